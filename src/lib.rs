@@ -1,0 +1,20 @@
+//! fairprune: train image classifiers, score every training sample, prune data sets fairly.
+//!
+//! The library is built in floors; a module imports only from floors below it
+//! (`tests/layering.rs` enforces this):
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 7 | `report` |
+//! | 6 | `experiment` |
+//! | 5 | `train`, `score` |
+//! | 4 | `exec` |
+//! | 3 | `ops` |
+//! | 2 | `nn`, `data`, `backend` |
+//! | 1 | `prune`, `metrics`, `artefact` |
+//! | 0 | `tensor`, `rng`, `error` |
+//!
+//! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
+
+pub mod error;
+pub mod rng;
