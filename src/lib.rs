@@ -16,5 +16,8 @@
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
+pub mod backend;
 pub mod error;
+pub mod ops;
 pub mod rng;
+pub mod tensor;
