@@ -18,6 +18,7 @@
 
 pub mod backend;
 pub mod error;
+pub mod nn;
 pub mod ops;
 pub mod rng;
 pub mod tensor;

@@ -23,7 +23,12 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            if avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+            {
                 return Isa::Avx512;
             }
             if avx2 {
@@ -98,7 +103,7 @@ impl CpuMemory {
     fn base(&self, view: View) -> Result<*const f32> {
         let bytes = self.buffers.get(view.buffer as usize).map_or(0, |b| b.len() * 64);
         let end = view.offset.checked_add(view.bytes());
-        if view.offset % ALIGN != 0 || end.is_none_or(|end| end > bytes) {
+        if !view.offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > bytes) {
             return Err(Error::Internal(format!(
                 "{view:?} is not inside a buffer of {bytes} bytes"
             )));

@@ -4,11 +4,13 @@
 //! operators themselves are traits in `ops`, each implemented next to its problem description.
 
 pub mod cpu;
+pub(crate) mod multiversion;
 
 use crate::error::Result;
 use crate::tensor::Dtype;
 
 pub use cpu::{Cpu, Isa};
+pub(crate) use multiversion::multiversion;
 
 /// A tensor's place in a backend's memory: buffer, byte offset, number of elements, element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
