@@ -13,16 +13,32 @@ pub struct ValueId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layer {
     /// k output channels, square kernel.
-    Conv2d { c: usize, k: usize, kernel: usize, stride: usize, pad: usize, bias: bool },
-    BatchNorm { c: usize },
+    Conv2d {
+        c: usize,
+        k: usize,
+        kernel: usize,
+        stride: usize,
+        pad: usize,
+        bias: bool,
+    },
+    BatchNorm {
+        c: usize,
+    },
     Relu,
     /// Sum of two values of one shape.
     Add,
-    MaxPool { window: usize, stride: usize, pad: usize },
+    MaxPool {
+        window: usize,
+        stride: usize,
+        pad: usize,
+    },
     /// H W C to C.
     GlobalPool,
     /// C to classes, with bias.
-    Linear { c: usize, k: usize },
+    Linear {
+        c: usize,
+        k: usize,
+    },
 }
 
 /// A layer in its place.
@@ -108,7 +124,9 @@ impl Network {
             pad: [pad; 2],
         };
         match node.layer {
-            Layer::Conv2d { c, k, kernel, stride, pad, .. } => Some(conv(c, k, kernel, stride, pad)),
+            Layer::Conv2d { c, k, kernel, stride, pad, .. } => {
+                Some(conv(c, k, kernel, stride, pad))
+            }
             Layer::Linear { c, k } => Some(conv(c, k, 1, 1, 0)),
             _ => None,
         }
@@ -192,7 +210,14 @@ impl Builder {
     }
 
     /// A square convolution without bias, padded by half its kernel.
-    pub fn conv(&mut self, x: ValueId, name: &str, k: usize, kernel: usize, stride: usize) -> Result<ValueId> {
+    pub fn conv(
+        &mut self,
+        x: ValueId,
+        name: &str,
+        k: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Result<ValueId> {
         let [h, w, c] = self.shapes[x.0];
         let pad = kernel / 2;
         let layer = Layer::Conv2d { c, k, kernel, stride, pad, bias: false };
@@ -232,7 +257,13 @@ impl Builder {
     }
 
     /// Max-pooling.
-    pub fn max_pool(&mut self, x: ValueId, window: usize, stride: usize, pad: usize) -> Result<ValueId> {
+    pub fn max_pool(
+        &mut self,
+        x: ValueId,
+        window: usize,
+        stride: usize,
+        pad: usize,
+    ) -> Result<ValueId> {
         let [h, w, c] = self.shapes[x.0];
         let problem = MaxPoolProblem { n: 1, h, w, c, window, stride, pad };
         problem.check().map_err(|e| too_small("max-pooling", h, w, &e))?;

@@ -19,8 +19,7 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
         Arch::Resnet34 => (vec![3, 4, 6, 3], false),
         Arch::Resnet50 => (vec![3, 4, 6, 3], true),
     };
-    let imagenet =
-        spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
+    let imagenet = spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
     let (kernel, stride) = if imagenet { (7, 2) } else { (3, 1) };
     let x = b.input();
     let x = b.conv(x, "conv1", spec.width, kernel, stride)?;
@@ -54,7 +53,13 @@ fn shortcut(b: &mut Builder, x: ValueId, name: &str, k: usize, stride: usize) ->
     Ok(b.batch_norm(y, &format!("{name}.downsample.1")))
 }
 
-fn basic_block(b: &mut Builder, x: ValueId, name: &str, k: usize, stride: usize) -> Result<ValueId> {
+fn basic_block(
+    b: &mut Builder,
+    x: ValueId,
+    name: &str,
+    k: usize,
+    stride: usize,
+) -> Result<ValueId> {
     let y = b.conv(x, &format!("{name}.conv1"), k, 3, stride)?;
     let y = b.batch_norm(y, &format!("{name}.bn1"));
     let y = b.relu(y);
@@ -91,14 +96,16 @@ mod tests {
 
     fn network(arch: &str, stem: Stem, size: usize, classes: usize) -> Network {
         let arch: Arch = arch.parse().unwrap();
-        let spec = NetworkSpec { arch, width: arch.default_width(), stem, classes, size: [size; 2] };
+        let spec =
+            NetworkSpec { arch, width: arch.default_width(), stem, classes, size: [size; 2] };
         spec.build().unwrap()
     }
 
     /// Counts of torchvision's models, and of the CIFAR family with projections.
     #[test]
     fn parameter_counts() {
-        let count = |arch, stem, size, classes| network(arch, stem, size, classes).parameter_count();
+        let count =
+            |arch, stem, size, classes| network(arch, stem, size, classes).parameter_count();
         assert_eq!(count("resnet18", Stem::Imagenet, 224, 1000), 11_689_512);
         assert_eq!(count("resnet34", Stem::Imagenet, 224, 1000), 21_797_672);
         assert_eq!(count("resnet50", Stem::Imagenet, 224, 1000), 25_557_032);
