@@ -18,6 +18,7 @@
 
 pub mod backend;
 pub mod error;
+pub mod exec;
 pub mod nn;
 pub mod ops;
 pub mod rng;

@@ -227,6 +227,19 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn download_u32(&self, memory: &CpuMemory, view: View, values: &mut [u32]) -> Result<()> {
+        check_len(view, values.len(), Dtype::U32)?;
+        values.copy_from_slice(memory.slice_u32(view)?);
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+
     fn fill(&self, memory: &mut CpuMemory, view: View, value: f32) -> Result<()> {
         memory.slice_mut(view)?.fill(value);
         Ok(())

@@ -65,6 +65,12 @@ pub trait Backend: Send + Sync {
     /// Copies a view into a host slice of the same length.
     fn download(&self, memory: &Self::Memory, view: View, values: &mut [f32]) -> Result<()>;
 
+    /// Copies a u32 view into a host slice of the same length.
+    fn download_u32(&self, memory: &Self::Memory, view: View, values: &mut [u32]) -> Result<()>;
+
+    /// Bytes that can still be allocated, where the system tells.
+    fn free_bytes(&self) -> Option<u64>;
+
     /// Fills a view with one value.
     fn fill(&self, memory: &mut Self::Memory, view: View, value: f32) -> Result<()>;
 

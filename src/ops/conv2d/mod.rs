@@ -100,6 +100,14 @@ pub enum GradNormForm {
     ShiftedGram,
 }
 
+/// The cheapest form for a layer, by multiply-accumulates; depends on the problem alone.
+pub fn choose_form(problem: &Conv2dProblem) -> GradNormForm {
+    let (t, d, k) = (problem.p() * problem.q(), problem.r * problem.s * problem.c, problem.k);
+    let instantiate = t * d * k;
+    let gram = t * t * (d + k) / 2;
+    if gram < instantiate { GradNormForm::Gram } else { GradNormForm::Instantiate }
+}
+
 /// What fprop does to its output while it is at hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Epilogue {
