@@ -17,4 +17,6 @@
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
 pub mod error;
+pub mod metrics;
+pub mod prune;
 pub mod rng;
