@@ -19,7 +19,9 @@
 pub mod backend;
 pub mod error;
 pub mod exec;
+pub mod metrics;
 pub mod nn;
 pub mod ops;
+pub mod prune;
 pub mod rng;
 pub mod tensor;
