@@ -16,5 +16,6 @@
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
+pub mod data;
 pub mod error;
 pub mod rng;
