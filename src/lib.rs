@@ -17,6 +17,7 @@
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
 pub mod backend;
+pub mod data;
 pub mod error;
 pub mod exec;
 pub mod metrics;

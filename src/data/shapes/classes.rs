@@ -1,0 +1,90 @@
+//! The constants of the built-in sets: one row a class, and the spread that all classes share.
+
+/// What tells a class from the others. Everything else is drawn alike for all classes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Style {
+    /// Class name.
+    pub name: &'static str,
+    /// Corners of the outline.
+    pub points: u32,
+    /// Inner over outer radius; cos(pi / points) makes a regular polygon, less a star.
+    pub depth: f32,
+    /// Share of the radius that is corner rounding, 0 sharp, 1 a disc.
+    pub roundness: f32,
+    /// Width over height.
+    pub aspect: f32,
+    /// Upright turn of the outline, degrees.
+    pub turn: f32,
+    /// Mean hue, degrees in the plane of equal luminance.
+    pub hue: f32,
+    /// Mean number of stripes across the object.
+    pub waves: f32,
+    /// Direction of the stripes: 0 upright, 90 level, degrees.
+    pub grain: f32,
+}
+
+const fn style(
+    name: &'static str,
+    (points, depth, roundness): (u32, f32, f32),
+    (aspect, turn): (f32, f32),
+    hue: f32,
+    (waves, grain): (f32, f32),
+) -> Style {
+    Style { name, points, depth, roundness, aspect, turn, hue, waves, grain }
+}
+
+/// Inner over outer radius of regular polygons: cos(pi / n).
+const TRIANGLE: f32 = 0.5;
+const SQUARE: f32 = 0.707_106_77;
+const PENTAGON: f32 = 0.809_017;
+const HEXAGON: f32 = 0.866_025_4;
+
+/// The ten classes of `shapes`.
+pub(super) const SHAPES: [Style; 10] = [
+    style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
+    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 25.0, (2.5, 0.0)),
+    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 70.0, (2.0, 90.0)),
+    style("square", (4, SQUARE, 0.15), (1.0, 45.0), 110.0, (3.0, 0.0)),
+    style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 140.0, (2.5, 90.0)),
+    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 180.0, (3.0, 90.0)),
+    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 205.0, (3.0, 45.0)),
+    style("star", (5, 0.5, 0.1), (1.0, 0.0), 250.0, (2.0, 0.0)),
+    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 290.0, (3.0, 90.0)),
+    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 325.0, (1.5, 90.0)),
+];
+
+/// The classes of `shapes:extreme`.
+pub(super) const EXTREME: [Style; 10] = SHAPES;
+
+/// Spread of what varies inside every class: standard deviations unless said otherwise.
+pub(super) mod spread {
+    /// Hue, degrees.
+    pub const HUE: f32 = 25.0;
+    /// Distance of the object's colour from grey.
+    pub const CHROMA: (f32, f32) = (0.16, 0.03);
+    /// Luminance of objects (mean, deviation) and of backgrounds.
+    pub const LIGHT: (f32, f32) = (0.62, 0.05);
+    pub const DARK: (f32, f32) = (0.27, 0.05);
+    /// Luminance amplitude of the stripes.
+    pub const STRIPES: (f32, f32) = (0.11, 0.02);
+    /// Number of stripes across the object, relative.
+    pub const WAVES: f32 = 0.12;
+    /// Direction of the stripes, degrees.
+    pub const GRAIN: f32 = 12.0;
+    /// Corner rounding, absolute.
+    pub const ROUNDNESS: f32 = 0.12;
+    /// Width over height, relative.
+    pub const ASPECT: f32 = 0.06;
+    /// Turn, degrees.
+    pub const TURN: f32 = 6.0;
+    /// Size of the object: radius of the disc of equal area, pixels; relative deviation.
+    pub const RADIUS: (f32, f32) = (9.5, 0.07);
+    /// Largest shift of the centre along each axis (uniform), pixels.
+    pub const SHIFT: f32 = 2.5;
+    /// Noise of each pixel and channel.
+    pub const NOISE: f32 = 0.04;
+}
+
+/// Hard views: of each `HARD_BLOCK` consecutive images of a class exactly `HARD_VIEWS`, that is 12 %.
+pub(super) const HARD_BLOCK: usize = 25;
+pub(super) const HARD_VIEWS: usize = 3;

@@ -1,0 +1,107 @@
+//! Built-in images: ten classes of light objects on dark ground, 32 x 32, drawn by one generator.
+//!
+//! A class is a row of constants (outline, hue, stripes); all else varies alike in every class, and
+//! the same 12 % of the images of each class are hard views. How hard a class is follows from how
+//! near its neighbours' constants are, as in photographs. An image is a pure function of
+//! (data seed, part, class, number).
+
+mod classes;
+mod draw;
+mod view;
+
+use rayon::prelude::*;
+
+use self::classes::Style;
+use self::view::View;
+use super::{DataSet, Format, LoadOptions, Part, Progress};
+use crate::error::{Error, Result};
+use crate::rng::{Philox, Stream};
+
+/// Images of each class in the training, validation and test part of the built-in sets.
+pub const SIZES: [usize; 3] = [500, 200, 500];
+
+/// Images between two progress calls.
+const CHUNK: usize = 64;
+
+/// The built-in set of `format` with the data seed of `options`.
+pub(super) fn load(format: Format, options: &LoadOptions, progress: Progress) -> Result<DataSet> {
+    match options.image_size {
+        Some(size) if size != draw::SIDE => Err(Error::invalid(
+            format!("image size of {format}"),
+            format!("{size}"),
+            format!("{}, the size that the built-in images are drawn at", draw::SIDE),
+        )),
+        _ => generate(format, options.seed, SIZES, progress),
+    }
+}
+
+/// Draws a built-in set with `sizes` images a class in the training, validation and test part.
+///
+/// A larger set starts with the same images of each class. Errors: not a built-in format, or no
+/// training image.
+pub fn generate(
+    format: Format,
+    seed: u64,
+    sizes: [usize; 3],
+    progress: Progress,
+) -> Result<DataSet> {
+    let styles = match format {
+        Format::Shapes => &classes::SHAPES,
+        Format::ShapesExtreme => &classes::EXTREME,
+        _ => return Err(Error::Internal(format!("{format} is not drawn"))),
+    };
+    let philox = Philox::new(seed, Stream::Shapes);
+    let total = sizes.iter().sum::<usize>() * styles.len();
+    let mut before = 0;
+    let mut parts =
+        ["train", "val", "test"].into_iter().zip(sizes).enumerate().map(|(p, (name, n))| {
+            let part = draw_part(&philox, styles, (p as u8, name), n, &|done| {
+                progress(before + done, total)
+            });
+            before += n * styles.len();
+            part
+        });
+    let mut next = || parts.next().unwrap_or_default();
+    let (train, val, test) = (next(), next(), next());
+    let some = |part: Part| (!part.is_empty()).then_some(part);
+    DataSet::new(
+        format.name(),
+        format,
+        styles.iter().map(|s| s.name.to_owned()).collect(),
+        (draw::SIDE, draw::SIDE),
+        train,
+        some(val),
+        some(test),
+    )
+}
+
+/// One part, class after class as a folder data set would have it.
+fn draw_part(
+    philox: &Philox,
+    styles: &[Style],
+    (part, name): (u8, &str),
+    per_class: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Part {
+    const BYTES: usize = draw::SIDE * draw::SIDE * 3;
+    let total = per_class * styles.len();
+    let mut images = vec![0; total * BYTES];
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    images.par_chunks_mut(CHUNK * BYTES).enumerate().for_each(|(chunk, images)| {
+        let count = images.len() / BYTES;
+        for (i, image) in images.chunks_exact_mut(BYTES).enumerate() {
+            let i = chunk * CHUNK + i;
+            let (class, number) = (i / per_class, i % per_class);
+            let (view, mut random) = View::draw(philox, &styles[class], (part, class, number));
+            draw::draw(&view, &mut random, image);
+        }
+        let before = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
+        progress(before + count);
+    });
+    let each = || (0..total).map(|i| (i / per_class, i % per_class));
+    Part {
+        images,
+        labels: each().map(|(class, _)| class as u32).collect(),
+        ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", styles[class].name)).collect(),
+    }
+}

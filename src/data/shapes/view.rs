@@ -1,0 +1,119 @@
+//! One image's free variables, drawn alike for every class.
+
+use super::classes::{HARD_BLOCK, HARD_VIEWS, Style, spread};
+use crate::rng::{Philox, Sequence};
+
+/// What makes a view hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hard {
+    /// Little colour, weak stripes, little contrast.
+    Faded,
+    /// Three fifths of the usual size.
+    Small,
+    /// A dark bar hides a part.
+    Covered,
+}
+
+/// Everything that a drawing needs. Lengths in pixels, angles in radians, colours in [0, 1].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    pub points: u32,
+    pub depth: f32,
+    pub roundness: f32,
+    pub aspect: f32,
+    pub turn: f32,
+    pub centre: [f32; 2],
+    /// Radius of the disc of the same area.
+    pub radius: f32,
+    pub hue: f32,
+    pub chroma: f32,
+    pub light: f32,
+    pub stripes: f32,
+    /// Stripes across the object.
+    pub waves: f32,
+    pub grain: f32,
+    pub phase: f32,
+    pub dark: f32,
+    pub dark_hue: f32,
+    /// Change of the background's luminance from one side to the other, and its direction.
+    pub slope: f32,
+    pub slope_turn: f32,
+    /// Covering bar: direction of its normal and distance of its edge from the centre, in radii.
+    pub bar: Option<(f32, f32)>,
+}
+
+/// Philox counter line of image `number` of class `class` in part `part`: 2^40 images a class,
+/// 2^16 classes; bit 63 marks the lines that place the hard views.
+fn line(part: u8, class: usize, number: usize) -> u64 {
+    u64::from(part) << 56 | (class as u64) << 40 | number as u64
+}
+
+/// Whether image `number` of a class is a hard view: the same share in every block of images.
+fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
+    let block = number / HARD_BLOCK;
+    let mut order: [usize; HARD_BLOCK] = std::array::from_fn(|i| i);
+    philox.sequence(1 << 63 | line(part, class, block)).shuffle(&mut order);
+    order[..HARD_VIEWS].contains(&(number % HARD_BLOCK))
+}
+
+impl View {
+    /// The view of image `number` of `class`, and the sequence that goes on with its pixel noise.
+    pub fn draw(
+        philox: &Philox,
+        style: &Style,
+        (part, class, number): (u8, usize, usize),
+    ) -> (View, Sequence) {
+        let mut s = philox.sequence(line(part, class, number));
+        let degrees = std::f32::consts::PI / 180.0;
+        let full_turn = 2.0 * std::f32::consts::PI;
+        let mut view = View {
+            points: style.points,
+            depth: style.depth,
+            roundness: reflect(style.roundness + spread::ROUNDNESS * normal(&mut s)),
+            aspect: style.aspect * (1.0 + spread::ASPECT * normal(&mut s)),
+            turn: degrees * (style.turn + spread::TURN * normal(&mut s)),
+            centre: [shift(&mut s), shift(&mut s)],
+            radius: spread::RADIUS.0 * (1.0 + spread::RADIUS.1 * normal(&mut s)),
+            hue: degrees * (style.hue + spread::HUE * normal(&mut s)),
+            chroma: spread::CHROMA.0 + spread::CHROMA.1 * normal(&mut s),
+            light: spread::LIGHT.0 + spread::LIGHT.1 * normal(&mut s),
+            stripes: spread::STRIPES.0 + spread::STRIPES.1 * normal(&mut s),
+            waves: style.waves * (1.0 + spread::WAVES * normal(&mut s)),
+            grain: degrees * (style.grain + spread::GRAIN * normal(&mut s)),
+            phase: full_turn * s.uniform(),
+            dark: spread::DARK.0 + spread::DARK.1 * normal(&mut s),
+            dark_hue: full_turn * s.uniform(),
+            slope: 0.06 * normal(&mut s),
+            slope_turn: full_turn * s.uniform(),
+            bar: None,
+        };
+        let (kind, bar_turn, bar_edge) = (s.below(3), s.uniform(), s.uniform());
+        if is_hard(philox, part, class, number) {
+            match [Hard::Faded, Hard::Small, Hard::Covered][kind as usize] {
+                Hard::Faded => {
+                    view.chroma *= 0.4;
+                    view.stripes *= 0.5;
+                    view.light -= 0.4 * (view.light - view.dark);
+                }
+                Hard::Small => view.radius *= 0.6,
+                Hard::Covered => view.bar = Some((full_turn * bar_turn, -0.1 + 0.3 * bar_edge)),
+            }
+        }
+        (view, s)
+    }
+}
+
+/// Standard normal, cut at 2.5 so that no view leaves the picture.
+fn normal(s: &mut Sequence) -> f32 {
+    s.normal().clamp(-2.5, 2.5)
+}
+
+fn shift(s: &mut Sequence) -> f32 {
+    spread::SHIFT * (2.0 * s.uniform() - 1.0)
+}
+
+/// Folds a value back into [0, 1].
+fn reflect(x: f32) -> f32 {
+    let x = x.abs();
+    if x > 1.0 { (2.0 - x).max(0.0) } else { x }
+}
