@@ -16,6 +16,7 @@
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
+pub mod artefact;
 pub mod backend;
 pub mod data;
 pub mod error;
@@ -26,3 +27,4 @@ pub mod ops;
 pub mod prune;
 pub mod rng;
 pub mod tensor;
+pub mod train;

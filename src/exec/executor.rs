@@ -18,6 +18,8 @@ use crate::tensor::{Tensor, kcrs_to_krsc, krsc_to_kcrs};
 pub struct Requirements {
     /// Kind, batch size and number of samples of every pass.
     pub passes: Vec<(Mode, usize, usize)>,
+    /// Samples of the largest part that a pass reads from.
+    pub capacity: usize,
     pub options: TrainOptions,
     /// Per-channel mean and standard deviation of the input, of values in [0, 1].
     pub mean: [f32; 3],
@@ -190,6 +192,12 @@ impl<B: Operators> Executor<B> {
         Ok(())
     }
 
+    /// Sets all momentum buffers to zero, for a new run.
+    pub fn zero_velocities(&mut self) -> Result<()> {
+        let whole = self.layout.whole(VELOCITIES);
+        self.backend.fill(&mut self.memory, whole, 0.0)
+    }
+
     /// Starts a pass: uploads order, labels, learning rates and counters.
     pub fn begin(&mut self, pass: &Pass) -> Result<()> {
         let io = self.layout.batch;
@@ -298,7 +306,7 @@ fn plan_all<B: Operators>(
     requirements: &Requirements,
 ) -> Result<(Layout, Plans)> {
     let passes = &requirements.passes;
-    let capacity = passes.iter().map(|p| p.2).max().unwrap_or(0);
+    let capacity = requirements.capacity;
     let trains = passes.iter().any(|p| p.0 == Mode::Train);
     let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
     let layout = Layout::new(network, capacity, steps.unwrap_or(0), trains);

@@ -9,6 +9,6 @@ pub mod plan;
 mod step;
 
 pub use arena::ArenaMode;
-pub use executor::{Executor, Pass, Requirements};
+pub use executor::{Executor, Pass, PlannedMemory, Requirements, State, batch_sizes};
 pub use layout::Layout;
 pub use plan::{Mode, Plan, TrainOptions};
