@@ -1,5 +1,6 @@
 //! Quotas against allocators written differently; subsets in `prune/select.rs`.
 
+use fairprune::error::Error;
 use fairprune::prune::{QuotaOptions, QuotaRule, Quotas, Smoothing, Warning, error_ratio, quotas};
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ mod oracle;
 mod select;
 
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(600) }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) }
 }
 
 fn options<'a>(rule: QuotaRule, recalls: &'a [Option<f64>]) -> QuotaOptions<'a> {
@@ -41,13 +42,13 @@ fn weights(rule: &QuotaRule, sizes: &[usize], recalls: &[f64]) -> Vec<f64> {
 }
 
 /// Class sizes with empty ones, recalls with 0 and 1 and ties, and a density in percent.
-fn problem(sizes: usize) -> impl Strategy<Value = (Vec<usize>, Vec<f64>, usize)> {
+fn problem() -> impl Strategy<Value = (Vec<usize>, Vec<f64>, usize)> {
     let recall = prop_oneof![
         2 => (0..=20u32).prop_map(|r| f64::from(r) / 20.0),
         2 => 0.0..1.0f64,
         1 => Just(1.0),
     ];
-    let classes = proptest::collection::vec((0..sizes, recall), 1..9)
+    let classes = proptest::collection::vec((0..400usize, recall), 1..9)
         .prop_filter("some sample", |classes| classes.iter().any(|c| c.0 > 0));
     (classes, 0..=100usize).prop_map(|(classes, percent)| {
         let (sizes, recalls) = classes.into_iter().unzip();
@@ -65,7 +66,7 @@ proptest! {
 
     #[test]
     fn quotas_equal_the_brute_force_allocator(
-        (sizes, recalls, percent) in problem(400), rule in rules(), least in 0..40usize, seed: u64,
+        (sizes, recalls, percent) in problem(), rule in rules(), least in 0..40usize, seed: u64,
     ) {
         let total = (percent * sizes.iter().sum::<usize>()) as f64 / 100.0;
         let budget = oracle::budget(percent, sizes.iter().sum());
@@ -75,9 +76,11 @@ proptest! {
         let given = QuotaOptions { min_per_class: Some(least), ..options(rule.clone(), &known) };
         let found = quotas(&sizes, percent as f64 / 100.0, &given, seed);
         if needed > budget {
-            let message = found.unwrap_err().to_string();
-            prop_assert!(message.contains(&needed.to_string()), "{}", message);
-            prop_assert!(message.contains(&budget.to_string()), "{}", message);
+            let Err(Error::Invalid { found, expected, .. }) = found else {
+                return Err(TestCaseError::fail(format!("{found:?} with floors of {needed}")));
+            };
+            prop_assert!(found.contains(&format!("takes {needed} samples")), "{}", found);
+            prop_assert!(expected.contains(&format!("the {budget} samples")), "{}", expected);
             return Ok(());
         }
         let found = found.unwrap();
@@ -97,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn closed_form_equals_the_rounds_of_the_paper((sizes, recalls, percent) in problem(400)) {
+    fn closed_form_equals_the_rounds_of_the_paper((sizes, recalls, percent) in problem()) {
         let n = floats(&sizes);
         let w = weights(&QuotaRule::Metriq, &sizes, &recalls);
         let total = percent as f64 / 100.0 * n.iter().sum::<f64>();
@@ -128,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn classes_have_no_order((sizes, recalls, percent) in problem(400), turn in 0..9usize) {
+    fn classes_have_no_order((sizes, recalls, percent) in problem(), turn in 0..9usize) {
         let turned = |v: &mut Vec<_>| { let by = turn % v.len(); v.rotate_left(by) };
         let mut classes: Vec<(usize, f64)> = sizes.iter().copied().zip(recalls.clone()).collect();
         let before = metriq(&sizes, &recalls, percent as f64 / 100.0);
@@ -222,9 +225,13 @@ fn perfect_classes_keep_nothing_until_the_others_are_full() {
 #[test]
 fn no_error_anywhere_is_uniform_and_said() {
     for rule in [QuotaRule::Metriq, QuotaRule::MetriqReleased] {
-        let q = quotas(&[300, 200, 0], 0.5, &options(rule, &some(&[1.0; 3])), 0).unwrap();
+        let q = quotas(&[300, 200, 0], 0.5, &options(rule.clone(), &some(&[1.0; 3])), 0).unwrap();
         assert_eq!((q.counts, q.densities), (vec![150, 100, 0], vec![0.5, 0.5, 0.0]));
         assert_eq!(q.warnings, [Warning::NoErrors]);
+        // The second class is empty because it is small, not because of its recall.
+        let q = quotas(&[700, 1], 0.1, &options(rule, &some(&[1.0; 2])), 0).unwrap();
+        let few = Warning::FewSamples { classes: vec![(1, 0)] };
+        assert_eq!((q.counts, q.warnings), (vec![70, 0], vec![Warning::NoErrors, few]));
     }
 }
 

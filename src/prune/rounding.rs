@@ -90,7 +90,12 @@ mod tests {
 
     #[test]
     fn shares_that_cannot_meet_the_budget_are_an_internal_error() {
-        assert!(matches!(largest_remainder(&[3.0], &[9], 2, 0), Err(Error::Internal(_))));
-        assert!(matches!(largest_remainder(&[3.0], &[9], 5, 0), Err(Error::Internal(_))));
+        let refused = |shares: &[f64], sizes: &[usize], budget| {
+            matches!(largest_remainder(shares, sizes, budget, 0), Err(Error::Internal(_)))
+        };
+        assert!(refused(&[3.0], &[9], 2));
+        assert!(refused(&[3.0], &[9], 5));
+        // The first class is full and the second has no share: neither takes the fourth sample.
+        assert!(refused(&[3.0, 0.0], &[3, 9], 4));
     }
 }
