@@ -19,5 +19,6 @@
 pub mod backend;
 pub mod error;
 pub mod ops;
+pub mod reference;
 pub mod rng;
 pub mod tensor;
