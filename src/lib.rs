@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod nn;
 pub mod ops;
 pub mod prune;
+pub mod reference;
 pub mod rng;
 pub mod tensor;
 pub mod train;

@@ -5,6 +5,7 @@
 
 pub mod cpu;
 pub(crate) mod multiversion;
+pub mod simd;
 
 use crate::error::Result;
 use crate::tensor::Dtype;

@@ -85,7 +85,7 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
                 checkpoint.velocities.iter().map(|(n, t)| (VELOCITY, n.as_str(), Cow::Borrowed(t))),
             )
             .chain(best.map(|(n, t)| (BEST, n.as_str(), Cow::Borrowed(t))))
-        .chain(columns.map(|(n, v)| {
+            .chain(columns.map(|(n, v)| {
                 (COLUMN, n, Cow::Owned(Tensor { shape: vec![v.len()], data: v.clone() }))
             }));
     let named: Vec<(String, Cow<Tensor>)> =

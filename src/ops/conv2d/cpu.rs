@@ -1,1 +1,0 @@
-//! Convolution on the CPU.
