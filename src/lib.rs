@@ -16,5 +16,8 @@
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
+pub mod artefact;
 pub mod error;
+pub mod experiment;
+pub mod report;
 pub mod rng;
