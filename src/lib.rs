@@ -29,5 +29,6 @@ pub mod prune;
 pub mod reference;
 pub mod report;
 pub mod rng;
+pub mod score;
 pub mod tensor;
 pub mod train;

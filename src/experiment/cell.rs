@@ -106,7 +106,10 @@ pub fn run_cell<B: Operators>(
         let mut scores = Vec::new();
         for &method in cell.methods {
             let path = file(&format!("{method}.npy"))?.unwrap_or_default();
-            scores.push((method, npy::read_scores(&path, prepared.data.train.len())?));
+            let array = npy::read(&path)?;
+            let values =
+                array.into_scores(prepared.data.train.len(), &path.display().to_string())?;
+            scores.push((method, values));
         }
         return Ok(Finished { result, scores, outcome: None });
     }
@@ -139,7 +142,11 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
         Err(e) => return Err(Error::io(path)(e)),
     };
     let result: CellResult = serde_json::from_slice(&bytes).map_err(|e| {
-        Error::invalid(path.display().to_string(), e.to_string(), "a result of this program; --force starts anew")
+        Error::invalid(
+            path.display().to_string(),
+            e.to_string(),
+            "a result of this program; --force starts anew",
+        )
     })?;
     if result.identity != identity {
         let found = format!("the result of another run ({})", result.identity);
@@ -159,11 +166,8 @@ fn compute<B: Operators>(
     let val = positions(&cell.part.val);
     let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
-    let mut passes: Vec<PassSize> = vec![
-        (Mode::Train, subset.len()),
-        (Mode::Score, val.len()),
-        (Mode::Score, test.len()),
-    ];
+    let mut passes: Vec<PassSize> =
+        vec![(Mode::Train, subset.len()), (Mode::Score, val.len()), (Mode::Score, test.len())];
     passes.extend(modes(cell.methods).into_iter().map(|mode| (mode, all.len())));
     let mut executor = prepared.executor(cell.recipe, cell.seeds.augment, &passes)?;
     let batch = prepared.score_batch;

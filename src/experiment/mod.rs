@@ -5,6 +5,7 @@ pub mod prepared;
 pub mod query;
 pub mod run;
 pub mod strategy;
+pub mod summarise;
 pub mod summary;
 
 pub use cell::{Cell, CellResult, TestResult};

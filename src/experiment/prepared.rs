@@ -42,7 +42,8 @@ impl<B: Operators> Prepared<B> {
     ) -> Result<Self> {
         let network = spec.build()?;
         let mut images = [None, None, None];
-        for (slot, name) in images.iter_mut().zip([PartName::Train, PartName::Val, PartName::Test]) {
+        for (slot, name) in images.iter_mut().zip([PartName::Train, PartName::Val, PartName::Test])
+        {
             if let Some(part) = data.part(name) {
                 *slot = Some(backend.images(&part.images)?);
             }
@@ -51,13 +52,16 @@ impl<B: Operators> Prepared<B> {
             [Some(mean), Some(std)] => [mean, std],
             [mean, std] => {
                 let statistics = data.channel_statistics_of(&split.train);
-                [mean.unwrap_or(statistics.mean.map(|v| v as f32)),
-                 std.unwrap_or(statistics.std.map(|v| v as f32))]
+                [
+                    mean.unwrap_or(statistics.mean.map(|v| v as f32)),
+                    std.unwrap_or(statistics.std.map(|v| v as f32)),
+                ]
             }
         };
         if let Some(c) = std.iter().position(|s| *s <= 0.0 || !s.is_finite()) {
             let what = format!("standard deviation of channel {c}");
-            let expected = "a positive number; all images have one value there, so give --mean and --std";
+            let expected =
+                "a positive number; all images have one value there, so give --mean and --std";
             return Err(Error::invalid(what, std[c].to_string(), expected));
         }
         Ok(Prepared { backend, data, split, spec, network, mean, std, score_batch, images })

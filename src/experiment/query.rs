@@ -39,11 +39,8 @@ impl QueryData {
         };
         query.correct = sum(|v| &v.correct);
         query.total = sum(|v| &v.total);
-        query.validation_sizes = if pooled {
-            query.total.clone()
-        } else {
-            validations.first().map(|v| v.total.clone())
-        };
+        query.validation_sizes =
+            if pooled { query.total.clone() } else { validations.first().map(|v| v.total.clone()) };
         query.runs = validations.iter().map(|v| crate::metrics::recalls(&v.counts())).collect();
         query.scores = mean_scores(runs)?;
         Ok(query)

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use super::query::QueryData;
 use crate::error::{Error, Result};
 use crate::prune::{
-    Order, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, select, strategy_counts,
+    Order, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, select,
+    strategy_counts,
 };
 use crate::score::Method;
 
@@ -232,7 +233,10 @@ impl Strategy {
                 min_per_class: settings.min_per_class,
             }
         });
-        select(population, &Selection { order: query.order(ranking)?, quota: options, density, seed })
+        select(
+            population,
+            &Selection { order: query.order(ranking)?, quota: options, density, seed },
+        )
     }
 }
 
@@ -244,7 +248,8 @@ impl QueryData {
             Ranking::Score(method) => {
                 let values = self.scores.get(&method).ok_or_else(|| {
                     let known: Vec<&str> = self.scores.keys().map(|m| m.name()).collect();
-                    let found = if known.is_empty() { "no scores".to_owned() } else { known.join(", ") };
+                    let found =
+                        if known.is_empty() { "no scores".to_owned() } else { known.join(", ") };
                     Error::invalid("scores", found, format!("{method} among them"))
                 })?;
                 Ok(Order::Score { values, direction: method.direction() })
@@ -259,9 +264,16 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in
-            ["full", "random", "el2n", "metriq", "grand+metriq", "random+el2nq", "margin+uniform", "random+balanced"]
-        {
+        for name in [
+            "full",
+            "random",
+            "el2n",
+            "metriq",
+            "grand+metriq",
+            "random+el2nq",
+            "margin+uniform",
+            "random+balanced",
+        ] {
             assert_eq!(name.parse::<Strategy>().unwrap().to_string(), name);
         }
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);

@@ -55,7 +55,9 @@ impl Method {
     pub fn variant(self) -> &'static str {
         match self {
             Method::El2n => "query model in eval mode, no augmentation, mean over runs",
-            Method::Grand => "all parameters, query model in eval mode, no augmentation, mean over runs",
+            Method::Grand => {
+                "all parameters, query model in eval mode, no augmentation, mean over runs"
+            }
             Method::Entropy | Method::Margin | Method::Loss => {
                 "query model in eval mode, no augmentation, mean over runs"
             }
