@@ -1,1 +1,3 @@
+//! A run: query, score, quota, prune, train, evaluate; and what it found.
+
 pub mod summary;
