@@ -236,3 +236,27 @@ fn pictures_that_cannot_be_shown_are_left_out() {
     check(&html);
     assert!(!html.contains("<img") && !html.contains("id=\"examples\""));
 }
+
+#[test]
+fn the_checker_sees_what_it_is_for() {
+    let whole = |body: &str| format!("<!DOCTYPE html>\n<html>{body}</html>\n");
+    check(&whole("<p id=\"a\">x</p><a href=\"#a\">y</a>"));
+    for bad in [
+        "<p>",
+        "<p></b>",
+        "<b><p></b></p>",
+        "a > b",
+        "<p class=x></p>",
+        "<p onclick=\"x\"></p>",
+        "<script></script>",
+        "<img src=\"picture.png\">",
+        "<a href=\"#nowhere\">y</a>",
+        "<p id=\"a\"></p><p id=\"a\"></p>",
+        "http://example.org",
+        "<style>a { background: url(x) }</style>",
+        "<line x1=\"NaN\"/>",
+    ] {
+        let page = whole(bad);
+        assert!(std::panic::catch_unwind(|| check(&page)).is_err(), "accepted: {bad}");
+    }
+}
