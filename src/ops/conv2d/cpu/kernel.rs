@@ -149,21 +149,11 @@ impl Kernels {
     }
 }
 
-/// Loads up to `LANES` values: the `n` that are valid.
-#[inline(always)]
-unsafe fn load_n<S: Simd>(p: *const f32, n: usize) -> S::V {
-    // SAFETY: n values are readable (caller).
-    unsafe { if n >= S::LANES { S::load(p) } else { S::load_first(p, n) } }
-}
-
-/// Stores up to `LANES` values: the `n` that are valid.
-#[inline(always)]
-unsafe fn store_n<S: Simd>(p: *mut f32, v: S::V, n: usize) {
-    // SAFETY: n values are writable (caller).
-    unsafe { if n >= S::LANES { S::store(p, v) } else { S::store_first(p, v, n) } }
-}
-
 /// Pixels `first .. first + M` of a gather tile.
+///
+/// The sums must stay in registers, which the compiler only manages while every access to them
+/// sits in a small loop with constant bounds: hence the separate steps, and the detour of partial
+/// tiles through memory.
 ///
 /// # Safety
 /// See [`GatherKernel::run`].
@@ -172,27 +162,34 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
     // SAFETY: the tile describes valid memory (caller); lanes beyond `channels` and pixels
     // beyond `pixels` are neither loaded from nor stored to the output.
     unsafe {
-        let lanes = |v: usize| t.channels.saturating_sub(v * S::LANES);
+        let pixels = (t.pixels - first).min(M);
+        let whole = pixels == M && t.channels == V * S::LANES;
+        let at: [usize; M] = std::array::from_fn(|i| t.at[first + i]);
         let mut acc = [[S::splat(0.0); V]; M];
         match t.start {
             Start::Zero => {}
-            Start::Bias(bias) => {
+            Start::Bias(bias) if whole => {
                 for v in 0..V {
-                    let b = load_n::<S>(bias.wrapping_add(v * S::LANES), lanes(v));
-                    for row in &mut acc {
-                        row[v] = b;
+                    let b = S::load(bias.add(v * S::LANES));
+                    for i in 0..M {
+                        acc[i][v] = b;
                     }
                 }
             }
-            Start::Output => {
+            Start::Output if whole => {
                 for i in 0..M {
-                    if first + i < t.pixels {
-                        let y = t.y.wrapping_add(t.at[first + i]);
-                        for v in 0..V {
-                            acc[i][v] = load_n::<S>(y.wrapping_add(v * S::LANES), lanes(v));
-                        }
+                    for v in 0..V {
+                        acc[i][v] = S::load(t.y.add(at[i] + v * S::LANES));
                     }
                 }
+            }
+            start => {
+                let mut part = Part::<S, M, V>::zero();
+                match start {
+                    Start::Bias(bias) => part.repeat(bias, t.channels),
+                    _ => part.load(t.y, &at, pixels, t.channels),
+                }
+                acc = part.values;
             }
         }
         let mut x: [*const f32; M] = std::array::from_fn(|i| t.x[first + i]);
@@ -212,32 +209,118 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
                 *p = p.wrapping_add(t.seg_pitch);
             }
         }
-        if let Finish::Affine { scale, shift, residual, relu } = t.finish {
-            for v in 0..V {
-                let scale = load_n::<S>(scale.wrapping_add(v * S::LANES), lanes(v));
-                let shift = load_n::<S>(shift.wrapping_add(v * S::LANES), lanes(v));
+        if !whole {
+            return Part::<S, M, V> { values: acc }.finish(t, &at, pixels);
+        }
+        match t.finish {
+            Finish::Store => {}
+            Finish::Add => {
                 for i in 0..M {
-                    acc[i][v] = S::fma(acc[i][v], scale, shift);
-                    if !residual.is_null() && first + i < t.pixels {
-                        let r = residual.wrapping_add(t.at[first + i] + v * S::LANES);
-                        acc[i][v] = S::add(acc[i][v], load_n::<S>(r, lanes(v)));
+                    for v in 0..V {
+                        acc[i][v] = S::add(S::load(t.y.add(at[i] + v * S::LANES)), acc[i][v]);
                     }
-                    if relu {
-                        acc[i][v] = S::relu(acc[i][v]);
+                }
+            }
+            Finish::Affine { scale, shift, residual, relu } => {
+                for v in 0..V {
+                    let scale = S::load(scale.add(v * S::LANES));
+                    let shift = S::load(shift.add(v * S::LANES));
+                    for i in 0..M {
+                        acc[i][v] = S::fma(acc[i][v], scale, shift);
+                    }
+                }
+                if !residual.is_null() {
+                    for i in 0..M {
+                        for v in 0..V {
+                            let r = S::load(residual.add(at[i] + v * S::LANES));
+                            acc[i][v] = S::add(acc[i][v], r);
+                        }
+                    }
+                }
+                if relu {
+                    for i in 0..M {
+                        for v in 0..V {
+                            acc[i][v] = S::relu(acc[i][v]);
+                        }
                     }
                 }
             }
         }
-        let add = matches!(t.finish, Finish::Add);
         for i in 0..M {
-            if first + i < t.pixels {
-                let y = t.y.wrapping_add(t.at[first + i]);
-                for v in 0..V {
-                    let y = y.wrapping_add(v * S::LANES);
-                    if add {
-                        acc[i][v] = S::add(load_n::<S>(y, lanes(v)), acc[i][v]);
+            for v in 0..V {
+                S::store(t.y.add(at[i] + v * S::LANES), acc[i][v]);
+            }
+        }
+    }
+}
+
+/// The sums of a tile of which not all pixels or channels are valid, in memory.
+struct Part<S: Simd, const M: usize, const V: usize> {
+    values: [[S::V; V]; M],
+}
+
+impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the instruction set is there (caller).
+        Part { values: unsafe { [[S::splat(0.0); V]; M] } }
+    }
+
+    /// Valid lanes of vector `v`.
+    #[inline(always)]
+    fn lanes(v: usize, channels: usize) -> usize {
+        channels.saturating_sub(v * S::LANES).min(S::LANES)
+    }
+
+    /// The same values, one a channel, for every pixel.
+    #[inline(always)]
+    unsafe fn repeat(&mut self, values: *const f32, channels: usize) {
+        for row in &mut self.values {
+            for (v, to) in row.iter_mut().enumerate() {
+                // SAFETY: `channels` values are readable (caller).
+                *to = unsafe {
+                    S::load_first(values.wrapping_add(v * S::LANES), Self::lanes(v, channels))
+                };
+            }
+        }
+    }
+
+    /// The valid pixels and channels of a tensor.
+    #[inline(always)]
+    unsafe fn load(&mut self, y: *const f32, at: &[usize; M], pixels: usize, channels: usize) {
+        for (row, at) in self.values.iter_mut().zip(at).take(pixels) {
+            for (v, to) in row.iter_mut().enumerate() {
+                let y = y.wrapping_add(at + v * S::LANES);
+                // SAFETY: the valid channels of this pixel are readable (caller).
+                *to = unsafe { S::load_first(y, Self::lanes(v, channels)) };
+            }
+        }
+    }
+
+    /// What follows the sums, on the valid pixels and channels.
+    #[inline(always)]
+    unsafe fn finish(self, t: &GatherTile, at: &[usize; M], pixels: usize) {
+        for (row, at) in self.values.into_iter().zip(at).take(pixels) {
+            for (v, mut sum) in row.into_iter().enumerate() {
+                let (from, n) = (v * S::LANES, Self::lanes(v, t.channels));
+                // SAFETY: reads and writes the n valid channels of a valid pixel (caller).
+                unsafe {
+                    let load = |p: *const f32| S::load_first(p.wrapping_add(from), n);
+                    let y = t.y.wrapping_add(*at);
+                    match t.finish {
+                        Finish::Store => {}
+                        Finish::Add => sum = S::add(load(y), sum),
+                        Finish::Affine { scale, shift, residual, relu } => {
+                            sum = S::fma(sum, load(scale), load(shift));
+                            if !residual.is_null() {
+                                sum = S::add(sum, load(residual.wrapping_add(*at)));
+                            }
+                            if relu {
+                                sum = S::relu(sum);
+                            }
+                        }
                     }
-                    store_n::<S>(y, acc[i][v], lanes(v));
+                    S::store_first(y.wrapping_add(from), sum, n);
                 }
             }
         }
