@@ -103,6 +103,19 @@ pub struct Kernels {
     /// # Safety
     /// The instruction set of the table; `tile` readable for the rows.
     pub square_sum: unsafe fn(tile: *const f32, pitch: usize, rows: usize, groups: usize) -> f32,
+    /// Sum of a[i] * b[i], i < len, in 16 lanes folded by a fixed tree.
+    /// # Safety
+    /// The instruction set of the table; both readable for `len` values.
+    pub dot: unsafe fn(a: *const f32, b: *const f32, len: usize) -> f32,
+    /// a[i] += b[i], i < len.
+    /// # Safety
+    /// The instruction set of the table; readable and writable for `len` values.
+    pub add: unsafe fn(a: *mut f32, b: *const f32, len: usize),
+    /// `out[j * pitch + i] = rows[i][j]`, j < len.
+    /// # Safety
+    /// The instruction set of the table; rows readable for `len` values, `out` writable for 8
+    /// values at `len` multiples of `pitch`.
+    pub transpose: unsafe fn(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize),
 }
 
 impl Kernels {
@@ -386,14 +399,76 @@ unsafe fn square_sum<S: Simd>(tile: *const f32, pitch: usize, rows: usize, group
             S::store(lanes.as_mut_ptr().add(part * S::LANES), sum);
         }
     }
-    let mut width = COLUMNS / 2;
-    while width > 0 {
+    fold(lanes)
+}
+
+/// Sum of 16 lanes: halves onto each other.
+#[inline(always)]
+fn fold(mut lanes: [f32; COLUMNS]) -> f32 {
+    for width in [8, 4, 2, 1] {
         for i in 0..width {
             lanes[i] += lanes[i + width];
         }
-        width /= 2;
     }
     lanes[0]
+}
+
+/// # Safety
+/// See [`Kernels::dot`].
+#[inline(always)]
+unsafe fn dot<S: Simd>(a: *const f32, b: *const f32, len: usize) -> f32 {
+    let mut lanes = [0.0f32; COLUMNS];
+    // SAFETY: `len` values of both are readable (caller).
+    unsafe {
+        for part in (0..COLUMNS).step_by(S::LANES) {
+            let mut sum = S::splat(0.0);
+            for at in (part..len).step_by(COLUMNS) {
+                let n = (len - at).min(S::LANES);
+                let load = |p: *const f32| {
+                    if n == S::LANES { S::load(p.add(at)) } else { S::load_first(p.add(at), n) }
+                };
+                sum = S::fma(load(a), load(b), sum);
+            }
+            S::store(lanes.as_mut_ptr().add(part), sum);
+        }
+    }
+    fold(lanes)
+}
+
+/// # Safety
+/// See [`Kernels::add`].
+#[inline(always)]
+unsafe fn add<S: Simd>(a: *mut f32, b: *const f32, len: usize) {
+    let whole = len - len % S::LANES;
+    // SAFETY: `len` values of both are readable, of `a` writable (caller).
+    unsafe {
+        for i in (0..whole).step_by(S::LANES) {
+            S::store(a.add(i), S::add(S::load(a.add(i)), S::load(b.add(i))));
+        }
+        if whole < len {
+            let n = len - whole;
+            let sum = S::add(S::load_first(a.add(whole), n), S::load_first(b.add(whole), n));
+            S::store_first(a.add(whole), sum, n);
+        }
+    }
+}
+
+/// # Safety
+/// See [`Kernels::transpose`].
+#[inline(always)]
+unsafe fn transpose<S: Simd>(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize) {
+    let whole = len - len % 8;
+    // SAFETY: `len` values of the rows are readable, and `out` has a line for each (caller).
+    unsafe {
+        for j in (0..whole).step_by(8) {
+            S::transpose8(rows.map(|row| row.add(j)), out.add(j * pitch), pitch);
+        }
+        for j in whole..len {
+            for (i, row) in rows.iter().enumerate() {
+                *out.add(j * pitch + i) = *row.add(j);
+            }
+        }
+    }
 }
 
 /// Defines one instruction set's kernels: the generic bodies compiled with its features.
@@ -425,11 +500,32 @@ macro_rules! table {
                 // SAFETY: passed on to the caller.
                 unsafe { square_sum::<$simd>(t, p, r, g) }
             }
+
+            $(#[$feature])?
+            pub unsafe fn dot_of(a: *const f32, b: *const f32, len: usize) -> f32 {
+                // SAFETY: passed on to the caller.
+                unsafe { dot::<$simd>(a, b, len) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn add_to(a: *mut f32, b: *const f32, len: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { add::<$simd>(a, b, len) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn transpose_rows(r: [*const f32; 8], len: usize, o: *mut f32, p: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { transpose::<$simd>(r, len, o, p) }
+            }
         }
         static $table: Kernels = Kernels {
             gather: &[$(GatherKernel { width: $width, run: $module::gather_tile::<$gsimd, $gm, $gv> }),+],
             outer: &[$(table!(@row $module, $per_group, $om, $groups)),+],
             square_sum: $module::square_sum_tile,
+            dot: $module::dot_of,
+            add: $module::add_to,
+            transpose: $module::transpose_rows,
         };
     };
     (@row $module:ident, $per_group:literal, $om:literal, [$($group:literal),+]) => {
