@@ -59,7 +59,7 @@ pub(super) const EXTREME: [Style; 10] = SHAPES;
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
 pub(super) mod spread {
     /// Hue, degrees.
-    pub const HUE: f32 = 14.0;
+    pub const HUE: f32 = 13.5;
     /// Distance of the object's colour from grey.
     pub const CHROMA: (f32, f32) = (0.18, 0.03);
     /// Luminance of objects (mean, deviation) and of backgrounds.
