@@ -3,6 +3,9 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
+/// Most pixels of a resized image before its crop: a thin one would grow without bound.
+const MOST_PIXELS: usize = 100_000_000;
+
 /// Resizes images, reusing its buffers from one to the next.
 pub(super) struct Square {
     size: usize,
@@ -31,6 +34,9 @@ impl Square {
             return Ok(());
         }
         let (tall, wide) = (size * height / short, size * width / short);
+        if tall.saturating_mul(wide) > MOST_PIXELS {
+            return Err(format!("too thin for a short side of {size}"));
+        }
         self.buffer.resize(tall * wide * 3, 0);
         let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
         let from = ImageRef::new(side(width)?, side(height)?, source, PixelType::U8x3)

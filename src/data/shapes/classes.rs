@@ -42,15 +42,15 @@ const HEXAGON: f32 = 0.866_025_4;
 /// The ten classes of `shapes`.
 pub(super) const SHAPES: [Style; 10] = [
     style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 25.0, (3.0, 0.0)),
-    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 316.0, (2.0, 90.0)),
+    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 26.0, (3.0, 0.0)),
+    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 321.0, (2.0, 90.0)),
     style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
     style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
-    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 143.0, (2.0, 90.0)),
-    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 169.0, (3.5, 45.0)),
-    style("star", (5, 0.5, 0.1), (1.0, 0.0), 241.0, (3.5, 0.0)),
-    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 270.0, (2.0, 90.0)),
-    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 196.0, (2.0, 90.0)),
+    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 141.0, (2.0, 90.0)),
+    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 170.0, (3.5, 45.0)),
+    style("star", (5, 0.5, 0.1), (1.0, 0.0), 243.0, (3.5, 0.0)),
+    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 272.0, (2.0, 90.0)),
+    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 199.0, (2.0, 90.0)),
 ];
 
 /// The classes of `shapes:extreme`.
@@ -59,7 +59,7 @@ pub(super) const EXTREME: [Style; 10] = SHAPES;
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
 pub(super) mod spread {
     /// Hue, degrees.
-    pub const HUE: f32 = 14.0;
+    pub const HUE: f32 = 13.5;
     /// Distance of the object's colour from grey.
     pub const CHROMA: (f32, f32) = (0.18, 0.03);
     /// Luminance of objects (mean, deviation) and of backgrounds.

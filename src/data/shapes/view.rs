@@ -8,9 +8,9 @@ use crate::rng::{Philox, Sequence};
 pub(super) enum Hard {
     /// Little colour, weak stripes, little contrast.
     Faded,
-    /// Three fifths of the usual size.
+    /// Less than half the usual size.
     Small,
-    /// A dark bar hides a part.
+    /// Only an edge of the object is in sight.
     Covered,
 }
 
@@ -91,12 +91,12 @@ impl View {
         if is_hard(philox, part, class, number) {
             match [Hard::Faded, Hard::Small, Hard::Covered][kind as usize] {
                 Hard::Faded => {
-                    view.chroma *= 0.4;
-                    view.stripes *= 0.5;
-                    view.light -= 0.4 * (view.light - view.dark);
+                    view.chroma *= 0.15;
+                    view.stripes *= 0.4;
+                    view.light -= 0.5 * (view.light - view.dark);
                 }
-                Hard::Small => view.radius *= 0.6,
-                Hard::Covered => view.bar = Some((full_turn * bar_turn, -0.1 + 0.3 * bar_edge)),
+                Hard::Small => view.radius *= 0.45,
+                Hard::Covered => view.bar = Some((full_turn * bar_turn, -0.55 + 0.3 * bar_edge)),
             }
         }
         (view, s)
