@@ -16,6 +16,19 @@
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
+pub mod artefact;
+pub mod backend;
 pub mod data;
 pub mod error;
+pub mod exec;
+pub mod experiment;
+pub mod metrics;
+pub mod nn;
+pub mod ops;
+pub mod prune;
+pub mod reference;
+pub mod report;
 pub mod rng;
+pub mod score;
+pub mod tensor;
+pub mod train;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -172,8 +173,8 @@ fn read(layout: &Layout, file: &str, side: usize, part: &mut Part) -> Result<()>
         part.ids.push(format!("{file}:{i}"));
     }
     let start = part.images.len();
-    part.images.resize(start + bytes.len() / record * side * side * 3, 0);
-    part.images[start..]
+    Arc::make_mut(&mut part.images).resize(start + bytes.len() / record * side * side * 3, 0);
+    Arc::make_mut(&mut part.images)[start..]
         .par_chunks_exact_mut(side * side * 3)
         .zip(bytes.par_chunks_exact(record))
         .try_for_each_init(

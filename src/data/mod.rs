@@ -16,6 +16,7 @@ mod statistics;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 pub use split::{PartName, QueryPart, Split, SplitKind};
@@ -31,7 +32,8 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Pixels, `N H W C` with C = 3 (red, green, blue), 0..=255.
-    pub images: Vec<u8>,
+    /// Shared, so that the CPU trains on them where they are.
+    pub images: Arc<Vec<u8>>,
     /// Class of each image, an index into [`DataSet::classes`].
     pub labels: Vec<u32>,
     /// Name of each image, unique in the data set: a path relative to the root, or `file:record`.

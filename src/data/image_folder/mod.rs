@@ -101,7 +101,7 @@ impl Reader<'_> {
             .find_map_first(|failure| failure);
         match failure {
             Some(error) => Err(error),
-            None => Ok(Part { images, labels: listing.labels, ids: listing.ids }),
+            None => Ok(Part { images: images.into(), labels: listing.labels, ids: listing.ids }),
         }
     }
 

@@ -1,0 +1,280 @@
+//! The CPU as a backend: a thread pool, the instruction set in use, and host memory.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::{ALIGN, Backend, View};
+use crate::error::{Error, Result};
+use crate::tensor::Dtype;
+
+/// Instruction set of the hot loops, chosen at run time so that one binary serves every machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// Plain Rust with `f32::mul_add`; slow without a hardware FMA.
+    Portable,
+    /// AVX2 and FMA: 8 lanes.
+    Avx2,
+    /// AVX-512 F: 16 lanes.
+    Avx512,
+}
+
+impl Isa {
+    /// The widest set this processor has.
+    pub fn detect() -> Isa {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+            {
+                return Isa::Avx512;
+            }
+            if avx2 {
+                return Isa::Avx2;
+            }
+        }
+        Isa::Portable
+    }
+
+    /// `portable`, `avx2` or `avx512`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+        }
+    }
+}
+
+/// The CPU backend.
+pub struct Cpu {
+    pool: ThreadPool,
+    isa: Isa,
+}
+
+impl Cpu {
+    /// A pool of `threads` workers (0: one a core) on the widest instruction set.
+    pub fn new(threads: usize) -> Result<Self> {
+        Cpu::with_isa(threads, Isa::detect())
+    }
+
+    /// A pool on a given instruction set, which the processor must have.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        let best = Isa::detect();
+        if isa > best {
+            return Err(Error::invalid(
+                "instruction set",
+                isa.name(),
+                format!("{} or less", best.name()),
+            ));
+        }
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("fairprune-{i}"))
+            .build()
+            .map_err(|e| Error::invalid("--threads", threads.to_string(), e.to_string()))?;
+        Ok(Cpu { pool, isa })
+    }
+
+    /// The instruction set of the hot loops.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The pool every parallel loop of this backend runs in.
+    pub fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+}
+
+/// 64-byte line, so that every buffer is aligned for vector loads.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// Host buffers. Views resolve to slices here, and nowhere else.
+pub struct CpuMemory {
+    buffers: Vec<Vec<Line>>,
+}
+
+impl CpuMemory {
+    fn base(&self, view: View) -> Result<*const f32> {
+        let bytes = self.buffers.get(view.buffer as usize).map_or(0, |b| b.len() * 64);
+        let end = view.offset.checked_add(view.bytes());
+        if !view.offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > bytes) {
+            return Err(Error::Internal(format!(
+                "{view:?} is not inside a buffer of {bytes} bytes"
+            )));
+        }
+        if view.dtype.size() != 4 {
+            return Err(Error::Internal(format!("{view:?}: the CPU computes in 32-bit types")));
+        }
+        if view.len == 0 {
+            return Ok(std::ptr::NonNull::<Line>::dangling().as_ptr() as *const f32);
+        }
+        let start = self.buffers[view.buffer as usize].as_ptr() as *const f32;
+        // SAFETY: the range was checked above.
+        Ok(unsafe { start.add(view.offset / 4) })
+    }
+
+    /// One f32 view, to read.
+    pub fn slice(&self, view: View) -> Result<&[f32]> {
+        let base = self.base(view)?;
+        // SAFETY: in bounds and aligned (`base`), and `self` is borrowed for as long.
+        Ok(unsafe { std::slice::from_raw_parts(base, view.len) })
+    }
+
+    /// One u32 view, to read.
+    pub fn slice_u32(&self, view: View) -> Result<&[u32]> {
+        Ok(bytemuck::cast_slice(self.slice(view)?))
+    }
+
+    /// One view, to write.
+    pub fn slice_mut(&mut self, view: View) -> Result<&mut [f32]> {
+        let base = self.base(view)?;
+        // SAFETY: as in `slice`; `self` is borrowed exclusively.
+        Ok(unsafe { std::slice::from_raw_parts_mut(base.cast_mut(), view.len) })
+    }
+
+    /// Several views at once: `reads` shared, `writes` exclusive. No written view may overlap
+    /// another view of the call; that is a defect of the plan and reported as such.
+    #[expect(clippy::type_complexity)]
+    pub fn slices<const R: usize, const W: usize>(
+        &mut self,
+        reads: [View; R],
+        writes: [View; W],
+    ) -> Result<([&[f32]; R], [&mut [f32]; W])> {
+        for (i, w) in writes.iter().enumerate() {
+            for other in reads.iter().chain(&writes[i + 1..]) {
+                let apart = w.buffer != other.buffer
+                    || w.offset + w.bytes() <= other.offset
+                    || other.offset + other.bytes() <= w.offset;
+                if !(apart || w.len == 0 || other.len == 0) {
+                    return Err(Error::Internal(format!(
+                        "{w:?} is written and overlaps {other:?}"
+                    )));
+                }
+            }
+        }
+        let mut read = [&[] as &[f32]; R];
+        for (slot, view) in read.iter_mut().zip(reads) {
+            let base = self.base(view)?;
+            // SAFETY: in bounds; no written view of this call overlaps it (checked above).
+            *slot = unsafe { std::slice::from_raw_parts(base, view.len) };
+        }
+        let mut write: [&mut [f32]; W] = std::array::from_fn(|_| &mut [] as &mut [f32]);
+        for (slot, view) in write.iter_mut().zip(writes) {
+            let base = self.base(view)?;
+            // SAFETY: in bounds and disjoint from all other views of this call.
+            *slot = unsafe { std::slice::from_raw_parts_mut(base.cast_mut(), view.len) };
+        }
+        Ok((read, write))
+    }
+}
+
+fn check_len(view: View, len: usize, dtype: Dtype) -> Result<()> {
+    if view.len == len && view.dtype == dtype {
+        return Ok(());
+    }
+    Err(Error::Internal(format!("{len} values of {dtype:?} for {view:?}")))
+}
+
+impl Backend for Cpu {
+    type Memory = CpuMemory;
+
+    fn name(&self) -> String {
+        format!("cpu/{}", self.isa.name())
+    }
+
+    fn workers(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn allocate(&self, sizes: &[usize], poison: bool) -> Result<CpuMemory> {
+        let value = if poison { f32::NAN } else { 0.0 };
+        let mut buffers = Vec::with_capacity(sizes.len());
+        for &bytes in sizes {
+            let lines = bytes.div_ceil(ALIGN) * (ALIGN / 64);
+            let mut buffer = Vec::new();
+            buffer.try_reserve_exact(lines).map_err(|_| Error::OutOfMemory {
+                needed: bytes as u64,
+                free: 0,
+                largest_batch: None,
+            })?;
+            buffer.resize(lines, Line([value; 16]));
+            buffers.push(buffer);
+        }
+        Ok(CpuMemory { buffers })
+    }
+
+    fn upload(&self, memory: &mut CpuMemory, view: View, values: &[f32]) -> Result<()> {
+        check_len(view, values.len(), Dtype::F32)?;
+        memory.slice_mut(view)?.copy_from_slice(values);
+        Ok(())
+    }
+
+    fn upload_u32(&self, memory: &mut CpuMemory, view: View, values: &[u32]) -> Result<()> {
+        check_len(view, values.len(), Dtype::U32)?;
+        memory.slice_mut(view)?.copy_from_slice(bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    fn download(&self, memory: &CpuMemory, view: View, values: &mut [f32]) -> Result<()> {
+        check_len(view, values.len(), Dtype::F32)?;
+        values.copy_from_slice(memory.slice(view)?);
+        Ok(())
+    }
+
+    fn download_u32(&self, memory: &CpuMemory, view: View, values: &mut [u32]) -> Result<()> {
+        check_len(view, values.len(), Dtype::U32)?;
+        values.copy_from_slice(memory.slice_u32(view)?);
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+        Some(kib * 1024)
+    }
+
+    fn fill(&self, memory: &mut CpuMemory, view: View, value: f32) -> Result<()> {
+        memory.slice_mut(view)?.fill(value);
+        Ok(())
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(offset: usize, len: usize) -> View {
+        View { buffer: 0, offset, len, dtype: Dtype::F32 }
+    }
+
+    #[test]
+    fn overlapping_writes_are_refused() {
+        let cpu = Cpu::new(1).unwrap();
+        let mut memory = cpu.allocate(&[1024], false).unwrap();
+        assert!(memory.slices([view(0, 64)], [view(256, 64)]).is_ok());
+        assert!(memory.slices([view(0, 65)], [view(256, 64)]).is_err());
+        assert!(memory.slices([], [view(256, 64), view(256, 1)]).is_err());
+        assert!(memory.slices([view(0, 10), view(0, 10)], []).is_ok());
+    }
+
+    #[test]
+    fn views_outside_a_buffer_are_refused() {
+        let cpu = Cpu::new(1).unwrap();
+        let memory = cpu.allocate(&[256], true).unwrap();
+        assert!(memory.slice(view(0, 64)).unwrap().iter().all(|v| v.is_nan()));
+        assert!(memory.slice(view(0, 65)).is_err());
+        assert!(memory.slice(view(4, 1)).is_err());
+        assert!(memory.slice(View { buffer: 1, ..view(0, 1) }).is_err());
+    }
+}

@@ -1,0 +1,14 @@
+//! From a network description to work on a backend: fused blocks, steps on views, one arena.
+
+pub mod arena;
+mod block;
+mod executor;
+mod layout;
+mod lower;
+pub mod plan;
+mod step;
+
+pub use arena::ArenaMode;
+pub use executor::{Executor, Pass, PlannedMemory, Requirements, State, batch_sizes};
+pub use layout::Layout;
+pub use plan::{Mode, Plan, TrainOptions};

@@ -1,0 +1,153 @@
+//! A plan: the steps of one batch, with every tensor in its place.
+
+use serde::{Deserialize, Serialize};
+
+use super::arena::{ArenaMode, Lifetime, place};
+use super::layout::{FIRST_ARENA, Layout};
+use super::lower::lower;
+use super::step::Step;
+use crate::backend::View;
+use crate::error::Result;
+use crate::nn::Network;
+use crate::ops::Operators;
+use crate::ops::gather::Augmentation;
+use crate::ops::sgd::SgdProblem;
+use crate::tensor::Dtype;
+
+/// What a plan computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Forward, backward and update, batch statistics.
+    Train,
+    /// Forward with running statistics, scores of the logits.
+    Score,
+    /// As `Score`, and the norm of every sample's gradient with respect to all parameters.
+    GradNorm,
+}
+
+/// Constants of the training step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrainOptions {
+    pub sgd: SgdProblem,
+    pub smoothing: f32,
+    pub augmentation: Augmentation,
+    /// Seed of the augmentation.
+    pub seed: u64,
+}
+
+/// Buffer number of a tensor that has no place yet; its offset is the tensor's number.
+const SYMBOLIC: u32 = u32::MAX;
+
+/// The tensors of a plan while it is being written down.
+#[derive(Default)]
+pub(super) struct Tensors {
+    specs: Vec<(usize, Dtype)>,
+    /// Kept until the plan's end, for whoever reads results.
+    kept: Vec<usize>,
+}
+
+impl Tensors {
+    /// A new tensor; its place is decided when the plan is complete.
+    pub(super) fn new_tensor(&mut self, len: usize, dtype: Dtype) -> View {
+        self.specs.push((len, dtype));
+        View { buffer: SYMBOLIC, offset: self.specs.len() - 1, len, dtype }
+    }
+
+    /// A new f32 tensor.
+    pub(super) fn f32(&mut self, len: usize) -> View {
+        self.new_tensor(len, Dtype::F32)
+    }
+
+    /// Keeps a tensor's content until the end.
+    pub(super) fn keep(&mut self, view: View) {
+        self.kept.push(view.offset);
+    }
+}
+
+/// Steps of one batch of `n` samples.
+pub struct Plan {
+    pub mode: Mode,
+    pub n: usize,
+    pub(super) steps: Vec<Step>,
+    /// Bytes of each arena buffer: one (shared), or one a tensor (debug).
+    pub(super) arena: Vec<usize>,
+    /// N x classes, valid after a run.
+    pub(super) logits: View,
+}
+
+impl Plan {
+    /// Plans batches of `n` (the last one of a pass may be smaller than `batch`).
+    pub(super) fn new<B: Operators>(
+        backend: &B,
+        network: &Network,
+        layout: &Layout,
+        mode: Mode,
+        [n, batch]: [usize; 2],
+        options: &TrainOptions,
+        normalisation: [[f32; 3]; 2],
+        arena_mode: ArenaMode,
+    ) -> Result<Plan> {
+        let mut tensors = Tensors::default();
+        let (mut steps, mut logits) = lower(
+            backend,
+            network,
+            layout,
+            &mut tensors,
+            mode,
+            [n, batch],
+            options,
+            normalisation,
+        )?;
+        let (places, arena) = assign(&mut steps, &tensors, arena_mode);
+        logits = places[logits.offset];
+        for step in &mut steps {
+            step.visit(&mut |view| {
+                if view.buffer == SYMBOLIC {
+                    *view = View { len: view.len, ..places[view.offset] };
+                }
+            });
+        }
+        Ok(Plan { mode, n, steps, arena, logits })
+    }
+
+    /// Bytes of activations, gradients and workspace.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena.iter().sum()
+    }
+}
+
+/// Lifetimes from the steps, then a place for every tensor.
+fn assign(steps: &mut [Step], tensors: &Tensors, mode: ArenaMode) -> (Vec<View>, Vec<usize>) {
+    let mut lives: Vec<Lifetime> = tensors
+        .specs
+        .iter()
+        .map(|&(len, dtype)| Lifetime { bytes: len * dtype.size(), first: usize::MAX, last: 0 })
+        .collect();
+    let end = steps.len();
+    for (i, step) in steps.iter_mut().enumerate() {
+        step.visit(&mut |view| {
+            if view.buffer == SYMBOLIC {
+                let life = &mut lives[view.offset];
+                life.first = life.first.min(i);
+                life.last = i;
+            }
+        });
+    }
+    tensors.kept.iter().for_each(|&t| lives[t].last = end);
+    let view = |i: usize, buffer: u32, offset: usize| {
+        let (len, dtype) = tensors.specs[i];
+        View { buffer, offset, len, dtype }
+    };
+    match mode {
+        ArenaMode::Shared => {
+            let (offsets, size) = place(&lives);
+            let views = offsets.iter().enumerate().map(|(i, &o)| view(i, FIRST_ARENA, o));
+            (views.collect(), vec![size])
+        }
+        ArenaMode::Debug => {
+            let views = (0..lives.len()).map(|i| view(i, FIRST_ARENA + i as u32, 0));
+            (views.collect(), lives.iter().map(|l| l.bytes).collect())
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! One operator call of a plan.
+
+use crate::backend::View;
+use crate::error::Result;
+use crate::ops::Operators;
+use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
+use crate::ops::conv2d::{Conv2dProblem, Epilogue, GradNormForm};
+use crate::ops::gather::GatherProblem;
+use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
+use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
+use crate::ops::sgd::SgdProblem;
+
+/// A call with its problem and its views.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Gather {
+        problem: GatherProblem,
+        order: View,
+        state: View,
+        out: View,
+    },
+    ConvFprop {
+        problem: Conv2dProblem,
+        x: View,
+        w: View,
+        bias: Option<View>,
+        y: View,
+        epilogue: Epilogue,
+        workspace: View,
+    },
+    ConvDgrad {
+        problem: Conv2dProblem,
+        dy: View,
+        w: View,
+        dx: View,
+        accumulate: bool,
+        workspace: View,
+    },
+    ConvWgrad {
+        problem: Conv2dProblem,
+        x: View,
+        dy: View,
+        dw: View,
+        db: Option<View>,
+        workspace: View,
+    },
+    ConvGradNorm {
+        problem: Conv2dProblem,
+        x: View,
+        dy: View,
+        bias: bool,
+        norms: View,
+        form: GradNormForm,
+        workspace: View,
+    },
+    BnFinalize {
+        count: usize,
+        mean: View,
+        m2: View,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    },
+    BnEvalAffine {
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    },
+    BnApply {
+        problem: BatchNormProblem,
+        y: View,
+        scale_shift: [View; 2],
+        residual: Option<View>,
+        relu: bool,
+        out: View,
+    },
+    BnBackwardReduce {
+        problem: BatchNormProblem,
+        input: BackwardInput,
+        dgamma: View,
+        dbeta: View,
+        workspace: View,
+    },
+    BnBackwardApply {
+        problem: BatchNormProblem,
+        input: BackwardInput,
+        gamma: View,
+        dgamma: View,
+        dbeta: View,
+        dy: View,
+    },
+    BnBackwardEval {
+        problem: BatchNormProblem,
+        input: BackwardInput,
+        scale: View,
+        dy: View,
+        norms: View,
+    },
+    MaxPool {
+        problem: MaxPoolProblem,
+        x: View,
+        y: View,
+        taps: View,
+    },
+    MaxPoolBackward {
+        problem: MaxPoolProblem,
+        dy: View,
+        taps: View,
+        dx: View,
+    },
+    GlobalPool {
+        problem: GlobalPoolProblem,
+        x: View,
+        y: View,
+    },
+    GlobalPoolBackward {
+        problem: GlobalPoolProblem,
+        dy: View,
+        dx: View,
+    },
+    LossScore {
+        problem: LossScoreProblem,
+        logits: View,
+        batch: BatchViews,
+        gradient: LogitGradient,
+        dlogits: View,
+    },
+    Zero {
+        view: View,
+    },
+    StoreNorms {
+        problem: LossScoreProblem,
+        norms: View,
+        batch: BatchViews,
+    },
+    Sgd {
+        problem: SgdProblem,
+        dw: View,
+        w: View,
+        v: View,
+        lrs: View,
+        state: View,
+    },
+    Advance {
+        state: View,
+    },
+}
+
+impl Step {
+    /// Calls `f` on every view of the step, which may replace it.
+    pub(super) fn visit(&mut self, f: &mut impl FnMut(&mut View)) {
+        match self {
+            Step::Gather { order, state, out, .. } => [order, state, out].into_iter().for_each(f),
+            Step::ConvFprop { x, w, bias, y, epilogue, workspace, .. } => {
+                [x, w, y, workspace].into_iter().chain(bias).for_each(&mut *f);
+                match epilogue {
+                    Epilogue::None => {}
+                    Epilogue::Statistics { mean, m2 } => [mean, m2].into_iter().for_each(f),
+                    Epilogue::Affine { scale, shift, residual, .. } => {
+                        [scale, shift].into_iter().chain(residual).for_each(f);
+                    }
+                }
+            }
+            Step::ConvDgrad { dy, w, dx, workspace, .. } => {
+                [dy, w, dx, workspace].into_iter().for_each(f);
+            }
+            Step::ConvWgrad { x, dy, dw, db, workspace, .. } => {
+                [x, dy, dw, workspace].into_iter().chain(db).for_each(f);
+            }
+            Step::ConvGradNorm { x, dy, norms, workspace, .. } => {
+                [x, dy, norms, workspace].into_iter().for_each(f);
+            }
+            Step::BnFinalize { mean, m2, affine, running, rstd, scale_shift, .. } => {
+                [mean, m2, &mut affine.gamma, &mut affine.beta, rstd]
+                    .into_iter()
+                    .chain(running)
+                    .chain(scale_shift)
+                    .for_each(f);
+            }
+            Step::BnEvalAffine { affine, running, rstd, scale_shift } => {
+                [&mut affine.gamma, &mut affine.beta, rstd]
+                    .into_iter()
+                    .chain(running)
+                    .chain(scale_shift)
+                    .for_each(f);
+            }
+            Step::BnApply { y, scale_shift, residual, out, .. } => {
+                [y, out].into_iter().chain(scale_shift).chain(residual).for_each(f);
+            }
+            Step::BnBackwardReduce { input, dgamma, dbeta, workspace, .. } => {
+                visit_input(input, f);
+                [dgamma, dbeta, workspace].into_iter().for_each(f);
+            }
+            Step::BnBackwardApply { input, gamma, dgamma, dbeta, dy, .. } => {
+                visit_input(input, f);
+                [gamma, dgamma, dbeta, dy].into_iter().for_each(f);
+            }
+            Step::BnBackwardEval { input, scale, dy, norms, .. } => {
+                visit_input(input, f);
+                [scale, dy, norms].into_iter().for_each(f);
+            }
+            Step::MaxPool { x, y, taps, .. } => [x, y, taps].into_iter().for_each(f),
+            Step::MaxPoolBackward { dy, taps, dx, .. } => [dy, taps, dx].into_iter().for_each(f),
+            Step::GlobalPool { x, y, .. } => [x, y].into_iter().for_each(f),
+            Step::GlobalPoolBackward { dy, dx, .. } => [dy, dx].into_iter().for_each(f),
+            Step::LossScore { logits, batch, gradient, dlogits, .. } => {
+                [logits, dlogits].into_iter().for_each(&mut *f);
+                visit_batch(batch, f);
+                if let LogitGradient::Mean { class_weights, .. } = gradient {
+                    f(class_weights);
+                }
+            }
+            Step::Zero { view } => f(view),
+            Step::StoreNorms { norms, batch, .. } => {
+                f(norms);
+                visit_batch(batch, f);
+            }
+            Step::Sgd { dw, w, v, lrs, state, .. } => {
+                [dw, w, v, lrs, state].into_iter().for_each(f)
+            }
+            Step::Advance { state } => f(state),
+        }
+    }
+
+    /// Runs the step.
+    pub(super) fn run<B: Operators>(
+        &self,
+        backend: &B,
+        memory: &mut B::Memory,
+        images: &B::Images,
+    ) -> Result<()> {
+        match self {
+            Step::Gather { problem, order, state, out } => {
+                backend.gather(memory, problem, images, *order, *state, *out)
+            }
+            Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace } => {
+                backend.conv2d_fprop(memory, problem, *x, *w, *bias, *y, *epilogue, *workspace)
+            }
+            Step::ConvDgrad { problem, dy, w, dx, accumulate, workspace } => {
+                backend.conv2d_dgrad(memory, problem, *dy, *w, *dx, *accumulate, *workspace)
+            }
+            Step::ConvWgrad { problem, x, dy, dw, db, workspace } => {
+                backend.conv2d_wgrad(memory, problem, *x, *dy, *dw, *db, *workspace)
+            }
+            Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace } => {
+                backend.conv2d_grad_norm(memory, problem, *x, *dy, *bias, *norms, *form, *workspace)
+            }
+            Step::BnFinalize { count, mean, m2, affine, running, rstd, scale_shift } => backend
+                .batch_norm_finalize(
+                    memory,
+                    *count,
+                    *mean,
+                    *m2,
+                    *affine,
+                    *running,
+                    *rstd,
+                    *scale_shift,
+                ),
+            Step::BnEvalAffine { affine, running, rstd, scale_shift } => {
+                backend.batch_norm_eval_affine(memory, *affine, *running, *rstd, *scale_shift)
+            }
+            Step::BnApply { problem, y, scale_shift, residual, relu, out } => {
+                backend.batch_norm_apply(memory, problem, *y, *scale_shift, *residual, *relu, *out)
+            }
+            Step::BnBackwardReduce { problem, input, dgamma, dbeta, workspace } => backend
+                .batch_norm_backward_reduce(memory, problem, input, *dgamma, *dbeta, *workspace),
+            Step::BnBackwardApply { problem, input, gamma, dgamma, dbeta, dy } => backend
+                .batch_norm_backward_apply(memory, problem, input, *gamma, *dgamma, *dbeta, *dy),
+            Step::BnBackwardEval { problem, input, scale, dy, norms } => {
+                backend.batch_norm_backward_eval(memory, problem, input, *scale, *dy, *norms)
+            }
+            Step::MaxPool { problem, x, y, taps } => {
+                backend.max_pool(memory, problem, *x, *y, *taps)
+            }
+            Step::MaxPoolBackward { problem, dy, taps, dx } => {
+                backend.max_pool_backward(memory, problem, *dy, *taps, *dx)
+            }
+            Step::GlobalPool { problem, x, y } => backend.global_pool(memory, problem, *x, *y),
+            Step::GlobalPoolBackward { problem, dy, dx } => {
+                backend.global_pool_backward(memory, problem, *dy, *dx)
+            }
+            Step::LossScore { problem, logits, batch, gradient, dlogits } => {
+                backend.loss_score(memory, problem, *logits, batch, *gradient, *dlogits)
+            }
+            Step::Zero { view } => backend.fill(memory, *view, 0.0),
+            Step::StoreNorms { problem, norms, batch } => {
+                backend.store_norms(memory, problem, *norms, batch)
+            }
+            Step::Sgd { problem, dw, w, v, lrs, state } => {
+                backend.sgd(memory, problem, *dw, *w, *v, *lrs, *state)
+            }
+            Step::Advance { state } => backend.advance(memory, *state),
+        }
+    }
+}
+
+fn visit_input(input: &mut BackwardInput, f: &mut impl FnMut(&mut View)) {
+    [&mut input.dout, &mut input.y, &mut input.mean, &mut input.rstd]
+        .into_iter()
+        .chain(&mut input.out)
+        .for_each(f);
+}
+
+fn visit_batch(batch: &mut BatchViews, f: &mut impl FnMut(&mut View)) {
+    [&mut batch.order, &mut batch.labels, &mut batch.state, &mut batch.table]
+        .into_iter()
+        .for_each(f);
+}

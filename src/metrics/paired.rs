@@ -1,0 +1,158 @@
+//! Two methods over the same seeds: the paired difference and what it decides.
+
+use super::class::mean;
+use super::student::t_quantile;
+use crate::error::{Error, Result};
+
+/// Differences of a metric between two methods that share initialisation, order and augmentation
+/// seed by seed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PairedDifference {
+    /// Mean of method - baseline.
+    pub mean: f64,
+    /// Standard deviation of the differences, dividing by n - 1; `None` for one seed.
+    pub sd: Option<f64>,
+    /// The 95 % interval of the mean, mean -+ t(.975, n - 1) sd / sqrt(n); `None` for one seed.
+    pub interval: Option<(f64, f64)>,
+    /// Number of seeds.
+    pub n: usize,
+}
+
+/// What a run found about its method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The whole interval is above 0.
+    Improved,
+    /// The whole interval is below 0.
+    Worsened,
+    /// The interval contains 0, or one seed gives none.
+    NotDecided,
+}
+
+/// The direction in which somebody says that a metric moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Method above baseline.
+    Higher,
+    /// Method below baseline.
+    Lower,
+}
+
+/// Whether a claim was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimVerdict {
+    /// The interval excludes 0 in the claimed direction.
+    Seen,
+    /// The interval excludes 0 in the other direction.
+    Reversed,
+    /// The interval contains 0, or one seed gives none.
+    Undecided,
+}
+
+impl PairedDifference {
+    /// The differences `method[i] - baseline[i]`, one pair a seed.
+    ///
+    /// # Errors
+    /// No pair, lists of different lengths, a value that is not finite.
+    pub fn new(method: &[f64], baseline: &[f64]) -> Result<Self> {
+        if method.len() != baseline.len() || method.is_empty() {
+            return Err(Error::invalid(
+                "paired values",
+                format!("{} and {}", method.len(), baseline.len()),
+                "as many of one as of the other, at least one",
+            ));
+        }
+        let differences: Vec<f64> = method.iter().zip(baseline).map(|(m, b)| m - b).collect();
+        if let Some(seed) = differences.iter().position(|d| !d.is_finite()) {
+            return Err(Error::invalid(
+                format!("values of pair {seed}"),
+                format!("{} and {}", method[seed], baseline[seed]),
+                "finite numbers",
+            ));
+        }
+        let n = differences.len();
+        let center = mean(differences.iter().copied())
+            .ok_or_else(|| Error::Internal("mean of no differences".to_owned()))?;
+        let freedom = (n - 1) as f64;
+        let sd = (n > 1).then(|| {
+            let squares: f64 = differences.iter().map(|d| (d - center).powi(2)).sum();
+            (squares / freedom).sqrt()
+        });
+        let interval = sd.map(|sd| {
+            let half = t_quantile(0.975, freedom) * sd / (n as f64).sqrt();
+            (center - half, center + half)
+        });
+        Ok(PairedDifference { mean: center, sd, interval, n })
+    }
+
+    /// Whether the method improved a metric of which more is better.
+    pub fn verdict(&self) -> Verdict {
+        match self.interval {
+            Some((low, _)) if low > 0.0 => Verdict::Improved,
+            Some((_, high)) if high < 0.0 => Verdict::Worsened,
+            _ => Verdict::NotDecided,
+        }
+    }
+
+    /// Whether a claim about the direction is seen.
+    pub fn claim(&self, claim: Claim) -> ClaimVerdict {
+        match (self.verdict(), claim) {
+            (Verdict::NotDecided, _) => ClaimVerdict::Undecided,
+            (Verdict::Improved, Claim::Higher) | (Verdict::Worsened, Claim::Lower) => {
+                ClaimVerdict::Seen
+            }
+            _ => ClaimVerdict::Reversed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hand_computed_interval() {
+        // Differences 1, 2, 3, 6: mean 3, variance (4 + 1 + 0 + 9) / 3, t(.975, 3) = 3.182446.
+        let d = PairedDifference::new(&[2.0, 4.0, 6.0, 10.0], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!((d.mean, d.n), (3.0, 4));
+        let sd = (14.0f64 / 3.0).sqrt();
+        assert!((d.sd.unwrap() - sd).abs() < 1e-12);
+        let (low, high) = d.interval.unwrap();
+        let half = 3.1824463052837095 * sd / 2.0;
+        assert!((low - (3.0 - half)).abs() < 1e-12 && (high - (3.0 + half)).abs() < 1e-12);
+        assert_eq!(d.verdict(), Verdict::NotDecided);
+    }
+
+    #[test]
+    fn verdicts_follow_the_interval() {
+        let up = PairedDifference::new(&[0.5, 0.6, 0.55], &[0.4, 0.5, 0.44]).unwrap();
+        assert_eq!(up.verdict(), Verdict::Improved);
+        assert_eq!(up.claim(Claim::Higher), ClaimVerdict::Seen);
+        assert_eq!(up.claim(Claim::Lower), ClaimVerdict::Reversed);
+        let down = PairedDifference::new(&[0.4, 0.5, 0.44], &[0.5, 0.6, 0.55]).unwrap();
+        assert_eq!(down.verdict(), Verdict::Worsened);
+        assert_eq!(down.claim(Claim::Higher), ClaimVerdict::Reversed);
+        assert_eq!(down.claim(Claim::Lower), ClaimVerdict::Seen);
+    }
+
+    #[test]
+    fn one_seed_decides_nothing() {
+        let d = PairedDifference::new(&[0.9], &[0.1]).unwrap();
+        assert_eq!((d.sd, d.interval, d.verdict()), (None, None, Verdict::NotDecided));
+        assert_eq!(d.claim(Claim::Higher), ClaimVerdict::Undecided);
+    }
+
+    #[test]
+    fn an_interval_that_touches_zero_is_undecided() {
+        let same = PairedDifference::new(&[0.5, 0.5], &[0.5, 0.5]).unwrap();
+        assert_eq!((same.interval, same.verdict()), (Some((0.0, 0.0)), Verdict::NotDecided));
+    }
+
+    #[test]
+    fn unpaired_or_infinite_values_are_errors() {
+        assert!(PairedDifference::new(&[], &[]).is_err());
+        assert!(PairedDifference::new(&[0.1], &[0.1, 0.2]).is_err());
+        let message = PairedDifference::new(&[0.1, f64::NAN], &[0.1, 0.2]).unwrap_err().to_string();
+        assert!(message.contains("pair 1") && message.contains("NaN"), "{message}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Networks as data: a graph of layers that every executor reads, the architectures, their
+//! initialisation and their weight files.
+
+pub mod arch;
+pub mod graph;
+pub mod init;
+pub mod resnet;
+pub mod weights;
+
+pub use arch::{Arch, NetworkSpec, Stem};
+pub use graph::{Layer, Network, Node, Parameter, ParameterKind, ValueId};
+pub use weights::{Weights, WeightsMetadata};

@@ -1,0 +1,142 @@
+//! Residual networks, layer for layer as torchvision builds them.
+//!
+//! CIFAR family: 3x3 stem, three stages of n = (depth - 2) / 6 basic blocks with w, 2w, 4w
+//! channels; a 1x1 projection with batch norm where the shape changes. torchvision family: four
+//! stages of basic blocks (18, 34) or bottlenecks (50, stride in the 3x3).
+
+use super::arch::{Arch, NetworkSpec, Stem};
+use super::graph::{Builder, Network, ValueId};
+use crate::error::Result;
+
+/// Channels of a bottleneck's output over those of its 3x3.
+const EXPANSION: usize = 4;
+
+pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
+    let mut b = Builder::new(spec.size[0], spec.size[1]);
+    let (stages, bottleneck): (Vec<usize>, bool) = match spec.arch {
+        Arch::CifarResnet(depth) => (vec![(depth as usize - 2) / 6; 3], false),
+        Arch::Resnet18 => (vec![2, 2, 2, 2], false),
+        Arch::Resnet34 => (vec![3, 4, 6, 3], false),
+        Arch::Resnet50 => (vec![3, 4, 6, 3], true),
+    };
+    let imagenet = spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
+    let (kernel, stride) = if imagenet { (7, 2) } else { (3, 1) };
+    let x = b.input();
+    let x = b.conv(x, "conv1", spec.width, kernel, stride)?;
+    let x = b.batch_norm(x, "bn1");
+    let mut x = b.relu(x);
+    if imagenet {
+        x = b.max_pool(x, 3, 2, 1)?;
+    }
+    for (stage, &blocks) in stages.iter().enumerate() {
+        let channels = spec.width << stage;
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let name = format!("layer{}.{block}", stage + 1);
+            x = if bottleneck {
+                bottleneck_block(&mut b, x, &name, channels, stride)?
+            } else {
+                basic_block(&mut b, x, &name, channels, stride)?
+            };
+        }
+    }
+    let x = b.global_pool(x);
+    b.linear(x, "fc", spec.classes);
+    Ok(b.finish(spec.arch.to_string(), spec.classes))
+}
+
+fn shortcut(b: &mut Builder, x: ValueId, name: &str, k: usize, stride: usize) -> Result<ValueId> {
+    if stride == 1 && b.channels(x) == k {
+        return Ok(x);
+    }
+    let y = b.conv(x, &format!("{name}.downsample.0"), k, 1, stride)?;
+    Ok(b.batch_norm(y, &format!("{name}.downsample.1")))
+}
+
+fn basic_block(
+    b: &mut Builder,
+    x: ValueId,
+    name: &str,
+    k: usize,
+    stride: usize,
+) -> Result<ValueId> {
+    let y = b.conv(x, &format!("{name}.conv1"), k, 3, stride)?;
+    let y = b.batch_norm(y, &format!("{name}.bn1"));
+    let y = b.relu(y);
+    let residual = shortcut(b, x, name, k, stride)?;
+    let y = b.conv(y, &format!("{name}.conv2"), k, 3, 1)?;
+    let y = b.batch_norm(y, &format!("{name}.bn2"));
+    let y = b.add(y, residual)?;
+    Ok(b.relu(y))
+}
+
+fn bottleneck_block(
+    b: &mut Builder,
+    x: ValueId,
+    name: &str,
+    channels: usize,
+    stride: usize,
+) -> Result<ValueId> {
+    let y = b.conv(x, &format!("{name}.conv1"), channels, 1, 1)?;
+    let y = b.batch_norm(y, &format!("{name}.bn1"));
+    let y = b.relu(y);
+    let y = b.conv(y, &format!("{name}.conv2"), channels, 3, stride)?;
+    let y = b.batch_norm(y, &format!("{name}.bn2"));
+    let y = b.relu(y);
+    let residual = shortcut(b, x, name, EXPANSION * channels, stride)?;
+    let y = b.conv(y, &format!("{name}.conv3"), EXPANSION * channels, 1, 1)?;
+    let y = b.batch_norm(y, &format!("{name}.bn3"));
+    let y = b.add(y, residual)?;
+    Ok(b.relu(y))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(arch: &str, stem: Stem, size: usize, classes: usize) -> Network {
+        let arch: Arch = arch.parse().unwrap();
+        let spec =
+            NetworkSpec { arch, width: arch.default_width(), stem, classes, size: [size; 2] };
+        spec.build().unwrap()
+    }
+
+    /// Counts of torchvision's models, and of the CIFAR family with projections.
+    #[test]
+    fn parameter_counts() {
+        let count =
+            |arch, stem, size, classes| network(arch, stem, size, classes).parameter_count();
+        assert_eq!(count("resnet18", Stem::Imagenet, 224, 1000), 11_689_512);
+        assert_eq!(count("resnet34", Stem::Imagenet, 224, 1000), 21_797_672);
+        assert_eq!(count("resnet50", Stem::Imagenet, 224, 1000), 25_557_032);
+        assert_eq!(count("resnet18", Stem::Cifar, 32, 10), 11_173_962);
+        assert_eq!(count("resnet20", Stem::Cifar, 32, 10), 272_474);
+    }
+
+    #[test]
+    fn multiply_accumulates() {
+        // 1.82 and 4.09 GMAC are torchvision's published figures; .557 is the CIFAR stem's.
+        assert_eq!(network("resnet18", Stem::Imagenet, 224, 1000).macs() / 10_000_000, 181);
+        assert_eq!(network("resnet50", Stem::Imagenet, 224, 1000).macs() / 10_000_000, 408);
+        assert_eq!(network("resnet18", Stem::Cifar, 32, 10).macs() / 1_000_000, 555);
+    }
+
+    #[test]
+    fn unknown_names_list_the_known_ones() {
+        let message = "resnet19".parse::<Arch>().unwrap_err().to_string();
+        assert!(message.contains("resnet19") && message.contains("resnet56"), "{message}");
+    }
+
+    #[test]
+    fn odd_sizes_keep_working() {
+        let spec = NetworkSpec {
+            arch: Arch::Resnet18,
+            width: 8,
+            stem: Stem::Imagenet,
+            classes: 3,
+            size: [33, 47],
+        };
+        let net = spec.build().unwrap();
+        assert_eq!(net.shapes[net.logits().0], [1, 1, 3]);
+    }
+}

@@ -1,0 +1,386 @@
+//! Batch normalisation on the CPU: one task a sample, partial sums merged over samples in a
+//! fixed tree. Channels are innermost, so sums run over positions lane by lane; narrow tensors
+//! are read several positions at a time through lanes that repeat the channels.
+
+use rayon::prelude::*;
+
+use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View, multiversion};
+use crate::error::Result;
+use crate::ops::reduce::{fold_lanes, lanes, repeat, tree_sum};
+
+multiversion! {
+    fn sum_lanes(y: &[f32], acc: &mut [f32]) {
+        acc.fill(0.0);
+        for chunk in y.chunks(acc.len()) {
+            for (a, &v) in acc.iter_mut().zip(chunk) {
+                *a += v;
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn deviation_lanes(y: &[f32], mean: &[f32], acc: &mut [f32]) {
+        acc.fill(0.0);
+        for chunk in y.chunks(acc.len()) {
+            for ((a, &v), &m) in acc.iter_mut().zip(chunk).zip(mean) {
+                let d = v - m;
+                *a += d * d;
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn apply(y: &[f32], scale: &[f32], shift: &[f32], residual: &[f32], relu: bool, out: &mut [f32]) {
+        let l = scale.len();
+        if residual.is_empty() {
+            for (o, v) in out.chunks_mut(l).zip(y.chunks(l)) {
+                for (((o, &v), &a), &b) in o.iter_mut().zip(v).zip(scale).zip(shift) {
+                    let z = v * a + b;
+                    *o = if relu && z <= 0.0 { 0.0 } else { z };
+                }
+            }
+        } else {
+            for ((o, v), r) in out.chunks_mut(l).zip(y.chunks(l)).zip(residual.chunks(l)) {
+                for ((((o, &v), &r), &a), &b) in o.iter_mut().zip(v).zip(r).zip(scale).zip(shift) {
+                    let z = v * a + b + r;
+                    *o = if relu && z <= 0.0 { 0.0 } else { z };
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn mask(dout: &mut [f32], out: &[f32]) {
+        for (d, &o) in dout.iter_mut().zip(out) {
+            *d = if o > 0.0 { *d } else { 0.0 };
+        }
+    }
+}
+
+multiversion! {
+    fn backward_lanes(dout: &[f32], out: &[f32], y: &[f32], mean: &[f32], rstd: &[f32],
+                      sum: &mut [f32], sum_xhat: &mut [f32]) {
+        sum.fill(0.0);
+        sum_xhat.fill(0.0);
+        let l = sum.len();
+        let masked = !out.is_empty();
+        for (i, (d, v)) in dout.chunks(l).zip(y.chunks(l)).enumerate() {
+            let (sum, sum_xhat) = (&mut sum[..d.len()], &mut sum_xhat[..d.len()]);
+            let (mean, rstd, v) = (&mean[..d.len()], &rstd[..d.len()], &v[..d.len()]);
+            if masked {
+                let o = &out[i * l..][..d.len()];
+                for j in 0..d.len() {
+                    let dz = if o[j] > 0.0 { d[j] } else { 0.0 };
+                    sum[j] += dz;
+                    sum_xhat[j] += dz * ((v[j] - mean[j]) * rstd[j]);
+                }
+            } else {
+                for j in 0..d.len() {
+                    sum[j] += d[j];
+                    sum_xhat[j] += d[j] * ((v[j] - mean[j]) * rstd[j]);
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    // dy = scale * dz - (y - mean) * slope - offset, from the form in the module's head
+    fn backward_apply(dout: &[f32], out: &[f32], y: &[f32], mean: &[f32], scale: &[f32],
+                      slope: &[f32], offset: &[f32], dy: &mut [f32]) {
+        let l = scale.len();
+        let masked = !out.is_empty();
+        for (i, ((g, d), v)) in dy.chunks_mut(l).zip(dout.chunks(l)).zip(y.chunks(l)).enumerate() {
+            let n = g.len();
+            let (d, v, mean, scale) = (&d[..n], &v[..n], &mean[..n], &scale[..n]);
+            let (slope, offset) = (&slope[..n], &offset[..n]);
+            if masked {
+                let o = &out[i * l..][..n];
+                for j in 0..n {
+                    let dz = if o[j] > 0.0 { d[j] } else { 0.0 };
+                    g[j] = (scale[j] * dz - (v[j] - mean[j]) * slope[j]) - offset[j];
+                }
+            } else {
+                for j in 0..n {
+                    g[j] = (scale[j] * d[j] - (v[j] - mean[j]) * slope[j]) - offset[j];
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn scale_masked(dout: &[f32], out: &[f32], scale: &[f32], dy: &mut [f32]) {
+        let l = scale.len();
+        let masked = !out.is_empty();
+        for (i, (g, d)) in dy.chunks_mut(l).zip(dout.chunks(l)).enumerate() {
+            let n = g.len();
+            if masked {
+                let o = &out[i * l..][..n];
+                for j in 0..n {
+                    g[j] = if o[j] > 0.0 { scale[j] * d[j] } else { 0.0 };
+                }
+            } else {
+                for j in 0..n {
+                    g[j] = scale[j] * d[j];
+                }
+            }
+        }
+    }
+}
+
+impl BatchNorm for Cpu {
+    fn batch_norm_statistics(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &BatchNormProblem,
+        y: View,
+        mean: View,
+        m2: View,
+        workspace: View,
+    ) -> Result<()> {
+        if problem.is_empty() {
+            return Ok(());
+        }
+        let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
+        let (c, hw, n, isa) = (problem.c, problem.hw, problem.n, self.isa());
+        let l = lanes(c);
+        let (means, m2s) = work.split_at_mut(n * c);
+        self.pool().install(|| {
+            means.par_chunks_mut(c).zip(m2s.par_chunks_mut(c)).zip(y.par_chunks(hw * c)).for_each(
+                |((mean, m2), y)| {
+                    let mut acc = vec![0.0; l];
+                    sum_lanes(isa, y, &mut acc);
+                    fold_lanes(&acc, mean);
+                    mean.iter_mut().for_each(|m| *m /= hw as f32);
+                    let centre = repeat(mean, l);
+                    deviation_lanes(isa, y, &centre, &mut acc);
+                    fold_lanes(&acc, m2);
+                },
+            );
+        });
+        crate::ops::reduce::merge_moments(means, m2s, c, hw, n);
+        mean.copy_from_slice(&means[..c]);
+        m2.copy_from_slice(&m2s[..c]);
+        Ok(())
+    }
+
+    fn batch_norm_finalize(
+        &self,
+        memory: &mut CpuMemory,
+        count: usize,
+        mean: View,
+        m2: View,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()> {
+        let ([mean, m2, gamma, beta], [rm, rv, rstd, scale, shift]) = memory.slices(
+            [mean, m2, affine.gamma, affine.beta],
+            [running[0], running[1], rstd, scale_shift[0], scale_shift[1]],
+        )?;
+        let biased = count as f32;
+        // A batch of one value has no unbiased variance; the trainer refuses it before.
+        let unbiased = count.saturating_sub(1).max(1) as f32;
+        for c in 0..mean.len() {
+            rstd[c] = 1.0 / (m2[c] / biased + EPS).sqrt();
+            scale[c] = gamma[c] * rstd[c];
+            shift[c] = beta[c] - mean[c] * scale[c];
+            rm[c] += MOMENTUM * (mean[c] - rm[c]);
+            rv[c] += MOMENTUM * (m2[c] / unbiased - rv[c]);
+        }
+        Ok(())
+    }
+
+    fn batch_norm_eval_affine(
+        &self,
+        memory: &mut CpuMemory,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()> {
+        let ([gamma, beta, rm, rv], [rstd, scale, shift]) = memory.slices(
+            [affine.gamma, affine.beta, running[0], running[1]],
+            [rstd, scale_shift[0], scale_shift[1]],
+        )?;
+        for c in 0..gamma.len() {
+            rstd[c] = 1.0 / (rv[c] + EPS).sqrt();
+            scale[c] = gamma[c] * rstd[c];
+            shift[c] = beta[c] - rm[c] * scale[c];
+        }
+        Ok(())
+    }
+
+    fn batch_norm_apply(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &BatchNormProblem,
+        y: View,
+        scale_shift: [View; 2],
+        residual: Option<View>,
+        relu: bool,
+        out: View,
+    ) -> Result<()> {
+        if problem.is_empty() {
+            return Ok(());
+        }
+        let residual = residual.unwrap_or(View::EMPTY);
+        let ([y, scale, shift, residual], [out]) =
+            memory.slices([y, scale_shift[0], scale_shift[1], residual], [out])?;
+        let l = lanes(problem.c);
+        let (scale, shift) = (repeat(scale, l), repeat(shift, l));
+        let (sample, isa) = (problem.hw * problem.c, self.isa());
+        self.pool().install(|| {
+            out.par_chunks_mut(sample).zip(y.par_chunks(sample)).enumerate().for_each(
+                |(i, (out, y))| {
+                    let r = if residual.is_empty() {
+                        residual
+                    } else {
+                        &residual[i * sample..][..sample]
+                    };
+                    apply(isa, y, &scale, &shift, r, relu, out);
+                },
+            );
+        });
+        Ok(())
+    }
+
+    fn batch_norm_backward_reduce(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        dgamma: View,
+        dbeta: View,
+        workspace: View,
+    ) -> Result<()> {
+        if problem.is_empty() {
+            return Ok(());
+        }
+        let out = input.out.unwrap_or(View::EMPTY);
+        let ([out, y, mean, rstd], [dout, dgamma, dbeta, work]) = memory.slices(
+            [out, input.y, input.mean, input.rstd],
+            [input.dout, dgamma, dbeta, workspace],
+        )?;
+        let (c, n, isa) = (problem.c, problem.n, self.isa());
+        let sample = problem.hw * c;
+        let l = lanes(c);
+        let (mean, rstd) = (repeat(mean, l), repeat(rstd, l));
+        let in_place = input.mask_in_place;
+        let (sums, sums_xhat) = work.split_at_mut(n * c);
+        self.pool().install(|| {
+            sums.par_chunks_mut(c)
+                .zip(sums_xhat.par_chunks_mut(c))
+                .zip(dout.par_chunks_mut(sample))
+                .zip(y.par_chunks(sample))
+                .enumerate()
+                .for_each(|(i, (((sum, sum_xhat), dout), y))| {
+                    let mut out = if out.is_empty() { out } else { &out[i * sample..][..sample] };
+                    if in_place && !out.is_empty() {
+                        mask(isa, dout, out);
+                        out = &[];
+                    }
+                    let (mut a, mut b) = (vec![0.0; l], vec![0.0; l]);
+                    backward_lanes(isa, dout, out, y, &mean, &rstd, &mut a, &mut b);
+                    fold_lanes(&a, sum);
+                    fold_lanes(&b, sum_xhat);
+                });
+        });
+        tree_sum(sums, c);
+        tree_sum(sums_xhat, c);
+        dbeta.copy_from_slice(&sums[..c]);
+        dgamma.copy_from_slice(&sums_xhat[..c]);
+        Ok(())
+    }
+
+    fn batch_norm_backward_apply(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        gamma: View,
+        dgamma: View,
+        dbeta: View,
+        dy: View,
+    ) -> Result<()> {
+        if problem.is_empty() {
+            return Ok(());
+        }
+        let out = input.out.unwrap_or(View::EMPTY);
+        let ([dout, out, y, mean, rstd, gamma, dgamma, dbeta], [dy]) = memory.slices(
+            [input.dout, out, input.y, input.mean, input.rstd, gamma, dgamma, dbeta],
+            [dy],
+        )?;
+        let l = lanes(problem.c);
+        let count = problem.count() as f32;
+        let scale: Vec<f32> = gamma.iter().zip(rstd).map(|(g, r)| g * r).collect();
+        let slope: Vec<f32> =
+            (0..problem.c).map(|c| scale[c] * rstd[c] * dgamma[c] / count).collect();
+        let offset: Vec<f32> = scale.iter().zip(dbeta).map(|(s, d)| s * d / count).collect();
+        let [mean, scale, slope, offset] = [mean, &scale, &slope, &offset].map(|v| repeat(v, l));
+        let (sample, isa) = (problem.hw * problem.c, self.isa());
+        self.pool().install(|| {
+            dy.par_chunks_mut(sample)
+                .zip(dout.par_chunks(sample))
+                .zip(y.par_chunks(sample))
+                .enumerate()
+                .for_each(|(i, ((dy, dout), y))| {
+                    let out = if out.is_empty() { out } else { &out[i * sample..][..sample] };
+                    backward_apply(isa, dout, out, y, &mean, &scale, &slope, &offset, dy);
+                });
+        });
+        Ok(())
+    }
+
+    fn batch_norm_backward_eval(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        scale: View,
+        dy: View,
+        norms: View,
+    ) -> Result<()> {
+        if problem.is_empty() {
+            return Ok(());
+        }
+        let out = input.out.unwrap_or(View::EMPTY);
+        let ([out, y, mean, rstd, scale], [dout, dy, norms]) = memory
+            .slices([out, input.y, input.mean, input.rstd, scale], [input.dout, dy, norms])?;
+        let (c, isa) = (problem.c, self.isa());
+        let sample = problem.hw * c;
+        let l = lanes(c);
+        let [mean, rstd, scale] = [mean, rstd, scale].map(|v| repeat(v, l));
+        let in_place = input.mask_in_place;
+        self.pool().install(|| {
+            dy.par_chunks_mut(sample)
+                .zip(dout.par_chunks_mut(sample))
+                .zip(y.par_chunks(sample))
+                .zip(norms.par_iter_mut())
+                .enumerate()
+                .for_each(|(i, (((dy, dout), y), norm))| {
+                    let mut out = if out.is_empty() { out } else { &out[i * sample..][..sample] };
+                    if in_place && !out.is_empty() {
+                        mask(isa, dout, out);
+                        out = &[];
+                    }
+                    let (mut a, mut b) = (vec![0.0; l], vec![0.0; l]);
+                    backward_lanes(isa, dout, out, y, &mean, &rstd, &mut a, &mut b);
+                    scale_masked(isa, dout, out, &scale, dy);
+                    let (mut dbeta, mut dgamma) = (vec![0.0; c], vec![0.0; c]);
+                    fold_lanes(&a, &mut dbeta);
+                    fold_lanes(&b, &mut dgamma);
+                    let squares: f32 = dbeta.iter().chain(&dgamma).map(|v| v * v).sum();
+                    *norm += squares;
+                });
+        });
+        Ok(())
+    }
+}

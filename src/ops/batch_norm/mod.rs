@@ -1,0 +1,162 @@
+//! Batch normalisation over N H W of an NHWC tensor, with PyTorch's semantics.
+//!
+//! ```text
+//! train    rstd = 1 / sqrt(m2 / count + eps),  z = (y - mean) * rstd * gamma + beta
+//!          running = (1 - momentum) * running + momentum * (mean | m2 / (count - 1))
+//! eval     the same with the running mean and variance
+//! out      = act(z (+ residual)), act = ReLU or identity
+//! backward dz = dout * [out > 0],  dbeta = sum dz,  dgamma = sum dz * xhat,  xhat = (y - mean) * rstd
+//!          train: dy = gamma * rstd * (dz - (dbeta + xhat * dgamma) / count)
+//!          eval:  dy = gamma * rstd * dz
+//! norm     g[n] += sum_c (sum_{hw} dz * xhat)^2 + (sum_{hw} dz)^2        (eval only)
+//! ```
+
+mod cpu;
+
+use crate::backend::{Backend, View};
+use crate::error::Result;
+
+/// PyTorch's default added to the variance.
+pub const EPS: f32 = 1e-5;
+/// PyTorch's default weight of the newest batch in the running statistics.
+pub const MOMENTUM: f32 = 0.1;
+
+/// Shape of the normalised tensor: `n` samples of `hw` positions and `c` channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchNormProblem {
+    pub n: usize,
+    pub hw: usize,
+    pub c: usize,
+}
+
+impl BatchNormProblem {
+    /// Elements of the tensor.
+    pub fn len(&self) -> usize {
+        self.n * self.hw * self.c
+    }
+
+    /// True without elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Values a channel's statistics are taken over.
+    pub fn count(&self) -> usize {
+        self.n * self.hw
+    }
+
+    /// f32 elements of workspace for the reductions: two partial sums a channel and sample.
+    pub fn workspace(&self) -> usize {
+        2 * self.n * self.c
+    }
+}
+
+/// Views of one layer's parameters: gamma, beta (C each).
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    pub gamma: View,
+    pub beta: View,
+}
+
+/// What backward reads: the gradient of the output, the output if a ReLU made it (its sign is
+/// the mask), the normalised tensor's source and statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct BackwardInput {
+    /// N H W C; overwritten by dz where `mask_in_place`.
+    pub dout: View,
+    pub out: Option<View>,
+    pub y: View,
+    pub mean: View,
+    pub rstd: View,
+    /// Store dz over dout: the residual branch needs it.
+    pub mask_in_place: bool,
+}
+
+/// Batch normalisation on a backend. Per-channel views hold C values.
+pub trait BatchNorm: Backend {
+    /// `mean` and `m2` (sum of squared deviations) of y over N H W, merged in a fixed order.
+    fn batch_norm_statistics(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &BatchNormProblem,
+        y: View,
+        mean: View,
+        m2: View,
+        workspace: View,
+    ) -> Result<()>;
+
+    /// From batch statistics: `rstd`, the affine map `scale`, `shift`, and updated running
+    /// statistics (`running` = mean, unbiased variance).
+    #[expect(clippy::too_many_arguments)]
+    fn batch_norm_finalize(
+        &self,
+        memory: &mut Self::Memory,
+        count: usize,
+        mean: View,
+        m2: View,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()>;
+
+    /// From running statistics: `rstd` and the affine map.
+    fn batch_norm_eval_affine(
+        &self,
+        memory: &mut Self::Memory,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()>;
+
+    /// out = act(y * scale + shift (+ residual)).
+    #[expect(clippy::too_many_arguments)]
+    fn batch_norm_apply(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &BatchNormProblem,
+        y: View,
+        scale_shift: [View; 2],
+        residual: Option<View>,
+        relu: bool,
+        out: View,
+    ) -> Result<()>;
+
+    /// dgamma and dbeta over the batch.
+    fn batch_norm_backward_reduce(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        dgamma: View,
+        dbeta: View,
+        workspace: View,
+    ) -> Result<()>;
+
+    /// dy under batch statistics, after `batch_norm_backward_reduce` of the same input. Where the
+    /// mask was applied in place, pass `out: None`.
+    #[expect(clippy::too_many_arguments)]
+    fn batch_norm_backward_apply(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        gamma: View,
+        dgamma: View,
+        dbeta: View,
+        dy: View,
+    ) -> Result<()>;
+
+    /// dy under running statistics, and norms[n] += the squared norm of sample n's gradient with
+    /// respect to gamma and beta.
+    fn batch_norm_backward_eval(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        scale: View,
+        dy: View,
+        norms: View,
+    ) -> Result<()>;
+}

@@ -1,0 +1,114 @@
+//! Forward convolution: one gather pass over x, with the epilogue on the sums in registers and
+//! the statistics on the part of y a task has just written.
+
+use super::gather::{Edges, Gather, Pass};
+use super::kernel::{Finish, Kernels, Start};
+use super::pack::{pack_forward, padded_channels};
+use super::pad::Padded;
+use super::statistics::{self, Moments};
+use super::task::{Cutter, Shared, lines, run_tasks};
+use crate::backend::{Backend, Cpu};
+use crate::ops::conv2d::Conv2dProblem;
+
+/// What follows the sums.
+pub enum After<'a> {
+    Nothing,
+    Statistics { mean: &'a mut [f32], m2: &'a mut [f32] },
+    Affine { scale: &'a [f32], shift: &'a [f32], residual: Option<&'a [f32]>, relu: bool },
+}
+
+/// A 1x1 convolution without stride or padding: a matrix product over all pixels.
+pub fn is_pointwise(p: &Conv2dProblem) -> bool {
+    [p.r, p.s, p.stride[0], p.stride[1]] == [1; 4] && p.pad == [0, 0]
+}
+
+/// A pointwise convolution as one over a single column of pixels; others as they are.
+pub fn flatten(problem: &Conv2dProblem) -> Conv2dProblem {
+    let p = *problem;
+    if is_pointwise(problem) {
+        return Conv2dProblem { n: 1, h: p.n * p.h * p.w, w: 1, ..p };
+    }
+    p
+}
+
+fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Gather {
+    let p = flatten(problem);
+    let [ph, pw] = p.pad;
+    let input = Padded { h: p.h, w: p.w, c: p.c, top: ph, bottom: ph, left: pw, right: pw };
+    // Rows and columns that no window reaches need not be copied, but do no harm.
+    let (rows, cols) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
+    let pass = Pass {
+        size: [rows, cols],
+        origin: [0, 0],
+        step: p.stride,
+        taps: [p.r, p.s],
+        out_origin: [0, 0],
+        out_step: [1, 1],
+        panel: 0,
+    };
+    let blocks = Kernels::of(cpu.isa()).blocks(p.k);
+    Gather::cut(p.n, input, [rows, cols, p.k], vec![pass], blocks)
+}
+
+/// Workspace: panels, scratch of the workers, partial moments.
+pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
+    let plan = plan(cpu, p);
+    lines(p.r * p.s * p.c * padded_channels(&plan.blocks))
+        + cpu.workers() * plan.scratch()
+        + lines(plan.parts() * 2 * p.k)
+}
+
+/// y = x * w (+ bias), then `after`. Slices have the lengths of the problem; `work` has
+/// [`workspace`] values.
+#[expect(clippy::too_many_arguments)]
+pub fn fprop(
+    cpu: &Cpu,
+    problem: &Conv2dProblem,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    after: After<'_>,
+    work: &mut [f32],
+) {
+    let plan = plan(cpu, problem);
+    let window = problem.r * problem.s * problem.c;
+    let mut cutter = Cutter(work);
+    let packed = cutter.take(window * padded_channels(&plan.blocks));
+    let per_worker = plan.scratch();
+    let scratch = cutter.take(cpu.workers() * per_worker);
+    let partial = cutter.take(plan.parts() * 2 * problem.k);
+
+    cpu.pool().install(|| pack_forward(w, window, &plan.blocks, packed));
+    let packed = &*packed;
+
+    let edges = Edges {
+        start: bias.map_or(Start::Zero, |b| Start::Bias(b.as_ptr())),
+        finish: match &after {
+            After::Affine { scale, shift, residual, relu } => Finish::Affine {
+                scale: scale.as_ptr(),
+                shift: shift.as_ptr(),
+                residual: residual.map_or(std::ptr::null(), |r| r.as_ptr()),
+                relu: *relu,
+            },
+            _ => Finish::Store,
+        },
+    };
+    let moments = matches!(after, After::Statistics { .. });
+    let y = Shared::new(y);
+    let shared_partial = Shared::new(partial);
+    run_tasks(cpu, plan.tasks(), scratch, per_worker, |task, scratch| {
+        let part = plan.part(task);
+        // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
+        unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y, scratch) };
+        if moments {
+            // SAFETY: this task wrote these pixels and channels, and no other touches them.
+            unsafe { statistics::of_part(cpu.isa(), &plan, &part, &y, &shared_partial) };
+        }
+    });
+    if let After::Statistics { mean, m2 } = after {
+        let parts = plan.parts();
+        let counts = (0..parts).map(|i| plan.pixels_of(i)).collect();
+        statistics::merge(Moments { counts, channels: problem.k, values: partial }, mean, m2);
+    }
+}

@@ -1,0 +1,176 @@
+//! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
+//!
+//! - [`kernel`]: register tiles, one source for every instruction set;
+//! - [`gather`]: the driver of fprop and dgrad; [`columns`]: that of wgrad and gradient norms;
+//! - results do not depend on the number of threads or the instruction set: every output value
+//!   is one chain of fused multiply-adds, and what is merged across tasks is merged in a tree
+//!   fixed by the problem.
+
+mod columns;
+mod dgrad;
+mod fprop;
+mod gather;
+mod grad_norm;
+mod gram;
+mod kernel;
+mod pack;
+mod pad;
+mod statistics;
+mod task;
+mod wgrad;
+
+use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View};
+use crate::error::{Error, Result};
+use fprop::After;
+
+/// Checks the length of a tensor.
+fn check(what: &str, view: View, len: usize) -> Result<()> {
+    if view.len == len {
+        return Ok(());
+    }
+    Err(Error::Internal(format!("convolution's {what} has {} elements, needs {len}", view.len)))
+}
+
+impl Cpu {
+    /// Checks the problem and the workspace of one direction.
+    fn conv2d_check(&self, p: &Conv2dProblem, direction: Direction, workspace: View) -> Result<()> {
+        p.check()?;
+        let needed = self.conv2d_workspace(p, direction);
+        if workspace.len < needed {
+            return Err(Error::Internal(format!(
+                "convolution's workspace has {} elements, {direction:?} needs {needed}",
+                workspace.len
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Conv2d for Cpu {
+    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+        match direction {
+            Direction::Fprop => fprop::workspace(self, problem),
+            Direction::Dgrad => dgrad::workspace(self, problem),
+            Direction::Wgrad => wgrad::workspace(self, problem),
+            Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
+        }
+    }
+
+    fn conv2d_fprop(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &Conv2dProblem,
+        x: View,
+        w: View,
+        bias: Option<View>,
+        y: View,
+        epilogue: Epilogue,
+        workspace: View,
+    ) -> Result<()> {
+        self.conv2d_check(problem, Direction::Fprop, workspace)?;
+        check("x", x, problem.x_len())?;
+        check("w", w, problem.w_len())?;
+        check("y", y, problem.y_len())?;
+        if let Some(bias) = bias {
+            check("bias", bias, problem.k)?;
+        }
+        let none = View::EMPTY;
+        let mut reads = [none; 3];
+        let mut writes = [none; 2];
+        match epilogue {
+            Epilogue::None => {}
+            Epilogue::Statistics { mean, m2 } => {
+                check("mean", mean, problem.k)?;
+                check("m2", m2, problem.k)?;
+                writes = [mean, m2];
+            }
+            Epilogue::Affine { scale, shift, residual, .. } => {
+                check("scale", scale, problem.k)?;
+                check("shift", shift, problem.k)?;
+                if let Some(residual) = residual {
+                    check("residual", residual, problem.y_len())?;
+                }
+                reads = [scale, shift, residual.unwrap_or(none)];
+            }
+        }
+        let [a, b, c] = reads;
+        let ([x, w, bias_slice, scale, shift, residual_slice], [y, work, mean, m2]) = memory
+            .slices([x, w, bias.unwrap_or(none), a, b, c], [y, workspace, writes[0], writes[1]])?;
+        let after = match epilogue {
+            Epilogue::None => After::Nothing,
+            Epilogue::Statistics { .. } => After::Statistics { mean, m2 },
+            Epilogue::Affine { residual, relu, .. } => {
+                After::Affine { scale, shift, residual: residual.map(|_| residual_slice), relu }
+            }
+        };
+        fprop::fprop(self, problem, x, w, bias.map(|_| bias_slice), y, after, work);
+        Ok(())
+    }
+
+    fn conv2d_dgrad(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &Conv2dProblem,
+        dy: View,
+        w: View,
+        dx: View,
+        accumulate: bool,
+        workspace: View,
+    ) -> Result<()> {
+        self.conv2d_check(problem, Direction::Dgrad, workspace)?;
+        check("dy", dy, problem.y_len())?;
+        check("w", w, problem.w_len())?;
+        check("dx", dx, problem.x_len())?;
+        let ([dy, w], [dx, work]) = memory.slices([dy, w], [dx, workspace])?;
+        dgrad::dgrad(self, problem, dy, w, dx, accumulate, work);
+        Ok(())
+    }
+
+    fn conv2d_wgrad(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &Conv2dProblem,
+        x: View,
+        dy: View,
+        dw: View,
+        db: Option<View>,
+        workspace: View,
+    ) -> Result<()> {
+        self.conv2d_check(problem, Direction::Wgrad, workspace)?;
+        check("x", x, problem.x_len())?;
+        check("dy", dy, problem.y_len())?;
+        check("dw", dw, problem.w_len())?;
+        if let Some(db) = db {
+            check("db", db, problem.k)?;
+        }
+        let ([x, dy], [dw, work, bias]) =
+            memory.slices([x, dy], [dw, workspace, db.unwrap_or(View::EMPTY)])?;
+        wgrad::wgrad(self, problem, x, dy, dw, db.map(|_| bias), work);
+        Ok(())
+    }
+
+    fn conv2d_grad_norm(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &Conv2dProblem,
+        x: View,
+        dy: View,
+        bias: bool,
+        norms: View,
+        form: GradNormForm,
+        workspace: View,
+    ) -> Result<()> {
+        self.conv2d_check(problem, Direction::GradNorm(form), workspace)?;
+        check("x", x, problem.x_len())?;
+        check("dy", dy, problem.y_len())?;
+        check("norms", norms, problem.n)?;
+        if form == GradNormForm::ShiftedGram && problem.stride != [1, 1] {
+            return Err(Error::Internal(format!("{form:?} needs stride 1: {problem:?}")));
+        }
+        let ([x, dy], [norms, work]) = memory.slices([x, dy], [norms, workspace])?;
+        grad_norm::grad_norm(self, problem, x, dy, bias, norms, form, work);
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! 2-D convolution: fprop, dgrad, wgrad and per-sample gradient norms.
+//!
+//! Activations are NHWC, weights KRSC. With p = output row, q = output column:
+//!
+//! ```text
+//! fprop  y[n,p,q,k]  = sum_{r,s,c} x[n, p*sh + r - ph, q*sw + s - pw, c] * w[k,r,s,c]
+//! dgrad  dx[n,h,w,c] = sum_{k,r,s} dy[n,p,q,k] * w[k,r,s,c]       over p*sh + r - ph = h, q*sw + s - pw = w
+//! wgrad  dw[k,r,s,c] = sum_{n,p,q} dy[n,p,q,k] * x[n, p*sh + r - ph, q*sw + s - pw, c]
+//! norm   g[n]       += sum_{k,r,s,c} ( sum_{p,q} dy[n,p,q,k] * x[n, ...] )^2
+//! ```
+//!
+//! A linear layer is a 1x1 convolution over one image of height 1 and width N.
+
+pub mod cpu;
+
+use crate::backend::{Backend, View};
+use crate::error::{Error, Result};
+
+/// Sizes of one convolution. All lengths in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv2dProblem {
+    /// Images.
+    pub n: usize,
+    /// Input height, width, channels.
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    /// Output channels.
+    pub k: usize,
+    /// Kernel height and width.
+    pub r: usize,
+    pub s: usize,
+    /// Stride: vertical, horizontal.
+    pub stride: [usize; 2],
+    /// Zero padding on each side: vertical, horizontal.
+    pub pad: [usize; 2],
+}
+
+impl Conv2dProblem {
+    /// Output height.
+    pub fn p(&self) -> usize {
+        (self.h + 2 * self.pad[0] - self.r) / self.stride[0] + 1
+    }
+
+    /// Output width.
+    pub fn q(&self) -> usize {
+        (self.w + 2 * self.pad[1] - self.s) / self.stride[1] + 1
+    }
+
+    /// Elements of x (N H W C).
+    pub fn x_len(&self) -> usize {
+        self.n * self.h * self.w * self.c
+    }
+
+    /// Elements of w (K R S C).
+    pub fn w_len(&self) -> usize {
+        self.k * self.r * self.s * self.c
+    }
+
+    /// Elements of y (N P Q K).
+    pub fn y_len(&self) -> usize {
+        self.n * self.p() * self.q() * self.k
+    }
+
+    /// Multiply-accumulates of fprop, and of dgrad and wgrad each.
+    pub fn macs(&self) -> u64 {
+        self.y_len() as u64 * (self.r * self.s * self.c) as u64
+    }
+
+    /// The same convolution on another number of images.
+    pub fn with_n(self, n: usize) -> Self {
+        Conv2dProblem { n, ..self }
+    }
+
+    /// Checks that the sizes describe a convolution. `n` may be 0; padding must be below the
+    /// kernel size, as every output must see at least one input.
+    pub fn check(&self) -> Result<()> {
+        let positive =
+            [self.h, self.w, self.c, self.k, self.r, self.s, self.stride[0], self.stride[1]];
+        let fits = self.h + 2 * self.pad[0] >= self.r && self.w + 2 * self.pad[1] >= self.s;
+        if positive.contains(&0) || !fits || self.pad[0] >= self.r || self.pad[1] >= self.s {
+            return Err(Error::invalid(
+                "convolution",
+                format!("{self:?}"),
+                "positive sizes, kernel within the padded input, padding below the kernel size",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How the squared norm of a sample's weight gradient is computed (see `docs/performance.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GradNormForm {
+    /// A^T B tile by tile, squared and summed in registers: 2 T p d FLOP a sample.
+    Instantiate,
+    /// <A A^T, B B^T> over the T output positions: T^2 (p + d) FLOP.
+    Gram,
+    /// A A^T as diagonal shifts of the padded pixels' Gram matrix; stride 1 only.
+    ShiftedGram,
+}
+
+/// The cheapest form for a layer, by multiply-accumulates; depends on the problem alone.
+pub fn choose_form(problem: &Conv2dProblem) -> GradNormForm {
+    let (t, d, k) = (problem.p() * problem.q(), problem.r * problem.s * problem.c, problem.k);
+    let instantiate = t * d * k;
+    let gram = t * t * (d + k) / 2;
+    if gram < instantiate { GradNormForm::Gram } else { GradNormForm::Instantiate }
+}
+
+/// What fprop does to its output while it is at hand.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Epilogue {
+    /// y is the convolution.
+    None,
+    /// y is the convolution; `mean` and `m2` (K each) receive the mean over all N P Q positions
+    /// and the sum of squared deviations from it, merged in a fixed order.
+    Statistics { mean: View, m2: View },
+    /// y = act(conv * scale[k] + shift[k] (+ residual)), act = ReLU if `relu`.
+    Affine { scale: View, shift: View, residual: Option<View>, relu: bool },
+}
+
+/// Which of the four computations a workspace is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Fprop,
+    Dgrad,
+    Wgrad,
+    GradNorm(GradNormForm),
+}
+
+/// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
+/// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
+pub trait Conv2d: Backend {
+    /// f32 elements of workspace needed.
+    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
+
+    /// y = x * w with an optional per-channel `bias` (K), then the epilogue.
+    #[expect(clippy::too_many_arguments)]
+    fn conv2d_fprop(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &Conv2dProblem,
+        x: View,
+        w: View,
+        bias: Option<View>,
+        y: View,
+        epilogue: Epilogue,
+        workspace: View,
+    ) -> Result<()>;
+
+    /// dx = dy * w^T, or dx += if `accumulate`.
+    #[expect(clippy::too_many_arguments)]
+    fn conv2d_dgrad(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &Conv2dProblem,
+        dy: View,
+        w: View,
+        dx: View,
+        accumulate: bool,
+        workspace: View,
+    ) -> Result<()>;
+
+    /// dw = sum over samples, and db (K) if the layer has a bias.
+    #[expect(clippy::too_many_arguments)]
+    fn conv2d_wgrad(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &Conv2dProblem,
+        x: View,
+        dy: View,
+        dw: View,
+        db: Option<View>,
+        workspace: View,
+    ) -> Result<()>;
+
+    /// norms[n] += squared norm of sample n's gradient with respect to w (and to the bias).
+    #[expect(clippy::too_many_arguments)]
+    fn conv2d_grad_norm(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &Conv2dProblem,
+        x: View,
+        dy: View,
+        bias: bool,
+        norms: View,
+        form: GradNormForm,
+        workspace: View,
+    ) -> Result<()>;
+}

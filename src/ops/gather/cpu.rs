@@ -1,0 +1,86 @@
+//! The input pipeline on the CPU: one task an image.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::{CHANNELS, Gather, GatherProblem};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View};
+use crate::error::{Error, Result};
+
+/// f32 value of every byte, a channel.
+type Lookup = [[f32; 256]; CHANNELS];
+
+fn lookup(problem: &GatherProblem) -> Lookup {
+    std::array::from_fn(|c| {
+        std::array::from_fn(|byte| (byte as f32 / 255.0 - problem.mean[c]) / problem.std[c])
+    })
+}
+
+fn gather_image(
+    problem: &GatherProblem,
+    table: &Lookup,
+    image: &[u8],
+    draw: (bool, i32, i32),
+    out: &mut [f32],
+) {
+    let (h, w) = (problem.h, problem.w);
+    let (flip, down, right) = draw;
+    for row in 0..h {
+        let out = &mut out[row * w * CHANNELS..][..w * CHANNELS];
+        let source = row as i32 - down;
+        if source < 0 || source >= h as i32 {
+            for pixel in out.chunks_exact_mut(CHANNELS) {
+                (0..CHANNELS).for_each(|c| pixel[c] = table[c][0]);
+            }
+            continue;
+        }
+        let image = &image[source as usize * w * CHANNELS..][..w * CHANNELS];
+        for (column, pixel) in out.chunks_exact_mut(CHANNELS).enumerate() {
+            let shifted = column as i32 - right;
+            let inside = (0..w as i32).contains(&shifted);
+            let source = if flip { w as i32 - 1 - shifted } else { shifted };
+            for c in 0..CHANNELS {
+                let byte = if inside { image[source as usize * CHANNELS + c] } else { 0 };
+                pixel[c] = table[c][byte as usize];
+            }
+        }
+    }
+}
+
+impl Gather for Cpu {
+    type Images = Arc<Vec<u8>>;
+
+    fn images(&self, images: &Arc<Vec<u8>>) -> Result<Self::Images> {
+        Ok(Arc::clone(images))
+    }
+
+    fn gather(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &GatherProblem,
+        images: &Self::Images,
+        order: View,
+        state: View,
+        out: View,
+    ) -> Result<()> {
+        let ([order, state], [out]) = memory.slices([order, state], [out])?;
+        let (order, state): (&[u32], &[u32]) =
+            (bytemuck::cast_slice(order), bytemuck::cast_slice(state));
+        let (start, epoch) = (state[0] as usize * problem.batch, state[1]);
+        let size = problem.h * problem.w * CHANNELS;
+        let rows = order.get(start..start + problem.n).ok_or_else(|| {
+            Error::Internal(format!("samples {start}..{} of {}", start + problem.n, order.len()))
+        })?;
+        let table = lookup(problem);
+        self.pool().install(|| {
+            out.par_chunks_mut(size).zip(rows).for_each(|(out, &i)| {
+                let image = &images[i as usize * size..][..size];
+                let draw = problem.augmentation.draw(problem.seed, epoch, i);
+                gather_image(problem, &table, image, draw, out);
+            });
+        });
+        Ok(())
+    }
+}

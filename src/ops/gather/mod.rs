@@ -1,0 +1,81 @@
+//! Input pipeline: gathers a batch of u8 images, augments, normalises to f32 NHWC.
+//!
+//! ```text
+//! out[i,h,w,c] = (u8 / 255 - mean[c]) / std[c],  outside the image u8 = 0
+//! ```
+//!
+//! A sample's augmentation is a pure function of (seed, epoch, position in the original part):
+//! it does not depend on which other samples are trained on, so pruned and full runs are paired.
+
+mod cpu;
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, View};
+use crate::error::Result;
+use crate::rng::{Philox, Stream};
+
+/// Colour channels of an image.
+pub const CHANNELS: usize = 3;
+
+/// Random changes of a training image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Augmentation {
+    /// Mirror horizontally with probability one half.
+    pub flip: bool,
+    /// Shift by up to this many pixels in both directions; what comes in is black. Equal to
+    /// padding by as much and cropping at random.
+    pub translate: u32,
+}
+
+impl Augmentation {
+    /// No change at all.
+    pub const NONE: Augmentation = Augmentation { flip: false, translate: 0 };
+
+    /// (mirrored, rows down, columns right) of one sample in one epoch.
+    pub fn draw(&self, seed: u64, epoch: u32, sample: u32) -> (bool, i32, i32) {
+        if *self == Augmentation::NONE {
+            return (false, 0, 0);
+        }
+        let words = Philox::new(seed, Stream::Augment).block(u64::from(epoch), sample);
+        let span = 2 * self.translate + 1;
+        // Multiply-shift: biased by less than span / 2^32, and one draw a use on every device.
+        let shift =
+            |word: u32| ((u64::from(word) * u64::from(span)) >> 32) as i32 - self.translate as i32;
+        (self.flip && words[0] & 1 == 1, shift(words[1]), shift(words[2]))
+    }
+}
+
+/// Sizes and constants of a gather: `n` images of this batch out of batches of `batch`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GatherProblem {
+    pub n: usize,
+    pub batch: usize,
+    pub h: usize,
+    pub w: usize,
+    pub mean: [f32; CHANNELS],
+    pub std: [f32; CHANNELS],
+    pub augmentation: Augmentation,
+    pub seed: u64,
+}
+
+/// The input pipeline on a backend.
+pub trait Gather: Backend {
+    /// Images where the device can read them.
+    type Images: Send + Sync;
+
+    /// Makes `images` (u8 N H W 3) readable by the device; the CPU shares them.
+    fn images(&self, images: &Arc<Vec<u8>>) -> Result<Self::Images>;
+
+    /// out (N H W 3, f32) = the images at `order[state[0] * batch ..]`, augmented for epoch
+    /// `state[1]`.
+    fn gather(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &GatherProblem,
+        images: &Self::Images,
+        order: View,
+        state: View,
+        out: View,
+    ) -> Result<()>;
+}

@@ -1,0 +1,162 @@
+//! Losses and scores on the CPU: one task a few samples, f64 inside a sample.
+
+use rayon::prelude::*;
+
+use super::{BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProblem};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View};
+use crate::error::{Error, Result};
+
+/// One sample's row of the table and, in `p`, its probabilities.
+fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
+    let mut best = 0;
+    for (k, &v) in z.iter().enumerate() {
+        if v > z[best] {
+            best = k;
+        }
+    }
+    let top = f64::from(z[best]);
+    let mut sum = 0.0;
+    for (p, &v) in p.iter_mut().zip(z) {
+        *p = libm::exp(f64::from(v) - top);
+        sum += *p;
+    }
+    let log_sum = libm::log(sum);
+    let (mut square, mut entropy) = (0.0, 0.0);
+    let (mut first, mut second, mut rival) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
+    for (k, (p, &v)) in p.iter_mut().zip(z).enumerate() {
+        *p /= sum;
+        let off = if k == y { *p - 1.0 } else { *p };
+        square += off * off;
+        if *p > 0.0 {
+            entropy -= *p * (f64::from(v) - top - log_sum);
+        }
+        if *p > first {
+            (first, second) = (*p, first);
+        } else {
+            second = second.max(*p);
+        }
+        if k != y {
+            rival = rival.max(v);
+        }
+    }
+    let mut row = [0.0f32; FIELDS];
+    let mut set = |field: Field, value: f64| row[field as usize] = value as f32;
+    set(Field::Loss, log_sum + top - f64::from(z[y]));
+    set(Field::El2n, square.sqrt());
+    set(Field::Entropy, entropy);
+    set(Field::Margin, first - second);
+    set(Field::LabelProbability, p[y]);
+    set(Field::Aum, f64::from(z[y]) - f64::from(rival));
+    set(Field::Correct, f64::from(u8::from(best == y)));
+    set(Field::Prediction, best as f64);
+    row
+}
+
+/// Positions of this batch's samples in the part.
+fn batch_rows<'a>(
+    problem: &LossScoreProblem,
+    order: &'a [u32],
+    state: &[u32],
+) -> Result<&'a [u32]> {
+    let start = state[0] as usize * problem.batch;
+    order.get(start..start + problem.n).ok_or_else(|| {
+        Error::Internal(format!(
+            "batch {} of {} lies outside {} samples",
+            state[0],
+            problem.batch,
+            order.len()
+        ))
+    })
+}
+
+impl LossScore for Cpu {
+    fn loss_score(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &LossScoreProblem,
+        logits: View,
+        batch: &BatchViews,
+        gradient: LogitGradient,
+        dlogits: View,
+    ) -> Result<()> {
+        let (weights, smoothing) = match gradient {
+            LogitGradient::Mean { class_weights, smoothing } => {
+                (class_weights, f64::from(smoothing))
+            }
+            LogitGradient::None | LogitGradient::PerSample => (View::EMPTY, 0.0),
+        };
+        let ([logits, order, labels, weights], [state, table, dlogits]) = memory.slices(
+            [logits, batch.order, batch.labels, weights],
+            [batch.state, batch.table, dlogits],
+        )?;
+        let (order, labels): (&[u32], &[u32]) =
+            (bytemuck::cast_slice(order), bytemuck::cast_slice(labels));
+        let state: &mut [u32] = bytemuck::cast_slice_mut(state);
+        let rows = batch_rows(problem, order, state)?;
+        let k = problem.k;
+        let weight = |class: usize| weights.get(class).map_or(1.0, |&w| f64::from(w));
+        let weight_sum: f64 = (0..k).map(weight).sum();
+        let total: f64 = match gradient {
+            LogitGradient::Mean { .. } => {
+                rows.iter().map(|&i| weight(labels[i as usize] as usize)).sum()
+            }
+            LogitGradient::None | LogitGradient::PerSample => 1.0,
+        };
+        let mut dlogits: Vec<&mut [f32]> = match gradient {
+            LogitGradient::None => Vec::new(),
+            _ => dlogits.chunks_mut(k).collect(),
+        };
+        dlogits.resize_with(problem.n, Default::default);
+        let scored: Vec<[f32; FIELDS]> = self.pool().install(|| {
+            rows.par_iter()
+                .zip(logits.par_chunks(k))
+                .zip(dlogits.into_par_iter())
+                .with_min_len(16)
+                .map_init(
+                    || vec![0.0f64; k],
+                    |p, ((&i, z), dz)| {
+                        let y = labels[i as usize] as usize;
+                        let row = score_sample(z, y, p);
+                        let main = (1.0 - smoothing) * weight(y);
+                        let share = smoothing / k as f64;
+                        for (j, d) in dz.iter_mut().enumerate() {
+                            let hot = f64::from(u8::from(j == y));
+                            let value =
+                                main * (p[j] - hot) + share * (p[j] * weight_sum - weight(j));
+                            *d = (value / total) as f32;
+                        }
+                        row
+                    },
+                )
+                .collect()
+        });
+        let capacity = table.len() / FIELDS;
+        for (&i, row) in rows.iter().zip(&scored) {
+            for (column, &value) in table.chunks_mut(capacity).zip(&row[..Field::Grand as usize]) {
+                column[i as usize] = value;
+            }
+            if !row[Field::Loss as usize].is_finite() && state[2] == 0 {
+                state[2] = state[3] + 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn store_norms(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &LossScoreProblem,
+        norms: View,
+        batch: &BatchViews,
+    ) -> Result<()> {
+        let ([norms, order, state], [table]) =
+            memory.slices([norms, batch.order, batch.state], [batch.table])?;
+        let rows = batch_rows(problem, bytemuck::cast_slice(order), bytemuck::cast_slice(state))?;
+        let capacity = table.len() / FIELDS;
+        for (&i, &square) in rows.iter().zip(norms) {
+            table[Field::Grand as usize * capacity + i as usize] = square.max(0.0).sqrt();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Everything that is read off the logits, in one pass: the loss, its gradient and the
+//! per-sample scores. With p = softmax(z), y the label, K classes:
+//!
+//! ```text
+//! loss      -ln p_y                      EL2N     || p - onehot(y) ||_2
+//! entropy   -sum_k p_k ln p_k            margin   p_(1) - p_(2), the two largest
+//! p_y       probability of the label     AUM      z_y - max_{k != y} z_k
+//! correct   1 if argmax z = y            prediction argmax z (the first of equals)
+//! ```
+//!
+//! The objective is PyTorch's cross-entropy with class weights w and label smoothing e, mean over
+//! the batch: sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i}.
+
+mod cpu;
+
+use crate::backend::{Backend, View};
+use crate::error::Result;
+
+/// A column of the score table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Field {
+    Loss = 0,
+    El2n = 1,
+    Entropy = 2,
+    Margin = 3,
+    LabelProbability = 4,
+    Aum = 5,
+    Correct = 6,
+    Prediction = 7,
+    /// Norm of the full gradient, written by `store_norms`.
+    Grand = 8,
+}
+
+/// Columns of the score table.
+pub const FIELDS: usize = 9;
+
+/// Views every per-sample operator reads: what is in the batch and where results go.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchViews {
+    /// u32, the pass's sample positions in order.
+    pub order: View,
+    /// u32, one label a sample of the whole part.
+    pub labels: View,
+    /// u32 x 4: batch index, epoch, first bad step + 1 (0: none), steps done.
+    pub state: View,
+    /// f32, [`FIELDS`] columns of one value a sample of the whole part.
+    pub table: View,
+}
+
+/// Sizes: `n` samples of this batch out of batches of `batch`, `k` classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LossScoreProblem {
+    pub n: usize,
+    pub batch: usize,
+    pub k: usize,
+}
+
+/// Which gradient of the logits is wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LogitGradient {
+    /// None: scoring.
+    None,
+    /// Of the batch's objective; `class_weights` (K).
+    Mean { class_weights: View, smoothing: f32 },
+    /// Of each sample's own cross-entropy, p - onehot(y): for gradient norms.
+    PerSample,
+}
+
+/// Scores and losses on a backend.
+pub trait LossScore: Backend {
+    /// Fills the table's rows of this batch and `dlogits` (N K) if a gradient is wanted. A
+    /// non-finite loss records the step in the state, once.
+    fn loss_score(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &LossScoreProblem,
+        logits: View,
+        batch: &BatchViews,
+        gradient: LogitGradient,
+        dlogits: View,
+    ) -> Result<()>;
+
+    /// Table column [`Field::Grand`] = sqrt(max(norms, 0)) for this batch's samples.
+    fn store_norms(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &LossScoreProblem,
+        norms: View,
+        batch: &BatchViews,
+    ) -> Result<()>;
+}

@@ -1,0 +1,155 @@
+//! Pooling on the CPU: one task a sample, channels innermost.
+
+use rayon::prelude::*;
+
+use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View};
+use crate::error::Result;
+
+/// Rows (or columns) of the window that lie inside the input: first tap and number of taps.
+fn taps_inside(
+    out: usize,
+    stride: usize,
+    pad: usize,
+    window: usize,
+    size: usize,
+) -> (usize, usize) {
+    let first = pad.saturating_sub(out * stride);
+    let last = (size + pad - out * stride).min(window);
+    (first, last)
+}
+
+fn max_pool_sample(p: &MaxPoolProblem, x: &[f32], y: &mut [f32], taps: &mut [f32]) {
+    let (rows, cols, c) = (p.p(), p.q(), p.c);
+    for i in 0..rows {
+        let (r0, r1) = taps_inside(i, p.stride, p.pad, p.window, p.h);
+        for j in 0..cols {
+            let (s0, s1) = taps_inside(j, p.stride, p.pad, p.window, p.w);
+            let at = (i * cols + j) * c;
+            let (y, taps) = (&mut y[at..][..c], &mut taps[at..][..c]);
+            y.fill(f32::NEG_INFINITY);
+            taps.fill(f32::from_bits((r0 * p.window + s0) as u32));
+            for r in r0..r1 {
+                for s in s0..s1 {
+                    let (h, w) = (i * p.stride + r - p.pad, j * p.stride + s - p.pad);
+                    let x = &x[(h * p.w + w) * c..][..c];
+                    let tap = f32::from_bits((r * p.window + s) as u32);
+                    for ((y, taps), &v) in y.iter_mut().zip(taps.iter_mut()).zip(x) {
+                        // NaN wins, as in PyTorch, so that a diverged network is seen.
+                        if v > *y || v.is_nan() {
+                            *y = v;
+                            *taps = tap;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn max_pool_backward_sample(p: &MaxPoolProblem, dy: &[f32], taps: &[f32], dx: &mut [f32]) {
+    let (rows, cols, c) = (p.p(), p.q(), p.c);
+    dx.fill(0.0);
+    for i in 0..rows {
+        for j in 0..cols {
+            let at = (i * cols + j) * c;
+            for k in 0..c {
+                let tap = taps[at + k].to_bits() as usize;
+                let h = i * p.stride + tap / p.window - p.pad;
+                let w = j * p.stride + tap % p.window - p.pad;
+                dx[(h * p.w + w) * c + k] += dy[at + k];
+            }
+        }
+    }
+}
+
+impl Pool for Cpu {
+    fn max_pool(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &MaxPoolProblem,
+        x: View,
+        y: View,
+        taps: View,
+    ) -> Result<()> {
+        if problem.n == 0 {
+            return Ok(());
+        }
+        let ([x], [y, taps]) = memory.slices([x], [y, taps])?;
+        let (x_len, y_len) = (x.len() / problem.n, y.len() / problem.n);
+        self.pool().install(|| {
+            y.par_chunks_mut(y_len)
+                .zip(taps.par_chunks_mut(y_len))
+                .zip(x.par_chunks(x_len))
+                .for_each(|((y, taps), x)| max_pool_sample(problem, x, y, taps));
+        });
+        Ok(())
+    }
+
+    fn max_pool_backward(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &MaxPoolProblem,
+        dy: View,
+        taps: View,
+        dx: View,
+    ) -> Result<()> {
+        if problem.n == 0 {
+            return Ok(());
+        }
+        let ([dy, taps], [dx]) = memory.slices([dy, taps], [dx])?;
+        let (x_len, y_len) = (dx.len() / problem.n, dy.len() / problem.n);
+        self.pool().install(|| {
+            dx.par_chunks_mut(x_len)
+                .zip(dy.par_chunks(y_len))
+                .zip(taps.par_chunks(y_len))
+                .for_each(|((dx, dy), taps)| max_pool_backward_sample(problem, dy, taps, dx));
+        });
+        Ok(())
+    }
+
+    fn global_pool(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &GlobalPoolProblem,
+        x: View,
+        y: View,
+    ) -> Result<()> {
+        let ([x], [y]) = memory.slices([x], [y])?;
+        let (c, hw) = (problem.c, problem.hw);
+        self.pool().install(|| {
+            y.par_chunks_mut(c).zip(x.par_chunks(hw * c)).for_each(|(y, x)| {
+                y.fill(0.0);
+                for row in x.chunks_exact(c) {
+                    for (y, &v) in y.iter_mut().zip(row) {
+                        *y += v;
+                    }
+                }
+                y.iter_mut().for_each(|v| *v /= hw as f32);
+            });
+        });
+        Ok(())
+    }
+
+    fn global_pool_backward(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &GlobalPoolProblem,
+        dy: View,
+        dx: View,
+    ) -> Result<()> {
+        let ([dy], [dx]) = memory.slices([dy], [dx])?;
+        let (c, hw) = (problem.c, problem.hw);
+        self.pool().install(|| {
+            dx.par_chunks_mut(hw * c).zip(dy.par_chunks(c)).for_each(|(dx, dy)| {
+                for row in dx.chunks_exact_mut(c) {
+                    for (d, &g) in row.iter_mut().zip(dy) {
+                        *d = g / hw as f32;
+                    }
+                }
+            });
+        });
+        Ok(())
+    }
+}

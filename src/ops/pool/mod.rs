@@ -1,0 +1,109 @@
+//! Pooling of NHWC tensors: 2-D max-pooling and global average pooling.
+//!
+//! ```text
+//! max     y[n,p,q,c] = max over the window of x;   dx at the first maximum (row-major) += dy
+//! average y[n,c] = mean over H W of x;             dx[n,h,w,c] = dy[n,c] / (H W)
+//! ```
+
+mod cpu;
+
+use crate::backend::{Backend, View};
+use crate::error::Result;
+use crate::ops::conv2d::Conv2dProblem;
+
+/// Sizes of a max-pooling: windows of `window` x `window`, padded with minus infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MaxPoolProblem {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c: usize,
+    pub window: usize,
+    pub stride: usize,
+    pub pad: usize,
+}
+
+impl MaxPoolProblem {
+    fn geometry(&self) -> Conv2dProblem {
+        Conv2dProblem {
+            n: self.n,
+            h: self.h,
+            w: self.w,
+            c: self.c,
+            k: self.c,
+            r: self.window,
+            s: self.window,
+            stride: [self.stride; 2],
+            pad: [self.pad; 2],
+        }
+    }
+
+    /// Output height.
+    pub fn p(&self) -> usize {
+        self.geometry().p()
+    }
+
+    /// Output width.
+    pub fn q(&self) -> usize {
+        self.geometry().q()
+    }
+
+    /// Elements of y (N P Q C).
+    pub fn y_len(&self) -> usize {
+        self.geometry().y_len()
+    }
+
+    /// The sizes are usable: positive, window within the padded input, padding below the window.
+    pub fn check(&self) -> Result<()> {
+        self.geometry().check()
+    }
+}
+
+/// Sizes of a global average pooling: `hw` positions to one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GlobalPoolProblem {
+    pub n: usize,
+    pub hw: usize,
+    pub c: usize,
+}
+
+/// Pooling on a backend.
+pub trait Pool: Backend {
+    /// y and the winner's tap (row * window + column, as u32) of every output.
+    fn max_pool(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &MaxPoolProblem,
+        x: View,
+        y: View,
+        taps: View,
+    ) -> Result<()>;
+
+    /// dx (overwritten) from dy and the taps of `max_pool`.
+    fn max_pool_backward(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &MaxPoolProblem,
+        dy: View,
+        taps: View,
+        dx: View,
+    ) -> Result<()>;
+
+    /// y = mean over positions.
+    fn global_pool(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &GlobalPoolProblem,
+        x: View,
+        y: View,
+    ) -> Result<()>;
+
+    /// dx = dy / hw at every position.
+    fn global_pool_backward(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &GlobalPoolProblem,
+        dy: View,
+        dx: View,
+    ) -> Result<()>;
+}

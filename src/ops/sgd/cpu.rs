@@ -1,0 +1,68 @@
+//! SGD on the CPU.
+
+use rayon::prelude::*;
+
+use super::{Sgd, SgdProblem};
+use crate::backend::cpu::CpuMemory;
+use crate::backend::{Cpu, View, multiversion};
+use crate::error::Result;
+
+/// Elements a task updates.
+const TASK: usize = 1 << 16;
+
+multiversion! {
+    fn update(dw: &[f32], w: &mut [f32], v: &mut [f32], lr: f32, decay: f32, momentum: f32, nesterov: bool) {
+        for ((&d, w), v) in dw.iter().zip(w).zip(v) {
+            let g = d + decay * *w;
+            *v = momentum * *v + g;
+            let step = if nesterov { g + momentum * *v } else { *v };
+            *w -= lr * step;
+        }
+    }
+}
+
+impl Sgd for Cpu {
+    fn sgd(
+        &self,
+        memory: &mut CpuMemory,
+        problem: &SgdProblem,
+        dw: View,
+        w: View,
+        v: View,
+        lrs: View,
+        state: View,
+    ) -> Result<()> {
+        let ([dw, lrs], [w, v, state]) = memory.slices([dw, lrs], [w, v, state])?;
+        let state: &mut [u32] = bytemuck::cast_slice_mut(state);
+        if state[2] == 0 {
+            let (lr, isa) = (lrs[state[0] as usize], self.isa());
+            self.pool().install(|| {
+                dw.par_chunks(TASK)
+                    .zip(w.par_chunks_mut(TASK))
+                    .zip(v.par_chunks_mut(TASK))
+                    .for_each(|((dw, w), v)| {
+                        update(
+                            isa,
+                            dw,
+                            w,
+                            v,
+                            lr,
+                            problem.weight_decay,
+                            problem.momentum,
+                            problem.nesterov,
+                        );
+                    });
+            });
+        }
+        state[0] += 1;
+        state[3] += 1;
+        Ok(())
+    }
+
+    fn advance(&self, memory: &mut CpuMemory, state: View) -> Result<()> {
+        let state: &mut [u32] = bytemuck::cast_slice_mut(memory.slice_mut(state)?);
+        state[0] += 1;
+        state[3] += 1;
+        Ok(())
+    }
+}

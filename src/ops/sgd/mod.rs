@@ -1,0 +1,40 @@
+//! Stochastic gradient descent as torch.optim.SGD does it, over all parameters at once.
+//!
+//! ```text
+//! g = dw + decay * w;  v = momentum * v + g;  w -= lr * (nesterov ? g + momentum * v : v)
+//! ```
+//!
+//! A velocity of zero before the first step gives v = g there, as in PyTorch.
+
+mod cpu;
+
+use crate::backend::{Backend, View};
+use crate::error::Result;
+
+/// Constants of the update; the learning rate is read from the table of the epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdProblem {
+    pub momentum: f32,
+    pub weight_decay: f32,
+    pub nesterov: bool,
+}
+
+/// The update on a backend.
+pub trait Sgd: Backend {
+    /// Updates `w` and `v` in place with the learning rate `lrs[state[0]]`, then counts the step:
+    /// state[0] and state[3] grow by one. After a bad step (state[2] != 0) nothing is updated.
+    #[expect(clippy::too_many_arguments)]
+    fn sgd(
+        &self,
+        memory: &mut Self::Memory,
+        problem: &SgdProblem,
+        dw: View,
+        w: View,
+        v: View,
+        lrs: View,
+        state: View,
+    ) -> Result<()>;
+
+    /// Counts a batch without an update (scoring): state[0] and state[3] grow by one.
+    fn advance(&self, memory: &mut Self::Memory, state: View) -> Result<()>;
+}

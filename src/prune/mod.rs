@@ -1,0 +1,45 @@
+//! How many samples each class keeps, and which ones.
+//!
+//! The method is that of Vysogorets, Ahuja and Kempe, "Robust Data Pruning: Uncovering and
+//! Overcoming Implicit Bias" (arXiv 2404.05579): class quotas from validation recalls, random
+//! samples inside each class. Everything here works on slices and standard types, so any score and
+//! any partition of the samples (classes, or groups such as class x attribute) can be used.
+//!
+//! Read in this order: [`Budget`] (how many samples in all), [`quotas`] (how many in each class),
+//! [`ranking`] (in which order samples are kept), [`select`] (the subset itself).
+//!
+//! ```
+//! use fairprune::prune::{Order, Population, QuotaOptions, Selection, select};
+//!
+//! // 60 samples of class 0 and 40 of class 1, of which validation finds .9 and .6.
+//! let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 60)).collect();
+//! let eligible: Vec<usize> = (0..100).collect();
+//! let recalls = [Some(0.9), Some(0.6)];
+//! let subset = select(
+//!     Population { labels: &labels, eligible: &eligible, classes: 2 },
+//!     &Selection {
+//!         order: Order::Random,
+//!         quota: Some(QuotaOptions { recalls: &recalls, ..QuotaOptions::default() }),
+//!         density: 0.33,
+//!         seed: 0,
+//!     },
+//! )?;
+//! assert_eq!(subset.counts, [9, 24]); // 33 in proportion to .1 x 60 and .4 x 40
+//! # Ok::<(), fairprune::error::Error>(())
+//! ```
+
+mod budget;
+mod fill;
+mod indices;
+mod quota;
+mod rank;
+mod rounding;
+mod select;
+mod warning;
+
+pub use budget::{Budget, density_of_prune_rate};
+pub use indices::{check_indices, check_within};
+pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
+pub use rank::{Direction, Order, ranking};
+pub use select::{Population, Selection, Subset, select, strategy_counts};
+pub use warning::{ERROR_RATIO_LIMIT, FEW_SAMPLES, FEW_VALIDATION_SAMPLES, Warning};

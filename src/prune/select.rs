@@ -1,0 +1,187 @@
+//! Strategies and quotas put together: which samples a subset keeps.
+//!
+//! | strategy | [`Selection::order`] | [`Selection::quota`] |
+//! |---|---|---|
+//! | Random | `Order::Random` | none |
+//! | a score (EL2N, GraNd, ...) | `Order::Score` | none: its global ranking |
+//! | Random + MetriQ | `Order::Random` | `QuotaRule::Metriq` |
+//! | score + MetriQ | `Order::Score` | `QuotaRule::Metriq` |
+//! | Random + quotas of a score | `Order::Random` | `QuotaRule::From(strategy_counts(..))` |
+//! | uniform, balanced | any | `QuotaRule::Uniform`, `QuotaRule::Balanced` |
+//!
+//! A subset is a prefix of one fixed ranking, of the whole set or inside each class. Subsets of
+//! growing density nest exactly without quotas; with quotas, up to one sample a class (largest
+//! remainder may take one back).
+
+use super::budget::Budget;
+use super::quota::{QuotaOptions, Quotas, quotas};
+use super::rank::{Order, ranking};
+use super::warning::Warning;
+use crate::error::{Error, Result};
+
+/// A training set and the part of it that may be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Population<'a> {
+    /// Class, or group, of every sample of the original training set.
+    pub labels: &'a [u32],
+    /// Positions in the original training set that are not held out, in any order. Sizes N_k and
+    /// the density count these only.
+    pub eligible: &'a [usize],
+    /// Number of classes; labels are below it.
+    pub classes: usize,
+}
+
+/// What to keep of a population.
+#[derive(Clone, Debug)]
+pub struct Selection<'a> {
+    /// Which samples come first.
+    pub order: Order<'a>,
+    /// How many of each class, or `None` for one ranking over all classes.
+    pub quota: Option<QuotaOptions<'a>>,
+    /// Kept fraction of the eligible samples, in (0, 1].
+    pub density: f64,
+    /// Decides the random order, ties of scores and ties of rounding, each from its own stream.
+    pub seed: u64,
+}
+
+/// A kept subset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subset {
+    /// Kept positions in the original training set, ascending.
+    pub kept: Vec<usize>,
+    /// Eligible samples of each class, N_k.
+    pub sizes: Vec<usize>,
+    /// Kept samples of each class.
+    pub counts: Vec<usize>,
+    /// Kept fraction of each class, counts / sizes; 0 for empty classes.
+    pub densities: Vec<f64>,
+    /// The class densities that the quota rule asked for, before rounding; `None` without quotas.
+    pub quota_densities: Option<Vec<f64>>,
+    /// Findings to show.
+    pub warnings: Vec<Warning>,
+}
+
+impl Subset {
+    /// Number of kept samples.
+    pub fn total(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// One flag for each of the `len` samples of the original training set.
+    ///
+    /// # Errors
+    /// A kept position is not below `len`.
+    pub fn mask(&self, len: usize) -> Result<Vec<bool>> {
+        let mut mask = vec![false; len];
+        for &position in &self.kept {
+            let flag = mask.get_mut(position).ok_or_else(|| {
+                Error::invalid("kept position", position.to_string(), format!("below {len}"))
+            })?;
+            *flag = true;
+        }
+        Ok(mask)
+    }
+}
+
+impl Population<'_> {
+    /// Eligible samples of each class.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: no eligible sample, a position out of range or twice, a label not below
+    /// the number of classes.
+    pub fn sizes(&self) -> Result<Vec<usize>> {
+        if self.eligible.is_empty() {
+            return Err(Error::invalid("training samples", "none", "at least one to keep"));
+        }
+        let mut seen = vec![false; self.labels.len()];
+        let mut sizes = vec![0; self.classes];
+        for &position in self.eligible {
+            let Some(&label) = self.labels.get(position) else {
+                return Err(Error::invalid(
+                    "eligible training sample",
+                    format!("position {position}"),
+                    format!("below the {} labels", self.labels.len()),
+                ));
+            };
+            if std::mem::replace(&mut seen[position], true) {
+                return Err(Error::invalid(
+                    "eligible training samples",
+                    format!("position {position} twice"),
+                    "each position once",
+                ));
+            }
+            let size = sizes.get_mut(label as usize).ok_or_else(|| {
+                Error::invalid(
+                    format!("label of training sample {position}"),
+                    label.to_string(),
+                    format!("below {}, the number of classes", self.classes),
+                )
+            })?;
+            *size += 1;
+        }
+        Ok(sizes)
+    }
+}
+
+/// The subset that `selection` keeps of `population`.
+///
+/// # Errors
+/// [`Error::Invalid`]: what [`Population::sizes`], [`ranking`] and [`quotas`] refuse, and a density
+/// that keeps no sample at all.
+pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<Subset> {
+    let sizes = population.sizes()?;
+    let budget = Budget::new(selection.density, population.eligible.len())?;
+    if budget.count == 0 {
+        return Err(Error::invalid(
+            "density",
+            format!("{}, no sample of {}", selection.density, population.eligible.len()),
+            "a density that keeps at least one sample",
+        ));
+    }
+    let quota = selection
+        .quota
+        .as_ref()
+        .map(|options| quotas(&sizes, selection.density, options, selection.seed))
+        .transpose()?;
+    let ranked = ranking(population.eligible, selection.order, selection.seed)?;
+
+    let class_of = |position: usize| population.labels[position] as usize;
+    let mut counts = vec![0; sizes.len()];
+    let mut kept = Vec::with_capacity(budget.count);
+    for position in ranked {
+        let count = &mut counts[class_of(position)];
+        let open = match &quota {
+            Some(quota) => *count < quota.counts[class_of(position)],
+            None => kept.len() < budget.count,
+        };
+        if open {
+            *count += 1;
+            kept.push(position);
+        }
+    }
+    kept.sort_unstable();
+
+    let densities = counts.iter().zip(&sizes).map(|(&n, &size)| n as f64 / size.max(1) as f64);
+    let densities = densities.collect();
+    let (quota_densities, warnings) = match quota {
+        Some(Quotas { densities, warnings, .. }) => (Some(densities), warnings),
+        None => (None, Warning::few_samples(&counts, &sizes).into_iter().collect()),
+    };
+    Ok(Subset { kept, sizes, counts, densities, quota_densities, warnings })
+}
+
+/// Class counts of the subset that `order` keeps without quotas: what [`QuotaRule::From`] takes.
+///
+/// [`QuotaRule::From`]: super::QuotaRule::From
+///
+/// # Errors
+/// As [`select`].
+pub fn strategy_counts(
+    population: Population<'_>,
+    order: Order<'_>,
+    density: f64,
+    seed: u64,
+) -> Result<Vec<usize>> {
+    let selection = Selection { order, quota: None, density, seed };
+    select(population, &selection).map(|subset| subset.counts)
+}

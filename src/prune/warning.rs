@@ -1,0 +1,159 @@
+//! What a user should know about a quota or a subset before training on it.
+
+use std::fmt;
+
+/// Error ratios above this starve the easy classes, which then become the worst.
+pub const ERROR_RATIO_LIMIT: f64 = 5.0;
+
+/// A class that keeps fewer samples than this is reported.
+pub const FEW_SAMPLES: usize = 50;
+
+/// With fewer validation samples than this, a class of true recall .97 shows 1.00 with probability
+/// above .05 (.97^n: .47 at 25, .22 at 50, .05 at 99).
+pub const FEW_VALIDATION_SAMPLES: u64 = 100;
+
+/// Classes listed in one message before it says "and n more".
+const LISTED: usize = 8;
+
+/// A finding that does not stop the work. Classes are numbers; [`Warning::describe`] puts names.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Warning {
+    /// The quotas use smoothed recalls, (correct + 1) / (total + 2).
+    Smoothed,
+    /// Every recall is 1: no class has an error to be proportional to, so the quotas are uniform.
+    NoErrors,
+    /// max (1 - r) / min (1 - r) exceeds [`ERROR_RATIO_LIMIT`]; infinite where `easiest` has r = 1.
+    ErrorRatio {
+        /// The ratio, above the limit, possibly infinite.
+        ratio: f64,
+        /// The class with the largest error.
+        hardest: usize,
+        /// The class with the smallest error.
+        easiest: usize,
+    },
+    /// Classes of recall 1 whose quota is 0.
+    KeepsNothing {
+        /// The classes, ascending.
+        classes: Vec<usize>,
+    },
+    /// Classes whose recall is 1 on few validation samples.
+    DoubtfulRecall {
+        /// (class, its validation samples), ascending.
+        classes: Vec<(usize, u64)>,
+    },
+    /// Classes that keep fewer than [`FEW_SAMPLES`] samples.
+    FewSamples {
+        /// (class, samples kept), ascending.
+        classes: Vec<(usize, usize)>,
+    },
+}
+
+impl Warning {
+    /// The message, with `names[class]` where there is one and the class number elsewhere.
+    pub fn describe(&self, names: &[String]) -> String {
+        let name = |class: usize| match names.get(class) {
+            Some(name) => format!("{name:?}"),
+            None => format!("class {class}"),
+        };
+        match self {
+            Warning::Smoothed => {
+                "recalls are smoothed, (correct + 1) / (total + 2), before the quotas".to_owned()
+            }
+            Warning::NoErrors => {
+                "every recall is 1, so no class has an error to weigh: the quotas are uniform"
+                    .to_owned()
+            }
+            Warning::ErrorRatio { ratio, hardest, easiest } => {
+                let size =
+                    if ratio.is_finite() { format!("{ratio:.1}") } else { "infinite".to_owned() };
+                format!(
+                    "the error ratio is {size} ({} over {}), above {ERROR_RATIO_LIMIT}: easy \
+                     classes may starve and become the worst; a minimum per class prevents it",
+                    name(*hardest),
+                    name(*easiest)
+                )
+            }
+            Warning::KeepsNothing { classes } => format!(
+                "recall 1 leaves no quota, nothing is kept of {}; a minimum per class or \
+                 smoothed recalls prevent it",
+                list(classes, |&class| name(class))
+            ),
+            Warning::DoubtfulRecall { classes } => format!(
+                "recall 1 on fewer than {FEW_VALIDATION_SAMPLES} validation samples is \
+                 unreliable: {}; smoothed recalls help",
+                list(classes, |&(class, total)| format!("{} ({total})", name(class)))
+            ),
+            Warning::FewSamples { classes } => format!(
+                "fewer than {FEW_SAMPLES} samples are kept of {}",
+                list(classes, |&(class, kept)| format!("{} ({kept})", name(class)))
+            ),
+        }
+    }
+
+    /// The warning about classes that keep few samples, if there are any. Empty classes, of which
+    /// nothing can be kept, do not count.
+    pub(super) fn few_samples(counts: &[usize], sizes: &[usize]) -> Option<Warning> {
+        let classes: Vec<(usize, usize)> = counts
+            .iter()
+            .zip(sizes)
+            .enumerate()
+            .filter(|&(_, (&kept, &size))| size > 0 && kept < FEW_SAMPLES)
+            .map(|(class, (&kept, _))| (class, kept))
+            .collect();
+        (!classes.is_empty()).then_some(Warning::FewSamples { classes })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(&[]))
+    }
+}
+
+fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {
+    let shown: Vec<String> = items.iter().take(LISTED).map(text).collect();
+    match items.len().saturating_sub(LISTED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_classes_by_name_or_number() {
+        let warning = Warning::FewSamples { classes: vec![(0, 3), (2, 49)] };
+        assert_eq!(
+            warning.to_string(),
+            "fewer than 50 samples are kept of class 0 (3), class 2 (49)"
+        );
+        let names = ["cat".to_owned()];
+        assert_eq!(
+            warning.describe(&names),
+            "fewer than 50 samples are kept of \"cat\" (3), class 2 (49)"
+        );
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let text = Warning::KeepsNothing { classes: (0..1000).collect() }.to_string();
+        assert!(text.contains("class 7 and 992 more;"), "{text}");
+    }
+
+    #[test]
+    fn an_infinite_ratio_is_a_word() {
+        let warning = |ratio| Warning::ErrorRatio { ratio, hardest: 1, easiest: 0 }.to_string();
+        assert!(warning(f64::INFINITY).contains("is infinite (class 1 over class 0), above 5"));
+        assert!(warning(6.0).contains("is 6.0 "));
+    }
+
+    #[test]
+    fn empty_classes_are_not_reported_as_poor() {
+        assert_eq!(Warning::few_samples(&[0, 50, 0], &[0, 90, 10]), {
+            Some(Warning::FewSamples { classes: vec![(2, 0)] })
+        });
+        assert_eq!(Warning::few_samples(&[0, 50], &[0, 90]), None);
+    }
+}

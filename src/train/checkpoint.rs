@@ -1,0 +1,155 @@
+//! The state of a run between two steps: enough to go on as if nothing had happened.
+//!
+//! Random numbers need no state of their own: every draw is a function of (seed, epoch, sample).
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::trainer::EpochRecord;
+use crate::artefact::atomic;
+use crate::error::{Error, Result};
+use crate::nn::Weights;
+use crate::tensor::Tensor;
+
+/// Version of the file's layout.
+const FORMAT_VERSION: u32 = 1;
+
+/// Where a run stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    pub format_version: u32,
+    /// Everything that determines the run's result; another run's checkpoint is refused.
+    pub job: String,
+    pub epoch: u32,
+    /// Batches done in this epoch.
+    pub batch: u32,
+    /// Steps done in the run.
+    pub steps: u64,
+    /// Seconds of training so far, over all interruptions.
+    pub seconds: f64,
+    /// One record a finished epoch.
+    pub history: Vec<EpochRecord>,
+}
+
+impl Position {
+    /// The start of a run.
+    pub fn start(job: String) -> Self {
+        Position {
+            format_version: FORMAT_VERSION,
+            job,
+            epoch: 0,
+            batch: 0,
+            steps: 0,
+            seconds: 0.0,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// A run's whole state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub position: Position,
+    pub weights: Weights,
+    pub velocities: BTreeMap<String, Tensor>,
+    /// Weights at the best validation accuracy so far, if they are kept.
+    pub best: Option<Weights>,
+    /// Losses and correctness of this epoch's presentations so far, one value a sample.
+    pub loss: Vec<f32>,
+    pub correct: Vec<f32>,
+}
+
+/// Name prefixes of the kinds of tensors.
+const MODEL: &str = "model.";
+const VELOCITY: &str = "velocity.";
+const BEST: &str = "best.";
+const COLUMN: &str = "column.";
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("checkpoint: {error}"))
+}
+
+/// Writes the checkpoint; on any failure the previous one stays.
+pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    let position = serde_json::to_string(&checkpoint.position).map_err(internal)?;
+    let best = checkpoint.best.iter().flat_map(|w| &w.tensors);
+    let columns = [("loss", &checkpoint.loss), ("correct", &checkpoint.correct)];
+    let tensors =
+        (checkpoint.weights.tensors.iter().map(|(n, t)| (MODEL, n.as_str(), Cow::Borrowed(t))))
+            .chain(
+                checkpoint.velocities.iter().map(|(n, t)| (VELOCITY, n.as_str(), Cow::Borrowed(t))),
+            )
+            .chain(best.map(|(n, t)| (BEST, n.as_str(), Cow::Borrowed(t))))
+            .chain(columns.map(|(n, v)| {
+                (COLUMN, n, Cow::Owned(Tensor { shape: vec![v.len()], data: v.clone() }))
+            }));
+    let named: Vec<(String, Cow<Tensor>)> =
+        tensors.map(|(prefix, name, t)| (format!("{prefix}{name}"), t)).collect();
+    let mut views = Vec::new();
+    for (name, t) in &named {
+        let bytes: &[u8] = bytemuck::cast_slice(&t.data);
+        views.push((name, TensorView::new(Dtype::F32, t.shape.clone(), bytes).map_err(internal)?));
+    }
+    let metadata = HashMap::from([("position".to_owned(), position)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    atomic::write_bytes(path, &bytes)
+}
+
+/// Reads a checkpoint of `job`; `None` if there is no file.
+pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(path)(e)),
+    };
+    let what = || format!("checkpoint {}", path.display());
+    let bad =
+        |e: &dyn std::fmt::Display| Error::invalid(what(), e.to_string(), "a readable checkpoint");
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
+    let position = header.metadata().as_ref().and_then(|m| m.get("position"));
+    let position: Position =
+        serde_json::from_str(position.map_or("", |p| p)).map_err(|e| bad(&e))?;
+    if position.format_version != FORMAT_VERSION {
+        let found = format!("format version {}", position.format_version);
+        return Err(Error::invalid(what(), found, FORMAT_VERSION.to_string()));
+    }
+    if position.job != job {
+        let found = format!("the state of another run ({})", position.job);
+        return Err(Error::invalid(
+            what(),
+            found,
+            format!("this run's ({job}); --force starts anew"),
+        ));
+    }
+    let mut checkpoint = Checkpoint {
+        position,
+        weights: Weights::default(),
+        velocities: BTreeMap::new(),
+        best: None,
+        loss: Vec::new(),
+        correct: Vec::new(),
+    };
+    for (name, view) in file.tensors() {
+        let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
+        let tensor = Tensor::new(view.shape().to_vec(), data)?;
+        if let Some(name) = name.strip_prefix(MODEL) {
+            checkpoint.weights.tensors.insert(name.to_owned(), tensor);
+        } else if let Some(name) = name.strip_prefix(VELOCITY) {
+            checkpoint.velocities.insert(name.to_owned(), tensor);
+        } else if let Some(name) = name.strip_prefix(BEST) {
+            let best = checkpoint.best.get_or_insert_default();
+            best.tensors.insert(name.to_owned(), tensor);
+        } else if name == "column.loss" {
+            checkpoint.loss = tensor.data;
+        } else if name == "column.correct" {
+            checkpoint.correct = tensor.data;
+        }
+    }
+    Ok(Some(checkpoint))
+}

@@ -1,0 +1,293 @@
+//! How a network is trained: optimiser, schedule, budget, augmentation, seeds.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::exec::Mode;
+use crate::exec::batch_sizes;
+use crate::ops::gather::Augmentation;
+use crate::rng::{Philox, Stream};
+
+/// Learning rate over the run, as a factor of the base rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Half a cosine from 1 to 0, step by step (Loshchilov and Hutter 2017).
+    Cosine,
+    /// Multiplied by `factor` after each of these fractions of the run, in whole epochs where the
+    /// run has whole epochs.
+    Step { drops: Vec<f64>, factor: f64 },
+    /// Always 1.
+    Constant,
+}
+
+impl Schedule {
+    /// Factor of the base learning rate at `step` of `total` (0-based).
+    pub fn factor(&self, step: u64, total: u64) -> f64 {
+        let done = step as f64 / total.max(1) as f64;
+        match self {
+            Schedule::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done)),
+            Schedule::Step { drops, factor } => {
+                // A hair of slack, so that a drop at 1/2 of 7 x 10 steps falls on step 35.
+                let passed = drops.iter().filter(|&&d| done >= d - 1e-9).count();
+                libm::pow(*factor, passed as f64)
+            }
+            Schedule::Constant => 1.0,
+        }
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    /// `cosine`, `constant`, `step` (x0.2 after 1/2 and 3/4) or `step:0.5,0.75x0.2`.
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || {
+            let expected = "cosine, constant, step, or step:F1,F2,...xFACTOR with fractions of the run in (0, 1)";
+            Error::invalid("--schedule", text, expected)
+        };
+        match text {
+            "cosine" => return Ok(Schedule::Cosine),
+            "constant" => return Ok(Schedule::Constant),
+            "step" => return Ok(Schedule::Step { drops: vec![0.5, 0.75], factor: 0.2 }),
+            _ => {}
+        }
+        let (drops, factor) =
+            text.strip_prefix("step:").and_then(|t| t.split_once('x')).ok_or_else(bad)?;
+        let drops: Vec<f64> = drops
+            .split(',')
+            .map(|d| d.trim().parse())
+            .collect::<Result<_, _>>()
+            .map_err(|_| bad())?;
+        let factor: f64 = factor.trim().parse().map_err(|_| bad())?;
+        let inside = drops.iter().all(|d| *d > 0.0 && *d < 1.0) && factor > 0.0 && factor <= 1.0;
+        if inside { Ok(Schedule::Step { drops, factor }) } else { Err(bad()) }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Schedule::Cosine => f.write_str("cosine"),
+            Schedule::Constant => f.write_str("constant"),
+            Schedule::Step { drops, factor } => {
+                let drops: Vec<String> = drops.iter().map(f64::to_string).collect();
+                write!(f, "step:{}x{factor}", drops.join(","))
+            }
+        }
+    }
+}
+
+/// How long a run on a subset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// The given epochs over the subset.
+    Fixed,
+    /// floor((0.5 + 0.5 d) E / d) epochs: (0.5 + 0.5 d) of the full run's steps at density d.
+    Matched,
+    /// As many steps as the full run would take.
+    Steps,
+}
+
+impl FromStr for Budget {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "fixed" => Ok(Budget::Fixed),
+            "matched" => Ok(Budget::Matched),
+            "steps" => Ok(Budget::Steps),
+            _ => Err(Error::invalid("--budget", text, "fixed, matched or steps")),
+        }
+    }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Budget::Fixed => "fixed",
+            Budget::Matched => "matched",
+            Budget::Steps => "steps",
+        })
+    }
+}
+
+/// Separate seeds, so that runs are paired in whatever they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seeds {
+    pub init: u64,
+    pub order: u64,
+    pub augment: u64,
+    /// Of the draw of a subset.
+    pub subset: u64,
+}
+
+impl Seeds {
+    /// The seeds of run `run` under the user's seed.
+    pub fn derive(seed: u64, run: u64) -> Self {
+        let mut draws = Philox::new(seed, Stream::Seeds).sequence(run);
+        Seeds {
+            init: draws.next_u64(),
+            order: draws.next_u64(),
+            augment: draws.next_u64(),
+            subset: draws.next_u64(),
+        }
+    }
+}
+
+/// One training run's settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Epochs of a run on all data.
+    pub epochs: usize,
+    pub batch: usize,
+    pub lr: f64,
+    pub schedule: Schedule,
+    /// Steps over which the learning rate rises linearly to its base value.
+    pub warmup_steps: u64,
+    pub momentum: f32,
+    pub nesterov: bool,
+    pub weight_decay: f32,
+    pub label_smoothing: f32,
+    /// One weight a class, or none.
+    pub class_weights: Option<Vec<f32>>,
+    pub flip: bool,
+    pub translate: u32,
+}
+
+impl Recipe {
+    /// Checks every number; the messages name the flag.
+    pub fn check(&self, classes: usize) -> Result<()> {
+        let range = |flag: &str, value: f64, ok: bool, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
+        };
+        range("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        range(
+            "--batch",
+            self.batch as f64,
+            self.batch > 1,
+            "at least 2 (batch norm needs a variance)",
+        )?;
+        range("--lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a positive number")?;
+        let m = f64::from(self.momentum);
+        range("--momentum", m, (0.0..1.0).contains(&m), "0 or more and below 1")?;
+        range("--momentum", m, !self.nesterov || m > 0.0, "above 0 with --nesterov")?;
+        let w = f64::from(self.weight_decay);
+        range("--weight-decay", w, w >= 0.0 && w.is_finite(), "0 or more")?;
+        let s = f64::from(self.label_smoothing);
+        range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
+        if let Some(weights) = &self.class_weights {
+            let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
+            let some = weights.iter().any(|w| *w > 0.0);
+            if weights.len() != classes || !good || !some {
+                let expected = format!("{classes} numbers of 0 or more, not all 0");
+                return Err(Error::invalid("--class-weights", format!("{weights:?}"), expected));
+            }
+        }
+        Ok(())
+    }
+
+    /// Random changes of training images.
+    pub fn augmentation(&self) -> Augmentation {
+        Augmentation { flip: self.flip, translate: self.translate }
+    }
+
+    /// The same recipe without augmentation, as query models are trained.
+    pub fn without_augmentation(&self) -> Recipe {
+        Recipe { flip: false, translate: 0, ..self.clone() }
+    }
+
+    /// Steps of a run over `kept` of `all` training samples.
+    pub fn steps(&self, budget: Budget, kept: usize, all: usize) -> u64 {
+        let per_epoch = |n: usize| batch_sizes(Mode::Train, self.batch, n).len() as u64;
+        let epochs = self.epochs as u64;
+        match budget {
+            Budget::Fixed => epochs * per_epoch(kept),
+            Budget::Steps => epochs * per_epoch(all),
+            Budget::Matched => {
+                let density = kept as f64 / all.max(1) as f64;
+                let exact = (0.5 + 0.5 * density) * epochs as f64 / density;
+                // Rounding must not lose the whole epoch of an exact quotient.
+                ((exact + 1e-9).floor() as u64).max(1) * per_epoch(kept)
+            }
+        }
+    }
+
+    /// Learning rate at `step` of `total`.
+    pub fn lr_at(&self, step: u64, total: u64) -> f32 {
+        let warm = if step < self.warmup_steps {
+            (step + 1) as f64 / (self.warmup_steps + 1) as f64
+        } else {
+            1.0
+        };
+        (self.lr * warm * self.schedule.factor(step, total)) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe() -> Recipe {
+        Recipe {
+            epochs: 10,
+            batch: 100,
+            lr: 0.1,
+            schedule: Schedule::Cosine,
+            warmup_steps: 0,
+            momentum: 0.9,
+            nesterov: false,
+            weight_decay: 5e-4,
+            label_smoothing: 0.0,
+            class_weights: None,
+            flip: true,
+            translate: 4,
+        }
+    }
+
+    #[test]
+    fn budgets_count_steps() {
+        let r = recipe();
+        // 1000 samples: 10 steps an epoch; at density .5 the matched run has floor(.75 * 10 / .5) = 15
+        // epochs of 5 steps, three quarters of the full run's 100.
+        assert_eq!(r.steps(Budget::Fixed, 1000, 1000), 100);
+        assert_eq!(r.steps(Budget::Matched, 500, 1000), 75);
+        assert_eq!(r.steps(Budget::Fixed, 500, 1000), 50);
+        assert_eq!(r.steps(Budget::Steps, 500, 1000), 100);
+        assert_eq!(r.steps(Budget::Matched, 1000, 1000), 100);
+        // d = .3: floor(.65 * 10 / .3) = 21 epochs of 3 steps.
+        assert_eq!(r.steps(Budget::Matched, 300, 1000), 63);
+        // A rest of one sample is dropped, of two kept.
+        assert_eq!(r.steps(Budget::Fixed, 101, 1000), 10);
+        assert_eq!(r.steps(Budget::Fixed, 102, 1000), 20);
+    }
+
+    #[test]
+    fn schedules() {
+        let cosine = Schedule::Cosine;
+        assert_eq!(cosine.factor(0, 100), 1.0);
+        assert!((cosine.factor(50, 100) - 0.5).abs() < 1e-12);
+        let step: Schedule = "step:0.5,0.75x0.2".parse().unwrap();
+        let factors: Vec<f64> = [0, 49, 50, 74, 75, 99].map(|s| step.factor(s, 100)).to_vec();
+        assert_eq!(factors[..3], [1.0, 1.0, 0.2]);
+        assert!((factors[4] - 0.04).abs() < 1e-12 && factors[3] == 0.2 && factors[5] == factors[4]);
+        assert_eq!(step.to_string().parse::<Schedule>().unwrap(), step);
+        for bad in ["step:", "step:1.5x0.2", "step:0.5x0", "linear", "step:ax0.1"] {
+            assert!(bad.parse::<Schedule>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn unusable_numbers_name_their_flag() {
+        let lr = Recipe { lr: f64::NAN, ..recipe() }.check(3).unwrap_err().to_string();
+        assert!(lr.contains("--lr"), "{lr}");
+        let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
+        assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
+        assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
+        recipe().check(3).unwrap();
+    }
+}

@@ -1,0 +1,9 @@
+//! Files that outlive the program, and the report page.
+
+mod atomic;
+mod example;
+mod html;
+mod npy;
+mod numbers;
+mod output_dir;
+mod tables;
