@@ -21,6 +21,10 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Train one network
     Train(commands::train::TrainArgs),
+    /// Score every training sample: query runs, or a network of your own
+    Score(commands::score::ScoreArgs),
+    /// Evaluate a network class by class
+    Eval(commands::eval::EvalArgs),
 }
 
 impl Command {
@@ -29,6 +33,8 @@ impl Command {
         match self {
             Command::Run(a) => &a.common,
             Command::Train(a) => &a.common,
+            Command::Score(a) => &a.common,
+            Command::Eval(a) => &a.common,
         }
     }
 }
@@ -161,4 +167,26 @@ pub struct RecipeArgs {
     /// Seconds between saved states
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub checkpoint_every: u64,
+}
+
+impl RecipeArgs {
+    /// The flags as if none was given, for commands that do not train.
+    pub fn defaults() -> Self {
+        RecipeArgs {
+            recipe: "quick".to_owned(),
+            epochs: None,
+            batch: None,
+            lr: None,
+            schedule: None,
+            warmup_steps: None,
+            momentum: None,
+            nesterov: None,
+            weight_decay: None,
+            label_smoothing: None,
+            class_weights: None,
+            flip: None,
+            translate: None,
+            checkpoint_every: 30,
+        }
+    }
 }

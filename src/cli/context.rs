@@ -9,7 +9,7 @@ use fairprune::backend::{Backend, Cpu};
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
-use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
+use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
 use fairprune::train::{Recipe, Schedule};
 use serde_json::{Map, Value, json};
 
@@ -46,17 +46,53 @@ pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<Data
     if args.image_size == Some(0) {
         return Err(Error::invalid("--image-size", "0", "at least 1"));
     }
-    let options = LoadOptions {
-        format: args.format.as_deref().map(str::parse).transpose()?,
-        image_size: args.image_size,
-        seed: args.data_seed,
-        ..LoadOptions::default()
-    };
+    let options = load_options(args)?;
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
     bar.finish();
     Ok(Arc::new(set?))
+}
+
+/// How `--format`, `--image-size` and `--data-seed` say to read.
+pub fn load_options(args: &DataArgs) -> Result<LoadOptions> {
+    Ok(LoadOptions {
+        format: args.format.as_deref().map(str::parse).transpose()?,
+        image_size: args.image_size,
+        seed: args.data_seed,
+        ..LoadOptions::default()
+    })
+}
+
+/// Reads a weight file; its image size stands in for a missing `--image-size`.
+pub fn weights(path: &Path, args: &DataArgs) -> Result<(Weights, WeightsMetadata, DataArgs)> {
+    let (weights, metadata) = weights::read(path)?;
+    let mut args = args.clone();
+    if let (None, Some([h, w])) = (args.image_size, metadata.size)
+        && h == w
+    {
+        args.image_size = Some(h);
+    }
+    Ok((weights, metadata, args))
+}
+
+/// Refuses a weight file whose classes are not the data set's.
+pub fn check_classes(path: &Path, metadata: &WeightsMetadata, data: &DataSet) -> Result<()> {
+    match &metadata.classes {
+        Some(classes) if *classes != data.classes => {
+            let differs = classes.iter().zip(&data.classes).position(|(a, b)| a != b);
+            let found = match differs {
+                Some(k) => format!("class {k} is {}", classes[k]),
+                None => format!("{} classes", classes.len()),
+            };
+            let expected = match differs {
+                Some(k) => format!("{}, as in the data set", data.classes[k]),
+                None => format!("{}, as in the data set", data.classes.len()),
+            };
+            Err(Error::invalid(format!("weights {}", path.display()), found, expected))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The split that `--split` names.
@@ -129,7 +165,7 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
     let batch = args.batch.unwrap_or(128);
     let translate = (side * 15 / 100) as u32;
     let quick = Recipe {
-        epochs: (QUICK_STEPS * batch).div_ceil(training.max(1)).max(QUICK_EPOCHS),
+        epochs: ((QUICK_STEPS * batch + training / 2) / training.max(1)).max(QUICK_EPOCHS),
         batch,
         lr: 0.1,
         schedule: Schedule::Cosine,

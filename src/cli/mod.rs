@@ -37,6 +37,8 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => commands::run::run(args),
         Command::Train(args) => commands::train::train(args),
+        Command::Score(args) => commands::score::score(args),
+        Command::Eval(args) => commands::eval::eval(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

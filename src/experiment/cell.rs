@@ -41,7 +41,8 @@ pub struct TestResult {
 }
 
 impl TestResult {
-    fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
+    /// Of one evaluation.
+    pub fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
         TestResult {
             epoch,
             correct: counts.iter().map(|c| c.correct).collect(),

@@ -1,4 +1,6 @@
 //! One file a command.
 
+pub mod eval;
 pub mod run;
+pub mod score;
 pub mod train;

@@ -65,6 +65,27 @@ pub(super) fn load(
     DataSet::new(name, Format::ImageFolder, tree.classes, size, train, val, test)
 }
 
+/// Reads one folder of class folders as a part of a data set with these classes and image size.
+pub(super) fn load_part(
+    folder: &Path,
+    classes: &[String],
+    size: (usize, usize),
+    options: &LoadOptions,
+) -> Result<Part> {
+    let listing = tree::list_folder(folder, classes)?;
+    let root = std::fs::canonicalize(folder).map_err(Error::io(folder))?;
+    let first = listing.ids.first().cloned().unwrap_or_default();
+    Reader {
+        root: root.parent().unwrap_or(&root),
+        size,
+        square: options.image_size,
+        limits: options.limits,
+        first: &first,
+        done: &|| {},
+    }
+    .read(listing)
+}
+
 /// Reads the parts of one tree to one image size.
 struct Reader<'a> {
     root: &'a Path,
