@@ -41,16 +41,42 @@ pub enum Finish {
     },
 }
 
-/// Eight output pixels times one channel block:
-/// `y[i][k] = sum over segments g, j < seg_len of x[i][g * seg_pitch + j] * w[g * seg_len + j][k]`.
+impl Start {
+    /// The same for channels from `first`.
+    pub fn from(self, first: usize) -> Start {
+        match self {
+            Start::Bias(bias) => Start::Bias(bias.wrapping_add(first)),
+            other => other,
+        }
+    }
+}
+
+impl Finish {
+    /// The same for channels from `first`.
+    pub fn from(self, first: usize) -> Finish {
+        match self {
+            Finish::Affine { scale, shift, residual, relu } => Finish::Affine {
+                scale: scale.wrapping_add(first),
+                shift: shift.wrapping_add(first),
+                residual: if residual.is_null() { residual } else { residual.wrapping_add(first) },
+                relu,
+            },
+            other => other,
+        }
+    }
+}
+
+/// Eight output pixels times one channel block: `y[i][k]` is the sum over segments g and
+/// j < seg_len of `x[i][g * seg_pitch + j] * w[g * w_pitch + j * width + k]`.
 pub struct GatherTile {
     /// First input value of each pixel's window; all readable, also beyond `pixels`.
     pub x: [*const f32; PIXELS],
     pub segs: usize,
     pub seg_len: usize,
     pub seg_pitch: usize,
-    /// `segs * seg_len` rows of the block's width.
+    /// Weights: a row of the block's width for each input value of a segment.
     pub w: *const f32,
+    pub w_pitch: usize,
     /// First channel of the block in the output, for pixel offset 0.
     pub y: *mut f32,
     /// Offsets of the output pixels from `y`.
@@ -206,8 +232,8 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
             }
         }
         let mut x: [*const f32; M] = std::array::from_fn(|i| t.x[first + i]);
-        let mut w = t.w;
-        for _ in 0..t.segs {
+        for g in 0..t.segs {
+            let mut w = t.w.add(g * t.w_pitch);
             for j in 0..t.seg_len {
                 let row: [S::V; V] = std::array::from_fn(|v| S::load(w.add(v * S::LANES)));
                 for i in 0..M {
@@ -481,11 +507,13 @@ macro_rules! table {
 
             $(#[$feature])?
             pub unsafe fn gather_tile<S: Simd, const M: usize, const V: usize>(t: &GatherTile) {
-                for first in (0..PIXELS).step_by(M) {
-                    if first < t.pixels {
-                        // SAFETY: passed on to the caller.
-                        unsafe { gather::<S, M, V>(t, first) }
-                    }
+                if M == PIXELS && t.pixels <= PIXELS / 2 {
+                    // SAFETY: passed on to the caller.
+                    return unsafe { gather::<S, { PIXELS / 2 }, V>(t, 0) };
+                }
+                for first in (0..t.pixels).step_by(M) {
+                    // SAFETY: passed on to the caller.
+                    unsafe { gather::<S, M, V>(t, first) }
                 }
             }
 
