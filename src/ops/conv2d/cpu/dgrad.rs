@@ -10,7 +10,7 @@ use super::gather::{Axis, Edges, Gather, Pass};
 use super::kernel::{Finish, Kernels, Start};
 use super::pack::{Taps, pack_transposed, padded_channels};
 use super::task::{Cutter, Shared, lines, run_tasks};
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
 /// The residue classes of one dimension, each with its kernel positions in the order dy is read:

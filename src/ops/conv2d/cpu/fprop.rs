@@ -6,7 +6,7 @@ use super::kernel::{Finish, Kernels, Start};
 use super::pack::{pack_forward, padded_channels};
 use super::statistics::{self, Moments};
 use super::task::{Cutter, Shared, lines, run_tasks};
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
 /// What follows the sums.

@@ -108,6 +108,9 @@ pub struct OuterTile {
     pub a_step: [usize; 3],
     pub b_step: [usize; 3],
     pub count: [usize; 3],
+    /// Valid columns, at most the kernel's width; `b` is not read beyond them.
+    pub columns: usize,
+    /// Written for the kernel's whole width, with zeros beyond the valid columns.
     pub out: *mut f32,
     /// Elements from one row of `out` to the next.
     pub out_pitch: usize,
@@ -115,16 +118,38 @@ pub struct OuterTile {
     pub resume: bool,
 }
 
-/// # Safety
-/// As for [`GatherKernel::run`]; `a` is read for the tile's rows and `b` for its columns.
-pub type OuterFn = unsafe fn(&OuterTile);
+/// An outer kernel for tiles of one width.
+pub struct OuterKernel {
+    pub width: usize,
+    /// By rows; tiles of all columns, then tiles of fewer.
+    whole: &'static [unsafe fn(&OuterTile)],
+    part: &'static [unsafe fn(&OuterTile)],
+}
+
+impl OuterKernel {
+    /// Most rows of a tile.
+    pub fn rows(&self) -> usize {
+        self.whole.len()
+    }
+
+    /// Runs a tile of `rows` rows.
+    ///
+    /// # Safety
+    /// The instruction set of the table; `a` readable for the rows and `b` for the valid columns
+    /// at every pixel, `out` writable for rows x width, and not touched by others meanwhile.
+    pub unsafe fn run(&self, rows: usize, tile: &OuterTile) {
+        let kernels = if tile.columns == self.width { self.whole } else { self.part };
+        // SAFETY: passed on to the caller.
+        unsafe { kernels[rows - 1](tile) }
+    }
+}
 
 /// The kernels of one instruction set.
 pub struct Kernels {
     /// By width, widest first; the last is the narrowest.
     pub gather: &'static [GatherKernel],
-    /// `outer[rows - 1][column groups - 1]`.
-    outer: &'static [&'static [OuterFn]],
+    /// By width, narrowest first.
+    outer: &'static [OuterKernel],
     /// Sum of squares of `rows` rows of `groups` x 16 values, in 16 lanes folded by a fixed tree.
     /// # Safety
     /// The instruction set of the table; `tile` readable for the rows.
@@ -156,14 +181,10 @@ impl Kernels {
         }
     }
 
-    /// Most rows and column groups of an outer tile.
-    pub fn outer_limits(&self) -> (usize, usize) {
-        (self.outer.len(), self.outer[0].len())
-    }
-
-    /// The outer kernel for a tile within [`Kernels::outer_limits`].
-    pub fn outer(&self, rows: usize, groups: usize) -> OuterFn {
-        self.outer[rows - 1][groups - 1]
+    /// The narrowest outer kernel that holds `columns`, or the widest.
+    pub fn outer(&self, columns: usize) -> &'static OuterKernel {
+        let fits = self.outer.iter().find(|k| k.width >= columns);
+        fits.unwrap_or(&self.outer[self.outer.len() - 1])
     }
 
     /// Splits `channels` into blocks, wide ones first: (first channel, channels, kernel).
@@ -366,14 +387,18 @@ impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
     }
 }
 
-/// `M` rows times `V` vectors of an outer tile.
+/// `M` rows times `V` vectors of an outer tile; the last vector is not whole if `PART`.
 ///
 /// # Safety
-/// See [`OuterFn`].
+/// See [`OuterKernel::run`].
 #[inline(always)]
-unsafe fn outer<S: Simd, const M: usize, const V: usize>(t: &OuterTile) {
+unsafe fn outer<S: Simd, const M: usize, const V: usize, const PART: bool>(t: &OuterTile) {
     // SAFETY: the tile describes valid memory (caller).
     unsafe {
+        let last = t.columns - (V - 1) * S::LANES;
+        let load = |p: *const f32, v: usize| {
+            if PART && v == V - 1 { S::load_first(p, last) } else { S::load(p) }
+        };
         let mut acc = [[S::splat(0.0); V]; M];
         if t.resume {
             for i in 0..M {
@@ -387,7 +412,7 @@ unsafe fn outer<S: Simd, const M: usize, const V: usize>(t: &OuterTile) {
                 let mut a = t.a.add(n * t.a_step[0] + p * t.a_step[1]);
                 let mut b = t.b.add(n * t.b_step[0] + p * t.b_step[1]);
                 for _ in 0..t.count[2] {
-                    let row: [S::V; V] = std::array::from_fn(|v| S::load(b.add(v * S::LANES)));
+                    let row: [S::V; V] = std::array::from_fn(|v| load(b.add(v * S::LANES), v));
                     for i in 0..M {
                         let value = S::splat(*a.add(i));
                         for v in 0..V {
@@ -414,15 +439,15 @@ unsafe fn square_sum<S: Simd>(tile: *const f32, pitch: usize, rows: usize, group
     let mut lanes = [0.0f32; COLUMNS];
     // SAFETY: `rows` rows of 16 * groups values are readable (caller).
     unsafe {
-        for part in 0..COLUMNS / S::LANES {
+        for part in (0..COLUMNS).step_by(S::LANES) {
             let mut sum = S::splat(0.0);
             for i in 0..rows {
                 for g in 0..groups {
-                    let v = S::load(tile.add(i * pitch + g * COLUMNS + part * S::LANES));
+                    let v = S::load(tile.add(i * pitch + g * COLUMNS + part));
                     sum = S::fma(v, v, sum);
                 }
             }
-            S::store(lanes.as_mut_ptr().add(part * S::LANES), sum);
+            S::store(lanes.as_mut_ptr().add(part), sum);
         }
     }
     fold(lanes)
@@ -430,13 +455,10 @@ unsafe fn square_sum<S: Simd>(tile: *const f32, pitch: usize, rows: usize, group
 
 /// Sum of 16 lanes: halves onto each other.
 #[inline(always)]
-fn fold(mut lanes: [f32; COLUMNS]) -> f32 {
-    for width in [8, 4, 2, 1] {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-    }
-    lanes[0]
+fn fold(l: [f32; COLUMNS]) -> f32 {
+    let l: [f32; 8] = std::array::from_fn(|i| l[i] + l[i + 8]);
+    let l: [f32; 4] = std::array::from_fn(|i| l[i] + l[i + 4]);
+    (l[0] + l[2]) + (l[1] + l[3])
 }
 
 /// # Safety
@@ -444,16 +466,18 @@ fn fold(mut lanes: [f32; COLUMNS]) -> f32 {
 #[inline(always)]
 unsafe fn dot<S: Simd>(a: *const f32, b: *const f32, len: usize) -> f32 {
     let mut lanes = [0.0f32; COLUMNS];
+    let whole = len - len % COLUMNS;
     // SAFETY: `len` values of both are readable (caller).
     unsafe {
         for part in (0..COLUMNS).step_by(S::LANES) {
             let mut sum = S::splat(0.0);
-            for at in (part..len).step_by(COLUMNS) {
-                let n = (len - at).min(S::LANES);
-                let load = |p: *const f32| {
-                    if n == S::LANES { S::load(p.add(at)) } else { S::load_first(p.add(at), n) }
-                };
-                sum = S::fma(load(a), load(b), sum);
+            for at in (0..whole).step_by(COLUMNS) {
+                sum = S::fma(S::load(a.add(at + part)), S::load(b.add(at + part)), sum);
+            }
+            let rest = (len - whole).saturating_sub(part).min(S::LANES);
+            if rest > 0 {
+                let at = whole + part;
+                sum = S::fma(S::load_first(a.add(at), rest), S::load_first(b.add(at), rest), sum);
             }
             S::store(lanes.as_mut_ptr().add(part), sum);
         }
@@ -500,8 +524,8 @@ unsafe fn transpose<S: Simd>(rows: [*const f32; 8], len: usize, out: *mut f32, p
 /// Defines one instruction set's kernels: the generic bodies compiled with its features.
 macro_rules! table {
     ($table:ident, $module:ident, $simd:ty, $(#[$feature:meta])?,
-     gather: [$($width:literal: $gsimd:ty, $gm:literal x $gv:literal),+],
-     outer: $per_group:literal, [$($om:literal),+], $groups:tt) => {
+     gather: [$($gw:literal: $gs:ty, $gm:literal x $gv:literal),+],
+     outer: [$($ow:literal: $os:ty, $om:tt x $ov:literal),+]) => {
         mod $module {
             use super::*;
 
@@ -518,9 +542,11 @@ macro_rules! table {
             }
 
             $(#[$feature])?
-            pub unsafe fn outer_tile<const M: usize, const V: usize>(t: &OuterTile) {
+            pub unsafe fn outer_tile<S: Simd, const M: usize, const V: usize, const PART: bool>(
+                t: &OuterTile,
+            ) {
                 // SAFETY: passed on to the caller.
-                unsafe { outer::<$simd, M, V>(t) }
+                unsafe { outer::<S, M, V, PART>(t) }
             }
 
             $(#[$feature])?
@@ -548,27 +574,34 @@ macro_rules! table {
             }
         }
         static $table: Kernels = Kernels {
-            gather: &[$(GatherKernel { width: $width, run: $module::gather_tile::<$gsimd, $gm, $gv> }),+],
-            outer: &[$(table!(@row $module, $per_group, $om, $groups)),+],
+            gather: &[$(GatherKernel { width: $gw, run: $module::gather_tile::<$gs, $gm, $gv> }),+],
+            outer: &[$(OuterKernel {
+                width: $ow,
+                whole: table!(@rows $module, $os, $om, $ov, false),
+                part: table!(@rows $module, $os, $om, $ov, true),
+            }),+],
             square_sum: $module::square_sum_tile,
             dot: $module::dot_of,
             add: $module::add_to,
             transpose: $module::transpose_rows,
         };
     };
-    (@row $module:ident, $per_group:literal, $om:literal, [$($group:literal),+]) => {
-        &[$($module::outer_tile::<$om, { $group * $per_group }>),+]
+    (@rows $module:ident, $simd:ty, [$($m:literal),+], $v:literal, $part:literal) => {
+        &[$($module::outer_tile::<$simd, $m, $v, $part>),+]
     };
 }
 
 #[cfg(target_arch = "x86_64")]
 table!(AVX512, avx512, Avx512x16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")],
     gather: [32: Avx512x16, 8 x 2, 16: Avx512x16, 8 x 1, 8: Avx2x8, 8 x 1],
-    outer: 1, [1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 3]);
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 1,
+            24: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 3, 32: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 2,
+            48: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 3]);
 #[cfg(target_arch = "x86_64")]
 table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
     gather: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
-    outer: 2, [1, 2, 3, 4, 5, 6], [1]);
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2,
+            24: Avx2x8, [1, 2, 3, 4] x 3]);
 table!(PORTABLE, portable, Portable8, ,
     gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
-    outer: 2, [1, 2, 3, 4], [1]);
+    outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2]);

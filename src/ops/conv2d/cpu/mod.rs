@@ -1,18 +1,18 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
 //! - [`kernel`]: register tiles, one source for every instruction set;
-//! - [`gather`]: the driver of fprop and dgrad; [`columns`]: that of wgrad and gradient norms;
+//! - [`gather`]: the driver of fprop and dgrad; [`outer`]: that of wgrad and instantiated norms;
 //! - results do not depend on the number of threads or the instruction set: every output value
 //!   is one chain of fused multiply-adds, and what is merged across tasks is merged in a tree
 //!   fixed by the problem.
 
-mod columns;
 mod dgrad;
 mod fprop;
 mod gather;
 mod grad_norm;
 mod gram;
 mod kernel;
+mod outer;
 mod pack;
 mod pad;
 mod statistics;
