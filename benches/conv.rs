@@ -1,7 +1,7 @@
 //! Convolution layers of the supported networks, GFLOP/s a direction.
 //!
-//! `cargo bench --bench conv -- [--threads T] [--only LAYER] [--column NAME] [--seconds S]`. The
-//! time is the minimum over repeats: other load on the machine only ever adds to it.
+//! `cargo bench --bench conv -- [--threads T] [--only LAYER] [--column NAME] [--images N]
+//! [--seconds S]`. The time is the minimum over repeats: other load on the machine only ever adds to it.
 
 use std::time::{Duration, Instant};
 
@@ -55,11 +55,13 @@ fn main() {
     let cpu = Cpu::new(threads).expect("a thread pool");
     println!("{} threads {threads}; GFLOP/s of the convolution's own FLOPs", cpu.name());
     let wanted = option("--column");
+    let images = option("--images").and_then(|v| v.parse().ok());
     print!("{:12}", "layer");
     COLUMNS.iter().for_each(|c| print!(" {c:>8}"));
     println!();
     for &(name, [h, c, k, r, stride, n]) in LAYERS.iter().filter(|l| l.0.contains(&only)) {
         let pad = [r / 2; 2];
+        let n = images.unwrap_or(n);
         let p = Conv2dProblem { n, h, w: h, c, k, r, s: r, stride: [stride; 2], pad };
         print!("{name:12}");
         let rates = layer(&cpu, &p, Duration::from_secs_f64(seconds), wanted.as_deref());

@@ -9,7 +9,7 @@
 use crate::backend::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::backend::simd::{Avx2x8, Avx512x16};
-use crate::backend::simd::{Portable8, Simd};
+use crate::backend::simd::{Portable8, Simd, prefetch};
 
 /// Output pixels of a gather tile.
 pub const PIXELS: usize = 8;
@@ -225,6 +225,12 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
         let pixels = (t.pixels - first).min(M);
         let whole = pixels == M && t.channels == V * S::LANES;
         let at: [usize; M] = std::array::from_fn(|i| t.at[first + i]);
+        // The sums take long enough for the output's lines to arrive.
+        for i in 0..M {
+            for v in (0..V * S::LANES).step_by(16) {
+                prefetch(t.y.wrapping_add(at[i] + v));
+            }
+        }
         let mut acc = [[S::splat(0.0); V]; M];
         match t.start {
             Start::Zero => {}
