@@ -224,7 +224,9 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
     unsafe {
         let pixels = (t.pixels - first).min(M);
         let whole = pixels == M && t.channels == V * S::LANES;
-        let at: [usize; M] = std::array::from_fn(|i| t.at[first + i]);
+        // Read one by one: a vector load of what was just stored in parts would wait for the
+        // previous tile to retire.
+        let at: [usize; M] = std::array::from_fn(|i| (&raw const t.at[first + i]).read_volatile());
         // The sums take long enough for the output's lines to arrive.
         for i in 0..M {
             for v in (0..V * S::LANES).step_by(16) {
@@ -258,7 +260,8 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
                 acc = part.values;
             }
         }
-        let mut x: [*const f32; M] = std::array::from_fn(|i| t.x[first + i]);
+        let mut x: [*const f32; M] =
+            std::array::from_fn(|i| (&raw const t.x[first + i]).read_volatile());
         for g in 0..t.segs {
             let mut w = t.w.add(g * t.w_pitch);
             for j in 0..t.seg_len {
