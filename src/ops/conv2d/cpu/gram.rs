@@ -9,7 +9,7 @@
 //! every entry one chain of fused multiply-adds.
 
 use super::fprop::is_pointwise;
-use super::kernel::{COLUMNS, Kernels, OuterTile};
+use super::kernel::{COLUMNS, Diagonals, Kernels, OuterTile};
 use super::pad::Padded;
 use super::task::{Cutter, lines};
 use crate::ops::conv2d::Conv2dProblem;
@@ -157,11 +157,7 @@ impl Gram {
     pub fn shifted_scratch(&self) -> usize {
         let (t, inputs) = (self.positions(), self.problem.h * self.problem.w);
         let (wide, _) = self.grid();
-        DEPTH * lines(t.max(inputs))
-            + matrix(t)
-            + matrix(inputs)
-            + lines(wide * wide)
-            + 2 * lines(wide)
+        DEPTH * lines(t.max(inputs)) + matrix(t) + matrix(inputs) + lines(wide * wide) + lines(wide)
     }
 
     /// Squared norm of one sample's gradient as the inner product of two Gram matrices.
@@ -240,7 +236,7 @@ impl Gram {
         let panel = cutter.take(DEPTH * lines(t.max(inputs)));
         let (b, pixels) = (cutter.take(matrix(t)), cutter.take(matrix(inputs)));
         let padded = cutter.take(wide * wide);
-        let (sum, weight) = (cutter.take(wide), cutter.take(wide));
+        let weight = cutter.take(wide);
         let own = Rows {
             count: inputs,
             runs: 1,
@@ -270,26 +266,28 @@ impl Gram {
             // have weight 0.
             let (row, col) = (i / out_w, i % out_w);
             let at = row * width + col;
-            let end = (out_h - 1) * width + out_w;
-            let sum = &mut sum[..end - at];
-            sum.fill(0.0);
-            for r in 0..p.r {
-                for s in 0..p.s {
-                    let shift = r * width + s;
-                    let from = &padded[(at + shift) * wide + at + shift..][..end - at];
-                    // SAFETY: both have end - at values.
-                    unsafe { (kernels.add)(sum.as_mut_ptr(), from.as_ptr(), end - at) };
-                }
-            }
+            let len = (out_h - 1) * width + out_w - at;
             let from = &b[i * lines(t)..];
             for h in row..out_h {
                 weight[h * width..h * width + out_w]
                     .copy_from_slice(&from[h * out_w..(h + 1) * out_w]);
             }
-            let weight = &weight[at..end];
-            // SAFETY: both have end - at values.
-            let both = unsafe { (kernels.dot)(sum.as_ptr(), weight.as_ptr(), end - at) };
-            norm += 2.0 * f64::from(both) - f64::from(sum[0]) * f64::from(weight[0]);
+            let diagonals = Diagonals {
+                from: padded[at * (wide + 1)..].as_ptr(),
+                taps: [p.r, p.s],
+                step: [width * (wide + 1), wide + 1],
+                weight: weight[at..].as_ptr(),
+                len,
+            };
+            let mut own = 0.0f32;
+            for r in 0..p.r {
+                for s in 0..p.s {
+                    own += padded[(at + r * width + s) * (wide + 1)];
+                }
+            }
+            // SAFETY: the last tap's entries end with the matrix, the weights with the grid.
+            let both = unsafe { (kernels.diagonals)(&diagonals) };
+            norm += 2.0 * f64::from(both) - f64::from(own) * f64::from(weight[at]);
         }
         norm.max(0.0)
     }
