@@ -7,6 +7,7 @@
 //!   fixed by the problem.
 
 mod dgrad;
+mod form;
 mod fprop;
 mod gather;
 mod grad_norm;
@@ -56,6 +57,10 @@ impl Conv2d for Cpu {
             Direction::Wgrad => wgrad::workspace(self, problem),
             Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
         }
+    }
+
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {
+        form::choose(problem)
     }
 
     fn conv2d_fprop(

@@ -125,6 +125,23 @@ impl Outer {
         }
     }
 
+    /// Vector operations for one sample.
+    pub fn operations(&self) -> f64 {
+        let p = &self.problem;
+        let [h, w] = self.size;
+        let along = |size, taps, stride, pad, len| -> usize {
+            (0..taps).map(|tap| valid(size, tap, stride, pad, len).len()).sum()
+        };
+        let positions = match self.form {
+            Form::Taps => {
+                along(h, p.r, p.stride[0], p.pad[0], p.h)
+                    * along(w, p.s, p.stride[1], p.pad[1], p.w)
+            }
+            _ => h * w * p.r,
+        };
+        (positions * self.rows()) as f64 * vectors(self.columns())
+    }
+
     /// Consecutive (r, s, c) of one k that lie side by side in a piece.
     pub fn run(&self) -> usize {
         if self.form == Form::RunsTransposed { 1 } else { self.columns() }
