@@ -135,6 +135,9 @@ pub trait Conv2d: Backend {
     /// f32 elements of workspace needed.
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
 
+    /// The fastest form of the gradient norm for a problem; a function of the sizes alone.
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm;
+
     /// y = x * w with an optional per-channel `bias` (K), then the epilogue.
     #[expect(clippy::too_many_arguments)]
     fn conv2d_fprop(
