@@ -24,8 +24,22 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-/// Runs the network in eval mode over the set, in batches of `batch`.
+/// Runs the network in eval mode over the set, in batches of `batch`. Losses that are not finite
+/// are an error.
 pub fn evaluate<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+    batch: usize,
+) -> Result<Evaluation> {
+    let evaluation = measure(executor, set, batch)?;
+    if !evaluation.loss.is_finite() {
+        return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
+    }
+    Ok(evaluation)
+}
+
+/// As [`evaluate`]; the loss may be anything.
+pub(super) fn measure<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
     batch: usize,
@@ -38,9 +52,6 @@ pub fn evaluate<B: Operators>(
     let labels: Vec<u32> = set.positions.iter().map(|i| set.labels[at(i)]).collect();
     let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
     let loss: f64 = set.positions.iter().map(|i| f64::from(losses[at(i)])).sum();
-    if !loss.is_finite() {
-        return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
-    }
     let loss = loss / set.positions.len().max(1) as f64;
     Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, loss })
 }
