@@ -31,3 +31,21 @@ fn dump_built_in_sets() {
         }
     }
 }
+
+/// Reads `FAIRPRUNE_DATA` a few times and prints files per second.
+#[test]
+#[ignore = "a tool, not a check"]
+fn time_reading() {
+    let Ok(path) = std::env::var("FAIRPRUNE_DATA") else { return };
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        let options = LoadOptions {
+            image_size: std::env::var("FAIRPRUNE_SIZE").ok().map(|s| s.parse().unwrap()),
+            ..Default::default()
+        };
+        let set = data::load(&path, &options, &quiet).unwrap();
+        let files = set.train.len() + set.test.as_ref().map_or(0, |t| t.len());
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{files} files, {seconds:.2} s, {:.0} files/s", files as f64 / seconds);
+    }
+}

@@ -1,1 +1,19 @@
+//! Files that outlive the program: complete or absent, never half-written.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`atomic`] | temporary name, sync, rename, sync of the folder |
+//! | [`output_dir`] | one folder, one job: claim, continue, start anew, one process at a time |
+//! | [`npy`] | NumPy arrays |
+//! | [`tables`] | the CSV files and their checks |
+//! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
+
 pub mod atomic;
+mod ledger;
+pub mod npy;
+pub mod output_dir;
+pub mod provenance;
+pub mod tables;
+
+pub use output_dir::{Existing, OutputDir};
+pub use provenance::Provenance;

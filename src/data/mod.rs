@@ -5,12 +5,18 @@
 //! index means the same sample there and here. An unreadable sample is an error, never skipped:
 //! skipping would shift every index after it.
 
+mod cifar;
+mod decode;
+pub mod image_folder;
+mod resize;
 pub mod shapes;
 pub mod split;
 mod statistics;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 pub use split::{PartName, QueryPart, Split, SplitKind};
@@ -26,7 +32,8 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     /// Pixels, `N H W C` with C = 3 (red, green, blue), 0..=255.
-    pub images: Vec<u8>,
+    /// Shared, so that the CPU trains on them where they are.
+    pub images: Arc<Vec<u8>>,
     /// Class of each image, an index into [`DataSet::classes`].
     pub labels: Vec<u32>,
     /// Name of each image, unique in the data set: a path relative to the root, or `file:record`.
@@ -289,7 +296,55 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
     if let Some(format) = shapes_format(spec, options)? {
         return shapes::load(format, options, progress);
     }
-    Err(Error::invalid("data", spec, "shapes or shapes:extreme"))
+    let size = options.image_size.unwrap_or(1);
+    if size == 0 || size > options.limits.side {
+        return Err(Error::invalid(
+            "image size",
+            format!("{size}"),
+            format!("1 to {}", options.limits.side),
+        ));
+    }
+    let root = Path::new(spec);
+    if !root.is_dir() {
+        return Err(Error::invalid(
+            format!("data {spec}"),
+            if root.exists() { "a file" } else { "nothing" },
+            "a folder, or the name of a built-in set: shapes, shapes:extreme",
+        ));
+    }
+    let name = set_name(root);
+    match options.format.map_or_else(|| detect(root), Ok)? {
+        Format::ImageFolder => image_folder::load(root, &name, options, progress),
+        Format::CifarBinary => cifar::load(root, &name, options, progress),
+        Format::Shapes | Format::ShapesExtreme => {
+            Err(Error::Internal(format!("{spec} was not taken for a built-in set")))
+        }
+    }
+}
+
+/// The format of the folder `root`, from what it holds.
+fn detect(root: &Path) -> Result<Format> {
+    if cifar::is_cifar(root) {
+        return Ok(Format::CifarBinary);
+    }
+    if cifar::is_python_version(root) {
+        return Err(Error::invalid(
+            root.display().to_string(),
+            "the Python version of CIFAR",
+            "the binary version (cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)",
+        ));
+    }
+    // Anything else that is wrong with it, the folder reader explains.
+    Ok(Format::ImageFolder)
+}
+
+/// The last component of the path, `.` and `..` resolved.
+fn set_name(root: &Path) -> String {
+    let full = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
+    match full.file_name() {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => full.display().to_string(),
+    }
 }
 
 /// The built-in set that `spec` and `--format` name, if they do.

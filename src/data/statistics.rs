@@ -113,8 +113,11 @@ mod tests {
     #[test]
     fn same_bits_for_any_thread_count_and_for_positions() {
         let data = pixels(64 * 5_000);
-        let part =
-            Part { images: data.clone(), labels: vec![0; 5_000], ids: vec![String::new(); 5_000] };
+        let part = Part {
+            images: data.clone().into(),
+            labels: vec![0; 5_000],
+            ids: vec![String::new(); 5_000],
+        };
         let all: Vec<usize> = (0..5_000).collect();
         let reference = channel_statistics(&data);
         for threads in [1, 2, 5] {

@@ -122,13 +122,20 @@ pub struct Seeds {
     pub init: u64,
     pub order: u64,
     pub augment: u64,
+    /// Of the draw of a subset.
+    pub subset: u64,
 }
 
 impl Seeds {
     /// The seeds of run `run` under the user's seed.
     pub fn derive(seed: u64, run: u64) -> Self {
         let mut draws = Philox::new(seed, Stream::Seeds).sequence(run);
-        Seeds { init: draws.next_u64(), order: draws.next_u64(), augment: draws.next_u64() }
+        Seeds {
+            init: draws.next_u64(),
+            order: draws.next_u64(),
+            augment: draws.next_u64(),
+            subset: draws.next_u64(),
+        }
     }
 }
 

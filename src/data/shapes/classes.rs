@@ -42,15 +42,15 @@ const HEXAGON: f32 = 0.866_025_4;
 /// The ten classes of `shapes`.
 pub(super) const SHAPES: [Style; 10] = [
     style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 25.0, (2.5, 0.0)),
-    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 70.0, (2.0, 90.0)),
-    style("square", (4, SQUARE, 0.15), (1.0, 45.0), 110.0, (3.0, 0.0)),
-    style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 140.0, (2.5, 90.0)),
-    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 180.0, (3.0, 90.0)),
-    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 205.0, (3.0, 45.0)),
-    style("star", (5, 0.5, 0.1), (1.0, 0.0), 250.0, (2.0, 0.0)),
-    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 290.0, (3.0, 90.0)),
-    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 325.0, (1.5, 90.0)),
+    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 25.0, (3.0, 0.0)),
+    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 316.0, (2.0, 90.0)),
+    style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
+    style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
+    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 143.0, (2.0, 90.0)),
+    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 169.0, (3.5, 45.0)),
+    style("star", (5, 0.5, 0.1), (1.0, 0.0), 241.0, (3.5, 0.0)),
+    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 270.0, (2.0, 90.0)),
+    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 196.0, (2.0, 90.0)),
 ];
 
 /// The classes of `shapes:extreme`.
@@ -59,14 +59,14 @@ pub(super) const EXTREME: [Style; 10] = SHAPES;
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
 pub(super) mod spread {
     /// Hue, degrees.
-    pub const HUE: f32 = 25.0;
+    pub const HUE: f32 = 14.0;
     /// Distance of the object's colour from grey.
-    pub const CHROMA: (f32, f32) = (0.16, 0.03);
+    pub const CHROMA: (f32, f32) = (0.18, 0.03);
     /// Luminance of objects (mean, deviation) and of backgrounds.
     pub const LIGHT: (f32, f32) = (0.62, 0.05);
     pub const DARK: (f32, f32) = (0.27, 0.05);
     /// Luminance amplitude of the stripes.
-    pub const STRIPES: (f32, f32) = (0.11, 0.02);
+    pub const STRIPES: (f32, f32) = (0.13, 0.02);
     /// Number of stripes across the object, relative.
     pub const WAVES: f32 = 0.12;
     /// Direction of the stripes, degrees.
@@ -82,7 +82,7 @@ pub(super) mod spread {
     /// Largest shift of the centre along each axis (uniform), pixels.
     pub const SHIFT: f32 = 2.5;
     /// Noise of each pixel and channel.
-    pub const NOISE: f32 = 0.04;
+    pub const NOISE: f32 = 0.03;
 }
 
 /// Hard views: of each `HARD_BLOCK` consecutive images of a class exactly `HARD_VIEWS`, that is 12 %.

@@ -100,7 +100,7 @@ fn draw_part(
     });
     let each = || (0..total).map(|i| (i / per_class, i % per_class));
     Part {
-        images,
+        images: images.into(),
         labels: each().map(|(class, _)| class as u32).collect(),
         ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", styles[class].name)).collect(),
     }

@@ -1,0 +1,116 @@
+//! The list of files that runs wrote into an output folder: what `--force` may delete, no more.
+//!
+//! One relative name a line, `/` between folders. A name is recorded and synced before its file is
+//! created, so that a killed process leaves no file without a record; the reverse does no harm.
+
+use super::atomic;
+use crate::error::{Error, Result};
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Component, Path, PathBuf};
+
+/// The record of one folder.
+pub(super) struct Ledger {
+    path: PathBuf,
+    file: File,
+    names: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Opens the record at `path`, or starts an empty one.
+    pub(super) fn open(path: &Path) -> Result<Ledger> {
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(Error::io(path)(e)),
+        };
+        // A line that a crash tore has no line feed: its file was never created.
+        let names: BTreeSet<String> = text
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'))
+            .filter(|name| check(name).is_ok())
+            .map(str::to_owned)
+            .collect();
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            file.write_all(b"\n").map_err(Error::io(path))?;
+        }
+        Ok(Ledger { path: path.to_owned(), file, names })
+    }
+
+    /// Records `name`; durable when it returns.
+    pub(super) fn add(&mut self, name: &str) -> Result<()> {
+        check(name)?;
+        if self.names.contains(name) {
+            return Ok(());
+        }
+        self.file
+            .write_all(format!("{name}\n").as_bytes())
+            .and_then(|()| self.file.sync_data())
+            .map_err(Error::io(&self.path))?;
+        self.names.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// The folders below `root` that recorded files lie in, `root` itself among them; inner ones
+    /// come after outer ones.
+    pub(super) fn folders(&self, root: &Path) -> BTreeSet<PathBuf> {
+        let real = |f: &&Path| f.ancestors().all(|a| is_real_folder(&root.join(a)));
+        let inner = self.names.iter().flat_map(|n| folders(n)).filter(real);
+        inner.map(|f| root.join(f)).chain([root.to_owned()]).collect()
+    }
+
+    /// Deletes every recorded file below `root` and then the folders that became empty.
+    /// Whatever is not recorded stays, and so does all that lies behind a symbolic link.
+    pub(super) fn delete_files(&mut self, root: &Path) -> Result<()> {
+        for name in &self.names {
+            if folders(name).all(|f| is_real_folder(&root.join(f))) {
+                remove_if_there(&root.join(name))?;
+            }
+        }
+        // Only empty folders can be removed this way.
+        for folder in self.folders(root).iter().rev().filter(|f| *f != root) {
+            let _ = fs::remove_dir(folder);
+        }
+        atomic::sync_folder(root).map_err(Error::io(root))?;
+        self.file.set_len(0).map_err(Error::io(&self.path))?;
+        self.names.clear();
+        Ok(())
+    }
+}
+
+/// A relative name of plain components in one line, or an error.
+pub(super) fn check(name: &str) -> Result<()> {
+    let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
+    if name.is_empty() || !plain || name.contains(['\n', '\r', '\\']) || name.ends_with('/') {
+        return Err(Error::invalid(
+            "name of an output file",
+            format!("{name:?}"),
+            "a relative path inside the output folder",
+        ));
+    }
+    Ok(())
+}
+
+/// The folders above `name`, below the root.
+fn folders(name: &str) -> impl Iterator<Item = &Path> {
+    Path::new(name).ancestors().skip(1).filter(|p| *p != Path::new(""))
+}
+
+fn is_real_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
+}
+
+/// Removes a file; that there is none is fine.
+pub(super) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if !absent(&e) => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn absent(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}

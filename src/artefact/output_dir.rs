@@ -1,0 +1,286 @@
+//! An output folder belongs to one job at a time.
+//!
+//! `job.json` says which: a map of settings that decide the result. Claiming the folder again with
+//! the same map continues the job; with another map it is refused, naming the key. Starting anew
+//! deletes the files that earlier runs recorded as theirs and nothing else. A folder whose files
+//! nobody recorded is never used, not even by force: what it holds may be the user's own.
+//!
+//! `.fairprune/lock` is locked as long as a process works in the folder. The operating system
+//! releases the lock when the process ends, by `kill -9` too. `.fairprune/files` is the record.
+
+use super::atomic;
+use super::ledger::{self, Ledger};
+use crate::error::{Error, Result};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+const FORMAT_VERSION: u64 = 1;
+const TOOL: &str = "fairprune";
+const JOB: &str = "job.json";
+const CONTROL: &str = ".fairprune";
+
+/// What to do with a folder that already holds a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Continue the same job, start one in an empty folder, refuse another job.
+    Continue,
+    /// Continue the same job, refuse everything else, an empty folder included.
+    Resume,
+    /// Delete what earlier runs wrote and start.
+    Restart,
+}
+
+/// A claimed output folder; the claim ends when the value is dropped or the process ends.
+pub struct OutputDir {
+    root: PathBuf,
+    continued: bool,
+    ledger: Mutex<Ledger>,
+    // None where the file system knows no locks: then nobody is kept out.
+    lock: Option<File>,
+}
+
+impl OutputDir {
+    /// Claims the folder `root`, created with its parents if need be, for `job`: the settings that
+    /// decide the result (nested maps allowed), not those that may change between continuations.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: `root` is no folder, holds files that no run recorded, holds another job
+    /// (the message names the keys and both values), is in use by another process, or nothing is
+    /// there to resume. [`Error::Io`]: the folder cannot be written. A refused folder is unchanged.
+    pub fn claim(root: &Path, job: &Map<String, Value>, existing: Existing) -> Result<OutputDir> {
+        // Looked at twice: before anything is created, and again when nobody else can change it.
+        look(root, existing)?;
+        let control = root.join(CONTROL);
+        fs::create_dir_all(&control).map_err(Error::io(root))?;
+        let lock = lock(root, &control.join("lock"))?;
+        let stored = look(root, existing)?;
+        if let (Some(stored), true) = (&stored, existing != Existing::Restart) {
+            same_job(root, stored, job)?;
+        }
+        let mut ledger = Ledger::open(&control.join("files"))?;
+        for folder in ledger.folders(root) {
+            remove_unfinished(&folder)?;
+        }
+        let continued = stored.is_some() && existing != Existing::Restart;
+        if !continued {
+            // The job goes first: a kill in between leaves a record without a job, never a job
+            // without its files.
+            ledger::remove_if_there(&root.join(JOB))?;
+            ledger.delete_files(root)?;
+        }
+        let whole = json!({"format_version": FORMAT_VERSION, "tool": TOOL, "job": job});
+        atomic::write_json(&root.join(JOB), &whole)?;
+        Ok(OutputDir { root: root.to_owned(), continued, ledger: Mutex::new(ledger), lock })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether an earlier process began this job here.
+    pub fn continued(&self) -> bool {
+        self.continued
+    }
+
+    /// Whether other processes are kept out: false on file systems without locks.
+    pub fn locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// The path of the output file `name` (relative, `/` between folders), recorded as this job's,
+    /// its folder created. For files that other code writes: checkpoints, logs that grow.
+    pub fn file(&self, name: &str) -> Result<PathBuf> {
+        if name == JOB || name.starts_with(CONTROL) {
+            return Err(Error::Internal(format!("{name} is not an output file's name")));
+        }
+        self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(name)?;
+        let path = self.root.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        }
+        Ok(path)
+    }
+
+    /// Writes the output file `name` as [`atomic::write`] does and returns its path.
+    pub fn write(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    ) -> Result<PathBuf> {
+        let path = self.file(name)?;
+        atomic::write(&path, fill)?;
+        Ok(path)
+    }
+
+    /// Writes `value` as the JSON file `name` and returns its path.
+    pub fn write_json<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<PathBuf> {
+        let path = self.file(name)?;
+        atomic::write_json(&path, value)?;
+        Ok(path)
+    }
+}
+
+/// Refuses a folder that must not be touched; otherwise the stored job, if there is one.
+fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
+    let what = || format!("output folder {}", root.display());
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound && existing != Existing::Resume => {
+            return Ok(None);
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(Error::invalid(what(), "no folder", "an earlier run to resume"));
+        }
+        Err(e) if e.kind() == ErrorKind::NotADirectory && root.exists() => {
+            return Err(Error::invalid(what(), "a file", "a folder"));
+        }
+        Err(e) => return Err(Error::io(root)(e)),
+    };
+    let mut others = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(Error::io(root))?.file_name();
+        if name != CONTROL && name != JOB {
+            others.push(name.to_string_lossy().into_owned());
+        }
+    }
+    others.sort();
+    let job = read_job(&root.join(JOB))?;
+    let recorded = root.join(CONTROL).join("files").is_file();
+    let unfinished = |n: &String| n.ends_with(atomic::TEMPORARY);
+    if !others.iter().all(unfinished) && !recorded {
+        let found = match &job {
+            Some(_) => "a job.json whose record of files (.fairprune/files) is missing".to_owned(),
+            None => format!("files that no run wrote, such as {:?}", others[0]),
+        };
+        let expected = "an empty folder, a new one, or one of an earlier run; files without a \
+                        record are never deleted or mixed with results, not even by --force";
+        if job.is_none() || existing == Existing::Restart {
+            return Err(Error::invalid(what(), found, expected));
+        }
+    }
+    match (&job, existing) {
+        (None, Existing::Resume) => {
+            Err(Error::invalid(what(), "no job.json", "an earlier run to resume"))
+        }
+        (None, Existing::Continue) if !others.iter().all(unfinished) => Err(Error::invalid(
+            what(),
+            "files of a run, but no job.json that tells its settings",
+            "an empty folder, a new one, or --force to delete that run's files",
+        )),
+        _ => Ok(job),
+    }
+}
+
+/// The `job` of a job.json, None if there is no such file.
+fn read_job(path: &Path) -> Result<Option<Value>> {
+    let mut text = String::new();
+    match File::open(path).and_then(|f| f.take(1 << 24).read_to_string(&mut text)) {
+        Ok(_) => {}
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(path)(e)),
+    }
+    let what = || path.display().to_string();
+    let expected = format!("the job of a {TOOL} run, format_version {FORMAT_VERSION}");
+    let mut whole: Value = serde_json::from_str(&text).map_err(|e| {
+        Error::invalid(what(), format!("no readable JSON ({e})"), expected.as_str())
+    })?;
+    if whole["tool"] != TOOL || whole["format_version"] != FORMAT_VERSION {
+        let found = format!("tool {}, format_version {}", whole["tool"], whole["format_version"]);
+        return Err(Error::invalid(what(), found, expected));
+    }
+    Ok(Some(whole["job"].take()))
+}
+
+/// An error that names the first key in which two jobs differ, and the others.
+fn same_job(root: &Path, stored: &Value, asked: &Map<String, Value>) -> Result<()> {
+    let mut keys = Vec::new();
+    differences("", stored, &Value::Object(asked.clone()), &mut keys);
+    let Some((key, old, new)) = keys.first() else { return Ok(()) };
+    let mut more = String::new();
+    if keys.len() > 1 {
+        let names: Vec<&str> = keys[1..].iter().take(8).map(|k| k.0.as_str()).collect();
+        let rest = if keys.len() > 9 { ", …" } else { "" };
+        more = format!(" (also different: {}{rest})", names.join(", "));
+    }
+    Err(Error::invalid(
+        format!("output folder {} holds another job, {key}", root.display()),
+        format!("{old} there"),
+        format!(
+            "{new} as asked now{more}; use the same settings to continue it, another --out, or \
+             --force to delete its files and start anew"
+        ),
+    ))
+}
+
+/// Collects (dotted key, old, new) of all leaves that differ, in the stored order.
+fn differences(key: &str, old: &Value, new: &Value, into: &mut Vec<(String, String, String)>) {
+    let show = |v: Option<&Value>| match v {
+        None => "nothing".to_owned(),
+        Some(v) => {
+            let text = v.to_string();
+            if text.chars().count() <= 120 {
+                return text;
+            }
+            text.chars().take(119).chain(['…']).collect()
+        }
+    };
+    if let (Value::Object(a), Value::Object(b)) = (old, new) {
+        let new_keys = b.keys().filter(|k| !a.contains_key(*k));
+        for name in a.keys().chain(new_keys) {
+            let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            match (a.get(name), b.get(name)) {
+                (Some(x), Some(y)) => differences(&inner, x, y, into),
+                (x, y) => into.push((inner, show(x), show(y))),
+            }
+        }
+    } else if old != new {
+        into.push((key.to_owned(), show(Some(old)), show(Some(new))));
+    }
+}
+
+/// Takes the folder's lock and leaves the process number in the file, for the other's message.
+fn lock(root: &Path, path: &Path) -> Result<Option<File>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(Error::io(path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = (&file).take(20).read_to_string(&mut holder);
+            return Err(Error::invalid(
+                format!("output folder {}", root.display()),
+                format!("another process at work in it (number {})", holder.trim()),
+                "a folder that nobody is using; wait for it, or choose another --out",
+            ));
+        }
+        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(None),
+        Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(Error::io(path))?;
+    Ok(Some(file))
+}
+
+/// Removes what a killed process left of files that it was writing.
+fn remove_unfinished(folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.map_err(Error::io(folder))?;
+        if entry.file_name().to_string_lossy().ends_with(atomic::TEMPORARY) {
+            ledger::remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The small JSON beside scores, subsets and results: where they come from.
+//!
+//! It holds no time and no path, so that the same job writes the same bytes.
+
+use crate::error::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Which rank of a score is kept first. Scores are stored with their natural sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// High values are hard samples and kept first.
+    HigherFirst,
+    /// Low values are hard samples and kept first.
+    LowerFirst,
+}
+
+/// The data set that positions and scores refer to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataIdentity {
+    /// As the user named it.
+    pub name: String,
+    /// Hash of ids, labels and sizes of the training set.
+    pub fingerprint: String,
+    /// Training samples, held-out ones included.
+    pub samples: usize,
+    pub classes: usize,
+}
+
+/// One method's part in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Method {
+    /// `el2n`, `random`, …: the column of scores.csv, the strategy of kept.csv.
+    pub name: String,
+    /// The named variant of its definition.
+    pub variant: String,
+    /// None where nothing is ranked.
+    pub direction: Option<Direction>,
+    pub hyper_parameters: Map<String, Value>,
+}
+
+/// Provenance of an artefact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub format_version: u32,
+    /// `fairprune`.
+    pub tool: String,
+    pub version: String,
+    /// The commit that the program was built from, `unknown` outside a repository.
+    pub commit: String,
+    pub data: DataIdentity,
+    pub methods: Vec<Method>,
+    /// Seeds of the runs that the values come from, in their order.
+    pub seeds: Vec<u64>,
+}
+
+impl Provenance {
+    /// The version that this program writes and reads.
+    pub const FORMAT_VERSION: u32 = 1;
+
+    /// Of this program, its version and commit filled in.
+    pub fn new(data: DataIdentity, methods: Vec<Method>, seeds: Vec<u64>) -> Self {
+        Provenance {
+            format_version: Self::FORMAT_VERSION,
+            tool: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: env!("FAIRPRUNE_COMMIT").to_owned(),
+            data,
+            methods,
+            seeds,
+        }
+    }
+
+    /// Reads a provenance file, or any JSON that carries its keys among others.
+    pub fn read(path: &Path) -> Result<Self> {
+        read_json(path, Self::FORMAT_VERSION)
+    }
+
+    /// The method `name`, or an error that lists those there are.
+    pub fn method(&self, name: &str, file: &Path) -> Result<&Method> {
+        self.methods.iter().find(|m| m.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
+            let found = format!("the methods {}", known.join(", "));
+            Error::invalid(file.display().to_string(), found, format!("{name} among them"))
+        })
+    }
+
+    /// Refuses an artefact of another data set than `expected`; `what` names the artefact.
+    pub fn check_data(&self, what: &str, expected: &DataIdentity) -> Result<()> {
+        check_fingerprint(what, &self.data, expected)
+    }
+}
+
+/// An error unless both data sets have the same fingerprint. Names may differ: folders move.
+pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdentity) -> Result<()> {
+    if found.fingerprint == expected.fingerprint {
+        return Ok(());
+    }
+    let describe = |d: &DataIdentity| {
+        format!(
+            "data set {:?} ({} samples, {} classes, fingerprint {})",
+            d.name, d.samples, d.classes, d.fingerprint
+        )
+    };
+    Err(Error::invalid(what, describe(found), describe(expected)))
+}
+
+/// Reads the JSON file `path` whose `format_version` must be `version`: it is looked at first, so
+/// that a file of a later program is called that and not malformed.
+pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T> {
+    const LIMIT: u64 = 1 << 30;
+    let what = || path.display().to_string();
+    let mut text = String::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    let length = file.take(LIMIT).read_to_string(&mut text).map_err(Error::io(path))?;
+    if length as u64 == LIMIT {
+        return Err(Error::invalid(what(), "1 GiB or more", "a small JSON file"));
+    }
+    let value: Value = serde_json::from_str(&text)
+        .map_err(|e| Error::invalid(what(), format!("malformed JSON ({e})"), "a JSON file"))?;
+    let found = match value.get("format_version") {
+        Some(v) if *v == version => {
+            return serde_json::from_value(value).map_err(|e| {
+                let expected = format!("the keys of format_version {version}");
+                Error::invalid(what(), e.to_string(), expected)
+            });
+        }
+        Some(v) => format!("format_version {v}"),
+        None => "no format_version".to_owned(),
+    };
+    Err(Error::invalid(what(), found, format!("format_version {version}")))
+}

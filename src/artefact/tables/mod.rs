@@ -1,0 +1,236 @@
+//! The CSV files: typed rows, and checks that name file, line and column.
+//!
+//! | file | columns |
+//! |---|---|
+//! | `scores.csv` | index, id, label, part, one column a method: [`ScoreTable`] |
+//! | `recalls.csv` | class, name, train_size, val_correct, val_total, recall, recall_sd: [`RecallRow`] |
+//! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
+//! | `classes.csv` | class, name, size, recall, density, kept: [`ClassRow`] |
+//!
+//! Numbers are written with the fewest digits that read back to the same value. Columns may come in
+//! any order; a missing, repeated or unknown one is an error. Empty cells are allowed where a field
+//! is an `Option`.
+
+mod read;
+mod scores;
+
+pub use read::Cells;
+pub use scores::{Part, ScoreTable};
+
+use super::atomic;
+use crate::error::{Error, Result};
+use serde::Serialize;
+use std::path::Path;
+
+/// A row of one of the files; `Serialize` writes its fields in the order of the columns.
+pub trait Row: Serialize + Sized {
+    /// Column names in the written order, each with what its cells must hold.
+    const COLUMNS: &'static [(&'static str, &'static str)];
+
+    /// The row of these cells, or the column that does not parse.
+    fn parse(cells: &Cells) -> Result<Self, &'static str>;
+
+    /// The first column whose value is out of its range, or None.
+    fn unusable(&self) -> Option<&'static str>;
+
+    /// The number that rows are ordered by, and whether every number from 0 on must be there.
+    fn key(&self) -> (u64, bool);
+}
+
+const SHARE: &str = "a number from 0 to 1";
+const COUNT: &str = "a whole number";
+
+fn is_share(x: f64) -> bool {
+    (0.0..=1.0).contains(&x)
+}
+
+/// How a query model recalls one class of the validation data.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RecallRow {
+    /// Class index, from 0.
+    pub class: u32,
+    pub name: String,
+    /// Samples of the class that training may use.
+    pub train_size: u64,
+    /// Correct and all validation samples of the class, summed over the query runs.
+    pub val_correct: Option<u64>,
+    pub val_total: Option<u64>,
+    pub recall: f64,
+    /// Standard deviation of the recall between query runs; None with one run.
+    pub recall_sd: Option<f64>,
+}
+
+impl Row for RecallRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("class", "a class index from 0 to the number of classes minus 1, each once"),
+        ("name", "text"),
+        ("train_size", COUNT),
+        ("val_correct", "a whole number, at most val_total, or nothing"),
+        ("val_total", "a whole number or nothing"),
+        ("recall", SHARE),
+        ("recall_sd", "a number from 0 to 1 or nothing"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        Ok(RecallRow {
+            class: cells.value("class")?,
+            name: cells.value("name")?,
+            train_size: cells.value("train_size")?,
+            val_correct: cells.optional("val_correct")?,
+            val_total: cells.optional("val_total")?,
+            recall: cells.value("recall")?,
+            recall_sd: cells.optional("recall_sd")?,
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        if !is_share(self.recall) {
+            return Some("recall");
+        }
+        if !self.recall_sd.is_none_or(is_share) {
+            return Some("recall_sd");
+        }
+        match (self.val_correct, self.val_total) {
+            (Some(correct), Some(total)) if correct > total => Some("val_correct"),
+            _ => None,
+        }
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (u64::from(self.class), true)
+    }
+}
+
+/// What happened to one sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KeptRow {
+    /// Position in the original training set.
+    pub index: u64,
+    pub id: String,
+    /// Class index.
+    pub label: u32,
+    /// The score that ranked it; None for random draws.
+    pub score: Option<f32>,
+    /// Written as 1 or 0; `true` and `false` are read too.
+    #[serde(serialize_with = "as_digit")]
+    pub kept: bool,
+}
+
+impl Row for KeptRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("index", "a position in the training set, each at most once"),
+        ("id", "text"),
+        ("label", "a class index"),
+        ("score", "a number or nothing"),
+        ("kept", "0 or 1"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        let kept: String = cells.value("kept")?;
+        Ok(KeptRow {
+            index: cells.value("index")?,
+            id: cells.value("id")?,
+            label: cells.value("label")?,
+            score: cells.optional("score")?,
+            kept: match kept.to_ascii_lowercase().as_str() {
+                "1" | "true" => true,
+                "0" | "false" => false,
+                _ => return Err("kept"),
+            },
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        self.score.is_some_and(f32::is_nan).then_some("score")
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (self.index, false)
+    }
+}
+
+/// What one class keeps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassRow {
+    /// Class index, from 0.
+    pub class: u32,
+    pub name: String,
+    /// Training samples before pruning.
+    pub size: u64,
+    /// The recall that set the quota; None where recalls played no part.
+    pub recall: Option<f64>,
+    /// kept / size; 0 for an empty class.
+    pub density: f64,
+    pub kept: u64,
+}
+
+impl Row for ClassRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("class", "a class index from 0 to the number of classes minus 1, each once"),
+        ("name", "text"),
+        ("size", COUNT),
+        ("recall", "a number from 0 to 1 or nothing"),
+        ("density", SHARE),
+        ("kept", "a whole number, at most size"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        Ok(ClassRow {
+            class: cells.value("class")?,
+            name: cells.value("name")?,
+            size: cells.value("size")?,
+            recall: cells.optional("recall")?,
+            density: cells.value("density")?,
+            kept: cells.value("kept")?,
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        if !self.recall.is_none_or(is_share) {
+            return Some("recall");
+        }
+        if !is_share(self.density) {
+            return Some("density");
+        }
+        (self.kept > self.size).then_some("kept")
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (u64::from(self.class), true)
+    }
+}
+
+/// Writes `rows` under their header; without rows the header alone.
+///
+/// # Errors
+/// A row that [`read`] would refuse, and what [`atomic::write`] says.
+pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
+    for row in rows {
+        if let Some(column) = row.unusable() {
+            let what = format!("{}, {} {}", path.display(), T::COLUMNS[0].0, row.key().0);
+            let expected = T::COLUMNS.iter().find(|c| c.0 == column).map_or("a value", |c| c.1);
+            return Err(Error::invalid(what, format!("an unusable {column}"), expected));
+        }
+    }
+    atomic::write(path, |out| {
+        let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        table.write_record(T::COLUMNS.iter().map(|c| c.0))?;
+        for row in rows {
+            table.serialize(row)?;
+        }
+        table.flush()
+    })
+}
+
+/// Reads rows, sorted by class or position whatever their order in the file.
+///
+/// # Errors
+/// [`crate::Error::Invalid`](crate::error::Error::Invalid) naming line and column: wrong columns, a
+/// cell that does not parse or is out of range, a class missing or named twice, no rows at all.
+pub fn read<T: Row>(path: &Path) -> Result<Vec<T>> {
+    read::rows(path)
+}
+
+fn as_digit<S: serde::Serializer>(flag: &bool, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u8(u8::from(*flag))
+}

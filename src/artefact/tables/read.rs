@@ -1,0 +1,139 @@
+//! Reading typed rows with errors that name line and column.
+
+use super::Row;
+use crate::error::{Error, Result};
+use csv::{ErrorKind, StringRecord};
+use std::fs::File;
+use std::path::Path;
+use std::str::FromStr;
+
+/// An open table and what its errors need.
+pub(super) struct Table {
+    reader: csv::Reader<File>,
+    pub(super) header: StringRecord,
+    name: String,
+}
+
+impl Table {
+    /// Opens the file and reads its header.
+    pub(super) fn open(path: &Path) -> Result<Table> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(Error::io(path))?;
+        let mut reader = csv::ReaderBuilder::new().from_reader(file);
+        let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;
+        Ok(Table { reader, header, name })
+    }
+
+    /// The next record and its line, None at the end.
+    pub(super) fn next_record(&mut self) -> Result<Option<(u64, StringRecord)>> {
+        let mut record = StringRecord::new();
+        match self.reader.read_record(&mut record) {
+            Ok(false) => Ok(None),
+            Ok(true) => Ok(Some((record.position().map_or(0, |p| p.line()), record))),
+            Err(e) => Err(malformed(&self.name, e)),
+        }
+    }
+
+    /// An error about the header.
+    pub(super) fn wrong_header(&self, expected: impl Into<String>) -> Error {
+        let found: Vec<&str> = self.header.iter().collect();
+        Error::invalid(
+            format!("{}, line 1", self.name),
+            format!("the columns {:?}", found.join(",")),
+            expected,
+        )
+    }
+
+    /// An error about one cell.
+    pub(super) fn cell(&self, line: u64, column: &str, found: &str, expected: &str) -> Error {
+        let place = format!("{}, line {line}, column {column}", self.name);
+        Error::invalid(place, format!("{found:?}"), expected)
+    }
+
+    /// An error about the whole.
+    pub(super) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
+        Error::invalid(self.name.as_str(), found, expected)
+    }
+}
+
+/// The cells of one record, by column name.
+pub struct Cells<'a> {
+    header: &'a StringRecord,
+    record: &'a StringRecord,
+}
+
+impl Cells<'_> {
+    /// The cell of `column` parsed, or the column's name.
+    pub fn value<T: FromStr>(&self, column: &'static str) -> Result<T, &'static str> {
+        self.text(column).parse().map_err(|_| column)
+    }
+
+    /// As [`Cells::value`], None for an empty cell.
+    pub fn optional<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, &'static str> {
+        if self.text(column).is_empty() { Ok(None) } else { self.value(column).map(Some) }
+    }
+
+    fn text(&self, column: &str) -> &str {
+        let position = self.header.iter().position(|h| h == column);
+        position.and_then(|i| self.record.get(i)).unwrap_or("")
+    }
+}
+
+pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
+    let mut table = Table::open(path)?;
+    let mut found: Vec<&str> = table.header.iter().collect();
+    let mut expected: Vec<&str> = T::COLUMNS.iter().map(|c| c.0).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    if found != expected {
+        let columns: Vec<&str> = T::COLUMNS.iter().map(|c| c.0).collect();
+        return Err(table.wrong_header(columns.join(",")));
+    }
+    let header = table.header.clone();
+    let bad = |table: &Table, line, record: &StringRecord, column: &str| {
+        let position = header.iter().position(|h| h == column).unwrap_or(0);
+        let expected = T::COLUMNS.iter().find(|c| c.0 == column).map_or("a value", |c| c.1);
+        table.cell(line, column, record.get(position).unwrap_or(""), expected)
+    };
+    let mut rows: Vec<(u64, T)> = Vec::new();
+    while let Some((line, record)) = table.next_record()? {
+        let cells = Cells { header: &header, record: &record };
+        let row = T::parse(&cells).map_err(|column| bad(&table, line, &record, column))?;
+        if let Some(column) = row.unusable() {
+            return Err(bad(&table, line, &record, column));
+        }
+        rows.push((line, row));
+    }
+    rows.sort_by_key(|(_, row)| row.key().0);
+    let column = T::COLUMNS[0];
+    for (i, (line, row)) in rows.iter().enumerate() {
+        let (key, complete) = row.key();
+        let repeated = i > 0 && rows[i - 1].1.key().0 == key;
+        if repeated || (complete && key != i as u64) {
+            let found = if repeated { format!("{key} again") } else { key.to_string() };
+            return Err(table.cell(*line, column.0, &found, column.1));
+        }
+    }
+    if rows.is_empty() {
+        return Err(table.whole("no rows", "at least one below the header"));
+    }
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// An error of the CSV reader itself, in our words.
+fn malformed(name: &str, error: csv::Error) -> Error {
+    let line = error.position().map_or(1, |p| p.line());
+    let place = format!("{name}, line {line}");
+    match error.into_kind() {
+        ErrorKind::Io(e) => Error::io(name)(e),
+        ErrorKind::UnequalLengths { expected_len, len, .. } => Error::invalid(
+            place,
+            format!("{len} cells"),
+            format!("{expected_len}, as many as the header has"),
+        ),
+        ErrorKind::Utf8 { .. } => {
+            Error::invalid(place, "bytes that are not UTF-8", "a CSV file in UTF-8")
+        }
+        other => Error::invalid(place, format!("{other:?}"), "a CSV file"),
+    }
+}

@@ -1,0 +1,136 @@
+//! `scores.csv`: one row a training sample, one column a scoring method.
+
+use super::read::Table;
+use crate::artefact::atomic;
+use crate::error::{Error, Result};
+use std::path::Path;
+
+const FIXED: [&str; 4] = ["index", "id", "label", "part"];
+
+/// What a row of the training set was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Trained on, and a candidate for keeping.
+    Train,
+    /// Held out for validation, never kept.
+    Val,
+}
+
+impl Part {
+    /// As written in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Val => "val",
+        }
+    }
+}
+
+/// Scores of a whole training set, in data-set order: row i is position i.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScoreTable {
+    pub ids: Vec<String>,
+    /// Class indices.
+    pub labels: Vec<u32>,
+    pub parts: Vec<Part>,
+    /// (method, one score a row). NaN stands for "not scored" and is allowed for held-out rows
+    /// only; it is an empty cell in the file.
+    pub methods: Vec<(String, Vec<f32>)>,
+}
+
+impl ScoreTable {
+    /// The scores of `method`, or an error that lists the methods there are.
+    pub fn method(&self, method: &str, file: &Path) -> Result<&[f32]> {
+        match self.methods.iter().find(|(name, _)| name == method) {
+            Some((_, scores)) => Ok(scores),
+            None => {
+                let known: Vec<&str> = self.methods.iter().map(|m| m.0.as_str()).collect();
+                let found = format!("the methods {}", known.join(", "));
+                let expected = format!("{method} among them");
+                Err(Error::invalid(file.display().to_string(), found, expected))
+            }
+        }
+    }
+
+    /// Writes the table.
+    ///
+    /// # Errors
+    /// Columns of different lengths, a NaN for a row of [`Part::Train`], and what
+    /// [`atomic::write`] says.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let n = self.ids.len();
+        let lengths = [self.labels.len(), self.parts.len()];
+        let columns = self.methods.iter().map(|m| m.1.len());
+        if lengths.into_iter().chain(columns).any(|length| length != n) {
+            return Err(Error::Internal("columns of scores.csv differ in length".to_owned()));
+        }
+        for (name, scores) in &self.methods {
+            let unscored = (0..n).find(|&i| scores[i].is_nan() && self.parts[i] == Part::Train);
+            if let Some(i) = unscored {
+                let what = format!("score {name} of training sample {i}");
+                return Err(Error::invalid(what, "NaN", "a number"));
+            }
+        }
+        atomic::write(path, |out| {
+            let mut table = csv::Writer::from_writer(out);
+            table
+                .write_record(FIXED.into_iter().chain(self.methods.iter().map(|m| m.0.as_str())))?;
+            for i in 0..n {
+                let fixed = (i, &self.ids[i], self.labels[i], self.parts[i].name());
+                let scores = self.methods.iter().map(|m| Some(m.1[i]).filter(|x| !x.is_nan()));
+                table.serialize((fixed, scores.collect::<Vec<_>>()))?;
+            }
+            table.flush()
+        })
+    }
+
+    /// Reads a table whose rows are complete and in data-set order.
+    pub fn read(path: &Path) -> Result<ScoreTable> {
+        let mut table = Table::open(path)?;
+        let header = table.header.clone();
+        let mut scores = ScoreTable::default();
+        for (i, name) in header.iter().enumerate().skip(FIXED.len()) {
+            if name.is_empty() || header.iter().position(|h| h == name) != Some(i) {
+                return Err(table.wrong_header("different names for all columns"));
+            }
+            scores.methods.push((name.to_owned(), Vec::new()));
+        }
+        if !header.iter().take(FIXED.len()).eq(FIXED) || scores.methods.is_empty() {
+            return Err(table.wrong_header("index,id,label,part and a column for each method"));
+        }
+        while let Some((line, record)) = table.next_record()? {
+            let cell = |i: usize| record.get(i).unwrap_or("");
+            let row = scores.ids.len();
+            if cell(0).parse() != Ok(row) {
+                let expected = format!("{row}: every training sample, in data-set order");
+                return Err(table.cell(line, "index", cell(0), &expected));
+            }
+            scores.ids.push(cell(1).to_owned());
+            scores.labels.push(
+                cell(2).parse().map_err(|_| table.cell(line, "label", cell(2), "a class index"))?,
+            );
+            let part = match cell(3) {
+                "train" => Part::Train,
+                "val" => Part::Val,
+                other => return Err(table.cell(line, "part", other, "train or val")),
+            };
+            scores.parts.push(part);
+            for (i, (name, column)) in scores.methods.iter_mut().enumerate() {
+                let text = cell(FIXED.len() + i);
+                let value: Option<f32> = match text {
+                    "" if part == Part::Val => Some(f32::NAN),
+                    _ => text.parse().ok().filter(|x: &f32| !x.is_nan()),
+                };
+                let expected = match part {
+                    Part::Train => "a number",
+                    Part::Val => "a number or nothing",
+                };
+                column.push(value.ok_or_else(|| table.cell(line, name, text, expected))?);
+            }
+        }
+        if scores.ids.is_empty() {
+            return Err(table.whole("no rows", "at least one below the header"));
+        }
+        Ok(scores)
+    }
+}

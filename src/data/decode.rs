@@ -1,0 +1,243 @@
+//! One image file to RGB bytes: JPEG and PNG, recognised by content.
+//!
+//! Colours follow Pillow's `convert("RGB")`, which torchvision's loader uses: alpha is dropped, grey
+//! and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted form.
+//! One difference is deliberate: of 16-bit grey Pillow keeps min(v, 255), which is almost all white;
+//! here it keeps the high byte too. EXIF orientation is ignored, as there. JPEG pixels may differ
+//! from libjpeg's by a few units where chroma is subsampled or the transform rounds.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::codecs::png::PngDecoder;
+use image::{ColorType, ImageDecoder};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::Limits;
+
+/// Why a file is not an image that can be used: what was found, what was expected.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unusable {
+    pub found: String,
+    pub expected: String,
+}
+
+impl Unusable {
+    fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Unusable { found: found.into(), expected: expected.into() }
+    }
+}
+
+/// An image file in memory whose size is known and within the limits.
+pub(super) struct Encoded<'a> {
+    bytes: &'a [u8],
+    kind: Kind,
+    pub width: usize,
+    pub height: usize,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Jpeg { stray: bool },
+    Png,
+}
+
+impl<'a> Encoded<'a> {
+    /// Reads the header: kind, size, limits; nothing is decoded yet.
+    pub fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, Unusable> {
+        let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
+            let header = JpegHeader::read(bytes)?;
+            (Kind::Jpeg { stray: header.stray }, header.width, header.height)
+        } else if bytes.starts_with(PNG_SIGNATURE) {
+            let (width, height) = png_size(bytes)?;
+            (Kind::Png, width, height)
+        } else {
+            return Err(Unusable::new(describe(bytes), "a JPEG or PNG image"));
+        };
+        if width == 0 || height == 0 {
+            return Err(Unusable::new(format!("{width}x{height} pixels"), "at least 1x1 pixels"));
+        }
+        if width.max(height) > limits.side || width.saturating_mul(height) > limits.pixels {
+            return Err(Unusable::new(
+                format!("{width}x{height} pixels"),
+                format!(
+                    "at most {} pixels a side and {} million in all",
+                    limits.side,
+                    limits.pixels / 1_000_000
+                ),
+            ));
+        }
+        Ok(Encoded { bytes, kind, width, height, limits })
+    }
+
+    /// Decodes to `height width 3` bytes; `rgb` must have that length.
+    pub fn decode(&self, rgb: &mut [u8]) -> Result<(), Unusable> {
+        if rgb.len() != self.width * self.height * 3 {
+            return Err(Unusable::new(format!("{} bytes", rgb.len()), "width * height * 3"));
+        }
+        // The decoders are meant not to panic; a hostile file that finds a hole in one is still
+        // reported by name instead of ending the program.
+        let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
+            Kind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
+            Kind::Png => decode_png(self.bytes, self.limits, rgb),
+        }));
+        let kind = match self.kind {
+            Kind::Jpeg { .. } => "JPEG",
+            Kind::Png => "PNG",
+        };
+        decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
+            Unusable::new(
+                format!("a damaged {kind} file ({reason})"),
+                format!("a valid {kind} file"),
+            )
+        })
+    }
+}
+
+/// Names what some bytes that are neither JPEG nor PNG look like.
+fn describe(bytes: &[u8]) -> String {
+    let known: [(&[u8], &str); 8] = [
+        (b"GIF8", "a GIF image"),
+        (b"BM", "a BMP image"),
+        (b"RIFF", "a RIFF (perhaps WebP) file"),
+        (b"II*\0", "a TIFF image"),
+        (b"MM\0*", "a TIFF image"),
+        (b"<", "a text file (perhaps HTML)"),
+        (b"P5", "a PGM image"),
+        (b"P6", "a PPM image"),
+    ];
+    match known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        _ if bytes.is_empty() => "an empty file".to_owned(),
+        Some((_, name)) => (*name).to_owned(),
+        None => {
+            let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
+            format!("a file of {} bytes that starts with {}", bytes.len(), start.join(" "))
+        }
+    }
+}
+
+/// What the segments before the first scan say.
+struct JpegHeader {
+    width: usize,
+    height: usize,
+    /// Bytes that belong to no segment: libjpeg skips them, the strict decoder would not.
+    stray: bool,
+}
+
+impl JpegHeader {
+    /// Walks the segments up to the first scan, and looks for the end marker behind it.
+    fn read(bytes: &[u8]) -> Result<JpegHeader, Unusable> {
+        let damaged = |what: &str| {
+            Unusable::new(format!("a damaged JPEG file ({what})"), "a valid JPEG file")
+        };
+        let word = |at: usize| {
+            let pair = bytes.get(at..at + 2)?;
+            Some(usize::from(u16::from_be_bytes([pair[0], pair[1]])))
+        };
+        let (mut at, mut stray, mut frame) = (2, false, None);
+        loop {
+            let rest = bytes.get(at..).unwrap_or_default();
+            let skipped = rest.iter().position(|&b| b == 0xff);
+            let skipped = skipped.ok_or_else(|| damaged("it ends in its header"))?;
+            stray |= skipped > 0;
+            at += skipped;
+            // Fill bytes before a marker are legal.
+            let fill = bytes[at..].iter().take_while(|&&b| b == 0xff).count();
+            at += fill;
+            let marker = *bytes.get(at).ok_or_else(|| damaged("it ends in its header"))?;
+            at += 1;
+            if marker == 0 {
+                stray = true;
+                continue;
+            }
+            let length = word(at).ok_or_else(|| damaged("it ends in its header"))?;
+            match marker {
+                0xc0..=0xc2 => {
+                    let (height, width) = (word(at + 3), word(at + 5));
+                    let parts = bytes.get(at + 7).copied().unwrap_or(0);
+                    if !matches!(parts, 1 | 3 | 4) {
+                        return Err(damaged(&format!("{parts} colour components")));
+                    }
+                    frame = width.zip(height);
+                }
+                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+                    return Err(Unusable::new(
+                        format!("a JPEG file of process {}", marker - 0xc0),
+                        "a baseline or progressive Huffman-coded JPEG file",
+                    ));
+                }
+                0xd9 => return Err(damaged("it ends before its image")),
+                0xda => break,
+                _ => {}
+            }
+            at += length.max(2);
+        }
+        // Inside coded data ff is followed by 00, so ff d9 behind the header is the end marker.
+        let scans = bytes.get(at..).unwrap_or_default();
+        if !scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
+            return Err(damaged("truncated: no end-of-image marker"));
+        }
+        let (width, height) = frame.ok_or_else(|| damaged("no frame header"))?;
+        Ok(JpegHeader { width, height, stray })
+    }
+}
+
+fn decode_jpeg(bytes: &[u8], limits: Limits, stray: bool, rgb: &mut [u8]) -> Result<(), String> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(!stray)
+        .set_max_width(limits.side)
+        .set_max_height(limits.side)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|e| e.to_string())?;
+    if decoder.output_buffer_size() != Some(rgb.len()) {
+        return Err("two frame headers".to_owned());
+    }
+    decoder.decode_into(rgb).map_err(|e| e.to_string())
+}
+
+const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
+
+/// Width and height in the first chunk.
+fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
+    match bytes.get(12..24) {
+        Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) => Ok((
+            u32::from_be_bytes([*w0, *w1, *w2, *w3]) as usize,
+            u32::from_be_bytes([*h0, *h1, *h2, *h3]) as usize,
+        )),
+        _ => Err(Unusable::new("a damaged PNG file (no header chunk)", "a valid PNG file")),
+    }
+}
+
+fn decode_png(bytes: &[u8], limits: Limits, rgb: &mut [u8]) -> Result<(), String> {
+    let mut bounds = image::Limits::no_limits();
+    // Room for rows, palette and text; compressed text chunks must not blow up.
+    bounds.max_alloc = Some(limits.file_bytes.max(1 << 20));
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(|e| e.to_string())?;
+    let color = decoder.color_type();
+    if color == ColorType::Rgb8 {
+        return decoder.read_image(rgb).map_err(|e| e.to_string());
+    }
+    let mut raw = vec![0; rgb.len() / 3 * usize::from(color.bytes_per_pixel())];
+    decoder.read_image(&mut raw).map_err(|e| e.to_string())?;
+    // Samples wider than a byte come in the machine's order.
+    let high = usize::from(cfg!(target_endian = "little"));
+    let (pixel, picks) = match color {
+        ColorType::L8 => (1, [0; 3]),
+        ColorType::La8 => (2, [0; 3]),
+        ColorType::Rgba8 => (4, [0, 1, 2]),
+        ColorType::L16 => (2, [high; 3]),
+        ColorType::La16 => (4, [high; 3]),
+        ColorType::Rgb16 => (6, [high, 2 + high, 4 + high]),
+        ColorType::Rgba16 => (8, [high, 2 + high, 4 + high]),
+        other => return Err(format!("pixel format {other:?}")),
+    };
+    for (out, raw) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(pixel)) {
+        out.copy_from_slice(&picks.map(|p| raw[p]));
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Lists a tree of class folders in the order of torchvision's `ImageFolder`, and says what is wrong with it.
+//!
+//! Order: class folders by name; inside one, every folder below it by its path as a string (so
+//! `a-b` before `a/b`), links followed; inside a folder, files by name. Names compare by code point.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+
+/// torchvision's `IMG_EXTENSIONS`: the last characters of the lower-case file name.
+pub(super) const EXTENSIONS: [&str; 9] =
+    [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
+
+/// The images of one part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Paths relative to the root, with forward slashes: `train/cat/0001.jpg`.
+    pub ids: Vec<String>,
+    /// Class of each.
+    pub labels: Vec<u32>,
+}
+
+/// A tree that is laid out as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// Class names, sorted.
+    pub classes: Vec<String>,
+    /// The images of `train`.
+    pub train: Listing,
+    /// The images of `val`, where there is one.
+    pub val: Option<Listing>,
+    /// The images of `test`, where there is one.
+    pub test: Option<Listing>,
+    /// Files with other extensions, which are no samples.
+    pub ignored: usize,
+}
+
+/// Lists `root/train` and, where present, `root/val` and `root/test`.
+///
+/// Errors: no `train` folder, images outside class folders, fewer than two classes, a class
+/// without images, classes of `val` or `test` that are not those of `train`, a name that is not
+/// UTF-8, a link that leads nowhere or back to a folder above it.
+pub fn list(root: &Path) -> Result<Tree> {
+    if !root.join("train").is_dir() {
+        return Err(no_train_folder(root)?);
+    }
+    let classes = class_folders(root, "train")?;
+    if classes.len() < 2 {
+        return Err(Error::invalid(
+            root.join("train").display().to_string(),
+            format!("one class folder, {}", classes[0]),
+            "at least two class folders",
+        ));
+    }
+    let mut ignored = 0;
+    let mut part = |name: &str| -> Result<Option<Listing>> {
+        if !root.join(name).is_dir() {
+            return Ok(None);
+        }
+        if name != "train" {
+            same_classes(root, name, &classes, &class_folders(root, name)?)?;
+        }
+        let (listing, other) = list_part(root, name, &classes)?;
+        ignored += other;
+        Ok(Some(listing))
+    };
+    let train = part("train")?.unwrap_or_default();
+    let (val, test) = (part("val")?, part("test")?);
+    Ok(Tree { classes, train, val, test, ignored })
+}
+
+/// Whether torchvision would take a file of this name for an image.
+pub(super) fn is_image_name(name: &str) -> bool {
+    let name = name.as_bytes();
+    EXTENSIONS.iter().any(|e| {
+        name.len() >= e.len() && name[name.len() - e.len()..].eq_ignore_ascii_case(e.as_bytes())
+    })
+}
+
+/// Names of the entries of a folder: folders and others, each sorted; links are followed.
+struct Entries {
+    folders: Vec<String>,
+    files: Vec<String>,
+}
+
+fn entries(folder: &Path) -> Result<Entries> {
+    let mut found = Entries { folders: Vec::new(), files: Vec::new() };
+    for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let kind = entry.file_type().map_err(Error::io(entry.path()))?;
+        let is_folder = kind.is_dir()
+            || kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
+        let name = match entry.file_name().into_string() {
+            Ok(name) => name,
+            // Of a file that is no sample the name does not matter.
+            Err(name) if !is_folder && !is_image_name(&name.to_string_lossy()) => {
+                name.to_string_lossy().into_owned()
+            }
+            Err(name) => {
+                return Err(Error::invalid(
+                    format!("a name in {}", folder.display()),
+                    format!("{name:?}, which is not UTF-8"),
+                    "UTF-8 names, since they become sample ids",
+                ));
+            }
+        };
+        if is_folder { found.folders.push(name) } else { found.files.push(name) }
+    }
+    found.folders.sort_unstable();
+    found.files.sort_unstable();
+    Ok(found)
+}
+
+/// The class folders of a part; none at all is an error that says what is there instead.
+fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
+    let folder = root.join(part);
+    let found = entries(&folder)?;
+    if !found.folders.is_empty() {
+        return Ok(found.folders);
+    }
+    let images = found.files.iter().filter(|f| is_image_name(f)).count();
+    let seen = match images {
+        0 => "no class folder".to_owned(),
+        n => format!("{n} images and no class folder (a flat {part} folder)"),
+    };
+    Err(Error::invalid(
+        folder.display().to_string(),
+        seen,
+        format!("one folder a class, {part}/CLASS/*.jpg; sort the images into folders first"),
+    ))
+}
+
+fn same_classes(root: &Path, part: &str, train: &[String], other: &[String]) -> Result<()> {
+    let lacking: Vec<&String> = train.iter().filter(|c| other.binary_search(c).is_err()).collect();
+    let extra: Vec<&String> = other.iter().filter(|c| train.binary_search(c).is_err()).collect();
+    if lacking.is_empty() && extra.is_empty() {
+        return Ok(());
+    }
+    let mut found = vec![format!("{} class folders", other.len())];
+    if !lacking.is_empty() {
+        found.push(format!("without {}", some(&lacking)));
+    }
+    if !extra.is_empty() {
+        found.push(format!("with {}, which train lacks", some(&extra)));
+    }
+    Err(Error::invalid(
+        root.join(part).display().to_string(),
+        found.join(", "),
+        format!("the {} class folders of train", train.len()),
+    ))
+}
+
+/// The first few names.
+fn some<S: AsRef<str>>(names: &[S]) -> String {
+    let first: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
+    match names.len() {
+        0..=3 => first.join(", "),
+        n => format!("{} and {} more", first.join(", "), n - 3),
+    }
+}
+
+fn list_part(root: &Path, part: &str, classes: &[String]) -> Result<(Listing, usize)> {
+    let listed: Vec<Result<(Vec<String>, usize)>> =
+        classes.par_iter().map(|class| list_class(root, &format!("{part}/{class}"))).collect();
+    let mut listing = Listing::default();
+    let mut ignored = 0;
+    for (label, class) in listed.into_iter().enumerate() {
+        let (ids, other) = class?;
+        ignored += other;
+        listing.labels.extend(std::iter::repeat_n(label as u32, ids.len()));
+        listing.ids.extend(ids);
+    }
+    Ok((listing, ignored))
+}
+
+/// Ids of one class folder, and the number of its files that are no samples.
+fn list_class(root: &Path, class: &str) -> Result<(Vec<String>, usize)> {
+    let folder = root.join(class);
+    let start = fs::canonicalize(&folder).map_err(Error::io(&folder))?;
+    let mut folders = Vec::new();
+    walk(root, class.to_owned(), start, &mut Vec::new(), &mut folders)?;
+    folders.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let (mut ids, mut ignored) = (Vec::new(), 0);
+    for (path, files) in folders {
+        for name in files {
+            if is_image_name(&name) { ids.push(format!("{path}/{name}")) } else { ignored += 1 }
+        }
+    }
+    if ids.is_empty() {
+        let other = if ignored == 0 { String::new() } else { format!(", {ignored} other files") };
+        return Err(Error::invalid(
+            folder.display().to_string(),
+            format!("a class without images{other}"),
+            format!("files that end in {}", EXTENSIONS.join(" ")),
+        ));
+    }
+    Ok((ids, ignored))
+}
+
+/// Collects (path relative to the root, sorted file names) of a folder and all below it.
+/// `above` holds the real paths of the folders on the way down.
+fn walk(
+    root: &Path,
+    path: String,
+    real: PathBuf,
+    above: &mut Vec<PathBuf>,
+    out: &mut Vec<(String, Vec<String>)>,
+) -> Result<()> {
+    if above.contains(&real) {
+        return Err(Error::invalid(
+            root.join(&path).display().to_string(),
+            format!("a link back to {}, a folder above it", real.display()),
+            "a tree of folders",
+        ));
+    }
+    let found = entries(&root.join(&path))?;
+    above.push(real);
+    for name in found.folders {
+        let below = format!("{path}/{name}");
+        let real = fs::canonicalize(root.join(&below)).map_err(Error::io(root.join(&below)))?;
+        walk(root, below, real, above, out)?;
+    }
+    above.pop();
+    out.push((path, found.files));
+    Ok(())
+}
+
+/// Explains a root without `train`: what it looks like, and what to pass instead.
+fn no_train_folder(root: &Path) -> Result<Error> {
+    let found = entries(root)?;
+    let images = |files: &[String]| files.iter().filter(|f| is_image_name(f)).count();
+    let mut holds_images = Vec::new();
+    for name in &found.folders {
+        if images(&entries(&root.join(name))?.files) > 0 {
+            holds_images.push(name);
+        }
+    }
+    let all: Vec<&String> = found.folders.iter().chain(&found.files).collect();
+    let seen = match (images(&found.files), holds_images.len()) {
+        (n @ 1.., 0) => format!("no train folder but {n} images (is this one class folder?)"),
+        (_, 1..) => {
+            format!(
+                "no train folder but class folders {} (is this train itself?)",
+                some(&holds_images)
+            )
+        }
+        _ if all.is_empty() => "an empty folder".to_owned(),
+        _ => format!("no train folder but {}", some(&all)),
+    };
+    Ok(Error::invalid(
+        root.display().to_string(),
+        seen,
+        "train/CLASS/*.jpg with val/CLASS/*.jpg or test/CLASS/*.jpg, or data_batch_*.bin of CIFAR-10, \
+         or train.bin of CIFAR-100",
+    ))
+}

@@ -1,0 +1,92 @@
+//! Short side to S, centre S x S: what torchvision's `Resize(S)` and `CenterCrop(S)` do to a PIL image.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+/// Resizes images, reusing its buffers from one to the next.
+pub(super) struct Square {
+    size: usize,
+    resizer: Resizer,
+    buffer: Vec<u8>,
+}
+
+impl Square {
+    pub fn new(size: usize) -> Self {
+        Square { size, resizer: Resizer::new(), buffer: Vec::new() }
+    }
+
+    /// Resizes `source` (`height width 3`) bilinearly with antialiasing (the triangle filter widened
+    /// by the scale, as Pillow has it), so that the short side is S and the long side is rounded
+    /// down, and writes the centre S x S to `target`.
+    pub fn square(
+        &mut self,
+        source: &[u8],
+        (height, width): (usize, usize),
+        target: &mut [u8],
+    ) -> Result<(), String> {
+        let size = self.size;
+        let short = height.min(width);
+        if short == size {
+            crop(source, (height, width), size, target);
+            return Ok(());
+        }
+        let (tall, wide) = (size * height / short, size * width / short);
+        self.buffer.resize(tall * wide * 3, 0);
+        let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
+        let from = ImageRef::new(side(width)?, side(height)?, source, PixelType::U8x3)
+            .map_err(|e| e.to_string())?;
+        let mut to = Image::from_slice_u8(
+            side(wide)?,
+            side(tall)?,
+            &mut self.buffer[..tall * wide * 3],
+            PixelType::U8x3,
+        )
+        .map_err(|e| e.to_string())?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer.resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
+        crop(&self.buffer, (tall, wide), size, target);
+        Ok(())
+    }
+}
+
+/// Copies the centre `size` x `size`.
+fn crop(source: &[u8], (height, width): (usize, usize), size: usize, target: &mut [u8]) {
+    let (top, left) = (half_even(height - size), half_even(width - size));
+    for (y, row) in target.chunks_exact_mut(size * 3).enumerate() {
+        let start = ((top + y) * width + left) * 3;
+        row.copy_from_slice(&source[start..start + size * 3]);
+    }
+}
+
+/// n / 2, halves to the even neighbour: Python's `round`, which torchvision's crop uses.
+fn half_even(n: usize) -> usize {
+    n / 2 + usize::from(n % 4 == 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_round_to_even() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(half_even), [0, 0, 1, 2, 2, 2, 3, 4]);
+    }
+
+    #[test]
+    fn equal_short_side_is_only_cropped() {
+        let source: Vec<u8> = (0..2 * 5 * 3).map(|v| v as u8).collect();
+        let mut target = [0; 12];
+        Square::new(2).square(&source, (2, 5), &mut target).unwrap();
+        // Left edge: round(3 / 2) = 2.
+        assert_eq!(target, [6, 7, 8, 9, 10, 11, 21, 22, 23, 24, 25, 26]);
+    }
+
+    #[test]
+    fn a_pixel_fills_the_square_and_a_flat_image_stays_flat() {
+        let mut target = [0; 5 * 5 * 3];
+        Square::new(5).square(&[9, 80, 200], (1, 1), &mut target).unwrap();
+        assert_eq!(target.to_vec(), [9, 80, 200].repeat(25));
+        Square::new(5).square(&[9, 80, 200].repeat(77 * 13), (77, 13), &mut target).unwrap();
+        assert_eq!(target.to_vec(), [9, 80, 200].repeat(25));
+    }
+}

@@ -1,0 +1,13 @@
+//! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
+
+pub mod cell;
+pub mod prepared;
+pub mod query;
+pub mod run;
+pub mod strategy;
+pub mod summarise;
+pub mod summary;
+
+pub use cell::{Cell, CellResult, TestResult};
+pub use prepared::Prepared;
+pub use strategy::Strategy;

@@ -1,0 +1,125 @@
+//! A data set ready for one kind of network on one device.
+
+use std::sync::Arc;
+
+use crate::data::{DataSet, Part, PartName, Split};
+use crate::error::{Error, Result};
+use crate::exec::{ArenaMode, Executor, Mode, Requirements, TrainOptions};
+use crate::nn::{Network, NetworkSpec};
+use crate::ops::Operators;
+use crate::ops::sgd::SgdProblem;
+use crate::train::Recipe;
+use crate::train::evaluate::EvaluationSet;
+
+/// Images on the device, the split, the network, the normalisation.
+pub struct Prepared<B: Operators> {
+    pub backend: Arc<B>,
+    pub data: Arc<DataSet>,
+    pub split: Split,
+    pub spec: NetworkSpec,
+    pub network: Network,
+    /// Per channel, of values in [0, 1].
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+    /// Samples of an evaluation batch.
+    pub score_batch: usize,
+    images: [Option<B::Images>; 3],
+}
+
+/// A pass over one part: kind, and number of positions.
+pub type PassSize = (Mode, usize);
+
+impl<B: Operators> Prepared<B> {
+    /// Puts every part of `data` where the device reads it. `normalisation` is mean and standard
+    /// deviation, or those of the samples that the split leaves for training.
+    pub fn new(
+        backend: Arc<B>,
+        data: Arc<DataSet>,
+        split: Split,
+        spec: NetworkSpec,
+        normalisation: [Option<[f32; 3]>; 2],
+        score_batch: usize,
+    ) -> Result<Self> {
+        let network = spec.build()?;
+        let mut images = [None, None, None];
+        for (slot, name) in images.iter_mut().zip([PartName::Train, PartName::Val, PartName::Test])
+        {
+            if let Some(part) = data.part(name) {
+                *slot = Some(backend.images(&part.images)?);
+            }
+        }
+        let [mean, std] = match normalisation {
+            [Some(mean), Some(std)] => [mean, std],
+            [mean, std] => {
+                let statistics = data.channel_statistics_of(&split.train);
+                [
+                    mean.unwrap_or(statistics.mean.map(|v| v as f32)),
+                    std.unwrap_or(statistics.std.map(|v| v as f32)),
+                ]
+            }
+        };
+        if let Some(c) = std.iter().position(|s| *s <= 0.0 || !s.is_finite()) {
+            let what = format!("standard deviation of channel {c}");
+            let expected =
+                "a positive number; all images have one value there, so give --mean and --std";
+            return Err(Error::invalid(what, std[c].to_string(), expected));
+        }
+        Ok(Prepared { backend, data, split, spec, network, mean, std, score_batch, images })
+    }
+
+    fn part(&self, name: PartName) -> Result<(&Part, &B::Images)> {
+        let part = self.data.part(name);
+        let images = self.images[name as usize].as_ref();
+        part.zip(images)
+            .ok_or_else(|| Error::Internal(format!("the data set has no {} part", name.name())))
+    }
+
+    /// Images of the training part.
+    pub fn train_images(&self) -> Result<&B::Images> {
+        Ok(self.part(PartName::Train)?.1)
+    }
+
+    /// Positions of one part, to evaluate or score.
+    pub fn set<'a>(&'a self, name: PartName, positions: &'a [u32]) -> Result<EvaluationSet<'a, B>> {
+        let (part, images) = self.part(name)?;
+        Ok(EvaluationSet { images, labels: &part.labels, positions })
+    }
+
+    /// An executor for the given passes. Batches of training have the recipe's size, all others
+    /// `score_batch`.
+    pub fn executor(&self, recipe: &Recipe, seed: u64, passes: &[PassSize]) -> Result<Executor<B>> {
+        let parts = [PartName::Train, PartName::Val, PartName::Test];
+        let largest = parts.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
+        let size = |mode| if mode == Mode::Train { recipe.batch } else { self.score_batch };
+        let requirements = Requirements {
+            passes: passes.iter().map(|&(mode, samples)| (mode, size(mode), samples)).collect(),
+            capacity: largest.unwrap_or(0),
+            options: TrainOptions {
+                sgd: SgdProblem {
+                    momentum: recipe.momentum,
+                    weight_decay: recipe.weight_decay,
+                    nesterov: recipe.nesterov,
+                },
+                smoothing: recipe.label_smoothing,
+                augmentation: recipe.augmentation(),
+                seed,
+            },
+            mean: self.mean,
+            std: self.std,
+            arena: ArenaMode::Shared,
+        };
+        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
+    }
+
+    /// Class sizes of the training samples that the split leaves.
+    pub fn class_sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.data.classes.len()];
+        self.split.train.iter().for_each(|&i| sizes[self.data.train.labels[i] as usize] += 1);
+        sizes
+    }
+}
+
+/// Positions as the device takes them.
+pub fn positions(list: &[usize]) -> Vec<u32> {
+    list.iter().map(|&i| i as u32).collect()
+}

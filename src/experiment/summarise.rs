@@ -1,0 +1,354 @@
+//! From finished runs to the summary that is written and shown.
+
+use super::prepared::Prepared;
+use super::query::QueryData;
+use super::run::{RunOf, RunOutcome, RunPlan, grouped};
+use super::strategy::Strategy;
+use super::summary::{
+    self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
+    QueryRun, RunSummary, SeedRun, Settings, Strip, Verdict,
+};
+use crate::error::{Error, Result};
+use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
+use crate::ops::Operators;
+use crate::prune::error_ratio;
+
+/// Examples shown of each class.
+const STRIP: usize = 8;
+
+/// What only the caller knows.
+pub struct Surroundings {
+    /// The data as the user named it.
+    pub data_name: String,
+    pub command: String,
+    pub device: String,
+    pub threads: usize,
+    pub warnings: Vec<String>,
+}
+
+/// The summary of a finished run.
+pub fn summarise<B: Operators>(
+    prepared: &Prepared<B>,
+    plan: &RunPlan,
+    outcome: &RunOutcome,
+    around: Surroundings,
+) -> Result<RunSummary> {
+    let sizes = prepared.class_sizes();
+    let strategies = strategies(&prepared.data.classes, outcome)?;
+    let mut warnings = around.warnings.clone();
+    for run in &outcome.runs {
+        for warning in &run.subset.warnings {
+            let text = format!(
+                "{} at density {}: {}",
+                run.strategy.label(),
+                run.density,
+                warning.describe(&prepared.data.classes)
+            );
+            if !warnings.contains(&text) {
+                warnings.push(text);
+            }
+        }
+    }
+    Ok(RunSummary {
+        format_version: RunSummary::FORMAT_VERSION,
+        settings: settings(prepared, plan, around),
+        classes: prepared
+            .data
+            .classes
+            .iter()
+            .zip(&sizes)
+            .map(|(name, &train_size)| Class { name: name.clone(), train_size })
+            .collect(),
+        query: query(&outcome.query, plan, &sizes),
+        verdicts: verdicts(outcome, plan)?,
+        strategies,
+        phases: outcome.phases.clone(),
+        warnings,
+        strips: strips(prepared, outcome),
+    })
+}
+
+fn settings<B: Operators>(
+    prepared: &Prepared<B>,
+    plan: &RunPlan,
+    around: Surroundings,
+) -> Settings {
+    let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
+    let recipe = &plan.recipe;
+    let mut rest = serde_json::Map::new();
+    let mut put = |key: &str, value: serde_json::Value| {
+        rest.insert(key.to_owned(), value);
+    };
+    put("stem", spec.stem.to_string().into());
+    put("schedule", recipe.schedule.to_string().into());
+    put("momentum", f64_of(recipe.momentum).into());
+    put("nesterov", recipe.nesterov.into());
+    put("weight decay", f64_of(recipe.weight_decay).into());
+    put("label smoothing", f64_of(recipe.label_smoothing).into());
+    put("flip", recipe.flip.into());
+    put("translate", recipe.translate.into());
+    put("mean", prepared.mean.map(f64_of).to_vec().into());
+    put("std", prepared.std.map(f64_of).to_vec().into());
+    put(
+        "query",
+        match &plan.query {
+            None => "the full-data runs".into(),
+            Some(q) => {
+                format!("{} runs of {} epochs without augmentation", q.runs, q.recipe.epochs).into()
+            }
+        },
+    );
+    if plan.quotas.laplace {
+        put("smooth", "laplace".into());
+    }
+    if let Some(least) = plan.quotas.min_per_class {
+        put("min per class", least.into());
+    }
+    Settings {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("FAIRPRUNE_COMMIT").to_owned(),
+        command: around.command,
+        data: Data {
+            name: around.data_name,
+            fingerprint: data.fingerprint.clone(),
+            train: split.train.len(),
+            validation: split.val.len(),
+            test: split.test.len(),
+            image: [data.height, data.width, 3],
+        },
+        arch: spec.arch.to_string(),
+        width: Some(spec.width),
+        parameters: prepared.network.parameter_count() as u64,
+        densities: plan.densities.clone(),
+        budget: plan.budget.to_string(),
+        split: split.kind.to_string(),
+        epochs: recipe.epochs as f64,
+        steps: recipe.steps(crate::train::Budget::Fixed, split.train.len(), split.train.len()),
+        batch: recipe.batch,
+        learning_rate: recipe.lr,
+        seeds: (0..plan.seeds as u64).collect(),
+        device: around.device,
+        threads: around.threads,
+        precision: "f32".to_owned(),
+        recipe: rest,
+    }
+}
+
+/// The decimal that a person wrote, not the binary neighbour of an f32.
+fn f64_of(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
+    if data.runs.is_empty() {
+        return None;
+    }
+    let mean = data.mean_recalls();
+    let seed_of = |run: usize| plan.query.as_ref().map_or(0, |_| 1u64 << 32) + run as u64;
+    Some(Query {
+        runs: data
+            .runs
+            .iter()
+            .enumerate()
+            .map(|(i, recalls)| QueryRun { seed: seed_of(i), recalls: recalls.clone() })
+            .collect(),
+        sd: data.recall_sd(),
+        validation_counts: data
+            .validation_sizes
+            .as_ref()
+            .map(|v| v.iter().map(|&n| n as usize).collect())
+            .unwrap_or_default(),
+        error_ratio: error_ratio(sizes, &mean).filter(|r| r.is_finite()),
+        mean,
+    })
+}
+
+/// The metrics of one model as the summary has them.
+pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
+    let m = ClassMetrics::new(counts);
+    let missing = || Error::invalid("evaluation", "no samples", "at least one sample to report on");
+    let (worst_class, worst_recall) = m.worst.ok_or_else(missing)?;
+    Ok(Evaluation {
+        average_accuracy: m.average_accuracy.ok_or_else(missing)?,
+        balanced_accuracy: m.balanced_accuracy.ok_or_else(missing)?,
+        worst_class,
+        worst_recall,
+        worst_5_percent: m.worst_five_percent,
+        gap: m.gap.ok_or_else(missing)?,
+        std: m.std.ok_or_else(missing)?,
+        recalls: m.recalls,
+    })
+}
+
+fn strategies(classes: &[String], outcome: &RunOutcome) -> Result<Vec<summary::Strategy>> {
+    let full_recalls = |seed: usize| -> Option<Vec<Option<f64>>> {
+        let run = outcome.runs.iter().find(|r| r.strategy == Strategy::Full && r.seed == seed)?;
+        Some(crate::metrics::recalls(&run.finished.result.last.as_ref()?.counts()))
+    };
+    let mut list: Vec<summary::Strategy> = Vec::new();
+    let mut worst_on_full = None;
+    for runs in grouped(&outcome.runs).values() {
+        let strategy = runs[0].strategy;
+        let seed_runs: Vec<SeedRun> =
+            runs.iter().map(|run| seed_run(run, &full_recalls(run.seed))).collect::<Result<_>>()?;
+        if strategy == Strategy::Full {
+            worst_on_full =
+                Headline::of(&seed_runs, None).and_then(|h| h.worst_of_means).map(|w| w.class);
+        }
+        let point = Point {
+            density: runs[0].density,
+            headline: Headline::of(&seed_runs, worst_on_full.filter(|&k| k < classes.len())),
+            runs: seed_runs,
+        };
+        match list.last_mut().filter(|s| s.name == strategy.to_string()) {
+            Some(entry) => entry.points.push(point),
+            None => list.push(summary::Strategy {
+                name: strategy.to_string(),
+                label: strategy.label(),
+                quota: strategy.quota().to_string(),
+                full_data: strategy == Strategy::Full,
+                points: vec![point],
+            }),
+        }
+    }
+    Ok(list)
+}
+
+fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<SeedRun> {
+    let result = &run.finished.result;
+    let last = result.last.as_ref().ok_or_else(|| {
+        Error::invalid(
+            "data set",
+            "no test part",
+            "images to report on: a test folder, or --split holdout with one",
+        )
+    })?;
+    let densities = run.subset.quota_densities.as_ref().unwrap_or(&run.subset.densities);
+    let correlation = match full_recalls {
+        Some(recalls) => pearson(densities, recalls)?,
+        None => None,
+    };
+    let best = match &result.best {
+        Some(best) => Some(BestEpoch {
+            epoch: u64::from(best.epoch) + 1,
+            evaluation: evaluation(&best.counts())?,
+        }),
+        None => None,
+    };
+    Ok(SeedRun {
+        seed: run.seed as u64,
+        steps: result.steps,
+        kept: run.subset.total(),
+        class_counts: run.subset.counts.clone(),
+        class_densities: run.subset.densities.clone(),
+        density_recall_correlation: correlation,
+        last: evaluation(&last.counts())?,
+        best,
+        train_seconds: result.train_seconds,
+    })
+}
+
+/// MetriQ against Random where both ran; else each strategy against Random.
+fn verdicts(outcome: &RunOutcome, plan: &RunPlan) -> Result<Vec<Verdict>> {
+    let has = |s: Strategy| plan.strategies.contains(&s);
+    if !has(Strategy::RANDOM) {
+        return Ok(Vec::new());
+    }
+    let pruned =
+        plan.strategies.iter().filter(|s| **s != Strategy::Full && **s != Strategy::RANDOM);
+    let mut compared: Vec<Strategy> = pruned.copied().collect();
+    compared.sort_by_key(|s| *s != Strategy::METRIQ);
+    let mut list = Vec::new();
+    for strategy in compared {
+        for &density in &plan.densities {
+            for metric in [Metric::WorstClass, Metric::AverageAccuracy, Metric::Gap, Metric::Std] {
+                list.push(verdict(outcome, strategy, density, metric)?);
+            }
+        }
+    }
+    Ok(list)
+}
+
+fn verdict(
+    outcome: &RunOutcome,
+    strategy: Strategy,
+    density: f64,
+    metric: Metric,
+) -> Result<Verdict> {
+    let values = |wanted: Strategy| -> Result<Vec<f64>> {
+        outcome
+            .runs
+            .iter()
+            .filter(|r| r.strategy == wanted && r.density == density)
+            .map(|r| {
+                let last = r.finished.result.last.as_ref().map(|l| l.counts()).unwrap_or_default();
+                let e = evaluation(&last)?;
+                Ok(match metric {
+                    Metric::WorstClass => e.worst_recall,
+                    Metric::AverageAccuracy => e.average_accuracy,
+                    Metric::Gap => e.gap,
+                    Metric::Std => e.std,
+                })
+            })
+            .collect()
+    };
+    let (method, baseline) = (values(strategy)?, values(Strategy::RANDOM)?);
+    let paired = PairedDifference::new(&method, &baseline)?;
+    let name = if strategy == Strategy::METRIQ { "MetriQ".to_owned() } else { strategy.label() };
+    let mut text = verdict_line(metric.label(), &name, "Random", &paired);
+    let raised = paired.verdict();
+    let outcome_word = match (raised, metric.higher_is_better()) {
+        (crate::metrics::Verdict::NotDecided, _) => Outcome::NotDecided,
+        (crate::metrics::Verdict::Improved, true) | (crate::metrics::Verdict::Worsened, false) => {
+            Outcome::Improved
+        }
+        _ => Outcome::Worsened,
+    };
+    if let Some((head, _)) = text.rsplit_once(": ") {
+        text = format!("{head}: {}", outcome_word.label());
+    }
+    Ok(Verdict {
+        metric,
+        density,
+        strategy: strategy.to_string(),
+        baseline: Strategy::RANDOM.to_string(),
+        differences: method
+            .iter()
+            .zip(&baseline)
+            .enumerate()
+            .map(|(seed, (m, b))| Difference { seed: seed as u64, difference: m - b })
+            .collect(),
+        mean: paired.mean,
+        interval: paired.interval.map(|(low, high)| [low, high]),
+        confidence: 0.95,
+        outcome: outcome_word,
+        text,
+    })
+}
+
+/// Kept and dropped examples of the first repetition at the lowest density, for every strategy.
+fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
+    let labels = &prepared.data.train.labels;
+    let classes = prepared.data.classes.len();
+    let lowest = outcome.runs.iter().map(|r| r.density).fold(f64::INFINITY, f64::min);
+    let mut strips = Vec::new();
+    for run in &outcome.runs {
+        if run.strategy == Strategy::Full || run.seed != 0 || run.density > lowest {
+            continue;
+        }
+        let (mut kept, mut dropped) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);
+        for &i in &prepared.split.train {
+            let side =
+                if run.subset.kept.binary_search(&i).is_ok() { &mut kept } else { &mut dropped };
+            let list = &mut side[labels[i] as usize];
+            if list.len() < STRIP {
+                list.push(i);
+            }
+        }
+        for (class, (kept, dropped)) in kept.into_iter().zip(dropped).enumerate() {
+            let (strategy, density) = (run.strategy.to_string(), run.density);
+            strips.push(Strip { strategy, density, seed: 0, class, kept, dropped });
+        }
+    }
+    strips
+}

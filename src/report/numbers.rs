@@ -1,0 +1,143 @@
+//! How numbers are written, the same everywhere: `.71 [.68, .74]`, `+.05`, `1 min 52 s`, `1.5 GB`.
+//!
+//! ASCII only; a page may replace the hyphen by a minus sign.
+
+use crate::experiment::summary::{Spread, Verdict};
+
+/// Shown where there is no value.
+pub const MISSING: &str = "-";
+
+/// A share with two digits and no leading zero: `.71`, `1.00`, `-.02`.
+pub fn share(x: f64) -> String {
+    digits(x, 2)
+}
+
+/// A share with `places` digits after the point and no leading zero.
+pub fn digits(x: f64, places: usize) -> String {
+    if !x.is_finite() {
+        return MISSING.to_owned();
+    }
+    let text = format!("{x:.places$}");
+    let (sign, number) = match text.strip_prefix('-') {
+        // No "-.00".
+        Some(number) if number.bytes().all(|b| b == b'0' || b == b'.') => ("", number),
+        Some(number) => ("-", number),
+        None => ("", text.as_str()),
+    };
+    format!("{sign}{}", number.strip_prefix('0').filter(|n| n.starts_with('.')).unwrap_or(number))
+}
+
+/// As [`digits`], with `+` before positive values and zero.
+pub fn signed(x: f64, places: usize) -> String {
+    let text = digits(x, places);
+    if text.starts_with('-') { text } else { format!("+{text}") }
+}
+
+/// `[.68, .74]`.
+pub fn range(low: f64, high: f64) -> String {
+    format!("[{}, {}]", share(low), share(high))
+}
+
+/// Mean and range over seeds, `.71 [.68, .74]`; a single value stands alone.
+pub fn spread(s: &Spread) -> String {
+    if s.n > 1 { format!("{} {}", share(s.mean), range(s.min, s.max)) } else { share(s.mean) }
+}
+
+/// Mean and standard deviation, `.71 ± .02`; a single value stands alone.
+pub fn mean_sd(mean: f64, sd: Option<f64>) -> String {
+    match sd {
+        Some(sd) => format!("{} ± {}", share(mean), share(sd)),
+        None => share(mean),
+    }
+}
+
+/// A difference and its interval, `+.05 [-.02, +.11]`: two digits, more where an interval that
+/// excludes 0 would otherwise seem to touch it.
+pub fn difference(mean: f64, interval: Option<[f64; 2]>) -> String {
+    let Some([low, high]) = interval else { return signed(mean, 2) };
+    let decided = low > 0.0 || high < 0.0;
+    let shows = |places: usize| {
+        let step = 0.1f64.powi(places as i32) / 2.0;
+        low.abs() >= step && high.abs() >= step
+    };
+    let places = if decided { (2..5).find(|&p| shows(p)).unwrap_or(5) } else { 2 };
+    let [m, l, h] = [mean, low, high].map(|x| signed(x, places));
+    format!("{m} [{l}, {h}]")
+}
+
+/// The line that ends a run:
+/// `worst class, MetriQ - Random: +.05 [-.02, +.11] over 4 seeds: not decided`.
+pub fn verdict(v: &Verdict, strategy: &str, baseline: &str) -> String {
+    let seeds = v.differences.len();
+    format!(
+        "{}, {strategy} - {baseline}: {} over {seeds} seed{}: {}",
+        v.metric.label(),
+        difference(v.mean, v.interval),
+        if seeds == 1 { "" } else { "s" },
+        v.outcome.label()
+    )
+}
+
+/// A density both ways: `keeps 30 %, prunes 70 %`.
+pub fn density(d: f64) -> String {
+    format!("keeps {}, prunes {}", percent(d), percent(1.0 - d))
+}
+
+/// `30 %`, `12.5 %`.
+pub fn percent(x: f64) -> String {
+    let text = format!("{:.1}", x * 100.0);
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+}
+
+/// Digits in groups of three: `50,000`.
+pub fn count(n: u64) -> String {
+    let text = n.to_string();
+    let mut grouped = String::new();
+    for (i, digit) in text.chars().enumerate() {
+        if i > 0 && (text.len() - i).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `0.4 s`, `52 s`, `1 min 52 s`, `3 h 05 min`.
+pub fn seconds(s: f64) -> String {
+    if !s.is_finite() || s < 0.0 {
+        return MISSING.to_owned();
+    }
+    let whole = s.round() as u64;
+    match whole {
+        0..10 if s < 9.95 => format!("{s:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+/// `812 B`, `1.5 GB`: powers of 1000.
+pub fn bytes(n: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = n as f64;
+    let mut unit = 0;
+    // 999.95 would show as 1000.0.
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 || value >= 99.95 {
+        format!("{value:.0} {}", units[unit])
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
+}
+
+/// Samples a second: `1,700/s`, `6.3/s`.
+pub fn rate(samples: u64, seconds: f64) -> String {
+    let rate = samples as f64 / seconds;
+    if !rate.is_finite() {
+        return MISSING.to_owned();
+    }
+    if rate < 99.5 { format!("{rate:.1}/s") } else { format!("{}/s", count(rate.round() as u64)) }
+}

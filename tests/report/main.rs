@@ -1,0 +1,7 @@
+//! Files that outlive the program, and the report page.
+
+mod atomic;
+mod npy;
+mod numbers;
+mod output_dir;
+mod tables;
