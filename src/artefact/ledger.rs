@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// The record of one folder.
+#[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,
     file: File,

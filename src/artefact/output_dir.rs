@@ -35,6 +35,7 @@ pub enum Existing {
 }
 
 /// A claimed output folder; the claim ends when the value is dropped or the process ends.
+#[derive(Debug)]
 pub struct OutputDir {
     root: PathBuf,
     continued: bool,

@@ -47,6 +47,10 @@ pub trait Simd: Copy {
     /// # Safety
     /// See [`Simd::splat`].
     unsafe fn relu(v: Self::V) -> Self::V;
+    /// Transposes the first 8 values of 8 rows: `out[j * pitch + i] = rows[i][j]`.
+    /// # Safety
+    /// Each row is readable for 8 values, `out` writable for 8 values at 8 multiples of `pitch`.
+    unsafe fn transpose8(rows: [*const f32; 8], out: *mut f32, pitch: usize);
 }
 
 /// Plain Rust: arrays of 8. `mul_add` is exact everywhere and fast where the target has an FMA.
@@ -102,6 +106,15 @@ impl Simd for Portable8 {
     #[inline(always)]
     unsafe fn relu(v: [f32; 8]) -> [f32; 8] {
         v.map(|x| if 0.0 > x { 0.0 } else { x })
+    }
+    #[inline(always)]
+    unsafe fn transpose8(rows: [*const f32; 8], out: *mut f32, pitch: usize) {
+        for (i, row) in rows.into_iter().enumerate() {
+            for j in 0..8 {
+                // SAFETY: within the ranges the caller vouches for.
+                unsafe { *out.add(j * pitch + i) = *row.add(j) };
+            }
+        }
     }
 }
 
@@ -175,6 +188,25 @@ mod x86 {
             // max returns its second operand when either is NaN or both are zero.
             unsafe { _mm256_max_ps(_mm256_setzero_ps(), v) }
         }
+        #[inline(always)]
+        unsafe fn transpose8(rows: [*const f32; 8], out: *mut f32, pitch: usize) {
+            unsafe {
+                let r: [__m256; 8] = std::array::from_fn(|i| _mm256_loadu_ps(rows[i]));
+                // Pairs of rows interleaved, then pairs of pairs, then the two halves.
+                let lo = |i: usize| _mm256_unpacklo_ps(r[i], r[i + 1]);
+                let hi = |i: usize| _mm256_unpackhi_ps(r[i], r[i + 1]);
+                let quads = |a, b| (_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xEE));
+                let ((a0, a1), (a2, a3)) = (quads(lo(0), lo(2)), quads(hi(0), hi(2)));
+                let ((b0, b1), (b2, b3)) = (quads(lo(4), lo(6)), quads(hi(4), hi(6)));
+                for (j, (a, b)) in [(a0, b0), (a1, b1), (a2, b2), (a3, b3)].into_iter().enumerate()
+                {
+                    let low = _mm256_permute2f128_ps(a, b, 0x20);
+                    let high = _mm256_permute2f128_ps(a, b, 0x31);
+                    _mm256_storeu_ps(out.add(j * pitch), low);
+                    _mm256_storeu_ps(out.add((j + 4) * pitch), high);
+                }
+            }
+        }
     }
 
     /// AVX-512 F: 16 lanes.
@@ -231,6 +263,10 @@ mod x86 {
         unsafe fn relu(v: __m512) -> __m512 {
             // max returns its second operand when either is NaN or both are zero.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), v) }
+        }
+        #[inline(always)]
+        unsafe fn transpose8(rows: [*const f32; 8], out: *mut f32, pitch: usize) {
+            unsafe { Avx2x8::transpose8(rows, out, pitch) }
         }
     }
 }

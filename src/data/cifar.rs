@@ -141,7 +141,7 @@ fn class_names(layout: &Layout) -> Result<Vec<String>> {
     if names.len() != layout.classes {
         return Err(Error::invalid(
             path.display().to_string(),
-            format!("{} class names", names.len()),
+            format!("{} class name{}", names.len(), if names.len() == 1 { "" } else { "s" }),
             format!("{}", layout.classes),
         ));
     }

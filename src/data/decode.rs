@@ -204,12 +204,17 @@ const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'
 
 /// Width and height in the first chunk.
 fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
+    let damaged =
+        |what: &str| Err(Unusable::new(format!("a damaged PNG file ({what})"), "a valid PNG file"));
+    if !bytes.windows(4).rev().any(|name| name == b"IEND") {
+        return damaged("truncated: no end chunk");
+    }
     match bytes.get(12..24) {
         Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) => Ok((
             u32::from_be_bytes([*w0, *w1, *w2, *w3]) as usize,
             u32::from_be_bytes([*h0, *h1, *h2, *h3]) as usize,
         )),
-        _ => Err(Unusable::new("a damaged PNG file (no header chunk)", "a valid PNG file")),
+        _ => damaged("no header chunk"),
     }
 }
 
@@ -240,4 +245,116 @@ fn decode_png(bytes: &[u8], limits: Limits, rgb: &mut [u8]) -> Result<(), String
         out.copy_from_slice(&picks.map(|p| raw[p]));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Philox, Stream};
+
+    struct Case {
+        name: String,
+        file: Vec<u8>,
+    }
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+            .collect()
+    }
+
+    fn cases() -> Vec<Case> {
+        let text = include_str!("../../tests/golden/readers/pixels.json");
+        let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        cases
+            .iter()
+            .map(|c| Case {
+                name: c["name"].as_str().unwrap().to_owned(),
+                file: bytes(c["file"].as_str().unwrap()),
+            })
+            .collect()
+    }
+
+    /// Decodes within tight limits; `Ok` holds the pixels.
+    fn decode(file: &[u8]) -> Result<Vec<u8>, Unusable> {
+        let limits = Limits { side: 256, pixels: 1 << 16, file_bytes: 1 << 20 };
+        let image = Encoded::new(file, limits)?;
+        let mut rgb = vec![0; image.width * image.height * 3];
+        image.decode(&mut rgb)?;
+        Ok(rgb)
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        for case in cases() {
+            decode(&case.file).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
+            for length in 0..case.file.len() {
+                // The checksum of the last chunk of a PNG may be cut: nothing of the image is lost.
+                let is_png = case.file.starts_with(PNG_SIGNATURE);
+                if is_png && length >= case.file.len() - 4 {
+                    continue;
+                }
+                let result = decode(&case.file[..length]);
+                assert!(result.is_err(), "{} cut to {length} bytes", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn mutated_bytes_never_panic_and_never_pass_the_limits() {
+        let philox = Philox::new(5, Stream::Ties);
+        for (c, case) in cases().iter().enumerate() {
+            let mut random = philox.sequence(c as u64);
+            for _ in 0..400 {
+                let mut file = case.file.clone();
+                for _ in 0..=random.below(3) {
+                    let at = random.below(file.len() as u32) as usize;
+                    file[at] = random.next_u32() as u8;
+                }
+                match decode(&file) {
+                    Ok(rgb) => assert!(rgb.len() <= 3 << 16),
+                    Err(e) => assert!(
+                        !e.found.contains("its decoder failed"),
+                        "{}: the decoder panicked",
+                        case.name
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_end_and_between_segments_do_no_harm() {
+        let jpeg = &cases().into_iter().find(|c| c.name == "grey.jpg").unwrap().file;
+        let expected = decode(jpeg).unwrap();
+        assert_eq!(decode(&[jpeg.as_slice(), b"more"].concat()).unwrap(), expected);
+        let length = usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]));
+        let (head, tail) = jpeg.split_at(4 + length);
+        assert_eq!(decode(&[head, b"stray bytes", tail].concat()).unwrap(), expected);
+    }
+
+    #[test]
+    fn sizes_beyond_the_limits_are_refused_before_decoding() {
+        let mut png = cases().into_iter().find(|c| c.name == "rgb.png").unwrap().file;
+        png[16..20].copy_from_slice(&300u32.to_be_bytes());
+        let error = decode(&png).unwrap_err();
+        assert_eq!(error.found, "300x11 pixels");
+        assert!(error.expected.contains("256"), "{error:?}");
+        png[16..24].fill(0xff);
+        assert!(decode(&png).unwrap_err().found.contains("4294967295x4294967295"));
+        png[16..24].fill(0);
+        assert!(decode(&png).unwrap_err().found.contains("0x0"));
+    }
+
+    #[test]
+    fn what_is_no_image_is_described() {
+        for (bytes, expected) in [
+            (&b""[..], "an empty file"),
+            (b"GIF89a", "a GIF image"),
+            (b"<!DOCTYPE html>", "text file"),
+            (b"\x01\x02", "2 bytes that starts with 01 02"),
+        ] {
+            assert!(decode(bytes).unwrap_err().found.contains(expected), "{bytes:?}");
+        }
+    }
 }

@@ -214,7 +214,7 @@ fn fingerprint(
 pub enum Format {
     /// The built-in drawings.
     Shapes,
-    /// The same with two classes that are far harder than the rest.
+    /// The same with three classes that are far harder than the rest.
     ShapesExtreme,
     /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
     ImageFolder,

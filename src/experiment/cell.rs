@@ -253,5 +253,5 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "score_batch": prepared.score_batch,
     }))
     .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
-    Ok(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
+    Ok(crate::artefact::digest(text.as_bytes()))
 }

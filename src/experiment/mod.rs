@@ -2,6 +2,7 @@
 
 pub mod cell;
 pub mod prepared;
+pub mod provenance;
 pub mod query;
 pub mod run;
 pub mod strategy;

@@ -1,1 +1,18 @@
+//! What a run found, for people: one self-contained HTML page, and how numbers are written.
+//!
+//! The page needs nothing but itself: no script, no font, no request; its style sheet and drawings
+//! are inline. Every drawing's values are also in a table. It reads [`RunSummary`] only, so that a
+//! page can be rendered again from `summary.json`.
+//!
+//! [`RunSummary`]: crate::experiment::summary::RunSummary
+
+pub mod html;
+mod markup;
 pub mod numbers;
+mod sections;
+mod svg;
+mod thumb;
+mod view;
+
+pub use html::render;
+pub use thumb::Thumb;

@@ -51,16 +51,16 @@ pub fn mean_sd(mean: f64, sd: Option<f64>) -> String {
     }
 }
 
-/// A difference and its interval, `+.05 [-.02, +.11]`: two digits, more where an interval that
-/// excludes 0 would otherwise seem to touch it.
+/// A difference and its interval, `+.05 [-.02, +.11]`: two digits, or as many more as keep an
+/// interval that excludes 0 from seeming to touch it (one more at most where it includes 0).
 pub fn difference(mean: f64, interval: Option<[f64; 2]>) -> String {
     let Some([low, high]) = interval else { return signed(mean, 2) };
-    let decided = low > 0.0 || high < 0.0;
-    let shows = |places: usize| {
-        let step = 0.1f64.powi(places as i32) / 2.0;
-        low.abs() >= step && high.abs() >= step
+    let most = if low > 0.0 || high < 0.0 { 5 } else { 3 };
+    let shows = |places: &usize| {
+        let step = 0.1f64.powi(*places as i32) / 2.0;
+        [low, high].iter().all(|x| *x == 0.0 || x.abs() >= step)
     };
-    let places = if decided { (2..5).find(|&p| shows(p)).unwrap_or(5) } else { 2 };
+    let places = (2..most).find(shows).unwrap_or(most);
     let [m, l, h] = [mean, low, high].map(|x| signed(x, places));
     format!("{m} [{l}, {h}]")
 }
@@ -109,7 +109,7 @@ pub fn seconds(s: f64) -> String {
     }
     let whole = s.round() as u64;
     match whole {
-        0..10 if s < 9.95 => format!("{s:.1} s"),
+        _ if s < 9.95 => format!("{s:.1} s"),
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
         _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),

@@ -1,6 +1,8 @@
 //! Files that outlive the program, and the report page.
 
 mod atomic;
+mod example;
+mod html;
 mod npy;
 mod numbers;
 mod output_dir;

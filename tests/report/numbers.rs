@@ -49,7 +49,9 @@ fn differences_show_why_they_are_decided() {
     // Two digits would show [+.00, ...] for an interval above 0.
     assert_eq!(difference(0.004, Some([0.001, 0.007])), "+.004 [+.001, +.007]");
     assert_eq!(difference(-0.04, Some([-0.08, -0.0002])), "-.0400 [-.0800, -.0002]");
-    assert_eq!(difference(0.001, Some([-0.004, 0.006])), "+.00 [+.00, +.01]");
+    assert_eq!(difference(0.001, Some([-0.004, 0.006])), "+.001 [-.004, +.006]");
+    assert_eq!(difference(0.001, Some([-0.0004, 0.006])), "+.001 [+.000, +.006]");
+    assert_eq!(difference(0.0, Some([0.0, 0.0])), "+.00 [+.00, +.00]");
     let verdict_of = |n: u64, outcome| Verdict {
         metric: Metric::WorstClass,
         density: 0.5,

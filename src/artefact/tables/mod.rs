@@ -225,7 +225,7 @@ pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
 /// Reads rows, sorted by class or position whatever their order in the file.
 ///
 /// # Errors
-/// [`crate::Error::Invalid`](crate::error::Error::Invalid) naming line and column: wrong columns, a
+/// [`Error::Invalid`] naming line and column: wrong columns, a
 /// cell that does not parse or is out of range, a class missing or named twice, no rows at all.
 pub fn read<T: Row>(path: &Path) -> Result<Vec<T>> {
     read::rows(path)

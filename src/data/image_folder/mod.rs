@@ -163,8 +163,11 @@ fn read_file(path: &Path, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
     let mut file = File::open(path).map_err(Error::io(path))?;
     let about = file.metadata().map_err(Error::io(path))?;
     if !about.is_file() || about.len() > limits.file_bytes {
-        let found =
-            if about.is_file() { format!("{} bytes", about.len()) } else { "no file".into() };
+        let found = if about.is_file() {
+            format!("{} bytes", about.len())
+        } else {
+            "no regular file".into()
+        };
         let expected = format!("an image file of at most {} bytes", limits.file_bytes);
         return Err(Error::invalid(path.display().to_string(), found, expected));
     }

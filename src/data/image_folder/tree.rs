@@ -72,6 +72,11 @@ pub fn list(root: &Path) -> Result<Tree> {
     Ok(Tree { classes, train, val, test, ignored })
 }
 
+/// `1 image`, `2 images`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Whether torchvision would take a file of this name for an image.
 pub(super) fn is_image_name(name: &str) -> bool {
     let name = name.as_bytes();
@@ -107,7 +112,18 @@ fn entries(folder: &Path) -> Result<Entries> {
                 ));
             }
         };
-        if is_folder { found.folders.push(name) } else { found.files.push(name) }
+        if is_folder {
+            found.folders.push(name);
+        } else if kind.is_file() || kind.is_symlink() || !is_image_name(&name) {
+            found.files.push(name);
+        } else {
+            // Opening a pipe or a device could wait for ever.
+            return Err(Error::invalid(
+                entry.path().display().to_string(),
+                "no regular file",
+                "an image file",
+            ));
+        }
     }
     found.folders.sort_unstable();
     found.files.sort_unstable();
@@ -124,7 +140,7 @@ fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
     let images = found.files.iter().filter(|f| is_image_name(f)).count();
     let seen = match images {
         0 => "no class folder".to_owned(),
-        n => format!("{n} images and no class folder (a flat {part} folder)"),
+        n => format!("{} and no class folder (a flat {part} folder)", count(n, "image")),
     };
     Err(Error::invalid(
         folder.display().to_string(),
@@ -139,7 +155,7 @@ fn same_classes(root: &Path, part: &str, train: &[String], other: &[String]) -> 
     if lacking.is_empty() && extra.is_empty() {
         return Ok(());
     }
-    let mut found = vec![format!("{} class folders", other.len())];
+    let mut found = vec![count(other.len(), "class folder")];
     if !lacking.is_empty() {
         found.push(format!("without {}", some(&lacking)));
     }
@@ -190,7 +206,11 @@ fn list_class(root: &Path, class: &str) -> Result<(Vec<String>, usize)> {
         }
     }
     if ids.is_empty() {
-        let other = if ignored == 0 { String::new() } else { format!(", {ignored} other files") };
+        let other = if ignored == 0 {
+            String::new()
+        } else {
+            format!(", {}", count(ignored, "other file"))
+        };
         return Err(Error::invalid(
             folder.display().to_string(),
             format!("a class without images{other}"),
@@ -240,7 +260,9 @@ fn no_train_folder(root: &Path) -> Result<Error> {
     }
     let all: Vec<&String> = found.folders.iter().chain(&found.files).collect();
     let seen = match (images(&found.files), holds_images.len()) {
-        (n @ 1.., 0) => format!("no train folder but {n} images (is this one class folder?)"),
+        (n @ 1.., 0) => {
+            format!("no train folder but {} (is this one class folder?)", count(n, "image"))
+        }
         (_, 1..) => {
             format!(
                 "no train folder but class folders {} (is this train itself?)",

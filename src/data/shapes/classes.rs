@@ -39,27 +39,50 @@ const SQUARE: f32 = 0.707_106_77;
 const PENTAGON: f32 = 0.809_017;
 const HEXAGON: f32 = 0.866_025_4;
 
-/// The ten classes of `shapes`.
-pub(super) const SHAPES: [Style; 10] = [
-    style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-    style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 25.0, (3.0, 0.0)),
-    style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 316.0, (2.0, 90.0)),
-    style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
-    style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
-    style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 143.0, (2.0, 90.0)),
-    style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 169.0, (3.5, 45.0)),
-    style("star", (5, 0.5, 0.1), (1.0, 0.0), 241.0, (3.5, 0.0)),
-    style("cross", (4, 0.45, 0.1), (1.0, 0.0), 270.0, (2.0, 90.0)),
-    style("flower", (6, 0.55, 0.3), (1.0, 0.0), 196.0, (2.0, 90.0)),
-];
+/// One built-in set.
+pub(super) struct Set {
+    /// The classes in label order.
+    pub styles: [Style; 10],
+    /// Standard deviation of the hue inside a class, degrees.
+    pub hue: f32,
+}
 
-/// The classes of `shapes:extreme`.
-pub(super) const EXTREME: [Style; 10] = SHAPES;
+/// `shapes`.
+pub(super) const SHAPES: Set = Set {
+    hue: 15.0,
+    styles: [
+        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
+        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 26.0, (3.0, 0.0)),
+        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 322.0, (2.0, 90.0)),
+        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
+        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
+        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 141.0, (2.0, 90.0)),
+        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 170.0, (3.5, 45.0)),
+        style("star", (5, 0.5, 0.1), (1.0, 0.0), 243.0, (3.5, 0.0)),
+        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 272.0, (2.0, 90.0)),
+        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 200.0, (2.0, 90.0)),
+    ],
+};
+
+/// `shapes:extreme`: seven classes far apart, three hardly apart.
+pub(super) const EXTREME: Set = Set {
+    hue: 6.5,
+    styles: [
+        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
+        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 42.0, (3.0, 0.0)),
+        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 314.0, (2.0, 90.0)),
+        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 84.0, (2.0, 0.0)),
+        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 126.0, (3.5, 90.0)),
+        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 169.0, (3.0, 90.0)),
+        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 175.0, (3.0, 45.0)),
+        style("star", (5, 0.5, 0.1), (1.0, 0.0), 224.0, (3.5, 0.0)),
+        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 268.0, (2.0, 90.0)),
+        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 181.0, (3.0, 90.0)),
+    ],
+};
 
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
 pub(super) mod spread {
-    /// Hue, degrees.
-    pub const HUE: f32 = 14.0;
     /// Distance of the object's colour from grey.
     pub const CHROMA: (f32, f32) = (0.18, 0.03);
     /// Luminance of objects (mean, deviation) and of backgrounds.
@@ -68,15 +91,15 @@ pub(super) mod spread {
     /// Luminance amplitude of the stripes.
     pub const STRIPES: (f32, f32) = (0.13, 0.02);
     /// Number of stripes across the object, relative.
-    pub const WAVES: f32 = 0.12;
+    pub const WAVES: f32 = 0.2;
     /// Direction of the stripes, degrees.
-    pub const GRAIN: f32 = 12.0;
+    pub const GRAIN: f32 = 18.0;
     /// Corner rounding, absolute.
-    pub const ROUNDNESS: f32 = 0.12;
+    pub const ROUNDNESS: f32 = 0.22;
     /// Width over height, relative.
     pub const ASPECT: f32 = 0.06;
     /// Turn, degrees.
-    pub const TURN: f32 = 6.0;
+    pub const TURN: f32 = 8.0;
     /// Size of the object: radius of the disc of equal area, pixels; relative deviation.
     pub const RADIUS: (f32, f32) = (9.5, 0.07);
     /// Largest shift of the centre along each axis (uniform), pixels.

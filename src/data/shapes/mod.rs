@@ -11,7 +11,7 @@ mod view;
 
 use rayon::prelude::*;
 
-use self::classes::Style;
+use self::classes::Set;
 use self::view::View;
 use super::{DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
@@ -45,20 +45,19 @@ pub fn generate(
     sizes: [usize; 3],
     progress: Progress,
 ) -> Result<DataSet> {
-    let styles = match format {
+    let set = match format {
         Format::Shapes => &classes::SHAPES,
         Format::ShapesExtreme => &classes::EXTREME,
         _ => return Err(Error::Internal(format!("{format} is not drawn"))),
     };
     let philox = Philox::new(seed, Stream::Shapes);
-    let total = sizes.iter().sum::<usize>() * styles.len();
+    let total = sizes.iter().sum::<usize>() * set.styles.len();
     let mut before = 0;
     let mut parts =
         ["train", "val", "test"].into_iter().zip(sizes).enumerate().map(|(p, (name, n))| {
-            let part = draw_part(&philox, styles, (p as u8, name), n, &|done| {
-                progress(before + done, total)
-            });
-            before += n * styles.len();
+            let part =
+                draw_part(&philox, set, (p as u8, name), n, &|done| progress(before + done, total));
+            before += n * set.styles.len();
             part
         });
     let mut next = || parts.next().unwrap_or_default();
@@ -67,7 +66,7 @@ pub fn generate(
     DataSet::new(
         format.name(),
         format,
-        styles.iter().map(|s| s.name.to_owned()).collect(),
+        set.styles.iter().map(|s| s.name.to_owned()).collect(),
         (draw::SIDE, draw::SIDE),
         train,
         some(val),
@@ -78,13 +77,13 @@ pub fn generate(
 /// One part, class after class as a folder data set would have it.
 fn draw_part(
     philox: &Philox,
-    styles: &[Style],
+    set: &Set,
     (part, name): (u8, &str),
     per_class: usize,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Part {
     const BYTES: usize = draw::SIDE * draw::SIDE * 3;
-    let total = per_class * styles.len();
+    let total = per_class * set.styles.len();
     let mut images = vec![0; total * BYTES];
     let done = std::sync::atomic::AtomicUsize::new(0);
     images.par_chunks_mut(CHUNK * BYTES).enumerate().for_each(|(chunk, images)| {
@@ -92,7 +91,7 @@ fn draw_part(
         for (i, image) in images.chunks_exact_mut(BYTES).enumerate() {
             let i = chunk * CHUNK + i;
             let (class, number) = (i / per_class, i % per_class);
-            let (view, mut random) = View::draw(philox, &styles[class], (part, class, number));
+            let (view, mut random) = View::draw(philox, set, (part, class, number));
             draw::draw(&view, &mut random, image);
         }
         let before = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
@@ -102,6 +101,6 @@ fn draw_part(
     Part {
         images: images.into(),
         labels: each().map(|(class, _)| class as u32).collect(),
-        ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", styles[class].name)).collect(),
+        ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", set.styles[class].name)).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! One image's free variables, drawn alike for every class.
 
-use super::classes::{HARD_BLOCK, HARD_VIEWS, Style, spread};
+use super::classes::{HARD_BLOCK, HARD_VIEWS, Set, spread};
 use crate::rng::{Philox, Sequence};
 
 /// What makes a view hard.
@@ -8,9 +8,9 @@ use crate::rng::{Philox, Sequence};
 pub(super) enum Hard {
     /// Little colour, weak stripes, little contrast.
     Faded,
-    /// Three fifths of the usual size.
+    /// Less than half the usual size.
     Small,
-    /// A dark bar hides a part.
+    /// Only an edge of the object is in sight.
     Covered,
 }
 
@@ -57,12 +57,13 @@ fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
 }
 
 impl View {
-    /// The view of image `number` of `class`, and the sequence that goes on with its pixel noise.
+    /// The view of image `number` of a class, and the sequence that goes on with its pixel noise.
     pub fn draw(
         philox: &Philox,
-        style: &Style,
+        set: &Set,
         (part, class, number): (u8, usize, usize),
     ) -> (View, Sequence) {
+        let style = &set.styles[class];
         let mut s = philox.sequence(line(part, class, number));
         let degrees = std::f32::consts::PI / 180.0;
         let full_turn = 2.0 * std::f32::consts::PI;
@@ -74,7 +75,7 @@ impl View {
             turn: degrees * (style.turn + spread::TURN * normal(&mut s)),
             centre: [shift(&mut s), shift(&mut s)],
             radius: spread::RADIUS.0 * (1.0 + spread::RADIUS.1 * normal(&mut s)),
-            hue: degrees * (style.hue + spread::HUE * normal(&mut s)),
+            hue: degrees * (style.hue + set.hue * normal(&mut s)),
             chroma: spread::CHROMA.0 + spread::CHROMA.1 * normal(&mut s),
             light: spread::LIGHT.0 + spread::LIGHT.1 * normal(&mut s),
             stripes: spread::STRIPES.0 + spread::STRIPES.1 * normal(&mut s),
@@ -91,12 +92,12 @@ impl View {
         if is_hard(philox, part, class, number) {
             match [Hard::Faded, Hard::Small, Hard::Covered][kind as usize] {
                 Hard::Faded => {
-                    view.chroma *= 0.4;
-                    view.stripes *= 0.5;
-                    view.light -= 0.4 * (view.light - view.dark);
+                    view.chroma *= 0.15;
+                    view.stripes *= 0.4;
+                    view.light -= 0.5 * (view.light - view.dark);
                 }
-                Hard::Small => view.radius *= 0.6,
-                Hard::Covered => view.bar = Some((full_turn * bar_turn, -0.1 + 0.3 * bar_edge)),
+                Hard::Small => view.radius *= 0.45,
+                Hard::Covered => view.bar = Some((full_turn * bar_turn, -0.55 + 0.3 * bar_edge)),
             }
         }
         (view, s)

@@ -1,8 +1,9 @@
 //! Squared norms of per-sample weight gradients, without storing a gradient.
 
-use super::columns::Columns;
+use super::columns::{Columns, Images};
+use super::gram::{gram, gram_scratch, shifted_gram, shifted_gram_scratch};
 use super::kernel::{COLUMNS, Kernels};
-use super::task::{Cutter, Shared, lines, run_tasks};
+use super::task::{Cutter, Shared, run_tasks};
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
@@ -11,9 +12,21 @@ const TILE_ROWS: usize = 8;
 const TILE_GROUPS: usize = 3;
 const TILE_PITCH: usize = TILE_GROUPS * COLUMNS;
 
-/// Workspace: a padded image and a tile a worker.
-pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem, _form: GradNormForm) -> usize {
-    cpu.workers() * (Columns::new(problem).scratch(1) + TILE_ROWS * TILE_PITCH)
+/// Workspace: what one sample needs, a worker.
+pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem, form: GradNormForm) -> usize {
+    cpu.workers() * scratch_of(&Columns::new(problem), form)
+}
+
+/// Scratch values for one sample: its padded image and what the form needs.
+fn scratch_of(columns: &Columns, form: GradNormForm) -> usize {
+    if columns.size == [1, 1] {
+        return 0;
+    }
+    match form {
+        GradNormForm::Instantiate => columns.scratch(1) + TILE_ROWS * TILE_PITCH,
+        GradNormForm::Gram => columns.scratch(1) + gram_scratch(columns),
+        GradNormForm::ShiftedGram => shifted_gram_scratch(columns),
+    }
 }
 
 /// norms[n] += squared norm of sample n's gradient. Slices have the lengths of the problem;
@@ -26,24 +39,38 @@ pub fn grad_norm(
     dy: &[f32],
     bias: bool,
     norms: &mut [f32],
-    _form: GradNormForm,
+    form: GradNormForm,
     work: &mut [f32],
 ) {
     let columns = Columns::new(problem);
     let kernels = Kernels::of(cpu.isa());
-    let mut cutter = Cutter(work);
-    let per_worker = lines(columns.scratch(1) + TILE_ROWS * TILE_PITCH);
-    let scratch = cutter.take(cpu.workers() * per_worker);
+    let per_worker = scratch_of(&columns, form);
+    let scratch = Cutter(work).take(cpu.workers() * per_worker);
     let pixels = columns.size[0] * columns.size[1];
     let (image, out) = (columns.image(), pixels * problem.k);
     let shared = Shared::new(norms);
     run_tasks(cpu, problem.n, scratch, per_worker, |n, scratch| {
-        let (tile, scratch) = scratch.split_at_mut(TILE_ROWS * TILE_PITCH);
         let dy = &dy[n * out..(n + 1) * out];
+        let own = &x[n * image..(n + 1) * image];
         let mut norm = if pixels == 1 {
-            squares(dy) * squares_of_window(problem, &x[n * image..(n + 1) * image])
+            squares(dy) * squares_of_window(problem, own)
         } else {
-            instantiate(kernels, &columns, x, n, dy, tile, scratch)
+            // SAFETY: x and dy have the problem's lengths, the scratch what the form needs.
+            unsafe {
+                match form {
+                    GradNormForm::Instantiate => {
+                        let (scratch, tile) = scratch.split_at_mut(columns.scratch(1));
+                        let image = columns.images(x.as_ptr(), n..n + 1, scratch);
+                        instantiate(kernels, &columns, image, dy, tile)
+                    }
+                    GradNormForm::Gram => {
+                        let (scratch, rest) = scratch.split_at_mut(columns.scratch(1));
+                        let image = columns.images(x.as_ptr(), n..n + 1, scratch);
+                        gram(kernels, &columns, image, dy, rest)
+                    }
+                    GradNormForm::ShiftedGram => shifted_gram(kernels, &columns, own, dy, scratch),
+                }
+            }
         };
         if bias {
             norm += bias_norm(dy, problem.k);
@@ -77,46 +104,40 @@ fn bias_norm(dy: &[f32], k: usize) -> f64 {
 }
 
 /// The gradient tile by tile, squared and summed.
-fn instantiate(
+///
+/// # Safety
+/// `image` is the sample at hand, `dy` its gradient, `tile` holds TILE_ROWS rows of TILE_PITCH;
+/// the kernels' instruction set is there.
+unsafe fn instantiate(
     kernels: &Kernels,
     columns: &Columns,
-    x: &[f32],
-    n: usize,
+    image: Images,
     dy: &[f32],
     tile: &mut [f32],
-    scratch: &mut [f32],
 ) -> f64 {
     let Conv2dProblem { k, r, s, c, .. } = columns.problem;
     let mut norm = 0.0f64;
-    // SAFETY: x and dy have the problem's lengths; the tile holds TILE_ROWS rows of TILE_PITCH.
-    unsafe {
-        let images = columns.images(x.as_ptr(), n..n + 1, scratch);
-        for r_i in 0..r {
-            for g in (0..columns.groups()).step_by(TILE_GROUPS) {
-                let groups = TILE_GROUPS.min(columns.groups() - g);
-                let valid = (s * c - g * COLUMNS).min(groups * COLUMNS);
-                for k_i in (0..k).step_by(TILE_ROWS) {
-                    let rows = TILE_ROWS.min(k - k_i);
-                    let at = tile.as_mut_ptr();
-                    columns.tile(
-                        kernels,
-                        images,
-                        dy.as_ptr(),
-                        [k_i, rows],
-                        r_i,
-                        [g, groups],
-                        at,
-                        TILE_PITCH,
-                        false,
-                    );
-                    if valid < groups * COLUMNS {
-                        for row in tile.chunks_exact_mut(TILE_PITCH).take(rows) {
-                            row[valid..groups * COLUMNS].fill(0.0);
-                        }
-                    }
-                    let sum = (kernels.square_sum)(tile.as_ptr(), TILE_PITCH, rows, groups);
-                    norm += f64::from(sum);
+    for r_i in 0..r {
+        for g in (0..columns.groups()).step_by(TILE_GROUPS) {
+            let groups = TILE_GROUPS.min(columns.groups() - g);
+            let valid = (s * c - g * COLUMNS).min(groups * COLUMNS);
+            for k_i in (0..k).step_by(TILE_ROWS) {
+                let rows = TILE_ROWS.min(k - k_i);
+                let (dy, out) = (dy.as_ptr(), tile.as_mut_ptr());
+                let (ks, gs) = ([k_i, rows], [g, groups]);
+                // SAFETY: the tile holds rows x groups (caller); see `Columns::tile`.
+                unsafe {
+                    columns.tile(kernels, image, dy, ks, r_i, gs, out, TILE_PITCH, false);
                 }
+                if valid < groups * COLUMNS {
+                    for row in tile.chunks_exact_mut(TILE_PITCH).take(rows) {
+                        row[valid..groups * COLUMNS].fill(0.0);
+                    }
+                }
+                // SAFETY: the tile was just written.
+                norm += f64::from(unsafe {
+                    (kernels.square_sum)(tile.as_ptr(), TILE_PITCH, rows, groups)
+                });
             }
         }
     }

@@ -103,6 +103,19 @@ pub struct Kernels {
     /// # Safety
     /// The instruction set of the table; `tile` readable for the rows.
     pub square_sum: unsafe fn(tile: *const f32, pitch: usize, rows: usize, groups: usize) -> f32,
+    /// Sum of a[i] * b[i], i < len, in 16 lanes folded by a fixed tree.
+    /// # Safety
+    /// The instruction set of the table; both readable for `len` values.
+    pub dot: unsafe fn(a: *const f32, b: *const f32, len: usize) -> f32,
+    /// a[i] += b[i], i < len.
+    /// # Safety
+    /// The instruction set of the table; readable and writable for `len` values.
+    pub add: unsafe fn(a: *mut f32, b: *const f32, len: usize),
+    /// `out[j * pitch + i] = rows[i][j]`, j < len.
+    /// # Safety
+    /// The instruction set of the table; rows readable for `len` values, `out` writable for 8
+    /// values at `len` multiples of `pitch`.
+    pub transpose: unsafe fn(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize),
 }
 
 impl Kernels {
@@ -149,21 +162,11 @@ impl Kernels {
     }
 }
 
-/// Loads up to `LANES` values: the `n` that are valid.
-#[inline(always)]
-unsafe fn load_n<S: Simd>(p: *const f32, n: usize) -> S::V {
-    // SAFETY: n values are readable (caller).
-    unsafe { if n >= S::LANES { S::load(p) } else { S::load_first(p, n) } }
-}
-
-/// Stores up to `LANES` values: the `n` that are valid.
-#[inline(always)]
-unsafe fn store_n<S: Simd>(p: *mut f32, v: S::V, n: usize) {
-    // SAFETY: n values are writable (caller).
-    unsafe { if n >= S::LANES { S::store(p, v) } else { S::store_first(p, v, n) } }
-}
-
 /// Pixels `first .. first + M` of a gather tile.
+///
+/// The sums must stay in registers, which the compiler only manages while every access to them
+/// sits in a small loop with constant bounds: hence the separate steps, and the detour of partial
+/// tiles through memory.
 ///
 /// # Safety
 /// See [`GatherKernel::run`].
@@ -172,27 +175,34 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
     // SAFETY: the tile describes valid memory (caller); lanes beyond `channels` and pixels
     // beyond `pixels` are neither loaded from nor stored to the output.
     unsafe {
-        let lanes = |v: usize| t.channels.saturating_sub(v * S::LANES);
+        let pixels = (t.pixels - first).min(M);
+        let whole = pixels == M && t.channels == V * S::LANES;
+        let at: [usize; M] = std::array::from_fn(|i| t.at[first + i]);
         let mut acc = [[S::splat(0.0); V]; M];
         match t.start {
             Start::Zero => {}
-            Start::Bias(bias) => {
+            Start::Bias(bias) if whole => {
                 for v in 0..V {
-                    let b = load_n::<S>(bias.wrapping_add(v * S::LANES), lanes(v));
-                    for row in &mut acc {
-                        row[v] = b;
+                    let b = S::load(bias.add(v * S::LANES));
+                    for i in 0..M {
+                        acc[i][v] = b;
                     }
                 }
             }
-            Start::Output => {
+            Start::Output if whole => {
                 for i in 0..M {
-                    if first + i < t.pixels {
-                        let y = t.y.wrapping_add(t.at[first + i]);
-                        for v in 0..V {
-                            acc[i][v] = load_n::<S>(y.wrapping_add(v * S::LANES), lanes(v));
-                        }
+                    for v in 0..V {
+                        acc[i][v] = S::load(t.y.add(at[i] + v * S::LANES));
                     }
                 }
+            }
+            start => {
+                let mut part = Part::<S, M, V>::zero();
+                match start {
+                    Start::Bias(bias) => part.repeat(bias, t.channels),
+                    _ => part.load(t.y, &at, pixels, t.channels),
+                }
+                acc = part.values;
             }
         }
         let mut x: [*const f32; M] = std::array::from_fn(|i| t.x[first + i]);
@@ -212,32 +222,118 @@ unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first:
                 *p = p.wrapping_add(t.seg_pitch);
             }
         }
-        if let Finish::Affine { scale, shift, residual, relu } = t.finish {
-            for v in 0..V {
-                let scale = load_n::<S>(scale.wrapping_add(v * S::LANES), lanes(v));
-                let shift = load_n::<S>(shift.wrapping_add(v * S::LANES), lanes(v));
+        if !whole {
+            return Part::<S, M, V> { values: acc }.finish(t, &at, pixels);
+        }
+        match t.finish {
+            Finish::Store => {}
+            Finish::Add => {
                 for i in 0..M {
-                    acc[i][v] = S::fma(acc[i][v], scale, shift);
-                    if !residual.is_null() && first + i < t.pixels {
-                        let r = residual.wrapping_add(t.at[first + i] + v * S::LANES);
-                        acc[i][v] = S::add(acc[i][v], load_n::<S>(r, lanes(v)));
+                    for v in 0..V {
+                        acc[i][v] = S::add(S::load(t.y.add(at[i] + v * S::LANES)), acc[i][v]);
                     }
-                    if relu {
-                        acc[i][v] = S::relu(acc[i][v]);
+                }
+            }
+            Finish::Affine { scale, shift, residual, relu } => {
+                for v in 0..V {
+                    let scale = S::load(scale.add(v * S::LANES));
+                    let shift = S::load(shift.add(v * S::LANES));
+                    for i in 0..M {
+                        acc[i][v] = S::fma(acc[i][v], scale, shift);
+                    }
+                }
+                if !residual.is_null() {
+                    for i in 0..M {
+                        for v in 0..V {
+                            let r = S::load(residual.add(at[i] + v * S::LANES));
+                            acc[i][v] = S::add(acc[i][v], r);
+                        }
+                    }
+                }
+                if relu {
+                    for i in 0..M {
+                        for v in 0..V {
+                            acc[i][v] = S::relu(acc[i][v]);
+                        }
                     }
                 }
             }
         }
-        let add = matches!(t.finish, Finish::Add);
         for i in 0..M {
-            if first + i < t.pixels {
-                let y = t.y.wrapping_add(t.at[first + i]);
-                for v in 0..V {
-                    let y = y.wrapping_add(v * S::LANES);
-                    if add {
-                        acc[i][v] = S::add(load_n::<S>(y, lanes(v)), acc[i][v]);
+            for v in 0..V {
+                S::store(t.y.add(at[i] + v * S::LANES), acc[i][v]);
+            }
+        }
+    }
+}
+
+/// The sums of a tile of which not all pixels or channels are valid, in memory.
+struct Part<S: Simd, const M: usize, const V: usize> {
+    values: [[S::V; V]; M],
+}
+
+impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the instruction set is there (caller).
+        Part { values: unsafe { [[S::splat(0.0); V]; M] } }
+    }
+
+    /// Valid lanes of vector `v`.
+    #[inline(always)]
+    fn lanes(v: usize, channels: usize) -> usize {
+        channels.saturating_sub(v * S::LANES).min(S::LANES)
+    }
+
+    /// The same values, one a channel, for every pixel.
+    #[inline(always)]
+    unsafe fn repeat(&mut self, values: *const f32, channels: usize) {
+        for row in &mut self.values {
+            for (v, to) in row.iter_mut().enumerate() {
+                // SAFETY: `channels` values are readable (caller).
+                *to = unsafe {
+                    S::load_first(values.wrapping_add(v * S::LANES), Self::lanes(v, channels))
+                };
+            }
+        }
+    }
+
+    /// The valid pixels and channels of a tensor.
+    #[inline(always)]
+    unsafe fn load(&mut self, y: *const f32, at: &[usize; M], pixels: usize, channels: usize) {
+        for (row, at) in self.values.iter_mut().zip(at).take(pixels) {
+            for (v, to) in row.iter_mut().enumerate() {
+                let y = y.wrapping_add(at + v * S::LANES);
+                // SAFETY: the valid channels of this pixel are readable (caller).
+                *to = unsafe { S::load_first(y, Self::lanes(v, channels)) };
+            }
+        }
+    }
+
+    /// What follows the sums, on the valid pixels and channels.
+    #[inline(always)]
+    unsafe fn finish(self, t: &GatherTile, at: &[usize; M], pixels: usize) {
+        for (row, at) in self.values.into_iter().zip(at).take(pixels) {
+            for (v, mut sum) in row.into_iter().enumerate() {
+                let (from, n) = (v * S::LANES, Self::lanes(v, t.channels));
+                // SAFETY: reads and writes the n valid channels of a valid pixel (caller).
+                unsafe {
+                    let load = |p: *const f32| S::load_first(p.wrapping_add(from), n);
+                    let y = t.y.wrapping_add(*at);
+                    match t.finish {
+                        Finish::Store => {}
+                        Finish::Add => sum = S::add(load(y), sum),
+                        Finish::Affine { scale, shift, residual, relu } => {
+                            sum = S::fma(sum, load(scale), load(shift));
+                            if !residual.is_null() {
+                                sum = S::add(sum, load(residual.wrapping_add(*at)));
+                            }
+                            if relu {
+                                sum = S::relu(sum);
+                            }
+                        }
                     }
-                    store_n::<S>(y, acc[i][v], lanes(v));
+                    S::store_first(y.wrapping_add(from), sum, n);
                 }
             }
         }
@@ -303,14 +399,76 @@ unsafe fn square_sum<S: Simd>(tile: *const f32, pitch: usize, rows: usize, group
             S::store(lanes.as_mut_ptr().add(part * S::LANES), sum);
         }
     }
-    let mut width = COLUMNS / 2;
-    while width > 0 {
+    fold(lanes)
+}
+
+/// Sum of 16 lanes: halves onto each other.
+#[inline(always)]
+fn fold(mut lanes: [f32; COLUMNS]) -> f32 {
+    for width in [8, 4, 2, 1] {
         for i in 0..width {
             lanes[i] += lanes[i + width];
         }
-        width /= 2;
     }
     lanes[0]
+}
+
+/// # Safety
+/// See [`Kernels::dot`].
+#[inline(always)]
+unsafe fn dot<S: Simd>(a: *const f32, b: *const f32, len: usize) -> f32 {
+    let mut lanes = [0.0f32; COLUMNS];
+    // SAFETY: `len` values of both are readable (caller).
+    unsafe {
+        for part in (0..COLUMNS).step_by(S::LANES) {
+            let mut sum = S::splat(0.0);
+            for at in (part..len).step_by(COLUMNS) {
+                let n = (len - at).min(S::LANES);
+                let load = |p: *const f32| {
+                    if n == S::LANES { S::load(p.add(at)) } else { S::load_first(p.add(at), n) }
+                };
+                sum = S::fma(load(a), load(b), sum);
+            }
+            S::store(lanes.as_mut_ptr().add(part), sum);
+        }
+    }
+    fold(lanes)
+}
+
+/// # Safety
+/// See [`Kernels::add`].
+#[inline(always)]
+unsafe fn add<S: Simd>(a: *mut f32, b: *const f32, len: usize) {
+    let whole = len - len % S::LANES;
+    // SAFETY: `len` values of both are readable, of `a` writable (caller).
+    unsafe {
+        for i in (0..whole).step_by(S::LANES) {
+            S::store(a.add(i), S::add(S::load(a.add(i)), S::load(b.add(i))));
+        }
+        if whole < len {
+            let n = len - whole;
+            let sum = S::add(S::load_first(a.add(whole), n), S::load_first(b.add(whole), n));
+            S::store_first(a.add(whole), sum, n);
+        }
+    }
+}
+
+/// # Safety
+/// See [`Kernels::transpose`].
+#[inline(always)]
+unsafe fn transpose<S: Simd>(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize) {
+    let whole = len - len % 8;
+    // SAFETY: `len` values of the rows are readable, and `out` has a line for each (caller).
+    unsafe {
+        for j in (0..whole).step_by(8) {
+            S::transpose8(rows.map(|row| row.add(j)), out.add(j * pitch), pitch);
+        }
+        for j in whole..len {
+            for (i, row) in rows.iter().enumerate() {
+                *out.add(j * pitch + i) = *row.add(j);
+            }
+        }
+    }
 }
 
 /// Defines one instruction set's kernels: the generic bodies compiled with its features.
@@ -342,11 +500,32 @@ macro_rules! table {
                 // SAFETY: passed on to the caller.
                 unsafe { square_sum::<$simd>(t, p, r, g) }
             }
+
+            $(#[$feature])?
+            pub unsafe fn dot_of(a: *const f32, b: *const f32, len: usize) -> f32 {
+                // SAFETY: passed on to the caller.
+                unsafe { dot::<$simd>(a, b, len) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn add_to(a: *mut f32, b: *const f32, len: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { add::<$simd>(a, b, len) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn transpose_rows(r: [*const f32; 8], len: usize, o: *mut f32, p: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { transpose::<$simd>(r, len, o, p) }
+            }
         }
         static $table: Kernels = Kernels {
             gather: &[$(GatherKernel { width: $width, run: $module::gather_tile::<$gsimd, $gm, $gv> }),+],
             outer: &[$(table!(@row $module, $per_group, $om, $groups)),+],
             square_sum: $module::square_sum_tile,
+            dot: $module::dot_of,
+            add: $module::add_to,
+            transpose: $module::transpose_rows,
         };
     };
     (@row $module:ident, $per_group:literal, $om:literal, [$($group:literal),+]) => {

@@ -11,6 +11,7 @@ mod dgrad;
 mod fprop;
 mod gather;
 mod grad_norm;
+mod gram;
 mod kernel;
 mod pack;
 mod pad;
@@ -165,6 +166,9 @@ impl Conv2d for Cpu {
         check("x", x, problem.x_len())?;
         check("dy", dy, problem.y_len())?;
         check("norms", norms, problem.n)?;
+        if form == GradNormForm::ShiftedGram && problem.stride != [1, 1] {
+            return Err(Error::Internal(format!("{form:?} needs stride 1: {problem:?}")));
+        }
         let ([x, dy], [norms, work]) = memory.slices([x, dy], [norms, workspace])?;
         grad_norm::grad_norm(self, problem, x, dy, bias, norms, form, work);
         Ok(())

@@ -1,0 +1,123 @@
+//! Convolution layers of the supported networks, GFLOP/s a direction.
+//!
+//! `cargo bench --bench conv -- [--threads T] [--only SUBSTRING] [--seconds S]`. The time is the
+//! minimum over repeats: other load on the machine only ever adds to it.
+
+use std::time::{Duration, Instant};
+
+use fairprune::backend::{ALIGN, Backend, Cpu, View};
+use fairprune::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use fairprune::tensor::Dtype;
+
+/// Name, n, h (= w), c, k, r (= s), stride.
+const LAYERS: &[(&str, [usize; 6])] = &[
+    ("r8w8.stem", [32, 3, 8, 3, 1, 128]),
+    ("r8w8.1", [32, 8, 8, 3, 1, 128]),
+    ("r8w8.2down", [32, 8, 16, 3, 2, 128]),
+    ("r8w8.2", [16, 16, 16, 3, 1, 128]),
+    ("r8w8.3down", [16, 16, 32, 3, 2, 128]),
+    ("r8w8.3", [8, 32, 32, 3, 1, 128]),
+    ("r20.stem", [32, 3, 16, 3, 1, 128]),
+    ("r20.1", [32, 16, 16, 3, 1, 128]),
+    ("r20.2down", [32, 16, 32, 3, 2, 128]),
+    ("r20.2proj", [32, 16, 32, 1, 2, 128]),
+    ("r20.2", [16, 32, 32, 3, 1, 128]),
+    ("r20.3down", [16, 32, 64, 3, 2, 128]),
+    ("r20.3", [8, 64, 64, 3, 1, 128]),
+    ("r18.stem", [32, 3, 64, 3, 1, 128]),
+    ("r18.1", [32, 64, 64, 3, 1, 128]),
+    ("r18.2down", [32, 64, 128, 3, 2, 128]),
+    ("r18.2proj", [32, 64, 128, 1, 2, 128]),
+    ("r18.2", [16, 128, 128, 3, 1, 128]),
+    ("r18.3down", [16, 128, 256, 3, 2, 128]),
+    ("r18.3", [8, 256, 256, 3, 1, 128]),
+    ("r18.4down", [8, 256, 512, 3, 2, 128]),
+    ("r18.4", [4, 512, 512, 3, 1, 128]),
+    ("r50.stem", [224, 3, 64, 7, 2, 16]),
+    ("r50.1a", [56, 256, 64, 1, 1, 16]),
+    ("r50.1b", [56, 64, 64, 3, 1, 16]),
+    ("r50.1c", [56, 64, 256, 1, 1, 16]),
+    ("r50.3b", [14, 256, 256, 3, 1, 32]),
+    ("r50.3c", [14, 256, 1024, 1, 1, 32]),
+    ("r50.4a", [7, 2048, 512, 1, 1, 64]),
+    ("r50.4b", [7, 512, 512, 3, 1, 64]),
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let option =
+        |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).cloned();
+    let threads = option("--threads").and_then(|v| v.parse().ok()).unwrap_or(1);
+    let seconds: f64 = option("--seconds").and_then(|v| v.parse().ok()).unwrap_or(0.5);
+    let only = option("--only").unwrap_or_default();
+    let cpu = Cpu::new(threads).expect("a thread pool");
+    println!("{} threads {threads}; GFLOP/s of the convolution's own FLOPs", cpu.name());
+    println!(
+        "{:12} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "layer", "fprop", "stats", "dgrad", "wgrad", "norm"
+    );
+    for &(name, [h, c, k, r, stride, n]) in LAYERS.iter().filter(|l| l.0.contains(&only)) {
+        let pad = [r / 2; 2];
+        let p = Conv2dProblem { n, h, w: h, c, k, r, s: r, stride: [stride; 2], pad };
+        let rates = layer(&cpu, &p, Duration::from_secs_f64(seconds));
+        print!("{name:12}");
+        rates.iter().for_each(|r| print!(" {r:8.1}"));
+        println!();
+    }
+}
+
+/// GFLOP/s of fprop, fprop with statistics, dgrad, wgrad and the forms of the gradient norm; the
+/// FLOPs are always those of the convolution, so that larger is faster.
+fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration) -> Vec<f64> {
+    let mut forms = vec![GradNormForm::Instantiate];
+    // Gram matrices of large maps take seconds.
+    if p.p() * p.q() <= 1024 {
+        forms.push(GradNormForm::Gram);
+        forms.extend((p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram));
+    }
+    let work = [Direction::Fprop, Direction::Dgrad, Direction::Wgrad]
+        .into_iter()
+        .chain(forms.iter().map(|&form| Direction::GradNorm(form)))
+        .map(|d| cpu.conv2d_workspace(p, d))
+        .max()
+        .unwrap_or(0);
+    let lens = [p.x_len(), p.w_len(), p.y_len(), p.x_len(), p.w_len(), p.k, p.k, p.n, work];
+    let sizes = lens.map(|len| (len * 4).next_multiple_of(ALIGN));
+    let mut memory = cpu.allocate(&sizes, false).expect("memory");
+    let views: Vec<View> = lens
+        .iter()
+        .enumerate()
+        .map(|(i, &len)| View { buffer: i as u32, offset: 0, len, dtype: Dtype::F32 })
+        .collect();
+    let [x, w, y, dx, dw, mean, m2, norms, work] = views[..] else { unreachable!() };
+    for view in [x, w, y] {
+        let values: Vec<f32> = (0..view.len).map(|i| (i * 7 % 31) as f32 * 0.1 - 1.5).collect();
+        cpu.upload(&mut memory, view, &values).expect("upload");
+    }
+    let gflop = 2e-9 * p.macs() as f64;
+    let mut rate = |f: &mut dyn FnMut(&mut <Cpu as Backend>::Memory)| {
+        f(&mut memory);
+        let (start, mut best) = (Instant::now(), f64::INFINITY);
+        while start.elapsed() < budget {
+            let t = Instant::now();
+            f(&mut memory);
+            best = best.min(t.elapsed().as_secs_f64());
+        }
+        gflop / best
+    };
+    let mut rates = vec![
+        rate(&mut |m| cpu.conv2d_fprop(m, p, x, w, None, y, Epilogue::None, work).expect("fprop")),
+        rate(&mut |m| {
+            let epilogue = Epilogue::Statistics { mean, m2 };
+            cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work).expect("fprop");
+        }),
+        rate(&mut |m| cpu.conv2d_dgrad(m, p, y, w, dx, false, work).expect("dgrad")),
+        rate(&mut |m| cpu.conv2d_wgrad(m, p, x, y, dw, None, work).expect("wgrad")),
+    ];
+    for form in forms {
+        rates.push(rate(&mut |m| {
+            cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work).expect("norm");
+        }));
+    }
+    rates
+}

@@ -1,0 +1,164 @@
+//! Raw arguments: flags shared by commands, and the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::commands;
+
+/// Train image classifiers, score every training sample, prune data sets fairly.
+#[derive(Parser, Debug)]
+#[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands; `run` if none is given.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Compare pruning strategies end to end: train, score, set quotas, prune, retrain, report
+    Run(commands::run::RunArgs),
+    /// Train one network
+    Train(commands::train::TrainArgs),
+}
+
+impl Command {
+    /// The flags that every command has.
+    pub fn common(&self) -> &Common {
+        match self {
+            Command::Run(a) => &a.common,
+            Command::Train(a) => &a.common,
+        }
+    }
+}
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Print one JSON document on stdout instead of tables
+    #[arg(long)]
+    pub json: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub device: String,
+    /// CPU threads; 0 takes one a core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub threads: usize,
+    /// Say less: no progress, no hints
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Say more; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Where results go.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutArgs {
+    /// Output folder [default: fairprune-out/COMMAND-TIME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Continue the job in --out; an error if there is none
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Start anew in --out, deleting what an earlier run wrote there
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
+}
+
+/// The data set.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// A folder, or the built-in shapes or shapes:extreme
+    #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
+    pub data: String,
+    /// How it is stored: imagefolder or cifar [default: by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Resize the short side to S and keep the central S x S
+    #[arg(long, value_name = "S")]
+    pub image_size: Option<usize>,
+    /// Seed of the built-in data sets' drawings
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub data_seed: u64,
+    /// Where recalls come from: holdout, half-test, crossfit[:R] or shipped
+    /// [default: the data set's own validation images, else holdout]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<String>,
+}
+
+/// The network.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// resnet8, 14, 20, 32, 44, 56 (CIFAR family), resnet18, 34, 50 (torchvision's)
+    #[arg(long, value_name = "NAME")]
+    pub arch: Option<String>,
+    /// Channels of the first stage [default: 16 in the CIFAR family, else 64]
+    #[arg(long, value_name = "N")]
+    pub width: Option<usize>,
+    /// cifar (3x3) or imagenet (7x7 and max-pooling) [default: by image size]
+    #[arg(long, value_name = "STEM")]
+    pub stem: Option<String>,
+    /// Channel means, of values in [0, 1] [default: the training set's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub mean: Option<Vec<f32>>,
+    /// Channel standard deviations [default: the training set's]
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',')]
+    pub std: Option<Vec<f32>>,
+    /// Images of an evaluation batch
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub score_batch: usize,
+}
+
+/// How to train.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Training")]
+pub struct RecipeArgs {
+    /// quick (some 250 steps) or cifar (160 epochs, the paper's); other flags override it
+    #[arg(long, default_value = "quick", value_name = "NAME")]
+    pub recipe: String,
+    /// Epochs of a run on all data
+    #[arg(long, value_name = "E")]
+    pub epochs: Option<usize>,
+    /// Images of a training batch
+    #[arg(long, value_name = "B")]
+    pub batch: Option<usize>,
+    /// Base learning rate
+    #[arg(long, value_name = "X")]
+    pub lr: Option<f64>,
+    /// cosine, constant, step or step:F1,F2xFACTOR
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// Steps over which the learning rate rises to its base value
+    #[arg(long, value_name = "N")]
+    pub warmup_steps: Option<u64>,
+    #[arg(long, value_name = "X")]
+    pub momentum: Option<f32>,
+    /// Nesterov momentum
+    #[arg(long, value_name = "BOOL")]
+    pub nesterov: Option<bool>,
+    #[arg(long, value_name = "X")]
+    pub weight_decay: Option<f32>,
+    #[arg(long, value_name = "X")]
+    pub label_smoothing: Option<f32>,
+    /// One weight a class in the loss
+    #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
+    pub class_weights: Option<Vec<f32>>,
+    /// Mirror training images at random
+    #[arg(long, value_name = "BOOL")]
+    pub flip: Option<bool>,
+    /// Shift training images by up to N pixels (pad N and crop) [default: 15 % of the side]
+    #[arg(long, value_name = "N", visible_alias = "crop")]
+    pub translate: Option<u32>,
+    /// Seconds between saved states
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub checkpoint_every: u64,
+}

@@ -1,0 +1,317 @@
+//! `fairprune train`: one network, its log, recalls and weights.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::artefact::{OutputDir, atomic, npy, tables};
+use fairprune::backend::{Backend, Cpu};
+use fairprune::data::{DataSet, QueryPart, Split};
+use fairprune::error::Error;
+use fairprune::experiment::cell::{Cell, Finished, Keeping, TestResult, run_cell};
+use fairprune::experiment::{Prepared, provenance, summarise};
+use fairprune::nn::{Arch, WeightsMetadata, weights};
+use fairprune::prune::{check_indices, check_within};
+use fairprune::train::{Budget, Control, Recipe, Seeds};
+use serde_json::{Map, Value, json};
+
+use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::progress::Bar;
+use crate::cli::{context, interrupt, output};
+
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Train on these positions only: kept.npy of `prune` or `run`
+    #[arg(long, value_name = "kept.npy")]
+    pub subset: Option<PathBuf>,
+    /// Length of a run on a subset: fixed (the given epochs), matched or steps
+    #[arg(long, default_value = "fixed", value_name = "NAME")]
+    pub budget: String,
+    #[command(flatten)]
+    pub out: OutArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Trains and writes `model.safetensors`, `log.jsonl`, `recalls.csv`, `summary.json`.
+pub fn train(args: &TrainArgs) -> Result<u8> {
+    let common = &args.common;
+    let backend = context::device(common)?;
+    let data = context::load_data(common, &args.data, &backend)?;
+    let split = context::split(common, &args.data, &data)?;
+    let subset = match &args.subset {
+        Some(path) => read_subset(common, path, &data, &split)?,
+        None => split.train.clone(),
+    };
+    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
+    let side = data.height.min(data.width);
+    let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
+    let budget: Budget = args.budget.parse()?;
+    let steps = recipe.steps(budget, subset.len(), split.train.len());
+    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let dir = context::output_dir(
+        &args.out,
+        "train",
+        job_of(&prepared, &recipe, &subset, steps, common.seed),
+    )?;
+    output::note(common, settings(args, &prepared, &recipe, subset.len(), steps, &dir));
+    let split = &prepared.split;
+    let cell = Cell {
+        name: "train".to_owned(),
+        recipe: &recipe,
+        seeds: Seeds::derive(common.seed, 0),
+        steps,
+        part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
+        methods: &[],
+        test: true,
+        evaluate_every: 1,
+    };
+    let finished = compute(common, &prepared, &cell, &dir, args.recipe.checkpoint_every)?;
+    write(common, &prepared, &cell, &finished, &dir)
+}
+
+/// A subset file's positions, checked against the data set; its fingerprint too where a JSON of
+/// the same name states it.
+pub fn read_subset(
+    common: &Common,
+    path: &PathBuf,
+    data: &DataSet,
+    split: &Split,
+) -> Result<Vec<usize>> {
+    let name = path.display().to_string();
+    let sidecar = path.with_extension("json");
+    if sidecar.exists() {
+        let stated = fairprune::artefact::Provenance::read(&sidecar)?;
+        stated.check_data(&name, &provenance::identity(data))?;
+    } else {
+        let text = format!(
+            "note: {name} comes without {}: which data set it belongs to is unknown",
+            sidecar.display()
+        );
+        output::note(common, text);
+    }
+    let array = npy::read(path)?;
+    let positions: Vec<i64> =
+        array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
+    let positions = check_indices(&name, &positions, data.train.len())?;
+    check_within(&name, &positions, &split.train)?;
+    Ok(positions)
+}
+
+fn job_of(
+    prepared: &Prepared<Cpu>,
+    recipe: &Recipe,
+    subset: &[usize],
+    steps: u64,
+    seed: u64,
+) -> Map<String, Value> {
+    let bytes: Vec<u8> = subset.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect();
+    let mut job = context::job_of(prepared);
+    job.insert("recipe".to_owned(), json!(recipe));
+    job.insert("subset".to_owned(), json!(fairprune::artefact::digest(&bytes)));
+    job.insert("subset_size".to_owned(), json!(subset.len()));
+    job.insert("steps".to_owned(), json!(steps));
+    job.insert("seed".to_owned(), json!(seed));
+    job
+}
+
+fn settings(
+    args: &TrainArgs,
+    prepared: &Prepared<Cpu>,
+    recipe: &Recipe,
+    kept: usize,
+    steps: u64,
+    dir: &OutputDir,
+) -> String {
+    let (split, spec) = (&prepared.split, &prepared.spec);
+    let all = split.train.len();
+    [
+        format!(
+            "data      {}: {kept} of {all} training images, {} validation ({}), {} test",
+            args.data.data,
+            split.val.len(),
+            split.kind,
+            split.test.len()
+        ),
+        format!(
+            "network   {}, width {}, {} parameters, on {} with {} threads",
+            spec.arch,
+            spec.width,
+            prepared.network.parameter_count(),
+            prepared.backend.name(),
+            prepared.backend.workers()
+        ),
+        format!(
+            "training  {steps} steps of {}, lr {} ({}), budget {}",
+            recipe.batch, recipe.lr, recipe.schedule, args.budget
+        ),
+        format!(
+            "output    {}{}",
+            dir.root().display(),
+            if dir.continued() { " (continued)" } else { "" }
+        ),
+    ]
+    .join("\n")
+}
+
+fn compute(
+    common: &Common,
+    prepared: &Prepared<Cpu>,
+    cell: &Cell,
+    dir: &OutputDir,
+    every: u64,
+) -> Result<Finished> {
+    let bar = Bar::new(common, cell.steps);
+    let mut progress = |p: fairprune::train::Progress| {
+        bar.set(p.step, p.total_steps, &format!("epoch {}", p.epoch + 1));
+    };
+    let mut control =
+        Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
+    let keeping = Keeping { dir, interval: Duration::from_secs(every) };
+    let finished = run_cell(prepared, cell, Some(&keeping), &mut control);
+    bar.finish();
+    Ok(finished.inspect_err(|e| context::explain_interruption(common, e, dir))?)
+}
+
+fn write(
+    common: &Common,
+    prepared: &Prepared<Cpu>,
+    cell: &Cell,
+    finished: &Finished,
+    dir: &OutputDir,
+) -> Result<u8> {
+    let result = &finished.result;
+    if let Some(outcome) = &finished.outcome {
+        let metadata = WeightsMetadata::of(
+            &prepared.spec,
+            &prepared.data.classes,
+            prepared.mean,
+            prepared.std,
+            result.steps,
+        );
+        let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
+        atomic::write_bytes(&dir.file("model.safetensors")?, &bytes)?;
+    }
+    let mut log = String::new();
+    for record in &result.history {
+        log.push_str(&serde_json::to_string(record)?);
+        log.push('\n');
+    }
+    dir.write("log.jsonl", |out| std::io::Write::write_all(out, log.as_bytes()))?;
+    if let Some(validation) = &result.validation {
+        let rows = recall_rows(&prepared.data, &cell.part.train, validation);
+        tables::write(&dir.file("recalls.csv")?, &rows)?;
+    }
+    let Some(last) = &result.last else {
+        output::note(common, "no test images: no summary of test accuracy");
+        dir.write_json("summary.json", &json!({ "steps": result.steps }))?;
+        return Ok(0);
+    };
+    let summary = evaluation_json(&prepared.data.classes, last)?;
+    let mut summary = summary;
+    summary.insert("steps".to_owned(), json!(result.steps));
+    summary.insert("train_seconds".to_owned(), json!(result.train_seconds));
+    summary.insert("planned_bytes".to_owned(), json!(result.planned_bytes));
+    if let Some(best) = &result.best {
+        let mut at_best = evaluation_json(&prepared.data.classes, best)?;
+        at_best.insert("epoch".to_owned(), json!(best.epoch + 1));
+        summary.insert("best_on_validation".to_owned(), Value::Object(at_best));
+    }
+    dir.write_json("summary.json", &summary)?;
+    if common.json {
+        output::print_json(&summary)?;
+    } else {
+        print_evaluation(&summary)?;
+        output::print(format!("\nmodel: {}", dir.root().join("model.safetensors").display()))?;
+    }
+    Ok(0)
+}
+
+/// Rows of recalls.csv from one run's validation counts.
+pub fn recall_rows(
+    data: &DataSet,
+    trained: &[usize],
+    validation: &TestResult,
+) -> Vec<tables::RecallRow> {
+    let mut sizes = vec![0u64; data.classes.len()];
+    trained.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
+    (0..data.classes.len())
+        .filter(|&k| validation.total[k] > 0)
+        .map(|k| tables::RecallRow {
+            class: k as u32,
+            name: data.classes[k].clone(),
+            train_size: sizes[k],
+            val_correct: Some(validation.correct[k]),
+            val_total: Some(validation.total[k]),
+            recall: validation.correct[k] as f64 / validation.total[k] as f64,
+            recall_sd: None,
+        })
+        .collect()
+}
+
+/// The keys of summary.json that `train` and `eval` share.
+pub fn evaluation_json(classes: &[String], test: &TestResult) -> Result<Map<String, Value>, Error> {
+    let e = summarise::evaluation(&test.counts())?;
+    let recalls: Vec<Value> = (0..classes.len())
+        .map(|k| {
+            json!({
+                "class": k,
+                "name": classes[k],
+                "correct": test.correct[k],
+                "total": test.total[k],
+                "recall": e.recalls[k],
+            })
+        })
+        .collect();
+    let Value::Object(map) = json!({
+        "average_accuracy": e.average_accuracy,
+        "balanced_accuracy": e.balanced_accuracy,
+        "worst_class": classes[e.worst_class],
+        "worst_recall": e.worst_recall,
+        "worst_5_percent": e.worst_5_percent,
+        "gap": e.gap,
+        "std": e.std,
+        "recalls": recalls,
+    }) else {
+        return Ok(Map::new());
+    };
+    Ok(map)
+}
+
+/// The same as a table.
+pub fn print_evaluation(summary: &Map<String, Value>) -> Result<()> {
+    let number = |key: &str| summary.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    let empty = Vec::new();
+    let rows: Vec<Vec<String>> = summary
+        .get("recalls")
+        .and_then(Value::as_array)
+        .unwrap_or(&empty)
+        .iter()
+        .map(|r| {
+            let recall = r["recall"].as_f64().map_or("-".to_owned(), |v| format!("{v:.3}"));
+            vec![
+                r["name"].as_str().unwrap_or("").to_owned(),
+                recall,
+                r["correct"].to_string(),
+                r["total"].to_string(),
+            ]
+        })
+        .collect();
+    output::print(output::table(&["class", "recall", "correct", "total"], rows, 1))?;
+    output::print(format!(
+        "\naverage {:.3}   balanced {:.3}   worst class {} {:.3}   gap {:.3}   std {:.3}",
+        number("average_accuracy"),
+        number("balanced_accuracy"),
+        summary.get("worst_class").and_then(Value::as_str).unwrap_or(""),
+        number("worst_recall"),
+        number("gap"),
+        number("std")
+    ))
+}

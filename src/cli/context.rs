@@ -1,0 +1,259 @@
+//! Validated objects from raw arguments.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use fairprune::artefact::{Existing, OutputDir};
+use fairprune::backend::{Backend, Cpu};
+use fairprune::data::{self, DataSet, LoadOptions, Split};
+use fairprune::error::{Error, Result};
+use fairprune::experiment::Prepared;
+use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
+use fairprune::train::{Recipe, Schedule};
+use serde_json::{Map, Value, json};
+
+use super::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use super::output;
+use super::progress::Bar;
+
+/// Steps that the quick recipe aims at, and the least epochs it takes.
+const QUICK_STEPS: usize = 240;
+const QUICK_EPOCHS: usize = 6;
+
+/// The device that `--device` names. There is no CUDA layer in this build, so `auto` is the CPU.
+pub fn device(common: &Common) -> Result<Arc<Cpu>> {
+    match common.device.as_str() {
+        "cpu" => {}
+        "auto" => tracing::info!("device: cpu (this build has no CUDA kernels)"),
+        name if name == "cuda" || is_cuda_index(name) => {
+            return Err(Error::DeviceUnavailable {
+                device: name.to_owned(),
+                reason: "this build has no CUDA kernels; use --device cpu".to_owned(),
+            });
+        }
+        name => return Err(Error::invalid("--device", name, "auto, cpu, cuda or cuda:N")),
+    }
+    Ok(Arc::new(Cpu::new(common.threads)?))
+}
+
+fn is_cuda_index(name: &str) -> bool {
+    name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok())
+}
+
+/// Loads the data set with a progress bar.
+pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<DataSet>> {
+    if args.image_size == Some(0) {
+        return Err(Error::invalid("--image-size", "0", "at least 1"));
+    }
+    let options = LoadOptions {
+        format: args.format.as_deref().map(str::parse).transpose()?,
+        image_size: args.image_size,
+        seed: args.data_seed,
+        ..LoadOptions::default()
+    };
+    let bar = Bar::new(common, 1);
+    let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
+    let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
+    bar.finish();
+    Ok(Arc::new(set?))
+}
+
+/// The split that `--split` names.
+pub fn split(common: &Common, args: &DataArgs, data: &DataSet) -> Result<Split> {
+    let kind = args.split.as_deref().map(str::parse).transpose()?;
+    data.split(kind, common.seed)
+}
+
+/// The network: flags, then a weight file's metadata, then defaults.
+pub fn network(
+    args: &NetworkArgs,
+    data: &DataSet,
+    file: Option<&WeightsMetadata>,
+    default_arch: Arch,
+    default_width: Option<usize>,
+) -> Result<NetworkSpec> {
+    let size = [data.height, data.width];
+    let from_file = file.and_then(|m| m.arch);
+    let arch = match &args.arch {
+        Some(name) => name.parse()?,
+        None => from_file.unwrap_or(default_arch),
+    };
+    let width = args.width.or(file.and_then(|m| m.width)).or(default_width);
+    let stem = match &args.stem {
+        Some(name) => name.parse()?,
+        None => file.and_then(|m| m.stem).unwrap_or(Stem::for_size(size[0].min(size[1]))),
+    };
+    let width = width.unwrap_or(arch.default_width());
+    Ok(NetworkSpec { arch, width, stem, classes: data.classes.len(), size })
+}
+
+fn triple(flag: &str, values: &Option<Vec<f32>>, positive: bool) -> Result<Option<[f32; 3]>> {
+    let Some(values) = values else { return Ok(None) };
+    let expected = if positive { "three positive numbers" } else { "three numbers" };
+    let good = values.iter().all(|v| v.is_finite() && (!positive || *v > 0.0));
+    match <[f32; 3]>::try_from(values.as_slice()) {
+        Ok(triple) if good => Ok(Some(triple)),
+        _ => Err(Error::invalid(flag, format!("{values:?}"), expected)),
+    }
+}
+
+/// `--mean` and `--std`, else the weight file's.
+pub fn normalisation(
+    args: &NetworkArgs,
+    file: Option<&WeightsMetadata>,
+) -> Result<[Option<[f32; 3]>; 2]> {
+    Ok([
+        triple("--mean", &args.mean, false)?.or(file.and_then(|m| m.mean)),
+        triple("--std", &args.std, true)?.or(file.and_then(|m| m.std)),
+    ])
+}
+
+/// Data, split and network on the device.
+pub fn prepare(
+    backend: Arc<Cpu>,
+    data: Arc<DataSet>,
+    split: Split,
+    spec: NetworkSpec,
+    args: &NetworkArgs,
+    file: Option<&WeightsMetadata>,
+) -> Result<Prepared<Cpu>> {
+    if args.score_batch == 0 {
+        return Err(Error::invalid("--score-batch", "0", "at least 1"));
+    }
+    Prepared::new(backend, data, split, spec, normalisation(args, file)?, args.score_batch)
+}
+
+/// The recipe: a named one, with the flags that were given.
+pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -> Result<Recipe> {
+    let batch = args.batch.unwrap_or(128);
+    let translate = (side * 15 / 100) as u32;
+    let quick = Recipe {
+        epochs: (QUICK_STEPS * batch).div_ceil(training.max(1)).max(QUICK_EPOCHS),
+        batch,
+        lr: 0.1,
+        schedule: Schedule::Cosine,
+        warmup_steps: 0,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        label_smoothing: 0.0,
+        class_weights: None,
+        flip: true,
+        translate,
+    };
+    let base = match args.recipe.as_str() {
+        "quick" => quick,
+        "cifar" => Recipe {
+            epochs: 160,
+            schedule: Schedule::Step { drops: vec![0.5, 0.75], factor: 0.2 },
+            nesterov: false,
+            weight_decay: 1e-4,
+            ..quick
+        },
+        name => return Err(Error::invalid("--recipe", name, "quick or cifar")),
+    };
+    let recipe = Recipe {
+        epochs: args.epochs.unwrap_or(base.epochs),
+        batch,
+        lr: args.lr.unwrap_or(base.lr),
+        schedule: match &args.schedule {
+            Some(text) => text.parse()?,
+            None => base.schedule,
+        },
+        warmup_steps: args.warmup_steps.unwrap_or(base.warmup_steps),
+        momentum: args.momentum.unwrap_or(base.momentum),
+        nesterov: args.nesterov.unwrap_or(base.nesterov),
+        weight_decay: args.weight_decay.unwrap_or(base.weight_decay),
+        label_smoothing: args.label_smoothing.unwrap_or(base.label_smoothing),
+        class_weights: args.class_weights.clone().or(base.class_weights),
+        flip: args.flip.unwrap_or(base.flip),
+        translate: args.translate.unwrap_or(base.translate),
+    };
+    recipe.check(classes)?;
+    Ok(recipe)
+}
+
+/// Claims the output folder for a job described by `settings`.
+pub fn output_dir(
+    args: &OutArgs,
+    command: &str,
+    settings: Map<String, Value>,
+) -> Result<OutputDir> {
+    let root = args.out.clone().unwrap_or_else(|| default_out(command));
+    let existing = match (args.resume, args.force) {
+        (true, _) => Existing::Resume,
+        (_, true) => Existing::Restart,
+        _ => Existing::Continue,
+    };
+    let mut job = Map::new();
+    job.insert("command".to_owned(), json!(command));
+    job.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    job.extend(settings);
+    OutputDir::claim(&root, &job, existing)
+}
+
+/// `fairprune-out/<command>-<UTC time>`.
+fn default_out(command: &str) -> PathBuf {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, second) = (now / 86_400, now % 86_400);
+    // Civil date from days since 1970 (Hinnant, "chrono-compatible low-level date algorithms").
+    let z = days + 719_468;
+    let (era, day_of_era) = (z / 146_097, z % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (h, m, s) = (second / 3600, second % 3600 / 60, second % 60);
+    let name = format!("{command}-{year:04}{month:02}{day:02}-{h:02}{m:02}{s:02}");
+    Path::new("fairprune-out").join(name)
+}
+
+/// What of the data and network decides a result, for the job file.
+pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
+    let spec = &prepared.spec;
+    let Value::Object(map) = json!({
+        "data": prepared.data.fingerprint,
+        "split": prepared.split.kind.to_string(),
+        "split_seed": prepared.split.seed,
+        "arch": spec.arch.to_string(),
+        "width": spec.width,
+        "stem": spec.stem.to_string(),
+        "mean": prepared.mean,
+        "std": prepared.std,
+        "score_batch": prepared.score_batch,
+        "numerics": prepared.backend.name(),
+    }) else {
+        return Map::new();
+    };
+    map
+}
+
+/// The words of this process's command line, quoted for a shell.
+pub fn command_line() -> String {
+    let quote = |word: String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
+        if !word.is_empty() && word.chars().all(plain) {
+            word
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    };
+    let words = std::env::args().skip(1).map(quote);
+    std::iter::once("fairprune".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Tells how to continue an interrupted job.
+pub fn explain_interruption(common: &Common, error: &Error, dir: &OutputDir) {
+    if matches!(error, Error::Interrupted) {
+        let out = dir.root().display();
+        let mut command = command_line();
+        if !command.contains("--out") {
+            command = format!("{command} --out {out}");
+        }
+        output::note(common, format!("The state is in {out}. To continue:\n  {command} --resume"));
+    }
+}

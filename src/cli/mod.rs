@@ -1,0 +1,92 @@
+//! Commands, progress and tables: the only place that prints.
+//!
+//! Raw arguments (`args`) become validated objects (`context`), which the commands use. Results go
+//! to stdout; progress and messages go to stderr.
+
+mod args;
+mod commands;
+mod context;
+mod interrupt;
+mod output;
+mod progress;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+
+/// Exit code of `bench compare` when a row regressed.
+pub const REGRESSED: u8 = 3;
+
+/// Parses, runs, and maps the outcome to an exit code: 0 done, 1 failed while running, 2 unusable
+/// input or arguments, 3 regression.
+pub fn main() -> ExitCode {
+    let arguments = with_default_command(std::env::args_os().collect());
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap, and go to stdout; broken pipes are no concern.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    output::start_logging(cli.command.common());
+    let outcome = match &cli.command {
+        Command::Run(args) => commands::run::run(args),
+        Command::Train(args) => commands::train::train(args),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if output::is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            output::print_error(&error);
+            let library = error.downcast_ref::<fairprune::error::Error>();
+            ExitCode::from(library.map_or(1, fairprune::error::Error::exit_code))
+        }
+    }
+}
+
+/// `fairprune` and `fairprune --density .3` mean `fairprune run ...`.
+fn with_default_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let known = |word: &str| {
+        let command = Cli::command();
+        let named = command.get_subcommands().any(|c| c.get_name() == word);
+        named || ["help", "-h", "--help", "-V", "--version"].contains(&word)
+    };
+    let given = arguments.get(1).map(|a| a.to_string_lossy().into_owned());
+    match given {
+        Some(word) if known(&word) || !word.starts_with('-') => {}
+        _ => arguments.insert(1.min(arguments.len()), "run".into()),
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(list: &[&str]) -> Vec<OsString> {
+        list.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn run_is_the_default_command() {
+        assert_eq!(with_default_command(words(&["fairprune"])), words(&["fairprune", "run"]));
+        let given = words(&["fairprune", "--density", ".3"]);
+        assert_eq!(with_default_command(given), words(&["fairprune", "run", "--density", ".3"]));
+        for kept in [&["fairprune", "train"][..], &["fairprune", "--help"], &["fairprune", "trian"]]
+        {
+            assert_eq!(with_default_command(words(kept)), words(kept));
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,51 @@
+//! Provenance of the files an experiment writes.
+
+use serde_json::{Map, Value, json};
+
+use super::strategy::{QuotaSettings, Strategy};
+use crate::artefact::Provenance;
+use crate::artefact::provenance::{DataIdentity, Direction, Method};
+use crate::data::DataSet;
+use crate::prune;
+use crate::score;
+
+/// The identity of a data set.
+pub fn identity(data: &DataSet) -> DataIdentity {
+    DataIdentity {
+        name: data.name.clone(),
+        fingerprint: data.fingerprint.clone(),
+        samples: data.train.len(),
+        classes: data.classes.len(),
+    }
+}
+
+/// The direction of a score, as files state it.
+pub fn direction(method: score::Method) -> Direction {
+    match method.direction() {
+        prune::Direction::KeepHighest => Direction::HigherFirst,
+        prune::Direction::KeepLowest => Direction::LowerFirst,
+    }
+}
+
+/// Of a subset that `strategy` kept.
+pub fn of_subset(
+    data: &DataSet,
+    strategy: Strategy,
+    density: f64,
+    quotas: QuotaSettings,
+    seeds: &[u64],
+) -> Provenance {
+    let mut parameters = Map::new();
+    parameters.insert("density".to_owned(), json!(density));
+    parameters.insert("quota".to_owned(), json!(strategy.quota().to_string()));
+    parameters.insert("smooth".to_owned(), json!(if quotas.laplace { "laplace" } else { "none" }));
+    parameters
+        .insert("min_per_class".to_owned(), quotas.min_per_class.map_or(Value::Null, |n| json!(n)));
+    let method = Method {
+        name: strategy.to_string(),
+        variant: strategy.label(),
+        direction: None,
+        hyper_parameters: parameters,
+    };
+    Provenance::new(identity(data), vec![method], seeds.to_vec())
+}

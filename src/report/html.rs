@@ -1,0 +1,76 @@
+//! The page: head, sections in order, end.
+
+use super::markup::{esc, push};
+use super::sections::{classes, costs, densities, recipe, results, strips, top, tradeoff};
+use super::thumb::Thumb;
+use super::view::View;
+use crate::experiment::summary::RunSummary;
+
+/// Gives the picture of a training sample, by its position; None if there is none to show.
+pub type Pictures<'a> = &'a dyn Fn(usize) -> Option<Thumb>;
+
+/// Renders the report: one HTML page that needs no other file.
+///
+/// `pictures` supplies the sample strips; without it they are left out. The same summary and
+/// pictures give the same bytes. Names from outside are escaped; values that are missing are shown
+/// as a dash, and sections without any data are left out.
+pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
+    let view = View::new(summary);
+    let sections: Vec<Section> = [
+        results::section(&view),
+        tradeoff::section(&view),
+        densities::section(&view),
+        classes::section(&view),
+        classes::quotas(&view),
+        pictures.and_then(|p| strips::section(&view, p)),
+        costs::section(&view),
+        recipe::how_to_read(&view),
+        recipe::section(&view),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+
+    let mut page = String::with_capacity(1 << 17);
+    push!(
+        page,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+         style-src 'unsafe-inline'; img-src data:\">\n\
+         <meta name=\"generator\" content=\"fairprune {}\">\n<title>{}</title>\n\
+         <style>\n{}</style>\n</head>\n<body>\n<main>\n",
+        esc(&summary.settings.version),
+        esc(&top::title(&view)),
+        include_str!("style.css")
+    );
+    page.push_str(&top::header(&view));
+    page.push_str("<nav aria-label=\"Sections\">");
+    for section in &sections {
+        push!(page, "<a href=\"#{}\">{}</a> ", section.id, section.title);
+    }
+    page.push_str("</nav>\n");
+    for Section { id, title, body } in &sections {
+        push!(
+            page,
+            "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}\
+             </h2>\n{body}</section>\n"
+        );
+    }
+    push!(
+        page,
+        "</main>\n<footer>fairprune {} · {}</footer>\n</body>\n</html>\n",
+        esc(&summary.settings.version),
+        esc(&summary.settings.commit)
+    );
+    page
+}
+
+/// A part of the page.
+pub(super) struct Section {
+    pub(super) id: &'static str,
+    /// HTML.
+    pub(super) title: &'static str,
+    /// HTML.
+    pub(super) body: String,
+}

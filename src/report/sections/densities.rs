@@ -1,0 +1,99 @@
+//! Results against density, where there are several densities.
+
+use crate::experiment::summary::{Headline, Spread};
+use crate::report::html::Section;
+use crate::report::markup::{figure, push};
+use crate::report::numbers;
+use crate::report::svg::{Anchor, Scale, Svg};
+use crate::report::view::View;
+
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 230.0;
+const LEFT: f64 = 40.0;
+const RIGHT: f64 = 14.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 40.0;
+
+type Value = fn(&Headline) -> Spread;
+
+pub(in crate::report) fn section(view: &View) -> Option<Section> {
+    if view.densities.len() < 2 {
+        return None;
+    }
+    let mut body = super::tradeoff::legend(view);
+    push!(
+        body,
+        "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
+         The dashed line is full data.</p>\n<div class=\"pair\">"
+    );
+    let plots: [(&str, &str, Value); 4] = [
+        ("Average accuracy", "", |h| h.average_accuracy),
+        ("Worst class", "", |h| h.worst_recall),
+        ("Gap", "highest minus lowest recall", |h| h.gap),
+        ("Standard deviation of recalls", "", |h| h.std),
+    ];
+    for (title, text, value) in plots {
+        body.push_str(&figure(title, text, &curves(view, title, value)));
+    }
+    body.push_str("</div>\n");
+    Some(Section { id: "densities", title: "Against density", body })
+}
+
+fn curves(view: &View, title: &str, value: Value) -> String {
+    let headlines = view
+        .summary
+        .strategies
+        .iter()
+        .flat_map(|s| &s.points)
+        .filter_map(|p| p.headline.as_ref().map(value));
+    let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+    let y = Scale::around(headlines.flat_map(|s| [s.min, s.max]), (0.0, 1.0), (bottom, TOP));
+    let x = Scale::around(view.densities.iter().copied(), (0.0, 1.0), (LEFT, right));
+    let label = format!("{title} against density; the values are in the results table.");
+    let mut svg = Svg::new(WIDTH, HEIGHT, label);
+    let (ticks, digits) = y.ticks(4);
+    for t in ticks {
+        svg.line((LEFT, y.at(t)), (right, y.at(t)), "grid");
+        svg.text(LEFT - 7.0, y.at(t) + 4.0, Anchor::End, "tick", &numbers::digits(t, digits));
+    }
+    for &d in &view.densities {
+        svg.line((x.at(d), bottom), (x.at(d), bottom + 4.0), "zero");
+        let text = numbers::digits(d, super::top::places(d));
+        svg.text(x.at(d), bottom + 17.0, Anchor::Middle, "tick", &text);
+    }
+    svg.text((LEFT + right) / 2.0, HEIGHT - 5.0, Anchor::Middle, "axis", "density");
+    if let Some(h) = view.full().and_then(|f| f.point.headline.as_ref()) {
+        let full = y.at(value(h).mean);
+        svg.line((LEFT, full), (right, full), "guide");
+    }
+    let series = || view.with_marks().filter(|(_, s)| !s.full_data);
+    let points = |s: &'_ crate::experiment::summary::Strategy| -> Vec<(f64, Spread)> {
+        s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?)))).collect()
+    };
+    for (mark, strategy) in series() {
+        let points = points(strategy);
+        let upper = points.iter().map(|(d, s)| (x.at(*d), y.at(s.max)));
+        let lower = points.iter().rev().map(|(d, s)| (x.at(*d), y.at(s.min)));
+        let outline: Vec<(f64, f64)> = upper.chain(lower).collect();
+        if points.len() > 1 {
+            svg.path(&outline, true, &format!("band {}", mark.class()));
+        }
+    }
+    for (mark, strategy) in series() {
+        let points = points(strategy);
+        let line: Vec<(f64, f64)> = points.iter().map(|(d, s)| (x.at(*d), y.at(s.mean))).collect();
+        if line.len() > 1 {
+            svg.path(&line, false, &format!("curve {}", mark.class()));
+        }
+        for (d, s) in &points {
+            let title = format!(
+                "{}, density {}: {}",
+                strategy.label,
+                numbers::digits(*d, super::top::places(*d)),
+                numbers::spread(s)
+            );
+            svg.mark(mark, (x.at(*d), y.at(s.mean)), 4.2, &title);
+        }
+    }
+    svg.finish()
+}

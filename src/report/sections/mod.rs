@@ -1,0 +1,12 @@
+//! The parts of the page, one file each.
+
+mod class_plots;
+pub(super) mod classes;
+pub(super) mod costs;
+pub(super) mod densities;
+mod pairs;
+pub(super) mod recipe;
+pub(super) mod results;
+pub(super) mod strips;
+pub(super) mod top;
+pub(super) mod tradeoff;

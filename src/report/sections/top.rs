@@ -1,0 +1,179 @@
+//! Title, verdict, what was run, warnings.
+
+use crate::experiment::summary::{Metric, Outcome, Verdict};
+use crate::report::markup::{esc, minus, name, push};
+use crate::report::numbers;
+use crate::report::view::View;
+
+/// The page's title, not yet escaped.
+pub(in crate::report) fn title(view: &View) -> String {
+    format!("Pruning {} with class quotas", view.summary.settings.data.name)
+}
+
+/// Everything above the sections.
+pub(in crate::report) fn header(view: &View) -> String {
+    let mut out = String::new();
+    push!(
+        out,
+        "<header>\n<p class=\"over\">fairprune report</p>\n<h1>Pruning {} with class quotas</h1>\n",
+        name(&view.summary.settings.data.name)
+    );
+    out.push_str(&headline(view));
+    out.push_str(&facts(view));
+    out.push_str(&warnings(&view.summary.warnings));
+    out.push_str("</header>\n");
+    out
+}
+
+/// All warnings, those beyond the first few folded away.
+fn warnings(warnings: &[String]) -> String {
+    const FIRST: usize = 6;
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let list = |some: &[String]| {
+        let items: String = some.iter().map(|w| format!("<li>{}</li>", name(w))).collect();
+        format!("<ul>{items}</ul>")
+    };
+    let heading = if warnings.len() == 1 { "Warning" } else { "Warnings" };
+    let (first, rest) = warnings.split_at(warnings.len().min(FIRST));
+    let mut out = format!(
+        "<aside class=\"warnings\" aria-label=\"{heading}\"><b>{heading}</b>{}",
+        list(first)
+    );
+    if !rest.is_empty() {
+        let all = list(rest);
+        push!(out, "<details><summary>{} more</summary>{all}</details>", rest.len());
+    }
+    out + "</aside>\n"
+}
+
+/// The class of an outcome in the style sheet.
+pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Improved => "improved",
+        Outcome::Worsened => "worsened",
+        Outcome::NotDecided => "open",
+    }
+}
+
+fn headline(view: &View) -> String {
+    let Some(verdict) = view.summary.verdicts.first() else {
+        return "<div class=\"verdict open\"><p>No two strategies were compared.</p></div>\n"
+            .to_owned();
+    };
+    format!(
+        "<div class=\"verdict {}\"><p class=\"outcome\">{}</p><p>{}</p></div>\n",
+        outcome_class(verdict.outcome),
+        verdict.outcome.label(),
+        sentence(view, verdict)
+    )
+}
+
+/// The verdict as a sentence that says no more than the data do.
+fn sentence(view: &View, v: &Verdict) -> String {
+    let strategy = name(view.label(&v.strategy));
+    let baseline = name(view.label(&v.baseline));
+    let what = match v.metric {
+        Metric::WorstClass => "the worst class",
+        Metric::AverageAccuracy => "average accuracy",
+        Metric::Gap => "the gap between classes",
+        Metric::Std => "the spread between classes",
+    };
+    let place = format!("at density {}", numbers::digits(v.density, places(v.density)));
+    let seeds = v.differences.len();
+    let Some(interval) = v.interval else {
+        return format!(
+            "With one seed nothing is decided: {what} changed by <b class=\"n\">{}</b> with \
+             {strategy} against {baseline} {place}.",
+            minus(&numbers::signed(v.mean, 2))
+        );
+    };
+    let text = minus(&numbers::difference(v.mean, Some(interval)));
+    let (mean, range) = text.split_once(' ').unwrap_or((&text, ""));
+    let mean = format!("<b class=\"n\">{mean}</b>");
+    let level = numbers::percent(v.confidence);
+    let range = format!("{level} interval <span class=\"n\">{range}</span>");
+    let verb = match (v.outcome, v.metric.higher_is_better()) {
+        (Outcome::NotDecided, _) => {
+            return format!(
+                "These {seeds} paired seeds do not decide whether {strategy} changes {what} \
+                 {place}: {mean} against {baseline}, {range}."
+            );
+        }
+        (Outcome::Improved, true) => "raised",
+        (Outcome::Worsened, true) => "lowered",
+        (Outcome::Improved, false) => "narrowed",
+        (Outcome::Worsened, false) => "widened",
+    };
+    format!(
+        "{strategy} {verb} {what} {place}: {mean} against {baseline}, {range} over {seeds} paired \
+         seeds."
+    )
+}
+
+/// Digits that a density needs: two at least where it is not a tenth.
+pub(in crate::report) fn places(density: f64) -> usize {
+    (1..4)
+        .find(|&p| (density * 10f64.powi(p) - (density * 10f64.powi(p)).round()).abs() < 1e-6)
+        .unwrap_or(4) as usize
+}
+
+/// What was run, in a few figures.
+fn facts(view: &View) -> String {
+    let s = &view.summary.settings;
+    let mut facts: Vec<(&str, String)> = Vec::new();
+    let [h, w, _] = s.data.image;
+    facts.push((
+        "Data",
+        format!(
+            "{}, {} classes, {h}×{w}; {} for training, {} reported on",
+            name(&s.data.name),
+            view.summary.classes.len(),
+            numbers::count(s.data.train as u64),
+            numbers::count(s.data.test as u64)
+        ),
+    ));
+    let width = s.width.map_or(String::new(), |w| format!(", width {w}"));
+    facts.push((
+        "Network",
+        format!("{}{width}, {} parameters", esc(&s.arch), numbers::count(s.parameters)),
+    ));
+    let densities = &s.densities;
+    let kept = match densities[..] {
+        [d] => format!("{}: {}", numbers::digits(d, places(d)), numbers::density(d)),
+        _ => {
+            densities.iter().map(|&d| numbers::digits(d, places(d))).collect::<Vec<_>>().join(", ")
+        }
+    };
+    facts.push((if densities.len() == 1 { "Density" } else { "Densities" }, kept));
+    let seeds = s.seeds.len();
+    facts.push((
+        "Runs",
+        format!(
+            "{seeds} seed{}{}, budget {}, split {}",
+            if seeds == 1 { "" } else { "s" },
+            if seeds == 1 { "" } else { ", paired" },
+            esc(&s.budget),
+            esc(&s.split)
+        ),
+    ));
+    let time: f64 = view.summary.phases.iter().map(|p| p.seconds).filter(|s| s.is_finite()).sum();
+    if !view.summary.phases.is_empty() {
+        let threads = s.threads;
+        facts.push((
+            "Time",
+            format!(
+                "{} on {}, {threads} thread{}",
+                numbers::seconds(time),
+                esc(&s.device),
+                if threads == 1 { "" } else { "s" }
+            ),
+        ));
+    }
+    let mut out = String::from("<dl class=\"facts\">");
+    for (term, text) in facts {
+        push!(out, "<div><dt>{term}</dt><dd>{text}</dd></div>");
+    }
+    out + "</dl>\n"
+}

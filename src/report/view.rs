@@ -1,0 +1,129 @@
+//! The summary as the sections look at it: marks, names, and one density at a time.
+
+use super::markup;
+use super::svg::Mark;
+use crate::experiment::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
+
+/// The summary and what follows from it.
+pub(super) struct View<'a> {
+    pub(super) summary: &'a RunSummary,
+    /// Densities at which anything was pruned, ascending.
+    pub(super) densities: Vec<f64>,
+    /// Class indices from the lowest recall on full data to the highest.
+    pub(super) hardest_first: Vec<usize>,
+}
+
+/// One strategy at one density.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) mark: Mark,
+    pub(super) strategy: &'a Strategy,
+    pub(super) point: &'a Point,
+}
+
+impl Entry<'_> {
+    /// Recall of a class over seeds; None where a run lacks it.
+    pub(super) fn recall(&self, class: usize) -> Option<Spread> {
+        self.over_runs(|run| run.last.recalls.get(class).copied().flatten())
+    }
+
+    /// Density of a class over seeds.
+    pub(super) fn density(&self, class: usize) -> Option<Spread> {
+        self.over_runs(|run| run.class_densities.get(class).copied())
+    }
+
+    /// Samples kept of a class over seeds.
+    pub(super) fn kept(&self, class: usize) -> Option<Spread> {
+        self.over_runs(|run| run.class_counts.get(class).map(|&n| n as f64))
+    }
+
+    fn over_runs(&self, value: impl Fn(&SeedRun) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.point.runs.iter().map(value).collect::<Option<Vec<f64>>>()?)
+    }
+}
+
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-9
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(summary: &'a RunSummary) -> Self {
+        let pruned = summary.strategies.iter().filter(|s| !s.full_data);
+        let mut densities: Vec<f64> =
+            pruned.flat_map(|s| s.points.iter().map(|p| p.density)).collect();
+        densities.sort_by(f64::total_cmp);
+        densities.dedup_by(|a, b| same(*a, *b));
+        let mut view = View { summary, densities, hardest_first: Vec::new() };
+        let mut order: Vec<(usize, f64)> = (0..summary.classes.len())
+            .map(|k| (k, view.full_recall(k).unwrap_or(f64::INFINITY)))
+            .collect();
+        order.sort_by(|a, b| a.1.total_cmp(&b.1));
+        view.hardest_first = order.into_iter().map(|(k, _)| k).collect();
+        view
+    }
+
+    /// The strategy trained on everything.
+    pub(super) fn full(&self) -> Option<Entry<'a>> {
+        let strategy = self.summary.strategies.iter().find(|s| s.full_data)?;
+        Some(Entry { mark: Mark::Full, strategy, point: strategy.points.first()? })
+    }
+
+    /// Mean recall of a class on full data: of the reported images if full data was trained on,
+    /// else of the query's validation images.
+    pub(super) fn full_recall(&self, class: usize) -> Option<f64> {
+        let query = || self.summary.query.as_ref()?.mean.get(class).copied()?;
+        self.full().and_then(|f| f.recall(class)).map(|s| s.mean).or_else(query)
+    }
+
+    /// What was pruned to this density, in display order.
+    pub(super) fn pruned_at(&self, density: f64) -> Vec<Entry<'a>> {
+        self.with_marks()
+            .filter(|(_, s)| !s.full_data)
+            .filter_map(|(mark, strategy)| {
+                let point = strategy.points.iter().find(|p| same(p.density, density))?;
+                Some(Entry { mark, strategy, point })
+            })
+            .collect()
+    }
+
+    /// Full data, then what was pruned to this density.
+    pub(super) fn all_at(&self, density: f64) -> Vec<Entry<'a>> {
+        self.full().into_iter().chain(self.pruned_at(density)).collect()
+    }
+
+    /// Strategies with their marks: a strategy looks the same everywhere on the page.
+    pub(super) fn with_marks(&self) -> impl Iterator<Item = (Mark, &'a Strategy)> {
+        let mut series = 0;
+        self.summary.strategies.iter().map(move |strategy| {
+            let mark = if strategy.full_data {
+                Mark::Full
+            } else {
+                series += 1;
+                Mark::Series(series - 1)
+            };
+            (mark, strategy)
+        })
+    }
+
+    /// The label of a strategy, or its name as it stands; not yet escaped.
+    pub(super) fn label<'b>(&self, name: &'b str) -> &'b str
+    where
+        'a: 'b,
+    {
+        let found = self.summary.strategies.iter().find(|s| s.name == name);
+        found.map_or(name, |s| s.label.as_str())
+    }
+
+    /// Name of a class, or its number where it has none; not yet escaped.
+    pub(super) fn class_name(&self, class: usize) -> String {
+        match self.summary.classes.get(class) {
+            Some(c) if !c.name.trim().is_empty() => c.name.clone(),
+            _ => format!("class {class}"),
+        }
+    }
+
+    /// Name of a class as HTML.
+    pub(super) fn class_html(&self, class: usize) -> String {
+        markup::name(&self.class_name(class))
+    }
+}

@@ -1,0 +1,81 @@
+//! The built-in drawings.
+
+use std::fs;
+use std::path::PathBuf;
+
+use fairprune::data::{self, Format, LoadOptions, shapes};
+
+use crate::{assert_has, quiet, refusal, with_threads};
+
+#[test]
+fn same_bytes_for_any_thread_count_others_for_another_seed() {
+    let draw = |format, seed| shapes::generate(format, seed, [30, 10, 20], &quiet).unwrap();
+    let [one, two, five] = with_threads(|| draw(Format::Shapes, 3));
+    assert_eq!(one.train, two.train);
+    assert_eq!(one.train, five.train);
+    assert_eq!(one.fingerprint, five.fingerprint);
+    assert_ne!(draw(Format::Shapes, 4).fingerprint, one.fingerprint);
+    assert_ne!(draw(Format::ShapesExtreme, 3).fingerprint, one.fingerprint);
+}
+
+#[test]
+fn parts_differ_and_a_larger_set_starts_alike() {
+    let draw = |sizes| shapes::generate(Format::Shapes, 3, sizes, &quiet).unwrap();
+    let (set, larger) = (draw([30, 10, 20]), draw([40, 0, 0]));
+    assert_eq!(larger.train.image(40), set.train.image(30));
+    assert_eq!((larger.val.is_none(), larger.test.is_none()), (true, true));
+    let (val, test) = (set.val.unwrap(), set.test.unwrap());
+    assert_ne!(val.image(0), test.image(0));
+    assert_ne!(val.image(0), set.train.image(0));
+    assert_eq!(test.class_sizes(10), [20; 10]);
+    assert_eq!(set.train.ids[30], format!("train/{}/00000", set.classes[1]));
+}
+
+#[test]
+fn objects_are_lighter_than_their_ground() {
+    let set = shapes::generate(Format::Shapes, 0, [50, 0, 0], &quiet).unwrap();
+    let light = |p: &[u8]| p.iter().map(|&v| f64::from(v)).sum::<f64>() / p.len() as f64;
+    let mut darker = 0;
+    for i in 0..set.train.len() {
+        let image = set.train.image(i);
+        // The middle 6 x 6 against the top row.
+        let middle: Vec<u8> =
+            (13..19).flat_map(|y| image[(y * 32 + 13) * 3..(y * 32 + 19) * 3].to_vec()).collect();
+        darker += usize::from(light(&middle) < light(&image[..96]) + 10.0);
+    }
+    // A covered view hides the middle: at most a third of the hard views, which are 12 %.
+    assert!(darker * 100 <= set.train.len() * 6, "{darker} of {}", set.train.len());
+}
+
+#[test]
+fn one_size_only() {
+    let options = LoadOptions { image_size: Some(64), ..Default::default() };
+    assert_has(&refusal(data::load("shapes", &options, &quiet)), &["64", "32"]);
+    let none = shapes::generate(Format::Shapes, 0, [0, 1, 1], &quiet);
+    assert_has(&refusal(none), &["no training images"]);
+}
+
+/// Writes the built-in sets as raw bytes, for tuning their constants elsewhere:
+/// `FAIRPRUNE_DUMP=DIR FAIRPRUNE_SEEDS=1,2 cargo test --test readers dump -- --ignored`.
+#[test]
+#[ignore = "a tool, not a check"]
+fn dump_built_in_sets() {
+    let Some(dir) = std::env::var_os("FAIRPRUNE_DUMP").map(PathBuf::from) else { return };
+    let seeds = std::env::var("FAIRPRUNE_SEEDS").unwrap_or_else(|_| "0".to_owned());
+    for seed in seeds.split(',').map(|s| s.parse::<u64>().unwrap()) {
+        for spec in ["shapes", "shapes:extreme"] {
+            let options = LoadOptions { seed, ..Default::default() };
+            let start = std::time::Instant::now();
+            let set = data::load(spec, &options, &quiet).unwrap();
+            println!("{spec} {seed}: {:?} {}", start.elapsed(), set.fingerprint);
+            let name = if set.format == Format::Shapes { "shapes" } else { "extreme" };
+            let parts = [Some(&set.train), set.val.as_ref(), set.test.as_ref()];
+            for (part, p) in ["train", "val", "test"].into_iter().zip(parts) {
+                let (p, stem) = (p.unwrap(), format!("{name}-{seed}-{part}"));
+                fs::write(dir.join(format!("{stem}.images")), &p.images).unwrap();
+                let labels: &[u8] = bytemuck::cast_slice(&p.labels);
+                fs::write(dir.join(format!("{stem}.labels")), labels).unwrap();
+            }
+        }
+    }
+}
