@@ -57,6 +57,7 @@ pub struct Case {
     pub stem: String,
     pub classes: usize,
     pub size: [usize; 2],
+    pub image_seed: u64,
     pub lr: f32,
     pub momentum: f32,
     pub nesterov: bool,
@@ -120,7 +121,7 @@ impl Case {
         Run {
             case: self,
             executor,
-            images: Arc::new(inputs::images(self.samples, self.size)),
+            images: Arc::new(inputs::images(self.samples, self.size, self.image_seed)),
             labels: inputs::labels(self.samples, self.classes),
         }
     }

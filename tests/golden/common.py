@@ -10,7 +10,7 @@ import torchvision
 from torchvision.models.resnet import BasicBlock
 
 STREAM = 1  # Stream::Init
-WEIGHTS, VELOCITIES, IMAGES = 101, 102, 103  # seeds
+WEIGHTS, VELOCITIES = 101, 102  # seeds
 
 MEAN = np.array([0.5, 0.4375, 0.375], dtype=np.float32)
 STD = np.array([0.25, 0.25, 0.1875], dtype=np.float32)
@@ -102,13 +102,13 @@ def velocities(network):
     return made
 
 
-def images(count, size):
+def images(count, size, seed):
     """u8 N H W 3: a colour an image, blocks of 8 x 8, and noise, so that images differ."""
     height, width = size
     rows, columns = (height + 7) // 8, (width + 7) // 8
     made = np.zeros((count, height, width, 3), dtype=np.uint8)
     for i in range(count):
-        draws = words(IMAGES, i, 3 + rows * columns * 3 + height * width * 3) >> 24
+        draws = words(seed, i, 3 + rows * columns * 3 + height * width * 3) >> 24
         colour, rest = draws[:3], draws[3:]
         blocks = rest[: rows * columns * 3].reshape(rows, columns, 3)
         noise = rest[rows * columns * 3 :].reshape(height, width, 3)

@@ -8,7 +8,6 @@ use fairprune::tensor::Tensor;
 
 const WEIGHTS: u64 = 101;
 const VELOCITIES: u64 = 102;
-const IMAGES: u64 = 103;
 
 pub const MEAN: [f32; 3] = [0.5, 0.4375, 0.375];
 pub const STD: [f32; 3] = [0.25, 0.25, 0.1875];
@@ -69,11 +68,11 @@ pub fn velocities(network: &Network) -> BTreeMap<String, Tensor> {
 }
 
 /// u8 N H W 3.
-pub fn images(count: usize, [height, width]: [usize; 2]) -> Vec<u8> {
+pub fn images(count: usize, [height, width]: [usize; 2], seed: u64) -> Vec<u8> {
     let (rows, columns) = (height.div_ceil(8), width.div_ceil(8));
     let mut all = Vec::with_capacity(count * height * width * 3);
     for i in 0..count {
-        let mut draws = line(IMAGES, i);
+        let mut draws = line(seed, i);
         let mut bytes = |n: usize| (0..n).map(|_| draws.next_u32() >> 24).collect::<Vec<u32>>();
         let (colour, blocks) = (bytes(3), bytes(rows * columns * 3));
         let noise = bytes(height * width * 3);
