@@ -209,6 +209,18 @@ impl<B: Operators> Executor<B> {
                 pass.labels.len()
             )));
         }
+        let classes = self.network.classes as u32;
+        if let Some(label) = pass.labels.iter().find(|&&l| l >= classes) {
+            return Err(Error::Internal(format!("label {label} of {classes} classes")));
+        }
+        if let Some(i) = pass.order.iter().find(|&&i| i as usize >= pass.labels.len()) {
+            let samples = pass.labels.len();
+            return Err(Error::Internal(format!("position {i} in a part of {samples} samples")));
+        }
+        if pass.lrs.len() > self.layout.lrs.len {
+            let (found, planned) = (pass.lrs.len(), self.layout.lrs.len);
+            return Err(Error::Internal(format!("{found} learning rates, {planned} planned")));
+        }
         let (backend, memory) = (&*self.backend, &mut self.memory);
         backend.upload_u32(memory, io.labels.prefix(pass.labels.len()), pass.labels)?;
         backend.upload_u32(memory, io.order.prefix(pass.order.len()), pass.order)?;

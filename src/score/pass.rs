@@ -2,9 +2,8 @@
 
 use super::method::Method;
 use crate::error::{Error, Result};
-use crate::exec::{Executor, Mode};
+use crate::exec::{EvaluationSet, Executor, Mode, run_pass};
 use crate::ops::Operators;
-use crate::train::evaluate::{EvaluationSet, run_pass};
 
 /// Scores of one part, one value a sample of the whole part; NaN where a sample was not scored.
 pub type Scores = Vec<(Method, Vec<f32>)>;

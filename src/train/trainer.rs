@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, Position};
-use super::evaluate::{EvaluationSet, evaluate};
+use super::evaluate::{EvaluationSet, measure};
 use super::order::epoch_order;
 use super::recipe::{Recipe, Seeds};
 use crate::error::{Error, Result};
@@ -113,7 +113,8 @@ pub fn train<B: Operators>(
     control: &mut Control,
 ) -> Result<Outcome> {
     let mut run = Run::start(executor, job, control.checkpoint.as_ref().map(|c| &c.0))?;
-    while run.position.steps < job.total_steps {
+    // A checkpoint can hold all steps of the last epoch, but not yet its record.
+    while run.position.steps < job.total_steps || run.position.batch > 0 {
         run.epoch(control)?;
     }
     run.finish(control)
@@ -137,6 +138,11 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         job: &'a TrainJob<'j, B>,
         path: Option<&PathBuf>,
     ) -> Result<Self> {
+        let inside = job.subset.last().is_none_or(|&i| (i as usize) < job.labels.len());
+        if !inside || !job.subset.is_sorted_by(|a, b| a < b) {
+            let expected = format!("ascending positions below {}", job.labels.len());
+            return Err(Error::invalid("training subset", "positions out of order", expected));
+        }
         let sizes = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len());
         if sizes.is_empty() {
             let found = format!("{} samples", job.subset.len());
@@ -225,12 +231,21 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     fn check_finite(&self) -> Result<()> {
         match self.executor.state()?.bad_step {
-            Some(step) => Err(Error::Diverged {
-                what: "the loss".to_owned(),
-                step: u64::from(step),
-                epoch: u64::from(self.position.epoch),
-            }),
+            Some(step) => Err(self.diverged("the loss", u64::from(step))),
             None => Ok(()),
+        }
+    }
+
+    fn diverged(&self, what: &str, step: u64) -> Error {
+        Error::Diverged { what: what.to_owned(), step, epoch: u64::from(self.position.epoch) }
+    }
+
+    /// The weights, which the last update may have driven to infinity after a finite loss.
+    fn finite_weights(&self) -> Result<Weights> {
+        let weights = self.executor.weights()?;
+        match weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
+            Some((name, _)) => Err(self.diverged(name, self.position.steps.saturating_sub(1))),
+            None => Ok(weights),
         }
     }
 
@@ -255,7 +270,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let samples = self.job.labels.len();
         let checkpoint = Checkpoint {
             position: self.position.clone(),
-            weights: self.executor.weights()?,
+            weights: self.finite_weights()?,
             velocities: self.executor.velocities()?,
             best: self.best.clone(),
             loss: self.executor.column(Field::Loss, samples)?,
@@ -278,9 +293,12 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let last = self.position.steps >= self.job.total_steps;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
-            Some(set) if due => Some(evaluate(self.executor, set, self.job.score_batch)?),
+            Some(set) if due => Some(measure(self.executor, set, self.job.score_batch)?),
             _ => None,
         };
+        if evaluation.as_ref().is_some_and(|e| !e.loss.is_finite()) {
+            return Err(self.diverged("the validation loss", self.position.steps - 1));
+        }
         let counts = evaluation.as_ref().map(|e| e.counts.as_slice());
         Ok(EpochRecord {
             epoch,
@@ -302,7 +320,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }
         Ok(Outcome {
-            weights: self.executor.weights()?,
+            weights: self.finite_weights()?,
             best_weights: self.best,
             steps: self.position.steps,
             seconds: self.position.seconds,
