@@ -72,7 +72,7 @@ fn dump_built_in_sets() {
             let parts = [Some(&set.train), set.val.as_ref(), set.test.as_ref()];
             for (part, p) in ["train", "val", "test"].into_iter().zip(parts) {
                 let (p, stem) = (p.unwrap(), format!("{name}-{seed}-{part}"));
-                fs::write(dir.join(format!("{stem}.images")), &p.images).unwrap();
+                fs::write(dir.join(format!("{stem}.images")), p.images.as_slice()).unwrap();
                 let labels: &[u8] = bytemuck::cast_slice(&p.labels);
                 fs::write(dir.join(format!("{stem}.labels")), labels).unwrap();
             }
