@@ -9,7 +9,9 @@ use fairprune::error::Error;
 use fairprune::exec::{ArenaMode, Mode};
 use fairprune::nn::NetworkSpec;
 use fairprune::nn::init::initialise;
-use run::{FIELDS, Machine, Part, Training, executor, networks, recipe, score, trained_bits};
+use run::{
+    FIELDS, Machine, Part, Training, executor, limited, networks, recipe, score, trained_bits,
+};
 
 /// 3 batches of 6 and one of 4.
 const SAMPLES: usize = 22;
@@ -31,7 +33,7 @@ fn everything(machine: &Machine, spec: &NetworkSpec) -> Vec<u64> {
     let mut bits = trained_bits(&executor, &outcome);
     for mode in [Mode::Score, Mode::GradNorm] {
         let fields = if mode == Mode::Score { FIELDS.len() - 1 } else { FIELDS.len() };
-        let columns = score(&mut executor, mode, &part, 7);
+        let columns = score(&mut executor, mode, &part);
         bits.extend(columns[..fields].iter().flatten().map(|v| u64::from(v.to_bits())));
     }
     bits
@@ -93,7 +95,7 @@ fn scores_do_not_depend_on_the_batch() {
                 let mut executor = executor(&machine, &spec, &recipe, SAMPLES, batch);
                 let weights = initialise(executor.network(), 6);
                 executor.set_weights(&weights).unwrap();
-                score(&mut executor, mode, &part, batch)
+                score(&mut executor, mode, &part)
             });
             for (i, field) in FIELDS.iter().enumerate() {
                 assert_eq!(alone[i], small[i], "{field:?} in batches of 3, {mode:?}, {spec:?}");
@@ -116,8 +118,8 @@ fn both_passes_give_the_same_scores() {
         let mut executor = executor(&Machine::usual(), &spec, &recipe, SAMPLES, SAMPLES);
         let weights = initialise(executor.network(), 6);
         executor.set_weights(&weights).unwrap();
-        let forward = score(&mut executor, Mode::Score, &part, SAMPLES);
-        let gradient = score(&mut executor, Mode::GradNorm, &part, SAMPLES);
+        let forward = score(&mut executor, Mode::Score, &part);
+        let gradient = score(&mut executor, Mode::GradNorm, &part);
         for i in 0..FIELDS.len() - 1 {
             for (a, b) in forward[i].iter().zip(&gradient[i]) {
                 let error = (a - b).abs();
@@ -216,4 +218,33 @@ fn a_diverged_run_names_the_step_and_keeps_a_finite_state() {
     };
     assert!(message.contains("step "), "{message}");
     assert_eq!(std::fs::read(&path).unwrap(), before, "the last good state was overwritten");
+}
+
+/// Short of memory, passes without updates run in smaller batches and give the same bits; a
+/// training pass is refused with the batch that would fit.
+#[test]
+fn memory_limits_shrink_scoring_but_never_training() {
+    let machine = Machine::usual();
+    for spec in networks() {
+        let part = Part::new(&spec, SAMPLES, 4);
+        let scoring = |limit| limited(&machine, &spec, Mode::Score, SAMPLES, limit);
+        let mut roomy = scoring(None).unwrap();
+        let weights = initialise(roomy.network(), 6);
+        roomy.set_weights(&weights).unwrap();
+        let expected = score(&mut roomy, Mode::Score, &part);
+        let mut tight = scoring(Some(roomy.planned_memory().total() * 3 / 4)).unwrap();
+        assert!(tight.batch(Mode::Score) < roomy.batch(Mode::Score), "{spec:?}");
+        tight.set_weights(&weights).unwrap();
+        assert_eq!(score(&mut tight, Mode::Score, &part), expected, "{spec:?}");
+        let training = |limit| limited(&machine, &spec, Mode::Train, SAMPLES, limit);
+        let whole = training(None).unwrap().planned_memory().total();
+        match training(Some(whole - 1)) {
+            Err(Error::OutOfMemory { needed, free, largest_batch }) => {
+                assert_eq!((needed, free), (whole, whole - 1));
+                assert_eq!(largest_batch, Some(SAMPLES / 2), "{spec:?}");
+            }
+            Err(other) => panic!("{spec:?}: {other}"),
+            Ok(_) => panic!("{spec:?}: a byte too few was enough"),
+        }
+    }
 }

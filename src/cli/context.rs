@@ -260,7 +260,6 @@ pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
         "stem": spec.stem.to_string(),
         "mean": prepared.mean,
         "std": prepared.std,
-        "score_batch": prepared.score_batch,
         "numerics": prepared.backend.name(),
     }) else {
         return Map::new();
