@@ -217,7 +217,7 @@ fn a_diverged_run_names_the_step_and_keeps_a_finite_state() {
         other => panic!("{:?}", other.map(|o| o.steps)),
     };
     assert!(message.contains("step "), "{message}");
-    assert_eq!(std::fs::read(&path).unwrap(), before, "the last good state was overwritten");
+    assert!(std::fs::read(&path).unwrap() == before, "the last good state was overwritten");
 }
 
 /// Short of memory, passes without updates run in smaller batches and give the same bits; a

@@ -198,8 +198,7 @@ fn class_names(json: &Path) -> Result<Option<Vec<String>>> {
     let Some(list) = document.get("class_names").and_then(Value::as_array) else {
         return Ok(None);
     };
-    let names: Option<Vec<String>> =
-        list.iter().map(|v| v.as_str().map(str::to_owned)).collect();
+    let names: Option<Vec<String>> = list.iter().map(|v| v.as_str().map(str::to_owned)).collect();
     names.map(Some).ok_or_else(|| {
         let what = format!("{}: class_names", json.display());
         Error::invalid(what, "something that is no text", "a list of names").into()
