@@ -3,6 +3,8 @@
 
 #[path = "golden/case.rs"]
 mod case;
+#[path = "golden/exchange.rs"]
+mod exchange;
 #[path = "golden/inputs.rs"]
 mod inputs;
 #[path = "golden/judge.rs"]

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 import common
+import exchange
 
 SAMPLES, BATCH, STEPS = 24, 8, 3
 HERE = pathlib.Path(__file__).parent
@@ -207,6 +208,13 @@ def sgd_values():
     return runs
 
 
+def torch_file():
+    """A weight file as PyTorch writes it, and the logits of its network."""
+    case = dict(arch="resnet8", width=4, stem="cifar", classes=3, size=[19, 26], samples=4)
+    logits = exchange.write(HERE, "resnet8_torch", case)
+    (HERE / "resnet8_torch.json").write_text(json.dumps(logits) + "\n")
+
+
 def write(name, value):
     text = json.dumps(shorten(value), separators=(",", ":"))
     # One line a tensor, for readable differences.
@@ -224,6 +232,8 @@ def main():
             print(name, json.dumps(golden["float32_error"]))
     if not only or "sgd" in only:
         write("sgd", sgd_values())
+    if not only or "resnet8_torch" in only:
+        torch_file()
 
 
 if __name__ == "__main__":
