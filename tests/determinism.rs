@@ -4,12 +4,14 @@
 #[path = "determinism/run.rs"]
 mod run;
 
-use fairprune::backend::Isa;
+use fairprune::backend::{Cpu, Isa};
 use fairprune::error::Error;
-use fairprune::exec::{ArenaMode, Mode};
+use fairprune::exec::{ArenaMode, Executor, Mode};
 use fairprune::nn::NetworkSpec;
 use fairprune::nn::init::initialise;
-use run::{FIELDS, Machine, Part, Training, executor, networks, recipe, score, trained_bits};
+use run::{
+    FIELDS, Machine, Part, Training, executor, networks, recipe, requirements, score, trained_bits,
+};
 
 /// 3 batches of 6 and one of 4.
 const SAMPLES: usize = 22;
@@ -216,4 +218,27 @@ fn a_diverged_run_names_the_step_and_keeps_a_finite_state() {
     };
     assert!(message.contains("step "), "{message}");
     assert_eq!(std::fs::read(&path).unwrap(), before, "the last good state was overwritten");
+}
+
+/// Training never cuts its batch by itself: it says what is needed, what is there, and the
+/// largest batch that would fit, before anything is allocated.
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
+    let network = networks()[0].build().unwrap();
+    let cpu = Machine::usual().cpu();
+    let needs = |batch| {
+        let recipe = fairprune::train::Recipe { batch, ..recipe(1) };
+        requirements(&recipe, 1 << 24, 7, ArenaMode::Shared)
+    };
+    let error = match Executor::new(cpu.clone(), network.clone(), &needs(1 << 24)) {
+        Err(error) => error,
+        Ok(_) => panic!("a batch of 2^24 was accepted"),
+    };
+    let Error::OutOfMemory { needed, free, largest_batch: Some(largest) } = error else {
+        panic!("{error}")
+    };
+    let planned =
+        |batch| Executor::<Cpu>::plan_memory(&cpu, &network, &needs(batch)).unwrap().total();
+    assert_eq!(needed, planned(1 << 24));
+    assert!(planned(largest) <= free && free < planned(largest + 1), "{largest} in {free} bytes");
 }
