@@ -19,7 +19,8 @@ use fairprune::ops::sgd::SgdProblem;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{inputs, judge};
+use super::inputs;
+use super::judge::Judge;
 
 const SAMPLES: usize = 4;
 const BATCHES: u64 = 1234;
@@ -111,10 +112,10 @@ struct Logits {
 }
 
 impl Logits {
-    /// Judges ours as `judge` does.
+    /// Judges ours by what float32 does to theirs.
     fn judge(&self, name: &str, ours: &[f32]) {
         let errors = BTreeMap::from([(name.to_owned(), self.float32_error)]);
-        judge::list(&errors, name, ours, &self.values);
+        Judge { errors: &errors, kinks: false }.list(name, ours, &self.values);
     }
 }
 
