@@ -3,6 +3,8 @@
 
 #[path = "golden/case.rs"]
 mod case;
+#[path = "golden/exchange.rs"]
+mod exchange;
 #[path = "golden/inputs.rs"]
 mod inputs;
 #[path = "golden/judge.rs"]
@@ -11,38 +13,40 @@ mod judge;
 use case::Case;
 use fairprune::exec::Mode;
 use fairprune::ops::loss_score::Field;
+use judge::Judge;
 
 /// Scores, then one teacher-forced step (state loaded, batch given), then two more.
 fn check(json: &str) {
     let case = Case::parse(json);
     let mut run = case.run();
 
-    let errors = &case.float32_error.eval;
+    let kinks = case.trunk.is_none();
+    let judge = Judge { errors: &case.float32_error.eval, kinks };
     for mode in [Mode::Score, Mode::GradNorm] {
         let logits = run.score(mode);
-        judge::list(errors, "logits", &logits, &case.eval.logits);
-        judge::list(errors, "loss", &run.column(Field::Loss), &case.eval.loss);
-        judge::list(errors, "el2n", &run.column(Field::El2n), &case.eval.el2n);
+        judge.list("logits", &logits, &case.eval.logits);
+        judge.list("loss", &run.column(Field::Loss), &case.eval.loss);
+        judge.list("el2n", &run.column(Field::El2n), &case.eval.el2n);
     }
-    judge::list(errors, "grand", &run.column(Field::Grand), &case.eval.grand);
+    judge.list("grand", &run.column(Field::Grand), &case.eval.grand);
 
-    let errors = &case.float32_error.train;
+    let judge = Judge { errors: &case.float32_error.train, kinks };
     let order = run.begin_training();
     run.train_step();
     let logits = run.executor.logits(Mode::Train, case.batch).unwrap();
-    judge::list(errors, "logits", &logits, &case.train.logits);
+    judge.list("logits", &logits, &case.train.logits);
     let gradients = run.executor.gradients().unwrap();
-    judge::tensors(errors, "gradient", &gradients, &case.train.gradient);
-    judge::tensors(errors, "weight", &run.tensors(false), &case.train.weight);
-    judge::tensors(errors, "running", &run.tensors(true), &case.train.running);
+    judge.tensors("gradient", &gradients, &case.train.gradient);
+    judge.tensors("weight", &run.tensors(false), &case.train.weight);
+    judge.tensors("running", &run.tensors(true), &case.train.running);
     for _ in 1..case.steps {
         run.train_step();
     }
-    judge::tensors(errors, "weight_end", &run.tensors(false), &case.train.weight_end);
-    judge::tensors(errors, "running_end", &run.tensors(true), &case.train.running_end);
+    judge.tensors("weight_end", &run.tensors(false), &case.train.weight_end);
+    judge.tensors("running_end", &run.tensors(true), &case.train.running_end);
     let column = run.column(Field::Loss);
     let losses: Vec<f32> = order.iter().map(|&i| column[i as usize]).collect();
-    judge::list(errors, "loss", &losses, &case.train.loss);
+    judge.list("loss", &losses, &case.train.loss);
     assert_eq!(run.executor.state().unwrap().bad_step, None);
 }
 

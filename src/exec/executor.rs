@@ -118,6 +118,16 @@ impl<B: Operators> Executor<B> {
         Ok(executor)
     }
 
+    /// Bytes that an executor of these requirements allocates; allocates nothing itself.
+    pub fn plan_memory(
+        backend: &B,
+        network: &Network,
+        requirements: &Requirements,
+    ) -> Result<PlannedMemory> {
+        let (layout, plans) = plan_all(backend, network, requirements)?;
+        Ok(planned_memory(&layout, &plans))
+    }
+
     /// The network this executor runs.
     pub fn network(&self) -> &Network {
         &self.network
@@ -402,22 +412,22 @@ fn fit<B: Operators>(
     }
 }
 
-/// The largest power-of-two cut of the training batch that fits in `free` bytes.
+/// The largest batch whose plans fit in `free` bytes; all passes are cut to it.
 fn largest_batch<B: Operators>(
     backend: &B,
     network: &Network,
     requirements: &Requirements,
     free: u64,
 ) -> Option<usize> {
-    let mut smaller = requirements.clone();
-    let mut batch = requirements.passes.iter().map(|p| p.1).max()?;
-    while batch > 1 {
-        batch /= 2;
+    let fits = |batch: usize| {
+        let mut smaller = requirements.clone();
         smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
-        let (layout, plans) = plan_all(backend, network, &smaller).ok()?;
-        if planned_memory(&layout, &plans).total() <= free {
-            return Some(batch);
-        }
+        Executor::plan_memory(backend, network, &smaller).is_ok_and(|m| m.total() <= free)
+    };
+    let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
     }
-    None
+    (good > 0).then_some(good)
 }

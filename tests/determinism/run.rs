@@ -105,20 +105,19 @@ pub fn recipe(epochs: usize) -> Recipe {
     }
 }
 
-/// An executor for `recipe` on parts of `samples`, scoring in batches of `score_batch`.
-pub fn executor(
-    machine: &Machine,
-    spec: &NetworkSpec,
+/// What training by `recipe` on parts of `samples` and scoring in batches of `score_batch` need.
+pub fn requirements(
     recipe: &Recipe,
     samples: usize,
     score_batch: usize,
-) -> Executor<Cpu> {
+    arena: ArenaMode,
+) -> Requirements {
     let sgd = SgdProblem {
         momentum: recipe.momentum,
         weight_decay: recipe.weight_decay,
         nesterov: recipe.nesterov,
     };
-    let requirements = Requirements {
+    Requirements {
         passes: vec![
             (Mode::Train, recipe.batch, samples),
             (Mode::Score, score_batch, samples),
@@ -133,9 +132,20 @@ pub fn executor(
         },
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
-        arena: machine.arena,
+        arena,
         memory_limit: None,
-    };
+    }
+}
+
+/// An executor of these [`requirements`].
+pub fn executor(
+    machine: &Machine,
+    spec: &NetworkSpec,
+    recipe: &Recipe,
+    samples: usize,
+    score_batch: usize,
+) -> Executor<Cpu> {
+    let requirements = requirements(recipe, samples, score_batch, machine.arena);
     Executor::new(machine.cpu(), spec.build().unwrap(), &requirements).unwrap()
 }
 

@@ -3,7 +3,8 @@
 use fairprune::backend::{Backend, Cpu, Isa};
 use fairprune::ops::sgd::{Sgd, SgdProblem};
 use fairprune::reference::sgd as oracle;
-use fairprune::reference::{U, equal, within};
+use fairprune::reference::{U, equal, judge, within};
+use fairprune::rng::{Philox, Stream};
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
@@ -128,5 +129,39 @@ fn wrong_lengths_and_missing_rates_are_refused() {
         let result = cpu.sgd(&mut f.memory, &PROBLEMS[0], dw, w, v, lrs, as_u32(state));
         assert!(result.is_err());
         assert_eq!(f.read(1), [1.0; 3], "w was written");
+    }
+}
+
+/// A run of torch.optim.SGD (`tests/golden/make_golden.py`).
+#[derive(serde::Deserialize)]
+struct Golden {
+    momentum: f32,
+    nesterov: bool,
+    weight_decay: f32,
+    /// After each of four steps.
+    weights: Vec<Vec<f64>>,
+}
+
+/// Four steps from no velocity at all, with a learning rate of its own each.
+#[test]
+fn four_steps_are_those_of_pytorch() {
+    let cpu = Cpu::new(0).unwrap();
+    let runs: Vec<Golden> = serde_json::from_str(include_str!("../golden/sgd.json")).unwrap();
+    assert_eq!(runs.len(), 4);
+    let draw = |line: u64| -> Vec<f32> {
+        let mut draws = Philox::new(101, Stream::Init).sequence(line);
+        (0..10).map(|_| 2.0 * draws.uniform() - 1.0).collect()
+    };
+    for run in runs {
+        let Golden { momentum, nesterov, weight_decay, weights } = run;
+        let p = SgdProblem { momentum, weight_decay, nesterov };
+        let (mut w, mut v) = (draw(0), vec![0.0; 10]);
+        for (i, golden) in weights.iter().enumerate() {
+            let lr = 0.5 / (i + 1) as f32;
+            let (new_w, new_v, _) = step(&cpu, &p, [&draw(1 + i as u64), &w, &v], &[lr], [0; 4]);
+            (w, v) = (new_w, new_v);
+            // Values of order 1, some 6 roundings a step.
+            judge(&format!("{p:?}, step {i}"), &w, golden, |_| (i + 1) as f64 * 8.0 * U).unwrap();
+        }
     }
 }
