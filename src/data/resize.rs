@@ -1,28 +1,26 @@
 //! Short side to S, centre S x S: what torchvision's `Resize(S)` and `CenterCrop(S)` do to a PIL image.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
 
 /// Most pixels of a resized image before its crop: a thin one would grow without bound.
 const MOST_PIXELS: usize = 100_000_000;
 
-/// Resizes images, reusing its buffers from one to the next.
+/// Resizes images to one size.
 pub(super) struct Square {
     size: usize,
-    resizer: Resizer,
-    buffer: Vec<u8>,
 }
 
 impl Square {
     pub fn new(size: usize) -> Self {
-        Square { size, resizer: Resizer::new(), buffer: Vec::new() }
+        Square { size }
     }
 
     /// Resizes `source` (`height width 3`) bilinearly with antialiasing (the triangle filter widened
     /// by the scale, as Pillow has it), so that the short side is S and the long side is rounded
     /// down, and writes the centre S x S to `target`.
     pub fn square(
-        &mut self,
+        &self,
         source: &[u8],
         (height, width): (usize, usize),
         target: &mut [u8],
@@ -37,20 +35,12 @@ impl Square {
         if tall.saturating_mul(wide) > MOST_PIXELS {
             return Err(format!("too thin for a short side of {size}"));
         }
-        self.buffer.resize(tall * wide * 3, 0);
         let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
-        let from = ImageRef::new(side(width)?, side(height)?, source, PixelType::U8x3)
-            .map_err(|e| e.to_string())?;
-        let mut to = Image::from_slice_u8(
-            side(wide)?,
-            side(tall)?,
-            &mut self.buffer[..tall * wide * 3],
-            PixelType::U8x3,
-        )
-        .map_err(|e| e.to_string())?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&from, &mut to, &options).map_err(|e| e.to_string())?;
-        crop(&self.buffer, (tall, wide), size, target);
+        let from: ImageBuffer<Rgb<u8>, &[u8]> =
+            ImageBuffer::from_raw(side(width)?, side(height)?, source)
+                .ok_or_else(|| format!("{} bytes for {width} x {height}", source.len()))?;
+        let to = imageops::resize(&from, side(wide)?, side(tall)?, FilterType::Triangle);
+        crop(to.as_raw(), (tall, wide), size, target);
         Ok(())
     }
 }
