@@ -47,38 +47,32 @@ pub(super) struct Set {
     pub hue: f32,
 }
 
+/// The classes with their hues. Pairs of like outline and texture lie side by side.
+const fn classes(hues: [f32; 10]) -> [Style; 10] {
+    [
+        style("pentagon", (5, PENTAGON, 0.2), (1.0, 0.0), hues[0], (2.6, 90.0)),
+        style("hexagon", (6, HEXAGON, 0.2), (1.0, 0.0), hues[1], (3.0, 90.0)),
+        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), hues[2], (2.0, 0.0)),
+        style("oval", (6, HEXAGON, 1.0), (1.2, 0.0), hues[3], (2.4, 0.0)),
+        style("square", (4, SQUARE, 0.2), (1.0, 45.0), hues[4], (3.0, 90.0)),
+        style("brick", (4, SQUARE, 0.2), (1.2, 45.0), hues[5], (2.6, 90.0)),
+        style("star", (5, 0.5, 0.15), (1.0, 0.0), hues[6], (2.8, 0.0)),
+        style("sun", (8, 0.6, 0.15), (1.0, 0.0), hues[7], (3.2, 0.0)),
+        style("triangle", (3, TRIANGLE, 0.2), (1.0, 0.0), hues[8], (2.0, 90.0)),
+        style("kite", (4, SQUARE, 0.2), (0.8, 0.0), hues[9], (2.4, 90.0)),
+    ]
+}
+
 /// `shapes`.
 pub(super) const SHAPES: Set = Set {
-    hue: 15.0,
-    styles: [
-        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 26.0, (3.0, 0.0)),
-        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 322.0, (2.0, 90.0)),
-        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
-        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
-        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 141.0, (2.0, 90.0)),
-        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 170.0, (3.5, 45.0)),
-        style("star", (5, 0.5, 0.1), (1.0, 0.0), 243.0, (3.5, 0.0)),
-        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 272.0, (2.0, 90.0)),
-        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 200.0, (2.0, 90.0)),
-    ],
+    hue: 13.0,
+    styles: classes([0.0, 16.0, 62.0, 82.0, 127.0, 158.0, 204.0, 229.0, 274.0, 314.0]),
 };
 
-/// `shapes:extreme`: seven classes far apart, three hardly apart.
+/// `shapes:extreme`: eight classes far apart, two hardly apart.
 pub(super) const EXTREME: Set = Set {
     hue: 6.5,
-    styles: [
-        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 42.0, (3.0, 0.0)),
-        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 314.0, (2.0, 90.0)),
-        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 84.0, (2.0, 0.0)),
-        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 126.0, (3.5, 90.0)),
-        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 169.0, (3.0, 90.0)),
-        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 175.0, (3.0, 45.0)),
-        style("star", (5, 0.5, 0.1), (1.0, 0.0), 224.0, (3.5, 0.0)),
-        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 268.0, (2.0, 90.0)),
-        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 181.0, (3.0, 90.0)),
-    ],
+    styles: classes([0.0, 2.0, 42.0, 82.0, 121.0, 161.0, 201.0, 241.0, 281.0, 321.0]),
 };
 
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
