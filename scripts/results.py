@@ -40,7 +40,7 @@ def verdict(values, higher_is_better=True):
     return f"{mean:+.3f}{span}", word
 
 
-METRICS = [("worst_recall", "worst class", True), ("average_accuracy", "average", True),
+METRICS = [("average_accuracy", "average", True), ("worst_recall", "worst class", True),
            ("gap", "gap", False), ("std", "std", False)]
 
 
