@@ -4,13 +4,13 @@
 #[path = "determinism/run.rs"]
 mod run;
 
-use fairprune::backend::{Cpu, Isa};
+use fairprune::backend::Isa;
 use fairprune::error::Error;
-use fairprune::exec::{ArenaMode, Executor, Mode};
+use fairprune::exec::{ArenaMode, Mode};
 use fairprune::nn::NetworkSpec;
 use fairprune::nn::init::initialise;
 use run::{
-    FIELDS, Machine, Part, Training, executor, networks, recipe, requirements, score, trained_bits,
+    FIELDS, Machine, Part, Training, executor, limited, networks, recipe, score, trained_bits,
 };
 
 /// 3 batches of 6 and one of 4.
@@ -33,7 +33,7 @@ fn everything(machine: &Machine, spec: &NetworkSpec) -> Vec<u64> {
     let mut bits = trained_bits(&executor, &outcome);
     for mode in [Mode::Score, Mode::GradNorm] {
         let fields = if mode == Mode::Score { FIELDS.len() - 1 } else { FIELDS.len() };
-        let columns = score(&mut executor, mode, &part, 7);
+        let columns = score(&mut executor, mode, &part);
         bits.extend(columns[..fields].iter().flatten().map(|v| u64::from(v.to_bits())));
     }
     bits
@@ -95,7 +95,7 @@ fn scores_do_not_depend_on_the_batch() {
                 let mut executor = executor(&machine, &spec, &recipe, SAMPLES, batch);
                 let weights = initialise(executor.network(), 6);
                 executor.set_weights(&weights).unwrap();
-                score(&mut executor, mode, &part, batch)
+                score(&mut executor, mode, &part)
             });
             for (i, field) in FIELDS.iter().enumerate() {
                 assert_eq!(alone[i], small[i], "{field:?} in batches of 3, {mode:?}, {spec:?}");
@@ -118,8 +118,8 @@ fn both_passes_give_the_same_scores() {
         let mut executor = executor(&Machine::usual(), &spec, &recipe, SAMPLES, SAMPLES);
         let weights = initialise(executor.network(), 6);
         executor.set_weights(&weights).unwrap();
-        let forward = score(&mut executor, Mode::Score, &part, SAMPLES);
-        let gradient = score(&mut executor, Mode::GradNorm, &part, SAMPLES);
+        let forward = score(&mut executor, Mode::Score, &part);
+        let gradient = score(&mut executor, Mode::GradNorm, &part);
         for i in 0..FIELDS.len() - 1 {
             for (a, b) in forward[i].iter().zip(&gradient[i]) {
                 let error = (a - b).abs();
@@ -220,25 +220,31 @@ fn a_diverged_run_names_the_step_and_keeps_a_finite_state() {
     assert_eq!(std::fs::read(&path).unwrap(), before, "the last good state was overwritten");
 }
 
-/// Training never cuts its batch by itself: it says what is needed, what is there, and the
-/// largest batch that would fit, before anything is allocated.
+/// Short of memory, passes without updates run in smaller batches and give the same bits; a
+/// training pass is refused with the batch that would fit.
 #[test]
-fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
-    let network = networks()[0].build().unwrap();
-    let cpu = Machine::usual().cpu();
-    let needs = |batch| {
-        let recipe = fairprune::train::Recipe { batch, ..recipe(1) };
-        requirements(&recipe, 1 << 24, 7, ArenaMode::Shared)
-    };
-    let error = match Executor::new(cpu.clone(), network.clone(), &needs(1 << 24)) {
-        Err(error) => error,
-        Ok(_) => panic!("a batch of 2^24 was accepted"),
-    };
-    let Error::OutOfMemory { needed, free, largest_batch: Some(largest) } = error else {
-        panic!("{error}")
-    };
-    let planned =
-        |batch| Executor::<Cpu>::plan_memory(&cpu, &network, &needs(batch)).unwrap().total();
-    assert_eq!(needed, planned(1 << 24));
-    assert!(planned(largest) <= free && free < planned(largest + 1), "{largest} in {free} bytes");
+fn memory_limits_shrink_scoring_but_never_training() {
+    let machine = Machine::usual();
+    for spec in networks() {
+        let part = Part::new(&spec, SAMPLES, 4);
+        let scoring = |limit| limited(&machine, &spec, Mode::Score, SAMPLES, limit);
+        let mut roomy = scoring(None).unwrap();
+        let weights = initialise(roomy.network(), 6);
+        roomy.set_weights(&weights).unwrap();
+        let expected = score(&mut roomy, Mode::Score, &part);
+        let mut tight = scoring(Some(roomy.planned_memory().total() * 3 / 4)).unwrap();
+        assert!(tight.batch(Mode::Score) < roomy.batch(Mode::Score), "{spec:?}");
+        tight.set_weights(&weights).unwrap();
+        assert_eq!(score(&mut tight, Mode::Score, &part), expected, "{spec:?}");
+        let training = |limit| limited(&machine, &spec, Mode::Train, SAMPLES, limit);
+        let whole = training(None).unwrap().planned_memory().total();
+        match training(Some(whole - 1)) {
+            Err(Error::OutOfMemory { needed, free, largest_batch }) => {
+                assert_eq!((needed, free), (whole, whole - 1));
+                assert_eq!(largest_batch, Some(SAMPLES - 1), "{spec:?}");
+            }
+            Err(other) => panic!("{spec:?}: {other}"),
+            Ok(_) => panic!("{spec:?}: a byte too few was enough"),
+        }
+    }
 }

@@ -9,6 +9,9 @@ use super::commands;
 /// Train image classifiers, score every training sample, prune data sets fairly.
 #[derive(Parser, Debug)]
 #[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
+#[command(
+    after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -23,8 +26,14 @@ pub enum Command {
     Train(commands::train::TrainArgs),
     /// Score every training sample: query runs, or a network of your own
     Score(commands::score::ScoreArgs),
+    /// Choose the samples to keep: how many of each class, and which
+    Prune(commands::prune::PruneArgs),
+    /// Compute class quotas from sizes and recalls alone
+    Quota(commands::quota::QuotaCommandArgs),
     /// Evaluate a network class by class
     Eval(commands::eval::EvalArgs),
+    /// Say which devices and kernels can be used here, and why not the others
+    Doctor(commands::doctor::DoctorArgs),
 }
 
 impl Command {
@@ -35,6 +44,9 @@ impl Command {
             Command::Train(a) => &a.common,
             Command::Score(a) => &a.common,
             Command::Eval(a) => &a.common,
+            Command::Prune(a) => &a.common,
+            Command::Quota(a) => &a.common,
+            Command::Doctor(a) => &a.common,
         }
     }
 }
@@ -146,13 +158,16 @@ pub struct RecipeArgs {
     /// Steps over which the learning rate rises to its base value
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<u64>,
+    /// Momentum of SGD
     #[arg(long, value_name = "X")]
     pub momentum: Option<f32>,
     /// Nesterov momentum
     #[arg(long, value_name = "BOOL")]
     pub nesterov: Option<bool>,
+    /// L2 penalty, on all parameters
     #[arg(long, value_name = "X")]
     pub weight_decay: Option<f32>,
+    /// Share of each target that is spread over all classes
     #[arg(long, value_name = "X")]
     pub label_smoothing: Option<f32>,
     /// One weight a class in the loss

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fairprune::artefact::{Existing, OutputDir};
+use fairprune::backend::candidates::Absence;
 use fairprune::backend::{Backend, Cpu};
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
@@ -21,15 +22,15 @@ use super::progress::Bar;
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
 
-/// The device that `--device` names. There is no CUDA layer in this build, so `auto` is the CPU.
+/// The device that `--device` names. `auto` falls back to the CPU and says why, `cuda` never does.
 pub fn device(common: &Common) -> Result<Arc<Cpu>> {
     match common.device.as_str() {
         "cpu" => {}
-        "auto" => tracing::info!("device: cpu (this build has no CUDA kernels)"),
+        "auto" => tracing::info!("device: cpu (cuda: {})", Absence::CudaNotBuilt),
         name if name == "cuda" || is_cuda_index(name) => {
             return Err(Error::DeviceUnavailable {
                 device: name.to_owned(),
-                reason: "this build has no CUDA kernels; use --device cpu".to_owned(),
+                reason: format!("{}; use --device cpu", Absence::CudaNotBuilt),
             });
         }
         name => return Err(Error::invalid("--device", name, "auto, cpu, cuda or cuda:N")),
@@ -260,7 +261,6 @@ pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
         "stem": spec.stem.to_string(),
         "mean": prepared.mean,
         "std": prepared.std,
-        "score_batch": prepared.score_batch,
         "numerics": prepared.backend.name(),
     }) else {
         return Map::new();

@@ -39,6 +39,9 @@ pub fn main() -> ExitCode {
         Command::Train(args) => commands::train::train(args),
         Command::Score(args) => commands::score::score(args),
         Command::Eval(args) => commands::eval::eval(args),
+        Command::Prune(args) => commands::prune::prune(args),
+        Command::Quota(args) => commands::quota::quota(args),
+        Command::Doctor(args) => commands::doctor::doctor(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -19,19 +19,32 @@ pub fn run_pass<B: Operators>(
     executor: &mut Executor<B>,
     mode: Mode,
     set: &EvaluationSet<B>,
-    batch: usize,
+) -> Result<()> {
+    run_pass_from(executor, mode, set, 0, &mut |_, _| Ok(()))
+}
+
+/// The same from batch `start` on, calling `after` with the number of batches done after each.
+/// Results of earlier batches must be in the columns.
+pub fn run_pass_from<B: Operators>(
+    executor: &mut Executor<B>,
+    mode: Mode,
+    set: &EvaluationSet<B>,
+    start: usize,
+    after: &mut dyn FnMut(&mut Executor<B>, usize) -> Result<()>,
 ) -> Result<()> {
     executor.begin(&Pass {
         labels: set.labels,
         order: set.positions,
         epoch: 0,
-        start: 0,
+        start: start as u32,
         steps_done: 0,
         lrs: &[],
         class_weights: &[],
     })?;
-    for n in batch_sizes(mode, batch, set.positions.len()) {
+    let sizes = batch_sizes(mode, executor.batch(mode), set.positions.len());
+    for (i, &n) in sizes.iter().enumerate().skip(start) {
         executor.step(mode, n, set.images)?;
+        after(executor, i + 1)?;
     }
     Ok(())
 }

@@ -13,8 +13,11 @@ use crate::exec::Mode;
 use crate::metrics::ClassCounts;
 use crate::nn::Weights;
 use crate::ops::Operators;
-use crate::score::{Method, Scores, modes, score};
+use crate::score::{Method, Scores, Watch, modes, score};
 use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate, train};
+
+/// State of a half-done scoring pass, beside the checkpoint.
+const SCORING: &str = "scoring.safetensors";
 
 /// A run to be done.
 pub struct Cell<'a> {
@@ -115,6 +118,7 @@ pub fn run_cell<B: Operators>(
         return Ok(Finished { result, scores, outcome: None });
     }
     let checkpoint = file("checkpoint.safetensors")?;
+    file(SCORING)?;
     control.checkpoint = checkpoint.clone().zip(keeping.map(|k| k.interval));
     let finished = compute(prepared, cell, identity, control);
     control.checkpoint = None;
@@ -171,7 +175,6 @@ fn compute<B: Operators>(
         vec![(Mode::Train, subset.len()), (Mode::Score, val.len()), (Mode::Score, test.len())];
     passes.extend(modes(cell.methods).into_iter().map(|mode| (mode, all.len())));
     let mut executor = prepared.executor(cell.recipe, cell.seeds.augment, &passes)?;
-    let batch = prepared.score_batch;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
     let job = TrainJob {
@@ -184,13 +187,22 @@ fn compute<B: Operators>(
         keep_best: cell.test && validation.is_some(),
         validation,
         evaluate_every: cell.evaluate_every,
-        score_batch: batch,
         identity: identity.clone(),
         initial: None,
     };
     let outcome = train(&mut executor, &job, control)?;
     let clock = std::time::Instant::now();
-    let scores = score(&mut executor, &prepared.set(PartName::Train, &all)?, cell.methods, batch)?;
+    let mut silent = |_: usize, _: usize| {};
+    let mut watch = Watch {
+        interrupt: control.interrupt,
+        progress: &mut silent,
+        keeping: control
+            .checkpoint
+            .as_ref()
+            .map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone())),
+    };
+    let all_set = prepared.set(PartName::Train, &all)?;
+    let scores = score(&mut executor, &all_set, cell.methods, &mut watch)?;
     let score_seconds = clock.elapsed().as_secs_f64();
     let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
     let best_epoch = outcome.best().map(|r| r.epoch);
@@ -199,7 +211,7 @@ fn compute<B: Operators>(
             return Ok(None);
         }
         executor.set_weights(weights)?;
-        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?, batch)?;
+        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?)?;
         Ok(Some(TestResult::new(epoch, &evaluation.counts)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;
@@ -251,7 +263,6 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "test": if cell.test { prepared.split.test.as_slice() } else { &[] },
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "evaluate_every": cell.evaluate_every,
-        "score_batch": prepared.score_batch,
     }))
     .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))

@@ -29,7 +29,7 @@ pub fn direction(method: score::Method) -> Direction {
 
 /// Of a subset that `strategy` kept.
 pub fn of_subset(
-    data: &DataSet,
+    data: DataIdentity,
     strategy: Strategy,
     density: f64,
     quotas: QuotaSettings,
@@ -37,6 +37,8 @@ pub fn of_subset(
 ) -> Provenance {
     let mut parameters = Map::new();
     parameters.insert("density".to_owned(), json!(density));
+    let rate = prune::density_of_prune_rate(density).ok();
+    parameters.insert("prune_rate".to_owned(), json!(rate));
     parameters.insert("quota".to_owned(), json!(strategy.quota().to_string()));
     parameters.insert("smooth".to_owned(), json!(if quotas.laplace { "laplace" } else { "none" }));
     parameters
@@ -47,5 +49,5 @@ pub fn of_subset(
         direction: None,
         hyper_parameters: parameters,
     };
-    Provenance::new(identity(data), vec![method], seeds.to_vec())
+    Provenance::new(data, vec![method], seeds.to_vec())
 }

@@ -307,9 +307,7 @@ impl<'a, B: Operators> Runner<'a, B> {
 
 /// Recalls or scores are needed before its subset is known.
 fn needs_query(strategy: Strategy) -> bool {
-    use super::strategy::Quota;
-    let recalls = matches!(strategy.quota(), Quota::Metriq | Quota::MetriqReleased);
-    recalls || !strategy.methods().is_empty()
+    strategy.needs_recalls() || !strategy.methods().is_empty()
 }
 
 /// Runs by strategy and density, in the order of the plan.

@@ -74,7 +74,7 @@ pub fn judge(
         let passes = error <= limit;
         if !passes {
             wrong += 1;
-            if worst.is_none_or(|(e, _)| !(error <= e)) {
+            if worst.is_none_or(|(e, _)| error > e || error.is_nan()) {
                 worst = Some((error, i));
             }
         }

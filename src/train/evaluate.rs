@@ -17,14 +17,12 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-/// Runs the network in eval mode over the set, in batches of `batch`. Losses that are not finite
-/// are an error.
+/// Runs the network in eval mode over the set. Losses that are not finite are an error.
 pub fn evaluate<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-    batch: usize,
 ) -> Result<Evaluation> {
-    let evaluation = measure(executor, set, batch)?;
+    let evaluation = measure(executor, set)?;
     if !evaluation.loss.is_finite() {
         return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
     }
@@ -35,9 +33,8 @@ pub fn evaluate<B: Operators>(
 pub(super) fn measure<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-    batch: usize,
 ) -> Result<Evaluation> {
-    run_pass(executor, Mode::Score, set, batch)?;
+    run_pass(executor, Mode::Score, set)?;
     let classes = executor.network().classes;
     let predictions = executor.column(Field::Prediction, set.labels.len())?;
     let losses = executor.column(Field::Loss, set.labels.len())?;

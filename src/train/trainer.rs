@@ -18,9 +18,6 @@ use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 
-/// Steps between two looks at the device's flag and the clock.
-const STEPS_A_LOOK: u64 = 8;
-
 /// What one run trains on and how.
 pub struct TrainJob<'a, B: Operators> {
     pub recipe: &'a Recipe,
@@ -37,8 +34,6 @@ pub struct TrainJob<'a, B: Operators> {
     pub evaluate_every: u32,
     /// Keep the weights of the best validation accuracy, too.
     pub keep_best: bool,
-    /// Batch size of evaluation passes.
-    pub score_batch: usize,
     /// Everything that determines the result, as text: a checkpoint of another job is refused.
     pub identity: String,
     /// Start from these weights instead of fresh ones.
@@ -203,9 +198,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             self.executor.step(Mode::Train, self.sizes[batch], job.images)?;
             self.position.batch += 1;
             self.position.steps += 1;
-            if self.position.steps.is_multiple_of(STEPS_A_LOOK) {
-                self.look(control)?;
-            }
+            self.look(control)?;
         }
         self.check_finite()?;
         let presented = &order[..order.len().min(self.sizes[..batches].iter().sum())];
@@ -293,7 +286,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let last = self.position.steps >= self.job.total_steps;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
-            Some(set) if due => Some(measure(self.executor, set, self.job.score_batch)?),
+            Some(set) if due => Some(measure(self.executor, set)?),
             _ => None,
         };
         if evaluation.as_ref().is_some_and(|e| !e.loss.is_finite()) {

@@ -11,6 +11,7 @@ use fairprune::exec::{
     ArenaMode, EvaluationSet, Executor, Mode, Requirements, TrainOptions, run_pass,
 };
 use fairprune::nn::{NetworkSpec, Stem};
+use fairprune::ops::gather::Augmentation;
 use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::rng::{Philox, Stream};
@@ -104,19 +105,20 @@ pub fn recipe(epochs: usize) -> Recipe {
     }
 }
 
-/// What training by `recipe` on parts of `samples` and scoring in batches of `score_batch` need.
-pub fn requirements(
+/// An executor for `recipe` on parts of `samples`, scoring in batches of `score_batch`.
+pub fn executor(
+    machine: &Machine,
+    spec: &NetworkSpec,
     recipe: &Recipe,
     samples: usize,
     score_batch: usize,
-    arena: ArenaMode,
-) -> Requirements {
+) -> Executor<Cpu> {
     let sgd = SgdProblem {
         momentum: recipe.momentum,
         weight_decay: recipe.weight_decay,
         nesterov: recipe.nesterov,
     };
-    Requirements {
+    let requirements = Requirements {
         passes: vec![
             (Mode::Train, recipe.batch, samples),
             (Mode::Score, score_batch, samples),
@@ -131,19 +133,9 @@ pub fn requirements(
         },
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
-        arena,
-    }
-}
-
-/// An executor of these [`requirements`].
-pub fn executor(
-    machine: &Machine,
-    spec: &NetworkSpec,
-    recipe: &Recipe,
-    samples: usize,
-    score_batch: usize,
-) -> Executor<Cpu> {
-    let requirements = requirements(recipe, samples, score_batch, machine.arena);
+        arena: machine.arena,
+        memory_limit: None,
+    };
     Executor::new(machine.cpu(), spec.build().unwrap(), &requirements).unwrap()
 }
 
@@ -174,7 +166,7 @@ impl Training<'_> {
             }),
             evaluate_every: self.evaluate_every,
             keep_best: true,
-            score_batch: 7,
+
             identity: "a test".to_owned(),
             initial: None,
         };
@@ -208,10 +200,32 @@ pub fn trained_bits(executor: &Executor<Cpu>, outcome: &Outcome) -> Vec<u64> {
     bits
 }
 
+/// An executor for one pass over `samples` in one batch, within `limit` bytes.
+pub fn limited(
+    machine: &Machine,
+    spec: &NetworkSpec,
+    mode: Mode,
+    samples: usize,
+    limit: Option<u64>,
+) -> Result<Executor<Cpu>> {
+    let sgd = SgdProblem { momentum: 0.9, weight_decay: 0.0, nesterov: false };
+    let augmentation = Augmentation::NONE;
+    let requirements = Requirements {
+        passes: vec![(mode, samples, samples)],
+        capacity: samples,
+        options: TrainOptions { sgd, smoothing: 0.0, augmentation, seed: 0 },
+        mean: [0.5; 3],
+        std: [0.25; 3],
+        arena: machine.arena,
+        memory_limit: limit,
+    };
+    Executor::new(machine.cpu(), spec.build()?, &requirements)
+}
+
 /// Every field of every sample after a pass, field by field.
-pub fn score(executor: &mut Executor<Cpu>, mode: Mode, part: &Part, batch: usize) -> Vec<Vec<f32>> {
+pub fn score(executor: &mut Executor<Cpu>, mode: Mode, part: &Part) -> Vec<Vec<f32>> {
     let positions = part.positions();
     let set = EvaluationSet { images: &part.images, labels: &part.labels, positions: &positions };
-    run_pass(executor, mode, &set, batch).unwrap();
+    run_pass(executor, mode, &set).unwrap();
     FIELDS.map(|f| executor.column(f, part.labels.len()).unwrap()).to_vec()
 }

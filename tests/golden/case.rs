@@ -112,6 +112,7 @@ impl Case {
             mean: inputs::MEAN,
             std: inputs::STD,
             arena: ArenaMode::Shared,
+            memory_limit: None,
         };
         let cpu = Arc::new(Cpu::new(0).unwrap());
         let mut executor = Executor::new(cpu, network, &requirements).unwrap();

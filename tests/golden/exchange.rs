@@ -92,6 +92,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         mean: inputs::MEAN,
         std: inputs::STD,
         arena: ArenaMode::Shared,
+        memory_limit: None,
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());
     let mut executor = Executor::new(cpu, spec.build().unwrap(), &requirements).unwrap();
@@ -100,7 +101,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
     let positions: Vec<u32> = (0..SAMPLES as u32).collect();
     let labels = inputs::labels(SAMPLES, spec.classes);
     let set = EvaluationSet { images: &images, labels: &labels, positions: &positions };
-    run_pass(&mut executor, Mode::Score, &set, SAMPLES).unwrap();
+    run_pass(&mut executor, Mode::Score, &set).unwrap();
     executor.logits(Mode::Score, SAMPLES).unwrap()
 }
 

@@ -86,7 +86,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     executor.set_weights(&weights)?;
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
-    let evaluation = evaluate(&mut executor, &set, prepared.score_batch)?;
+    let evaluation = evaluate(&mut executor, &set)?;
     let result = TestResult::new(0, &evaluation.counts);
     let mut summary = evaluation_json(&prepared.data.classes, &result)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));

@@ -1,6 +1,9 @@
 //! One file a command.
 
+pub mod doctor;
 pub mod eval;
+pub mod prune;
+pub mod quota;
 pub mod run;
 pub mod score;
 pub mod train;

@@ -297,7 +297,7 @@ fn write_subsets(
         dir.write_json(
             &format!("kept-{stem}.json"),
             &provenance::of_subset(
-                &prepared.data,
+                provenance::identity(&prepared.data),
                 run.strategy,
                 run.density,
                 plan.quotas,

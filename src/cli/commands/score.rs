@@ -18,7 +18,7 @@ use fairprune::experiment::cell::{Cell, Finished, Keeping, run_cell};
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::{Prepared, TestResult, provenance};
 use fairprune::nn::{Arch, weights};
-use fairprune::score::{Method, modes, score as score_pass};
+use fairprune::score::{Method, Watch, modes, score as score_pass};
 use fairprune::train::{Budget, Control, Recipe, Seeds, evaluate};
 use serde_json::{Map, Value, json};
 
@@ -219,12 +219,18 @@ fn by_weights(args: &ScoreArgs, path: &PathBuf, methods: &[Method]) -> Result<u8
     passes.extend(modes(methods).into_iter().map(|m| (m, all.len())));
     let mut executor = prepared.executor(&recipe, common.seed, &passes)?;
     executor.set_weights(&network_weights)?;
-    let scores = score_pass(
-        &mut executor,
-        &prepared.set(PartName::Train, &all)?,
-        methods,
-        prepared.score_batch,
-    )?;
+    let bar = Bar::new(common, all.len() as u64);
+    let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
+    let interval = Duration::from_secs(args.recipe.checkpoint_every);
+    let mut watch = Watch {
+        interrupt: interrupt::flag()?,
+        progress: &mut progress,
+        keeping: Some((dir.file("work/scoring.safetensors")?, interval, weights_digest.clone())),
+    };
+    let set = prepared.set(PartName::Train, &all)?;
+    let scores = score_pass(&mut executor, &set, methods, &mut watch);
+    bar.finish();
+    let scores = scores.inspect_err(|e| context::explain_interruption(common, e, &dir))?;
     let scores = scores
         .into_iter()
         .map(|(m, values)| (m, values.into_iter().map(f64::from).collect()))
@@ -237,7 +243,7 @@ fn by_weights(args: &ScoreArgs, path: &PathBuf, methods: &[Method]) -> Result<u8
         None
     } else {
         let set = prepared.set(prepared.split.val_part, &val)?;
-        let counts = evaluate(&mut executor, &set, prepared.score_batch)?.counts;
+        let counts = evaluate(&mut executor, &set)?.counts;
         Some(recall_rows(&prepared.data, &prepared.split.train, &TestResult::new(0, &counts)))
     };
     let mut parameters = Map::new();

@@ -74,15 +74,13 @@ pub fn dgrad(
     let Conv2dProblem { c, k, r, s, .. } = *problem;
     let mut cutter = Cutter(work);
     let packed = cutter.take(r * s * k * padded);
-    cpu.pool().install(|| {
-        let mut rest = &mut *packed;
-        for taps in &taps {
-            let len = taps.rows.len() * taps.cols.len() * k * padded;
-            let (panels, after) = rest.split_at_mut(len);
-            pack_transposed(w, [k, r, s, c], taps, &plan.blocks, panels);
-            rest = after;
-        }
-    });
+    let mut rest = &mut *packed;
+    for taps in &taps {
+        let len = taps.rows.len() * taps.cols.len() * k * padded;
+        let (panels, after) = rest.split_at_mut(len);
+        pack_transposed(cpu, w, [k, r, s, c], taps, &plan.blocks, panels);
+        rest = after;
+    }
     let packed = &*packed;
     let finish = if accumulate { Finish::Add } else { Finish::Store };
     let edges = Edges { start: Start::Zero, finish };

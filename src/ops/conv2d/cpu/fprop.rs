@@ -67,7 +67,7 @@ pub fn fprop(
     let packed = cutter.take(window * padded_channels(&plan.blocks));
     let partial = cutter.take(plan.parts() * 2 * problem.k);
 
-    cpu.pool().install(|| pack_forward(w, window, &plan.blocks, packed));
+    pack_forward(cpu, w, window, &plan.blocks, packed);
     let packed = &*packed;
 
     let edges = Edges {

@@ -1,10 +1,12 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
-//! - [`kernel`]: register tiles, one source for every instruction set;
-//! - [`gather`]: the driver of fprop and dgrad; [`outer`]: that of wgrad and instantiated norms;
-//! - results do not depend on the number of threads or the instruction set: every output value
-//!   is one chain of fused multiply-adds, and what is merged across tasks is merged in a tree
-//!   fixed by the problem.
+//! - `kernel`: register tiles, one source for every instruction set;
+//! - `gather`: the driver of fprop and dgrad; `outer`: that of wgrad and instantiated norms; `gram`:
+//!   norms from Gram matrices; `form`: which form is fastest.
+//!
+//! Results do not depend on the number of threads or the instruction set: every output value is
+//! one chain of fused multiply-adds, and what is merged across tasks is merged in a tree fixed by
+//! the problem.
 
 mod dgrad;
 mod form;
@@ -51,6 +53,9 @@ impl Cpu {
 
 impl Conv2d for Cpu {
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+        if problem.check().is_err() {
+            return 0;
+        }
         match direction {
             Direction::Fprop => fprop::workspace(self, problem),
             Direction::Dgrad => dgrad::workspace(self, problem),

@@ -24,6 +24,9 @@ const POSITIONS: usize = 256;
 /// Tasks below which chunks are split by output channels.
 const TASKS: usize = 16;
 
+/// Merging fewer weights is not worth waking other threads.
+const PARALLEL: usize = 1 << 15;
+
 struct Plan {
     outer: Outer,
     /// Things summed over: images, or pixels of a pointwise convolution.
@@ -138,17 +141,18 @@ pub fn wgrad(
     let chunks = &*chunks;
     let (count, window) = (plan.chunks, problem.r * problem.s * problem.c);
     let run = outer.run();
-    cpu.pool().install(|| {
-        dw.par_chunks_mut(window).with_min_len(4096usize.div_ceil(window)).enumerate().for_each(
-            |(k, out)| {
-                for (i, out) in out.chunks_mut(run).enumerate() {
-                    let (piece, row, column) = outer.place(k, i * run);
-                    let at = (piece * outer.rows() + row) * plan.pitch + column;
-                    merge(count, |i| &chunks[i * size + at..][..run], out);
-                }
-            },
-        );
-    });
+    let row = |(k, out): (usize, &mut [f32])| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let (piece, row, column) = outer.place(k, i * run);
+            let at = (piece * outer.rows() + row) * plan.pitch + column;
+            merge(count, |i| &chunks[i * size + at..][..run], out);
+        }
+    };
+    if dw.len() < PARALLEL {
+        dw.chunks_mut(window).enumerate().for_each(row);
+    } else {
+        cpu.pool().install(|| dw.par_chunks_mut(window).enumerate().for_each(row));
+    }
     if let Some(db) = db {
         merge(count, |i| &chunks[i * size + plan.dw..][..k], db);
     }

@@ -1,5 +1,10 @@
 //! Up to eight output pixels of a convolution, anywhere, times one block of output channels.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "constant bounds on every index keep sums in registers"
+)]
+
 use crate::backend::simd::{Simd, prefetch};
 
 /// Output pixels of a gather tile.

@@ -1,5 +1,10 @@
 //! Sums of outer products over pixels: tiles of weight gradients and of Gram matrices.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "constant bounds on every index keep sums in registers"
+)]
+
 use crate::backend::simd::Simd;
 
 /// Sum of outer products over `count` = images x rows x columns pixels:

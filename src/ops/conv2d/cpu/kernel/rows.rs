@@ -1,6 +1,11 @@
 //! Small loops over rows of values: sums of squares, dot products, transposition. Sums run in 16
 //! lanes folded by a fixed tree, whatever the instruction set.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "constant bounds on every index keep sums in registers"
+)]
+
 use crate::backend::simd::Simd;
 
 /// Lanes of a sum.
