@@ -4,14 +4,13 @@
 #[path = "determinism/run.rs"]
 mod run;
 
-use fairprune::backend::{Cpu, Isa};
+use fairprune::backend::Isa;
 use fairprune::error::Error;
-use fairprune::exec::{ArenaMode, Executor, Mode};
+use fairprune::exec::{ArenaMode, Mode};
 use fairprune::nn::NetworkSpec;
 use fairprune::nn::init::initialise;
 use run::{
-    FIELDS, Machine, Part, Training, executor, limited, networks, recipe, requirements, score,
-    trained_bits,
+    FIELDS, Machine, Part, Training, executor, limited, networks, recipe, score, trained_bits,
 };
 
 /// 3 batches of 6 and one of 4.
@@ -221,9 +220,10 @@ fn a_diverged_run_names_the_step_and_keeps_a_finite_state() {
     assert!(std::fs::read(&path).unwrap() == before, "the last good state was overwritten");
 }
 
-/// Short of memory, passes without updates run in smaller batches and give the same bits.
+/// Short of memory, passes without updates run in smaller batches and give the same bits; a
+/// training pass is refused with the batch that would fit.
 #[test]
-fn scoring_fits_into_little_memory() {
+fn memory_limits_shrink_scoring_but_never_training() {
     let machine = Machine::usual();
     for spec in networks() {
         let part = Part::new(&spec, SAMPLES, 4);
@@ -236,28 +236,15 @@ fn scoring_fits_into_little_memory() {
         assert!(tight.batch(Mode::Score) < roomy.batch(Mode::Score), "{spec:?}");
         tight.set_weights(&weights).unwrap();
         assert_eq!(score(&mut tight, Mode::Score, &part), expected, "{spec:?}");
+        let training = |limit| limited(&machine, &spec, Mode::Train, SAMPLES, limit);
+        let whole = training(None).unwrap().planned_memory().total();
+        match training(Some(whole - 1)) {
+            Err(Error::OutOfMemory { needed, free, largest_batch }) => {
+                assert_eq!((needed, free), (whole, whole - 1));
+                assert_eq!(largest_batch, Some(SAMPLES - 1), "{spec:?}");
+            }
+            Err(other) => panic!("{spec:?}: {other}"),
+            Ok(_) => panic!("{spec:?}: a byte too few was enough"),
+        }
     }
-}
-
-/// Training never cuts its batch by itself: it says what is needed, what is there, and the
-/// largest batch that would fit, before anything is allocated.
-#[test]
-fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
-    let network = networks()[0].build().unwrap();
-    let cpu = Machine::usual().cpu();
-    let needs = |batch| {
-        let recipe = fairprune::train::Recipe { batch, ..recipe(1) };
-        requirements(&recipe, 1 << 24, 7, ArenaMode::Shared)
-    };
-    let error = match Executor::new(cpu.clone(), network.clone(), &needs(1 << 24)) {
-        Err(error) => error,
-        Ok(_) => panic!("a batch of 2^24 was accepted"),
-    };
-    let Error::OutOfMemory { needed, free, largest_batch: Some(largest) } = error else {
-        panic!("{error}")
-    };
-    let planned =
-        |batch| Executor::<Cpu>::plan_memory(&cpu, &network, &needs(batch)).unwrap().total();
-    assert_eq!(needed, planned(1 << 24));
-    assert!(planned(largest) <= free && free < planned(largest + 1), "{largest} in {free} bytes");
 }

@@ -118,16 +118,6 @@ impl<B: Operators> Executor<B> {
         Ok(executor)
     }
 
-    /// Bytes that an executor of these requirements allocates; allocates nothing itself.
-    pub fn plan_memory(
-        backend: &B,
-        network: &Network,
-        requirements: &Requirements,
-    ) -> Result<PlannedMemory> {
-        let (layout, plans) = plan_all(backend, network, requirements)?;
-        Ok(planned_memory(&layout, &plans))
-    }
-
     /// The network this executor runs.
     pub fn network(&self) -> &Network {
         &self.network
@@ -422,12 +412,13 @@ fn largest_batch<B: Operators>(
     let fits = |batch: usize| {
         let mut smaller = requirements.clone();
         smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
-        Executor::plan_memory(backend, network, &smaller).is_ok_and(|m| m.total() <= free)
+        let planned = plan_all(backend, network, &smaller).map(|(l, p)| planned_memory(&l, &p));
+        planned.is_ok_and(|memory| memory.total() <= free)
     };
     let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
         if fits(middle) { good = middle } else { bad = middle }
     }
-    (good > 0).then_some(good)
+    (good > 1).then_some(good)
 }

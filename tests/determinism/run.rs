@@ -105,19 +105,20 @@ pub fn recipe(epochs: usize) -> Recipe {
     }
 }
 
-/// What training by `recipe` on parts of `samples` and scoring in batches of `score_batch` need.
-pub fn requirements(
+/// An executor for `recipe` on parts of `samples`, scoring in batches of `score_batch`.
+pub fn executor(
+    machine: &Machine,
+    spec: &NetworkSpec,
     recipe: &Recipe,
     samples: usize,
     score_batch: usize,
-    arena: ArenaMode,
-) -> Requirements {
+) -> Executor<Cpu> {
     let sgd = SgdProblem {
         momentum: recipe.momentum,
         weight_decay: recipe.weight_decay,
         nesterov: recipe.nesterov,
     };
-    Requirements {
+    let requirements = Requirements {
         passes: vec![
             (Mode::Train, recipe.batch, samples),
             (Mode::Score, score_batch, samples),
@@ -132,20 +133,9 @@ pub fn requirements(
         },
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
-        arena,
+        arena: machine.arena,
         memory_limit: None,
-    }
-}
-
-/// An executor of these [`requirements`].
-pub fn executor(
-    machine: &Machine,
-    spec: &NetworkSpec,
-    recipe: &Recipe,
-    samples: usize,
-    score_batch: usize,
-) -> Executor<Cpu> {
-    let requirements = requirements(recipe, samples, score_batch, machine.arena);
+    };
     Executor::new(machine.cpu(), spec.build().unwrap(), &requirements).unwrap()
 }
 
