@@ -25,6 +25,8 @@ pub enum Command {
     Score(commands::score::ScoreArgs),
     /// Evaluate a network class by class
     Eval(commands::eval::EvalArgs),
+    /// Time training and scoring on random images; `bench compare` holds two results side by side
+    Bench(commands::bench::BenchArgs),
 }
 
 impl Command {
@@ -35,6 +37,7 @@ impl Command {
             Command::Train(a) => &a.common,
             Command::Score(a) => &a.common,
             Command::Eval(a) => &a.common,
+            Command::Bench(a) => a.common(),
         }
     }
 }

@@ -39,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => commands::train::train(args),
         Command::Score(args) => commands::score::score(args),
         Command::Eval(args) => commands::eval::eval(args),
+        Command::Bench(args) => commands::bench::bench(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
