@@ -219,7 +219,7 @@ impl Outer {
             let wide = kernel.width.min(columns.end - j);
             let mut i = rows.start;
             while i < rows.end {
-                let m = kernel.rows().min(rows.end - i);
+                let m = kernel.rows(rows.end - i);
                 let at = (i - rows.start) * pitch + j - columns.start;
                 let tile = OuterTile {
                     a: a.wrapping_add(i),
