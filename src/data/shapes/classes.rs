@@ -13,8 +13,8 @@ pub(super) struct Style {
     pub roundness: f32,
     /// Width over height.
     pub aspect: f32,
-    /// Upright turn of the outline, degrees.
-    pub turn: f32,
+    /// Place of the first corner, degrees from the top.
+    pub corner: f32,
     /// Mean hue, degrees in the plane of equal luminance.
     pub hue: f32,
     /// Mean number of stripes across the object.
@@ -26,11 +26,11 @@ pub(super) struct Style {
 const fn style(
     name: &'static str,
     (points, depth, roundness): (u32, f32, f32),
-    (aspect, turn): (f32, f32),
+    (aspect, corner): (f32, f32),
     hue: f32,
     (waves, grain): (f32, f32),
 ) -> Style {
-    Style { name, points, depth, roundness, aspect, turn, hue, waves, grain }
+    Style { name, points, depth, roundness, aspect, corner, hue, waves, grain }
 }
 
 /// Inner over outer radius of regular polygons: cos(pi / n).
@@ -66,7 +66,7 @@ const fn classes(hues: [f32; 10]) -> [Style; 10] {
 /// `shapes`.
 pub(super) const SHAPES: Set = Set {
     hue: 13.0,
-    styles: classes([0.0, 16.0, 62.0, 82.0, 127.0, 158.0, 204.0, 229.0, 274.0, 314.0]),
+    styles: classes([0.0, 18.0, 65.0, 86.0, 134.0, 163.0, 210.0, 234.0, 282.0, 313.0]),
 };
 
 /// `shapes:extreme`: eight classes far apart, two hardly apart.
