@@ -1,11 +1,12 @@
 //! Convolution layers of the supported networks, GFLOP/s a direction.
 //!
 //! `cargo bench --bench conv -- [--threads T] [--only LAYER] [--column NAME] [--images N]
-//! [--seconds S]`. The time is the minimum over repeats: other load on the machine only ever adds to it.
+//! [--seconds S] [--isa portable|avx2|avx512]`. The time is the minimum over repeats: other load
+//! on the machine only ever adds to it.
 
 use std::time::{Duration, Instant};
 
-use fairprune::backend::{ALIGN, Backend, Cpu, View};
+use fairprune::backend::{ALIGN, Backend, Cpu, Isa, View};
 use fairprune::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use fairprune::tensor::Dtype;
 
@@ -52,7 +53,12 @@ fn main() {
     let threads = option("--threads").and_then(|v| v.parse().ok()).unwrap_or(1);
     let seconds: f64 = option("--seconds").and_then(|v| v.parse().ok()).unwrap_or(0.5);
     let only = option("--only").unwrap_or_default();
-    let cpu = Cpu::new(threads).expect("a thread pool");
+    let isa = match option("--isa").as_deref() {
+        Some("portable") => Isa::Portable,
+        Some("avx2") => Isa::Avx2,
+        _ => Isa::detect(),
+    };
+    let cpu = Cpu::with_isa(threads, isa).expect("a thread pool");
     println!("{} threads {threads}; GFLOP/s of the convolution's own FLOPs", cpu.name());
     let wanted = option("--column");
     let images = option("--images").and_then(|v| v.parse().ok());

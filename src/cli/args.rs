@@ -34,6 +34,8 @@ pub enum Command {
     Eval(commands::eval::EvalArgs),
     /// Say which devices and kernels can be used here, and why not the others
     Doctor(commands::doctor::DoctorArgs),
+    /// Time training and scoring on random images; `bench compare` holds two results side by side
+    Bench(commands::bench::BenchArgs),
 }
 
 impl Command {
@@ -47,6 +49,7 @@ impl Command {
             Command::Prune(a) => &a.common,
             Command::Quota(a) => &a.common,
             Command::Doctor(a) => &a.common,
+            Command::Bench(a) => a.common(),
         }
     }
 }

@@ -48,6 +48,11 @@ pub fn note(common: &Common, text: impl AsRef<str>) {
     }
 }
 
+/// One line on stderr, always.
+pub fn warn(text: impl AsRef<str>) {
+    let _ = writeln!(io::stderr(), "{}", text.as_ref());
+}
+
 /// Text on stdout.
 pub fn print(text: impl AsRef<str>) -> Result<()> {
     writeln!(io::stdout(), "{}", text.as_ref())?;

@@ -12,6 +12,7 @@ use super::summary::Phase;
 use crate::artefact::OutputDir;
 use crate::data::{QueryPart, SplitKind};
 use crate::error::{Error, Result};
+use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
 use crate::prune::{Population, Subset};
 use crate::score::Method;
@@ -260,16 +261,20 @@ impl<'a, B: Operators> Runner<'a, B> {
         for &density in &self.plan.densities {
             for seed in 0..self.plan.seeds {
                 let subset = self.subset(strategy, density, seed, query)?;
-                let steps = self.plan.recipe.steps(self.plan.budget, subset.total(), all);
+                let recipe = &self.plan.recipe;
+                let steps = recipe.steps(self.plan.budget, subset.total(), all);
+                // Epochs over a subset are short: validate as often as the full run does.
+                let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
+                let evaluate_every = (steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
                     name: format!("{strategy}-d{density}-s{seed}"),
-                    recipe: &self.plan.recipe,
+                    recipe,
                     seeds: Seeds::derive(self.plan.seed, seed as u64),
                     steps,
                     part: self.part(subset.kept.clone()),
                     methods: &[],
                     test: true,
-                    evaluate_every: 1,
+                    evaluate_every: evaluate_every.max(1),
                 };
                 let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
                 let finished = self.cell(&cell, &task)?;

@@ -125,6 +125,8 @@ struct Run<'a, 'j, B: Operators> {
     resumed_columns: Option<[Vec<f32>; 2]>,
     clock: Instant,
     saved: Instant,
+    /// Taken after the last step, to be written once the next one is seen to be finite.
+    pending: Option<Checkpoint>,
 }
 
 impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
@@ -168,7 +170,17 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             }
         };
         let now = Instant::now();
-        Ok(Run { executor, job, position, sizes, best, resumed_columns, clock: now, saved: now })
+        Ok(Run {
+            executor,
+            job,
+            position,
+            sizes,
+            best,
+            resumed_columns,
+            clock: now,
+            saved: now,
+            pending: None,
+        })
     }
 
     /// The rest of the current epoch, as far as the budget goes.
@@ -250,28 +262,36 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };
         };
-        if interrupted || self.saved.elapsed() >= *interval {
+        if interrupted {
             self.check_finite()?;
-            self.save(path)?;
+            checkpoint::save(path, &self.snapshot()?)?;
+            return Err(Error::Interrupted);
         }
-        if interrupted { Err(Error::Interrupted) } else { Ok(()) }
+        // A state is good once the next step's loss is finite: one step may blow the weights up.
+        if let Some(snapshot) = self.pending.take() {
+            self.check_finite()?;
+            checkpoint::save(path, &snapshot)?;
+            self.saved = Instant::now();
+        }
+        if self.saved.elapsed() >= *interval {
+            self.check_finite()?;
+            self.pending = Some(self.snapshot()?);
+        }
+        Ok(())
     }
 
-    fn save(&mut self, path: &std::path::Path) -> Result<()> {
+    fn snapshot(&mut self) -> Result<Checkpoint> {
         self.position.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
         let samples = self.job.labels.len();
-        let checkpoint = Checkpoint {
+        Ok(Checkpoint {
             position: self.position.clone(),
             weights: self.finite_weights()?,
             velocities: self.executor.velocities()?,
             best: self.best.clone(),
             loss: self.executor.column(Field::Loss, samples)?,
             correct: self.executor.column(Field::Correct, samples)?,
-        };
-        checkpoint::save(path, &checkpoint)?;
-        self.saved = Instant::now();
-        Ok(())
+        })
     }
 
     fn record(&mut self, presented: &[u32], lr: f32) -> Result<EpochRecord> {
@@ -308,7 +328,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     fn finish(mut self, control: &mut Control) -> Result<Outcome> {
         if let Some((path, _)) = &control.checkpoint {
-            self.save(path)?;
+            checkpoint::save(path, &self.snapshot()?)?;
         } else {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }

@@ -1,11 +1,10 @@
 //! The built-in drawings.
 
-use std::fs;
 use std::path::PathBuf;
 
 use fairprune::data::{self, Format, LoadOptions, shapes};
 
-use crate::{assert_has, quiet, refusal, with_threads};
+use crate::{assert_has, put, quiet, refusal, with_threads};
 
 #[test]
 fn same_bytes_for_any_thread_count_others_for_another_seed() {
@@ -55,7 +54,7 @@ fn one_size_only() {
     assert_has(&refusal(none), &["no training images"]);
 }
 
-/// Writes the built-in sets as raw bytes, for tuning their constants elsewhere:
+/// Writes the built-in sets as CIFAR-10 files, for tuning their constants elsewhere:
 /// `FAIRPRUNE_DUMP=DIR FAIRPRUNE_SEEDS=1,2 cargo test --test readers dump -- --ignored`.
 #[test]
 #[ignore = "a tool, not a check"]
@@ -63,18 +62,23 @@ fn dump_built_in_sets() {
     let Some(dir) = std::env::var_os("FAIRPRUNE_DUMP").map(PathBuf::from) else { return };
     let seeds = std::env::var("FAIRPRUNE_SEEDS").unwrap_or_else(|_| "0".to_owned());
     for seed in seeds.split(',').map(|s| s.parse::<u64>().unwrap()) {
-        for spec in ["shapes", "shapes:extreme"] {
-            let options = LoadOptions { seed, ..Default::default() };
+        for format in [Format::Shapes, Format::ShapesExtreme] {
             let start = std::time::Instant::now();
-            let set = data::load(spec, &options, &quiet).unwrap();
-            println!("{spec} {seed}: {:?} {}", start.elapsed(), set.fingerprint);
-            let name = if set.format == Format::Shapes { "shapes" } else { "extreme" };
-            let parts = [Some(&set.train), set.val.as_ref(), set.test.as_ref()];
-            for (part, p) in ["train", "val", "test"].into_iter().zip(parts) {
-                let (p, stem) = (p.unwrap(), format!("{name}-{seed}-{part}"));
-                fs::write(dir.join(format!("{stem}.images")), p.images.as_slice()).unwrap();
-                let labels: &[u8] = bytemuck::cast_slice(&p.labels);
-                fs::write(dir.join(format!("{stem}.labels")), labels).unwrap();
+            let options = LoadOptions { seed, ..Default::default() };
+            let set = data::load(format.name(), &options, &quiet).unwrap();
+            println!("{format} {seed}: {:?} {}", start.elapsed(), set.fingerprint);
+            let root = format!("{format}-{seed}").replace(':', "-");
+            put(&dir, &format!("{root}/batches.meta.txt"), set.classes.join("\n").as_bytes());
+            let test = set.test.as_ref().unwrap();
+            for (name, part) in [("data_batch_1.bin", &set.train), ("test_batch.bin", test)] {
+                let mut records = Vec::new();
+                for (i, &label) in part.labels.iter().enumerate() {
+                    records.push(label as u8);
+                    for c in 0..3 {
+                        records.extend(part.image(i).iter().skip(c).step_by(3));
+                    }
+                }
+                put(&dir, &format!("{root}/{name}"), &records);
             }
         }
     }

@@ -109,7 +109,11 @@ pub fn run(args: &RunArgs) -> Result<u8> {
         return Ok(0);
     }
     print_summary(common, &summary)?;
-    output::print(format!("report: {}", report.display()))?;
+    let spent: f64 = summary.phases.iter().map(|p| p.seconds).sum();
+    let peak = summary.phases.iter().filter_map(|p| p.peak_bytes).max().unwrap_or(0);
+    let cost =
+        format!("{} of computing, {} planned memory", output::seconds(spent), output::bytes(peak));
+    output::print(format!("report: {} ({cost})", report.display()))?;
     if built_in {
         let hint = "your own data: fairprune run --data FOLDER --image-size 32   (FOLDER/train/CLASS/*, FOLDER/test/CLASS/*)";
         output::print(hint)?;

@@ -13,8 +13,8 @@ pub(super) struct Style {
     pub roundness: f32,
     /// Width over height.
     pub aspect: f32,
-    /// Upright turn of the outline, degrees.
-    pub turn: f32,
+    /// Place of the first corner, degrees from the top.
+    pub corner: f32,
     /// Mean hue, degrees in the plane of equal luminance.
     pub hue: f32,
     /// Mean number of stripes across the object.
@@ -26,11 +26,11 @@ pub(super) struct Style {
 const fn style(
     name: &'static str,
     (points, depth, roundness): (u32, f32, f32),
-    (aspect, turn): (f32, f32),
+    (aspect, corner): (f32, f32),
     hue: f32,
     (waves, grain): (f32, f32),
 ) -> Style {
-    Style { name, points, depth, roundness, aspect, turn, hue, waves, grain }
+    Style { name, points, depth, roundness, aspect, corner, hue, waves, grain }
 }
 
 /// Inner over outer radius of regular polygons: cos(pi / n).
@@ -47,38 +47,32 @@ pub(super) struct Set {
     pub hue: f32,
 }
 
+/// The classes with their hues. Pairs of like outline and texture lie side by side.
+const fn classes(hues: [f32; 10]) -> [Style; 10] {
+    [
+        style("pentagon", (5, PENTAGON, 0.2), (1.0, 0.0), hues[0], (2.6, 90.0)),
+        style("hexagon", (6, HEXAGON, 0.2), (1.0, 0.0), hues[1], (3.0, 90.0)),
+        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), hues[2], (2.0, 0.0)),
+        style("oval", (6, HEXAGON, 1.0), (1.2, 0.0), hues[3], (2.4, 0.0)),
+        style("square", (4, SQUARE, 0.2), (1.0, 45.0), hues[4], (3.0, 90.0)),
+        style("brick", (4, SQUARE, 0.2), (1.2, 45.0), hues[5], (2.6, 90.0)),
+        style("star", (5, 0.5, 0.15), (1.0, 0.0), hues[6], (2.8, 0.0)),
+        style("sun", (8, 0.6, 0.15), (1.0, 0.0), hues[7], (3.2, 0.0)),
+        style("triangle", (3, TRIANGLE, 0.2), (1.0, 0.0), hues[8], (2.0, 90.0)),
+        style("kite", (4, SQUARE, 0.2), (0.8, 0.0), hues[9], (2.4, 90.0)),
+    ]
+}
+
 /// `shapes`.
 pub(super) const SHAPES: Set = Set {
-    hue: 15.0,
-    styles: [
-        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 26.0, (3.0, 0.0)),
-        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 322.0, (2.0, 90.0)),
-        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 71.0, (2.0, 0.0)),
-        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 98.0, (3.5, 90.0)),
-        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 141.0, (2.0, 90.0)),
-        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 170.0, (3.5, 45.0)),
-        style("star", (5, 0.5, 0.1), (1.0, 0.0), 243.0, (3.5, 0.0)),
-        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 272.0, (2.0, 90.0)),
-        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 200.0, (2.0, 90.0)),
-    ],
+    hue: 13.0,
+    styles: classes([0.0, 18.0, 65.0, 86.0, 134.0, 163.0, 210.0, 234.0, 282.0, 313.0]),
 };
 
-/// `shapes:extreme`: seven classes far apart, three hardly apart.
+/// `shapes:extreme`: eight classes far apart, two hardly apart.
 pub(super) const EXTREME: Set = Set {
     hue: 6.5,
-    styles: [
-        style("disc", (6, HEXAGON, 1.0), (1.0, 0.0), 0.0, (1.5, 0.0)),
-        style("oval", (6, HEXAGON, 1.0), (1.3, 0.0), 42.0, (3.0, 0.0)),
-        style("triangle", (3, TRIANGLE, 0.15), (1.0, 0.0), 314.0, (2.0, 90.0)),
-        style("square", (4, SQUARE, 0.15), (1.0, 45.0), 84.0, (2.0, 0.0)),
-        style("diamond", (4, SQUARE, 0.15), (1.0, 0.0), 126.0, (3.5, 90.0)),
-        style("pentagon", (5, PENTAGON, 0.15), (1.0, 0.0), 169.0, (3.0, 90.0)),
-        style("hexagon", (6, HEXAGON, 0.15), (1.0, 0.0), 175.0, (3.0, 45.0)),
-        style("star", (5, 0.5, 0.1), (1.0, 0.0), 224.0, (3.5, 0.0)),
-        style("cross", (4, 0.45, 0.1), (1.0, 0.0), 268.0, (2.0, 90.0)),
-        style("flower", (6, 0.55, 0.3), (1.0, 0.0), 181.0, (3.0, 90.0)),
-    ],
+    styles: classes([0.0, 2.0, 42.0, 82.0, 121.0, 161.0, 201.0, 241.0, 281.0, 321.0]),
 };
 
 /// Spread of what varies inside every class: standard deviations unless said otherwise.

@@ -19,6 +19,8 @@ fn rgb(luminance: f32, chroma: f32, (sin, cos): (f32, f32)) -> [f32; 3] {
 /// disc of radius one. Distances are in those radii.
 struct Outline {
     half_sector: f32,
+    /// Angle of the first corner from the top.
+    corner: f32,
     /// Outer and inner corner of the half sector.
     outer: [f32; 2],
     inner: [f32; 2],
@@ -26,13 +28,14 @@ struct Outline {
 }
 
 impl Outline {
-    fn new(points: u32, depth: f32, roundness: f32) -> Outline {
-        let half_sector = std::f32::consts::PI / points as f32;
+    fn new(view: &View) -> Outline {
+        let (depth, roundness) = (view.depth, view.roundness);
+        let half_sector = std::f32::consts::PI / view.points as f32;
         let (sin, cos) = libm::sincosf(half_sector);
         let core = 1.0 - roundness;
         let (outer, inner) = ([core, 0.0], [core * depth * cos, core * depth * sin]);
         // Area of the core plus its offset by `roundness`: A + P r + pi r^2 (exact where convex).
-        let count = 2.0 * points as f32;
+        let count = 2.0 * view.points as f32;
         let area = count * 0.5 * core * core * depth * sin;
         let edge = length([outer[0] - inner[0], outer[1] - inner[1]]);
         let pi = std::f32::consts::PI;
@@ -40,15 +43,16 @@ impl Outline {
         let scale = (pi / total).sqrt();
         Outline {
             half_sector,
+            corner: view.corner,
             outer: outer.map(|v| v * scale),
             inner: inner.map(|v| v * scale),
             round: roundness * scale,
         }
     }
 
-    /// Signed distance of a point, negative inside; exact but for the far side of reflex corners.
+    /// Signed distance of a point (right, up), negative inside; exact but for the far side of reflex corners.
     fn distance(&self, p: [f32; 2]) -> f32 {
-        let angle = libm::atan2f(p[1], p[0]);
+        let angle = libm::atan2f(p[0], p[1]) - self.corner;
         let sector = 2.0 * self.half_sector;
         let folded = (angle - sector * libm::roundf(angle / sector)).abs();
         let radius = length(p);
@@ -84,7 +88,7 @@ fn noise(word: u32) -> f32 {
 
 /// Draws `view` into `image` (`SIDE SIDE 3`), taking pixel noise from `random`.
 pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
-    let outline = Outline::new(view.points, view.depth, view.roundness);
+    let outline = Outline::new(view);
     let turn = libm::sincosf(view.turn);
     let stretch = view.aspect.sqrt();
     let grain = libm::sincosf(view.grain);
@@ -100,10 +104,9 @@ pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
             let across = (x as f32 - middle) * slope.1 + (middle - y as f32) * slope.0;
             let ground = rgb(view.dark + view.slope * across / middle, 0.04, dark_hue);
 
-            // A quarter turn puts the first corner on top.
             let u = (dx * turn.1 + dy * turn.0) / stretch;
             let v = (dy * turn.1 - dx * turn.0) * stretch;
-            let distance = outline.distance([v / view.radius, u / view.radius]) * view.radius;
+            let distance = outline.distance([u / view.radius, v / view.radius]) * view.radius;
             let mut cover = coverage(distance);
             if let Some(((sin, cos), edge)) = bar {
                 cover *= coverage(dx * cos + dy * sin - edge);

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
 /// Images of each class in the training, validation and test part of the built-in sets.
-pub const SIZES: [usize; 3] = [500, 200, 500];
+pub const SIZES: [usize; 3] = [512, 200, 500];
 
 /// Images between two progress calls.
 const CHUNK: usize = 64;

@@ -21,6 +21,7 @@ pub(super) struct View {
     pub depth: f32,
     pub roundness: f32,
     pub aspect: f32,
+    pub corner: f32,
     pub turn: f32,
     pub centre: [f32; 2],
     /// Radius of the disc of the same area.
@@ -72,7 +73,8 @@ impl View {
             depth: style.depth,
             roundness: reflect(style.roundness + spread::ROUNDNESS * normal(&mut s)),
             aspect: style.aspect * (1.0 + spread::ASPECT * normal(&mut s)),
-            turn: degrees * (style.turn + spread::TURN * normal(&mut s)),
+            corner: degrees * style.corner,
+            turn: degrees * spread::TURN * normal(&mut s),
             centre: [shift(&mut s), shift(&mut s)],
             radius: spread::RADIUS.0 * (1.0 + spread::RADIUS.1 * normal(&mut s)),
             hue: degrees * (style.hue + set.hue * normal(&mut s)),

@@ -68,7 +68,7 @@ unsafe fn product<F: Fn(usize) -> *const f32>(
                     let columns = kernel.width.min(pitch - j);
                     let mut k = i;
                     while k < i + BLOCK {
-                        let m = kernel.rows().min(i + BLOCK - k);
+                        let m = kernel.rows(i + BLOCK - k);
                         let tile = OuterTile {
                             a: panel[k..].as_ptr(),
                             b: panel[j..].as_ptr(),

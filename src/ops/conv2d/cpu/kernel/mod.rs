@@ -161,8 +161,7 @@ table!(AVX512, avx512, Avx512x16, #[target_feature(enable = "avx512f,avx512vl,av
 #[cfg(target_arch = "x86_64")]
 table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
     gather: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
-    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2,
-            24: Avx2x8, [1, 2, 3, 4] x 3]);
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2]);
 table!(PORTABLE, portable, Portable8, ,
     gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
     outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2]);

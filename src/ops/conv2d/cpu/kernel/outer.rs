@@ -35,9 +35,9 @@ pub struct OuterKernel {
 }
 
 impl OuterKernel {
-    /// Most rows of a tile.
-    pub fn rows(&self) -> usize {
-        self.whole.len()
+    /// Rows to take next of `left`: as many as there are kernels for, but evenly.
+    pub fn rows(&self, left: usize) -> usize {
+        left.div_ceil(left.div_ceil(self.whole.len()))
     }
 
     /// Runs a tile of `rows` rows.
