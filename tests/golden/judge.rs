@@ -31,7 +31,7 @@ fn rms(values: &[f64]) -> f64 {
 const KINKS: [(&str, f64); 6] = [
     ("grand", 1e-3),
     ("gradient", 1e-3),
-    ("weight", 1e-4),
+    ("weight", 1e-5),
     ("weight_end", 1e-4),
     ("running_end", 1e-5),
     ("loss", 1e-5),
