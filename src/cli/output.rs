@@ -27,6 +27,8 @@ pub fn start_logging(common: &Common) {
         .with_ansi(color)
         .without_time()
         .with_target(false)
+        // It would tell of a closed stderr on stderr, and panic.
+        .log_internal_errors(false)
         .init();
 }
 

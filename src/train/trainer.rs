@@ -234,6 +234,19 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         }
     }
 
+    /// The weights, refused where the last step spoilt them: its loss was that before the step.
+    fn finite_weights(&self) -> Result<Weights> {
+        let weights = self.executor.weights()?;
+        match weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
+            None => Ok(weights),
+            Some((name, _)) => Err(Error::Diverged {
+                what: name.clone(),
+                step: self.position.steps,
+                epoch: u64::from(self.position.epoch),
+            }),
+        }
+    }
+
     /// Progress, divergence, interruption, and a checkpoint where one is due.
     fn look(&mut self, control: &mut Control) -> Result<()> {
         let Position { epoch, steps: step, .. } = self.position;
@@ -253,9 +266,10 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         self.position.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
         let samples = self.job.labels.len();
+        let weights = self.finite_weights()?;
         let checkpoint = Checkpoint {
             position: self.position.clone(),
-            weights: self.executor.weights()?,
+            weights,
             velocities: self.executor.velocities()?,
             best: self.best.clone(),
             loss: self.executor.column(Field::Loss, samples)?,
@@ -302,7 +316,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }
         Ok(Outcome {
-            weights: self.executor.weights()?,
+            weights: self.finite_weights()?,
             best_weights: self.best,
             steps: self.position.steps,
             seconds: self.position.seconds,

@@ -146,6 +146,9 @@ fn plan(
             return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
         }
     }
+    if args.seeds == 0 {
+        return Err(Error::invalid("--seeds", "0", "at least 1").into());
+    }
     let side = data.height.min(data.width);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let laplace = match args.smooth.as_deref() {
