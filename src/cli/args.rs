@@ -9,7 +9,9 @@ use super::commands;
 /// Train image classifiers, score every training sample, prune data sets fairly.
 #[derive(Parser, Debug)]
 #[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
-#[command(after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options.")]
+#[command(
+    after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -330,7 +330,10 @@ mod tests {
     #[test]
     fn the_resume_command_continues_what_was_asked_for() {
         let command = |text: &str| {
-            resume_command(text.split(' ').map(str::to_owned).collect(), Path::new("fairprune-out/x"))
+            resume_command(
+                text.split(' ').map(str::to_owned).collect(),
+                Path::new("fairprune-out/x"),
+            )
         };
         assert_eq!(command("fairprune run"), "fairprune run --out fairprune-out/x --resume");
         assert_eq!(

@@ -117,7 +117,9 @@ pub fn run_cell<B: Operators>(
             scores.push((method, values));
         }
         let outcome = match keeping {
-            Some(k) if k.keep_checkpoint => checkpoint::load(&checkpoint_path(k, cell)?, &identity)?,
+            Some(k) if k.keep_checkpoint => {
+                checkpoint::load(&checkpoint_path(k, cell)?, &identity)?
+            }
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);

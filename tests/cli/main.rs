@@ -61,7 +61,11 @@ fn refused(folder: &Path, line: &str, words: &[&str]) -> String {
     let outcome = run(folder, line);
     assert_eq!(outcome.code, 2, "{line}\n{}{}", outcome.out, outcome.err);
     for word in words {
-        assert!(outcome.err.contains(word), "`{word}` is not in the message of {line}:\n{}", outcome.err);
+        assert!(
+            outcome.err.contains(word),
+            "`{word}` is not in the message of {line}:\n{}",
+            outcome.err
+        );
     }
     assert_eq!(outcome.out, "", "{line}");
     assert_eq!(rubbish(folder), Vec::<PathBuf>::new(), "{line}");

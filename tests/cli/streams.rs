@@ -131,7 +131,9 @@ fn json_is_one_document_and_the_rest_goes_to_stderr() {
     let outcome = good(place.path(), &line);
     let summary: Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(summary, serde_json::from_str::<Value>(&place.read("a/summary.json")).unwrap());
-    for key in ["average_accuracy", "balanced_accuracy", "worst_class", "worst_recall", "gap", "std"] {
+    for key in
+        ["average_accuracy", "balanced_accuracy", "worst_class", "worst_recall", "gap", "std"]
+    {
         assert!(!summary[key].is_null(), "{key}: {summary}");
     }
     assert_eq!(summary["recalls"][1]["name"], "bee");

@@ -44,7 +44,12 @@ pub struct QuotaCommandArgs {
 #[command(next_help_heading = "Selection")]
 pub struct DensityArgs {
     /// Kept fraction of the training images that are not held out
-    #[arg(long, value_name = "D", allow_hyphen_values = true, required_unless_present = "prune_rate")]
+    #[arg(
+        long,
+        value_name = "D",
+        allow_hyphen_values = true,
+        required_unless_present = "prune_rate"
+    )]
     pub density: Option<f64>,
     /// Pruned fraction, instead of --density
     #[arg(long, value_name = "P", allow_hyphen_values = true, conflicts_with = "density")]

@@ -99,9 +99,11 @@ pub fn read_subset(
 ) -> Result<Vec<usize>> {
     let name = path.display().to_string();
     let sidecar = path.with_extension("json");
+    let mut made_under = None;
     if sidecar.exists() {
         let stated = fairprune::artefact::Provenance::read(&sidecar)?;
         stated.check_data(&name, &provenance::identity(data))?;
+        made_under = provenance::split_of(&stated);
     } else {
         let text = format!(
             "note: {name} comes without {}: which data set it belongs to is unknown",
@@ -113,7 +115,18 @@ pub fn read_subset(
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
     let positions = check_indices(&name, &positions, data.train.len())?;
-    check_within(&name, &positions, &split.train)?;
+    check_within(&name, &positions, &split.train).map_err(|e| match e {
+        Error::Invalid { what, found, expected } => {
+            let made = made_under.map_or("made".to_owned(), |s| format!("made under --split {s}"));
+            let expected = format!(
+                "{expected}, here those of --split {} with seed {}; the subset was {made}, perhaps \
+                 with another seed",
+                split.kind, split.seed
+            );
+            Error::Invalid { what, found, expected }
+        }
+        other => other,
+    })?;
     Ok(positions)
 }
 

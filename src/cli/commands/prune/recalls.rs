@@ -6,8 +6,9 @@ use anyhow::Result;
 use fairprune::artefact::tables::{self, RecallRow};
 use fairprune::artefact::{Provenance, digest};
 use fairprune::error::Error;
+use fairprune::experiment::provenance;
 
-use super::source::{Source, split_of};
+use super::source::Source;
 
 /// Recalls of all classes.
 pub struct Recalls {
@@ -77,7 +78,7 @@ fn other_sizes(rows: &[RecallRow], source: &Source) -> Option<String> {
 /// images (all but those of crossfit) tell no more than one of them does.
 fn validation_sizes(rows: &[RecallRow], stated: Option<&Provenance>) -> Option<Vec<u64>> {
     let pooled =
-        stated.and_then(split_of).is_some_and(|split| split.starts_with("crossfit"));
+        stated.and_then(provenance::split_of).is_some_and(|split| split.starts_with("crossfit"));
     let runs = match stated {
         Some(stated) if !pooled => stated.seeds.len().max(1) as u64,
         _ => 1,
