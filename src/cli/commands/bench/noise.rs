@@ -119,7 +119,7 @@ pub fn difference(old: &[Sample], new: &[Sample]) -> Difference {
         2.0 * inside(Sample::repeat_sd)
     } else {
         let squares =
-            (m - 1.0) * spread(&logs(old)).powi(2) + (n - 1.0) * robust_sd(&logs(new)).powi(2);
+            (m - 1.0) * spread(&logs(old)).powi(2) + (n - 1.0) * spread(&logs(new)).powi(2);
         let implied = inside(|s| MEDIAN_COST * s.repeat_sd() / (s.repeats.max(1) as f64).sqrt());
         let sd = (squares / freedom).sqrt().max(implied);
         let t = t_quantile(0.5 + CONFIDENCE / 2.0, freedom);
