@@ -228,7 +228,8 @@ fn compute<B: Operators>(
             return Ok(None);
         }
         executor.set_weights(weights)?;
-        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?, batch)?;
+        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?, batch)
+            .map_err(|e| e.diverged_at("the test loss", outcome.steps, epoch))?;
         Ok(Some(TestResult::new(epoch, &evaluation.counts)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;

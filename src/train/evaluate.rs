@@ -24,6 +24,8 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
+const SUBJECT: &str = "network";
+
 /// Runs the network in eval mode over the set, in batches of `batch`.
 pub fn evaluate<B: Operators>(
     executor: &mut Executor<B>,
@@ -39,10 +41,22 @@ pub fn evaluate<B: Operators>(
     let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
     let loss: f64 = set.positions.iter().map(|i| f64::from(losses[at(i)])).sum();
     if !loss.is_finite() {
-        return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
+        return Err(Error::invalid(SUBJECT, "non-finite losses in evaluation", "finite outputs"));
     }
     let loss = loss / set.positions.len().max(1) as f64;
     Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, loss })
+}
+
+impl Error {
+    /// As divergence at `step`, if this is what [`evaluate`] says of a network without finite outputs.
+    pub(crate) fn diverged_at(self, what: &str, step: u64, epoch: u32) -> Error {
+        match self {
+            Error::Invalid { what: subject, .. } if subject == SUBJECT => {
+                Error::Diverged { what: what.to_owned(), step, epoch: u64::from(epoch) }
+            }
+            other => other,
+        }
+    }
 }
 
 /// One pass without updates over the set; results are in the executor's columns.

@@ -292,7 +292,11 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let last = self.position.steps >= self.job.total_steps;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
-            Some(set) if due => Some(evaluate(self.executor, set, self.job.score_batch)?),
+            Some(set) if due => {
+                let evaluation = evaluate(self.executor, set, self.job.score_batch);
+                let steps = self.position.steps;
+                Some(evaluation.map_err(|e| e.diverged_at("the validation loss", steps, epoch))?)
+            }
             _ => None,
         };
         let counts = evaluation.as_ref().map(|e| e.counts.as_slice());

@@ -3,7 +3,6 @@
 mod data;
 mod flow;
 mod folders;
-mod output;
 mod prune;
 mod quota;
 mod streams;

@@ -15,7 +15,7 @@ use fairprune::experiment::summarise::{Surroundings, summarise};
 use fairprune::experiment::summary::RunSummary;
 use fairprune::experiment::{Prepared, provenance};
 use fairprune::nn::Arch;
-use fairprune::report;
+use fairprune::{prune, report};
 use serde_json::{Value, json};
 
 use super::quota::percentages;
@@ -136,7 +136,7 @@ fn plan(
     let mut densities = match &args.prune_rate {
         Some(rates) => rates
             .iter()
-            .map(|&r| fairprune::prune::density_of_prune_rate(r))
+            .map(|&r| prune::density_of_prune_rate(r))
             .collect::<Result<Vec<f64>, Error>>()?,
         None => args.density.clone(),
     };
@@ -146,6 +146,7 @@ fn plan(
         if !(d > 0.0 && d <= 1.0) {
             return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
         }
+        enough_samples(d, args.min_per_class, data, split)?;
     }
     if args.seeds == 0 {
         return Err(Error::invalid("--seeds", "0", "at least 1").into());
@@ -192,6 +193,28 @@ fn plan(
         quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
     })
+}
+
+/// Refuses a density that leaves nothing to train on, or less than the classes' minimum: now, not
+/// when the full-data runs are done.
+fn enough_samples(
+    density: f64,
+    min_per_class: Option<usize>,
+    data: &fairprune::data::DataSet,
+    split: &fairprune::data::Split,
+) -> Result<()> {
+    let all = split.train.len();
+    let kept = prune::Budget::new(density, all)?.count;
+    if kept < 2 {
+        let found = format!("{density}, {kept} of {all} training images");
+        return Err(Error::invalid("--density", found, "at least 2 to train on").into());
+    }
+    let mut sizes = vec![0; data.classes.len()];
+    split.train.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
+    let rule = prune::QuotaRule::Uniform;
+    let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
+    prune::quotas(&sizes, density, &options, 0)?;
+    Ok(())
 }
 
 fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {

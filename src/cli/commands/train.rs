@@ -58,6 +58,10 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
     let steps = recipe.steps(budget, subset.len(), split.train.len());
+    if steps == 0 {
+        let found = format!("{} samples", subset.len());
+        return Err(Error::invalid("training images", found, "at least 2 samples").into());
+    }
     let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
     let dir = context::output_dir(
         &args.out,
