@@ -15,7 +15,9 @@ use crate::nn::Weights;
 use crate::ops::Operators;
 use crate::score::{Method, Scores, modes, score};
 use crate::train::checkpoint::{self, Checkpoint};
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate, train};
+use crate::train::{
+    Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate_finite, train,
+};
 
 /// A run to be done.
 pub struct Cell<'a> {
@@ -228,8 +230,13 @@ fn compute<B: Operators>(
             return Ok(None);
         }
         executor.set_weights(weights)?;
-        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?, batch)
-            .map_err(|e| e.diverged_at("the test loss", outcome.steps, epoch))?;
+        let set = prepared.set(PartName::Test, &test)?;
+        let evaluation = evaluate_finite(&mut executor, &set, batch)?;
+        let evaluation = evaluation.ok_or_else(|| Error::Diverged {
+            what: "the test loss".to_owned(),
+            step: outcome.steps,
+            epoch: u64::from(epoch),
+        })?;
         Ok(Some(TestResult::new(epoch, &evaluation.counts)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;

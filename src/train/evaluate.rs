@@ -24,39 +24,39 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-const SUBJECT: &str = "network";
-
 /// Runs the network in eval mode over the set, in batches of `batch`.
+///
+/// # Errors
+/// [`Error::Invalid`] where a loss is not finite.
 pub fn evaluate<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
     batch: usize,
 ) -> Result<Evaluation> {
+    let expected = "finite outputs";
+    evaluate_finite(executor, set, batch)?
+        .ok_or_else(|| Error::invalid("network", "non-finite losses in evaluation", expected))
+}
+
+/// The same; None where a loss is not finite, for callers who know which step did that.
+pub fn evaluate_finite<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+    batch: usize,
+) -> Result<Option<Evaluation>> {
     run_pass(executor, Mode::Score, set, batch)?;
     let classes = executor.network().classes;
     let predictions = executor.column(Field::Prediction, set.labels.len())?;
     let losses = executor.column(Field::Loss, set.labels.len())?;
     let at = |i: &u32| *i as usize;
-    let labels: Vec<u32> = set.positions.iter().map(|i| set.labels[at(i)]).collect();
-    let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
     let loss: f64 = set.positions.iter().map(|i| f64::from(losses[at(i)])).sum();
     if !loss.is_finite() {
-        return Err(Error::invalid(SUBJECT, "non-finite losses in evaluation", "finite outputs"));
+        return Ok(None);
     }
     let loss = loss / set.positions.len().max(1) as f64;
-    Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, loss })
-}
-
-impl Error {
-    /// As divergence at `step`, if this is what [`evaluate`] says of a network without finite outputs.
-    pub(crate) fn diverged_at(self, what: &str, step: u64, epoch: u32) -> Error {
-        match self {
-            Error::Invalid { what: subject, .. } if subject == SUBJECT => {
-                Error::Diverged { what: what.to_owned(), step, epoch: u64::from(epoch) }
-            }
-            other => other,
-        }
-    }
+    let labels: Vec<u32> = set.positions.iter().map(|i| set.labels[at(i)]).collect();
+    let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
+    Ok(Some(Evaluation { counts: tally(&labels, &predicted, classes)?, loss }))
 }
 
 /// One pass without updates over the set; results are in the executor's columns.

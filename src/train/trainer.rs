@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, Position};
-use super::evaluate::{EvaluationSet, evaluate};
+use super::evaluate::{EvaluationSet, evaluate_finite};
 use super::order::epoch_order;
 use super::recipe::{Recipe, Seeds};
 use crate::error::{Error, Result};
@@ -239,12 +239,14 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let weights = self.executor.weights()?;
         match weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
             None => Ok(weights),
-            Some((name, _)) => Err(Error::Diverged {
-                what: name.clone(),
-                step: self.position.steps,
-                epoch: u64::from(self.position.epoch),
-            }),
+            Some((name, _)) => Err(self.diverged(name)),
         }
+    }
+
+    /// What shows only after the steps done so far.
+    fn diverged(&self, what: &str) -> Error {
+        let Position { epoch, steps: step, .. } = self.position;
+        Error::Diverged { what: what.to_owned(), step, epoch: u64::from(epoch) }
     }
 
     /// Progress, divergence, interruption, and a checkpoint where one is due.
@@ -293,9 +295,9 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
             Some(set) if due => {
-                let evaluation = evaluate(self.executor, set, self.job.score_batch);
-                let steps = self.position.steps;
-                Some(evaluation.map_err(|e| e.diverged_at("the validation loss", steps, epoch))?)
+                let batch = self.job.score_batch;
+                let evaluation = evaluate_finite(self.executor, set, batch)?;
+                Some(evaluation.ok_or_else(|| self.diverged("the validation loss"))?)
             }
             _ => None,
         };
