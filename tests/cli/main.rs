@@ -1,8 +1,12 @@
 //! The command line as scripts use it: exit codes, streams, files, and what hostile input meets.
 
 mod data;
+mod flow;
+mod folders;
+mod prune;
 mod quota;
 mod streams;
+mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -152,7 +156,24 @@ impl Place {
         good(self.path(), &format!("train --data data {TINY} --out out"));
     }
 
+    /// `scores` of two tiny query runs on `data`.
+    fn score(&self) {
+        let line = format!("score --data data {TINY} --runs 2 --method el2n,margin --out scores");
+        good(self.path(), &line);
+    }
+
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
+
+    fn write(&self, name: &str, text: &str) {
+        put(self.path(), name, text.as_bytes());
+    }
+}
+
+/// `text` with its `line` (from 1) replaced.
+fn with_line(text: &str, line: usize, new: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines[line - 1] = new;
+    lines.join("\n") + "\n"
 }

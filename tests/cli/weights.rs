@@ -1,0 +1,159 @@
+//! Weight files for `eval` and `score`: what fits is used, what does not is named.
+
+use std::collections::BTreeMap;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use crate::*;
+
+/// Tensors of a file: name to shape and bytes, as f32 and i64 they are stored in.
+type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+fn tensors(place: &Place) -> Tensors {
+    let bytes = fs::read(place.path().join("out/model.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let owned = |v: TensorView| (v.dtype(), v.shape().to_vec(), v.data().to_vec());
+    file.tensors().into_iter().map(|(name, view)| (name, owned(view))).collect()
+}
+
+/// Writes `bad.safetensors` without metadata.
+fn store(place: &Place, tensors: &Tensors) {
+    let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+        (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    let bytes = safetensors::serialize(views, None).unwrap();
+    put(place.path(), "bad.safetensors", &bytes);
+}
+
+#[test]
+fn a_trained_network_evaluates_to_its_own_summary() {
+    let place = Place::new();
+    place.train();
+    let line = "eval --data data --weights out/model.safetensors";
+    let found = json(place.path(), line);
+    let stored: Value = serde_json::from_str(&place.read("out/summary.json")).unwrap();
+    for key in ["average_accuracy", "worst_class", "worst_recall", "gap", "std", "recalls"] {
+        assert_eq!(found[key], stored[key], "{key}");
+    }
+    // Without metadata the flags say it all, and the counters of batches are not needed.
+    let mut bare = tensors(&place);
+    bare.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    store(&place, &bare);
+    let line = "eval --data data --weights bad.safetensors --arch resnet8 --width 4";
+    let train = json(place.path(), &format!("{line} --split train"));
+    assert_eq!(train["recalls"][0]["total"], 14);
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_named() {
+    let place = Place::new();
+    place.train();
+    let whole = tensors(&place);
+    let lines = |flags: &str| {
+        let flags = format!("--data data --weights bad.safetensors --arch resnet8 {flags}");
+        [format!("eval {flags}"), format!("score {flags} --out refused")]
+    };
+    let check = |tensors: &Tensors, flags: &str, words: &[&str]| {
+        store(&place, tensors);
+        for line in lines(flags) {
+            refused(place.path(), &line, words);
+            assert!(!place.path().join("refused").exists());
+        }
+    };
+    let mut missing = whole.clone();
+    missing.remove("layer1.0.conv1.weight").unwrap();
+    check(&missing, "--width 4", &["layer1.0.conv1.weight", "none of that name"]);
+    let mut shaped = whole.clone();
+    let bytes = vec![0; 4 * 7];
+    shaped.insert("fc.bias".to_owned(), (Dtype::F32, vec![7], bytes));
+    check(&shaped, "--width 4", &["fc.bias", "[7]", "[3]"]);
+    let mut extra = whole.clone();
+    extra.insert("head.bias".to_owned(), (Dtype::F32, vec![1], vec![0; 4]));
+    check(&extra, "--width 4", &["head.bias", "extra"]);
+    let mut nan = whole.clone();
+    nan.get_mut("fc.bias").unwrap().2[..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    check(&nan, "--width 4", &["fc.bias", "NaN", "element 0"]);
+    let mut integers = whole.clone();
+    integers.insert("fc.bias".to_owned(), (Dtype::I32, vec![3], vec![0; 12]));
+    check(&integers, "--width 4", &["fc.bias", "I32"]);
+    check(&whole, "--width 8", &["shape [4]", "expected [8]"]);
+    check(&Tensors::new(), "--width 4", &["none of that name among 0"]);
+}
+
+#[test]
+fn files_that_are_no_weights() {
+    let place = Place::new();
+    place.train();
+    let whole = fs::read(place.path().join("out/model.safetensors")).unwrap();
+    let cases: [(&[u8], &str); 5] = [
+        (b"", "safetensors"),
+        (b"PK\x03\x04 a pickle in a zip", "safetensors"),
+        (&[0xff; 64], "safetensors"),
+        (&whole[..whole.len() - 1], "safetensors"),
+        (&whole[..100], "safetensors"),
+    ];
+    for (bytes, word) in cases {
+        put(place.path(), "bad.safetensors", bytes);
+        let line = "eval --data data --weights bad.safetensors";
+        refused(place.path(), line, &["bad.safetensors", word]);
+        let line = "score --data data --weights bad.safetensors --out refused";
+        refused(place.path(), line, &["bad.safetensors", word]);
+    }
+    let line = "eval --data data --weights nowhere.safetensors";
+    refused(place.path(), line, &["nowhere.safetensors", "No such file"]);
+    refused(place.path(), "eval --data data --weights data", &["data"]);
+    refused(place.path(), "eval --data data", &["--weights", "required"]);
+    let line = "eval --data data --weights out/model.safetensors --split all";
+    refused(place.path(), line, &["--split", "all", "half-test"]);
+    let line = "eval --data data --weights out/model.safetensors --split val";
+    refused(place.path(), line, &["no val part"]);
+}
+
+#[test]
+fn weights_of_other_classes_are_refused() {
+    let place = Place::new();
+    place.train();
+    fs::rename(place.path().join("data/train/cat"), place.path().join("data/train/dog")).unwrap();
+    fs::rename(place.path().join("data/test/cat"), place.path().join("data/test/dog")).unwrap();
+    for line in [
+        "eval --data data --weights out/model.safetensors",
+        "score --data data --weights out/model.safetensors --out refused",
+    ] {
+        refused(place.path(), line, &["model.safetensors", "class 2 is cat", "dog"]);
+    }
+    let line = "eval --data shapes --weights out/model.safetensors";
+    refused(place.path(), line, &["8", "32"]);
+}
+
+#[test]
+fn given_weights_score_every_training_image() {
+    let place = Place::new();
+    place.train();
+    let line = "score --data data --weights out/model.safetensors --method loss,el2n --out s";
+    let outcome = good(place.path(), line);
+    assert!(outcome.err.contains("recalls.csv is left out"), "{}", outcome.err);
+    assert!(!place.path().join("s/recalls.csv").exists());
+    let csv = place.read("s/scores.csv");
+    assert_eq!(csv.lines().next().unwrap(), "index,id,label,part,el2n,loss");
+    assert_eq!(csv.lines().filter(|l| l.contains(",train,")).count(), 36);
+    refused(
+        place.path(),
+        "prune --scores s --density .5 --out refused",
+        &["no recalls.csv in s", "--recalls"],
+    );
+    good(place.path(), "prune --scores s --density .5 --quota none --strategy loss --out kept");
+    let line = "score --data data --weights out/model.safetensors --split half-test --out h";
+    good(place.path(), line);
+    good(place.path(), "prune --scores h --density .5 --out kept-h");
+    let line = "score --data data --weights out/model.safetensors --split holdout --out refused";
+    refused(place.path(), line, &["--split", "holdout", "nothing is held out"]);
+    let line = "score --data data --weights out/model.safetensors --val data/test --out v";
+    good(place.path(), line);
+    assert!(place.path().join("v/recalls.csv").is_file());
+    let line =
+        "score --data data --weights out/model.safetensors --val data/train/ant --out refused";
+    refused(place.path(), line, &["data/train/ant"]);
+    let line = "score --data data --method el2n,best --out refused";
+    refused(place.path(), line, &["best", "el2n, grand"]);
+}
