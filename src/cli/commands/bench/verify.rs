@@ -11,9 +11,9 @@ use super::subject::{SGD, Subject};
 /// small enough for the linear prediction.
 const DROP: f64 = 2e-3;
 
-/// Largest relative deviation of the drop from its prediction: curvature. A missing or doubled
+/// Largest relative deviation of the drop from its prediction; curvature takes .005. A missing or doubled
 /// term of the gradient is off by far more.
-const DROP_TOLERANCE: f64 = 0.25;
+const DROP_TOLERANCE: f64 = 0.1;
 
 /// Largest deviation of EL2N from its float64 value (its range is [0, sqrt 2]).
 const EL2N_TOLERANCE: f64 = 1e-5;
