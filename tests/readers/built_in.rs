@@ -42,7 +42,7 @@ fn objects_are_lighter_than_their_ground() {
             (13..19).flat_map(|y| image[(y * 32 + 13) * 3..(y * 32 + 19) * 3].to_vec()).collect();
         darker += usize::from(light(&middle) < light(&image[..96]) + 10.0);
     }
-    // A covered view hides the middle: at most a third of the hard views, which are 12 %.
+    // A covered view hides the middle: at most a third of the hard views, which are 12.5 %.
     assert!(darker * 100 <= set.train.len() * 6, "{darker} of {}", set.train.len());
 }
 
