@@ -1,11 +1,12 @@
 //! Convolution layers of the supported networks, GFLOP/s a direction.
 //!
-//! `cargo bench --bench conv -- [--threads T] [--only SUBSTRING] [--seconds S]`. The time is the
-//! minimum over repeats: other load on the machine only ever adds to it.
+//! `cargo bench --bench conv -- [--threads T] [--only LAYER] [--column NAME] [--images N]
+//! [--seconds S] [--isa portable|avx2|avx512]`. The time is the minimum over repeats: other load
+//! on the machine only ever adds to it.
 
 use std::time::{Duration, Instant};
 
-use fairprune::backend::{ALIGN, Backend, Cpu, View};
+use fairprune::backend::{ALIGN, Backend, Cpu, Isa, View};
 use fairprune::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use fairprune::tensor::Dtype;
 
@@ -43,6 +44,8 @@ const LAYERS: &[(&str, [usize; 6])] = &[
     ("r50.4b", [7, 512, 512, 3, 1, 64]),
 ];
 
+const COLUMNS: [&str; 7] = ["fprop", "stats", "dgrad", "wgrad", "norm", "gram", "shifted"];
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let option =
@@ -50,74 +53,90 @@ fn main() {
     let threads = option("--threads").and_then(|v| v.parse().ok()).unwrap_or(1);
     let seconds: f64 = option("--seconds").and_then(|v| v.parse().ok()).unwrap_or(0.5);
     let only = option("--only").unwrap_or_default();
-    let cpu = Cpu::new(threads).expect("a thread pool");
+    let isa = match option("--isa").as_deref() {
+        Some("portable") => Isa::Portable,
+        Some("avx2") => Isa::Avx2,
+        _ => Isa::detect(),
+    };
+    let cpu = Cpu::with_isa(threads, isa).expect("a thread pool");
     println!("{} threads {threads}; GFLOP/s of the convolution's own FLOPs", cpu.name());
-    println!(
-        "{:12} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "layer", "fprop", "stats", "dgrad", "wgrad", "norm"
-    );
+    let wanted = option("--column");
+    let images = option("--images").and_then(|v| v.parse().ok());
+    print!("{:12}", "layer");
+    COLUMNS.iter().for_each(|c| print!(" {c:>8}"));
+    println!();
     for &(name, [h, c, k, r, stride, n]) in LAYERS.iter().filter(|l| l.0.contains(&only)) {
         let pad = [r / 2; 2];
+        let n = images.unwrap_or(n);
         let p = Conv2dProblem { n, h, w: h, c, k, r, s: r, stride: [stride; 2], pad };
-        let rates = layer(&cpu, &p, Duration::from_secs_f64(seconds));
         print!("{name:12}");
-        rates.iter().for_each(|r| print!(" {r:8.1}"));
+        let rates = layer(&cpu, &p, Duration::from_secs_f64(seconds), wanted.as_deref());
+        rates.iter().for_each(|r| match r {
+            Some(r) => print!(" {r:8.1}"),
+            None => print!(" {:>8}", "-"),
+        });
         println!();
     }
 }
 
-/// GFLOP/s of fprop, fprop with statistics, dgrad, wgrad and the forms of the gradient norm; the
-/// FLOPs are always those of the convolution, so that larger is faster.
-fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration) -> Vec<f64> {
-    let mut forms = vec![GradNormForm::Instantiate];
+/// GFLOP/s of every column that applies (and is asked for); the FLOPs are always those of the
+/// convolution, so that larger is faster.
+fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -> [Option<f64>; 7] {
+    let norm = Direction::GradNorm;
+    let directions = [
+        Direction::Fprop,
+        Direction::Fprop,
+        Direction::Dgrad,
+        Direction::Wgrad,
+        norm(GradNormForm::Instantiate),
+        norm(GradNormForm::Gram),
+        norm(GradNormForm::ShiftedGram),
+    ];
     // Gram matrices of large maps take seconds.
-    if p.p() * p.q() <= 1024 {
-        forms.push(GradNormForm::Gram);
-        forms.extend((p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram));
-    }
-    let work = [Direction::Fprop, Direction::Dgrad, Direction::Wgrad]
-        .into_iter()
-        .chain(forms.iter().map(|&form| Direction::GradNorm(form)))
-        .map(|d| cpu.conv2d_workspace(p, d))
-        .max()
-        .unwrap_or(0);
+    let small = p.p() * p.q() <= 1024;
+    let applies = |i: usize| {
+        column.is_none_or(|c| c == COLUMNS[i]) && (i < 5 || small) && (i < 6 || p.stride == [1, 1])
+    };
+    let work = (0..7).filter(|&i| applies(i)).map(|i| cpu.conv2d_workspace(p, directions[i]));
+    let work = work.max().unwrap_or(0);
     let lens = [p.x_len(), p.w_len(), p.y_len(), p.x_len(), p.w_len(), p.k, p.k, p.n, work];
     let sizes = lens.map(|len| (len * 4).next_multiple_of(ALIGN));
     let mut memory = cpu.allocate(&sizes, false).expect("memory");
-    let views: Vec<View> = lens
-        .iter()
-        .enumerate()
-        .map(|(i, &len)| View { buffer: i as u32, offset: 0, len, dtype: Dtype::F32 })
-        .collect();
-    let [x, w, y, dx, dw, mean, m2, norms, work] = views[..] else { unreachable!() };
+    let views: [View; 9] = std::array::from_fn(|i| View {
+        buffer: i as u32,
+        offset: 0,
+        len: lens[i],
+        dtype: Dtype::F32,
+    });
+    let [x, w, y, dx, dw, mean, m2, norms, work] = views;
     for view in [x, w, y] {
         let values: Vec<f32> = (0..view.len).map(|i| (i * 7 % 31) as f32 * 0.1 - 1.5).collect();
         cpu.upload(&mut memory, view, &values).expect("upload");
     }
-    let gflop = 2e-9 * p.macs() as f64;
-    let mut rate = |f: &mut dyn FnMut(&mut <Cpu as Backend>::Memory)| {
-        f(&mut memory);
-        let (start, mut best) = (Instant::now(), f64::INFINITY);
-        while start.elapsed() < budget {
-            let t = Instant::now();
-            f(&mut memory);
-            best = best.min(t.elapsed().as_secs_f64());
+    let mut run = |i: usize| {
+        let m = &mut memory;
+        match directions[i] {
+            Direction::Fprop => {
+                let epilogue =
+                    if i == 0 { Epilogue::None } else { Epilogue::Statistics { mean, m2 } };
+                cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work)
+            }
+            Direction::Dgrad => cpu.conv2d_dgrad(m, p, y, w, dx, false, work),
+            Direction::Wgrad => cpu.conv2d_wgrad(m, p, x, y, dw, None, work),
+            Direction::GradNorm(form) => cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work),
         }
-        gflop / best
+        .expect("a convolution");
     };
-    let mut rates = vec![
-        rate(&mut |m| cpu.conv2d_fprop(m, p, x, w, None, y, Epilogue::None, work).expect("fprop")),
-        rate(&mut |m| {
-            let epilogue = Epilogue::Statistics { mean, m2 };
-            cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work).expect("fprop");
-        }),
-        rate(&mut |m| cpu.conv2d_dgrad(m, p, y, w, dx, false, work).expect("dgrad")),
-        rate(&mut |m| cpu.conv2d_wgrad(m, p, x, y, dw, None, work).expect("wgrad")),
-    ];
-    for form in forms {
-        rates.push(rate(&mut |m| {
-            cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work).expect("norm");
-        }));
-    }
-    rates
+    std::array::from_fn(|i| {
+        applies(i).then(|| {
+            run(i);
+            let (start, mut best) = (Instant::now(), f64::INFINITY);
+            while start.elapsed() < budget {
+                let t = Instant::now();
+                run(i);
+                best = best.min(t.elapsed().as_secs_f64());
+            }
+            2e-9 * p.macs() as f64 / best
+        })
+    })
 }

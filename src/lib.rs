@@ -5,14 +5,18 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 7 | `report` |
-//! | 6 | `experiment` |
-//! | 5 | `train`, `score` |
-//! | 4 | `exec` |
+//! | 8 | `report` |
+//! | 7 | `experiment` |
+//! | 6 | `train`, `score` |
+//! | 5 | `exec` |
+//! | 4 | `nn`, `data` |
 //! | 3 | `ops` |
-//! | 2 | `nn`, `data`, `backend` |
+//! | 2 | `backend` |
 //! | 1 | `prune`, `metrics`, `artefact` |
 //! | 0 | `tensor`, `rng`, `error` |
+//!
+//! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
+//! all floors.
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 

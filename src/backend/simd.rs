@@ -53,6 +53,19 @@ pub trait Simd: Copy {
     unsafe fn transpose8(rows: [*const f32; 8], out: *mut f32, pitch: usize);
 }
 
+/// Asks for the cache line at `p`, which may be any address.
+#[inline(always)]
+pub fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Plain Rust: arrays of 8. `mul_add` is exact everywhere and fast where the target has an FMA.
 #[derive(Clone, Copy)]
 pub struct Portable8;

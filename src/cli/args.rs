@@ -9,6 +9,9 @@ use super::commands;
 /// Train image classifiers, score every training sample, prune data sets fairly.
 #[derive(Parser, Debug)]
 #[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
+#[command(
+    after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -21,6 +24,18 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Train one network
     Train(commands::train::TrainArgs),
+    /// Score every training sample: query runs, or a network of your own
+    Score(commands::score::ScoreArgs),
+    /// Choose the samples to keep: how many of each class, and which
+    Prune(commands::prune::PruneArgs),
+    /// Compute class quotas from sizes and recalls alone
+    Quota(commands::quota::QuotaCommandArgs),
+    /// Evaluate a network class by class
+    Eval(commands::eval::EvalArgs),
+    /// Say which devices and kernels can be used here, and why not the others
+    Doctor(commands::doctor::DoctorArgs),
+    /// Time training and scoring on random images; `bench compare` holds two results side by side
+    Bench(commands::bench::BenchArgs),
 }
 
 impl Command {
@@ -29,6 +44,12 @@ impl Command {
         match self {
             Command::Run(a) => &a.common,
             Command::Train(a) => &a.common,
+            Command::Score(a) => &a.common,
+            Command::Eval(a) => &a.common,
+            Command::Prune(a) => &a.common,
+            Command::Quota(a) => &a.common,
+            Command::Doctor(a) => &a.common,
+            Command::Bench(a) => a.common(),
         }
     }
 }
@@ -132,7 +153,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
     /// Base learning rate
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// cosine, constant, step or step:F1,F2xFACTOR
     #[arg(long, value_name = "NAME")]
@@ -140,14 +161,17 @@ pub struct RecipeArgs {
     /// Steps over which the learning rate rises to its base value
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<u64>,
-    #[arg(long, value_name = "X")]
+    /// Momentum of SGD
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub momentum: Option<f32>,
     /// Nesterov momentum
     #[arg(long, value_name = "BOOL")]
     pub nesterov: Option<bool>,
-    #[arg(long, value_name = "X")]
+    /// L2 penalty, on all parameters
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub weight_decay: Option<f32>,
-    #[arg(long, value_name = "X")]
+    /// Share of each target that is spread over all classes
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub label_smoothing: Option<f32>,
     /// One weight a class in the loss
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
@@ -161,4 +185,26 @@ pub struct RecipeArgs {
     /// Seconds between saved states
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub checkpoint_every: u64,
+}
+
+impl RecipeArgs {
+    /// The flags as if none was given, for commands that do not train.
+    pub fn defaults() -> Self {
+        RecipeArgs {
+            recipe: "quick".to_owned(),
+            epochs: None,
+            batch: None,
+            lr: None,
+            schedule: None,
+            warmup_steps: None,
+            momentum: None,
+            nesterov: None,
+            weight_decay: None,
+            label_smoothing: None,
+            class_weights: None,
+            flip: None,
+            translate: None,
+            checkpoint_every: 30,
+        }
+    }
 }

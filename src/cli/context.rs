@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fairprune::artefact::{Existing, OutputDir};
+use fairprune::backend::candidates::Absence;
 use fairprune::backend::{Backend, Cpu};
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
-use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
+use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
 use fairprune::train::{Recipe, Schedule};
 use serde_json::{Map, Value, json};
 
@@ -20,21 +21,32 @@ use super::progress::Bar;
 /// Steps that the quick recipe aims at, and the least epochs it takes.
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
+/// Tens of thousands of threads take minutes to start.
+const MOST_THREADS: usize = 1024;
 
-/// The device that `--device` names. There is no CUDA layer in this build, so `auto` is the CPU.
+/// The device that `--device` names. `auto` falls back to the CPU and says why, `cuda` never does.
 pub fn device(common: &Common) -> Result<Arc<Cpu>> {
     match common.device.as_str() {
         "cpu" => {}
-        "auto" => tracing::info!("device: cpu (this build has no CUDA kernels)"),
+        "auto" => tracing::info!("device: cpu (cuda: {})", Absence::CudaNotBuilt),
         name if name == "cuda" || is_cuda_index(name) => {
             return Err(Error::DeviceUnavailable {
                 device: name.to_owned(),
-                reason: "this build has no CUDA kernels; use --device cpu".to_owned(),
+                reason: format!("{}; use --device cpu", Absence::CudaNotBuilt),
             });
         }
         name => return Err(Error::invalid("--device", name, "auto, cpu, cuda or cuda:N")),
     }
-    Ok(Arc::new(Cpu::new(common.threads)?))
+    Ok(Arc::new(cpu(common)?))
+}
+
+/// The CPU with `--threads`.
+pub fn cpu(common: &Common) -> Result<Cpu> {
+    if common.threads > MOST_THREADS {
+        let expected = format!("at most {MOST_THREADS}");
+        return Err(Error::invalid("--threads", common.threads.to_string(), expected));
+    }
+    Cpu::new(common.threads)
 }
 
 fn is_cuda_index(name: &str) -> bool {
@@ -46,17 +58,53 @@ pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<Data
     if args.image_size == Some(0) {
         return Err(Error::invalid("--image-size", "0", "at least 1"));
     }
-    let options = LoadOptions {
-        format: args.format.as_deref().map(str::parse).transpose()?,
-        image_size: args.image_size,
-        seed: args.data_seed,
-        ..LoadOptions::default()
-    };
+    let options = load_options(args)?;
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
     bar.finish();
     Ok(Arc::new(set?))
+}
+
+/// How `--format`, `--image-size` and `--data-seed` say to read.
+pub fn load_options(args: &DataArgs) -> Result<LoadOptions> {
+    Ok(LoadOptions {
+        format: args.format.as_deref().map(str::parse).transpose()?,
+        image_size: args.image_size,
+        seed: args.data_seed,
+        ..LoadOptions::default()
+    })
+}
+
+/// Reads a weight file; its image size stands in for a missing `--image-size`.
+pub fn weights(path: &Path, args: &DataArgs) -> Result<(Weights, WeightsMetadata, DataArgs)> {
+    let (weights, metadata) = weights::read(path)?;
+    let mut args = args.clone();
+    if let (None, Some([h, w])) = (args.image_size, metadata.size)
+        && h == w
+    {
+        args.image_size = Some(h);
+    }
+    Ok((weights, metadata, args))
+}
+
+/// Refuses a weight file whose classes are not the data set's.
+pub fn check_classes(path: &Path, metadata: &WeightsMetadata, data: &DataSet) -> Result<()> {
+    match &metadata.classes {
+        Some(classes) if *classes != data.classes => {
+            let differs = classes.iter().zip(&data.classes).position(|(a, b)| a != b);
+            let found = match differs {
+                Some(k) => format!("class {k} is {}", classes[k]),
+                None => format!("{} classes", classes.len()),
+            };
+            let expected = match differs {
+                Some(k) => format!("{}, as in the data set", data.classes[k]),
+                None => format!("{}, as in the data set", data.classes.len()),
+            };
+            Err(Error::invalid(format!("weights {}", path.display()), found, expected))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The split that `--split` names.
@@ -129,7 +177,7 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
     let batch = args.batch.unwrap_or(128);
     let translate = (side * 15 / 100) as u32;
     let quick = Recipe {
-        epochs: (QUICK_STEPS * batch).div_ceil(training.max(1)).max(QUICK_EPOCHS),
+        epochs: ((QUICK_STEPS * batch + training / 2) / training.max(1)).max(QUICK_EPOCHS),
         batch,
         lr: 0.1,
         schedule: Schedule::Cosine,
@@ -224,7 +272,6 @@ pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
         "stem": spec.stem.to_string(),
         "mean": prepared.mean,
         "std": prepared.std,
-        "score_batch": prepared.score_batch,
         "numerics": prepared.backend.name(),
     }) else {
         return Map::new();
@@ -232,28 +279,67 @@ pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
     map
 }
 
-/// The words of this process's command line, quoted for a shell.
+/// The words of this process's command line, quoted for a shell, under the program's name.
 pub fn command_line() -> String {
-    let quote = |word: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
-    let words = std::env::args().skip(1).map(quote);
+    let words = arguments().into_iter().skip(1).map(quote);
     std::iter::once("fairprune".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// The words as text, whatever bytes they hold.
+fn arguments() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// A word as a shell reads it back.
+fn quote(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Tells how to continue an interrupted job.
 pub fn explain_interruption(common: &Common, error: &Error, dir: &OutputDir) {
     if matches!(error, Error::Interrupted) {
+        let command = resume_command(arguments(), dir.root());
         let out = dir.root().display();
-        let mut command = command_line();
-        if !command.contains("--out") {
-            command = format!("{command} --out {out}");
-        }
-        output::note(common, format!("The state is in {out}. To continue:\n  {command} --resume"));
+        output::note(common, format!("The state is in {out}. To continue:\n  {command}"));
+    }
+}
+
+/// The command that continues the job of `arguments` in `out`; the program's name as it was typed.
+fn resume_command(arguments: Vec<String>, out: &Path) -> String {
+    let named = arguments.iter().any(|w| w == "--out" || w.starts_with("--out="));
+    // `--force` would start anew.
+    let kept = arguments.into_iter().filter(|w| w != "--resume" && w != "--force");
+    let mut words: Vec<String> = kept.map(quote).collect();
+    if !named {
+        words.extend(["--out".to_owned(), quote(out.display().to_string())]);
+    }
+    words.push("--resume".to_owned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resume_command_continues_what_was_asked_for() {
+        let command = |text: &str| {
+            resume_command(
+                text.split(' ').map(str::to_owned).collect(),
+                Path::new("fairprune-out/x"),
+            )
+        };
+        assert_eq!(command("fairprune run"), "fairprune run --out fairprune-out/x --resume");
+        assert_eq!(
+            command("target/release/fairprune train --out a --force --lr .1"),
+            "target/release/fairprune train --out a --lr .1 --resume"
+        );
+        assert_eq!(command("fairprune train --out=a --resume"), "fairprune train --out=a --resume");
+        assert_eq!(quote("it's".to_owned()), r"'it'\''s'");
     }
 }

@@ -37,6 +37,12 @@ pub fn main() -> ExitCode {
     let outcome = match &cli.command {
         Command::Run(args) => commands::run::run(args),
         Command::Train(args) => commands::train::train(args),
+        Command::Score(args) => commands::score::score(args),
+        Command::Eval(args) => commands::eval::eval(args),
+        Command::Prune(args) => commands::prune::prune(args),
+        Command::Quota(args) => commands::quota::quota(args),
+        Command::Doctor(args) => commands::doctor::doctor(args),
+        Command::Bench(args) => commands::bench::bench(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -347,6 +347,16 @@ fn set_name(root: &Path) -> String {
     }
 }
 
+/// Loads validation images for `set` from a folder of class folders. The set's fingerprint stays
+/// that of what it was loaded from.
+pub fn load_validation(folder: &Path, set: &mut DataSet, options: &LoadOptions) -> Result<()> {
+    let size = (set.height, set.width);
+    let square = (size.0 == size.1).then_some(size.0);
+    let options = LoadOptions { image_size: options.image_size.or(square), ..*options };
+    set.val = Some(image_folder::load_part(folder, &set.classes, size, &options)?);
+    Ok(())
+}
+
 /// The built-in set that `spec` and `--format` name, if they do.
 fn shapes_format(spec: &str, options: &LoadOptions) -> Result<Option<Format>> {
     let named = match spec {

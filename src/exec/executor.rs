@@ -25,6 +25,8 @@ pub struct Requirements {
     pub mean: [f32; 3],
     pub std: [f32; 3],
     pub arena: ArenaMode,
+    /// Bytes that may be used; None asks the backend what is free.
+    pub memory_limit: Option<u64>,
 }
 
 /// One pass over samples of a part.
@@ -61,6 +63,7 @@ pub struct Executor<B: Operators> {
     layout: Layout,
     memory: B::Memory,
     plans: HashMap<(Mode, usize), Plan>,
+    batches: HashMap<Mode, usize>,
     planned: PlannedMemory,
 }
 
@@ -93,21 +96,18 @@ pub fn batch_sizes(mode: Mode, batch: usize, samples: usize) -> Vec<usize> {
 }
 
 impl<B: Operators> Executor<B> {
-    /// Plans and allocates. Errors with needed and free bytes if the memory is not there; for a
-    /// training pass also with the largest batch that fits.
+    /// Plans and allocates. Passes without updates get smaller batches where memory is short
+    /// (their results do not depend on it); training never does, and the error then states needed
+    /// and free bytes and the largest batch that fits.
     pub fn new(backend: Arc<B>, network: Network, requirements: &Requirements) -> Result<Self> {
-        let (layout, plans) = plan_all(&*backend, &network, requirements)?;
+        let free = requirements.memory_limit.or(backend.free_bytes()).unwrap_or(u64::MAX);
+        let (fitting, layout, plans) = fit(&*backend, &network, requirements, free)?;
         let planned = planned_memory(&layout, &plans);
-        if let Some(free) = backend.free_bytes()
-            && planned.total() > free
-        {
-            let largest_batch = largest_batch(&*backend, &network, requirements, free);
-            return Err(Error::OutOfMemory { needed: planned.total(), free, largest_batch });
-        }
+        let batches = fitting.passes.iter().map(|&(mode, batch, _)| (mode, batch)).collect();
         let mut sizes = layout.sizes();
         sizes.extend(arena_sizes(&plans));
         let memory = backend.allocate(&sizes, requirements.arena == ArenaMode::Debug)?;
-        let mut executor = Executor { backend, network, layout, memory, plans, planned };
+        let mut executor = Executor { backend, network, layout, memory, plans, batches, planned };
         // Poison is for the arena; gradients' padding and velocities must start at zero.
         for buffer in [PARAMETERS, GRADIENTS, VELOCITIES] {
             if executor.layout.sizes()[buffer as usize] > 0 {
@@ -126,6 +126,11 @@ impl<B: Operators> Executor<B> {
     /// The backend it runs on.
     pub fn backend(&self) -> &Arc<B> {
         &self.backend
+    }
+
+    /// Batch size of a kind of pass; 1 for kinds that were not planned.
+    pub fn batch(&self, mode: Mode) -> usize {
+        self.batches.get(&mode).copied().unwrap_or(1)
     }
 
     /// Bytes allocated.
@@ -208,6 +213,18 @@ impl<B: Operators> Executor<B> {
                 pass.order.len(),
                 pass.labels.len()
             )));
+        }
+        let classes = self.network.classes as u32;
+        if let Some(label) = pass.labels.iter().find(|&&l| l >= classes) {
+            return Err(Error::Internal(format!("label {label} of {classes} classes")));
+        }
+        if let Some(i) = pass.order.iter().find(|&&i| i as usize >= pass.labels.len()) {
+            let samples = pass.labels.len();
+            return Err(Error::Internal(format!("position {i} in a part of {samples} samples")));
+        }
+        if pass.lrs.len() > self.layout.lrs.len {
+            let (found, planned) = (pass.lrs.len(), self.layout.lrs.len);
+            return Err(Error::Internal(format!("{found} learning rates, {planned} planned")));
         }
         let (backend, memory) = (&*self.backend, &mut self.memory);
         backend.upload_u32(memory, io.labels.prefix(pass.labels.len()), pass.labels)?;
@@ -358,22 +375,50 @@ fn planned_memory(layout: &Layout, plans: &Plans) -> PlannedMemory {
     }
 }
 
-/// The largest power-of-two cut of the training batch that fits in `free` bytes.
+/// Requirements that fit in `free` bytes, with their plans.
+fn fit<B: Operators>(
+    backend: &B,
+    network: &Network,
+    wanted: &Requirements,
+    free: u64,
+) -> Result<(Requirements, Layout, Plans)> {
+    let mut requirements = wanted.clone();
+    loop {
+        let (layout, plans) = plan_all(backend, network, &requirements)?;
+        let needed = planned_memory(&layout, &plans).total();
+        if needed <= free {
+            return Ok((requirements, layout, plans));
+        }
+        let others = requirements.passes.iter_mut().filter(|p| p.0 != Mode::Train && p.1 > 1);
+        let mut shrunk = false;
+        for pass in others {
+            pass.1 = pass.1.div_ceil(2);
+            shrunk = true;
+        }
+        if !shrunk {
+            let largest_batch = largest_batch(backend, network, &requirements, free);
+            return Err(Error::OutOfMemory { needed, free, largest_batch });
+        }
+    }
+}
+
+/// The largest batch whose plans fit in `free` bytes; all passes are cut to it.
 fn largest_batch<B: Operators>(
     backend: &B,
     network: &Network,
     requirements: &Requirements,
     free: u64,
 ) -> Option<usize> {
-    let mut smaller = requirements.clone();
-    let mut batch = requirements.passes.iter().map(|p| p.1).max()?;
-    while batch > 1 {
-        batch /= 2;
+    let fits = |batch: usize| {
+        let mut smaller = requirements.clone();
         smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
-        let (layout, plans) = plan_all(backend, network, &smaller).ok()?;
-        if planned_memory(&layout, &plans).total() <= free {
-            return Some(batch);
-        }
+        let planned = plan_all(backend, network, &smaller).map(|(l, p)| planned_memory(&l, &p));
+        planned.is_ok_and(|memory| memory.total() <= free)
+    };
+    let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
     }
-    None
+    (good > 1).then_some(good)
 }

@@ -3,6 +3,7 @@
 pub mod arena;
 mod block;
 mod executor;
+mod forward;
 mod layout;
 mod lower;
 pub mod plan;
@@ -10,5 +11,6 @@ mod step;
 
 pub use arena::ArenaMode;
 pub use executor::{Executor, Pass, PlannedMemory, Requirements, State, batch_sizes};
+pub use forward::{EvaluationSet, run_pass, run_pass_from};
 pub use layout::Layout;
 pub use plan::{Mode, Plan, TrainOptions};

@@ -78,6 +78,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans batches of `n` (the last one of a pass may be smaller than `batch`).
+    #[expect(clippy::too_many_arguments)]
     pub(super) fn new<B: Operators>(
         backend: &B,
         network: &Network,

@@ -1,6 +1,6 @@
 //! One training run with its evaluation, kept on disk so that a resumed experiment skips it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,12 @@ use crate::exec::Mode;
 use crate::metrics::ClassCounts;
 use crate::nn::Weights;
 use crate::ops::Operators;
-use crate::score::{Method, Scores, modes, score};
+use crate::score::{Method, Scores, Watch, modes, score};
+use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate, train};
+
+/// State of a half-done scoring pass, beside the checkpoint.
+const SCORING: &str = "scoring.safetensors";
 
 /// A run to be done.
 pub struct Cell<'a> {
@@ -41,7 +45,8 @@ pub struct TestResult {
 }
 
 impl TestResult {
-    fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
+    /// Of one evaluation.
+    pub fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
         TestResult {
             epoch,
             correct: counts.iter().map(|c| c.correct).collect(),
@@ -86,6 +91,9 @@ pub struct Finished {
 pub struct Keeping<'a> {
     pub dir: &'a OutputDir,
     pub interval: Duration,
+    /// Leave the last checkpoint to the caller, who has yet to write the weights: until
+    /// [`discard_checkpoint`] they are there after a restart, too.
+    pub keep_checkpoint: bool,
 }
 
 /// Runs the cell, or loads its result.
@@ -111,9 +119,17 @@ pub fn run_cell<B: Operators>(
                 array.into_scores(prepared.data.train.len(), &path.display().to_string())?;
             scores.push((method, values));
         }
-        return Ok(Finished { result, scores, outcome: None });
+        let outcome = match keeping {
+            Some(k) if k.keep_checkpoint => {
+                checkpoint::load(&checkpoint_path(k, cell)?, &identity)?
+            }
+            _ => None,
+        };
+        let outcome = outcome.map(Checkpoint::into_outcome);
+        return Ok(Finished { result, scores, outcome });
     }
-    let checkpoint = file("checkpoint.safetensors")?;
+    let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
+    file(SCORING)?;
     control.checkpoint = checkpoint.clone().zip(keeping.map(|k| k.interval));
     let finished = compute(prepared, cell, identity, control);
     control.checkpoint = None;
@@ -126,13 +142,31 @@ pub fn run_cell<B: Operators>(
     if let Some(path) = &result_path {
         crate::artefact::atomic::write_json(path, &finished.result)?;
     }
-    if let Some(path) = checkpoint {
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&path)(e)),
-            _ => {}
-        }
+    if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
+        discard_checkpoint(keeping, cell)?;
     }
     Ok(finished)
+}
+
+/// Removes the cell's checkpoint, if there is one.
+pub fn discard_checkpoint(keeping: &Keeping, cell: &Cell) -> Result<()> {
+    remove(&checkpoint_path(keeping, cell)?)
+}
+
+/// Forgets the cell's result, so that the run is done again.
+pub fn discard_result(keeping: &Keeping, cell: &Cell) -> Result<()> {
+    remove(&keeping.dir.file(&format!("work/{}/result.json", cell.name))?)
+}
+
+fn checkpoint_path(keeping: &Keeping, cell: &Cell) -> Result<PathBuf> {
+    keeping.dir.file(&format!("work/{}/checkpoint.safetensors", cell.name))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
 }
 
 fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
@@ -170,7 +204,6 @@ fn compute<B: Operators>(
         vec![(Mode::Train, subset.len()), (Mode::Score, val.len()), (Mode::Score, test.len())];
     passes.extend(modes(cell.methods).into_iter().map(|mode| (mode, all.len())));
     let mut executor = prepared.executor(cell.recipe, cell.seeds.augment, &passes)?;
-    let batch = prepared.score_batch;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
     let job = TrainJob {
@@ -183,13 +216,22 @@ fn compute<B: Operators>(
         keep_best: cell.test && validation.is_some(),
         validation,
         evaluate_every: cell.evaluate_every,
-        score_batch: batch,
         identity: identity.clone(),
         initial: None,
     };
     let outcome = train(&mut executor, &job, control)?;
     let clock = std::time::Instant::now();
-    let scores = score(&mut executor, &prepared.set(PartName::Train, &all)?, cell.methods, batch)?;
+    let mut silent = |_: usize, _: usize| {};
+    let mut watch = Watch {
+        interrupt: control.interrupt,
+        progress: &mut silent,
+        keeping: control
+            .checkpoint
+            .as_ref()
+            .map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone())),
+    };
+    let all_set = prepared.set(PartName::Train, &all)?;
+    let scores = score(&mut executor, &all_set, cell.methods, &mut watch)?;
     let score_seconds = clock.elapsed().as_secs_f64();
     let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
     let best_epoch = outcome.best().map(|r| r.epoch);
@@ -198,7 +240,7 @@ fn compute<B: Operators>(
             return Ok(None);
         }
         executor.set_weights(weights)?;
-        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?, batch)?;
+        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?)?;
         Ok(Some(TestResult::new(epoch, &evaluation.counts)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;
@@ -250,7 +292,6 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "test": if cell.test { prepared.split.test.as_slice() } else { &[] },
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "evaluate_every": cell.evaluate_every,
-        "score_batch": prepared.score_batch,
     }))
     .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))

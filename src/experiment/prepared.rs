@@ -107,6 +107,7 @@ impl<B: Operators> Prepared<B> {
             mean: self.mean,
             std: self.std,
             arena: ArenaMode::Shared,
+            memory_limit: None,
         };
         Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }

@@ -27,9 +27,15 @@ pub fn direction(method: score::Method) -> Direction {
     }
 }
 
+/// The split that an artefact states its values were made under, as on the command line.
+pub fn split_of(stated: &Provenance) -> Option<String> {
+    let text = stated.methods.first()?.hyper_parameters.get("split")?;
+    text.as_str().map(str::to_owned)
+}
+
 /// Of a subset that `strategy` kept.
 pub fn of_subset(
-    data: &DataSet,
+    data: DataIdentity,
     strategy: Strategy,
     density: f64,
     quotas: QuotaSettings,
@@ -37,6 +43,8 @@ pub fn of_subset(
 ) -> Provenance {
     let mut parameters = Map::new();
     parameters.insert("density".to_owned(), json!(density));
+    let rate = prune::density_of_prune_rate(density).ok();
+    parameters.insert("prune_rate".to_owned(), json!(rate));
     parameters.insert("quota".to_owned(), json!(strategy.quota().to_string()));
     parameters.insert("smooth".to_owned(), json!(if quotas.laplace { "laplace" } else { "none" }));
     parameters
@@ -47,5 +55,5 @@ pub fn of_subset(
         direction: None,
         hyper_parameters: parameters,
     };
-    Provenance::new(identity(data), vec![method], seeds.to_vec())
+    Provenance::new(data, vec![method], seeds.to_vec())
 }

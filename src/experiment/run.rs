@@ -12,6 +12,7 @@ use super::summary::Phase;
 use crate::artefact::OutputDir;
 use crate::data::{QueryPart, SplitKind};
 use crate::error::{Error, Result};
+use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
 use crate::prune::{Population, Subset};
 use crate::score::Method;
@@ -117,7 +118,7 @@ impl<'a, B: Operators> Runner<'a, B> {
             return Err(Error::invalid("--seeds", "0", "at least 1"));
         }
         let methods: BTreeSet<Method> = plan.strategies.iter().flat_map(|s| s.methods()).collect();
-        let keeping = Keeping { dir, interval: plan.checkpoint_interval };
+        let keeping = Keeping { dir, interval: plan.checkpoint_interval, keep_checkpoint: false };
         let mut runner = Runner {
             prepared,
             plan,
@@ -260,16 +261,20 @@ impl<'a, B: Operators> Runner<'a, B> {
         for &density in &self.plan.densities {
             for seed in 0..self.plan.seeds {
                 let subset = self.subset(strategy, density, seed, query)?;
-                let steps = self.plan.recipe.steps(self.plan.budget, subset.total(), all);
+                let recipe = &self.plan.recipe;
+                let steps = recipe.steps(self.plan.budget, subset.total(), all);
+                // Epochs over a subset are short: validate as often as the full run does.
+                let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
+                let evaluate_every = (steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
                     name: format!("{strategy}-d{density}-s{seed}"),
-                    recipe: &self.plan.recipe,
+                    recipe,
                     seeds: Seeds::derive(self.plan.seed, seed as u64),
                     steps,
                     part: self.part(subset.kept.clone()),
                     methods: &[],
                     test: true,
-                    evaluate_every: 1,
+                    evaluate_every: evaluate_every.max(1),
                 };
                 let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
                 let finished = self.cell(&cell, &task)?;
@@ -307,9 +312,7 @@ impl<'a, B: Operators> Runner<'a, B> {
 
 /// Recalls or scores are needed before its subset is known.
 fn needs_query(strategy: Strategy) -> bool {
-    use super::strategy::Quota;
-    let recalls = matches!(strategy.quota(), Quota::Metriq | Quota::MetriqReleased);
-    recalls || !strategy.methods().is_empty()
+    strategy.needs_recalls() || !strategy.methods().is_empty()
 }
 
 /// Runs by strategy and density, in the order of the plan.

@@ -179,6 +179,11 @@ impl Strategy {
         }
     }
 
+    /// Whether its quotas follow from class recalls.
+    pub fn needs_recalls(self) -> bool {
+        matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased)
+    }
+
     /// The scores it needs.
     pub fn methods(self) -> BTreeSet<Method> {
         let of = |ranking| match ranking {

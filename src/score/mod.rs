@@ -2,6 +2,7 @@
 
 mod method;
 mod pass;
+mod state;
 
 pub use method::Method;
-pub use pass::{Scores, modes, score};
+pub use pass::{Scores, Watch, modes, score};

@@ -1,13 +1,27 @@
 //! One pass over the samples a kind of score: forward, or forward and backward.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use super::method::Method;
+use super::state::{self, Position};
 use crate::error::{Error, Result};
-use crate::exec::{Executor, Mode};
+use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
-use crate::train::evaluate::{EvaluationSet, run_pass};
 
 /// Scores of one part, one value a sample of the whole part; NaN where a sample was not scored.
 pub type Scores = Vec<(Method, Vec<f32>)>;
+
+/// How a pass is watched and stopped.
+pub struct Watch<'a> {
+    /// Set from outside to stop after the running batch; the state is saved first.
+    pub interrupt: &'a AtomicBool,
+    /// Samples done, samples in all.
+    pub progress: &'a mut dyn FnMut(usize, usize),
+    /// Where the state is kept, how often at least, and what determines the scores.
+    pub keeping: Option<(PathBuf, Duration, String)>,
+}
 
 /// The passes that `methods` need: one forward pass serves all of that kind, and the gradient
 /// pass serves them too.
@@ -21,22 +35,22 @@ pub fn modes(methods: &[Method]) -> Vec<Mode> {
     }
 }
 
-/// Scores the set with the executor's network, in batches of `batch`. A value that is not finite
-/// is an error that names the sample.
+/// Scores the set with the executor's network, or saves and returns [`Error::Interrupted`]. An
+/// unfinished pass of the same job is continued. A value that is not finite is an error that names
+/// the sample.
 pub fn score<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
     methods: &[Method],
-    batch: usize,
+    watch: &mut Watch,
 ) -> Result<Scores> {
     for mode in modes(methods) {
-        run_pass(executor, mode, set, batch)?;
+        run(executor, mode, set, methods, watch)?;
     }
-    let samples = set.labels.len();
-    let mut scores = Vec::with_capacity(methods.len());
-    for &method in methods {
-        let column = executor.column(method.field(), samples)?;
-        let mut values = vec![f32::NAN; samples];
+    let scores = columns(executor, methods, set.labels.len())?;
+    let mut masked = Vec::with_capacity(methods.len());
+    for (method, column) in scores {
+        let mut values = vec![f32::NAN; column.len()];
         for &i in set.positions {
             let value = column[i as usize];
             if !value.is_finite() {
@@ -46,7 +60,53 @@ pub fn score<B: Operators>(
             }
             values[i as usize] = value;
         }
-        scores.push((method, values));
+        masked.push((method, values));
     }
-    Ok(scores)
+    if let Some((path, ..)) = &watch.keeping {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(path)(e)),
+            _ => {}
+        }
+    }
+    Ok(masked)
+}
+
+fn run<B: Operators>(
+    executor: &mut Executor<B>,
+    mode: Mode,
+    set: &EvaluationSet<B>,
+    methods: &[Method],
+    watch: &mut Watch,
+) -> Result<()> {
+    let (batch, samples) = (executor.batch(mode), set.positions.len());
+    let mut start = 0;
+    if let Some((path, _, job)) = &watch.keeping
+        && let Some((done, columns)) = state::load(path, job, batch, methods)?
+    {
+        for (method, values) in &columns {
+            executor.set_column(method.field(), values)?;
+        }
+        start = done;
+    }
+    let mut saved = Instant::now();
+    run_pass_from(executor, mode, set, start, &mut |executor, done| {
+        (watch.progress)((done * batch).min(samples), samples);
+        let interrupted = watch.interrupt.load(Ordering::Relaxed);
+        if let Some((path, interval, job)) = &watch.keeping
+            && (interrupted || saved.elapsed() >= *interval)
+        {
+            let columns = columns(executor, methods, set.labels.len())?;
+            state::save(path, &Position::new(job, batch, done), &columns)?;
+            saved = Instant::now();
+        }
+        if interrupted { Err(Error::Interrupted) } else { Ok(()) }
+    })
+}
+
+fn columns<B: Operators>(
+    executor: &Executor<B>,
+    methods: &[Method],
+    samples: usize,
+) -> Result<Vec<(Method, Vec<f32>)>> {
+    methods.iter().map(|&m| Ok((m, executor.column(m.field(), samples)?))).collect()
 }

@@ -1,19 +1,12 @@
 //! Evaluation: predictions of a network for chosen samples, counted by class.
 
 use crate::error::{Error, Result};
-use crate::exec::{Executor, Mode, Pass, batch_sizes};
+use crate::exec::{Executor, Mode};
 use crate::metrics::{ClassCounts, tally};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 
-/// A part on the device with the positions that count.
-pub struct EvaluationSet<'a, B: Operators> {
-    pub images: &'a B::Images,
-    /// Labels of the whole part.
-    pub labels: &'a [u32],
-    /// Positions in the part, ascending.
-    pub positions: &'a [u32],
-}
+pub use crate::exec::{EvaluationSet, run_pass};
 
 /// What an evaluation counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,13 +17,24 @@ pub struct Evaluation {
     pub loss: f64,
 }
 
-/// Runs the network in eval mode over the set, in batches of `batch`.
+/// Runs the network in eval mode over the set. Losses that are not finite are an error.
 pub fn evaluate<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-    batch: usize,
 ) -> Result<Evaluation> {
-    run_pass(executor, Mode::Score, set, batch)?;
+    let evaluation = measure(executor, set)?;
+    if !evaluation.loss.is_finite() {
+        return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
+    }
+    Ok(evaluation)
+}
+
+/// As [`evaluate`]; the loss may be anything.
+pub(super) fn measure<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+) -> Result<Evaluation> {
+    run_pass(executor, Mode::Score, set)?;
     let classes = executor.network().classes;
     let predictions = executor.column(Field::Prediction, set.labels.len())?;
     let losses = executor.column(Field::Loss, set.labels.len())?;
@@ -38,31 +42,6 @@ pub fn evaluate<B: Operators>(
     let labels: Vec<u32> = set.positions.iter().map(|i| set.labels[at(i)]).collect();
     let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
     let loss: f64 = set.positions.iter().map(|i| f64::from(losses[at(i)])).sum();
-    if !loss.is_finite() {
-        return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
-    }
     let loss = loss / set.positions.len().max(1) as f64;
     Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, loss })
-}
-
-/// One pass without updates over the set; results are in the executor's columns.
-pub fn run_pass<B: Operators>(
-    executor: &mut Executor<B>,
-    mode: Mode,
-    set: &EvaluationSet<B>,
-    batch: usize,
-) -> Result<()> {
-    executor.begin(&Pass {
-        labels: set.labels,
-        order: set.positions,
-        epoch: 0,
-        start: 0,
-        steps_done: 0,
-        lrs: &[],
-        class_weights: &[],
-    })?;
-    for n in batch_sizes(mode, batch, set.positions.len()) {
-        executor.step(mode, n, set.images)?;
-    }
-    Ok(())
 }

@@ -139,6 +139,9 @@ impl Seeds {
     }
 }
 
+/// Largest shift of a training image, in pixels.
+const MAX_TRANSLATE: u32 = 1024;
+
 /// One training run's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -180,6 +183,8 @@ impl Recipe {
         range("--weight-decay", w, w >= 0.0 && w.is_finite(), "0 or more")?;
         let s = f64::from(self.label_smoothing);
         range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
+        let t = self.translate;
+        range("--translate", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
         if let Some(weights) = &self.class_weights {
             let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
             let some = weights.iter().any(|w| *w > 0.0);
@@ -288,6 +293,7 @@ mod tests {
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
+        assert!(Recipe { translate: u32::MAX, ..recipe() }.check(3).is_err());
         recipe().check(3).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, Position};
-use super::evaluate::{EvaluationSet, evaluate};
+use super::evaluate::{EvaluationSet, measure};
 use super::order::epoch_order;
 use super::recipe::{Recipe, Seeds};
 use crate::error::{Error, Result};
@@ -17,9 +17,6 @@ use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
-
-/// Steps between two looks at the device's flag and the clock.
-const STEPS_A_LOOK: u64 = 8;
 
 /// What one run trains on and how.
 pub struct TrainJob<'a, B: Operators> {
@@ -37,8 +34,6 @@ pub struct TrainJob<'a, B: Operators> {
     pub evaluate_every: u32,
     /// Keep the weights of the best validation accuracy, too.
     pub keep_best: bool,
-    /// Batch size of evaluation passes.
-    pub score_batch: usize,
     /// Everything that determines the result, as text: a checkpoint of another job is refused.
     pub identity: String,
     /// Start from these weights instead of fresh ones.
@@ -113,7 +108,8 @@ pub fn train<B: Operators>(
     control: &mut Control,
 ) -> Result<Outcome> {
     let mut run = Run::start(executor, job, control.checkpoint.as_ref().map(|c| &c.0))?;
-    while run.position.steps < job.total_steps {
+    // A checkpoint can hold all steps of the last epoch, but not yet its record.
+    while run.position.steps < job.total_steps || run.position.batch > 0 {
         run.epoch(control)?;
     }
     run.finish(control)
@@ -129,6 +125,8 @@ struct Run<'a, 'j, B: Operators> {
     resumed_columns: Option<[Vec<f32>; 2]>,
     clock: Instant,
     saved: Instant,
+    /// Taken after the last step, to be written once the next one is seen to be finite.
+    pending: Option<Checkpoint>,
 }
 
 impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
@@ -137,6 +135,11 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         job: &'a TrainJob<'j, B>,
         path: Option<&PathBuf>,
     ) -> Result<Self> {
+        let inside = job.subset.last().is_none_or(|&i| (i as usize) < job.labels.len());
+        if !inside || !job.subset.is_sorted_by(|a, b| a < b) {
+            let expected = format!("ascending positions below {}", job.labels.len());
+            return Err(Error::invalid("training subset", "positions out of order", expected));
+        }
         let sizes = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len());
         if sizes.is_empty() {
             let found = format!("{} samples", job.subset.len());
@@ -167,7 +170,17 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             }
         };
         let now = Instant::now();
-        Ok(Run { executor, job, position, sizes, best, resumed_columns, clock: now, saved: now })
+        Ok(Run {
+            executor,
+            job,
+            position,
+            sizes,
+            best,
+            resumed_columns,
+            clock: now,
+            saved: now,
+            pending: None,
+        })
     }
 
     /// The rest of the current epoch, as far as the budget goes.
@@ -197,9 +210,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             self.executor.step(Mode::Train, self.sizes[batch], job.images)?;
             self.position.batch += 1;
             self.position.steps += 1;
-            if self.position.steps.is_multiple_of(STEPS_A_LOOK) {
-                self.look(control)?;
-            }
+            self.look(control)?;
         }
         self.check_finite()?;
         let presented = &order[..order.len().min(self.sizes[..batches].iter().sum())];
@@ -225,12 +236,21 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     fn check_finite(&self) -> Result<()> {
         match self.executor.state()?.bad_step {
-            Some(step) => Err(Error::Diverged {
-                what: "the loss".to_owned(),
-                step: u64::from(step),
-                epoch: u64::from(self.position.epoch),
-            }),
+            Some(step) => Err(self.diverged("the loss", u64::from(step))),
             None => Ok(()),
+        }
+    }
+
+    fn diverged(&self, what: &str, step: u64) -> Error {
+        Error::Diverged { what: what.to_owned(), step, epoch: u64::from(self.position.epoch) }
+    }
+
+    /// The weights, which the last update may have driven to infinity after a finite loss.
+    fn finite_weights(&self) -> Result<Weights> {
+        let weights = self.executor.weights()?;
+        match weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
+            Some((name, _)) => Err(self.diverged(name, self.position.steps.saturating_sub(1))),
+            None => Ok(weights),
         }
     }
 
@@ -242,28 +262,36 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };
         };
-        if interrupted || self.saved.elapsed() >= *interval {
+        if interrupted {
             self.check_finite()?;
-            self.save(path)?;
+            checkpoint::save(path, &self.snapshot()?)?;
+            return Err(Error::Interrupted);
         }
-        if interrupted { Err(Error::Interrupted) } else { Ok(()) }
+        // A state is good once the next step's loss is finite: one step may blow the weights up.
+        if let Some(snapshot) = self.pending.take() {
+            self.check_finite()?;
+            checkpoint::save(path, &snapshot)?;
+            self.saved = Instant::now();
+        }
+        if self.saved.elapsed() >= *interval {
+            self.check_finite()?;
+            self.pending = Some(self.snapshot()?);
+        }
+        Ok(())
     }
 
-    fn save(&mut self, path: &std::path::Path) -> Result<()> {
+    fn snapshot(&mut self) -> Result<Checkpoint> {
         self.position.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
         let samples = self.job.labels.len();
-        let checkpoint = Checkpoint {
+        Ok(Checkpoint {
             position: self.position.clone(),
-            weights: self.executor.weights()?,
+            weights: self.finite_weights()?,
             velocities: self.executor.velocities()?,
             best: self.best.clone(),
             loss: self.executor.column(Field::Loss, samples)?,
             correct: self.executor.column(Field::Correct, samples)?,
-        };
-        checkpoint::save(path, &checkpoint)?;
-        self.saved = Instant::now();
-        Ok(())
+        })
     }
 
     fn record(&mut self, presented: &[u32], lr: f32) -> Result<EpochRecord> {
@@ -278,9 +306,12 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let last = self.position.steps >= self.job.total_steps;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
-            Some(set) if due => Some(evaluate(self.executor, set, self.job.score_batch)?),
+            Some(set) if due => Some(measure(self.executor, set)?),
             _ => None,
         };
+        if evaluation.as_ref().is_some_and(|e| !e.loss.is_finite()) {
+            return Err(self.diverged("the validation loss", self.position.steps - 1));
+        }
         let counts = evaluation.as_ref().map(|e| e.counts.as_slice());
         Ok(EpochRecord {
             epoch,
@@ -297,12 +328,12 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     fn finish(mut self, control: &mut Control) -> Result<Outcome> {
         if let Some((path, _)) = &control.checkpoint {
-            self.save(path)?;
+            checkpoint::save(path, &self.snapshot()?)?;
         } else {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }
         Ok(Outcome {
-            weights: self.executor.weights()?,
+            weights: self.finite_weights()?,
             best_weights: self.best,
             steps: self.position.steps,
             seconds: self.position.seconds,

@@ -31,6 +31,12 @@ const SHAPES: &[([usize; 7], [usize; 2], [usize; 2])] = &[
     ([3, 3, 3, 16, 5, 3, 3], [1, 1], [0, 0]),
     ([3, 2, 2, 16, 5, 3, 3], [2, 2], [1, 1]),
     ([1, 40, 70, 8, 8, 3, 3], [1, 1], [1, 1]),
+    // Images large enough to be cut into bands of rows.
+    ([1, 70, 80, 16, 8, 3, 3], [1, 1], [1, 1]),
+    ([1, 121, 118, 4, 24, 3, 3], [2, 2], [1, 1]),
+    ([2, 30, 50, 32, 40, 1, 1], [1, 1], [0, 0]),
+    // Weights large enough for fewer gradient chunks.
+    ([9, 3, 4, 180, 192, 3, 3], [1, 1], [1, 1]),
     ([3, 4, 4, 512, 512, 3, 3], [1, 1], [1, 1]),
     ([2, 4, 4, 256, 512, 3, 3], [2, 2], [1, 1]),
 ];
@@ -180,10 +186,12 @@ fn grad_norm(cpu: &Cpu, p: &Conv2dProblem, i: &Inputs, bias: bool, form: GradNor
     f.read(2)
 }
 
-/// Forms a problem can be computed in.
+/// Forms a problem can be computed in; Gram matrices of large maps would take seconds.
 fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> {
-    let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
-    [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted)
+    let small = p.n == 0 || p.p() * p.q() <= 1000;
+    let gram = small.then_some(GradNormForm::Gram);
+    let shifted = (small && p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
+    [GradNormForm::Instantiate].into_iter().chain(gram).chain(shifted)
 }
 
 fn cpu() -> Cpu {

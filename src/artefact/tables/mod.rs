@@ -157,7 +157,7 @@ pub struct ClassRow {
     pub name: String,
     /// Training samples before pruning.
     pub size: u64,
-    /// The recall that set the quota; None where recalls played no part.
+    /// Validation recall of the query models; None where there is none.
     pub recall: Option<f64>,
     /// kept / size; 0 for an empty class.
     pub density: f64,

@@ -54,7 +54,7 @@ pub(super) fn load(
         first: &tree.train.ids[0].clone(),
         done: &|| {
             let n = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if n % PROGRESS_STEP == 0 || n == total {
+            if n.is_multiple_of(PROGRESS_STEP) || n == total {
                 progress(n, total);
             }
         },
@@ -63,6 +63,27 @@ pub(super) fn load(
     let val = tree.val.map(|l| reader.read(l)).transpose()?;
     let test = tree.test.map(|l| reader.read(l)).transpose()?;
     DataSet::new(name, Format::ImageFolder, tree.classes, size, train, val, test)
+}
+
+/// Reads one folder of class folders as a part of a data set with these classes and image size.
+pub(super) fn load_part(
+    folder: &Path,
+    classes: &[String],
+    size: (usize, usize),
+    options: &LoadOptions,
+) -> Result<Part> {
+    let listing = tree::list_folder(folder, classes)?;
+    let root = std::fs::canonicalize(folder).map_err(Error::io(folder))?;
+    let first = listing.ids.first().cloned().unwrap_or_default();
+    Reader {
+        root: root.parent().unwrap_or(&root),
+        size,
+        square: options.image_size,
+        limits: options.limits,
+        first: &first,
+        done: &|| {},
+    }
+    .read(listing)
 }
 
 /// Reads the parts of one tree to one image size.
@@ -136,7 +157,7 @@ impl Reader<'_> {
 
 /// Zeroed bytes for `count` images, or an error where the address space has no room.
 fn allocate(image: usize, count: usize) -> Result<Vec<u8>> {
-    let needed = image.checked_mul(count).unwrap_or(usize::MAX);
+    let needed = image.saturating_mul(count);
     let mut probe = Vec::<u8>::new();
     probe.try_reserve_exact(needed).map_err(|_| {
         Error::invalid(

@@ -72,6 +72,22 @@ pub fn list(root: &Path) -> Result<Tree> {
     Ok(Tree { classes, train, val, test, ignored })
 }
 
+/// Lists one folder of class folders, which must be those of `classes`. Ids start with the
+/// folder's own name.
+pub(super) fn list_folder(folder: &Path, classes: &[String]) -> Result<Listing> {
+    let bad = || {
+        Error::invalid(folder.display().to_string(), "no named folder", "a folder of class folders")
+    };
+    if !folder.is_dir() {
+        return Err(bad());
+    }
+    let folder = fs::canonicalize(folder).map_err(Error::io(folder))?;
+    let (root, name) = folder.parent().zip(folder.file_name()).ok_or_else(bad)?;
+    let name = name.to_str().ok_or_else(bad)?;
+    same_classes(root, name, classes, &class_folders(root, name)?)?;
+    Ok(list_part(root, name, classes)?.0)
+}
+
 /// `1 image`, `2 images`.
 fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

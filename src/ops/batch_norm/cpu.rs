@@ -8,6 +8,7 @@ use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::Result;
+use crate::ops::check_len;
 use crate::ops::reduce::{fold_lanes, lanes, repeat, tree_sum};
 
 multiversion! {
@@ -144,10 +145,14 @@ impl BatchNorm for Cpu {
         m2: View,
         workspace: View,
     ) -> Result<()> {
+        problem.check([y], [mean, m2])?;
+        check_len("batch norm", "workspace", workspace, problem.workspace())?;
+        let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
         if problem.is_empty() {
+            mean.fill(0.0);
+            m2.fill(0.0);
             return Ok(());
         }
-        let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
         let (c, hw, n, isa) = (problem.c, problem.hw, problem.n, self.isa());
         let l = lanes(c);
         let (means, m2s) = work.split_at_mut(n * c);
@@ -181,6 +186,19 @@ impl BatchNorm for Cpu {
         rstd: View,
         scale_shift: [View; 2],
     ) -> Result<()> {
+        BatchNormProblem { n: 0, hw: 0, c: mean.len }.check(
+            [],
+            [
+                m2,
+                affine.gamma,
+                affine.beta,
+                running[0],
+                running[1],
+                rstd,
+                scale_shift[0],
+                scale_shift[1],
+            ],
+        )?;
         let ([mean, m2, gamma, beta], [rm, rv, rstd, scale, shift]) = memory.slices(
             [mean, m2, affine.gamma, affine.beta],
             [running[0], running[1], rstd, scale_shift[0], scale_shift[1]],
@@ -206,6 +224,10 @@ impl BatchNorm for Cpu {
         rstd: View,
         scale_shift: [View; 2],
     ) -> Result<()> {
+        BatchNormProblem { n: 0, hw: 0, c: affine.gamma.len }.check(
+            [],
+            [affine.beta, running[0], running[1], rstd, scale_shift[0], scale_shift[1]],
+        )?;
         let ([gamma, beta, rm, rv], [rstd, scale, shift]) = memory.slices(
             [affine.gamma, affine.beta, running[0], running[1]],
             [rstd, scale_shift[0], scale_shift[1]],
@@ -228,6 +250,7 @@ impl BatchNorm for Cpu {
         relu: bool,
         out: View,
     ) -> Result<()> {
+        problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         if problem.is_empty() {
             return Ok(());
         }
@@ -261,14 +284,19 @@ impl BatchNorm for Cpu {
         dbeta: View,
         workspace: View,
     ) -> Result<()> {
-        if problem.is_empty() {
-            return Ok(());
-        }
+        input.check(problem)?;
+        problem.check([], [dgamma, dbeta])?;
+        check_len("batch norm", "workspace", workspace, problem.workspace())?;
         let out = input.out.unwrap_or(View::EMPTY);
         let ([out, y, mean, rstd], [dout, dgamma, dbeta, work]) = memory.slices(
             [out, input.y, input.mean, input.rstd],
             [input.dout, dgamma, dbeta, workspace],
         )?;
+        if problem.is_empty() {
+            dgamma.fill(0.0);
+            dbeta.fill(0.0);
+            return Ok(());
+        }
         let (c, n, isa) = (problem.c, problem.n, self.isa());
         let sample = problem.hw * c;
         let l = lanes(c);
@@ -310,6 +338,8 @@ impl BatchNorm for Cpu {
         dbeta: View,
         dy: View,
     ) -> Result<()> {
+        input.check(problem)?;
+        problem.check([dy], [gamma, dgamma, dbeta])?;
         if problem.is_empty() {
             return Ok(());
         }
@@ -348,6 +378,9 @@ impl BatchNorm for Cpu {
         dy: View,
         norms: View,
     ) -> Result<()> {
+        input.check(problem)?;
+        problem.check([dy], [scale])?;
+        check_len("batch norm", "norms", norms, problem.n)?;
         if problem.is_empty() {
             return Ok(());
         }

@@ -15,6 +15,7 @@ mod cpu;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
+use crate::ops::check_len;
 
 /// PyTorch's default added to the variance.
 pub const EPS: f32 = 1e-5;
@@ -49,6 +50,18 @@ impl BatchNormProblem {
     pub fn workspace(&self) -> usize {
         2 * self.n * self.c
     }
+
+    /// Checks views of the whole tensor and views of one value a channel.
+    fn check<const T: usize, const C: usize>(
+        &self,
+        tensors: [View; T],
+        channels: [View; C],
+    ) -> Result<()> {
+        tensors.into_iter().try_for_each(|v| check_len("batch norm", "tensor", v, self.len()))?;
+        channels
+            .into_iter()
+            .try_for_each(|v| check_len("batch norm", "per-channel view", v, self.c))
+    }
 }
 
 /// Views of one layer's parameters: gamma, beta (C each).
@@ -72,7 +85,14 @@ pub struct BackwardInput {
     pub mask_in_place: bool,
 }
 
-/// Batch normalisation on a backend. Per-channel views hold C values.
+impl BackwardInput {
+    fn check(&self, problem: &BatchNormProblem) -> Result<()> {
+        problem.check([self.dout, self.out.unwrap_or(self.y), self.y], [self.mean, self.rstd])
+    }
+}
+
+/// Batch normalisation on a backend. Per-channel views hold C values. An empty batch has
+/// statistics and gradients of 0.
 pub trait BatchNorm: Backend {
     /// `mean` and `m2` (sum of squared deviations) of y over N H W, merged in a fixed order.
     fn batch_norm_statistics(

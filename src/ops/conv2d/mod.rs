@@ -89,10 +89,11 @@ impl Conv2dProblem {
     }
 }
 
-/// How the squared norm of a sample's weight gradient is computed (see `docs/performance.md`).
+/// How the squared norm of a sample's weight gradient A^T B is computed; A is the unfolded input
+/// (T = P Q positions x d = R S C), B = dy (T x p, p = K).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GradNormForm {
-    /// A^T B tile by tile, squared and summed in registers: 2 T p d FLOP a sample.
+    /// A^T B tile by tile, squared and summed at once, never stored: 2 T p d FLOP a sample.
     Instantiate,
     /// <A A^T, B B^T> over the T output positions: T^2 (p + d) FLOP.
     Gram,
@@ -116,7 +117,7 @@ pub enum Epilogue {
     /// y is the convolution; `mean` and `m2` (K each) receive the mean over all N P Q positions
     /// and the sum of squared deviations from it, merged in a fixed order.
     Statistics { mean: View, m2: View },
-    /// y = act(conv * scale[k] + shift[k] (+ residual)), act = ReLU if `relu`.
+    /// y = act(conv * scale(k) + shift(k) (+ residual)), act = ReLU if `relu`.
     Affine { scale: View, shift: View, residual: Option<View>, relu: bool },
 }
 
@@ -132,8 +133,11 @@ pub enum Direction {
 /// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
 /// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
 pub trait Conv2d: Backend {
-    /// f32 elements of workspace needed.
+    /// f32 elements of workspace needed; 0 for sizes that describe no convolution.
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
+
+    /// The fastest form of the gradient norm for a problem; a function of the sizes alone.
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm;
 
     /// y = x * w with an optional per-channel `bias` (K), then the epilogue.
     #[expect(clippy::too_many_arguments)]
@@ -175,7 +179,7 @@ pub trait Conv2d: Backend {
         workspace: View,
     ) -> Result<()>;
 
-    /// norms[n] += squared norm of sample n's gradient with respect to w (and to the bias).
+    /// Adds to norm n the squared norm of sample n's gradient with respect to w (and to the bias).
     #[expect(clippy::too_many_arguments)]
     fn conv2d_grad_norm(
         &self,

@@ -8,6 +8,7 @@ use super::{CHANNELS, Gather, GatherProblem};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
+use crate::ops::check_len;
 
 /// f32 value of every byte, a channel.
 type Lookup = [[f32; 256]; CHANNELS];
@@ -65,14 +66,18 @@ impl Gather for Cpu {
         state: View,
         out: View,
     ) -> Result<()> {
+        let size = problem.h * problem.w * CHANNELS;
+        check_len("gather", "out", out, problem.n * size)?;
         let ([order, state], [out]) = memory.slices([order, state], [out])?;
         let (order, state): (&[u32], &[u32]) =
             (bytemuck::cast_slice(order), bytemuck::cast_slice(state));
         let (start, epoch) = (state[0] as usize * problem.batch, state[1]);
-        let size = problem.h * problem.w * CHANNELS;
         let rows = order.get(start..start + problem.n).ok_or_else(|| {
             Error::Internal(format!("samples {start}..{} of {}", start + problem.n, order.len()))
         })?;
+        if let Some(i) = rows.iter().find(|&&i| (i as usize + 1) * size > images.len()) {
+            return Err(Error::Internal(format!("image {i} of {}", images.len() / size.max(1))));
+        }
         let table = lookup(problem);
         self.pool().install(|| {
             out.par_chunks_mut(size).zip(rows).for_each(|(out, &i)| {

@@ -6,6 +6,7 @@ use super::{BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProble
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
+use crate::ops::check_len;
 
 /// One sample's row of the table and, in `p`, its probabilities.
 fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
@@ -80,6 +81,14 @@ impl LossScore for Cpu {
         gradient: LogitGradient,
         dlogits: View,
     ) -> Result<()> {
+        let classes = problem.n * problem.k;
+        check_len("loss", "logits", logits, classes)?;
+        if gradient != LogitGradient::None {
+            check_len("loss", "dlogits", dlogits, classes)?;
+        }
+        if let LogitGradient::Mean { class_weights, .. } = gradient {
+            check_len("loss", "class weights", class_weights, problem.k)?;
+        }
         let (weights, smoothing) = match gradient {
             LogitGradient::Mean { class_weights, smoothing } => {
                 (class_weights, f64::from(smoothing))
@@ -124,7 +133,8 @@ impl LossScore for Cpu {
                             let hot = f64::from(u8::from(j == y));
                             let value =
                                 main * (p[j] - hot) + share * (p[j] * weight_sum - weight(j));
-                            *d = (value / total) as f32;
+                            // Weights of 0 for the whole batch: nothing to learn, not 0 / 0.
+                            *d = if total > 0.0 { (value / total) as f32 } else { 0.0 };
                         }
                         row
                     },
@@ -150,12 +160,15 @@ impl LossScore for Cpu {
         norms: View,
         batch: &BatchViews,
     ) -> Result<()> {
+        check_len("gradient norms", "norms", norms, problem.n)?;
         let ([norms, order, state], [table]) =
             memory.slices([norms, batch.order, batch.state], [batch.table])?;
         let rows = batch_rows(problem, bytemuck::cast_slice(order), bytemuck::cast_slice(state))?;
         let capacity = table.len() / FIELDS;
         for (&i, &square) in rows.iter().zip(norms) {
-            table[Field::Grand as usize * capacity + i as usize] = square.max(0.0).sqrt();
+            // Not `max`, which would turn NaN into a score of 0.
+            let square = if square < 0.0 { 0.0 } else { square };
+            table[Field::Grand as usize * capacity + i as usize] = square.sqrt();
         }
         Ok(())
     }

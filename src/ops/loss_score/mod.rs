@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The objective is PyTorch's cross-entropy with class weights w and label smoothing e, mean over
-//! the batch: sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i}.
+//! the batch: sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i}. A batch
+//! whose labels all weigh 0 has a gradient of 0.
 
 mod cpu;
 
@@ -81,7 +82,7 @@ pub trait LossScore: Backend {
         dlogits: View,
     ) -> Result<()>;
 
-    /// Table column [`Field::Grand`] = sqrt(max(norms, 0)) for this batch's samples.
+    /// Table column [`Field::Grand`] = sqrt(max(norms, 0)) for this batch's samples; NaN stays NaN.
     fn store_norms(
         &self,
         memory: &mut Self::Memory,

@@ -6,6 +6,7 @@ use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::Result;
+use crate::ops::check_len;
 
 /// Rows (or columns) of the window that lie inside the input: first tap and number of taps.
 fn taps_inside(
@@ -73,6 +74,10 @@ impl Pool for Cpu {
         y: View,
         taps: View,
     ) -> Result<()> {
+        problem.check()?;
+        check_len("max-pooling", "x", x, problem.x_len())?;
+        check_len("max-pooling", "y", y, problem.y_len())?;
+        check_len("max-pooling", "taps", taps, problem.y_len())?;
         if problem.n == 0 {
             return Ok(());
         }
@@ -95,6 +100,10 @@ impl Pool for Cpu {
         taps: View,
         dx: View,
     ) -> Result<()> {
+        problem.check()?;
+        check_len("max-pooling", "dy", dy, problem.y_len())?;
+        check_len("max-pooling", "taps", taps, problem.y_len())?;
+        check_len("max-pooling", "dx", dx, problem.x_len())?;
         if problem.n == 0 {
             return Ok(());
         }
@@ -116,8 +125,13 @@ impl Pool for Cpu {
         x: View,
         y: View,
     ) -> Result<()> {
-        let ([x], [y]) = memory.slices([x], [y])?;
         let (c, hw) = (problem.c, problem.hw);
+        check_len("global pooling", "x", x, problem.n * hw * c)?;
+        check_len("global pooling", "y", y, problem.n * c)?;
+        if x.len == 0 {
+            return Ok(());
+        }
+        let ([x], [y]) = memory.slices([x], [y])?;
         self.pool().install(|| {
             y.par_chunks_mut(c).zip(x.par_chunks(hw * c)).for_each(|(y, x)| {
                 y.fill(0.0);
@@ -139,8 +153,13 @@ impl Pool for Cpu {
         dy: View,
         dx: View,
     ) -> Result<()> {
-        let ([dy], [dx]) = memory.slices([dy], [dx])?;
         let (c, hw) = (problem.c, problem.hw);
+        check_len("global pooling", "dy", dy, problem.n * c)?;
+        check_len("global pooling", "dx", dx, problem.n * hw * c)?;
+        if dx.len == 0 {
+            return Ok(());
+        }
+        let ([dy], [dx]) = memory.slices([dy], [dx])?;
         self.pool().install(|| {
             dx.par_chunks_mut(hw * c).zip(dy.par_chunks(c)).for_each(|(dx, dy)| {
                 for row in dx.chunks_exact_mut(c) {

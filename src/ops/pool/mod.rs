@@ -48,6 +48,11 @@ impl MaxPoolProblem {
         self.geometry().q()
     }
 
+    /// Elements of x (N H W C).
+    pub fn x_len(&self) -> usize {
+        self.geometry().x_len()
+    }
+
     /// Elements of y (N P Q C).
     pub fn y_len(&self) -> usize {
         self.geometry().y_len()

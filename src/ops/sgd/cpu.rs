@@ -5,7 +5,8 @@ use rayon::prelude::*;
 use super::{Sgd, SgdProblem};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::ops::check_len;
 
 /// Elements a task updates.
 const TASK: usize = 1 << 16;
@@ -32,10 +33,15 @@ impl Sgd for Cpu {
         lrs: View,
         state: View,
     ) -> Result<()> {
+        check_len("SGD", "dw", dw, w.len)?;
+        check_len("SGD", "v", v, w.len)?;
         let ([dw, lrs], [w, v, state]) = memory.slices([dw, lrs], [w, v, state])?;
         let state: &mut [u32] = bytemuck::cast_slice_mut(state);
         if state[2] == 0 {
-            let (lr, isa) = (lrs[state[0] as usize], self.isa());
+            let lr = *lrs.get(state[0] as usize).ok_or_else(|| {
+                Error::Internal(format!("step {} of {} learning rates", state[0], lrs.len()))
+            })?;
+            let isa = self.isa();
             self.pool().install(|| {
                 dw.par_chunks(TASK)
                     .zip(w.par_chunks_mut(TASK))

@@ -79,6 +79,8 @@ fn forest(view: &View, metric: Metric) -> String {
         let text = minus(&numbers::difference(v.mean, v.interval));
         svg.text(WIDTH - SIDE, top + 17.0, Anchor::End, "value", &text);
         if let Some([low, high]) = v.interval {
+            // A t interval of two seeds may reach beyond what a difference of shares can be.
+            let [low, high] = [low, high].map(|end| end.clamp(-1.0, 1.0));
             svg.line((x.at(low), y), (x.at(high), y), &format!("interval {class}"));
         }
         for d in &v.differences {

@@ -6,47 +6,26 @@
 //! without taps (1x1, stride 2) still writes its zeros.
 
 use super::fprop::flatten;
-use super::gather::{Edges, Gather, Pass};
+use super::gather::{Axis, Edges, Gather, Pass};
 use super::kernel::{Finish, Kernels, Start};
 use super::pack::{Taps, pack_transposed, padded_channels};
-use super::pad::Padded;
 use super::task::{Cutter, Shared, lines, run_tasks};
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
-/// One dimension of a residue class.
-struct Axis {
-    /// dx positions `first + i * stride`, i < size.
-    first: usize,
-    size: usize,
-    /// Kernel positions in the order dy is read.
-    taps: Vec<usize>,
-    /// dy position (may be negative) of the first tap for i = 0.
-    start: isize,
-}
-
-/// The residue classes of one dimension: input size h, kernel r, stride, padding.
-fn axes(h: usize, r: usize, stride: usize, pad: usize) -> Vec<Axis> {
+/// The residue classes of one dimension, each with its kernel positions in the order dy is read:
+/// input size h, dy size p, kernel r, stride, padding.
+fn classes(h: usize, p: usize, r: usize, stride: usize, pad: usize) -> Vec<(Axis, Vec<usize>)> {
     (0..stride.min(h))
         .map(|first| {
-            let lowest = (first + pad) % stride;
-            let mut taps: Vec<usize> = (lowest..r).step_by(stride).collect();
+            let mut taps: Vec<usize> = ((first + pad) % stride..r).step_by(stride).collect();
             taps.reverse();
-            let start = (first + pad) as isize / stride as isize - taps.len() as isize + 1;
-            Axis { first, size: (h - first).div_ceil(stride), taps, start }
+            // The first position of dx under the first tap.
+            let origin = ((first + pad) / stride) as isize - taps.len() as isize + 1;
+            let size = (h - first).div_ceil(stride);
+            (Axis::new(size, taps.len(), origin, 1, p).to(first, stride), taps)
         })
         .collect()
-}
-
-/// Zeros needed before and after `len` dy positions.
-fn border(axes: &[Axis], len: usize) -> (usize, usize) {
-    let (mut before, mut after) = (0, 0);
-    for a in axes.iter().filter(|a| !a.taps.is_empty()) {
-        let end = a.start + (a.size + a.taps.len()) as isize - 1;
-        before = before.max(-a.start);
-        after = after.max(end - len as isize);
-    }
-    (before as usize, after as usize)
 }
 
 struct Plan {
@@ -57,38 +36,27 @@ struct Plan {
 fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Plan {
     let p = flatten(problem);
     let blocks = Kernels::of(cpu.isa()).blocks(p.c);
-    let (rows, cols) =
-        (axes(p.h, p.r, p.stride[0], p.pad[0]), axes(p.w, p.s, p.stride[1], p.pad[1]));
-    let (h, w) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
-    let ((top, bottom), (left, right)) = (border(&rows, h), border(&cols, w));
-    let input = Padded { h, w, c: p.k, top, bottom, left, right };
+    let (out_h, out_w) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
+    let rows = classes(p.h, out_h, p.r, p.stride[0], p.pad[0]);
+    let cols = classes(p.w, out_w, p.s, p.stride[1], p.pad[1]);
     let mut passes = Vec::new();
     let mut taps = Vec::new();
     let mut panel = 0;
-    for a in &rows {
-        for b in &cols {
-            let origin =
-                |axis: &Axis, before: usize| (axis.start + before as isize).max(0) as usize;
-            passes.push(Pass {
-                size: [a.size, b.size],
-                origin: [origin(a, top), origin(b, left)],
-                step: [1, 1],
-                taps: [a.taps.len(), b.taps.len()],
-                out_origin: [a.first, b.first],
-                out_step: p.stride,
-                panel,
-            });
-            panel += a.taps.len() * b.taps.len() * p.k;
-            taps.push(Taps { rows: a.taps.clone(), cols: b.taps.clone() });
+    for (a, r) in &rows {
+        for (b, s) in &cols {
+            passes.push(Pass { rows: a.clone(), cols: b.clone(), panel });
+            panel += r.len() * s.len() * p.k;
+            taps.push(Taps { rows: r.clone(), cols: s.clone() });
         }
     }
-    Plan { gather: Gather::cut(p.n, input, [p.h, p.w, p.c], passes, blocks), taps }
+    let gather = Gather::cut(p.n, [out_h, out_w, p.k], [p.h, p.w, p.c], passes, blocks);
+    Plan { gather, taps }
 }
 
-/// Workspace: panels of all classes, scratch of the workers.
+/// Workspace: panels of all classes.
 pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
     let plan = plan(cpu, p).gather;
-    lines(p.r * p.s * p.k * padded_channels(&plan.blocks)) + cpu.workers() * plan.scratch()
+    lines(p.r * p.s * p.k * padded_channels(&plan.blocks))
 }
 
 /// dx (+)= dy * w^T. Slices have the lengths of the problem; `work` has [`workspace`] values.
@@ -106,25 +74,21 @@ pub fn dgrad(
     let Conv2dProblem { c, k, r, s, .. } = *problem;
     let mut cutter = Cutter(work);
     let packed = cutter.take(r * s * k * padded);
-    let per_worker = plan.scratch();
-    let scratch = cutter.take(cpu.workers() * per_worker);
-    cpu.pool().install(|| {
-        let mut rest = &mut *packed;
-        for taps in &taps {
-            let len = taps.rows.len() * taps.cols.len() * k * padded;
-            let (panels, after) = rest.split_at_mut(len);
-            pack_transposed(w, [k, r, s, c], taps, &plan.blocks, panels);
-            rest = after;
-        }
-    });
+    let mut rest = &mut *packed;
+    for taps in &taps {
+        let len = taps.rows.len() * taps.cols.len() * k * padded;
+        let (panels, after) = rest.split_at_mut(len);
+        pack_transposed(cpu, w, [k, r, s, c], taps, &plan.blocks, panels);
+        rest = after;
+    }
     let packed = &*packed;
     let finish = if accumulate { Finish::Add } else { Finish::Store };
     let edges = Edges { start: Start::Zero, finish };
     let dx = Shared::new(dx);
-    run_tasks(cpu, plan.tasks(), scratch, per_worker, |task, scratch| {
+    run_tasks(cpu, plan.tasks(), &mut [], 0, |task, _| {
         // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
         unsafe {
-            plan.run(&plan.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx, scratch);
+            plan.run(&plan.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx);
         }
     });
 }

@@ -1,13 +1,12 @@
 //! Forward convolution: one gather pass over x, with the epilogue on the sums in registers and
 //! the statistics on the part of y a task has just written.
 
-use super::gather::{Edges, Gather, Pass};
+use super::gather::{Axis, Edges, Gather, Pass};
 use super::kernel::{Finish, Kernels, Start};
 use super::pack::{pack_forward, padded_channels};
-use super::pad::Padded;
 use super::statistics::{self, Moments};
 use super::task::{Cutter, Shared, lines, run_tasks};
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
 /// What follows the sums.
@@ -33,29 +32,20 @@ pub fn flatten(problem: &Conv2dProblem) -> Conv2dProblem {
 
 fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Gather {
     let p = flatten(problem);
-    let [ph, pw] = p.pad;
-    let input = Padded { h: p.h, w: p.w, c: p.c, top: ph, bottom: ph, left: pw, right: pw };
-    // Rows and columns that no window reaches need not be copied, but do no harm.
     let (rows, cols) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
     let pass = Pass {
-        size: [rows, cols],
-        origin: [0, 0],
-        step: p.stride,
-        taps: [p.r, p.s],
-        out_origin: [0, 0],
-        out_step: [1, 1],
+        rows: Axis::new(rows, p.r, -(p.pad[0] as isize), p.stride[0], p.h),
+        cols: Axis::new(cols, p.s, -(p.pad[1] as isize), p.stride[1], p.w),
         panel: 0,
     };
     let blocks = Kernels::of(cpu.isa()).blocks(p.k);
-    Gather::cut(p.n, input, [rows, cols, p.k], vec![pass], blocks)
+    Gather::cut(p.n, [p.h, p.w, p.c], [rows, cols, p.k], vec![pass], blocks)
 }
 
-/// Workspace: panels, scratch of the workers, partial moments.
+/// Workspace: panels, partial moments.
 pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
     let plan = plan(cpu, p);
-    lines(p.r * p.s * p.c * padded_channels(&plan.blocks))
-        + cpu.workers() * plan.scratch()
-        + lines(plan.parts() * 2 * p.k)
+    lines(p.r * p.s * p.c * padded_channels(&plan.blocks)) + lines(plan.parts() * 2 * p.k)
 }
 
 /// y = x * w (+ bias), then `after`. Slices have the lengths of the problem; `work` has
@@ -75,11 +65,9 @@ pub fn fprop(
     let window = problem.r * problem.s * problem.c;
     let mut cutter = Cutter(work);
     let packed = cutter.take(window * padded_channels(&plan.blocks));
-    let per_worker = plan.scratch();
-    let scratch = cutter.take(cpu.workers() * per_worker);
     let partial = cutter.take(plan.parts() * 2 * problem.k);
 
-    cpu.pool().install(|| pack_forward(w, window, &plan.blocks, packed));
+    pack_forward(cpu, w, window, &plan.blocks, packed);
     let packed = &*packed;
 
     let edges = Edges {
@@ -97,10 +85,10 @@ pub fn fprop(
     let moments = matches!(after, After::Statistics { .. });
     let y = Shared::new(y);
     let shared_partial = Shared::new(partial);
-    run_tasks(cpu, plan.tasks(), scratch, per_worker, |task, scratch| {
+    run_tasks(cpu, plan.tasks(), &mut [], 0, |task, _| {
         let part = plan.part(task);
         // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
-        unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y, scratch) };
+        unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y) };
         if moments {
             // SAFETY: this task wrote these pixels and channels, and no other touches them.
             unsafe { statistics::of_part(cpu.isa(), &plan, &part, &y, &shared_partial) };

@@ -1,29 +1,78 @@
-//! The driver behind fprop and dgrad: a dense convolution that gathers from a padded input.
+//! The driver behind fprop and dgrad: a dense convolution that gathers from its input.
 //!
-//! Work is cut into tasks (images or bands of rows, times blocks of output channels) by the
-//! problem alone. A task copies what it reads into a zero-padded scratch, unless the input has no
-//! border, and then computes eight output pixels at a time, across rows and images alike.
+//! No padded copy is made and no padding is multiplied: output positions are sorted by the taps
+//! that fall inside the input (for a 3x3 kernel: interior, four edges, four corners), and eight
+//! positions that share their taps form a tile, across rows and images alike. At 4x4 positions
+//! this saves three products in ten. Work is cut into tasks (images or bands of rows, times
+//! blocks of output channels) by the problem alone.
+
+use std::ops::Range;
 
 use super::kernel::{Finish, GatherTile, PIXELS, Start};
-use super::pack::Block;
-use super::pad::Padded;
-use super::task::{Shared, lines};
+use super::pack::{Block, padded_channels};
+use super::task::Shared;
 
-/// One convolution over the padded input. fprop is one pass; dgrad is one a residue class of the
-/// stride, each writing its own pixels of dx.
-#[derive(Clone, Copy, Debug)]
+/// One dimension of a pass.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// Output positions.
+    pub size: usize,
+    /// Kernel positions.
+    pub taps: usize,
+    /// Output position i in the output image is `out_first + i * out_step`.
+    pub out_first: usize,
+    pub out_step: usize,
+    /// Input position under the first tap of output position i is `origin + i * step`.
+    origin: isize,
+    step: usize,
+    /// Runs of output positions that share their valid taps.
+    spans: Vec<Span>,
+}
+
+/// Consecutive output positions whose taps `taps` (and no others) lie inside the input.
+#[derive(Clone, Debug)]
+struct Span {
+    out: Range<usize>,
+    taps: Range<usize>,
+}
+
+impl Axis {
+    /// `size` outputs over an input of `len` positions.
+    pub fn new(size: usize, taps: usize, origin: isize, step: usize, len: usize) -> Axis {
+        let mut spans: Vec<Span> = Vec::new();
+        for i in 0..size {
+            let at = origin + (i * step) as isize;
+            let first = (-at).clamp(0, taps as isize) as usize;
+            let end = (len as isize - at).clamp(first as isize, taps as isize) as usize;
+            match spans.last_mut() {
+                Some(last) if last.taps == (first..end) => last.out.end = i + 1,
+                _ => spans.push(Span { out: i..i + 1, taps: first..end }),
+            }
+        }
+        Axis { size, taps, out_first: 0, out_step: 1, origin, step, spans }
+    }
+
+    /// The same outputs at other places of the output image.
+    pub fn to(self, out_first: usize, out_step: usize) -> Axis {
+        Axis { out_first, out_step, ..self }
+    }
+
+    /// Input position under the first valid tap of output `i`; 0 if it has none.
+    fn input(&self, i: usize, taps: &Range<usize>) -> usize {
+        if taps.is_empty() {
+            0
+        } else {
+            (self.origin + (i * self.step + taps.start) as isize) as usize
+        }
+    }
+}
+
+/// One convolution over the input. fprop is one pass; dgrad is one a residue class of the stride,
+/// each writing its own positions of dx.
+#[derive(Clone, Debug)]
 pub struct Pass {
-    /// Output rows and columns of this pass.
-    pub size: [usize; 2],
-    /// Padded input row and column under the first tap of output (0, 0).
-    pub origin: [usize; 2],
-    /// Input rows and columns from one output to the next.
-    pub step: [usize; 2],
-    /// Kernel rows and columns.
-    pub taps: [usize; 2],
-    /// Place of output (0, 0) in the output image, and the distance to the next.
-    pub out_origin: [usize; 2],
-    pub out_step: [usize; 2],
+    pub rows: Axis,
+    pub cols: Axis,
     /// First row of this pass's panels, in units of rows of all panels together.
     pub panel: usize,
 }
@@ -31,20 +80,20 @@ pub struct Pass {
 /// All passes over one input, and how the work is cut.
 pub struct Gather {
     pub n: usize,
-    pub input: Padded,
-    /// Output rows, columns, channels.
+    /// Input and output: rows, columns, channels.
+    pub input: [usize; 3],
     pub out: [usize; 3],
     pub passes: Vec<Pass>,
     pub blocks: Vec<Block>,
     /// Images a task.
-    pub group: usize,
+    group: usize,
     /// Rows of a pass a task.
-    pub band: usize,
+    band: usize,
     /// Channel blocks a task.
-    pub span: usize,
+    span: usize,
 }
 
-/// Input values a task should copy at most: with the output, what an L2 holds.
+/// Input values of a task at most: with output and weights, what an L2 holds.
 const TASK_INPUT: usize = 80 * 1024;
 /// Tasks below which the work is cut finer.
 const TASKS: usize = 16;
@@ -52,9 +101,9 @@ const TASKS: usize = 16;
 /// The part of the work one task does.
 #[derive(Clone, Debug)]
 pub struct Part {
-    pub images: std::ops::Range<usize>,
-    pub rows: std::ops::Range<usize>,
-    pub blocks: std::ops::Range<usize>,
+    pub images: Range<usize>,
+    pub rows: Range<usize>,
+    pub blocks: Range<usize>,
     /// Which (images, rows) part this is, counted without regard to blocks.
     pub index: usize,
 }
@@ -73,18 +122,21 @@ impl Gather {
     /// Cuts the work. Depends on the sizes only, as partial statistics follow the cut.
     pub fn cut(
         n: usize,
-        input: Padded,
+        input: [usize; 3],
         out: [usize; 3],
         passes: Vec<Pass>,
         blocks: Vec<Block>,
     ) -> Gather {
-        let rows = passes.iter().map(|p| p.size[0]).max().unwrap_or(0).max(1);
-        let image = input.rows() * input.pitch();
-        let step = passes.iter().map(|p| p.step[0]).max().unwrap_or(1);
+        let rows = passes.iter().map(|p| p.rows.size).max().unwrap_or(0).max(1);
+        let step = passes.iter().map(|p| p.rows.step).max().unwrap_or(1);
+        let pitch = (input[1] * input[2]).max(1);
+        let image = input[0] * pitch;
         let (group, band) = if image > TASK_INPUT {
-            (1, (TASK_INPUT / (step * input.pitch())).clamp(1, rows))
+            (1, (TASK_INPUT / (step * pitch)).clamp(1, rows))
         } else {
-            ((TASK_INPUT / image.max(1)).clamp(1, n.div_ceil(TASKS).max(1)), rows)
+            // Whole tiles of corner positions where that is possible.
+            let most = (TASK_INPUT / image.max(1)).clamp(1, n.div_ceil(TASKS).max(1));
+            (if most > PIXELS { most / PIXELS * PIXELS } else { 1 << most.ilog2() }, rows)
         };
         let band = rows.div_ceil(rows.div_ceil(band));
         let parts = n.div_ceil(group) * rows.div_ceil(band);
@@ -93,9 +145,12 @@ impl Gather {
         Gather { n, input, out, passes, blocks, group, band, span }
     }
 
+    fn rows(&self) -> usize {
+        self.passes.iter().map(|p| p.rows.size).max().unwrap_or(0)
+    }
+
     fn bands(&self) -> usize {
-        let rows = self.passes.iter().map(|p| p.size[0]).max().unwrap_or(0);
-        rows.div_ceil(self.band)
+        self.rows().div_ceil(self.band)
     }
 
     fn spans(&self) -> usize {
@@ -122,53 +177,22 @@ impl Gather {
     pub fn part(&self, task: usize) -> Part {
         let (index, span) = (task / self.spans(), task % self.spans());
         let (group, band) = (index / self.bands(), index % self.bands());
-        let rows = self.passes.iter().map(|p| p.size[0]).max().unwrap_or(0);
         Part {
             images: group * self.group..((group + 1) * self.group).min(self.n),
-            rows: band * self.band..((band + 1) * self.band).min(rows),
+            rows: band * self.band..((band + 1) * self.band).min(self.rows()),
             blocks: span * self.span..((span + 1) * self.span).min(self.blocks.len()),
             index,
         }
-    }
-
-    /// Padded input rows a part reads.
-    fn input_rows(&self, rows: &std::ops::Range<usize>) -> std::ops::Range<usize> {
-        if self.input.is_bare() {
-            return 0..self.input.rows();
-        }
-        let mut range = self.input.rows()..0;
-        for pass in &self.passes {
-            let end = rows.end.min(pass.size[0]);
-            if rows.start < end && pass.taps[0] > 0 {
-                let first = pass.origin[0] + rows.start * pass.step[0];
-                let last = pass.origin[0] + (end - 1) * pass.step[0] + pass.taps[0];
-                range = range.start.min(first)..range.end.max(last);
-            }
-        }
-        range.start.min(range.end)..range.end
-    }
-
-    /// Scratch values a task needs.
-    pub fn scratch(&self) -> usize {
-        if self.input.is_bare() {
-            return 0;
-        }
-        let rows = (0..self.bands()).map(|b| {
-            let rows = b * self.band..(b + 1) * self.band;
-            self.input_rows(&rows).len()
-        });
-        lines(self.group * rows.max().unwrap_or(0) * self.input.pitch())
     }
 
     /// Computes one part: the output pixels of `part.rows` of `part.images`, channels of
     /// `part.blocks`.
     ///
     /// # Safety
-    /// `x` holds the n images of `input`, without border; `y` the n output images; `packed` the
-    /// panels of all passes (pass `panel`, then blocks); `scratch` [`Gather::scratch`] values.
-    /// `edges` point to values for every channel (and output pixel). Nobody writes `x`, `packed`
-    /// and `edges`, or touches this part of `y`, meanwhile. The instruction set of the blocks'
-    /// kernels is there.
+    /// `x` holds the n input images, `y` the n output images, `packed` the panels of all passes
+    /// (pass `panel`, then blocks). `edges` point to values for every channel (and output pixel).
+    /// Nobody writes `x`, `packed` and `edges`, or touches this part of `y`, meanwhile. The
+    /// instruction set of the blocks' kernels is there.
     pub unsafe fn run(
         &self,
         part: &Part,
@@ -176,102 +200,149 @@ impl Gather {
         packed: *const f32,
         edges: &Edges,
         y: &Shared,
-        scratch: &mut [f32],
     ) {
-        let image = self.input.h * self.input.w * self.input.c;
-        let rows = self.input_rows(&part.rows);
-        let pitch = self.input.pitch();
-        let bare = self.input.is_bare();
-        let (base, image_step) = if bare {
-            // SAFETY: inside x.
-            (unsafe { x.add(part.images.start * image) }, image)
-        } else {
-            let step = rows.len() * pitch;
-            for (i, n) in part.images.clone().enumerate() {
-                // SAFETY: image n exists; the scratch holds `group` images of these rows.
-                unsafe {
-                    let to = scratch[i * step..(i + 1) * step].as_mut_ptr();
-                    self.input.copy_rows(x.add(n * image), rows.clone(), to);
-                }
-            }
-            (scratch.as_ptr(), step)
-        };
-        let padded: usize = super::pack::padded_channels(&self.blocks);
-        let [out_h, out_w, k] = self.out;
-        for &(first, channels, kernel) in &self.blocks[part.blocks.clone()] {
+        let padded = padded_channels(&self.blocks);
+        for block in &self.blocks[part.blocks.clone()] {
             for pass in &self.passes {
-                let end = part.rows.end.min(pass.size[0]);
-                if part.rows.start >= end || pass.size[1] == 0 {
-                    continue;
-                }
-                let panel_rows = pass.taps[0] * pass.taps[1] * self.input.c;
+                let panel_rows = pass.rows.taps * pass.cols.taps * self.input[2];
                 // SAFETY: the pass's panels hold panel_rows x padded values.
-                let w = unsafe { packed.add(pass.panel * padded + first * panel_rows) };
-                let offset = |p: *const f32| if p.is_null() { p } else { p.wrapping_add(first) };
-                let mut tile = GatherTile {
-                    x: [base; PIXELS],
-                    segs: pass.taps[0],
-                    seg_len: pass.taps[1] * self.input.c,
-                    seg_pitch: pitch,
-                    w,
-                    y: y.at(first),
-                    at: [0; PIXELS],
-                    pixels: 0,
-                    channels,
-                    start: match edges.start {
-                        Start::Bias(b) => Start::Bias(offset(b)),
-                        other => other,
-                    },
-                    finish: match edges.finish {
-                        Finish::Affine { scale, shift, residual, relu } => Finish::Affine {
-                            scale: offset(scale),
-                            shift: offset(shift),
-                            residual: offset(residual),
-                            relu,
-                        },
-                        other => other,
-                    },
-                };
-                let x_col = pass.step[1] * self.input.c;
-                let y_col = pass.out_step[1] * k;
-                let row_start = |n: usize, row: usize| {
-                    // A pass without taps reads nothing, so its windows may lie anywhere.
-                    let in_row = if panel_rows == 0 {
-                        0
-                    } else {
-                        pass.origin[0] + row * pass.step[0] - rows.start
-                    };
-                    let at = n * image_step + in_row * pitch + pass.origin[1] * self.input.c;
-                    let out_row = pass.out_origin[0] + row * pass.out_step[0];
-                    let out = (part.images.start + n) * out_h + out_row;
-                    (at, (out * out_w + pass.out_origin[1]) * k)
-                };
-                for n in 0..part.images.len() {
-                    for row in part.rows.start..end {
-                        let (mut from, mut to) = row_start(n, row);
-                        for _ in 0..pass.size[1] {
-                            tile.x[tile.pixels] = base.wrapping_add(from);
-                            tile.at[tile.pixels] = to;
-                            tile.pixels += 1;
-                            from += x_col;
-                            to += y_col;
-                            if tile.pixels == PIXELS {
-                                // SAFETY: windows and outputs lie inside their buffers by the
-                                // geometry; see the contract of this function for the rest.
-                                unsafe { (kernel.run)(&tile) };
-                                tile.pixels = 0;
-                            }
+                let panel = unsafe { packed.add(pass.panel * padded + block.0 * panel_rows) };
+                for rows in &pass.rows.spans {
+                    let own = rows.out.start.max(part.rows.start)..rows.out.end.min(part.rows.end);
+                    for cols in &pass.cols.spans {
+                        // SAFETY: passed on to the caller; panel is this pass's and block's.
+                        unsafe {
+                            self.span(part, pass, &own, rows, cols, block, x, panel, edges, y);
                         }
                     }
                 }
-                if tile.pixels > 0 {
-                    for i in tile.pixels..PIXELS {
-                        tile.x[i] = tile.x[0];
+            }
+        }
+    }
+
+    /// The output positions `own` x `cols` of all images of a part, which share their taps.
+    ///
+    /// # Safety
+    /// As for [`Gather::run`].
+    #[expect(clippy::too_many_arguments)]
+    unsafe fn span(
+        &self,
+        part: &Part,
+        pass: &Pass,
+        own: &Range<usize>,
+        rows: &Span,
+        cols: &Span,
+        &(first, channels, kernel): &Block,
+        x: *const f32,
+        panel: *const f32,
+        edges: &Edges,
+        y: &Shared,
+    ) {
+        let [in_h, in_w, c] = self.input;
+        let [out_h, out_w, k] = self.out;
+        if matches!(edges.finish, Finish::Add) && (rows.taps.is_empty() || cols.taps.is_empty()) {
+            return;
+        }
+        let line = pass.cols.taps * c * kernel.width;
+        let mut tile = GatherTile {
+            x: [x; PIXELS],
+            segs: rows.taps.len(),
+            seg_len: cols.taps.len() * c,
+            seg_pitch: in_w * c,
+            w: panel.wrapping_add(rows.taps.start * line + cols.taps.start * c * kernel.width),
+            w_pitch: line,
+            y: y.at(first),
+            at: [0; PIXELS],
+            pixels: 0,
+            channels,
+            start: edges.start.from(first),
+            finish: edges.finish.from(first),
+        };
+        let x_col = pass.cols.step * c;
+        let y_col = pass.cols.out_step * k;
+        let in_col = pass.cols.input(cols.out.start, &cols.taps);
+        let out_col = pass.cols.out_first + cols.out.start * pass.cols.out_step;
+        for n in part.images.clone() {
+            for row in own.clone() {
+                let in_row = n * in_h + pass.rows.input(row, &rows.taps);
+                let out_row = n * out_h + pass.rows.out_first + row * pass.rows.out_step;
+                let mut from = x.wrapping_add((in_row * in_w + in_col) * c);
+                let mut to = (out_row * out_w + out_col) * k;
+                for _ in cols.out.clone() {
+                    tile.x[tile.pixels] = from;
+                    tile.at[tile.pixels] = to;
+                    tile.pixels += 1;
+                    from = from.wrapping_add(x_col);
+                    to += y_col;
+                    if tile.pixels == PIXELS {
+                        // SAFETY: windows of valid taps lie inside x and outputs inside y; see
+                        // the contract of this function for the rest.
+                        unsafe { (kernel.run)(&tile) };
+                        tile.pixels = 0;
                     }
-                    // SAFETY: as above; the unused slots repeat a readable window.
-                    unsafe { (kernel.run)(&tile) };
                 }
             }
+        }
+        if tile.pixels > 0 {
+            for i in tile.pixels..PIXELS {
+                tile.x[i] = tile.x[0];
+            }
+            // SAFETY: as above; the unused slots repeat a readable window.
+            unsafe { (kernel.run)(&tile) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel::Kernels;
+    use super::*;
+    use crate::backend::Isa;
+
+    #[test]
+    fn spans_hold_exactly_the_taps_inside_the_input() {
+        for (size, taps, origin, step, len) in [
+            (5, 3, -1, 1, 5),
+            (3, 3, -1, 2, 5),
+            (4, 2, 0, 3, 20),
+            (6, 5, -4, 1, 3),
+            (3, 0, 1, 1, 4),
+        ] {
+            let axis = Axis::new(size, taps, origin, step, len);
+            let mut next = 0;
+            for span in &axis.spans {
+                assert_eq!(span.out.start, next, "spans follow each other");
+                next = span.out.end;
+                for i in span.out.clone() {
+                    let inside = |t: &usize| {
+                        let at = origin + (i * step + t) as isize;
+                        (0..len as isize).contains(&at)
+                    };
+                    let valid: Vec<usize> = (0..taps).filter(inside).collect();
+                    assert_eq!(span.taps.clone().collect::<Vec<_>>(), valid, "output {i}");
+                }
+            }
+            assert_eq!(next, size);
+        }
+    }
+
+    #[test]
+    fn tasks_cover_every_output_once() {
+        for (n, h, w, c) in [(0, 4, 4, 8), (1, 4, 4, 512), (17, 8, 8, 64), (3, 200, 300, 32)] {
+            let axis = |size| Axis::new(size, 3, -1, 1, size);
+            let pass = Pass { rows: axis(h), cols: axis(w), panel: 0 };
+            let blocks = Kernels::of(Isa::Portable).blocks(c);
+            let count = blocks.len();
+            let gather = Gather::cut(n, [h, w, c], [h, w, c], vec![pass], blocks);
+            let mut seen = vec![0u8; n * h * count];
+            for part in (0..gather.tasks()).map(|t| gather.part(t)) {
+                for image in part.images.clone() {
+                    for row in part.rows.clone() {
+                        part.blocks.clone().for_each(|b| seen[(image * h + row) * count + b] += 1);
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&s| s == 1), "n {n} h {h} w {w} c {c}");
         }
     }
 }

@@ -1,31 +1,25 @@
 //! Squared norms of per-sample weight gradients, without storing a gradient.
 
-use super::columns::{Columns, Images};
-use super::gram::{gram, gram_scratch, shifted_gram, shifted_gram_scratch};
+use super::gram::Gram;
 use super::kernel::{COLUMNS, Kernels};
+use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS, for_each_tile};
+use super::pad::Images;
 use super::task::{Cutter, Shared, run_tasks};
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
-/// Output channels and column groups of a tile; fixed, as the order of summation follows them.
-const TILE_ROWS: usize = 8;
-const TILE_GROUPS: usize = 3;
-const TILE_PITCH: usize = TILE_GROUPS * COLUMNS;
-
 /// Workspace: what one sample needs, a worker.
 pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem, form: GradNormForm) -> usize {
-    cpu.workers() * scratch_of(&Columns::new(problem), form)
+    cpu.workers() * scratch_of(problem, form)
 }
 
-/// Scratch values for one sample: its padded image and what the form needs.
-fn scratch_of(columns: &Columns, form: GradNormForm) -> usize {
-    if columns.size == [1, 1] {
-        return 0;
-    }
+/// Scratch values for one sample.
+fn scratch_of(p: &Conv2dProblem, form: GradNormForm) -> usize {
     match form {
-        GradNormForm::Instantiate => columns.scratch(1) + TILE_ROWS * TILE_PITCH,
-        GradNormForm::Gram => columns.scratch(1) + gram_scratch(columns),
-        GradNormForm::ShiftedGram => shifted_gram_scratch(columns),
+        _ if p.p() * p.q() == 1 => 0,
+        GradNormForm::Instantiate => Outer::new(p).scratch(1) + TILE_ROWS * TILE_COLUMNS,
+        GradNormForm::Gram => Gram::new(p).scratch(),
+        GradNormForm::ShiftedGram => Gram::new(p).shifted_scratch(),
     }
 }
 
@@ -42,33 +36,30 @@ pub fn grad_norm(
     form: GradNormForm,
     work: &mut [f32],
 ) {
-    let columns = Columns::new(problem);
     let kernels = Kernels::of(cpu.isa());
-    let per_worker = scratch_of(&columns, form);
+    let per_worker = scratch_of(problem, form);
     let scratch = Cutter(work).take(cpu.workers() * per_worker);
-    let pixels = columns.size[0] * columns.size[1];
-    let (image, out) = (columns.image(), pixels * problem.k);
+    let positions = problem.p() * problem.q();
+    let (outer, gram) = (Outer::new(problem), Gram::new(problem));
+    let one = problem.with_n(1);
+    let (image, out) = (one.x_len(), one.y_len());
     let shared = Shared::new(norms);
     run_tasks(cpu, problem.n, scratch, per_worker, |n, scratch| {
         let dy = &dy[n * out..(n + 1) * out];
         let own = &x[n * image..(n + 1) * image];
-        let mut norm = if pixels == 1 {
+        let mut norm = if positions == 1 {
             squares(dy) * squares_of_window(problem, own)
         } else {
             // SAFETY: x and dy have the problem's lengths, the scratch what the form needs.
             unsafe {
                 match form {
                     GradNormForm::Instantiate => {
-                        let (scratch, tile) = scratch.split_at_mut(columns.scratch(1));
-                        let image = columns.images(x.as_ptr(), n..n + 1, scratch);
-                        instantiate(kernels, &columns, image, dy, tile)
+                        let (scratch, tile) = scratch.split_at_mut(outer.scratch(1));
+                        let image = outer.images(x.as_ptr(), n..n + 1, scratch);
+                        instantiate(kernels, &outer, image, dy, tile)
                     }
-                    GradNormForm::Gram => {
-                        let (scratch, rest) = scratch.split_at_mut(columns.scratch(1));
-                        let image = columns.images(x.as_ptr(), n..n + 1, scratch);
-                        gram(kernels, &columns, image, dy, rest)
-                    }
-                    GradNormForm::ShiftedGram => shifted_gram(kernels, &columns, own, dy, scratch),
+                    GradNormForm::Gram => gram.norm(kernels, own, dy, scratch),
+                    GradNormForm::ShiftedGram => gram.shifted_norm(kernels, own, dy, scratch),
                 }
             }
         };
@@ -106,40 +97,34 @@ fn bias_norm(dy: &[f32], k: usize) -> f64 {
 /// The gradient tile by tile, squared and summed.
 ///
 /// # Safety
-/// `image` is the sample at hand, `dy` its gradient, `tile` holds TILE_ROWS rows of TILE_PITCH;
+/// `image` is the sample at hand, `dy` its gradient, `tile` holds TILE_ROWS rows of TILE_COLUMNS;
 /// the kernels' instruction set is there.
 unsafe fn instantiate(
     kernels: &Kernels,
-    columns: &Columns,
+    outer: &Outer,
     image: Images,
     dy: &[f32],
     tile: &mut [f32],
 ) -> f64 {
-    let Conv2dProblem { k, r, s, c, .. } = columns.problem;
     let mut norm = 0.0f64;
-    for r_i in 0..r {
-        for g in (0..columns.groups()).step_by(TILE_GROUPS) {
-            let groups = TILE_GROUPS.min(columns.groups() - g);
-            let valid = (s * c - g * COLUMNS).min(groups * COLUMNS);
-            for k_i in (0..k).step_by(TILE_ROWS) {
-                let rows = TILE_ROWS.min(k - k_i);
-                let (dy, out) = (dy.as_ptr(), tile.as_mut_ptr());
-                let (ks, gs) = ([k_i, rows], [g, groups]);
-                // SAFETY: the tile holds rows x groups (caller); see `Columns::tile`.
-                unsafe {
-                    columns.tile(kernels, image, dy, ks, r_i, gs, out, TILE_PITCH, false);
-                }
-                if valid < groups * COLUMNS {
-                    for row in tile.chunks_exact_mut(TILE_PITCH).take(rows) {
-                        row[valid..groups * COLUMNS].fill(0.0);
-                    }
-                }
-                // SAFETY: the tile was just written.
-                norm += f64::from(unsafe {
-                    (kernels.square_sum)(tile.as_ptr(), TILE_PITCH, rows, groups)
-                });
+    for piece in 0..outer.pieces() {
+        for_each_tile(0..outer.rows(), outer.columns(), |rows, columns| {
+            let (count, valid) = (rows.len(), columns.len());
+            let groups = valid.div_ceil(COLUMNS);
+            let (dy, out) = (dy.as_ptr(), tile.as_mut_ptr());
+            // SAFETY: the tile holds rows x columns (caller); see `Outer::tile`.
+            unsafe {
+                outer.tile(kernels, image, dy, piece, rows, columns, out, TILE_COLUMNS, false);
             }
-        }
+            if valid < groups * COLUMNS {
+                for row in tile.chunks_exact_mut(TILE_COLUMNS).take(count) {
+                    row[valid..groups * COLUMNS].fill(0.0);
+                }
+            }
+            // SAFETY: the tile was just written.
+            let sum = unsafe { (kernels.square_sum)(tile.as_ptr(), TILE_COLUMNS, count, groups) };
+            norm += f64::from(sum);
+        });
     }
     norm
 }

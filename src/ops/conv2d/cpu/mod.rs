@@ -1,18 +1,21 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
-//! - [`kernel`]: register tiles, one source for every instruction set;
-//! - [`gather`]: the driver of fprop and dgrad; [`columns`]: that of wgrad and gradient norms;
-//! - results do not depend on the number of threads or the instruction set: every output value
-//!   is one chain of fused multiply-adds, and what is merged across tasks is merged in a tree
-//!   fixed by the problem.
+//! - `kernel`: register tiles, one source for every instruction set;
+//! - `gather`: the driver of fprop and dgrad; `outer`: that of wgrad and instantiated norms; `gram`:
+//!   norms from Gram matrices; `form`: which form is fastest.
+//!
+//! Results do not depend on the number of threads or the instruction set: every output value is
+//! one chain of fused multiply-adds, and what is merged across tasks is merged in a tree fixed by
+//! the problem.
 
-mod columns;
 mod dgrad;
+mod form;
 mod fprop;
 mod gather;
 mod grad_norm;
 mod gram;
 mod kernel;
+mod outer;
 mod pack;
 mod pad;
 mod statistics;
@@ -50,12 +53,19 @@ impl Cpu {
 
 impl Conv2d for Cpu {
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+        if problem.check().is_err() {
+            return 0;
+        }
         match direction {
             Direction::Fprop => fprop::workspace(self, problem),
             Direction::Dgrad => dgrad::workspace(self, problem),
             Direction::Wgrad => wgrad::workspace(self, problem),
             Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
         }
+    }
+
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {
+        form::choose(problem)
     }
 
     fn conv2d_fprop(

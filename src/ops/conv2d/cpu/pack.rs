@@ -3,8 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::kernel::GatherKernel;
+use super::kernel::{GatherKernel, Kernels};
 use super::task::Shared;
+use crate::backend::Cpu;
 
 /// A block of output channels: first, count, kernel.
 pub type Block = (usize, usize, GatherKernel);
@@ -18,23 +19,24 @@ pub fn padded_channels(blocks: &[Block]) -> usize {
 const PARALLEL: usize = 1 << 15;
 
 /// Transposes `w` (`k` rows of `len`: K R S C) into panels of `len` rows.
-pub fn pack_forward(w: &[f32], len: usize, blocks: &[Block], packed: &mut [f32]) {
+pub fn pack_forward(cpu: &Cpu, w: &[f32], len: usize, blocks: &[Block], packed: &mut [f32]) {
     let out = Shared::new(packed);
-    for_each_block(len * padded_channels(blocks), blocks, |&(first, channels, kernel)| {
+    let transpose = Kernels::of(cpu.isa()).transpose;
+    for_each_block(cpu, len * padded_channels(blocks), blocks, |&(first, channels, kernel)| {
         // SAFETY: blocks own disjoint panels inside `packed`.
         let panel = unsafe { out.slice(first * len, len * kernel.width) };
         if channels < kernel.width {
             panel.fill(0.0);
         }
-        // Strips of 16 source values: whole cache lines in, rows of the panel out.
-        for strip in (0..len).step_by(16) {
-            let strip = strip..(strip + 16).min(len);
-            for lane in 0..channels {
-                let row = &w[(first + lane) * len..][..len];
-                for j in strip.clone() {
-                    panel[j * kernel.width + lane] = row[j];
-                }
-            }
+        let whole = channels - channels % 8;
+        for lane in (0..whole).step_by(8) {
+            let rows = std::array::from_fn(|i| w[(first + lane + i) * len..][..len].as_ptr());
+            // SAFETY: rows of `len` values; lanes `lane .. lane + 8` of every line of the panel.
+            unsafe { transpose(rows, len, panel[lane..].as_mut_ptr(), kernel.width) };
+        }
+        for lane in whole..channels {
+            let row = &w[(first + lane) * len..][..len];
+            panel[lane..].iter_mut().step_by(kernel.width).zip(row).for_each(|(to, v)| *to = *v);
         }
     });
 }
@@ -50,6 +52,7 @@ pub struct Taps {
 /// Panels for dgrad: for each tap and each of `k` channels of dy, a block of the channels of dx.
 /// `w` is K R S C with `s` columns of `c` channels and `r` rows.
 pub fn pack_transposed(
+    cpu: &Cpu,
     w: &[f32],
     [k, r, s, c]: [usize; 4],
     taps: &Taps,
@@ -58,7 +61,7 @@ pub fn pack_transposed(
 ) {
     let rows = taps.rows.len() * taps.cols.len() * k;
     let out = Shared::new(packed);
-    for_each_block(rows * padded_channels(blocks), blocks, |&(first, channels, kernel)| {
+    for_each_block(cpu, rows * padded_channels(blocks), blocks, |&(first, channels, kernel)| {
         // SAFETY: blocks own disjoint panels inside `packed`.
         let panel = unsafe { out.slice(first * rows, rows * kernel.width) };
         let mut lines = panel.chunks_exact_mut(kernel.width);
@@ -74,10 +77,11 @@ pub fn pack_transposed(
     });
 }
 
-fn for_each_block(len: usize, blocks: &[Block], pack: impl Fn(&Block) + Send + Sync) {
+/// Packs every block; in the pool if there is enough to do for waking it.
+fn for_each_block(cpu: &Cpu, len: usize, blocks: &[Block], pack: impl Fn(&Block) + Send + Sync) {
     if len < PARALLEL {
         blocks.iter().for_each(pack);
     } else {
-        blocks.par_iter().for_each(pack);
+        cpu.pool().install(|| blocks.par_iter().with_max_len(1).for_each(pack));
     }
 }

@@ -1,53 +1,62 @@
-//! Zero-padded copies of images in a worker's scratch, so that the kernels know no borders.
+//! Zero-padded copies of images, for kernels that read whole kernel rows (s, c) at once.
 
-/// An NHWC tensor seen through a border of zeros.
+use std::ops::Range;
+
+use crate::ops::conv2d::Conv2dProblem;
+
+/// Images of a problem seen through their border of zeros.
 #[derive(Clone, Copy, Debug)]
 pub struct Padded {
-    pub h: usize,
-    pub w: usize,
-    pub c: usize,
-    pub top: usize,
-    pub bottom: usize,
-    pub left: usize,
-    pub right: usize,
+    h: usize,
+    w: usize,
+    c: usize,
+    pad: [usize; 2],
+}
+
+/// Images at hand: where they start and how far apart they are.
+#[derive(Clone, Copy)]
+pub struct Images {
+    pub start: *const f32,
+    pub step: usize,
+    pub count: usize,
 }
 
 impl Padded {
-    /// Rows with the border.
-    pub fn rows(&self) -> usize {
-        self.top + self.h + self.bottom
+    pub fn of(p: &Conv2dProblem) -> Self {
+        Padded { h: p.h, w: p.w, c: p.c, pad: p.pad }
     }
 
     /// Values in a row with the border.
     pub fn pitch(&self) -> usize {
-        (self.left + self.w + self.right) * self.c
+        (self.w + 2 * self.pad[1]) * self.c
     }
 
-    /// There is no border: the tensor can be used where it is.
-    pub fn is_bare(&self) -> bool {
-        [self.top, self.bottom, self.left, self.right] == [0; 4]
+    /// Values of an image with the border.
+    pub fn image(&self) -> usize {
+        (self.h + 2 * self.pad[0]) * self.pitch()
     }
 
-    /// Writes rows `rows` (border included) of one image to `out`.
+    /// Copies images `range` of `x` with their borders to `out`, one after the other.
     ///
     /// # Safety
-    /// `image` is readable for `h * w * c` values, `out` writable for `rows.len() * pitch()`.
-    pub unsafe fn copy_rows(&self, image: *const f32, rows: std::ops::Range<usize>, out: *mut f32) {
-        let (left, inner, right) = (self.left * self.c, self.w * self.c, self.right * self.c);
-        let pitch = self.pitch();
-        for (i, row) in rows.enumerate() {
-            // SAFETY: row i of `out`, and row `row - top` of the image, which exists.
-            unsafe {
-                let to = out.add(i * pitch);
-                if row < self.top || row >= self.top + self.h {
-                    std::ptr::write_bytes(to, 0, pitch);
-                    continue;
-                }
-                std::ptr::write_bytes(to, 0, left);
-                let from = image.add((row - self.top) * inner);
-                std::ptr::copy_nonoverlapping(from, to.add(left), inner);
-                std::ptr::write_bytes(to.add(left + inner), 0, right);
+    /// `x` holds the images; `out` holds `range.len() * image()` values.
+    pub unsafe fn copy(&self, x: *const f32, range: Range<usize>, out: &mut [f32]) -> Images {
+        let (pitch, inner) = (self.pitch(), self.w * self.c);
+        let (above, before) = (self.pad[0] * pitch, self.pad[1] * self.c);
+        let count = range.len();
+        for (n, image) in range.zip(out.chunks_exact_mut(self.image().max(1))) {
+            let below = image.len() - above;
+            image[..above].fill(0.0);
+            image[below..].fill(0.0);
+            for (h, row) in image[above..below].chunks_exact_mut(pitch).enumerate() {
+                row[..before].fill(0.0);
+                row[before + inner..].fill(0.0);
+                // SAFETY: row h of image n of x.
+                let from =
+                    unsafe { std::slice::from_raw_parts(x.add((n * self.h + h) * inner), inner) };
+                row[before..before + inner].copy_from_slice(from);
             }
         }
+        Images { start: out.as_ptr(), step: self.image(), count }
     }
 }

@@ -1,76 +1,81 @@
 //! Gradient with respect to the weights.
 //!
-//! The batch is cut into a fixed number of chunks, each summed into its own buffer in order of
-//! images, rows and columns; the chunks are merged as ((0+1)+(2+3))+((4+5)+(6+7)). So the result
-//! does not depend on the number of threads.
+//! The batch is cut into 8 chunks (fewer for large weights; by the problem alone), each summed
+//! into its own buffer in order of images, rows and columns; the chunks are merged as
+//! ((0+1)+(2+3))+((4+5)+(6+7)). So the result does not depend on the number of threads.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::columns::Columns;
-use super::fprop::{flatten, is_pointwise};
-use super::kernel::{COLUMNS, Kernels};
+use super::fprop::is_pointwise;
+use super::kernel::Kernels;
+use super::outer::{Outer, TILE_ROWS, for_each_tile};
 use super::task::{Cutter, Shared, lines, run_tasks};
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::Conv2dProblem;
 
-/// Gradient chunks of a batch.
-pub const CHUNKS: usize = 8;
-/// Pixels a tile's sums should stay in registers for; several small images are taken together.
-const PIXELS: usize = 256;
-/// Output channels of a tile.
-const TILE_ROWS: usize = 8;
-/// Column groups of a tile.
-const TILE_GROUPS: usize = 3;
+/// Most gradient chunks of a batch.
+const CHUNKS: usize = 8;
+/// Values of x and dy that a task goes through at a time: what an L2 holds.
+const GROUP: usize = 128 * 1024;
+/// Positions a tile's sums should stay in registers for, at least.
+const POSITIONS: usize = 256;
 /// Tasks below which chunks are split by output channels.
 const TASKS: usize = 16;
 
+/// Merging fewer weights is not worth waking other threads.
+const PARALLEL: usize = 1 << 15;
+
 struct Plan {
-    columns: Columns,
-    /// Things summed over: images, or pixels of a flattened 1x1 convolution.
+    outer: Outer,
+    /// Things summed over: images, or pixels of a pointwise convolution.
     items: usize,
-    /// Images a pass.
+    chunks: usize,
+    /// Items at a time.
     group: usize,
     /// Output channels a task.
     span: usize,
-    /// Values of a chunk's dw, columns padded to whole groups, then of its db.
+    /// Values from one row of a piece to the next, and of a chunk's dw and db.
+    pitch: usize,
     dw: usize,
     db: usize,
 }
 
 fn plan(problem: &Conv2dProblem) -> Plan {
+    let p = *problem;
     // The pixels of a pointwise convolution are dealt to chunks one by one, as images of one pixel.
-    let flat = flatten(problem);
-    let one = if is_pointwise(problem) { Conv2dProblem { n: flat.h, h: 1, ..flat } } else { flat };
-    let items = one.n;
-    let columns = Columns::new(&one);
-    let pixels = (columns.size[0] * columns.size[1]).max(1);
-    let group = (PIXELS.div_ceil(pixels)).clamp(1, items.div_ceil(CHUNKS).max(1));
-    let spans = TASKS.div_ceil(CHUNKS.min(items.max(1)));
-    let span = one.k.div_ceil(spans).next_multiple_of(TILE_ROWS);
-    Plan {
-        items,
-        group,
-        span,
-        dw: lines(one.k * one.r * columns.groups() * COLUMNS),
-        db: lines(one.k),
-        columns,
-    }
+    let p =
+        if is_pointwise(&p) { Conv2dProblem { n: p.n * p.h * p.w, h: 1, w: 1, ..p } } else { p };
+    let outer = Outer::new(&p);
+    // Buffers of large weights would cost more than they spare.
+    let most = match p.w_len() {
+        0..=0x3_ffff => CHUNKS,
+        0x4_0000..=0xf_ffff => CHUNKS / 2,
+        _ => 1,
+    };
+    let chunks = most.min(p.n).max(1);
+    let spans = if outer.rows_are_outputs() { TASKS.div_ceil(chunks) } else { 1 };
+    let span = p.k.div_ceil(spans).next_multiple_of(TILE_ROWS);
+    let positions = (outer.size[0] * outer.size[1]).max(1);
+    let image = p.h * p.w * p.c + positions * span.min(p.k);
+    let group = (GROUP / image).max(POSITIONS.div_ceil(positions)).min(p.n.div_ceil(chunks)).max(1);
+    let pitch = lines(outer.columns());
+    let dw = outer.pieces() * outer.rows() * pitch;
+    Plan { outer, items: p.n, chunks, group, span, pitch, dw, db: lines(p.k) }
 }
 
 impl Plan {
-    fn chunks(&self) -> usize {
-        CHUNKS.min(self.items).max(1)
-    }
-
-    fn chunk(&self, i: usize) -> std::ops::Range<usize> {
-        self.items * i / self.chunks()..self.items * (i + 1) / self.chunks()
+    /// Items of chunk `i`.
+    fn chunk(&self, i: usize) -> Range<usize> {
+        self.items * i / self.chunks..self.items * (i + 1) / self.chunks
     }
 }
 
 /// Workspace: padded images of the workers, chunk buffers.
 pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem) -> usize {
     let plan = plan(problem);
-    cpu.workers() * plan.columns.scratch(plan.group) + plan.chunks() * (plan.dw + plan.db)
+    cpu.workers() * plan.outer.scratch(plan.group) + plan.chunks * (plan.dw + plan.db)
 }
 
 /// dw (and db) over the batch. Slices have the lengths of the problem; `work` has [`workspace`]
@@ -85,76 +90,69 @@ pub fn wgrad(
     work: &mut [f32],
 ) {
     let plan = plan(problem);
-    let columns = &plan.columns;
-    let Conv2dProblem { k, r, s, c, .. } = *problem;
+    let outer = &plan.outer;
+    let k = problem.k;
     let kernels = Kernels::of(cpu.isa());
     let mut cutter = Cutter(work);
-    let per_worker = columns.scratch(plan.group);
+    let per_worker = outer.scratch(plan.group);
     let scratch = cutter.take(cpu.workers() * per_worker);
-    let chunks = cutter.take(plan.chunks() * (plan.dw + plan.db));
     let size = plan.dw + plan.db;
+    let chunks = cutter.take(plan.chunks * size);
     let spans = k.div_ceil(plan.span);
-    let pitch = columns.groups() * COLUMNS;
-    let pixels = columns.size[0] * columns.size[1];
+    let positions = outer.size[0] * outer.size[1];
     let with_bias = db.is_some();
     let shared = Shared::new(chunks);
-    run_tasks(cpu, plan.chunks() * spans, scratch, per_worker, |task, scratch| {
+    run_tasks(cpu, plan.chunks * spans, scratch, per_worker, |task, scratch| {
         let (chunk, span) = (task / spans, task % spans);
         let ks = span * plan.span..((span + 1) * plan.span).min(k);
+        let rows = if outer.rows_are_outputs() { ks.clone() } else { 0..outer.rows() };
         let items = plan.chunk(chunk);
         let base = chunk * size;
         // SAFETY: this task's own channels of this chunk's db.
         let sums = unsafe { shared.slice(base + plan.dw + ks.start, ks.len()) };
         sums.fill(0.0);
-        if items.is_empty() {
-            // SAFETY: this task's own rows of this chunk's dw.
-            unsafe { shared.slice(base + ks.start * r * pitch, ks.len() * r * pitch) }.fill(0.0);
-        }
-        for start in items.clone().step_by(plan.group) {
+        // Without items one empty pass writes the zeros.
+        let starts = items.clone().step_by(plan.group).chain(items.is_empty().then_some(0));
+        for start in starts {
             let range = start..(start + plan.group).min(items.end);
-            let dy_from = start * pixels * k;
             if with_bias {
-                for pixel in 0..range.len() * pixels {
-                    let row = &dy[dy_from + pixel * k..][ks.clone()];
-                    sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
+                for row in dy[range.start * positions * k..range.end * positions * k].chunks(k) {
+                    sums.iter_mut().zip(&row[ks.clone()]).for_each(|(sum, v)| *sum += v);
                 }
             }
             // SAFETY: x and dy have the problem's lengths; the tiles lie in this task's rows of
-            // the chunk's dw.
+            // the chunk's pieces.
             unsafe {
-                let images = columns.images(x.as_ptr(), range, scratch);
-                for r_i in 0..r {
-                    for k_i in ks.clone().step_by(TILE_ROWS) {
-                        let rows = TILE_ROWS.min(ks.end - k_i);
-                        for g in (0..columns.groups()).step_by(TILE_GROUPS) {
-                            let groups = TILE_GROUPS.min(columns.groups() - g);
-                            let out = shared.at(base + (k_i * r + r_i) * pitch + g * COLUMNS);
-                            let dy = dy.as_ptr().add(dy_from);
-                            let resume = start > items.start;
-                            columns.tile(
-                                kernels,
-                                images,
-                                dy,
-                                [k_i, rows],
-                                r_i,
-                                [g, groups],
-                                out,
-                                r * pitch,
-                                resume,
-                            );
-                        }
-                    }
+                let images = outer.images(x.as_ptr(), range.clone(), scratch);
+                let dy = dy.as_ptr().wrapping_add(range.start * positions * k);
+                for piece in 0..outer.pieces() {
+                    for_each_tile(rows.clone(), outer.columns(), |rows, columns| {
+                        let row = piece * outer.rows() + rows.start;
+                        let out = shared.at(base + row * plan.pitch + columns.start);
+                        let resume = start > items.start;
+                        outer.tile(
+                            kernels, images, dy, piece, rows, columns, out, plan.pitch, resume,
+                        );
+                    });
                 }
             }
         }
     });
     let chunks = &*chunks;
-    let count = plan.chunks();
-    cpu.pool().install(|| {
-        dw.par_chunks_mut(s * c).with_min_len(4096usize.div_ceil(s * c)).enumerate().for_each(
-            |(row, out)| merge(count, |i| &chunks[i * size + row * pitch..][..s * c], out),
-        );
-    });
+    let (count, window) = (plan.chunks, problem.r * problem.s * problem.c);
+    let run = outer.run();
+    let row = |(k, out): (usize, &mut [f32])| {
+        for (i, out) in out.chunks_mut(run).enumerate() {
+            let (piece, row, column) = outer.place(k, i * run);
+            let at = (piece * outer.rows() + row) * plan.pitch + column;
+            merge(count, |i| &chunks[i * size + at..][..run], out);
+        }
+    };
+    if dw.len() < PARALLEL {
+        dw.chunks_mut(window).enumerate().for_each(row);
+    } else {
+        cpu.pool().install(|| dw.par_chunks_mut(window).enumerate().for_each(row));
+    }
     if let Some(db) = db {
         merge(count, |i| &chunks[i * size + plan.dw..][..k], db);
     }

@@ -1,0 +1,100 @@
+//! The devices and kernel sets that this program knows, and why some cannot be used here.
+
+use std::fmt;
+
+use super::Isa;
+
+/// Why a device or a kernel set cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// This version of the program has no CUDA kernels, whatever the machine has.
+    CudaNotBuilt,
+    /// The kernels are for x86-64 processors.
+    OtherArchitecture,
+    /// The processor lacks these instruction sets.
+    Lacking(Vec<&'static str>),
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Absence::CudaNotBuilt => f.write_str("not built: this version has no CUDA kernels"),
+            Absence::OtherArchitecture => f.write_str("for x86-64 processors only"),
+            Absence::Lacking(sets) => write!(f, "the processor lacks {}", sets.join(", ")),
+        }
+    }
+}
+
+/// A device with one set of kernels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// As in results: `cpu/avx512`, `cuda`.
+    pub name: String,
+    /// What the kernels are made for.
+    pub kernels: &'static str,
+    /// Why it cannot be used; None where it can.
+    pub absence: Option<Absence>,
+}
+
+/// Everything that can be asked for, what `auto` prefers first: it takes the first usable one.
+pub fn candidates() -> Vec<Candidate> {
+    let cuda = Candidate {
+        name: "cuda".to_owned(),
+        kernels: "NVIDIA GPUs",
+        absence: Some(Absence::CudaNotBuilt),
+    };
+    let cpu = [Isa::Avx512, Isa::Avx2, Isa::Portable].map(|isa| Candidate {
+        name: format!("cpu/{}", isa.name()),
+        kernels: match isa {
+            Isa::Avx512 => "AVX-512, 16 lanes",
+            Isa::Avx2 => "AVX2 and FMA, 8 lanes",
+            Isa::Portable => "any processor",
+        },
+        absence: absence(isa),
+    });
+    std::iter::once(cuda).chain(cpu).collect()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn absence(isa: Isa) -> Option<Absence> {
+    macro_rules! features {
+        ($($name:tt)*) => { [$(($name, is_x86_feature_detected!($name))),*] };
+    }
+    let avx2 = features!("avx2" "fma");
+    let avx512 = features!("avx512f" "avx512vl" "avx512dq" "avx512bw");
+    let needed: Vec<(&'static str, bool)> = match isa {
+        Isa::Portable => Vec::new(),
+        Isa::Avx2 => avx2.to_vec(),
+        Isa::Avx512 => avx2.into_iter().chain(avx512).collect(),
+    };
+    let lacking: Vec<&str> = needed.into_iter().filter(|n| !n.1).map(|n| n.0).collect();
+    (!lacking.is_empty()).then_some(Absence::Lacking(lacking))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn absence(isa: Isa) -> Option<Absence> {
+    (isa != Isa::Portable).then_some(Absence::OtherArchitecture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::{Backend, Cpu};
+
+    #[test]
+    fn the_first_usable_candidate_is_what_the_program_takes() {
+        let usable: Vec<Candidate> =
+            candidates().into_iter().filter(|c| c.absence.is_none()).collect();
+        assert_eq!(usable[0].name, Cpu::new(1).unwrap().name());
+        assert_eq!(usable.last().unwrap().name, "cpu/portable");
+    }
+
+    #[test]
+    fn absences_say_why() {
+        let cuda = &candidates()[0];
+        assert_eq!(cuda.absence, Some(Absence::CudaNotBuilt));
+        assert!(Absence::CudaNotBuilt.to_string().starts_with("not built"));
+        let lacking = Absence::Lacking(vec!["avx512f", "avx512bw"]);
+        assert_eq!(lacking.to_string(), "the processor lacks avx512f, avx512bw");
+    }
+}

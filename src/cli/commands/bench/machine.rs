@@ -1,0 +1,92 @@
+//! What the numbers hold for: processor, cores, threads, memory, device.
+
+use std::fs;
+
+use fairprune::artefact;
+use fairprune::backend::{Backend, Cpu};
+use serde::{Deserialize, Serialize};
+
+/// A machine as far as it decides speed. Results are compared only if all of this is equal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Model name, with family, model and stepping where the system tells.
+    pub cpu: String,
+    /// Cores this process may use.
+    pub cores: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Instruction set of the hot loops.
+    pub isa: String,
+    /// Operating system and architecture.
+    pub os: String,
+    /// Installed memory in GiB, rounded; 0 where unknown.
+    pub memory_gib: u64,
+    pub device: String,
+    /// Hash of all the above.
+    pub fingerprint: String,
+}
+
+/// This machine, computing on `cpu`.
+pub fn describe(cpu: &Cpu) -> Machine {
+    let mut machine = Machine {
+        cpu: processor(),
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: cpu.workers(),
+        isa: cpu.isa().name().to_owned(),
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        memory_gib: memory_gib(),
+        device: "cpu".to_owned(),
+        fingerprint: String::new(),
+    };
+    let text = serde_json::to_string(&machine).unwrap_or_default();
+    machine.fingerprint = artefact::digest(text.as_bytes());
+    machine
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    processor_of(&text).unwrap_or_else(|| format!("unknown {}", std::env::consts::ARCH))
+}
+
+/// The first processor of a `/proc/cpuinfo`.
+fn processor_of(cpuinfo: &str) -> Option<String> {
+    let value = |key: &str| {
+        cpuinfo.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            (name.trim() == key).then(|| value.trim().to_owned())
+        })
+    };
+    let name = value("model name").or_else(|| value("CPU part"))?;
+    let detail: Vec<String> =
+        [("family", "cpu family"), ("model", "model"), ("stepping", "stepping")]
+            .iter()
+            .filter_map(|(short, key)| value(key).map(|v| format!("{short} {v}")))
+            .collect();
+    if detail.is_empty() { Some(name) } else { Some(format!("{name} ({})", detail.join(", "))) }
+}
+
+fn memory_gib() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = super::memory::kib_of(&text, "MemTotal").unwrap_or(0);
+    (kib as f64 / f64::from(1 << 20)).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_named_with_its_stepping() {
+        let text = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 17\n\
+                    model name\t: AMD EPYC\nstepping\t: 1\n\nprocessor\t: 1\nmodel name\t: other\n";
+        assert_eq!(processor_of(text).unwrap(), "AMD EPYC (family 25, model 17, stepping 1)");
+        assert_eq!(processor_of("processor : 0\n"), None);
+    }
+
+    #[test]
+    fn a_machine_is_the_same_each_time_and_another_with_other_threads() {
+        let [one, again, two] = [1, 1, 2].map(|t| describe(&Cpu::new(t).unwrap()));
+        assert_eq!(one, again);
+        assert_ne!(one.fingerprint, two.fingerprint);
+    }
+}

@@ -1,0 +1,83 @@
+//! `fairprune bench`: images per second of training and scoring, and `bench compare`.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `settings` | flags, and what they mean once checked |
+//! | `machine` | what the numbers hold for |
+//! | `subject` | the network and the random images that are timed |
+//! | `verify` | a wrong result is not worth timing |
+//! | `timing` | repeats within a budget of seconds |
+//! | `suites` | the rows: train, forward, grand, read |
+//! | `memory` | the process's peak |
+//! | `results` | the JSON document, written and read |
+//! | `noise` | medians, spreads, and how large a difference chance makes |
+//! | `compare` | the verdict on two sets of results |
+//! | `interleave` | two programs, run in turn |
+
+mod compare;
+mod interleave;
+mod machine;
+mod memory;
+mod noise;
+mod results;
+mod settings;
+mod subject;
+mod suites;
+mod timing;
+mod verify;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::cli::args::Common;
+use crate::cli::{context, output};
+use settings::{Settings, SuiteArgs};
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    pub action: Option<Action>,
+    #[command(flatten)]
+    pub suite: SuiteArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Action {
+    /// Compare two sets of results, or two builds; exit code 3 if a row regressed
+    Compare(compare::CompareArgs),
+}
+
+impl BenchArgs {
+    /// The common flags, of whichever form was called.
+    pub fn common(&self) -> &Common {
+        match &self.action {
+            Some(Action::Compare(args)) => &args.common,
+            None => &self.common,
+        }
+    }
+}
+
+/// Times the suites and prints the rows, or compares.
+pub fn bench(args: &BenchArgs) -> Result<u8> {
+    if let Some(Action::Compare(args)) = &args.action {
+        return compare::compare(args);
+    }
+    let common = &args.common;
+    let settings = Settings::new(&args.suite, common)?;
+    let cpu = context::device(common)?;
+    if cfg!(debug_assertions) {
+        output::note(common, "note: this is a development build; time one made with --release");
+    }
+    let rows = suites::run(&cpu, &settings, common)?;
+    let machine = machine::describe(&cpu);
+    let document = results::document(&rows, &machine, &settings)?;
+    if common.json {
+        output::print_json(&document)?;
+    } else {
+        output::print(results::text(&rows, &machine, &settings))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,172 @@
+//! The rows: train, forward, grand, read.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use fairprune::backend::Cpu;
+use fairprune::data::{self, LoadOptions, Part};
+use fairprune::exec::{Executor, Mode};
+use fairprune::ops::Operators;
+
+use super::memory::Peak;
+use super::results::Row;
+use super::settings::{Settings, Suite};
+use super::subject::Subject;
+use super::timing::{Clock, Rates};
+use super::verify::{begin, verify};
+use crate::cli::args::Common;
+use crate::cli::progress::Bar;
+
+/// A repeat has as many batches as it takes to last this long: the clock's own cost must not show.
+const LEAST_SECONDS: f64 = 5e-3;
+
+/// Learning rate of the timed steps: random labels cannot be learnt, only endured.
+const LR: f32 = 0.01;
+
+/// Times every row of the chosen suites.
+pub fn run(cpu: &Arc<Cpu>, settings: &Settings, common: &Common) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if settings.computes() {
+        let subject = Subject::new(cpu, settings)?;
+        for suite in &settings.suites {
+            let works: &[(&str, Mode)] = match suite {
+                Suite::Train => &[("train", Mode::Train)],
+                Suite::Score => &[("forward", Mode::Score), ("grand", Mode::GradNorm)],
+                Suite::Read => &[],
+            };
+            for &(work, mode) in works {
+                rows.push(compute(&subject, work, mode, settings, common)?);
+            }
+        }
+    }
+    if let Some(folder) = &settings.data {
+        rows.push(read(cpu, folder, settings, common)?);
+    }
+    Ok(rows)
+}
+
+fn clock(work: &str, settings: &Settings) -> Clock {
+    Clock { seconds: settings.seconds, slowdown: settings.slowdown.of(work) }
+}
+
+/// A pass that starts again when its images are used up.
+struct Running<'a, B: Operators> {
+    executor: Executor<B>,
+    subject: &'a Subject<B>,
+    mode: Mode,
+    lrs: Vec<f32>,
+    /// Batches a repeat.
+    group: usize,
+    next: usize,
+}
+
+impl<B: Operators> Running<'_, B> {
+    /// Makes room for one more repeat in the pass.
+    fn prepare(&mut self) -> Result<()> {
+        let subject = self.subject;
+        if self.next == 0 || self.next + self.group > subject.batches() {
+            let order = &subject.order[..subject.batches() * subject.batch];
+            begin(&mut self.executor, subject, order, &self.lrs)?;
+            self.next = 0;
+        }
+        Ok(self.subject.backend.synchronize()?)
+    }
+
+    fn repeat(&mut self) -> Result<()> {
+        for _ in 0..self.group {
+            self.executor.step(self.mode, self.subject.batch, &self.subject.images)?;
+        }
+        self.next += self.group;
+        Ok(self.subject.backend.synchronize()?)
+    }
+}
+
+/// One row of a pass over the random images.
+fn compute<B: Operators>(
+    subject: &Subject<B>,
+    work: &str,
+    mode: Mode,
+    settings: &Settings,
+    common: &Common,
+) -> Result<Row> {
+    let bar = Bar::new(common, 1);
+    bar.set(0, 1, &format!("{work}: verifying"));
+    let mut executor = subject.executor(mode)?;
+    verify(&mut executor, subject, mode)?;
+    let planned = executor.planned_memory().total();
+    let lrs = if mode == Mode::Train { vec![LR; subject.batches()] } else { Vec::new() };
+    let mut running = Running { executor, subject, mode, lrs, group: 1, next: 0 };
+    // Verification has run every step of the plan; one more batch for the clock.
+    running.prepare()?;
+    let start = Instant::now();
+    running.repeat()?;
+    let batch_seconds = start.elapsed().as_secs_f64();
+    let group = (LEAST_SECONDS / batch_seconds).ceil() as usize;
+    running.group = group.clamp(1, subject.batches());
+    running.next = 0;
+
+    let clock = clock(work, settings);
+    let peak = Peak::start();
+    let times = clock.repeat(&mut running, Running::prepare, Running::repeat, |gone| {
+        bar.set((gone * 1e3) as u64, (clock.seconds * 1e3) as u64, work);
+    })?;
+    let peak = peak.bytes();
+    bar.finish();
+    ensure!(
+        running.executor.state()?.bad_step.is_none(),
+        "{work}: the loss became NaN or infinite while being timed"
+    );
+    let images = (running.group * subject.batch) as f64;
+    Ok(row(work, images, &times, [peak, Some(planned)], clock))
+}
+
+/// One row of loading a folder, all parts, fingerprint included. The first load warms the page
+/// cache and says what every later one must give.
+fn read(cpu: &Cpu, folder: &str, settings: &Settings, common: &Common) -> Result<Row> {
+    let options = LoadOptions { image_size: settings.read_size, ..LoadOptions::default() };
+    let load = || cpu.pool().install(|| data::load(folder, &options, &|_, _| ()));
+    let bar = Bar::new(common, 1);
+    bar.set(0, 1, "read: warming the page cache");
+    let first = load()?;
+    let parts = [Some(&first.train), first.val.as_ref(), first.test.as_ref()];
+    let images: usize = parts.into_iter().flatten().map(Part::len).sum();
+    let fingerprint = first.fingerprint.clone();
+    drop(first);
+    let clock = clock("read", settings);
+    let peak = Peak::start();
+    let same = |_: &mut ()| {
+        let again = load()?.fingerprint;
+        ensure!(again == fingerprint, "{folder}: its content changed while it was read");
+        Ok(())
+    };
+    let times = clock.repeat(
+        &mut (),
+        |_| Ok(()),
+        same,
+        |gone| {
+            bar.set((gone * 1e3) as u64, (clock.seconds * 1e3) as u64, "read");
+        },
+    )?;
+    bar.finish();
+    Ok(row("read", images as f64, &times, [peak.bytes(), None], clock))
+}
+
+fn row(
+    work: &str,
+    images: f64,
+    times: &[f64],
+    [peak, planned]: [Option<u64>; 2],
+    clock: Clock,
+) -> Row {
+    let rates: Vec<f64> = times.iter().map(|t| images / t).collect();
+    Row {
+        work: work.to_owned(),
+        images_per_second: Rates::of(&rates),
+        peak_bytes: peak.or(planned).unwrap_or(0),
+        planned_bytes: planned,
+        repeats: times.len(),
+        images_a_repeat: images as usize,
+        injected_slowdown: clock.slowdown,
+    }
+}

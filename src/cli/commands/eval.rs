@@ -1,0 +1,126 @@
+//! `fairprune eval`: a network's recalls on one part of a data set.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::data::{PartName, SplitKind};
+use fairprune::error::Error;
+use fairprune::exec::Mode;
+use fairprune::experiment::TestResult;
+use fairprune::nn::{Arch, weights};
+use fairprune::train::evaluate;
+use serde_json::json;
+
+use super::train::{evaluation_json, print_evaluation};
+use crate::cli::args::{Common, DataArgs, NetworkArgs, RecipeArgs};
+use crate::cli::{context, output};
+
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// Weights to evaluate; what their metadata say of the network need not be given
+    #[arg(long, value_name = "W.safetensors")]
+    pub weights: PathBuf,
+    #[command(flatten)]
+    pub data: EvalData,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The data set and the part to look at.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct EvalData {
+    /// A folder, or the built-in shapes or shapes:extreme
+    #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
+    pub data: String,
+    /// How it is stored: imagefolder or cifar [default: by its content]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Resize the short side to S and keep the central S x S [default: the weights' image size]
+    #[arg(long, value_name = "S")]
+    pub image_size: Option<usize>,
+    /// Seed of the built-in data sets' drawings
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub data_seed: u64,
+    /// Images to evaluate: test, val, train, or half-test (the second half of each test class)
+    #[arg(long, default_value = "test", value_name = "PART")]
+    pub split: String,
+}
+
+/// Evaluates and prints the keys of summary.json.
+pub fn eval(args: &EvalArgs) -> Result<u8> {
+    let common = &args.common;
+    let given = DataArgs {
+        data: args.data.data.clone(),
+        format: args.data.format.clone(),
+        image_size: args.data.image_size,
+        data_seed: args.data.data_seed,
+        split: None,
+    };
+    let (weights, metadata, data_args) = context::weights(&args.weights, &given)?;
+    let backend = context::device(common)?;
+    let data = context::load_data(common, &data_args, &backend)?;
+    context::check_classes(&args.weights, &metadata, &data)?;
+    let spec =
+        context::network(&args.network, &data, Some(&metadata), Arch::CifarResnet(20), None)?;
+    let (part, positions) = part(&args.data, &data)?;
+    // Nothing is held out: statistics, where the file has none, are those of all training images.
+    let split = data.split(
+        Some(if data.val.is_some() { SplitKind::Shipped } else { SplitKind::Holdout }),
+        common.seed,
+    )?;
+    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(&metadata))?;
+    weights::check(&weights, &prepared.network, &args.weights.display().to_string())?;
+    let side = prepared.data.height.min(prepared.data.width);
+    let recipe = context::recipe(
+        &RecipeArgs::defaults(),
+        positions.len(),
+        side,
+        prepared.data.classes.len(),
+    )?;
+    let mut executor =
+        prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())])?;
+    executor.set_weights(&weights)?;
+    let clock = std::time::Instant::now();
+    let set = prepared.set(part, &positions)?;
+    let evaluation = evaluate(&mut executor, &set)?;
+    let result = TestResult::new(0, &evaluation.counts);
+    let mut summary = evaluation_json(&prepared.data.classes, &result)?;
+    summary.insert("loss".to_owned(), json!(evaluation.loss));
+    summary.insert("split".to_owned(), json!(args.data.split));
+    summary.insert("images".to_owned(), json!(positions.len()));
+    summary.insert("seconds".to_owned(), json!(clock.elapsed().as_secs_f64()));
+    if common.json {
+        output::print_json(&summary)?;
+    } else {
+        print_evaluation(&summary)?;
+    }
+    Ok(0)
+}
+
+fn part(args: &EvalData, data: &fairprune::data::DataSet) -> Result<(PartName, Vec<u32>)> {
+    let name = match args.split.as_str() {
+        "test" | "half-test" => PartName::Test,
+        "val" => PartName::Val,
+        "train" => PartName::Train,
+        other => {
+            return Err(Error::invalid("--split", other, "test, val, train or half-test").into());
+        }
+    };
+    let part = data.part(name).ok_or_else(|| {
+        Error::invalid(
+            &args.data,
+            format!("no {} part", name.name()),
+            "one of the parts it has (--split)",
+        )
+    })?;
+    let positions = if args.split == "half-test" {
+        data.split(Some(SplitKind::HalfTest), 0)?.test.iter().map(|&i| i as u32).collect()
+    } else {
+        (0..part.len() as u32).collect()
+    };
+    Ok((name, positions))
+}

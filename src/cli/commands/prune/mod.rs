@@ -1,0 +1,193 @@
+//! `fairprune prune`: which samples to keep.
+
+mod recalls;
+mod source;
+mod write;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::artefact::provenance::Method as MethodRecord;
+use fairprune::error::Error;
+use fairprune::experiment::query::QueryData;
+use fairprune::experiment::strategy::{Quota, QuotaSettings, Ranking, Strategy};
+use fairprune::prune::{Population, Subset};
+use fairprune::train::Seeds;
+use serde_json::{Map, Value, json};
+
+use self::recalls::Recalls;
+use self::source::{Source, SourceArgs};
+use super::quota::{DensityArgs, QuotaArgs};
+use crate::cli::args::{Common, OutArgs};
+use crate::cli::{context, output};
+
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub density: DensityArgs,
+    /// Which samples are kept first: random, or a score (el2n, grand, entropy, margin, loss)
+    #[arg(long, default_value = "random", value_name = "NAME", help_heading = "Selection")]
+    pub strategy: String,
+    /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
+    #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
+    pub quota: String,
+    #[command(flatten)]
+    pub options: QuotaArgs,
+    /// Class recalls, for metriq [default: recalls.csv of --scores]
+    #[arg(long, value_name = "recalls.csv", help_heading = "Selection")]
+    pub recalls: Option<PathBuf>,
+    #[command(flatten)]
+    pub out: OutArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What was asked for.
+pub struct Plan {
+    pub strategy: Strategy,
+    pub ranking: Ranking,
+    pub density: f64,
+    pub quotas: QuotaSettings,
+}
+
+/// What came of it.
+pub struct Pruned {
+    pub source: Source,
+    pub names: Vec<String>,
+    pub recalls: Option<Recalls>,
+    pub subset: Subset,
+    /// Scores of the strategy, one a sample, if it uses any.
+    pub scores: Option<Vec<f64>>,
+    /// How the scores in use were made.
+    pub records: Vec<MethodRecord>,
+    pub warnings: Vec<String>,
+}
+
+/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`.
+pub fn prune(args: &PruneArgs) -> Result<u8> {
+    let common = &args.common;
+    let plan = plan(args)?;
+    let source = Source::read(common, &args.source)?;
+    let recalls = Recalls::find(args.recalls.as_ref(), &source)?;
+    if plan.strategy.needs_recalls() && recalls.is_none() {
+        return Err(no_recalls(args).into());
+    }
+    let mut job = source_job(&source, recalls.as_ref());
+    job.extend(plan_job(&plan, common.seed));
+    let pruned = select(&plan, source, recalls, common.seed)?;
+    let dir = context::output_dir(&args.out, "prune", job)?;
+    write::files(&plan, &pruned, common.seed, &dir)?;
+    for warning in &pruned.warnings {
+        output::note(common, format!("warning: {warning}"));
+    }
+    write::report(args, &plan, &pruned, &dir)
+}
+
+fn plan(args: &PruneArgs) -> Result<Plan> {
+    let ranking: Ranking =
+        args.strategy.parse().map_err(|e| named("--strategy", &args.strategy, e))?;
+    let quota: Quota = args.quota.parse().map_err(|e| named("--quota", &args.quota, e))?;
+    let strategy = Strategy::Pruned { ranking, quota };
+    let density = args.density.positive()?;
+    let quotas = args.options.settings()?;
+    let (common, name) = (&args.common, &args.quota);
+    if quotas.laplace && !strategy.needs_recalls() {
+        output::note(common, format!("note: --smooth does nothing to --quota {name}"));
+    }
+    if quotas.min_per_class.is_some() && quota == Quota::None {
+        output::note(common, format!("note: --min-per-class does nothing to --quota {name}"));
+    }
+    Ok(Plan { strategy, ranking, density, quotas })
+}
+
+/// The library's message under the name of the flag.
+pub fn named(flag: &str, found: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { expected, .. } => Error::invalid(flag, found, expected),
+        other => other,
+    }
+}
+
+fn no_recalls(args: &PruneArgs) -> Error {
+    let found = match &args.source.scores {
+        Some(folder) => format!("no recalls.csv in {}", folder.display()),
+        None => "no recalls".to_owned(),
+    };
+    let data = args.source.data.as_deref().unwrap_or("DATA");
+    let expected = format!(
+        "--recalls recalls.csv, which `fairprune train --data {data}` and `fairprune score --data \
+         {data}` write; or --quota none, uniform or balanced"
+    );
+    Error::invalid(format!("--quota {}", args.quota), found, expected)
+}
+
+fn select(plan: &Plan, source: Source, recalls: Option<Recalls>, seed: u64) -> Result<Pruned> {
+    let mut query = QueryData {
+        given: recalls.as_ref().map(|r| r.values.iter().map(|&v| Some(v)).collect()),
+        validation_sizes: recalls.as_ref().and_then(|r| r.validation_sizes.clone()),
+        ..QueryData::default()
+    };
+    let mut columns = BTreeMap::new();
+    let mut records = Vec::new();
+    for method in plan.strategy.methods() {
+        let Some(scores) = &source.scores else {
+            let what = format!("--strategy and --quota that use {method}");
+            let expected = "--scores DIR, a folder that `fairprune score` wrote";
+            return Err(Error::invalid(what, "no scores", expected).into());
+        };
+        let (values, record) = scores.method(method)?;
+        columns.insert(method, values);
+        records.push(record.clone());
+    }
+    query.scores = columns;
+    let population = Population {
+        labels: &source.labels,
+        eligible: &source.eligible,
+        classes: source.identity.classes,
+    };
+    // The draw of the first repetition of `run` under the same seed.
+    let draw = Seeds::derive(seed, 0).subset;
+    let subset = plan.strategy.subset(population, plan.density, draw, &query, plan.quotas)?;
+    let names = match (&source.names, &recalls) {
+        (Some(names), _) => names.clone(),
+        (None, Some(recalls)) => recalls.names.clone(),
+        (None, None) => (0..source.identity.classes).map(|k| format!("class {k}")).collect(),
+    };
+    let mut warnings: Vec<String> = subset.warnings.iter().map(|w| w.describe(&names)).collect();
+    if plan.strategy.needs_recalls() {
+        warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
+    }
+    let scores = match plan.ranking {
+        Ranking::Random => None,
+        Ranking::Score(method) => query.scores.remove(&method),
+    };
+    Ok(Pruned { source, names, recalls, subset, scores, records, warnings })
+}
+
+/// What of the input decides the result.
+fn source_job(source: &Source, recalls: Option<&Recalls>) -> Map<String, Value> {
+    let scores = source.scores.as_ref().map(|s| s.digest.as_str());
+    Map::from_iter([
+        ("data".to_owned(), json!(source.identity.fingerprint)),
+        ("split".to_owned(), json!(source.split)),
+        ("held_out".to_owned(), json!(source.ids.len() - source.eligible.len())),
+        ("scores".to_owned(), json!(scores)),
+        ("recalls".to_owned(), json!(recalls.map(|r| r.digest.as_str()))),
+    ])
+}
+
+/// What of the flags does.
+fn plan_job(plan: &Plan, seed: u64) -> Map<String, Value> {
+    Map::from_iter([
+        ("strategy".to_owned(), json!(plan.ranking.to_string())),
+        ("quota".to_owned(), json!(plan.strategy.quota().to_string())),
+        ("density".to_owned(), json!(plan.density)),
+        ("smooth".to_owned(), json!(plan.quotas.laplace)),
+        ("min_per_class".to_owned(), json!(plan.quotas.min_per_class)),
+        ("seed".to_owned(), json!(seed)),
+    ])
+}

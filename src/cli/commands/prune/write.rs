@@ -1,0 +1,121 @@
+//! The files and the report of a pruned data set.
+
+use anyhow::Result;
+use fairprune::artefact::tables::{self, ClassRow, KeptRow};
+use fairprune::artefact::{OutputDir, npy};
+use fairprune::experiment::provenance;
+use serde_json::{Value, json};
+
+use super::{Plan, PruneArgs, Pruned};
+use crate::cli::commands::quota::{class_table, percentages};
+use crate::cli::output;
+
+/// The files, in the order in which they are written.
+const FILES: [(&str, &str); 5] = [
+    ("provenance", "kept.json"),
+    ("mask", "mask.npy"),
+    ("samples", "kept.csv"),
+    ("classes", "classes.csv"),
+    ("kept", "kept.npy"),
+];
+
+/// Writes all files; `kept.npy` comes last, so that it never lies there without its provenance.
+pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result<()> {
+    let (source, subset) = (&pruned.source, &pruned.subset);
+    dir.write_json("kept.json", &provenance_of(plan, pruned, seed)?)?;
+    let mask = subset.mask(source.ids.len())?;
+    npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
+    let rows: Vec<KeptRow> = (0..mask.len())
+        .map(|i| KeptRow {
+            index: i as u64,
+            id: source.ids[i].clone(),
+            label: source.labels[i],
+            // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
+            score: pruned.scores.as_ref().map(|s| s[i] as f32).filter(|s| !s.is_nan()),
+            kept: mask[i],
+        })
+        .collect();
+    tables::write(&dir.file("kept.csv")?, &rows)?;
+    tables::write(&dir.file("classes.csv")?, &class_rows(pruned))?;
+    let kept: Vec<i64> = subset.kept.iter().map(|&i| i as i64).collect();
+    npy::write(&dir.file("kept.npy")?, &[kept.len()], &kept)?;
+    Ok(())
+}
+
+fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
+    let (source, subset) = (&pruned.source, &pruned.subset);
+    let mut stated = provenance::of_subset(
+        source.identity.clone(),
+        plan.strategy,
+        plan.density,
+        plan.quotas,
+        &[seed],
+    );
+    if let Some(method) = stated.methods.first_mut() {
+        let more = [
+            ("kept", json!(subset.total())),
+            ("of", json!(source.eligible.len())),
+            ("held_out", json!(source.ids.len() - source.eligible.len())),
+            ("split", json!(source.split)),
+            ("recalls", json!(pruned.recalls.as_ref().map(|r| &r.values))),
+        ];
+        method.hyper_parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    }
+    stated.methods.extend(pruned.records.iter().cloned());
+    let mut document = serde_json::to_value(&stated)?;
+    document["class_names"] = json!(pruned.names);
+    document["warnings"] = json!(pruned.warnings);
+    Ok(document)
+}
+
+fn class_rows(pruned: &Pruned) -> Vec<ClassRow> {
+    let subset = &pruned.subset;
+    (0..pruned.names.len())
+        .map(|k| ClassRow {
+            class: k as u32,
+            name: pruned.names[k].clone(),
+            size: subset.sizes[k] as u64,
+            recall: pruned.recalls.as_ref().map(|r| r.values[k]),
+            density: subset.densities[k],
+            kept: subset.counts[k] as u64,
+        })
+        .collect()
+}
+
+/// Prints the outcome: one JSON document, or a table of the classes.
+pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -> Result<u8> {
+    let (kept, total) = (pruned.subset.total(), pruned.source.eligible.len());
+    let rows = class_rows(pruned);
+    let path = |name: &str| dir.root().join(name).display().to_string();
+    if args.common.json {
+        let files: serde_json::Map<String, Value> =
+            FILES.iter().map(|(key, name)| ((*key).to_owned(), json!(path(name)))).collect();
+        output::print_json(&json!({
+            "kept": kept,
+            "total": total,
+            "density": plan.density,
+            "strategy": plan.strategy.to_string(),
+            "classes": rows,
+            "warnings": pruned.warnings,
+            "files": files,
+        }))?;
+        return Ok(0);
+    }
+    output::print(format!(
+        "{}: {} ({kept} of {total} training images)\n\n{}\n",
+        plan.strategy.label(),
+        percentages(plan.density),
+        class_table(&rows)
+    ))?;
+    let names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
+    output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
+    let data = args.source.data.as_deref().unwrap_or("DATA");
+    // `train` holds out by default what these hold out.
+    let split = match pruned.source.split.as_deref() {
+        None | Some("holdout" | "shipped") => String::new(),
+        Some(name) => format!(" --split {name}"),
+    };
+    let subset = path("kept.npy");
+    output::print(format!("next:    fairprune train --data {data}{split} --subset {subset}"))?;
+    Ok(0)
+}

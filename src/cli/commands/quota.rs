@@ -1,0 +1,233 @@
+//! `fairprune quota`: how many samples each class keeps, from sizes and recalls alone.
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::artefact::tables::ClassRow;
+use fairprune::error::Error;
+use fairprune::experiment::strategy::{Quota, QuotaSettings};
+use fairprune::prune::{QuotaOptions, QuotaRule, Smoothing, density_of_prune_rate, quotas};
+use fairprune::train::Seeds;
+use serde_json::json;
+
+use super::prune::named;
+use crate::cli::args::Common;
+use crate::cli::{context, output};
+
+/// Longest table that is printed whole, and what is left of a longer one at each end.
+const MOST_ROWS: usize = 40;
+const END_ROWS: usize = 12;
+
+#[derive(Args, Debug)]
+pub struct QuotaCommandArgs {
+    /// Samples of each class
+    #[arg(long, value_name = "N,...", value_delimiter = ',', required = true)]
+    pub sizes: Vec<usize>,
+    /// Validation recall of each class, for metriq
+    #[arg(long, value_name = "R,...", value_delimiter = ',', allow_hyphen_values = true)]
+    pub recalls: Vec<f64>,
+    /// Validation images of each class, for --smooth and for warnings
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    pub val_sizes: Option<Vec<u64>>,
+    /// metriq, metriq-released, uniform or balanced
+    #[arg(long, default_value = "metriq", value_name = "NAME")]
+    pub quota: String,
+    #[command(flatten)]
+    pub density: DensityArgs,
+    #[command(flatten)]
+    pub options: QuotaArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// The kept fraction, said either way.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Selection")]
+pub struct DensityArgs {
+    /// Kept fraction of the training images that are not held out
+    #[arg(
+        long,
+        value_name = "D",
+        allow_hyphen_values = true,
+        required_unless_present = "prune_rate"
+    )]
+    pub density: Option<f64>,
+    /// Pruned fraction, instead of --density
+    #[arg(long, value_name = "P", allow_hyphen_values = true, conflicts_with = "density")]
+    pub prune_rate: Option<f64>,
+}
+
+impl DensityArgs {
+    /// The density, in [0, 1].
+    pub fn density(&self) -> Result<f64> {
+        let expected = "a number from 0 to 1";
+        match (self.density, self.prune_rate) {
+            (Some(d), _) if (0.0..=1.0).contains(&d) => Ok(d),
+            (Some(d), _) => Err(Error::invalid("--density", d.to_string(), expected).into()),
+            (None, Some(rate)) => density_of_prune_rate(rate)
+                .map_err(|e| named("--prune-rate", &rate.to_string(), e).into()),
+            // Not reached: the flags require one of them.
+            (None, None) => Err(Error::invalid("--density", "nothing", expected).into()),
+        }
+    }
+
+    /// The same, in (0, 1]: something must be kept.
+    pub fn positive(&self) -> Result<f64> {
+        match self.density()? {
+            d if d > 0.0 => Ok(d),
+            d if self.density.is_some() => {
+                let found = d.to_string();
+                Err(Error::invalid("--density", found, "above 0 and at most 1").into())
+            }
+            _ => Err(Error::invalid("--prune-rate", "1", "at least 0 and below 1").into()),
+        }
+    }
+}
+
+/// What may be done to quotas.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Selection")]
+pub struct QuotaArgs {
+    /// Smooth recalls: laplace is (correct + 1) / (total + 2) [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub smooth: Option<String>,
+    /// Every class keeps at least N samples, or all it has
+    #[arg(long, value_name = "N")]
+    pub min_per_class: Option<usize>,
+}
+
+impl QuotaArgs {
+    /// Checked.
+    pub fn settings(&self) -> Result<QuotaSettings> {
+        let laplace = match self.smooth.as_deref() {
+            None | Some("none") => false,
+            Some("laplace") => true,
+            Some(name) => return Err(Error::invalid("--smooth", name, "laplace or none").into()),
+        };
+        Ok(QuotaSettings { laplace, min_per_class: self.min_per_class })
+    }
+}
+
+/// Prints the quotas.
+pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
+    let common = &args.common;
+    context::device(common)?;
+    let density = args.density.density()?;
+    let settings = args.options.settings()?;
+    let expected = "metriq, metriq-released, uniform or balanced";
+    let rule = match args.quota.parse().map_err(|e| named("--quota", &args.quota, e))? {
+        Quota::Metriq => QuotaRule::Metriq,
+        Quota::MetriqReleased => QuotaRule::MetriqReleased,
+        Quota::Uniform => QuotaRule::Uniform,
+        Quota::Balanced => QuotaRule::Balanced,
+        Quota::None | Quota::From(_) => {
+            return Err(Error::invalid("--quota", &args.quota, expected).into());
+        }
+    };
+    if rule.needs_recalls() && args.recalls.is_empty() {
+        let expected = "one recall a class; or --quota uniform or balanced";
+        return Err(Error::invalid("--recalls", "none", expected).into());
+    }
+    let smooth = settings.laplace && rule.needs_recalls();
+    let recalls: Vec<Option<f64>> = args.recalls.iter().map(|&r| Some(r)).collect();
+    let options = QuotaOptions {
+        rule,
+        recalls: &recalls,
+        validation_sizes: args.val_sizes.as_deref(),
+        smoothing: if smooth { Smoothing::Laplace } else { Smoothing::None },
+        min_per_class: settings.min_per_class,
+    };
+    let found = quotas(&args.sizes, density, &options, Seeds::derive(common.seed, 0).subset)?;
+    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    if common.json {
+        // On one line: a row of numbers a class is read by programs, not by people.
+        let document = json!({
+            "counts": found.counts,
+            "densities": found.densities,
+            "warnings": warnings,
+        });
+        output::print(document.to_string())?;
+        return Ok(0);
+    }
+    for warning in warnings {
+        output::note(common, format!("warning: {warning}"));
+    }
+    let rows: Vec<ClassRow> = (0..args.sizes.len())
+        .map(|k| ClassRow {
+            class: k as u32,
+            name: k.to_string(),
+            size: args.sizes[k] as u64,
+            recall: args.recalls.get(k).copied(),
+            density: found.densities[k],
+            kept: found.counts[k] as u64,
+        })
+        .collect();
+    let (kept, total) = (found.counts.iter().sum::<usize>(), args.sizes.iter().sum::<usize>());
+    output::print(format!("{}: {kept} of {total} samples\n", percentages(density)))?;
+    output::print(class_table(&rows))?;
+    Ok(0)
+}
+
+/// `keeps 30 %, prunes 70 %`.
+pub fn percentages(density: f64) -> String {
+    let percent = |share: f64| {
+        let text = format!("{:.4}", 100.0 * share);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    format!("keeps {} %, prunes {} %", percent(density), percent(1.0 - density))
+}
+
+/// Classes with their recalls and densities; of very many, the least and the most dense.
+pub fn class_table(rows: &[ClassRow]) -> String {
+    let line = |row: &ClassRow| {
+        vec![
+            row.name.clone(),
+            row.size.to_string(),
+            row.recall.map_or("-".to_owned(), |r| format!("{r:.3}")),
+            format!("{:.3}", row.density),
+            row.kept.to_string(),
+        ]
+    };
+    let headers = ["class", "size", "recall", "density", "kept"];
+    if rows.len() <= MOST_ROWS {
+        return output::table(&headers, rows.iter().map(line).collect(), 1);
+    }
+    let mut sorted: Vec<&ClassRow> = rows.iter().collect();
+    sorted.sort_by(|a, b| a.density.total_cmp(&b.density));
+    let between = format!("({} more)", rows.len() - 2 * END_ROWS);
+    let mut lines: Vec<Vec<String>> = sorted[..END_ROWS].iter().map(|r| line(r)).collect();
+    lines.push([between.as_str(), "", "", "", ""].map(str::to_owned).to_vec());
+    lines.extend(sorted[rows.len() - END_ROWS..].iter().map(|r| line(r)));
+    output::table(&headers, lines, 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_percentages_without_noise() {
+        assert_eq!(percentages(0.3), "keeps 30 %, prunes 70 %");
+        assert_eq!(percentages(0.29), "keeps 29 %, prunes 71 %");
+        assert_eq!(percentages(0.125), "keeps 12.5 %, prunes 87.5 %");
+        assert_eq!(percentages(1.0), "keeps 100 %, prunes 0 %");
+        assert_eq!(percentages(0.0), "keeps 0 %, prunes 100 %");
+    }
+
+    #[test]
+    fn long_tables_show_both_ends() {
+        let row = |k: u32| ClassRow {
+            class: k,
+            name: format!("c{k}"),
+            size: 10,
+            recall: None,
+            density: f64::from(k) / 100.0,
+            kept: 0,
+        };
+        let rows: Vec<ClassRow> = (0..100).rev().map(row).collect();
+        let text = class_table(&rows);
+        assert_eq!(text.lines().count(), 2 * END_ROWS + 2);
+        assert!(text.contains("c0 ") && text.contains("(76 more)") && text.contains("c99 "));
+        assert!(!text.contains("c50 "));
+        assert_eq!(class_table(&rows[..40]).lines().count(), 41);
+    }
+}

@@ -1,0 +1,50 @@
+//! Passes without updates: evaluation and scoring.
+
+use super::executor::{Executor, Pass, batch_sizes};
+use super::plan::Mode;
+use crate::error::Result;
+use crate::ops::Operators;
+
+/// A part on the device with the positions that count.
+pub struct EvaluationSet<'a, B: Operators> {
+    pub images: &'a B::Images,
+    /// Labels of the whole part.
+    pub labels: &'a [u32],
+    /// Positions in the part, ascending.
+    pub positions: &'a [u32],
+}
+
+/// One pass without updates over the set; results are in the executor's columns.
+pub fn run_pass<B: Operators>(
+    executor: &mut Executor<B>,
+    mode: Mode,
+    set: &EvaluationSet<B>,
+) -> Result<()> {
+    run_pass_from(executor, mode, set, 0, &mut |_, _| Ok(()))
+}
+
+/// The same from batch `start` on, calling `after` with the number of batches done after each.
+/// Results of earlier batches must be in the columns.
+pub fn run_pass_from<B: Operators>(
+    executor: &mut Executor<B>,
+    mode: Mode,
+    set: &EvaluationSet<B>,
+    start: usize,
+    after: &mut dyn FnMut(&mut Executor<B>, usize) -> Result<()>,
+) -> Result<()> {
+    executor.begin(&Pass {
+        labels: set.labels,
+        order: set.positions,
+        epoch: 0,
+        start: start as u32,
+        steps_done: 0,
+        lrs: &[],
+        class_weights: &[],
+    })?;
+    let sizes = batch_sizes(mode, executor.batch(mode), set.positions.len());
+    for (i, &n) in sizes.iter().enumerate().skip(start) {
+        executor.step(mode, n, set.images)?;
+        after(executor, i + 1)?;
+    }
+    Ok(())
+}

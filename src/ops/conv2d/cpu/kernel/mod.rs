@@ -1,0 +1,201 @@
+//! The register-tiled inner kernels, one table an instruction set.
+//!
+//! Every value computed is one chain of fused multiply-adds in an order that does not depend on a
+//! tile's shape or the lane count, or a sum in 16 lanes folded by a fixed tree: so all instruction
+//! sets give the same bits.
+
+mod gather;
+mod outer;
+mod rows;
+
+use crate::backend::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::simd::{Avx2x8, Avx512x16};
+use crate::backend::simd::{Portable8, Simd};
+
+pub use gather::{Finish, GatherKernel, GatherTile, PIXELS, Start};
+pub use outer::{OuterKernel, OuterTile};
+pub use rows::{COLUMNS, Diagonals};
+
+/// The kernels of one instruction set.
+pub struct Kernels {
+    /// By width, widest first; the last is the narrowest.
+    pub gather: &'static [GatherKernel],
+    /// By width, narrowest first.
+    outer: &'static [OuterKernel],
+    /// Sum of squares of `rows` rows of `groups` x 16 values, in 16 lanes folded by a fixed tree.
+    /// # Safety
+    /// The instruction set of the table; `tile` readable for the rows.
+    pub square_sum: unsafe fn(tile: *const f32, pitch: usize, rows: usize, groups: usize) -> f32,
+    /// Sum of a[i] * b[i], i < len, in 16 lanes folded by a fixed tree.
+    /// # Safety
+    /// The instruction set of the table; both readable for `len` values.
+    pub dot: unsafe fn(a: *const f32, b: *const f32, len: usize) -> f32,
+    /// Sum over i < len of weight[i] times the sum over taps of `from[tap offset + i]`.
+    /// # Safety
+    /// The instruction set of the table; everything readable for `len` values.
+    pub diagonals: unsafe fn(&Diagonals) -> f32,
+    /// `out[j * pitch + i] = rows[i][j]`, j < len.
+    /// # Safety
+    /// The instruction set of the table; rows readable for `len` values, `out` writable for 8
+    /// values at `len` multiples of `pitch`.
+    pub transpose: unsafe fn(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize),
+}
+
+impl Kernels {
+    /// The table of an instruction set.
+    pub fn of(isa: Isa) -> &'static Kernels {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &AVX512,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &AVX2,
+            _ => &PORTABLE,
+        }
+    }
+
+    /// The narrowest outer kernel that holds `columns`, or the widest.
+    pub fn outer(&self, columns: usize) -> &'static OuterKernel {
+        let fits = self.outer.iter().find(|k| k.width >= columns);
+        fits.unwrap_or(&self.outer[self.outer.len() - 1])
+    }
+
+    /// Splits `channels` into blocks, wide ones first: (first channel, channels, kernel).
+    pub fn blocks(&self, channels: usize) -> Vec<(usize, usize, GatherKernel)> {
+        let mut blocks = Vec::new();
+        let mut first = 0;
+        while first < channels {
+            let left = channels - first;
+            // The widest that is full, unless a wider one holds all that is left with less waste.
+            let full = self.gather.iter().position(|g| g.width <= left);
+            let kernel = match full {
+                Some(i) if i > 0 && left > self.gather[i].width + self.gather[i].width / 2 => {
+                    self.gather[i - 1]
+                }
+                Some(i) => self.gather[i],
+                None => self.gather[self.gather.len() - 1],
+            };
+            blocks.push((first, kernel.width.min(left), kernel));
+            first += kernel.width;
+        }
+        blocks
+    }
+}
+
+/// Defines one instruction set's kernels: the generic bodies compiled with its features.
+macro_rules! table {
+    ($table:ident, $module:ident, $simd:ty, $(#[$feature:meta])?,
+     gather: [$($gw:literal: $gs:ty, $gm:literal x $gv:literal),+],
+     outer: [$($ow:literal: $os:ty, $om:tt x $ov:literal),+]) => {
+        mod $module {
+            use super::*;
+
+            $(#[$feature])?
+            pub unsafe fn gather_tile<S: Simd, const M: usize, const V: usize>(t: &GatherTile) {
+                if M == PIXELS && t.pixels <= PIXELS / 2 {
+                    // SAFETY: passed on to the caller.
+                    return unsafe { gather::gather::<S, { PIXELS / 2 }, V>(t, 0) };
+                }
+                for first in (0..t.pixels).step_by(M) {
+                    // SAFETY: passed on to the caller.
+                    unsafe { gather::gather::<S, M, V>(t, first) }
+                }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn outer_tile<S: Simd, const M: usize, const V: usize, const PART: bool>(
+                t: &OuterTile,
+            ) {
+                // SAFETY: passed on to the caller.
+                unsafe { outer::outer::<S, M, V, PART>(t) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn square_sum_tile(t: *const f32, p: usize, r: usize, g: usize) -> f32 {
+                // SAFETY: passed on to the caller.
+                unsafe { rows::square_sum::<$simd>(t, p, r, g) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn dot_of(a: *const f32, b: *const f32, len: usize) -> f32 {
+                // SAFETY: passed on to the caller.
+                unsafe { rows::dot::<$simd>(a, b, len) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn diagonals_of(d: &Diagonals) -> f32 {
+                // SAFETY: passed on to the caller.
+                unsafe { rows::diagonals::<$simd>(d) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn transpose_rows(r: [*const f32; 8], len: usize, o: *mut f32, p: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { rows::transpose::<$simd>(r, len, o, p) }
+            }
+        }
+        static $table: Kernels = Kernels {
+            gather: &[$(GatherKernel { width: $gw, run: $module::gather_tile::<$gs, $gm, $gv> }),+],
+            outer: &[$(OuterKernel {
+                width: $ow,
+                whole: table!(@rows $module, $os, $om, $ov, false),
+                part: table!(@rows $module, $os, $om, $ov, true),
+            }),+],
+            square_sum: $module::square_sum_tile,
+            dot: $module::dot_of,
+            diagonals: $module::diagonals_of,
+            transpose: $module::transpose_rows,
+        };
+    };
+    (@rows $module:ident, $simd:ty, [$($m:literal),+], $v:literal, $part:literal) => {
+        &[$($module::outer_tile::<$simd, $m, $v, $part>),+]
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+table!(AVX512, avx512, Avx512x16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")],
+    gather: [32: Avx512x16, 8 x 2, 16: Avx512x16, 8 x 1, 8: Avx2x8, 8 x 1],
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 1,
+            24: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 3, 32: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 2,
+            48: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 3]);
+#[cfg(target_arch = "x86_64")]
+table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
+    gather: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2]);
+table!(PORTABLE, portable, Portable8, ,
+    gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
+    outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_the_channels_with_little_waste() {
+        let tables = [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of);
+        for (table, channels) in tables.iter().flat_map(|t| (1..=140).map(move |c| (t, c))) {
+            let mut next = 0;
+            for (first, count, kernel) in table.blocks(channels) {
+                assert!(first == next && count > 0 && count <= kernel.width);
+                next += count;
+                // Only the last block may be partial: panels are found by the first channel.
+                assert!(count == kernel.width || next == channels);
+            }
+            assert_eq!(next, channels);
+        }
+    }
+
+    #[test]
+    fn outer_kernels_hold_the_columns_asked_for() {
+        for table in [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of) {
+            for columns in 1..=48 {
+                let kernel = table.outer(columns);
+                let widest = table.outer(usize::MAX).width;
+                assert!(kernel.width >= columns.min(widest));
+                assert!((1..=16).all(|left| (1..=left).contains(&kernel.rows(left))));
+                // Only the last vector of a tile is loaded in part.
+                assert!(kernel.width - columns.min(kernel.width) < 16);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Losses and scores by their definitions, in float64 (see `ops::loss_score`). The gradient of
+//! the objective has no formula here: it is differenced.
+
+/// ln softmax(z), shifted by the largest logit so that nothing overflows.
+pub fn log_softmax(z: &[f64]) -> Vec<f64> {
+    let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_sum = z.iter().map(|v| (v - top).exp()).sum::<f64>().ln();
+    z.iter().map(|v| v - top - log_sum).collect()
+}
+
+/// Scores of one sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    pub loss: f64,
+    pub el2n: f64,
+    pub entropy: f64,
+    pub margin: f64,
+    pub label_probability: f64,
+    pub aum: f64,
+    pub correct: f64,
+    pub prediction: f64,
+}
+
+/// Scores of logits `z` under label `y`.
+pub fn scores(z: &[f32], y: usize) -> Scores {
+    let z: Vec<f64> = z.iter().map(|&v| v.into()).collect();
+    let log_p = log_softmax(&z);
+    let p: Vec<f64> = log_p.iter().map(|l| l.exp()).collect();
+    let mut sorted = p.clone();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let largest = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let prediction = z.iter().position(|&v| v == largest).expect("there is a class");
+    let others = z.iter().enumerate().filter(|&(k, _)| k != y).map(|(_, &v)| v);
+    let terms = p.iter().zip(&log_p).filter(|(p, _)| **p > 0.0);
+    Scores {
+        loss: -log_p[y],
+        el2n: p
+            .iter()
+            .enumerate()
+            .map(|(k, p)| if k == y { (p - 1.0).powi(2) } else { p * p })
+            .sum::<f64>()
+            .sqrt(),
+        entropy: -terms.map(|(p, l)| p * l).sum::<f64>(),
+        margin: sorted[0] - sorted[1],
+        label_probability: p[y],
+        aum: z[y] - others.fold(f64::NEG_INFINITY, f64::max),
+        correct: f64::from(u8::from(prediction == y)),
+        prediction: prediction as f64,
+    }
+}
+
+/// The batch's objective: cross-entropy with class weights `w` and label smoothing `e`, mean as
+/// PyTorch takes it. `logits` holds one row of `w.len()` values a label.
+pub fn objective(logits: &[f64], labels: &[usize], w: &[f64], e: f64) -> f64 {
+    let k = w.len();
+    let mut total = 0.0;
+    for (z, &y) in logits.chunks(k).zip(labels) {
+        let log_p = log_softmax(z);
+        let smooth: f64 = w.iter().zip(&log_p).map(|(w, l)| -w * l).sum();
+        total += (1.0 - e) * w[y] * -log_p[y] + e / k as f64 * smooth;
+    }
+    total / labels.iter().map(|&y| w[y]).sum::<f64>()
+}
+
+/// Step of the differences below, and what their error stays under for logits of order 10.
+const STEP: f64 = 1e-4;
+/// Largest error of [`objective_gradient`]: the fifth derivative's term and rounding.
+pub const DIFFERENCE_ERROR: f64 = 1e-10;
+
+/// Gradient of [`objective`] by five-point differences.
+pub fn objective_gradient(logits: &[f32], labels: &[usize], w: &[f64], e: f64) -> Vec<f64> {
+    let logits: Vec<f64> = logits.iter().map(|&v| v.into()).collect();
+    let at = |i: usize, offset: f64| {
+        let mut moved = logits.clone();
+        moved[i] += offset;
+        objective(&moved, labels, w, e)
+    };
+    (0..logits.len())
+        .map(|i| {
+            let near = at(i, STEP) - at(i, -STEP);
+            let far = at(i, 2.0 * STEP) - at(i, -2.0 * STEP);
+            (8.0 * near - far) / (12.0 * STEP)
+        })
+        .collect()
+}

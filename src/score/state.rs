@@ -1,0 +1,89 @@
+//! A half-done scoring pass on disk: which batches are done, and their columns.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::method::Method;
+use super::pass::Scores;
+use crate::artefact::atomic;
+use crate::error::{Error, Result};
+
+/// Version of the file's layout.
+const FORMAT_VERSION: u32 = 1;
+
+/// Where a pass stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    format_version: u32,
+    /// Everything that determines the scores.
+    job: String,
+    /// Samples of a batch, which must not change in between.
+    batch: usize,
+    /// Batches done.
+    pub done: usize,
+}
+
+impl Position {
+    /// A pass of `job` after `done` batches of `batch` samples.
+    pub fn new(job: &str, batch: usize, done: usize) -> Self {
+        Position { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> Error {
+    Error::Internal(format!("scoring state: {error}"))
+}
+
+/// Writes the state; on any failure the previous one stays.
+pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) -> Result<()> {
+    let mut views = Vec::new();
+    for (method, values) in columns {
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        let view = TensorView::new(Dtype::F32, vec![values.len()], bytes).map_err(internal)?;
+        views.push((method.name(), view));
+    }
+    let text = serde_json::to_string(position).map_err(internal)?;
+    let metadata = HashMap::from([("position".to_owned(), text)]);
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    atomic::write_bytes(path, &bytes)
+}
+
+/// Batches done and columns of an earlier, unfinished pass of the same job; None if there is none,
+/// or if it was made with another batch size (then it starts over).
+pub fn load(
+    path: &Path,
+    job: &str,
+    batch: usize,
+    methods: &[Method],
+) -> Result<Option<(usize, Scores)>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(Error::io(path)(e)),
+    };
+    let bad = |found: String| {
+        let expected = "the state of this scoring pass; --force starts anew";
+        Error::invalid(path.display().to_string(), found, expected)
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    let text = header.metadata().as_ref().and_then(|m| m.get("position")).cloned();
+    let position: Position =
+        serde_json::from_str(&text.unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
+    if position.format_version != FORMAT_VERSION || position.job != job {
+        return Err(bad("the state of another pass".to_owned()));
+    }
+    if position.batch != batch {
+        return Ok(None);
+    }
+    let mut columns = Vec::new();
+    for &method in methods {
+        let view = file.tensor(method.name()).map_err(|e| bad(e.to_string()))?;
+        columns.push((method, bytemuck::pod_collect_to_vec(view.data())));
+    }
+    Ok(Some((position.done, columns)))
+}

@@ -1,0 +1,78 @@
+//! Our float32 against golden values that PyTorch computed in float64
+//! (`tests/golden/make_golden.py`), and weight files against torchvision itself.
+
+#[path = "golden/case.rs"]
+mod case;
+#[path = "golden/exchange.rs"]
+mod exchange;
+#[path = "golden/inputs.rs"]
+mod inputs;
+#[path = "golden/judge.rs"]
+mod judge;
+
+use case::Case;
+use fairprune::exec::Mode;
+use fairprune::ops::loss_score::Field;
+use judge::Judge;
+
+/// Scores, then one teacher-forced step (state loaded, batch given), then two more.
+fn check(json: &str) {
+    let case = Case::parse(json);
+    let mut run = case.run();
+
+    let kinks = case.trunk.is_none();
+    let judge = Judge { errors: &case.float32_error.eval, kinks };
+    for mode in [Mode::Score, Mode::GradNorm] {
+        let logits = run.score(mode);
+        judge.list("logits", &logits, &case.eval.logits);
+        judge.list("loss", &run.column(Field::Loss), &case.eval.loss);
+        judge.list("el2n", &run.column(Field::El2n), &case.eval.el2n);
+    }
+    judge.list("grand", &run.column(Field::Grand), &case.eval.grand);
+
+    let judge = Judge { errors: &case.float32_error.train, kinks };
+    let order = run.begin_training();
+    run.train_step();
+    let logits = run.executor.logits(Mode::Train, case.batch).unwrap();
+    judge.list("logits", &logits, &case.train.logits);
+    let gradients = run.executor.gradients().unwrap();
+    judge.tensors("gradient", &gradients, &case.train.gradient);
+    judge.tensors("weight", &run.tensors(false), &case.train.weight);
+    judge.tensors("running", &run.tensors(true), &case.train.running);
+    for _ in 1..case.steps {
+        run.train_step();
+    }
+    judge.tensors("weight_end", &run.tensors(false), &case.train.weight_end);
+    judge.tensors("running_end", &run.tensors(true), &case.train.running_end);
+    let column = run.column(Field::Loss);
+    let losses: Vec<f32> = order.iter().map(|&i| column[i as usize]).collect();
+    judge.list("loss", &losses, &case.train.loss);
+    assert_eq!(run.executor.state().unwrap().bad_step, None);
+}
+
+#[test]
+fn resnet8() {
+    check(include_str!("golden/resnet8.json"));
+}
+
+/// Nesterov, strong decay, label smoothing, class weights, odd image sizes.
+#[test]
+fn resnet8_weighted() {
+    check(include_str!("golden/resnet8_weighted.json"));
+}
+
+#[test]
+fn resnet18_cifar() {
+    check(include_str!("golden/resnet18_cifar.json"));
+}
+
+/// The 7x7 stem and max-pooling, on images of odd height and width.
+#[test]
+fn resnet18_imagenet() {
+    check(include_str!("golden/resnet18_imagenet.json"));
+}
+
+#[test]
+fn resnet50() {
+    check(include_str!("golden/resnet50.json"));
+}

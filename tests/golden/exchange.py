@@ -1,0 +1,71 @@
+"""The PyTorch side of the weight-file tests: `python exchange.py read|write DIR`.
+
+read   loads our `<name>.safetensors` with strict=True and writes the logits it gives,
+write  saves state dicts of fresh networks as `<name>.safetensors`, and their logits.
+
+Names and descriptions of the networks come from `DIR/networks.json`; logits go to
+`DIR/logits.json`: `values`, computed in float64 on the images of `common.py`, and how far
+float32 strays from them, in units of their root mean square.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import common
+
+IMAGE_SEED = 103
+
+
+def logits(network, case):
+    x = common.normalise(common.images(case["samples"], case["size"], IMAGE_SEED))
+    with torch.no_grad():
+        single = network.eval()(x).double()
+        values = network.double()(x.double())
+    error = (single - values).abs().max() / values.square().mean().sqrt()
+    return {"values": values.reshape(-1).tolist(), "float32_error": float(error)}
+
+
+def build(case):
+    return common.build(case["arch"], case["width"], case["stem"], case["classes"])
+
+
+def read(directory, name, case):
+    path = directory / f"{name}.safetensors"
+    network = build(case)
+    network.load_state_dict(load_file(path), strict=True)
+    assert int(network.bn1.num_batches_tracked) == case["batches"]
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    described = {k: metadata[k] for k in ("arch", "stem")}
+    assert described == {k: case[k] for k in ("arch", "stem")}, metadata
+    assert json.loads(metadata["classes"]) == [f"class {i}" for i in range(case["classes"])]
+    assert len(json.loads(metadata["mean"])) == len(json.loads(metadata["std"])) == 3
+    return logits(network, case)
+
+
+def write(directory, name, case):
+    torch.manual_seed(3)
+    network = build(case)
+    # A little training moves the running statistics off their start.
+    x = common.normalise(common.images(case["samples"], case["size"], IMAGE_SEED))
+    with torch.no_grad():
+        for _ in range(20):
+            network.train()(x)
+    save_file(network.state_dict(), directory / f"{name}.safetensors")
+    return logits(network, case)
+
+
+def main():
+    action, directory = {"read": read, "write": write}[sys.argv[1]], pathlib.Path(sys.argv[2])
+    cases = json.loads((directory / "networks.json").read_text())
+    result = {name: action(directory, name, case) for name, case in cases.items()}
+    (directory / "logits.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
