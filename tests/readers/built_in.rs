@@ -17,6 +17,14 @@ fn same_bytes_for_any_thread_count_others_for_another_seed() {
     assert_ne!(draw(Format::ShapesExtreme, 3).fingerprint, one.fingerprint);
 }
 
+/// The constants are frozen: results under `docs/results` name these sets.
+#[test]
+fn the_bytes_are_pinned() {
+    let print = |format| shapes::generate(format, 0, [32, 16, 16], &quiet).unwrap().fingerprint;
+    assert_eq!(print(Format::Shapes), "SHAPES_PIN");
+    assert_eq!(print(Format::ShapesExtreme), "EXTREME_PIN");
+}
+
 #[test]
 fn parts_differ_and_a_larger_set_starts_alike() {
     let draw = |sizes| shapes::generate(Format::Shapes, 3, sizes, &quiet).unwrap();
