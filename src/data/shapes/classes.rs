@@ -1,4 +1,18 @@
 //! The constants of the built-in sets: one row a class, and the spread that all classes share.
+//!
+//! They were chosen from full-data runs alone (ResNet-8 of width 8, 240 steps of 128, several data
+//! and training seeds) before any pruning result was looked at, and are frozen since: a test pins
+//! the bytes. What was aimed at, and how:
+//!
+//! - Recalls .55-.92, mean at least .6, error ratio max(1-r)/min(1-r) of 2-4, and so at least 100
+//!   samples for the easiest class at density .5. Hue does most of the work: a network learns it in a
+//!   few dozen steps, so recalls differ little between training seeds. Five pairs of classes lie 17
+//!   to 36 degrees apart with a spread of 13; the nearer a pair, the harder both. Neighbouring
+//!   pairs are 45 degrees apart.
+//! - The classes of a pair are alike in outline and texture. Earlier drafts with unlike neighbours
+//!   had training seeds that discovered an outline and others that did not: the mean accuracy went
+//!   from .75 to .90 and the error ratio from 2 to 10.
+//! - Hard views put a floor under the error of the easiest classes.
 
 /// What tells a class from the others. Everything else is drawn alike for all classes.
 #[derive(Clone, Copy, Debug)]
@@ -58,21 +72,21 @@ const fn classes(hues: [f32; 10]) -> [Style; 10] {
         style("brick", (4, SQUARE, 0.2), (1.2, 45.0), hues[5], (2.6, 90.0)),
         style("star", (5, 0.5, 0.15), (1.0, 0.0), hues[6], (2.8, 0.0)),
         style("sun", (8, 0.6, 0.15), (1.0, 0.0), hues[7], (3.2, 0.0)),
-        style("triangle", (3, TRIANGLE, 0.2), (1.0, 0.0), hues[8], (2.0, 90.0)),
-        style("kite", (4, SQUARE, 0.2), (0.8, 0.0), hues[9], (2.4, 90.0)),
+        style("triangle", (3, TRIANGLE, 0.2), (1.0, 0.0), hues[8], (2.1, 90.0)),
+        style("cone", (3, TRIANGLE, 0.2), (0.82, 0.0), hues[9], (2.3, 90.0)),
     ]
 }
 
 /// `shapes`.
 pub(super) const SHAPES: Set = Set {
     hue: 13.0,
-    styles: classes([0.0, 18.0, 65.0, 86.0, 134.0, 163.0, 210.0, 234.0, 282.0, 313.0]),
+    styles: classes([0.0, 17.0, 62.0, 84.0, 129.0, 163.0, 208.0, 233.0, 278.0, 314.0]),
 };
 
-/// `shapes:extreme`: eight classes far apart, two hardly apart.
+/// `shapes:extreme`: eight classes far apart, two hardly apart; error ratio some 20 to 30.
 pub(super) const EXTREME: Set = Set {
-    hue: 6.5,
-    styles: classes([0.0, 2.0, 42.0, 82.0, 121.0, 161.0, 201.0, 241.0, 281.0, 321.0]),
+    hue: 8.0,
+    styles: classes([0.0, 5.0, 44.0, 84.0, 123.0, 163.0, 202.0, 242.0, 281.0, 321.0]),
 };
 
 /// Spread of what varies inside every class: standard deviations unless said otherwise.
@@ -102,6 +116,6 @@ pub(super) mod spread {
     pub const NOISE: f32 = 0.03;
 }
 
-/// Hard views: of each `HARD_BLOCK` consecutive images of a class exactly `HARD_VIEWS`, that is 12 %.
-pub(super) const HARD_BLOCK: usize = 25;
-pub(super) const HARD_VIEWS: usize = 3;
+/// Hard views: exactly two of each 16 consecutive images of a class, that is 12.5 %.
+pub(super) const HARD_BLOCK: usize = 16;
+pub(super) const HARD_VIEWS: usize = 2;

@@ -1,7 +1,7 @@
 //! Built-in images: ten classes of light objects on dark ground, 32 x 32, drawn by one generator.
 //!
 //! A class is a row of constants (outline, hue, stripes); all else varies alike in every class, and
-//! the same 12 % of the images of each class are hard views. How hard a class is follows from how
+//! the same 12.5 % of the images of each class are hard views. How hard a class is follows from how
 //! near its neighbours' constants are, as in photographs. An image is a pure function of
 //! (data seed, part, class, number).
 
@@ -17,8 +17,9 @@ use super::{DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
-/// Images of each class in the training, validation and test part of the built-in sets.
-pub const SIZES: [usize; 3] = [512, 200, 500];
+/// Images of each class in the training, validation and test part of the built-in sets: 40 whole
+/// batches of 128 an epoch, and whole blocks of hard views.
+pub const SIZES: [usize; 3] = [512, 192, 512];
 
 /// Images between two progress calls.
 const CHUNK: usize = 64;
