@@ -22,8 +22,8 @@ pub enum Error {
     },
     /// The loss or a score became NaN or infinite.
     #[error(
-        "training diverged: {what} is not finite at step {step} (epoch {epoch}); the last good checkpoint is kept. \
-         A lower --lr, or warm-up, usually helps"
+        "training diverged: {what} is not finite at step {step} (epoch {epoch}); the last good checkpoint, \
+         where there is one, is kept. A lower --lr, or warm-up, usually helps"
     )]
     Diverged { what: String, step: u64, epoch: u64 },
     /// The planned memory does not fit.

@@ -48,6 +48,9 @@ impl Isa {
     }
 }
 
+/// More workers than any machine has cores: a mistake that would exhaust the system.
+const MOST_THREADS: usize = 1024;
+
 /// The CPU backend.
 pub struct Cpu {
     pool: ThreadPool,
@@ -69,6 +72,10 @@ impl Cpu {
                 isa.name(),
                 format!("{} or less", best.name()),
             ));
+        }
+        if threads > MOST_THREADS {
+            let expected = format!("at most {MOST_THREADS}, or 0 for one a core");
+            return Err(Error::invalid("--threads", threads.to_string(), expected));
         }
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -153,7 +153,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
     /// Base learning rate
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// cosine, constant, step or step:F1,F2xFACTOR
     #[arg(long, value_name = "NAME")]
@@ -162,16 +162,16 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<u64>,
     /// Momentum of SGD
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub momentum: Option<f32>,
     /// Nesterov momentum
     #[arg(long, value_name = "BOOL")]
     pub nesterov: Option<bool>,
     /// L2 penalty, on all parameters
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub weight_decay: Option<f32>,
     /// Share of each target that is spread over all classes
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub label_smoothing: Option<f32>,
     /// One weight a class in the loss
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]

@@ -21,6 +21,8 @@ use super::progress::Bar;
 /// Steps that the quick recipe aims at, and the least epochs it takes.
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
+/// Tens of thousands of threads take minutes to start.
+const MOST_THREADS: usize = 1024;
 
 /// The device that `--device` names. `auto` falls back to the CPU and says why, `cuda` never does.
 pub fn device(common: &Common) -> Result<Arc<Cpu>> {
@@ -35,7 +37,16 @@ pub fn device(common: &Common) -> Result<Arc<Cpu>> {
         }
         name => return Err(Error::invalid("--device", name, "auto, cpu, cuda or cuda:N")),
     }
-    Ok(Arc::new(Cpu::new(common.threads)?))
+    Ok(Arc::new(cpu(common)?))
+}
+
+/// The CPU with `--threads`.
+pub fn cpu(common: &Common) -> Result<Cpu> {
+    if common.threads > MOST_THREADS {
+        let expected = format!("at most {MOST_THREADS}");
+        return Err(Error::invalid("--threads", common.threads.to_string(), expected));
+    }
+    Cpu::new(common.threads)
 }
 
 fn is_cuda_index(name: &str) -> bool {
@@ -268,28 +279,67 @@ pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
     map
 }
 
-/// The words of this process's command line, quoted for a shell.
+/// The words of this process's command line, quoted for a shell, under the program's name.
 pub fn command_line() -> String {
-    let quote = |word: String| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
-        if !word.is_empty() && word.chars().all(plain) {
-            word
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    };
-    let words = std::env::args().skip(1).map(quote);
+    let words = arguments().into_iter().skip(1).map(quote);
     std::iter::once("fairprune".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// The words as text, whatever bytes they hold.
+fn arguments() -> Vec<String> {
+    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// A word as a shell reads it back.
+fn quote(word: String) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Tells how to continue an interrupted job.
 pub fn explain_interruption(common: &Common, error: &Error, dir: &OutputDir) {
     if matches!(error, Error::Interrupted) {
+        let command = resume_command(arguments(), dir.root());
         let out = dir.root().display();
-        let mut command = command_line();
-        if !command.contains("--out") {
-            command = format!("{command} --out {out}");
-        }
-        output::note(common, format!("The state is in {out}. To continue:\n  {command} --resume"));
+        output::note(common, format!("The state is in {out}. To continue:\n  {command}"));
+    }
+}
+
+/// The command that continues the job of `arguments` in `out`; the program's name as it was typed.
+fn resume_command(arguments: Vec<String>, out: &Path) -> String {
+    let named = arguments.iter().any(|w| w == "--out" || w.starts_with("--out="));
+    // `--force` would start anew.
+    let kept = arguments.into_iter().filter(|w| w != "--resume" && w != "--force");
+    let mut words: Vec<String> = kept.map(quote).collect();
+    if !named {
+        words.extend(["--out".to_owned(), quote(out.display().to_string())]);
+    }
+    words.push("--resume".to_owned());
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resume_command_continues_what_was_asked_for() {
+        let command = |text: &str| {
+            resume_command(
+                text.split(' ').map(str::to_owned).collect(),
+                Path::new("fairprune-out/x"),
+            )
+        };
+        assert_eq!(command("fairprune run"), "fairprune run --out fairprune-out/x --resume");
+        assert_eq!(
+            command("target/release/fairprune train --out a --force --lr .1"),
+            "target/release/fairprune train --out a --lr .1 --resume"
+        );
+        assert_eq!(command("fairprune train --out=a --resume"), "fairprune train --out=a --resume");
+        assert_eq!(quote("it's".to_owned()), r"'it'\''s'");
     }
 }

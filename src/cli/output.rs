@@ -27,6 +27,8 @@ pub fn start_logging(common: &Common) {
         .with_ansi(color)
         .without_time()
         .with_target(false)
+        // It would tell of a closed stderr on stderr, and panic.
+        .log_internal_errors(false)
         .init();
 }
 
@@ -71,7 +73,7 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, numbers: usize) -> String
     table.set_header(headers.to_vec());
     table.add_rows(rows);
     for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
+        column.set_padding((0, if i + 1 < headers.len() { 2 } else { 0 }));
         if i >= numbers {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -1,6 +1,6 @@
 //! One training run with its evaluation, kept on disk so that a resumed experiment skips it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::metrics::ClassCounts;
 use crate::nn::Weights;
 use crate::ops::Operators;
 use crate::score::{Method, Scores, Watch, modes, score};
+use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate, train};
 
 /// State of a half-done scoring pass, beside the checkpoint.
@@ -90,6 +91,9 @@ pub struct Finished {
 pub struct Keeping<'a> {
     pub dir: &'a OutputDir,
     pub interval: Duration,
+    /// Leave the last checkpoint to the caller, who has yet to write the weights: until
+    /// [`discard_checkpoint`] they are there after a restart, too.
+    pub keep_checkpoint: bool,
 }
 
 /// Runs the cell, or loads its result.
@@ -115,9 +119,16 @@ pub fn run_cell<B: Operators>(
                 array.into_scores(prepared.data.train.len(), &path.display().to_string())?;
             scores.push((method, values));
         }
-        return Ok(Finished { result, scores, outcome: None });
+        let outcome = match keeping {
+            Some(k) if k.keep_checkpoint => {
+                checkpoint::load(&checkpoint_path(k, cell)?, &identity)?
+            }
+            _ => None,
+        };
+        let outcome = outcome.map(Checkpoint::into_outcome);
+        return Ok(Finished { result, scores, outcome });
     }
-    let checkpoint = file("checkpoint.safetensors")?;
+    let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
     file(SCORING)?;
     control.checkpoint = checkpoint.clone().zip(keeping.map(|k| k.interval));
     let finished = compute(prepared, cell, identity, control);
@@ -131,13 +142,31 @@ pub fn run_cell<B: Operators>(
     if let Some(path) = &result_path {
         crate::artefact::atomic::write_json(path, &finished.result)?;
     }
-    if let Some(path) = checkpoint {
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(&path)(e)),
-            _ => {}
-        }
+    if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
+        discard_checkpoint(keeping, cell)?;
     }
     Ok(finished)
+}
+
+/// Removes the cell's checkpoint, if there is one.
+pub fn discard_checkpoint(keeping: &Keeping, cell: &Cell) -> Result<()> {
+    remove(&checkpoint_path(keeping, cell)?)
+}
+
+/// Forgets the cell's result, so that the run is done again.
+pub fn discard_result(keeping: &Keeping, cell: &Cell) -> Result<()> {
+    remove(&keeping.dir.file(&format!("work/{}/result.json", cell.name))?)
+}
+
+fn checkpoint_path(keeping: &Keeping, cell: &Cell) -> Result<PathBuf> {
+    keeping.dir.file(&format!("work/{}/checkpoint.safetensors", cell.name))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path)(e)),
+        _ => Ok(()),
+    }
 }
 
 fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {

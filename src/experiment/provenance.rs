@@ -27,6 +27,12 @@ pub fn direction(method: score::Method) -> Direction {
     }
 }
 
+/// The split that an artefact states its values were made under, as on the command line.
+pub fn split_of(stated: &Provenance) -> Option<String> {
+    let text = stated.methods.first()?.hyper_parameters.get("split")?;
+    text.as_str().map(str::to_owned)
+}
+
 /// Of a subset that `strategy` kept.
 pub fn of_subset(
     data: DataIdentity,

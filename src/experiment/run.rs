@@ -118,7 +118,7 @@ impl<'a, B: Operators> Runner<'a, B> {
             return Err(Error::invalid("--seeds", "0", "at least 1"));
         }
         let methods: BTreeSet<Method> = plan.strategies.iter().flat_map(|s| s.methods()).collect();
-        let keeping = Keeping { dir, interval: plan.checkpoint_interval };
+        let keeping = Keeping { dir, interval: plan.checkpoint_interval, keep_checkpoint: false };
         let mut runner = Runner {
             prepared,
             plan,

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::method::Method;
+use super::pass::Scores;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 
@@ -58,7 +59,7 @@ pub fn load(
     job: &str,
     batch: usize,
     methods: &[Method],
-) -> Result<Option<(usize, Vec<(Method, Vec<f32>)>)>> {
+) -> Result<Option<(usize, Scores)>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::trainer::EpochRecord;
+use super::trainer::{EpochRecord, Outcome};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use crate::nn::Weights;
@@ -62,6 +62,19 @@ pub struct Checkpoint {
     /// Losses and correctness of this epoch's presentations so far, one value a sample.
     pub loss: Vec<f32>,
     pub correct: Vec<f32>,
+}
+
+impl Checkpoint {
+    /// The outcome of a run that this is the end of.
+    pub fn into_outcome(self) -> Outcome {
+        Outcome {
+            weights: self.weights,
+            best_weights: self.best,
+            steps: self.position.steps,
+            seconds: self.position.seconds,
+            history: self.position.history,
+        }
+    }
 }
 
 /// Name prefixes of the kinds of tensors.

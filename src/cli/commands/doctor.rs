@@ -20,7 +20,7 @@ pub struct DoctorArgs {
 /// Prints the report; a `--device` that cannot be used is an error all the same.
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
     let common = &args.common;
-    let cpu = Cpu::new(common.threads)?;
+    let cpu = context::cpu(common)?;
     let host = Host::look(&cpu);
     let candidates = candidates();
     let in_use = candidates.iter().position(|c| c.absence.is_none());

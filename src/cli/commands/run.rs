@@ -18,6 +18,7 @@ use fairprune::nn::Arch;
 use fairprune::report;
 use serde_json::{Value, json};
 
+use super::quota::percentages;
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -150,6 +151,9 @@ fn plan(
             return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
         }
     }
+    if args.seeds == 0 {
+        return Err(Error::invalid("--seeds", "0", "at least 1").into());
+    }
     let side = data.height.min(data.width);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let laplace = match args.smooth.as_deref() {
@@ -222,11 +226,7 @@ fn print_settings(
 ) {
     let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
     let names: Vec<String> = plan.strategies.iter().map(|s| s.label()).collect();
-    let densities: Vec<String> = plan
-        .densities
-        .iter()
-        .map(|d| format!("keeps {:.0} %, prunes {:.0} %", 100.0 * d, 100.0 * (1.0 - d)))
-        .collect();
+    let densities: Vec<String> = plan.densities.iter().map(|&d| percentages(d)).collect();
     let lines = [
         format!(
             "data        {}: {} training, {} validation ({}), {} test images, {} classes, {}x{}",
@@ -334,19 +334,16 @@ fn thumbnails(prepared: &Prepared<Cpu>) -> impl Fn(usize) -> Option<report::Thum
     }
 }
 
-fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
-    let several = summary.settings.densities.len() > 1;
+/// The results at one density, full data first.
+fn result_table(summary: &RunSummary, density: f64) -> String {
+    let spread = report::numbers::spread;
     let mut rows = Vec::new();
     for strategy in &summary.strategies {
-        for point in &strategy.points {
-            let Some(h) = &point.headline else { continue };
-            let spread = report::numbers::spread;
+        let wanted = strategy.points.iter().filter(|p| strategy.full_data || p.density == density);
+        for h in wanted.filter_map(|p| p.headline.as_ref()) {
             let worst = h.worst_of_means.as_ref().map(|w| summary.classes[w.class].name.clone());
-            let mut row = vec![strategy.label.clone()];
-            if several {
-                row.push(report::numbers::share(point.density));
-            }
-            row.extend([
+            rows.push(vec![
+                strategy.label.clone(),
                 spread(&h.average_accuracy),
                 spread(&h.worst_recall),
                 worst.unwrap_or_default(),
@@ -354,15 +351,18 @@ fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
                 spread(&h.std),
                 h.least_kept.as_ref().map_or(String::new(), |l| l.kept.to_string()),
             ]);
-            rows.push(row);
         }
     }
-    let mut headers = vec!["strategy"];
-    if several {
-        headers.push("density");
+    let headers = ["strategy", "average", "worst class", "which", "gap", "std", "least\nkept"];
+    output::table(&headers, rows, headers.len() - 1)
+}
+
+fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
+    let several = summary.settings.densities.len() > 1;
+    for &density in &summary.settings.densities {
+        output::print(format!("\n{}\n", percentages(density)))?;
+        output::print(result_table(summary, density))?;
     }
-    headers.extend(["average", "worst class", "which", "gap", "std", "least kept"]);
-    output::print(format!("\n{}", output::table(&headers, rows, headers.len())))?;
     let seeds = summary.settings.seeds.len();
     output::print(format!(
         "\nmean [min, max] over {seeds} seeds, test images; worst class: mean of each seed's lowest recall"

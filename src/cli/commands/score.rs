@@ -136,7 +136,8 @@ fn train_queries(
     dir: &OutputDir,
 ) -> Result<Vec<Finished>> {
     let common = &args.common;
-    let keeping = Keeping { dir, interval: Duration::from_secs(args.recipe.checkpoint_every) };
+    let interval = Duration::from_secs(args.recipe.checkpoint_every);
+    let keeping = Keeping { dir, interval, keep_checkpoint: false };
     let steps = |part: &QueryPart| recipe.steps(Budget::Fixed, part.train.len(), part.train.len());
     let parts: Vec<QueryPart> = (0..runs).map(|r| prepared.split.query(r)).collect();
     let total: u64 = parts.iter().map(&steps).sum();

@@ -1,6 +1,6 @@
 //! `fairprune train`: one network, its log, recalls and weights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,7 +9,7 @@ use fairprune::artefact::{OutputDir, atomic, npy, tables};
 use fairprune::backend::{Backend, Cpu};
 use fairprune::data::{DataSet, QueryPart, Split};
 use fairprune::error::Error;
-use fairprune::experiment::cell::{Cell, Finished, Keeping, TestResult, run_cell};
+use fairprune::experiment::cell::{self, Cell, Finished, Keeping, TestResult, run_cell};
 use fairprune::experiment::{Prepared, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::prune::{check_indices, check_within};
@@ -19,6 +19,9 @@ use serde_json::{Map, Value, json};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
+
+/// The trained network.
+const MODEL: &str = "model.safetensors";
 
 #[derive(Args, Debug)]
 pub struct TrainArgs {
@@ -73,23 +76,34 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
         test: true,
         evaluate_every: 1,
     };
-    let finished = compute(common, &prepared, &cell, &dir, args.recipe.checkpoint_every)?;
-    write(common, &prepared, &cell, &finished, &dir)
+    let interval = Duration::from_secs(args.recipe.checkpoint_every);
+    let keeping = Keeping { dir: &dir, interval, keep_checkpoint: true };
+    let mut finished = compute(common, &prepared, &cell, &keeping)?;
+    if finished.outcome.is_none() && !dir.root().join(MODEL).is_file() {
+        // Somebody removed the weights of a finished run.
+        cell::discard_result(&keeping, &cell)?;
+        finished = compute(common, &prepared, &cell, &keeping)?;
+    }
+    let summary = write(&prepared, &cell, &finished, &dir)?;
+    cell::discard_checkpoint(&keeping, &cell)?;
+    report(common, &summary, &dir)
 }
 
 /// A subset file's positions, checked against the data set; its fingerprint too where a JSON of
 /// the same name states it.
 pub fn read_subset(
     common: &Common,
-    path: &PathBuf,
+    path: &Path,
     data: &DataSet,
     split: &Split,
 ) -> Result<Vec<usize>> {
     let name = path.display().to_string();
     let sidecar = path.with_extension("json");
+    let mut made_under = None;
     if sidecar.exists() {
         let stated = fairprune::artefact::Provenance::read(&sidecar)?;
         stated.check_data(&name, &provenance::identity(data))?;
+        made_under = provenance::split_of(&stated);
     } else {
         let text = format!(
             "note: {name} comes without {}: which data set it belongs to is unknown",
@@ -101,7 +115,18 @@ pub fn read_subset(
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
     let positions = check_indices(&name, &positions, data.train.len())?;
-    check_within(&name, &positions, &split.train)?;
+    check_within(&name, &positions, &split.train).map_err(|e| match e {
+        Error::Invalid { what, found, expected } => {
+            let made = made_under.map_or("made".to_owned(), |s| format!("made under --split {s}"));
+            let expected = format!(
+                "{expected}, here those of --split {} with seed {}; the subset was {made}, perhaps \
+                 with another seed",
+                split.kind, split.seed
+            );
+            Error::Invalid { what, found, expected }
+        }
+        other => other,
+    })?;
     Ok(positions)
 }
 
@@ -165,8 +190,7 @@ fn compute(
     common: &Common,
     prepared: &Prepared<Cpu>,
     cell: &Cell,
-    dir: &OutputDir,
-    every: u64,
+    keeping: &Keeping,
 ) -> Result<Finished> {
     let bar = Bar::new(common, cell.steps);
     let mut progress = |p: fairprune::train::Progress| {
@@ -174,19 +198,18 @@ fn compute(
     };
     let mut control =
         Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
-    let keeping = Keeping { dir, interval: Duration::from_secs(every) };
-    let finished = run_cell(prepared, cell, Some(&keeping), &mut control);
+    let finished = run_cell(prepared, cell, Some(keeping), &mut control);
     bar.finish();
-    Ok(finished.inspect_err(|e| context::explain_interruption(common, e, dir))?)
+    Ok(finished.inspect_err(|e| context::explain_interruption(common, e, keeping.dir))?)
 }
 
+/// Writes all files and returns the content of summary.json.
 fn write(
-    common: &Common,
     prepared: &Prepared<Cpu>,
     cell: &Cell,
     finished: &Finished,
     dir: &OutputDir,
-) -> Result<u8> {
+) -> Result<Map<String, Value>> {
     let result = &finished.result;
     if let Some(outcome) = &finished.outcome {
         let metadata = WeightsMetadata::of(
@@ -197,7 +220,7 @@ fn write(
             result.steps,
         );
         let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
-        atomic::write_bytes(&dir.file("model.safetensors")?, &bytes)?;
+        atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
     }
     let mut log = String::new();
     for record in &result.history {
@@ -209,13 +232,10 @@ fn write(
         let rows = recall_rows(&prepared.data, &cell.part.train, validation);
         tables::write(&dir.file("recalls.csv")?, &rows)?;
     }
-    let Some(last) = &result.last else {
-        output::note(common, "no test images: no summary of test accuracy");
-        dir.write_json("summary.json", &json!({ "steps": result.steps }))?;
-        return Ok(0);
+    let mut summary = match &result.last {
+        Some(last) => evaluation_json(&prepared.data.classes, last)?,
+        None => Map::new(),
     };
-    let summary = evaluation_json(&prepared.data.classes, last)?;
-    let mut summary = summary;
     summary.insert("steps".to_owned(), json!(result.steps));
     summary.insert("train_seconds".to_owned(), json!(result.train_seconds));
     summary.insert("planned_bytes".to_owned(), json!(result.planned_bytes));
@@ -225,12 +245,20 @@ fn write(
         summary.insert("best_on_validation".to_owned(), Value::Object(at_best));
     }
     dir.write_json("summary.json", &summary)?;
+    Ok(summary)
+}
+
+fn report(common: &Common, summary: &Map<String, Value>, dir: &OutputDir) -> Result<u8> {
     if common.json {
-        output::print_json(&summary)?;
-    } else {
-        print_evaluation(&summary)?;
-        output::print(format!("\nmodel: {}", dir.root().join("model.safetensors").display()))?;
+        output::print_json(summary)?;
+        return Ok(0);
     }
+    if summary.contains_key("recalls") {
+        print_evaluation(summary)?;
+    } else {
+        output::note(common, "note: no test images, so no test accuracy");
+    }
+    output::print(format!("\nmodel: {}", dir.root().join(MODEL).display()))?;
     Ok(0)
 }
 

@@ -54,7 +54,7 @@ pub(super) fn load(
         first: &tree.train.ids[0].clone(),
         done: &|| {
             let n = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if n % PROGRESS_STEP == 0 || n == total {
+            if n.is_multiple_of(PROGRESS_STEP) || n == total {
                 progress(n, total);
             }
         },
@@ -157,7 +157,7 @@ impl Reader<'_> {
 
 /// Zeroed bytes for `count` images, or an error where the address space has no room.
 fn allocate(image: usize, count: usize) -> Result<Vec<u8>> {
-    let needed = image.checked_mul(count).unwrap_or(usize::MAX);
+    let needed = image.saturating_mul(count);
     let mut probe = Vec::<u8>::new();
     probe.try_reserve_exact(needed).map_err(|_| {
         Error::invalid(

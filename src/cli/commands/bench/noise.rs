@@ -48,6 +48,20 @@ pub fn robust_sd(values: &[f64]) -> f64 {
     MAD_SCALE * factor * median(&deviations)
 }
 
+/// Runs a side from which one odd run is ignored.
+const ROBUST_FROM: usize = 5;
+
+/// Standard deviation of a side's log medians: the robust one from [`ROBUST_FROM`] runs on, the
+/// ordinary one below, since the median deviation of two to four runs is blind to one that is off.
+fn spread(values: &[f64]) -> f64 {
+    let n = values.len();
+    if !(2..ROBUST_FROM).contains(&n) {
+        return robust_sd(values);
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0)).sqrt()
+}
+
 /// One row of one run: its rates, and over how many repeats.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -82,9 +96,9 @@ pub struct Difference {
 
 /// New against old.
 ///
-/// With m and n runs a side, s is the pooled robust standard deviation of the runs' log medians,
-/// each side around its own median, and at least the error that the repeats inside the runs imply.
-/// The band is
+/// With m and n runs a side, s is the pooled standard deviation of the runs' log medians, each side
+/// around its own centre (robust from five runs on), and at least the error that the repeats inside
+/// the runs imply. The band is
 ///
 /// ```text
 /// k s,  k = max(2, t(.975, m + n - 2) 1.2533 sqrt(1/m + 1/n))
@@ -105,7 +119,7 @@ pub fn difference(old: &[Sample], new: &[Sample]) -> Difference {
         2.0 * inside(Sample::repeat_sd)
     } else {
         let squares =
-            (m - 1.0) * robust_sd(&logs(old)).powi(2) + (n - 1.0) * robust_sd(&logs(new)).powi(2);
+            (m - 1.0) * spread(&logs(old)).powi(2) + (n - 1.0) * spread(&logs(new)).powi(2);
         let implied = inside(|s| MEDIAN_COST * s.repeat_sd() / (s.repeats.max(1) as f64).sqrt());
         let sd = (squares / freedom).sqrt().max(implied);
         let t = t_quantile(0.5 + CONFIDENCE / 2.0, freedom);
@@ -158,9 +172,15 @@ mod tests {
     fn equal_sides_differ_by_nothing() {
         let d = difference(&runs(&[100.0, 102.0, 98.0]), &runs(&[102.0, 98.0, 100.0]));
         assert!((d.ratio - 1.0).abs() < 1e-12);
-        // sd: each side's is 1.4826 * 1.495 * (about .02); k = t(.975, 4) 1.2533 sqrt(2/3) = 2.841.
-        let sd = 1.4826 * 1.495 * 0.5 * ((100f64 / 98.0).ln() + (102f64 / 100.0).ln());
-        assert!((d.noise - (1.0 - (-2.841 * sd).exp())).abs() < 2e-3, "{}", d.noise);
+        // s = .02; k = t(.975, 4) 1.2533 sqrt(2/3) = 2.841.
+        assert!((d.noise - (1.0 - (-2.841f64 * 0.02).exp())).abs() < 2e-3, "{}", d.noise);
+    }
+
+    #[test]
+    fn one_odd_run_counts_among_three_and_not_among_five() {
+        let noise = |medians: &[f64]| difference(&runs(medians), &runs(medians)).noise;
+        assert!(noise(&[100.0, 101.0, 50.0]) > 0.5);
+        assert!(noise(&[100.0, 101.0, 99.0, 100.5, 50.0]) < 0.05);
     }
 
     /// Of runs that differ by chance alone, few exceed the band; of runs with a real loss beyond

@@ -90,6 +90,7 @@ fn descends<B: Operators>(executor: &mut Executor<B>, subject: &Subject<B>) -> R
     train_step(executor, subject, lr)?;
     let drop = before - train_step(executor, subject, 0.0)?;
     let predicted = f64::from(lr) * slope;
+    tracing::debug!("verification: drop of the loss over its prediction {:.4}", drop / predicted);
     let close = (drop / predicted - 1.0).abs() <= DROP_TOLERANCE;
     ensure!(
         close,
@@ -200,7 +201,7 @@ mod tests {
     fn an_executor_with_other_weights_does_not_descend_as_predicted() {
         let mut subject = subject("--arch resnet8 --width 8 --batch 16 --image-size 16");
         let mut executor = subject.executor(Mode::Train).unwrap();
-        // The gradient is that of the executor's weights; one of wrong decay predicts another drop.
+        // The executor keeps its weights; the prediction is made from others.
         for tensor in subject.weights.tensors.values_mut() {
             tensor.data.iter_mut().for_each(|v| *v = *v * 1e4 + 1e4);
         }

@@ -6,8 +6,9 @@ use anyhow::Result;
 use fairprune::artefact::tables::{self, RecallRow};
 use fairprune::artefact::{Provenance, digest};
 use fairprune::error::Error;
+use fairprune::experiment::provenance;
 
-use super::source::{Source, split_of};
+use super::source::Source;
 
 /// Recalls of all classes.
 pub struct Recalls {
@@ -76,7 +77,8 @@ fn other_sizes(rows: &[RecallRow], source: &Source) -> Option<String> {
 /// The file counts validation samples over all query runs. Runs that share their validation
 /// images (all but those of crossfit) tell no more than one of them does.
 fn validation_sizes(rows: &[RecallRow], stated: Option<&Provenance>) -> Option<Vec<u64>> {
-    let pooled = stated.and_then(split_of).is_some_and(|split| split.starts_with("crossfit"));
+    let pooled =
+        stated.and_then(provenance::split_of).is_some_and(|split| split.starts_with("crossfit"));
     let runs = match stated {
         Some(stated) if !pooled => stated.seeds.len().max(1) as u64,
         _ => 1,

@@ -134,7 +134,7 @@ impl Scores {
     }
 
     fn split(&self) -> Option<String> {
-        split_of(&self.stated)
+        provenance::split_of(&self.stated)
     }
 
     /// The values of `method` and what scores.json says of them.
@@ -150,12 +150,6 @@ impl Scores {
         }
         Ok((values.iter().map(|&v| f64::from(v)).collect(), record))
     }
-}
-
-/// The split that scores were made with, as they state it.
-pub fn split_of(stated: &Provenance) -> Option<String> {
-    let text = stated.methods.first()?.hyper_parameters.get("split")?;
-    text.as_str().map(str::to_owned)
 }
 
 /// The scores in `folder`, and the class names if it tells them.

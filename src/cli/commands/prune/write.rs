@@ -110,6 +110,12 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     let names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
     let data = args.source.data.as_deref().unwrap_or("DATA");
-    output::print(format!("next:    fairprune train --data {data} --subset {}", path("kept.npy")))?;
+    // `train` holds out by default what these hold out.
+    let split = match pruned.source.split.as_deref() {
+        None | Some("holdout" | "shipped") => String::new(),
+        Some(name) => format!(" --split {name}"),
+    };
+    let subset = path("kept.npy");
+    output::print(format!("next:    fairprune train --data {data}{split} --subset {subset}"))?;
     Ok(0)
 }

@@ -292,3 +292,57 @@ impl Gather {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernel::Kernels;
+    use super::*;
+    use crate::backend::Isa;
+
+    #[test]
+    fn spans_hold_exactly_the_taps_inside_the_input() {
+        for (size, taps, origin, step, len) in [
+            (5, 3, -1, 1, 5),
+            (3, 3, -1, 2, 5),
+            (4, 2, 0, 3, 20),
+            (6, 5, -4, 1, 3),
+            (3, 0, 1, 1, 4),
+        ] {
+            let axis = Axis::new(size, taps, origin, step, len);
+            let mut next = 0;
+            for span in &axis.spans {
+                assert_eq!(span.out.start, next, "spans follow each other");
+                next = span.out.end;
+                for i in span.out.clone() {
+                    let inside = |t: &usize| {
+                        let at = origin + (i * step + t) as isize;
+                        (0..len as isize).contains(&at)
+                    };
+                    let valid: Vec<usize> = (0..taps).filter(inside).collect();
+                    assert_eq!(span.taps.clone().collect::<Vec<_>>(), valid, "output {i}");
+                }
+            }
+            assert_eq!(next, size);
+        }
+    }
+
+    #[test]
+    fn tasks_cover_every_output_once() {
+        for (n, h, w, c) in [(0, 4, 4, 8), (1, 4, 4, 512), (17, 8, 8, 64), (3, 200, 300, 32)] {
+            let axis = |size| Axis::new(size, 3, -1, 1, size);
+            let pass = Pass { rows: axis(h), cols: axis(w), panel: 0 };
+            let blocks = Kernels::of(Isa::Portable).blocks(c);
+            let count = blocks.len();
+            let gather = Gather::cut(n, [h, w, c], [h, w, c], vec![pass], blocks);
+            let mut seen = vec![0u8; n * h * count];
+            for part in (0..gather.tasks()).map(|t| gather.part(t)) {
+                for image in part.images.clone() {
+                    for row in part.rows.clone() {
+                        part.blocks.clone().for_each(|b| seen[(image * h + row) * count + b] += 1);
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&s| s == 1), "n {n} h {h} w {w} c {c}");
+        }
+    }
+}

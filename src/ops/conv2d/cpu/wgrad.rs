@@ -1,8 +1,8 @@
 //! Gradient with respect to the weights.
 //!
-//! The batch is cut into a fixed number of chunks, each summed into its own buffer in order of
-//! images, rows and columns; the chunks are merged as ((0+1)+(2+3))+((4+5)+(6+7)). So the result
-//! does not depend on the number of threads.
+//! The batch is cut into 8 chunks (fewer for large weights; by the problem alone), each summed
+//! into its own buffer in order of images, rows and columns; the chunks are merged as
+//! ((0+1)+(2+3))+((4+5)+(6+7)). So the result does not depend on the number of threads.
 
 use std::ops::Range;
 

@@ -165,3 +165,37 @@ table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
 table!(PORTABLE, portable, Portable8, ,
     gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
     outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_cover_the_channels_with_little_waste() {
+        let tables = [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of);
+        for (table, channels) in tables.iter().flat_map(|t| (1..=140).map(move |c| (t, c))) {
+            let mut next = 0;
+            for (first, count, kernel) in table.blocks(channels) {
+                assert!(first == next && count > 0 && count <= kernel.width);
+                next += count;
+                // Only the last block may be partial: panels are found by the first channel.
+                assert!(count == kernel.width || next == channels);
+            }
+            assert_eq!(next, channels);
+        }
+    }
+
+    #[test]
+    fn outer_kernels_hold_the_columns_asked_for() {
+        for table in [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of) {
+            for columns in 1..=48 {
+                let kernel = table.outer(columns);
+                let widest = table.outer(usize::MAX).width;
+                assert!(kernel.width >= columns.min(widest));
+                assert!((1..=16).all(|left| (1..=left).contains(&kernel.rows(left))));
+                // Only the last vector of a tile is loaded in part.
+                assert!(kernel.width - columns.min(kernel.width) < 16);
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `fairprune bench` and `bench compare` as programs see them: documents, exit codes, an injected
+//! slowdown that is found.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::{Mutex, PoisonError};
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A network small enough for a development build.
+const SMALL: [&str; 12] = [
+    "--arch",
+    "resnet8",
+    "--width",
+    "4",
+    "--image-size",
+    "16",
+    "--batch",
+    "16",
+    "--images",
+    "64",
+    "--seconds",
+    "0.2",
+];
+
+/// Programs that are timed must not run side by side.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn fairprune(words: &[&str]) -> Output {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    Command::cargo_bin("fairprune").unwrap().args(words).output().unwrap()
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn message(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn works(document: &Value) -> Vec<&str> {
+    document["rows"].as_array().unwrap().iter().map(|r| r["work"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_document_has_the_promised_keys() {
+    let output = fairprune(&[&["bench", "--json"], &SMALL[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", message(&output));
+    let document = json_of(&output);
+    assert_eq!(works(&document), ["train", "forward", "grand"]);
+    for row in document["rows"].as_array().unwrap() {
+        let rates = &row["images_per_second"];
+        let [p10, median, p90] = ["p10", "median", "p90"].map(|k| rates[k].as_f64().unwrap());
+        assert!(0.0 < p10 && p10 <= median && median <= p90, "{row}");
+        assert!(row["peak_bytes"].as_u64().unwrap() > 1_000_000, "{row}");
+        assert!(row["repeats"].as_u64().unwrap() >= 3, "{row}");
+    }
+    assert_eq!(document["arch"], "resnet8");
+    assert_eq!(document["batch"], 16);
+    assert_eq!(document["precision"], "f32");
+    assert_eq!(document["format_version"], 1);
+    for key in ["cpu", "cores", "threads", "isa", "os", "fingerprint"] {
+        assert!(!document["machine"][key].is_null(), "{key}");
+    }
+}
+
+#[test]
+fn suites_choose_the_rows() {
+    let score = fairprune(&[&["bench", "--json", "--suite", "score"], &SMALL[..]].concat());
+    assert_eq!(works(&json_of(&score)), ["forward", "grand"]);
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/readers");
+    let missing = data.join("nothing-here");
+    let read = fairprune(&["bench", "--suite", "read", "--data", missing.to_str().unwrap()]);
+    assert_eq!(read.status.code(), Some(2), "{}", message(&read));
+    let unnamed = fairprune(&["bench", "--suite", "read"]);
+    assert_eq!(unnamed.status.code(), Some(2));
+    assert!(message(&unnamed).contains("--data"), "{}", message(&unnamed));
+}
+
+#[test]
+fn reading_is_timed_over_all_images() {
+    let output =
+        fairprune(&["bench", "--suite", "read", "--data", "shapes", "--seconds", "0", "--json"]);
+    let document = json_of(&output);
+    assert_eq!(works(&document), ["read"]);
+    assert!(document["rows"][0]["images_a_repeat"].as_u64().unwrap() > 1000);
+}
+
+#[test]
+fn tables_fit_100_columns() {
+    let output = fairprune(&[&["bench", "--suite", "score"], &SMALL[..]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("grand") && text.contains("images/s"), "{text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+}
+
+/// 50,000 images of CIFAR's size, their pixels included.
+#[test]
+#[cfg(target_os = "linux")]
+fn forward_scoring_of_50_000_images_stays_below_1500_megabytes() {
+    let words = ["bench", "--suite", "score", "--arch", "resnet20", "--images", "50000"];
+    let output = fairprune(&[&words[..], &["--seconds", "0", "--json"]].concat());
+    let document = json_of(&output);
+    assert!(document["images"].as_u64().unwrap() >= 50_000);
+    let row = &document["rows"][0];
+    assert_eq!(row["work"], "forward");
+    let peak = row["peak_bytes"].as_u64().unwrap();
+    // Less than the pixels alone would mean that nothing was measured.
+    assert!((150_000_000..1_500_000_000).contains(&peak), "{peak}");
+}
+
+/// The same program under a name of its own, slowed down in one row.
+#[cfg(unix)]
+fn slowed(dir: &TempDir, slowdown: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.path().join("slowed");
+    let program = assert_cmd::cargo::cargo_bin("fairprune");
+    let script = format!(
+        "#!/bin/sh\nFAIRPRUNE_BENCH_SLOWDOWN={slowdown} exec '{}' \"$@\"\n",
+        program.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// The slowdown is large and the threshold wide, so that a busy machine changes neither verdict.
+#[test]
+#[cfg(unix)]
+fn an_injected_slowdown_is_found_and_its_row_is_named() {
+    let dir = TempDir::new().unwrap();
+    let program = assert_cmd::cargo::cargo_bin("fairprune");
+    let slow = slowed(&dir, "grand=80");
+    let out = dir.path().join("runs");
+    let compare = |new: &Path| {
+        let [old, new, out] = [&program, new, &out].map(|p: &Path| p.to_str().unwrap());
+        let words = ["bench", "compare", "--run", old, new, "--repeats", "3", "--threshold", "90%"];
+        let rest = ["--suite", "score", "--threads", "1", "--json", "--out", out];
+        fairprune(&[&words[..], &rest, &SMALL].concat())
+    };
+    let same = compare(&program);
+    assert_eq!(same.status.code(), Some(0), "{}", message(&same));
+    assert_eq!(json_of(&same)["regressed"], json!([]));
+
+    let regressed = compare(&slow);
+    assert_eq!(regressed.status.code(), Some(3), "{}", message(&regressed));
+    let document = json_of(&regressed);
+    assert_eq!(document["regressed"], json!(["grand"]));
+    assert_eq!(document["rows"][1]["verdict"], "regressed");
+    assert!(document["rows"][0]["verdict"] != "regressed", "{document}");
+    assert!(message(&regressed).contains("regressed: grand"), "{}", message(&regressed));
+
+    // The kept files give the same verdict.
+    let [old, new] = ["old.jsonl", "new.jsonl"].map(|n| out.join(n));
+    let lines = std::fs::read_to_string(&new).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+    assert!(lines.contains("injected_slowdown"));
+    let words = ["bench", "compare", old.to_str().unwrap(), new.to_str().unwrap()];
+    let again = fairprune(&[&words[..], &["--threshold", "90%", "-q"]].concat());
+    assert_eq!(again.status.code(), Some(3));
+    assert!(message(&again).contains("regressed: grand"), "{}", message(&again));
+}
+
+fn result(machine: &str, grand: f64) -> Value {
+    let row = |work: &str, m: f64| {
+        let rates = json!({ "median": m, "p10": 0.99 * m, "p90": 1.01 * m });
+        json!({ "work": work, "images_per_second": rates, "peak_bytes": 1_000_000 })
+    };
+    json!({
+        "rows": [row("train", 100.0), row("grand", grand)],
+        "machine": { "cpu": machine, "cores": 2 },
+        "arch": "resnet20",
+        "batch": 128,
+        "precision": "f32",
+    })
+}
+
+#[test]
+fn files_are_compared_and_refused() {
+    let dir = TempDir::new().unwrap();
+    let file = |name: &str, value: &Value| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, value.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let old = file("old.json", &result("a", 50.0));
+    let slower = file("slower.json", &result("a", 40.0));
+    let other = file("other.json", &result("b", 50.0));
+    let mut batch = result("a", 50.0);
+    batch["batch"] = json!(64);
+    let batch = file("batch.json", &batch);
+    let broken = file("broken.json", &json!({ "rows": 3 }));
+    let several = json!([result("a", 50.0), result("a", 50.4), result("a", 49.8)]);
+    let several = file("several.json", &several);
+
+    let code = |words: &[&str]| {
+        let output = fairprune(&[&["bench", "compare"], words].concat());
+        (output.status.code().unwrap(), message(&output))
+    };
+    assert_eq!(code(&[&old, &old]).0, 0);
+    assert_eq!(code(&[&old, &several]).0, 0);
+    assert_eq!(code(&[&slower, &old]).0, 0);
+    let (status, text) = code(&[&old, &slower]);
+    assert!(status == 3 && text.contains("grand") && !text.contains("train"), "{text}");
+    assert_eq!(code(&[&old, &slower, "--threshold", "25%"]).0, 0);
+    for (words, named) in [
+        (&[old.as_str(), &other][..], "machine.cpu"),
+        (&[&old, &batch], "batch"),
+        (&[&old, &broken], "broken.json"),
+        (&[&old, "no-such-file"], "no-such-file"),
+        (&[&old, &old, "--threshold", "5"], "--threshold"),
+        (&[&old, &old, "--batch", "64"], "--run"),
+        (&[&old], "NEW"),
+    ] {
+        let (status, text) = code(words);
+        assert!(status == 2 && text.contains(named), "{words:?}: {status} {text}");
+    }
+}
