@@ -112,7 +112,7 @@ impl Case {
             mean: inputs::MEAN,
             std: inputs::STD,
             arena: ArenaMode::Shared,
-            memory_limit: None,
+            memory_limit: Some(u64::MAX),
         };
         let cpu = Arc::new(Cpu::new(0).unwrap());
         let mut executor = Executor::new(cpu, network, &requirements).unwrap();

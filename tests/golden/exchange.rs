@@ -92,7 +92,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         mean: inputs::MEAN,
         std: inputs::STD,
         arena: ArenaMode::Shared,
-        memory_limit: None,
+        memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());
     let mut executor = Executor::new(cpu, spec.build().unwrap(), &requirements).unwrap();
