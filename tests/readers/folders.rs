@@ -122,18 +122,3 @@ fn links_are_followed_and_loops_and_dead_ends_are_errors() {
     symlink(root.join("nowhere.png"), root.join("train/cat/x.png")).unwrap();
     assert_has(&refusal(load(root, None)), &["train/cat/x.png"]);
 }
-
-/// Reads `FAIRPRUNE_DATA` (at `FAIRPRUNE_SIZE`) a few times and prints files per second.
-#[test]
-#[ignore = "a tool, not a check"]
-fn time_reading() {
-    let Ok(path) = std::env::var("FAIRPRUNE_DATA") else { return };
-    let size = std::env::var("FAIRPRUNE_SIZE").ok().map(|s| s.parse().unwrap());
-    for _ in 0..5 {
-        let start = std::time::Instant::now();
-        let set = load(Path::new(&path), size).unwrap();
-        let files = set.train.len() + set.test.as_ref().map_or(0, |t| t.len());
-        let seconds = start.elapsed().as_secs_f64();
-        println!("{files} files, {seconds:.2} s, {:.0} files/s", files as f64 / seconds);
-    }
-}

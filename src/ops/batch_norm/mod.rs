@@ -168,7 +168,7 @@ pub trait BatchNorm: Backend {
         dy: View,
     ) -> Result<()>;
 
-    /// dy under running statistics, and norms[n] += the squared norm of sample n's gradient with
+    /// dy under running statistics, and `norms[n]` += the squared norm of sample n's gradient with
     /// respect to gamma and beta.
     fn batch_norm_backward_eval(
         &self,

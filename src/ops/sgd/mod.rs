@@ -22,7 +22,7 @@ pub struct SgdProblem {
 /// The update on a backend.
 pub trait Sgd: Backend {
     /// Updates `w` and `v` in place with the learning rate `lrs[state[0]]`, then counts the step:
-    /// state[0] and state[3] grow by one. After a bad step (state[2] != 0) nothing is updated.
+    /// `state[0]` and `state[3]` grow by one. After a bad step (`state[2]` != 0) nothing is updated.
     #[expect(clippy::too_many_arguments)]
     fn sgd(
         &self,
@@ -35,6 +35,6 @@ pub trait Sgd: Backend {
         state: View,
     ) -> Result<()>;
 
-    /// Counts a batch without an update (scoring): state[0] and state[3] grow by one.
+    /// Counts a batch without an update (scoring): `state[0]` and `state[3]` grow by one.
     fn advance(&self, memory: &mut Self::Memory, state: View) -> Result<()>;
 }
