@@ -4,30 +4,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::arena::ArenaMode;
+use super::fit::{Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, total_memory};
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use super::plan::{Mode, Plan, TrainOptions};
+use super::plan::Mode;
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::nn::{Network, ParameterKind, Weights, weights};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 use crate::tensor::{Tensor, kcrs_to_krsc, krsc_to_kcrs};
-
-/// What an executor must be able to run; memory is planned from it before the first step.
-#[derive(Clone, Debug)]
-pub struct Requirements {
-    /// Kind, batch size and number of samples of every pass.
-    pub passes: Vec<(Mode, usize, usize)>,
-    /// Samples of the largest part that a pass reads from.
-    pub capacity: usize,
-    pub options: TrainOptions,
-    /// Per-channel mean and standard deviation of the input, of values in [0, 1].
-    pub mean: [f32; 3],
-    pub std: [f32; 3],
-    pub arena: ArenaMode,
-    /// Bytes that may be used; None asks the backend what is free.
-    pub memory_limit: Option<u64>,
-}
 
 /// One pass over samples of a part.
 pub struct Pass<'a> {
@@ -62,37 +47,9 @@ pub struct Executor<B: Operators> {
     network: Network,
     layout: Layout,
     memory: B::Memory,
-    plans: HashMap<(Mode, usize), Plan>,
+    plans: Plans,
     batches: HashMap<Mode, usize>,
     planned: PlannedMemory,
-}
-
-/// Bytes an executor allocates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlannedMemory {
-    /// Parameters, gradients, velocities, statistics, tables.
-    pub persistent: u64,
-    /// Activations, their gradients and workspace.
-    pub arena: u64,
-}
-
-impl PlannedMemory {
-    /// The sum.
-    pub fn total(&self) -> u64 {
-        self.persistent + self.arena
-    }
-}
-
-/// Sizes of the batches of a pass over `samples`: full ones, and the rest if there is one. A
-/// training pass drops a rest of one sample: batch norm has no variance there.
-pub fn batch_sizes(mode: Mode, batch: usize, samples: usize) -> Vec<usize> {
-    let (full, rest) = (samples / batch, samples % batch);
-    let least = if mode == Mode::Train { 2 } else { 1 };
-    let mut sizes = vec![batch; full];
-    if rest >= least {
-        sizes.push(rest);
-    }
-    sizes
 }
 
 impl<B: Operators> Executor<B> {
@@ -100,9 +57,9 @@ impl<B: Operators> Executor<B> {
     /// (their results do not depend on it); training never does, and the error then states needed
     /// and free bytes and the largest batch that fits.
     pub fn new(backend: Arc<B>, network: Network, requirements: &Requirements) -> Result<Self> {
-        let free = requirements.memory_limit.or(backend.free_bytes()).unwrap_or(u64::MAX);
-        let (fitting, layout, plans) = fit(&*backend, &network, requirements, free)?;
-        let planned = planned_memory(&layout, &plans);
+        let Fitted { requirements: fitting, layout, plans } =
+            fit(&*backend, &network, requirements)?;
+        let planned = total_memory(&layout, &plans);
         let batches = fitting.passes.iter().map(|&(mode, batch, _)| (mode, batch)).collect();
         let mut sizes = layout.sizes();
         sizes.extend(arena_sizes(&plans));
@@ -313,112 +270,4 @@ impl<B: Operators> Executor<B> {
         }
         Ok(tensors)
     }
-}
-
-type Plans = HashMap<(Mode, usize), Plan>;
-
-fn plan_all<B: Operators>(
-    backend: &B,
-    network: &Network,
-    requirements: &Requirements,
-) -> Result<(Layout, Plans)> {
-    let passes = &requirements.passes;
-    let capacity = requirements.capacity;
-    let trains = passes.iter().any(|p| p.0 == Mode::Train);
-    let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
-    let layout = Layout::new(network, capacity, steps.unwrap_or(0), trains);
-    let mut plans = HashMap::new();
-    for &(mode, batch, samples) in passes {
-        if batch == 0 {
-            return Err(Error::invalid("--batch", "0", "at least 1"));
-        }
-        // A plan finds its samples at a multiple of the batch size, and is found by its own size.
-        if passes.iter().any(|p| p.0 == mode && p.1 != batch) {
-            return Err(Error::Internal(format!("{mode:?} passes with two batch sizes")));
-        }
-        for n in batch_sizes(mode, batch, samples) {
-            if plans.contains_key(&(mode, n)) {
-                continue;
-            }
-            let plan = Plan::new(
-                backend,
-                network,
-                &layout,
-                mode,
-                [n, batch],
-                &requirements.options,
-                [requirements.mean, requirements.std],
-                requirements.arena,
-            )?;
-            plans.insert((mode, n), plan);
-        }
-    }
-    Ok((layout, plans))
-}
-
-/// All plans share the arena's buffers, each as large as its largest user.
-fn arena_sizes(plans: &Plans) -> Vec<usize> {
-    let mut sizes = Vec::new();
-    for plan in plans.values() {
-        sizes.resize(sizes.len().max(plan.arena.len()), 0);
-        for (size, &bytes) in sizes.iter_mut().zip(&plan.arena) {
-            *size = bytes.max(*size);
-        }
-    }
-    sizes
-}
-
-fn planned_memory(layout: &Layout, plans: &Plans) -> PlannedMemory {
-    PlannedMemory {
-        persistent: layout.sizes().iter().sum::<usize>() as u64,
-        arena: arena_sizes(plans).iter().sum::<usize>() as u64,
-    }
-}
-
-/// Requirements that fit in `free` bytes, with their plans.
-fn fit<B: Operators>(
-    backend: &B,
-    network: &Network,
-    wanted: &Requirements,
-    free: u64,
-) -> Result<(Requirements, Layout, Plans)> {
-    let mut requirements = wanted.clone();
-    loop {
-        let (layout, plans) = plan_all(backend, network, &requirements)?;
-        let needed = planned_memory(&layout, &plans).total();
-        if needed <= free {
-            return Ok((requirements, layout, plans));
-        }
-        let others = requirements.passes.iter_mut().filter(|p| p.0 != Mode::Train && p.1 > 1);
-        let mut shrunk = false;
-        for pass in others {
-            pass.1 = pass.1.div_ceil(2);
-            shrunk = true;
-        }
-        if !shrunk {
-            let largest_batch = largest_batch(backend, network, &requirements, free);
-            return Err(Error::OutOfMemory { needed, free, largest_batch });
-        }
-    }
-}
-
-/// The largest batch whose plans fit in `free` bytes; all passes are cut to it.
-fn largest_batch<B: Operators>(
-    backend: &B,
-    network: &Network,
-    requirements: &Requirements,
-    free: u64,
-) -> Option<usize> {
-    let fits = |batch: usize| {
-        let mut smaller = requirements.clone();
-        smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
-        let planned = plan_all(backend, network, &smaller).map(|(l, p)| planned_memory(&l, &p));
-        planned.is_ok_and(|memory| memory.total() <= free)
-    };
-    let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
-    while bad - good > 1 {
-        let middle = good + (bad - good) / 2;
-        if fits(middle) { good = middle } else { bad = middle }
-    }
-    (good > 1).then_some(good)
 }

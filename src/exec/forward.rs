@@ -1,6 +1,7 @@
 //! Passes without updates: evaluation and scoring.
 
-use super::executor::{Executor, Pass, batch_sizes};
+use super::executor::{Executor, Pass};
+use super::fit::batch_sizes;
 use super::plan::Mode;
 use crate::error::Result;
 use crate::ops::Operators;

@@ -3,6 +3,7 @@
 pub mod arena;
 mod block;
 mod executor;
+mod fit;
 mod forward;
 mod layout;
 mod lower;
@@ -10,7 +11,8 @@ pub mod plan;
 mod step;
 
 pub use arena::ArenaMode;
-pub use executor::{Executor, Pass, PlannedMemory, Requirements, State, batch_sizes};
+pub use executor::{Executor, Pass, State};
+pub use fit::{PlannedMemory, Requirements, batch_sizes, planned_memory};
 pub use forward::{EvaluationSet, run_pass, run_pass_from};
 pub use layout::Layout;
 pub use plan::{Mode, Plan, TrainOptions};

@@ -15,7 +15,7 @@ use crate::nn::Weights;
 use crate::ops::Operators;
 use crate::score::{Method, Scores, Watch, modes, score};
 use crate::train::checkpoint::{self, Checkpoint};
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, evaluate, train};
+use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, measure, train};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 const SCORING: &str = "scoring.safetensors";
@@ -34,6 +34,25 @@ pub struct Cell<'a> {
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
+}
+
+impl Cell<'_> {
+    fn passes<B: Operators>(&self, prepared: &Prepared<B>) -> Vec<PassSize> {
+        let test = if self.test { prepared.split.test.len() } else { 0 };
+        let mut passes = vec![
+            (Mode::Train, self.part.train.len()),
+            (Mode::Score, self.part.val.len()),
+            (Mode::Score, test),
+        ];
+        let all = prepared.data.train.len();
+        passes.extend(modes(self.methods).into_iter().map(|mode| (mode, all)));
+        passes
+    }
+
+    /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
+    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<u64> {
+        Ok(prepared.planned_memory(self.recipe, &self.passes(prepared))?.total())
+    }
 }
 
 /// Correct and total of every class.
@@ -200,10 +219,8 @@ fn compute<B: Operators>(
     let val = positions(&cell.part.val);
     let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
-    let mut passes: Vec<PassSize> =
-        vec![(Mode::Train, subset.len()), (Mode::Score, val.len()), (Mode::Score, test.len())];
-    passes.extend(modes(cell.methods).into_iter().map(|mode| (mode, all.len())));
-    let mut executor = prepared.executor(cell.recipe, cell.seeds.augment, &passes)?;
+    let mut executor =
+        prepared.executor(cell.recipe, cell.seeds.augment, &cell.passes(prepared))?;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
     let job = TrainJob {
@@ -240,7 +257,12 @@ fn compute<B: Operators>(
             return Ok(None);
         }
         executor.set_weights(weights)?;
-        let evaluation = evaluate(&mut executor, &prepared.set(PartName::Test, &test)?)?;
+        let evaluation = measure(&mut executor, &prepared.set(PartName::Test, &test)?)?;
+        if !evaluation.loss.is_finite() {
+            let step = outcome.steps.saturating_sub(1);
+            let what = "the test loss".to_owned();
+            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
+        }
         Ok(Some(TestResult::new(epoch, &evaluation.counts)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;

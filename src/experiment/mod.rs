@@ -5,6 +5,7 @@ pub mod prepared;
 pub mod provenance;
 pub mod query;
 pub mod run;
+pub mod run_plan;
 pub mod strategy;
 pub mod summarise;
 pub mod summary;

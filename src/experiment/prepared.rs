@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::data::{DataSet, Part, PartName, Split};
 use crate::error::{Error, Result};
-use crate::exec::{ArenaMode, Executor, Mode, Requirements, TrainOptions};
+use crate::exec::{
+    ArenaMode, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
+};
 use crate::nn::{Network, NetworkSpec};
 use crate::ops::Operators;
 use crate::ops::sgd::SgdProblem;
@@ -88,10 +90,20 @@ impl<B: Operators> Prepared<B> {
     /// An executor for the given passes. Batches of training have the recipe's size, all others
     /// `score_batch`.
     pub fn executor(&self, recipe: &Recipe, seed: u64, passes: &[PassSize]) -> Result<Executor<B>> {
+        let requirements = self.requirements(recipe, seed, passes);
+        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
+    }
+
+    /// What that executor would allocate; refuses what it would refuse.
+    pub fn planned_memory(&self, recipe: &Recipe, passes: &[PassSize]) -> Result<PlannedMemory> {
+        planned_memory(&*self.backend, &self.network, &self.requirements(recipe, 0, passes))
+    }
+
+    fn requirements(&self, recipe: &Recipe, seed: u64, passes: &[PassSize]) -> Requirements {
         let parts = [PartName::Train, PartName::Val, PartName::Test];
         let largest = parts.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
         let size = |mode| if mode == Mode::Train { recipe.batch } else { self.score_batch };
-        let requirements = Requirements {
+        Requirements {
             passes: passes.iter().map(|&(mode, samples)| (mode, size(mode), samples)).collect(),
             capacity: largest.unwrap_or(0),
             options: TrainOptions {
@@ -108,8 +120,7 @@ impl<B: Operators> Prepared<B> {
             std: self.std,
             arena: ArenaMode::Shared,
             memory_limit: None,
-        };
-        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
+        }
     }
 
     /// Class sizes of the training samples that the split leaves.

@@ -1,13 +1,13 @@
 //! The main job: full data, query, quotas, pruned runs, paired over seeds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use super::cell::{Cell, Finished, Keeping, run_cell};
 use super::prepared::Prepared;
 use super::query::QueryData;
-use super::strategy::{QuotaSettings, Strategy};
+use super::run_plan::RunPlan;
+use super::strategy::Strategy;
 use super::summary::Phase;
 use crate::artefact::OutputDir;
 use crate::data::{QueryPart, SplitKind};
@@ -16,31 +16,7 @@ use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
 use crate::prune::{Population, Subset};
 use crate::score::Method;
-use crate::train::{Budget, Control, Progress, Recipe, Seeds};
-
-/// What to compare.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
-    pub strategies: Vec<Strategy>,
-    /// Densities of the pruned runs.
-    pub densities: Vec<f64>,
-    pub seed: u64,
-    /// Paired repetitions.
-    pub seeds: usize,
-    pub recipe: Recipe,
-    pub budget: Budget,
-    /// Separate query runs of this many epochs; None: the full-data runs are the query.
-    pub query: Option<QueryPlan>,
-    pub quotas: QuotaSettings,
-    pub checkpoint_interval: Duration,
-}
-
-/// Query runs apart from the full-data runs: no augmentation, usually shorter.
-#[derive(Clone, Debug)]
-pub struct QueryPlan {
-    pub runs: usize,
-    pub recipe: Recipe,
-}
+use crate::train::{Budget, Control, Progress, Seeds};
 
 /// How far a run is, for people.
 #[derive(Clone, Debug)]
@@ -117,7 +93,6 @@ impl<'a, B: Operators> Runner<'a, B> {
         if plan.seeds == 0 {
             return Err(Error::invalid("--seeds", "0", "at least 1"));
         }
-        let methods: BTreeSet<Method> = plan.strategies.iter().flat_map(|s| s.methods()).collect();
         let keeping = Keeping { dir, interval: plan.checkpoint_interval, keep_checkpoint: false };
         let mut runner = Runner {
             prepared,
@@ -125,7 +100,7 @@ impl<'a, B: Operators> Runner<'a, B> {
             keeping,
             interrupt,
             progress,
-            methods: methods.into_iter().collect(),
+            methods: plan.methods(),
             done: 0,
             total: 0,
             phases: Vec::new(),

@@ -2,7 +2,8 @@
 
 use super::prepared::Prepared;
 use super::query::QueryData;
-use super::run::{RunOf, RunOutcome, RunPlan, grouped};
+use super::run::{RunOf, RunOutcome, grouped};
+use super::run_plan::RunPlan;
 use super::strategy::Strategy;
 use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,

@@ -29,8 +29,8 @@ pub fn evaluate<B: Operators>(
     Ok(evaluation)
 }
 
-/// As [`evaluate`]; the loss may be anything.
-pub(super) fn measure<B: Operators>(
+/// As [`evaluate`]; the loss may be anything, for callers who know which step made it so.
+pub fn measure<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
 ) -> Result<Evaluation> {

@@ -6,6 +6,6 @@ pub mod order;
 pub mod recipe;
 mod trainer;
 
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, measure};
 pub use recipe::{Budget, Recipe, Schedule, Seeds};
 pub use trainer::{Control, EpochRecord, Outcome, Progress, TrainJob, train};

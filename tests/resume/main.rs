@@ -1,1 +1,216 @@
-fn main() {}
+//! Killed at any moment, the same command goes on and ends with the same bits.
+//!
+//! `FAIRPRUNE_KILLS=N` sets the kills of each test (`scripts/soak-resume.sh` does); a few otherwise.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fairprune::artefact::atomic::TEMPORARY;
+use fairprune::rng::{Philox, Sequence, Stream};
+
+const FLAGS: &str = "--data data --arch resnet8 --width 4 --batch 16 --threads 2 -q";
+
+/// A command, what it leaves, and where it was killed.
+struct Victim {
+    folder: tempfile::TempDir,
+    line: String,
+    /// Files that must have the same bytes as those of a run that nobody killed.
+    results: Vec<&'static str>,
+    expected: BTreeMap<&'static str, Vec<u8>>,
+    /// Of the run that nobody killed.
+    duration: Duration,
+    random: Sequence,
+}
+
+impl Victim {
+    fn new(line: &str, results: &[&'static str]) -> Victim {
+        let folder = tempfile::tempdir().unwrap();
+        for (part, count) in [("train", 60), ("val", 20), ("test", 20)] {
+            for class in 0..3u8 {
+                for i in 0..count {
+                    let name = format!("data/{part}/{}", ["ant", "bee", "cat"][class as usize]);
+                    let dir = folder.path().join(name);
+                    fs::create_dir_all(&dir).unwrap();
+                    let seed = u32::from(class) * 1000 + i + part.len() as u32 * 7919;
+                    let image = image::RgbImage::from_fn(12, 12, |x, y| {
+                        let noise = (x * 131 + y * 71 + seed * 40_503) % 97;
+                        image::Rgb([noise as u8 + 50 * class, (x * 9) as u8, (noise * 2) as u8])
+                    });
+                    image.save(dir.join(format!("{i:03}.png"))).unwrap();
+                }
+            }
+        }
+        let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+        println!("seed of the kills: {seed}");
+        let random = Philox::new(seed, Stream::Bootstrap).sequence(0);
+        let mut victim = Victim {
+            folder,
+            line: format!("{line} {FLAGS}"),
+            results: results.to_vec(),
+            expected: BTreeMap::new(),
+            duration: Duration::ZERO,
+            random,
+        };
+        let start = Instant::now();
+        victim.finish("expected");
+        victim.duration = start.elapsed();
+        victim.expected = victim.read("expected");
+        victim
+    }
+
+    fn spawn(&self, out: &str) -> Child {
+        let words = self.line.split_whitespace().chain(["--out", out]);
+        Command::new(env!("CARGO_BIN_EXE_fairprune"))
+            .current_dir(self.folder.path())
+            .args(words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn finish(&self, out: &str) {
+        let output = self.spawn(out).wait_with_output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} in {out}: {message}", self.line);
+    }
+
+    fn read(&self, out: &str) -> BTreeMap<&'static str, Vec<u8>> {
+        let read = |name: &&'static str| {
+            let path = self.folder.path().join(out).join(name);
+            (*name, fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+        };
+        self.results.iter().map(read).collect()
+    }
+
+    /// Kills `kills` times, each new run in the folder that the last one left, a fresh folder when
+    /// one has finished; every finished run must have left the same bytes.
+    fn kill(&mut self, kills: usize, when: When) {
+        let (mut killed, mut runs, mut attempts) = (0, 0, 0);
+        let mut out = "out-0".to_owned();
+        while killed < kills {
+            attempts += 1;
+            assert!(attempts < 40 * kills + 40, "{killed} kills in {attempts} attempts");
+            let mut child = self.spawn(&out);
+            let hit = match when {
+                When::AnyTime => {
+                    // Late enough to get somewhere, early enough to be killed several times.
+                    let share = f64::from(self.random.uniform());
+                    std::thread::sleep(self.duration.mul_f64(0.5 * share));
+                    child.try_wait().unwrap().is_none()
+                }
+                When::Writing => {
+                    // Not the first write that comes, or it would never get past it.
+                    let wait = f64::from(self.random.uniform());
+                    std::thread::sleep(self.duration.mul_f64(0.5 * wait));
+                    wait_for_write(&mut child, &self.folder.path().join(&out))
+                }
+            };
+            child.kill().unwrap();
+            let output = child.wait_with_output().unwrap();
+            if output.status.success() {
+                runs += 1;
+                self.compare(&out);
+                out = format!("out-{runs}");
+            } else {
+                let message = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(message, "", "{} was to die without a word", self.line);
+                let cut = !unfinished(&self.folder.path().join(&out)).is_empty();
+                killed += usize::from(hit && (when == When::AnyTime || cut));
+            }
+        }
+        self.finish(&out);
+        self.compare(&out);
+        println!("{}: {killed} kills, {} runs compared", self.line, runs + 1);
+    }
+
+    fn compare(&self, out: &str) {
+        for (name, bytes) in self.read(out) {
+            assert!(bytes == self.expected[name], "{name} of {out} has other bytes: {}", self.line);
+        }
+        let left = unfinished(&self.folder.path().join(out));
+        assert_eq!(left, Vec::<PathBuf>::new(), "a finished run leaves nothing unfinished");
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    AnyTime,
+    Writing,
+}
+
+/// Returns when an unfinished file is there (true), or the process has ended.
+fn wait_for_write(child: &mut Child, folder: &Path) -> bool {
+    loop {
+        if !unfinished(folder).is_empty() {
+            return true;
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+    }
+}
+
+/// Unfinished files below `folder`.
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(TEMPORARY) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// Kills a test.
+fn kills() -> usize {
+    match std::env::var("FAIRPRUNE_KILLS") {
+        Ok(text) => text.parse().expect("FAIRPRUNE_KILLS is a number"),
+        Err(_) => 3,
+    }
+}
+
+const TRAIN: &str = "train --epochs 60 --checkpoint-every 0";
+const TRAINED: [&str; 2] = ["model.safetensors", "recalls.csv"];
+
+#[test]
+fn training_killed_at_any_time() {
+    Victim::new(TRAIN, &TRAINED).kill(kills(), When::AnyTime);
+}
+
+#[test]
+fn training_killed_while_it_writes() {
+    Victim::new(TRAIN, &TRAINED).kill(kills(), When::Writing);
+}
+
+const SCORE: &str = "score --epochs 20 --runs 2 --method el2n,grand --checkpoint-every 0";
+const SCORED: [&str; 4] = ["el2n.npy", "grand.npy", "scores.csv", "recalls.csv"];
+
+#[test]
+fn scoring_killed_at_any_time() {
+    Victim::new(SCORE, &SCORED).kill(kills(), When::AnyTime);
+}
+
+#[test]
+fn scoring_killed_while_it_writes() {
+    Victim::new(SCORE, &SCORED).kill(kills(), When::Writing);
+}
+
+const RUN: &str = "run --epochs 10 --seeds 2 --density .5 --checkpoint-every 0";
+const RAN: [&str; 4] =
+    ["kept-el2n-0.npy", "kept-metriq-1.npy", "classes-el2n-1.csv", "classes-random-0.csv"];
+
+#[test]
+fn a_comparison_killed_at_any_time() {
+    Victim::new(RUN, &RAN).kill(kills(), When::AnyTime);
+}

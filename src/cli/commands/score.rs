@@ -19,7 +19,7 @@ use fairprune::experiment::query::QueryData;
 use fairprune::experiment::{Prepared, TestResult, provenance};
 use fairprune::nn::{Arch, weights};
 use fairprune::score::{Method, Watch, modes, score as score_pass};
-use fairprune::train::{Budget, Control, Recipe, Seeds, evaluate};
+use fairprune::train::{Budget, Control, Seeds, evaluate};
 use serde_json::{Map, Value, json};
 
 use super::train::recall_rows;
@@ -102,17 +102,38 @@ fn by_query_runs(args: &ScoreArgs, methods: &[Method]) -> Result<u8> {
     job.insert("runs".to_owned(), json!(runs));
     job.insert("seed".to_owned(), json!(common.seed));
     job.insert("methods".to_owned(), json!(methods.iter().map(|m| m.name()).collect::<Vec<_>>()));
+    let parts: Vec<QueryPart> = (0..runs).map(|r| prepared.split.query(r)).collect();
+    let cells: Vec<Cell> = parts
+        .into_iter()
+        .enumerate()
+        .map(|(run, part)| Cell {
+            name: format!("query-r{run}"),
+            recipe: &recipe,
+            seeds: Seeds::derive(common.seed, run as u64),
+            steps: recipe.steps(Budget::Fixed, part.train.len(), part.train.len()),
+            part,
+            methods,
+            test: false,
+            evaluate_every: 1,
+        })
+        .collect();
+    let mut memory = 0;
+    for cell in &cells {
+        memory = cell.planned_memory(&prepared)?.max(memory);
+    }
     let dir = context::output_dir(&args.out, "score", job)?;
     let text = format!(
-        "query     {runs} runs of {} epochs, {} validation, {} of {} training images each, no augmentation\noutput    {}",
+        "query     {runs} runs of {} epochs, {} validation, {} of {} training images each, no \
+         augmentation\nmemory    {} planned\noutput    {}",
         recipe.epochs,
         prepared.split.kind,
         trained,
         prepared.data.train.len(),
+        output::bytes(memory),
         dir.root().display()
     );
     output::note(common, text);
-    let finished = train_queries(args, &prepared, &recipe, runs, methods, &dir)?;
+    let finished = train_queries(args, &prepared, &cells, &dir)?;
     let pooled = matches!(prepared.split.kind, SplitKind::Crossfit { .. });
     let query = QueryData::collect(&finished.iter().collect::<Vec<_>>(), pooled)?;
     let recalls = query_recalls(&prepared, &query);
@@ -130,42 +151,28 @@ fn by_query_runs(args: &ScoreArgs, methods: &[Method]) -> Result<u8> {
 fn train_queries(
     args: &ScoreArgs,
     prepared: &Prepared<Cpu>,
-    recipe: &Recipe,
-    runs: usize,
-    methods: &[Method],
+    cells: &[Cell],
     dir: &OutputDir,
 ) -> Result<Vec<Finished>> {
     let common = &args.common;
     let interval = Duration::from_secs(args.recipe.checkpoint_every);
     let keeping = Keeping { dir, interval, keep_checkpoint: false };
-    let steps = |part: &QueryPart| recipe.steps(Budget::Fixed, part.train.len(), part.train.len());
-    let parts: Vec<QueryPart> = (0..runs).map(|r| prepared.split.query(r)).collect();
-    let total: u64 = parts.iter().map(&steps).sum();
+    let total: u64 = cells.iter().map(|c| c.steps).sum();
+    let runs = cells.len();
     let bar = Bar::new(common, total);
     let mut done = 0;
     let mut finished = Vec::new();
-    for (run, part) in parts.into_iter().enumerate() {
-        let steps = steps(&part);
-        let cell = Cell {
-            name: format!("query-r{run}"),
-            recipe,
-            seeds: Seeds::derive(common.seed, run as u64),
-            steps,
-            part,
-            methods,
-            test: false,
-            evaluate_every: 1,
-        };
+    for (run, cell) in cells.iter().enumerate() {
         let message = format!("query run {} of {runs}", run + 1);
         let mut progress = |p: fairprune::train::Progress| bar.set(done + p.step, total, &message);
         let mut control =
             Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
-        let one = run_cell(prepared, &cell, Some(&keeping), &mut control);
+        let one = run_cell(prepared, cell, Some(&keeping), &mut control);
         if one.is_err() {
             bar.finish();
         }
         finished.push(one.inspect_err(|e| context::explain_interruption(common, e, dir))?);
-        done += steps;
+        done += cell.steps;
     }
     bar.finish();
     Ok(finished)
@@ -213,13 +220,15 @@ fn by_weights(args: &ScoreArgs, path: &PathBuf, methods: &[Method]) -> Result<u8
     let mut job = context::job_of(&prepared);
     job.insert("weights".to_owned(), json!(weights_digest));
     job.insert("methods".to_owned(), json!(methods.iter().map(|m| m.name()).collect::<Vec<_>>()));
-    let dir = context::output_dir(&args.out, "score", job)?;
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
     let val: Vec<u32> = prepared.split.val.iter().map(|&i| i as u32).collect();
     let mut passes: Vec<(Mode, usize)> = vec![(Mode::Score, val.len())];
     passes.extend(modes(methods).into_iter().map(|m| (m, all.len())));
     let mut executor = prepared.executor(&recipe, common.seed, &passes)?;
     executor.set_weights(&network_weights)?;
+    let dir = context::output_dir(&args.out, "score", job)?;
+    let memory = output::bytes(executor.planned_memory().total());
+    output::note(common, format!("memory    {memory} planned\noutput    {}", dir.root().display()));
     let bar = Bar::new(common, all.len() as u64);
     let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
     let interval = Duration::from_secs(args.recipe.checkpoint_every);

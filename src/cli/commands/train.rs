@@ -13,7 +13,7 @@ use fairprune::experiment::cell::{self, Cell, Finished, Keeping, TestResult, run
 use fairprune::experiment::{Prepared, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::prune::{check_indices, check_within};
-use fairprune::train::{Budget, Control, Recipe, Seeds};
+use fairprune::train::{Budget, Control, Seeds};
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
@@ -58,13 +58,11 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
     let steps = recipe.steps(budget, subset.len(), split.train.len());
+    if steps == 0 {
+        let found = format!("{} samples", subset.len());
+        return Err(Error::invalid("training images", found, "at least 2 samples").into());
+    }
     let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
-    let dir = context::output_dir(
-        &args.out,
-        "train",
-        job_of(&prepared, &recipe, &subset, steps, common.seed),
-    )?;
-    output::note(common, settings(args, &prepared, &recipe, subset.len(), steps, &dir));
     let split = &prepared.split;
     let cell = Cell {
         name: "train".to_owned(),
@@ -76,6 +74,10 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
         test: true,
         evaluate_every: 1,
     };
+    let memory = cell.planned_memory(&prepared)?;
+    let job = job_of(&prepared, &cell, common.seed);
+    let dir = context::output_dir(&args.out, "train", job)?;
+    output::note(common, settings(args, &prepared, &cell, memory, &dir));
     let interval = Duration::from_secs(args.recipe.checkpoint_every);
     let keeping = Keeping { dir: &dir, interval, keep_checkpoint: true };
     let mut finished = compute(common, &prepared, &cell, &keeping)?;
@@ -130,19 +132,14 @@ pub fn read_subset(
     Ok(positions)
 }
 
-fn job_of(
-    prepared: &Prepared<Cpu>,
-    recipe: &Recipe,
-    subset: &[usize],
-    steps: u64,
-    seed: u64,
-) -> Map<String, Value> {
+fn job_of(prepared: &Prepared<Cpu>, cell: &Cell, seed: u64) -> Map<String, Value> {
+    let subset = &cell.part.train;
     let bytes: Vec<u8> = subset.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect();
     let mut job = context::job_of(prepared);
-    job.insert("recipe".to_owned(), json!(recipe));
+    job.insert("recipe".to_owned(), json!(cell.recipe));
     job.insert("subset".to_owned(), json!(fairprune::artefact::digest(&bytes)));
     job.insert("subset_size".to_owned(), json!(subset.len()));
-    job.insert("steps".to_owned(), json!(steps));
+    job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
     job
 }
@@ -150,13 +147,12 @@ fn job_of(
 fn settings(
     args: &TrainArgs,
     prepared: &Prepared<Cpu>,
-    recipe: &Recipe,
-    kept: usize,
-    steps: u64,
+    cell: &Cell,
+    memory: u64,
     dir: &OutputDir,
 ) -> String {
-    let (split, spec) = (&prepared.split, &prepared.spec);
-    let all = split.train.len();
+    let (split, spec, recipe) = (&prepared.split, &prepared.spec, cell.recipe);
+    let (kept, all, steps) = (cell.part.train.len(), split.train.len(), cell.steps);
     [
         format!(
             "data      {}: {kept} of {all} training images, {} validation ({}), {} test",
@@ -177,6 +173,7 @@ fn settings(
             "training  {steps} steps of {}, lr {} ({}), budget {}",
             recipe.batch, recipe.lr, recipe.schedule, args.budget
         ),
+        format!("memory    {} planned", output::bytes(memory)),
         format!(
             "output    {}{}",
             dir.root().display(),

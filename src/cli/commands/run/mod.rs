@@ -1,0 +1,138 @@
+//! `fairprune run`: the whole comparison, its table, report and verdict.
+
+mod plan;
+mod print;
+mod write;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::artefact::OutputDir;
+use fairprune::backend::{Backend, Cpu};
+use fairprune::data::Format;
+use fairprune::error::Error;
+use fairprune::experiment::Prepared;
+use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
+use fairprune::experiment::run_plan::RunPlan;
+use fairprune::experiment::summarise::{Surroundings, summarise};
+use fairprune::nn::Arch;
+use fairprune::report;
+
+use self::plan::{job_of, plan};
+use self::print::{print_settings, print_summary};
+use self::write::{thumbnails, write_subsets};
+use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::progress::Bar;
+use crate::cli::{context, interrupt, output};
+
+/// Channels of the first stage on the built-in data, so that the comparison takes two minutes.
+const SHAPES_WIDTH: usize = 8;
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// What to compare: full, random, el2n, grand, entropy, margin, loss, metriq, or
+    /// STRATEGY+QUOTA such as el2n+metriq, random+el2nq, random+balanced
+    #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
+    pub strategies: Vec<String>,
+    /// Kept fraction of the training set; several for a curve
+    #[arg(long, value_delimiter = ',', default_value = "0.5", value_name = "D,...")]
+    pub density: Vec<f64>,
+    /// Pruned fraction, instead of --density
+    #[arg(long, value_delimiter = ',', value_name = "P,...", conflicts_with = "density")]
+    pub prune_rate: Option<Vec<f64>>,
+    /// Paired repetitions
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub seeds: usize,
+    /// Length of pruned runs: matched ((0.5 + 0.5 d) of the full run's steps), fixed or steps
+    #[arg(long, default_value = "matched", value_name = "NAME")]
+    pub budget: String,
+    /// Separate query runs, without augmentation [default: the full-data runs are the query]
+    #[arg(long, value_name = "R")]
+    pub query_runs: Option<usize>,
+    /// Epochs of separate query runs [default: a tenth of --epochs, at least 10 if there are]
+    #[arg(long, value_name = "E")]
+    pub query_epochs: Option<usize>,
+    /// Smooth recalls: laplace is (correct + 1) / (total + 2)
+    #[arg(long, value_name = "NAME")]
+    pub smooth: Option<String>,
+    /// Every class keeps at least N samples
+    #[arg(long, value_name = "N")]
+    pub min_per_class: Option<usize>,
+    #[command(flatten)]
+    pub out: OutArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs the comparison.
+pub fn run(args: &RunArgs) -> Result<u8> {
+    let common = &args.common;
+    let backend = context::device(common)?;
+    let data = context::load_data(common, &args.data, &backend)?;
+    let split = context::split(common, &args.data, &data)?;
+    let built_in = matches!(data.format, Format::Shapes | Format::ShapesExtreme);
+    let default_width = (built_in && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
+    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
+    let plan = plan(args, &data, &split)?;
+    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    if prepared.split.test.is_empty() {
+        let expected = "test images to report on: a test or val folder beside train";
+        return Err(Error::invalid(&args.data.data, "no test part", expected).into());
+    }
+    let mut job = context::job_of(&prepared);
+    job.extend(job_of(&plan));
+    let memory = plan.planned_memory(&prepared)?;
+    let dir = context::output_dir(&args.out, "run", job)?;
+    print_settings(args, &prepared, &plan, memory, &dir);
+    let outcome = compute(common, &prepared, &plan, &dir)?;
+    write_subsets(&prepared, &outcome, &plan, &dir)?;
+    let summary = summarise(
+        &prepared,
+        &plan,
+        &outcome,
+        Surroundings {
+            data_name: args.data.data.clone(),
+            command: context::command_line(),
+            device: prepared.backend.name(),
+            threads: prepared.backend.workers(),
+            warnings: Vec::new(),
+        },
+    )?;
+    dir.write_json("summary.json", &summary)?;
+    let pictures = thumbnails(&prepared);
+    let page = report::render(&summary, Some(&pictures));
+    let report = dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
+    if common.json {
+        output::print_json(&summary)?;
+        return Ok(0);
+    }
+    print_summary(common, &summary)?;
+    let spent: f64 = summary.phases.iter().map(|p| p.seconds).sum();
+    let peak = summary.phases.iter().filter_map(|p| p.peak_bytes).max().unwrap_or(0);
+    let cost =
+        format!("{} of computing, {} planned memory", output::seconds(spent), output::bytes(peak));
+    output::print(format!("report: {} ({cost})", report.display()))?;
+    if built_in {
+        let hint = "your own data: fairprune run --data FOLDER --image-size 32   (FOLDER/train/CLASS/*, FOLDER/test/CLASS/*)";
+        output::print(hint)?;
+    }
+    Ok(0)
+}
+
+fn compute(
+    common: &Common,
+    prepared: &Prepared<Cpu>,
+    plan: &RunPlan,
+    dir: &OutputDir,
+) -> Result<RunOutcome> {
+    let bar = Bar::new(common, 1);
+    let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
+    let outcome = run_plan(prepared, plan, dir, interrupt::flag()?, &mut progress);
+    bar.finish();
+    Ok(outcome.inspect_err(|e| context::explain_interruption(common, e, dir))?)
+}

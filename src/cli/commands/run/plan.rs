@@ -1,0 +1,130 @@
+//! From arguments to the plan of a run.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use fairprune::data::{DataSet, Split};
+use fairprune::error::Error;
+use fairprune::experiment::run_plan::{QueryPlan, RunPlan};
+use fairprune::experiment::strategy::{QuotaSettings, Strategy};
+use fairprune::prune;
+use serde_json::{Value, json};
+
+use super::RunArgs;
+use crate::cli::context;
+
+/// The plan that the arguments ask for.
+pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunPlan> {
+    let strategies = args
+        .strategies
+        .iter()
+        .map(|s| s.trim().parse())
+        .collect::<Result<Vec<Strategy>, Error>>()?;
+    if let Some(twice) = strategies.iter().enumerate().find(|(i, s)| strategies[..*i].contains(s)) {
+        return Err(
+            Error::invalid("--strategies", format!("{} twice", twice.1), "each once").into()
+        );
+    }
+    let mut densities = match &args.prune_rate {
+        Some(rates) => rates
+            .iter()
+            .map(|&r| prune::density_of_prune_rate(r))
+            .collect::<Result<Vec<f64>, Error>>()?,
+        None => args.density.clone(),
+    };
+    densities.sort_by(f64::total_cmp);
+    densities.dedup();
+    for &d in &densities {
+        if !(d > 0.0 && d <= 1.0) {
+            return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
+        }
+        enough_samples(d, args.min_per_class, data, split)?;
+    }
+    if args.seeds == 0 {
+        return Err(Error::invalid("--seeds", "0", "at least 1").into());
+    }
+    let side = data.height.min(data.width);
+    let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
+    let laplace = match args.smooth.as_deref() {
+        None | Some("none") => false,
+        Some("laplace") => true,
+        Some(name) => return Err(Error::invalid("--smooth", name, "laplace or none").into()),
+    };
+    let crossfit = split.query_runs();
+    let query = match (args.query_runs, crossfit) {
+        (Some(0), _) => return Err(Error::invalid("--query-runs", "0", "at least 1").into()),
+        (Some(r), Some(folds)) if r != folds => {
+            let found = format!("{r} runs for {folds} folds");
+            return Err(Error::invalid("--query-runs", found, "one run a fold").into());
+        }
+        (Some(runs), _) | (None, Some(runs)) => {
+            let tenth = recipe.epochs.div_ceil(10).max(10).min(recipe.epochs);
+            let epochs = args.query_epochs.unwrap_or(tenth);
+            let recipe = fairprune::train::Recipe { epochs, ..recipe.without_augmentation() };
+            recipe.check(data.classes.len())?;
+            Some(QueryPlan { runs, recipe })
+        }
+        (None, None) => None,
+    };
+    if args.query_epochs.is_some() && query.is_none() {
+        return Err(Error::invalid(
+            "--query-epochs",
+            "no separate query runs",
+            "--query-runs R with it",
+        )
+        .into());
+    }
+    Ok(RunPlan {
+        strategies,
+        densities,
+        seed: args.common.seed,
+        seeds: args.seeds,
+        recipe,
+        budget: args.budget.parse()?,
+        query,
+        quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
+        checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
+    })
+}
+
+/// Refuses a density that leaves nothing to train on, or less than the classes' minimum: now, not
+/// when the full-data runs are done.
+fn enough_samples(
+    density: f64,
+    min_per_class: Option<usize>,
+    data: &DataSet,
+    split: &Split,
+) -> Result<()> {
+    let all = split.train.len();
+    let kept = prune::Budget::new(density, all)?.count;
+    if kept < 2 {
+        let found = format!("{density}, {kept} of {all} training images");
+        return Err(Error::invalid("--density", found, "at least 2 to train on").into());
+    }
+    let mut sizes = vec![0; data.classes.len()];
+    split.train.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
+    let rule = prune::QuotaRule::Uniform;
+    let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
+    prune::quotas(&sizes, density, &options, 0)?;
+    Ok(())
+}
+
+/// What the plan adds to the description of the job.
+pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
+    let names: Vec<String> = plan.strategies.iter().map(Strategy::to_string).collect();
+    let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
+    let Value::Object(map) = json!({
+        "strategies": names,
+        "densities": plan.densities,
+        "seed": plan.seed,
+        "seeds": plan.seeds,
+        "recipe": plan.recipe,
+        "budget": plan.budget,
+        "query": query,
+        "smooth": plan.quotas.laplace,
+        "min_per_class": plan.quotas.min_per_class,
+    }) else {
+        return serde_json::Map::new();
+    };
+    map
+}

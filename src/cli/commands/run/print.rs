@@ -1,0 +1,114 @@
+//! What a run says: its settings before, its results after.
+
+use anyhow::Result;
+use fairprune::artefact::OutputDir;
+use fairprune::backend::{Backend, Cpu};
+use fairprune::experiment::Prepared;
+use fairprune::experiment::run_plan::RunPlan;
+use fairprune::experiment::strategy::Strategy;
+use fairprune::experiment::summary::{Metric, RunSummary};
+use fairprune::report;
+
+use super::RunArgs;
+use crate::cli::args::Common;
+use crate::cli::commands::quota::percentages;
+use crate::cli::output;
+
+/// What will be done, before it is.
+pub(super) fn print_settings(
+    args: &RunArgs,
+    prepared: &Prepared<Cpu>,
+    plan: &RunPlan,
+    memory: u64,
+    dir: &OutputDir,
+) {
+    let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
+    let names: Vec<String> = plan.strategies.iter().map(|s| s.label()).collect();
+    let densities: Vec<String> = plan.densities.iter().map(|&d| percentages(d)).collect();
+    let lines = [
+        format!(
+            "data        {}: {} training, {} validation ({}), {} test images, {} classes, {}x{}",
+            args.data.data,
+            split.train.len(),
+            split.val.len(),
+            split.kind,
+            split.test.len(),
+            data.classes.len(),
+            data.height,
+            data.width
+        ),
+        format!(
+            "network     {}, width {}, {} parameters, on {} with {} threads",
+            spec.arch,
+            spec.width,
+            prepared.network.parameter_count(),
+            prepared.backend.name(),
+            prepared.backend.workers()
+        ),
+        format!(
+            "training    {} epochs, batch {}, lr {} ({}), {} budget",
+            plan.recipe.epochs,
+            plan.recipe.batch,
+            plan.recipe.lr,
+            plan.recipe.schedule,
+            plan.budget
+        ),
+        format!("strategies  {}; {}", names.join(", "), densities.join("; ")),
+        format!("seeds       {} paired, from seed {}", plan.seeds, plan.seed),
+        format!("memory      {} planned", output::bytes(memory)),
+        format!(
+            "output      {}{}",
+            dir.root().display(),
+            if dir.continued() { " (continued)" } else { "" }
+        ),
+    ];
+    output::note(&args.common, lines.join("\n"));
+}
+
+/// The results at one density, full data first.
+fn result_table(summary: &RunSummary, density: f64) -> String {
+    let spread = report::numbers::spread;
+    let mut rows = Vec::new();
+    for strategy in &summary.strategies {
+        let wanted = strategy.points.iter().filter(|p| strategy.full_data || p.density == density);
+        for h in wanted.filter_map(|p| p.headline.as_ref()) {
+            let worst = h.worst_of_means.as_ref().map(|w| summary.classes[w.class].name.clone());
+            rows.push(vec![
+                strategy.label.clone(),
+                spread(&h.average_accuracy),
+                spread(&h.worst_recall),
+                worst.unwrap_or_default(),
+                spread(&h.gap),
+                spread(&h.std),
+                h.least_kept.as_ref().map_or(String::new(), |l| l.kept.to_string()),
+            ]);
+        }
+    }
+    let headers = ["strategy", "average", "worst class", "which", "gap", "std", "least\nkept"];
+    output::table(&headers, rows, headers.len() - 1)
+}
+
+/// Tables, warnings and the verdict.
+pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
+    let several = summary.settings.densities.len() > 1;
+    for &density in &summary.settings.densities {
+        output::print(format!("\n{}\n", percentages(density)))?;
+        output::print(result_table(summary, density))?;
+    }
+    let seeds = summary.settings.seeds.len();
+    output::print(format!(
+        "\nmean [min, max] over {seeds} seeds, test images; worst class: mean of each seed's lowest recall"
+    ))?;
+    for warning in &summary.warnings {
+        output::note(common, format!("warning: {warning}"));
+    }
+    output::print("")?;
+    for verdict in &summary.verdicts {
+        let at = if several { format!("density {}: ", verdict.density) } else { String::new() };
+        let wanted = verdict.metric == Metric::WorstClass;
+        if wanted && verdict.strategy == Strategy::METRIQ.to_string() {
+            output::print(format!("{at}{}", verdict.text))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The files of a run beside its report.
+
+use anyhow::Result;
+use fairprune::artefact::{OutputDir, npy, tables};
+use fairprune::backend::Cpu;
+use fairprune::experiment::run::RunOutcome;
+use fairprune::experiment::run_plan::RunPlan;
+use fairprune::experiment::strategy::Strategy;
+use fairprune::experiment::{Prepared, provenance};
+use fairprune::report;
+
+/// `kept-<strategy>-<seed>.npy` and `classes-<strategy>-<seed>.csv`, the density in the name where
+/// there are several.
+pub(super) fn write_subsets(
+    prepared: &Prepared<Cpu>,
+    outcome: &RunOutcome,
+    plan: &RunPlan,
+    dir: &OutputDir,
+) -> Result<()> {
+    let recalls = outcome.query.mean_recalls();
+    for run in &outcome.runs {
+        let density = if plan.densities.len() > 1 && run.strategy != Strategy::Full {
+            format!("d{}-", run.density)
+        } else {
+            String::new()
+        };
+        let stem = format!("{}-{density}{}", run.strategy, run.seed);
+        let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
+        let name = format!("kept-{stem}.npy");
+        npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
+        dir.write_json(
+            &format!("kept-{stem}.json"),
+            &provenance::of_subset(
+                provenance::identity(&prepared.data),
+                run.strategy,
+                run.density,
+                plan.quotas,
+                &[run.seed as u64],
+            ),
+        )?;
+        let rows: Vec<tables::ClassRow> = (0..prepared.data.classes.len())
+            .map(|k| tables::ClassRow {
+                class: k as u32,
+                name: prepared.data.classes[k].clone(),
+                size: run.subset.sizes[k] as u64,
+                recall: recalls.get(k).copied().flatten(),
+                density: run.subset.densities[k],
+                kept: run.subset.counts[k] as u64,
+            })
+            .collect();
+        tables::write(&dir.file(&format!("classes-{stem}.csv"))?, &rows)?;
+    }
+    Ok(())
+}
+
+/// Pictures for the report.
+pub(super) fn thumbnails(prepared: &Prepared<Cpu>) -> impl Fn(usize) -> Option<report::Thumb> + '_ {
+    let data = &prepared.data;
+    move |i| {
+        (i < data.train.len()).then(|| report::Thumb {
+            width: data.width,
+            height: data.height,
+            rgb: data.train.image(i).to_vec(),
+        })
+    }
+}

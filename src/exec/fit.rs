@@ -1,0 +1,181 @@
+//! Plans for all passes of an executor, made to fit in memory.
+
+use std::collections::HashMap;
+
+use super::arena::ArenaMode;
+use super::layout::Layout;
+use super::plan::{Mode, Plan, TrainOptions};
+use crate::error::{Error, Result};
+use crate::nn::Network;
+use crate::ops::Operators;
+
+/// What an executor must be able to run; memory is planned from it before the first step.
+#[derive(Clone, Debug)]
+pub struct Requirements {
+    /// Kind, batch size and number of samples of every pass.
+    pub passes: Vec<(Mode, usize, usize)>,
+    /// Samples of the largest part that a pass reads from.
+    pub capacity: usize,
+    pub options: TrainOptions,
+    /// Per-channel mean and standard deviation of the input, of values in [0, 1].
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+    pub arena: ArenaMode,
+    /// Bytes that may be used; None asks the backend what is free.
+    pub memory_limit: Option<u64>,
+}
+
+/// Bytes an executor allocates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedMemory {
+    /// Parameters, gradients, velocities, statistics, tables.
+    pub persistent: u64,
+    /// Activations, their gradients and workspace.
+    pub arena: u64,
+}
+
+impl PlannedMemory {
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.persistent + self.arena
+    }
+}
+
+/// Sizes of the batches of a pass over `samples`: full ones, and the rest if there is one. A
+/// training pass drops a rest of one sample: batch norm has no variance there.
+pub fn batch_sizes(mode: Mode, batch: usize, samples: usize) -> Vec<usize> {
+    let (full, rest) = (samples / batch, samples % batch);
+    let least = if mode == Mode::Train { 2 } else { 1 };
+    let mut sizes = vec![batch; full];
+    if rest >= least {
+        sizes.push(rest);
+    }
+    sizes
+}
+
+/// Plans by kind and number of samples.
+pub(super) type Plans = HashMap<(Mode, usize), Plan>;
+
+fn plan_all<B: Operators>(
+    backend: &B,
+    network: &Network,
+    requirements: &Requirements,
+) -> Result<(Layout, Plans)> {
+    let passes = &requirements.passes;
+    let capacity = requirements.capacity;
+    let trains = passes.iter().any(|p| p.0 == Mode::Train);
+    let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
+    let layout = Layout::new(network, capacity, steps.unwrap_or(0), trains);
+    let mut plans = HashMap::new();
+    for &(mode, batch, samples) in passes {
+        if batch == 0 {
+            return Err(Error::invalid("--batch", "0", "at least 1"));
+        }
+        // A plan finds its samples at a multiple of the batch size, and is found by its own size.
+        if passes.iter().any(|p| p.0 == mode && p.1 != batch) {
+            return Err(Error::Internal(format!("{mode:?} passes with two batch sizes")));
+        }
+        for n in batch_sizes(mode, batch, samples) {
+            if plans.contains_key(&(mode, n)) {
+                continue;
+            }
+            let plan = Plan::new(
+                backend,
+                network,
+                &layout,
+                mode,
+                [n, batch],
+                &requirements.options,
+                [requirements.mean, requirements.std],
+                requirements.arena,
+            )?;
+            plans.insert((mode, n), plan);
+        }
+    }
+    Ok((layout, plans))
+}
+
+/// All plans share the arena's buffers, each as large as its largest user.
+pub(super) fn arena_sizes(plans: &Plans) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    for plan in plans.values() {
+        sizes.resize(sizes.len().max(plan.arena.len()), 0);
+        for (size, &bytes) in sizes.iter_mut().zip(&plan.arena) {
+            *size = bytes.max(*size);
+        }
+    }
+    sizes
+}
+
+/// Bytes of persistent buffers and of the arena.
+pub(super) fn total_memory(layout: &Layout, plans: &Plans) -> PlannedMemory {
+    PlannedMemory {
+        persistent: layout.sizes().iter().sum::<usize>() as u64,
+        arena: arena_sizes(plans).iter().sum::<usize>() as u64,
+    }
+}
+
+/// Requirements that fit in memory, with their plans.
+pub(super) struct Fitted {
+    pub requirements: Requirements,
+    pub layout: Layout,
+    pub plans: Plans,
+}
+
+/// Halves the batches of passes without updates until everything fits.
+pub(super) fn fit<B: Operators>(
+    backend: &B,
+    network: &Network,
+    wanted: &Requirements,
+) -> Result<Fitted> {
+    let free = wanted.memory_limit.or(backend.free_bytes()).unwrap_or(u64::MAX);
+    let mut requirements = wanted.clone();
+    loop {
+        let (layout, plans) = plan_all(backend, network, &requirements)?;
+        let needed = total_memory(&layout, &plans).total();
+        if needed <= free {
+            return Ok(Fitted { requirements, layout, plans });
+        }
+        let others = requirements.passes.iter_mut().filter(|p| p.0 != Mode::Train && p.1 > 1);
+        let mut shrunk = false;
+        for pass in others {
+            pass.1 = pass.1.div_ceil(2);
+            shrunk = true;
+        }
+        if !shrunk {
+            let largest_batch = largest_batch(backend, network, &requirements, free);
+            return Err(Error::OutOfMemory { needed, free, largest_batch });
+        }
+    }
+}
+
+/// What [`Executor::new`](super::Executor::new) would allocate, without allocating it; its errors.
+pub fn planned_memory<B: Operators>(
+    backend: &B,
+    network: &Network,
+    requirements: &Requirements,
+) -> Result<PlannedMemory> {
+    let fitted = fit(backend, network, requirements)?;
+    Ok(total_memory(&fitted.layout, &fitted.plans))
+}
+
+/// The largest batch whose plans fit in `free` bytes; all passes are cut to it.
+fn largest_batch<B: Operators>(
+    backend: &B,
+    network: &Network,
+    requirements: &Requirements,
+    free: u64,
+) -> Option<usize> {
+    let fits = |batch: usize| {
+        let mut smaller = requirements.clone();
+        smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
+        let planned = plan_all(backend, network, &smaller).map(|(l, p)| total_memory(&l, &p));
+        planned.is_ok_and(|memory| memory.total() <= free)
+    };
+    let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
+    while bad - good > 1 {
+        let middle = good + (bad - good) / 2;
+        if fits(middle) { good = middle } else { bad = middle }
+    }
+    (good > 1).then_some(good)
+}
