@@ -1,0 +1,37 @@
+// What every kernel source includes: how kernels and shared memory are declared, so that the same
+// source compiles for the card (nvcc) and for the software device (g++, FAIRPRUNE_EMULATOR).
+//
+//   struct FillArgs { float* out; uint32_t len; float value; };
+//   KERNEL(fill_f32, FillArgs, 256, 1) {
+//       const uint32_t i = blockIdx.x * 256 + threadIdx.x;
+//       if (i < args.len) args.out[i] = args.value;
+//   }
+//
+// A kernel takes one structure by value, `args`, without padding bytes: the host passes the same
+// bytes and compares sizes. There are no static __shared__, __constant__ or device globals. A
+// source defines FAMILY before it includes this file; the name of its image is the family's.
+#pragma once
+
+#include <stdint.h>
+
+#ifdef FAIRPRUNE_EMULATOR
+
+#include "emulator/device.h"
+
+#else
+
+// One kernel of at most `threads` threads a block, at least `blocks` blocks on a multiprocessor.
+#define KERNEL(name, Args, threads, blocks)                                                       \
+    extern "C" __global__ void __launch_bounds__(threads, blocks) name(                           \
+        const __grid_constant__ Args args)
+
+// The block's dynamic shared memory, as an array of T.
+#define SHARED_MEMORY(T, name)                                                                    \
+    extern __shared__ __align__(128) unsigned char fairprune_shared_memory[];                     \
+    T* const name = reinterpret_cast<T*>(fairprune_shared_memory)
+
+#define DEVICE __device__ __forceinline__
+
+#endif
+
+#include "ptx.cuh"
