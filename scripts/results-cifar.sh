@@ -21,5 +21,5 @@ if [ ! -d "$tree/test" ]; then
     cp -r "$cifar/test" "$tree/test"
 fi
 "$binary" run --data "$tree" --arch resnet8 --epochs 6 --batch 128 --density .3,.5 --seeds 8 \
-    --strategies full,random,metriq --out "$out/run"
+    --strategies full,random,metriq --out "$out/run" >&2
 python3 scripts/results.py "$out/run/summary.json"
