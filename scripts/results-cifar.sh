@@ -15,8 +15,8 @@ if [ ! -d "$tree/test" ]; then
         name=$(basename "$class")
         mkdir -p "$tree/train/$name" "$tree/val/$name"
         # Names sort as numbers: the first 1,000 train, the next 500 validate.
-        find "$class" -name '*.jpg' | sort | head -1000 | xargs cp -t "$tree/train/$name"
-        find "$class" -name '*.jpg' | sort | head -1500 | tail -500 | xargs cp -t "$tree/val/$name"
+        find "$class" -name '*.jpg' | sort | sed -n 1,1000p | xargs cp -t "$tree/train/$name"
+        find "$class" -name '*.jpg' | sort | sed -n 1001,1500p | xargs cp -t "$tree/val/$name"
     done
     cp -r "$cifar/test" "$tree/test"
 fi
