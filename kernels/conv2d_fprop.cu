@@ -13,7 +13,6 @@
 // Oracle: reference::conv2d::fprop. Statistics of y are batch_norm's kernels, launched after this.
 #define FAMILY "conv2d_fprop"
 #include "kernel.cuh"
-#include "tiles.h"
 
 #include "operands.cuh"
 

@@ -25,7 +25,6 @@
 // Oracle: reference::conv2d::grad_norms.
 #define FAMILY "conv2d_grad_norm"
 #include "kernel.cuh"
-#include "tiles.h"
 
 #include "outer.cuh"
 #include "reduce.cuh"

@@ -12,7 +12,6 @@
 // for bit. Oracle: reference::gather.
 #define FAMILY "gather"
 #include "kernel.cuh"
-#include "tiles.h"
 
 #include "divisor.cuh"
 #include "philox.cuh"

@@ -1,6 +1,10 @@
-// Numbers that kernels and host share: threads a block, tile sizes, bytes of shared memory.
-// build.rs hands every line `#define FAIRPRUNE_<NAME> <integer>` to Rust as cuda::tiles::<NAME>.
+// Numbers that kernels and host agree on: `#define FAIRPRUNE_X 1` here is `cuda::tiles::X` there.
+// One positive integer literal a line.
 #pragma once
+
+// echo: threads a block, and words of a thread's record.
+#define FAIRPRUNE_ECHO_THREADS 32
+#define FAIRPRUNE_ECHO_WORDS 15
 
 // Element-wise kernels, pooling, gather, SGD.
 #define FAIRPRUNE_ELEMENTWISE_THREADS 256
