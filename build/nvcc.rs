@@ -6,8 +6,10 @@ use std::process::Command;
 /// What the kernels are compiled for: machine code for two generations of cards, and the portable
 /// form that the driver compiles for all others.
 const ARCHITECTURES: &str = "sm_80 sm_90a compute_80";
-/// No contraction but by `fma_f32`: the software device computes the same bits.
-const FLAGS: [&str; 4] = ["-O3", "--fmad=false", "-std=c++17", "--fatbin"];
+/// No contraction but by `fma_f32`: the software device computes the same bits. The assembler
+/// reports what every kernel uses; tests/images.rs reads that.
+const FLAGS: [&str; 5] =
+    ["-O3", "--fmad=false", "-std=c++17", "--fatbin", "-Xptxas=-v,-warn-spills,-warn-lmem-usage"];
 
 /// A compiler and what it compiles for.
 pub struct Nvcc {
@@ -51,8 +53,9 @@ impl Nvcc {
         format!("{} {} {:?} {:?}", self.path.display(), self.version, self.architectures, FLAGS)
     }
 
-    /// Compiles `source` to the fatbin `image`; nvcc's messages are the error.
-    pub fn compile(&self, source: &Path, image: &Path) -> Result<(), String> {
+    /// Compiles `source` to the fatbin `image` and returns nvcc's messages; where it fails they are
+    /// the error.
+    pub fn compile(&self, source: &Path, image: &Path) -> Result<String, String> {
         let output = Command::new(&self.path)
             .args(FLAGS)
             .args(self.architectures.iter().map(|a| generate(a)))
@@ -61,10 +64,10 @@ impl Nvcc {
             .arg(image)
             .output()
             .map_err(|e| format!("{}: {e}", self.path.display()))?;
+        let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.status.success() {
-            return Ok(());
+            return Ok(messages);
         }
-        let messages = String::from_utf8_lossy(&output.stderr);
         Err(format!("nvcc does not compile {}:\n{messages}", source.display()))
     }
 }

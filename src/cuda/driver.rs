@@ -69,7 +69,7 @@ macro_rules! driver {
             $(
                 /// # Safety
                 /// As NVIDIA's driver API reference says of this function.
-                #[allow(non_snake_case, dead_code)]
+                #[allow(non_snake_case, dead_code, clippy::too_many_arguments)]
                 pub unsafe fn $name(&self, $($argument: $type),*) -> Result<(), Failure> {
                     // SAFETY: the caller's.
                     let code = unsafe { (self.$name)($($argument),*) };

@@ -4,13 +4,15 @@ use super::Cuda;
 use super::absence::{Absence, Version};
 use super::device::{self, Properties};
 use super::driver::driver;
-use super::images::{self, Built};
+use super::images::{self, Built, Source};
 
 /// The binary's kernels, the driver and its cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// How the kernels of this binary were made: None without nvcc.
     pub built: Option<Built>,
+    /// Where kernels are taken from.
+    pub source: Result<Source, Absence>,
     /// The newest CUDA version that the driver serves.
     pub driver: Result<Version, Absence>,
     /// Every card; an absence where there is none.
@@ -29,7 +31,7 @@ pub struct Card {
 pub fn survey() -> Survey {
     let driver = driver().and_then(|d| d.version().map_err(Absence::DriverFails));
     let cards = device::count().and_then(|count| (0..count).map(card).collect());
-    Survey { built: images::built(), driver, cards }
+    Survey { built: images::built(), source: images::source(), driver, cards }
 }
 
 fn card(ordinal: usize) -> Result<Card, Absence> {
