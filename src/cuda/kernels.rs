@@ -78,6 +78,38 @@ macro_rules! kernels {
 
 kernels! {
     echo { echo_fields }
+    gather { gather_f32 }
+    conv2d_fprop { conv2d_fprop_wide_f32, conv2d_fprop_narrow_f32 }
+    conv2d_dgrad { conv2d_dgrad_wide_f32, conv2d_dgrad_narrow_f32 }
+    conv2d_wgrad {
+        conv2d_wgrad_wide_f32,
+        conv2d_wgrad_narrow_f32,
+        conv2d_bias_grad_f32,
+        conv2d_wgrad_reduce_f32,
+    }
+    conv2d_grad_norm {
+        conv2d_grad_norm_instantiate_wide_f32,
+        conv2d_grad_norm_instantiate_narrow_f32,
+        conv2d_grad_norm_gram_f32,
+        conv2d_grad_norm_pixel_gram_f32,
+        conv2d_grad_norm_shifted_gram_f32,
+        conv2d_grad_norm_reduce_f32,
+    }
+    batch_norm {
+        batch_norm_statistics_f32,
+        batch_norm_merge_f32,
+        batch_norm_finalize_f32,
+        batch_norm_eval_affine_f32,
+        batch_norm_apply_vector_f32,
+        batch_norm_apply_scalar_f32,
+        batch_norm_backward_reduce_f32,
+        batch_norm_backward_sum_f32,
+        batch_norm_backward_apply_f32,
+        batch_norm_backward_eval_f32,
+    }
+    pool { max_pool_f32, max_pool_backward_f32, global_pool_f32, global_pool_backward_f32 }
+    loss_score { loss_score_f32, store_norms_f32 }
+    sgd { sgd_f32, advance_u32 }
 }
 
 impl Kernel {
