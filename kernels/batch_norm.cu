@@ -16,6 +16,7 @@
 // deterministic. Oracle: reference::batch_norm.
 #define FAMILY "batch_norm"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "channels.cuh"
 #include "divisor.cuh"

@@ -16,6 +16,7 @@
 // one addition to dx, s = R S K + 1; deterministic. Oracle: reference::conv2d::dgrad.
 #define FAMILY "conv2d_dgrad"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "operands.cuh"
 

@@ -13,6 +13,7 @@
 // Oracle: reference::conv2d::fprop. Statistics of y are batch_norm's kernels, launched after this.
 #define FAMILY "conv2d_fprop"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "operands.cuh"
 
@@ -37,7 +38,7 @@ DEVICE void finish(const Conv2dFpropArgs& args, const T& tile, uint32_t first_ro
         const uint32_t column = first_column + T::column(group);
         if (column >= k) continue;
         const uint32_t left = k - column;
-        Vector<4> bias, scale, shift;
+        Vector<4> bias = zeros<4>(), scale = zeros<4>(), shift = zeros<4>();
         if (args.bias) bias = load_some(args.bias + column, left, vector);
         if (args.scale) {
             scale = load_some(args.scale + column, left, vector);

@@ -14,17 +14,19 @@
 // as well. The Gram forms can cancel; their sum is clamped at 0.
 //
 // x is NHWC, dy NPQK, each 16-byte aligned; 128-bit accesses where C (x) or K (dy) is a multiple
-// of 4. Every tile writes one partial sum (samples x tiles); conv2d_grad_norm_reduce adds them.
+// of 4. Every tile writes one partial sum (f64, samples x tiles); conv2d_grad_norm_reduce adds them.
 // G: samples x H W x H W, of which tiles on and above the diagonal are written and read.
 //
 // instantiate: grid row tiles x column tiles x samples; block CONV_THREADS; shared memory
 // CONV_{WIDE,NARROW}_SHARED. Gram kernels: grid tiles on and above the diagonal x samples; block
 // GRAM_THREADS; GRAM_SHARED. reduce: grid samples; block GRAM_THREADS; GRAM_SHARED.
-// Sums: products are chains of fused multiply-adds over T (instantiate) or R S C, C, K (Gram);
-// squares and tiles are added in trees of depth below 24, tiles of a sample in f64; deterministic.
+// Sums: products are chains of fused multiply-adds over T (instantiate), or over R S C, or C and then
+// R S taps, and over K (Gram). Squares are added in f32 within a thread, s = 11; products, threads
+// and tiles in f64, in fixed order; deterministic.
 // Oracle: reference::conv2d::grad_norms.
 #define FAMILY "conv2d_grad_norm"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "outer.cuh"
 #include "reduce.cuh"
@@ -34,19 +36,21 @@ struct Conv2dGradNormArgs {
     const float* dy;
     // G, for the shifted form.
     float* pixels;
-    float* partials;
+    double* partials;
     Conv2dShape shape;
     // The launch's samples are first, first + 1, ...
     uint32_t first;
 };
 
-// Sum of f(i, j) over a thread's rows and columns: rows pairwise, so that chains stay short.
-template <typename T, typename F>
-DEVICE float sum_entries(const F& f) {
+// Sum of the squares of a thread's sums: rows pairwise, so that chains stay short.
+template <typename T>
+DEVICE float sum_squares(const T& tile) {
     float rows[T::THREAD_ROWS];
     UNROLL for (int i = 0; i < T::THREAD_ROWS; i++) {
         rows[i] = 0.0f;
-        UNROLL for (int j = 0; j < T::THREAD_COLUMNS; j++) rows[i] += f(i, j);
+        UNROLL for (int j = 0; j < T::THREAD_COLUMNS; j++) {
+            rows[i] += tile.sums[i][j] * tile.sums[i][j];
+        }
     }
     UNROLL for (int step = 1; step < T::THREAD_ROWS; step *= 2) {
         UNROLL for (int i = 0; i + step < T::THREAD_ROWS; i += 2 * step) rows[i] += rows[i + step];
@@ -62,9 +66,8 @@ DEVICE void instantiate(const Conv2dGradNormArgs& args, float* shared) {
     accumulate_outer(tile, args.x, args.dy, s, blockIdx.x * T::ROWS, blockIdx.y * T::COLUMNS,
                      sample * positions, (sample + 1) * positions, shared);
     // Sums beyond the last weight or channel are 0.
-    const float squares =
-        sum_entries<T>([&](int i, int j) { return tile.sums[i][j] * tile.sums[i][j]; });
-    const float sum = block_sum<T::THREADS>(squares, shared);
+    const double squares = double(sum_squares(tile));
+    const double sum = block_sum<T::THREADS>(squares, reinterpret_cast<double*>(shared));
     if (threadIdx.x == 0) {
         const uint32_t down = (s.r * s.s * s.c + T::ROWS - 1) / T::ROWS;
         const uint32_t tiles = down * ((s.k + T::COLUMNS - 1) / T::COLUMNS);
@@ -97,11 +100,25 @@ struct TilePlace {
         first_row = index * SIDE;
         first_column = column * SIDE;
     }
-    // How often entry (row, column) counts: twice above the diagonal, never below.
-    static DEVICE float weight(uint32_t row, uint32_t column) {
-        return row < column ? 2.0f : row == column ? 1.0f : 0.0f;
-    }
 };
+
+// The block's part of sum_{t,u} entry(t, u, i, j) * tile[t,u]: entries above the diagonal count
+// twice, those below not at all.
+template <typename F>
+DEVICE double sum_products(const GramTile& tile, const TilePlace& place, uint32_t size,
+                           const F& entry, float* shared) {
+    double sum = 0.0;
+    UNROLL for (int i = 0; i < GramTile::THREAD_ROWS; i++) {
+        const uint32_t t = place.first_row + GramTile::row(i);
+        UNROLL for (int j = 0; j < GramTile::THREAD_COLUMNS; j++) {
+            const uint32_t u = place.first_column + GramTile::column(j / 4) + j % 4;
+            if (t > u || u >= size) continue;
+            const double product = double(entry(t, u, i, j)) * double(tile.sums[i][j]);
+            sum += t < u ? 2.0 * product : product;
+        }
+    }
+    return block_sum<GramTile::THREADS>(sum, reinterpret_cast<double*>(shared));
+}
 
 // tile = M M^T of a row-major matrix of `lines` rows and `depth` columns.
 DEVICE void accumulate_gram(GramTile& tile, const float* matrix, uint32_t lines, uint32_t depth,
@@ -144,12 +161,8 @@ KERNEL(conv2d_grad_norm_gram_f32, Conv2dGradNormArgs, FAIRPRUNE_GRAM_THREADS, 3)
     }
     const float* const dy = args.dy + uint64_t(sample) * positions * s.k;
     accumulate_gram(gradients, dy, positions, s.k, place, shared);
-    const float products = sum_entries<GramTile>([&](int i, int j) {
-        const uint32_t row = place.first_row + GramTile::row(i);
-        const uint32_t column = place.first_column + GramTile::column(j / 4) + j % 4;
-        return inputs.sums[i][j] * gradients.sums[i][j] * TilePlace::weight(row, column);
-    });
-    const float sum = block_sum<GramTile::THREADS>(products, shared);
+    const auto entry = [&](uint32_t, uint32_t, int i, int j) { return inputs.sums[i][j]; };
+    const double sum = sum_products(gradients, place, positions, entry, shared);
     if (threadIdx.x == 0) args.partials[blockIdx.y * gridDim.x + blockIdx.x] = sum;
 }
 
@@ -196,19 +209,15 @@ KERNEL(conv2d_grad_norm_shifted_gram_f32, Conv2dGradNormArgs, FAIRPRUNE_GRAM_THR
     const float* const dy = args.dy + uint64_t(sample) * positions * s.k;
     accumulate_gram(gradients, dy, positions, s.k, place, shared);
     const float* const matrix = args.pixels + uint64_t(blockIdx.y) * pixels * pixels;
-    const float products = sum_entries<GramTile>([&](int i, int j) {
-        const uint32_t row = place.first_row + GramTile::row(i);
-        const uint32_t column = place.first_column + GramTile::column(j / 4) + j % 4;
-        if (row > column || column >= positions) return 0.0f;
-        const float entry = shifted_entry(s, matrix, row, column);
-        return entry * gradients.sums[i][j] * TilePlace::weight(row, column);
-    });
-    const float sum = block_sum<GramTile::THREADS>(products, shared);
+    const auto entry = [&](uint32_t t, uint32_t u, int, int) {
+        return shifted_entry(s, matrix, t, u);
+    };
+    const double sum = sum_products(gradients, place, positions, entry, shared);
     if (threadIdx.x == 0) args.partials[blockIdx.y * gridDim.x + blockIdx.x] = sum;
 }
 
 struct Conv2dGradNormReduceArgs {
-    const float* partials;
+    const double* partials;
     // Of the launch's first sample; null without a bias.
     const float* dy;
     float* norms;
@@ -221,7 +230,7 @@ KERNEL(conv2d_grad_norm_reduce_f32, Conv2dGradNormReduceArgs, FAIRPRUNE_GRAM_THR
     constexpr uint32_t THREADS = FAIRPRUNE_GRAM_THREADS;
     double sum = 0.0;
     for (uint32_t i = threadIdx.x; i < args.tiles; i += THREADS) {
-        sum += double(args.partials[blockIdx.x * args.tiles + i]);
+        sum += args.partials[blockIdx.x * args.tiles + i];
     }
     sum = block_sum<THREADS>(sum, shared);
     // Not a maximum, which would turn NaN into 0.

@@ -18,6 +18,7 @@
 // s = positions a split + splits; deterministic. Oracle: reference::conv2d::{wgrad, bias_grad}.
 #define FAMILY "conv2d_wgrad"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "outer.cuh"
 

@@ -6,6 +6,7 @@
 // Grid: any. Block: FAIRPRUNE_ECHO_THREADS. Shared memory: none. Every word is written once.
 #define FAMILY "echo"
 #include "kernel.cuh"
+#include "tiles.h"
 
 struct EchoArgs {
     uint32_t* out;

@@ -12,6 +12,7 @@
 // for bit. Oracle: reference::gather.
 #define FAMILY "gather"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "divisor.cuh"
 #include "philox.cuh"

@@ -18,6 +18,7 @@
 // last digits of f64. Deterministic. Oracle: reference::loss_score.
 #define FAMILY "loss_score"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "reduce.cuh"
 #include "vector.cuh"

@@ -13,6 +13,7 @@
 // equal to the CPU's bit for bit. Oracle: reference::pool.
 #define FAMILY "pool"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "divisor.cuh"
 #include "vector.cuh"

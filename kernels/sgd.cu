@@ -11,6 +11,7 @@
 // No shared memory, no sums: equal to the CPU bit for bit. Oracle: reference::sgd.
 #define FAMILY "sgd"
 #include "kernel.cuh"
+#include "tiles.h"
 
 #include "vector.cuh"
 

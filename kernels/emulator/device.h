@@ -37,4 +37,5 @@ void run(const void* args) {
 
 #define SHARED_MEMORY(T, name) T* const name = reinterpret_cast<T*>(emulator::shared_memory)
 
-#define DEVICE static inline
+// Always inlined, as on the card; so that families may use a name for different things.
+#define DEVICE inline __attribute__((always_inline))

@@ -54,6 +54,9 @@ struct Plan {
     tiles: usize,
 }
 
+/// f32 values of workspace that an f64 takes.
+const F64: usize = 2;
+
 impl Plan {
     fn new(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
         let positions = problem.p() * problem.q();
@@ -72,12 +75,17 @@ impl Plan {
             }
         }
     }
+
+    /// Values of all matrices, such that an f64 may follow.
+    fn matrices(&self) -> usize {
+        (self.samples * self.pixels).next_multiple_of(F64)
+    }
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.
 pub(super) fn workspace(problem: &Conv2dProblem, form: GradNormForm) -> usize {
     let plan = Plan::new(problem, form);
-    plan.samples * (plan.pixels + plan.tiles)
+    plan.matrices() + plan.samples * plan.tiles * F64
 }
 
 pub(super) fn grad_norm(
@@ -95,7 +103,7 @@ pub(super) fn grad_norm(
     count("gradient norms", "partial sums", plan.samples * plan.tiles)?;
     let [x, dy, norms, work] = [x, dy, norms, workspace].map(|view| cuda.pointer(memory, view));
     let (x, dy, norms, work) = (x?, dy?, norms?, work?);
-    let partials = offset(work, plan.samples * plan.pixels);
+    let partials = offset(work, plan.matrices());
     let mut args = Args { x, dy, pixels: work, partials, shape, first: 0 };
     for first in (0..problem.n).step_by(plan.samples) {
         let samples = plan.samples.min(problem.n - first) as u32;
