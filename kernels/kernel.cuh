@@ -1,6 +1,9 @@
 // What every kernel source includes: how kernels and shared memory are declared, so that the same
 // source compiles for the card (nvcc) and for the software device (g++, FAIRPRUNE_EMULATOR).
 //
+//   #define FAMILY "elementwise"
+//   #include "kernel.cuh"
+//
 //   struct FillArgs { float* out; uint32_t len; float value; };
 //   KERNEL(fill_f32, FillArgs, 256, 1) {
 //       const uint32_t i = blockIdx.x * 256 + threadIdx.x;
@@ -12,6 +15,10 @@
 // source defines FAMILY before it includes this file; the name of its image is the family's.
 #pragma once
 
+#ifndef FAMILY
+#error "define FAMILY, the name of this file without .cu in quotes, before including kernel.cuh"
+#endif
+
 #include <stdint.h>
 
 #ifdef FAIRPRUNE_EMULATOR
@@ -22,12 +29,13 @@
 
 // One kernel of at most `threads` threads a block, at least `blocks` blocks on a multiprocessor.
 #define KERNEL(name, Args, threads, blocks)                                                       \
+    static_assert(sizeof(Args) <= 4096, "kernel parameters are at most 4096 bytes");              \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(                           \
         const __grid_constant__ Args args)
 
 // The block's dynamic shared memory, as an array of T.
 #define SHARED_MEMORY(T, name)                                                                    \
-    extern __shared__ __align__(128) unsigned char fairprune_shared_memory[];                     \
+    extern __shared__ __align__(1024) unsigned char fairprune_shared_memory[];                    \
     T* const name = reinterpret_cast<T*>(fairprune_shared_memory)
 
 #define DEVICE __device__ __forceinline__

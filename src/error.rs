@@ -32,6 +32,9 @@ pub enum Error {
     /// A device that was asked for is not usable.
     #[error("device {device}: {reason}")]
     DeviceUnavailable { device: String, reason: String },
+    /// A device refused a call, or one of its kernels failed. Work on it is lost.
+    #[error("device {device}: {what}: {reason}")]
+    Device { device: String, what: String, reason: String },
     /// The user asked to stop; the state on disk can be resumed.
     #[error("interrupted; the state is saved and the same command continues it")]
     Interrupted,
@@ -71,7 +74,7 @@ impl Error {
             | Error::Diverged { .. }
             | Error::OutOfMemory { .. }
             | Error::DeviceUnavailable { .. } => 2,
-            Error::Interrupted | Error::Internal(_) => 1,
+            Error::Device { .. } | Error::Interrupted | Error::Internal(_) => 1,
         }
     }
 }

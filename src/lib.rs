@@ -5,23 +5,25 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 8 | `report` |
-//! | 7 | `experiment` |
-//! | 6 | `train`, `score` |
-//! | 5 | `exec` |
-//! | 4 | `nn`, `data` |
-//! | 3 | `ops` |
+//! | 9 | `report` |
+//! | 8 | `experiment` |
+//! | 7 | `train`, `score` |
+//! | 6 | `exec` |
+//! | 5 | `nn`, `data` |
+//! | 4 | `ops` |
+//! | 3 | `cuda` |
 //! | 2 | `backend` |
 //! | 1 | `prune`, `metrics`, `artefact` |
 //! | 0 | `tensor`, `rng`, `error` |
 //!
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
-//! all floors.
+//! all floors. `cuda` is the only module that knows the GPU's driver.
 //!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
 
 pub mod artefact;
 pub mod backend;
+pub mod cuda;
 pub mod data;
 pub mod error;
 pub mod exec;

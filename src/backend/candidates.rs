@@ -1,14 +1,12 @@
-//! The devices and kernel sets that this program knows, and why some cannot be used here.
+//! The CPU's kernel sets, and why some cannot be used here.
 
 use std::fmt;
 
 use super::Isa;
 
-/// Why a device or a kernel set cannot be used.
+/// Why a kernel set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// This version of the program has no CUDA kernels, whatever the machine has.
-    CudaNotBuilt,
     /// The kernels are for x86-64 processors.
     OtherArchitecture,
     /// The processor lacks these instruction sets.
@@ -18,17 +16,16 @@ pub enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Absence::CudaNotBuilt => f.write_str("not built: this version has no CUDA kernels"),
             Absence::OtherArchitecture => f.write_str("for x86-64 processors only"),
             Absence::Lacking(sets) => write!(f, "the processor lacks {}", sets.join(", ")),
         }
     }
 }
 
-/// A device with one set of kernels.
+/// The CPU with one set of kernels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// As in results: `cpu/avx512`, `cuda`.
+    /// As in results: `cpu/avx512`.
     pub name: String,
     /// What the kernels are made for.
     pub kernels: &'static str,
@@ -36,14 +33,9 @@ pub struct Candidate {
     pub absence: Option<Absence>,
 }
 
-/// Everything that can be asked for, what `auto` prefers first: it takes the first usable one.
+/// All kernel sets, the fastest first: the first usable one is taken.
 pub fn candidates() -> Vec<Candidate> {
-    let cuda = Candidate {
-        name: "cuda".to_owned(),
-        kernels: "NVIDIA GPUs",
-        absence: Some(Absence::CudaNotBuilt),
-    };
-    let cpu = [Isa::Avx512, Isa::Avx2, Isa::Portable].map(|isa| Candidate {
+    let sets = [Isa::Avx512, Isa::Avx2, Isa::Portable].map(|isa| Candidate {
         name: format!("cpu/{}", isa.name()),
         kernels: match isa {
             Isa::Avx512 => "AVX-512, 16 lanes",
@@ -52,7 +44,7 @@ pub fn candidates() -> Vec<Candidate> {
         },
         absence: absence(isa),
     });
-    std::iter::once(cuda).chain(cpu).collect()
+    sets.into()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -91,9 +83,6 @@ mod tests {
 
     #[test]
     fn absences_say_why() {
-        let cuda = &candidates()[0];
-        assert_eq!(cuda.absence, Some(Absence::CudaNotBuilt));
-        assert!(Absence::CudaNotBuilt.to_string().starts_with("not built"));
         let lacking = Absence::Lacking(vec!["avx512f", "avx512bw"]);
         assert_eq!(lacking.to_string(), "the processor lacks avx512f, avx512bw");
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fairprune::artefact::{Existing, OutputDir};
-use fairprune::backend::candidates::Absence;
-use fairprune::backend::{Backend, Cpu};
+use fairprune::backend::Cpu;
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
 use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
+use fairprune::ops::Operators;
 use fairprune::train::{Recipe, Schedule};
 use serde_json::{Map, Value, json};
 
@@ -21,37 +21,6 @@ use super::progress::Bar;
 /// Steps that the quick recipe aims at, and the least epochs it takes.
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
-/// Tens of thousands of threads take minutes to start.
-const MOST_THREADS: usize = 1024;
-
-/// The device that `--device` names. `auto` falls back to the CPU and says why, `cuda` never does.
-pub fn device(common: &Common) -> Result<Arc<Cpu>> {
-    match common.device.as_str() {
-        "cpu" => {}
-        "auto" => tracing::info!("device: cpu (cuda: {})", Absence::CudaNotBuilt),
-        name if name == "cuda" || is_cuda_index(name) => {
-            return Err(Error::DeviceUnavailable {
-                device: name.to_owned(),
-                reason: format!("{}; use --device cpu", Absence::CudaNotBuilt),
-            });
-        }
-        name => return Err(Error::invalid("--device", name, "auto, cpu, cuda or cuda:N")),
-    }
-    Ok(Arc::new(cpu(common)?))
-}
-
-/// The CPU with `--threads`.
-pub fn cpu(common: &Common) -> Result<Cpu> {
-    if common.threads > MOST_THREADS {
-        let expected = format!("at most {MOST_THREADS}");
-        return Err(Error::invalid("--threads", common.threads.to_string(), expected));
-    }
-    Cpu::new(common.threads)
-}
-
-fn is_cuda_index(name: &str) -> bool {
-    name.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok())
-}
 
 /// Loads the data set with a progress bar.
 pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<DataSet>> {
@@ -158,14 +127,14 @@ pub fn normalisation(
 }
 
 /// Data, split and network on the device.
-pub fn prepare(
-    backend: Arc<Cpu>,
+pub fn prepare<B: Operators>(
+    backend: Arc<B>,
     data: Arc<DataSet>,
     split: Split,
     spec: NetworkSpec,
     args: &NetworkArgs,
     file: Option<&WeightsMetadata>,
-) -> Result<Prepared<Cpu>> {
+) -> Result<Prepared<B>> {
     if args.score_batch == 0 {
         return Err(Error::invalid("--score-batch", "0", "at least 1"));
     }
@@ -261,7 +230,7 @@ fn default_out(command: &str) -> PathBuf {
 }
 
 /// What of the data and network decides a result, for the job file.
-pub fn job_of(prepared: &Prepared<Cpu>) -> Map<String, Value> {
+pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     let spec = &prepared.spec;
     let Value::Object(map) = json!({
         "data": prepared.data.fingerprint,

@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod context;
+mod device;
 mod interrupt;
 mod output;
 mod progress;

@@ -1,8 +1,10 @@
 //! The operators. One folder each: `mod.rs` holds the problem (shapes, checks) and the trait a
-//! backend implements, `cpu.rs` (or `cpu/`) the CPU form.
+//! backend implements with the checks that hold on all of them, `cpu.rs` (or `cpu/`) the CPU form,
+//! `cuda.rs` (or `cuda/`) the launches of the CUDA form in `kernels/<family>.cu`.
 
 pub mod batch_norm;
 pub mod conv2d;
+pub(crate) mod device;
 pub mod gather;
 pub mod loss_score;
 pub mod pool;

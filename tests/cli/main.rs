@@ -28,6 +28,8 @@ struct Outcome {
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fairprune"));
     command.current_dir(folder).args(arguments).env_remove("NO_COLOR").env_remove("RUST_BACKTRACE");
+    // The same everywhere: a card, where there is one, is hidden.
+    command.env("CUDA_VISIBLE_DEVICES", "").env_remove("FAIRPRUNE_KERNELS");
     command
 }
 

@@ -4,12 +4,14 @@ use std::fs;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::backend::candidates::{Candidate, candidates};
+use fairprune::backend::candidates::candidates;
 use fairprune::backend::{Backend, Cpu};
+use fairprune::cuda::{Absence, Card, Source, Survey, survey};
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
-use crate::cli::{context, output};
+use crate::cli::device::Device;
+use crate::cli::{device, output};
 
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -20,17 +22,65 @@ pub struct DoctorArgs {
 /// Prints the report; a `--device` that cannot be used is an error all the same.
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
     let common = &args.common;
-    let cpu = context::cpu(common)?;
+    let cpu = device::cpu(common)?;
     let host = Host::look(&cpu);
-    let candidates = candidates();
-    let in_use = candidates.iter().position(|c| c.absence.is_none());
+    let survey = survey();
+    let rows = rows(&survey);
     if common.json {
-        output::print_json(&document(&cpu, &host, &candidates, in_use))?;
+        output::print_json(&document(&cpu, &host, &survey, &rows))?;
     } else {
-        output::print(text(&cpu, &host, &candidates, in_use))?;
+        output::print(text(&cpu, &host, &survey, &rows))?;
     }
-    context::device(common)?;
+    Device::open(common)?;
     Ok(0)
+}
+
+/// A device with one set of kernels.
+struct Row {
+    device: String,
+    kernels: String,
+    /// Why it cannot be used; None where it can.
+    reason: Option<String>,
+    card: Option<Card>,
+}
+
+/// What `--device auto` prefers first: it takes the first card, else the first usable row.
+fn rows(survey: &Survey) -> Vec<Row> {
+    let mut rows = Vec::new();
+    match (&survey.cards, &survey.source) {
+        (Ok(cards), _) => rows.extend(cards.iter().map(|card| {
+            let name = &card.properties.card;
+            Row {
+                device: format!("cuda:{}", card.properties.ordinal),
+                kernels: match &card.image {
+                    Ok(image) => format!("{image}, {name}"),
+                    Err(_) => name.clone(),
+                },
+                reason: card.image.as_ref().err().map(Absence::to_string),
+                card: Some(card.clone()),
+            }
+        })),
+        // As `--device cuda` says: without kernels nothing else matters.
+        (Err(absence), Ok(_)) | (Err(_), Err(absence)) => rows.push(Row {
+            device: "cuda".to_owned(),
+            kernels: "NVIDIA GPUs".to_owned(),
+            reason: Some(absence.to_string()),
+            card: None,
+        }),
+    }
+    rows.extend(candidates().into_iter().map(|candidate| Row {
+        device: candidate.name,
+        kernels: candidate.kernels.to_owned(),
+        reason: candidate.absence.map(|absence| absence.to_string()),
+        card: None,
+    }));
+    rows
+}
+
+/// The row that `--device auto` takes.
+fn in_use(rows: &[Row]) -> Option<usize> {
+    let first_card = |i: usize, row: &Row| row.card.is_none() || i == 0;
+    (0..rows.len()).find(|&i| rows[i].reason.is_none() && first_card(i, &rows[i]))
 }
 
 /// The machine, as far as the system tells.
@@ -62,7 +112,23 @@ fn field(path: &str, name: &str) -> Option<String> {
     pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned())
 }
 
-fn text(cpu: &Cpu, host: &Host, candidates: &[Candidate], in_use: Option<usize>) -> String {
+/// What there is of CUDA besides cards.
+fn cuda(survey: &Survey) -> String {
+    let kernels = match (&survey.source, survey.built) {
+        (Ok(Source::Folder(folder)), _) => format!("kernels of {}", folder.display()),
+        (_, Some(built)) => {
+            format!("kernels for {} (nvcc {})", built.architectures.join(", "), built.compiler)
+        }
+        (_, None) => "no kernels".to_owned(),
+    };
+    let driver = match &survey.driver {
+        Ok(version) => format!("driver for CUDA {version}"),
+        Err(_) => "no usable driver".to_owned(),
+    };
+    format!("{kernels}; {driver}")
+}
+
+fn text(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> String {
     let unknown = || "unknown".to_owned();
     let number = |n: Option<usize>| n.map_or(unknown(), |n| n.to_string());
     let size = |n: Option<u64>| n.map_or(unknown(), output::bytes);
@@ -81,33 +147,39 @@ fn text(cpu: &Cpu, host: &Host, candidates: &[Candidate], in_use: Option<usize>)
             cpu.workers()
         ),
         format!("memory     {}, {} free", size(host.memory_bytes), size(host.free_bytes)),
+        format!("cuda       {}", cuda(survey)),
     ];
-    let rows = candidates
+    let in_use = in_use(rows);
+    let cells = rows
         .iter()
         .enumerate()
-        .map(|(i, candidate)| {
-            let state = match &candidate.absence {
-                Some(absence) => format!("no, {absence}"),
+        .map(|(i, row)| {
+            let state = match &row.reason {
+                Some(reason) => format!("no, {reason}"),
                 None if Some(i) == in_use => "yes, in use".to_owned(),
                 None => "yes".to_owned(),
             };
-            vec![candidate.name.clone(), candidate.kernels.to_owned(), state]
+            vec![row.device.clone(), row.kernels.clone(), state]
         })
         .collect();
-    format!("{}\n\n{}", lines.join("\n"), output::table(&["device", "kernels", "usable"], rows, 3))
+    format!("{}\n\n{}", lines.join("\n"), output::table(&["device", "kernels", "usable"], cells, 3))
 }
 
-fn document(cpu: &Cpu, host: &Host, candidates: &[Candidate], in_use: Option<usize>) -> Value {
-    let devices: Vec<Value> = candidates
+fn document(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> Value {
+    let in_use = in_use(rows);
+    let devices: Vec<Value> = rows
         .iter()
         .enumerate()
-        .map(|(i, candidate)| {
+        .map(|(i, row)| {
+            let properties = row.card.as_ref().map(|card| &card.properties);
             json!({
-                "device": candidate.name,
-                "kernels": candidate.kernels,
-                "usable": candidate.absence.is_none(),
+                "device": row.device,
+                "kernels": row.kernels,
+                "usable": row.reason.is_none(),
                 "in_use": Some(i) == in_use,
-                "reason": candidate.absence.as_ref().map(ToString::to_string),
+                "reason": row.reason,
+                "capability": properties.map(|p| p.capability.to_string()),
+                "memory_bytes": properties.map(|p| p.memory_bytes),
             })
         })
         .collect();
@@ -122,6 +194,11 @@ fn document(cpu: &Cpu, host: &Host, candidates: &[Candidate], in_use: Option<usi
             "threads": cpu.workers(),
         },
         "memory": { "total_bytes": host.memory_bytes, "free_bytes": host.free_bytes },
+        "cuda": {
+            "architectures": survey.built.map_or(&[][..], |built| built.architectures),
+            "compiler": survey.built.map(|built| built.compiler),
+            "driver": survey.driver.as_ref().ok().map(ToString::to_string),
+        },
         "devices": devices,
     })
 }

@@ -1,19 +1,22 @@
 //! `fairprune eval`: a network's recalls on one part of a data set.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::data::{PartName, SplitKind};
+use fairprune::data::{DataSet, PartName, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
 use fairprune::experiment::TestResult;
-use fairprune::nn::{Arch, weights};
+use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
+use fairprune::ops::Operators;
 use fairprune::train::evaluate;
 use serde_json::json;
 
 use super::train::{evaluation_json, print_evaluation};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, RecipeArgs};
+use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
@@ -61,19 +64,29 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         split: None,
     };
     let (weights, metadata, data_args) = context::weights(&args.weights, &given)?;
-    let backend = context::device(common)?;
-    let data = context::load_data(common, &data_args, &backend)?;
+    let device = Device::open(common)?;
+    let data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(&args.weights, &metadata, &data)?;
-    let spec =
-        context::network(&args.network, &data, Some(&metadata), Arch::CifarResnet(20), None)?;
+    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata))
+}
+
+fn eval_on<B: Operators>(
+    args: &EvalArgs,
+    backend: Arc<B>,
+    data: Arc<DataSet>,
+    weights: &Weights,
+    metadata: &WeightsMetadata,
+) -> Result<u8> {
+    let common = &args.common;
+    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
     let (part, positions) = part(&args.data, &data)?;
     // Nothing is held out: statistics, where the file has none, are those of all training images.
     let split = data.split(
         Some(if data.val.is_some() { SplitKind::Shipped } else { SplitKind::Holdout }),
         common.seed,
     )?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(&metadata))?;
-    weights::check(&weights, &prepared.network, &args.weights.display().to_string())?;
+    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(metadata))?;
+    weights::check(weights, &prepared.network, &args.weights.display().to_string())?;
     let side = prepared.data.height.min(prepared.data.width);
     let recipe = context::recipe(
         &RecipeArgs::defaults(),
@@ -83,7 +96,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     )?;
     let mut executor =
         prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())])?;
-    executor.set_weights(&weights)?;
+    executor.set_weights(weights)?;
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
     let evaluation = evaluate(&mut executor, &set)?;
@@ -101,7 +114,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn part(args: &EvalData, data: &fairprune::data::DataSet) -> Result<(PartName, Vec<u32>)> {
+fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<u32>)> {
     let name = match args.split.as_str() {
         "test" | "half-test" => PartName::Test,
         "val" => PartName::Val,

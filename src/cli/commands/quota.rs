@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::prune::named;
 use crate::cli::args::Common;
-use crate::cli::{context, output};
+use crate::cli::{device, output};
 
 /// Longest table that is printed whole, and what is left of a longer one at each end.
 const MOST_ROWS: usize = 40;
@@ -110,7 +110,7 @@ impl QuotaArgs {
 /// Prints the quotas.
 pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let common = &args.common;
-    context::device(common)?;
+    device::host_only(common)?;
     let density = args.density.density()?;
     let settings = args.options.settings()?;
     let expected = "metriq, metriq-released, uniform or balanced";

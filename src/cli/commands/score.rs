@@ -1,7 +1,7 @@
 //! `fairprune score`: scores of every training sample, and class recalls.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +10,21 @@ use clap::Args;
 use fairprune::artefact::provenance::Method as MethodRecord;
 use fairprune::artefact::tables::{self, ScoreTable};
 use fairprune::artefact::{OutputDir, Provenance, digest, npy};
-use fairprune::backend::Cpu;
 use fairprune::data::{self, DataSet, PartName, QueryPart, Split, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
 use fairprune::experiment::cell::{Cell, Finished, Keeping, run_cell};
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::{Prepared, TestResult, provenance};
-use fairprune::nn::{Arch, weights};
+use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
+use fairprune::ops::Operators;
 use fairprune::score::{Method, Watch, modes, score as score_pass};
 use fairprune::train::{Budget, Control, Seeds, evaluate};
 use serde_json::{Map, Value, json};
 
 use super::train::recall_rows;
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
 
@@ -75,8 +76,18 @@ struct Scored {
 
 fn by_query_runs(args: &ScoreArgs, methods: &[Method]) -> Result<u8> {
     let common = &args.common;
-    let backend = context::device(common)?;
-    let data = context::load_data(common, &args.data, &backend)?;
+    let device = Device::open(common)?;
+    let data = context::load_data(common, &args.data, &*device.host(common)?)?;
+    on_device!(device, backend => by_query_runs_on(args, methods, backend, data))
+}
+
+fn by_query_runs_on<B: Operators>(
+    args: &ScoreArgs,
+    methods: &[Method],
+    backend: Arc<B>,
+    data: Arc<DataSet>,
+) -> Result<u8> {
+    let common = &args.common;
     let split = context::split(common, &args.data, &data)?;
     let runs = match (args.runs, split.query_runs()) {
         (Some(0), _) => return Err(Error::invalid("--runs", "0", "at least 1").into()),
@@ -148,9 +159,9 @@ fn by_query_runs(args: &ScoreArgs, methods: &[Method]) -> Result<u8> {
     write(common, &prepared.data, &prepared.split, methods, &result, &dir)
 }
 
-fn train_queries(
+fn train_queries<B: Operators>(
     args: &ScoreArgs,
-    prepared: &Prepared<Cpu>,
+    prepared: &Prepared<B>,
     cells: &[Cell],
     dir: &OutputDir,
 ) -> Result<Vec<Finished>> {
@@ -178,7 +189,10 @@ fn train_queries(
     Ok(finished)
 }
 
-fn query_recalls(prepared: &Prepared<Cpu>, query: &QueryData) -> Option<Vec<tables::RecallRow>> {
+fn query_recalls<B: Operators>(
+    prepared: &Prepared<B>,
+    query: &QueryData,
+) -> Option<Vec<tables::RecallRow>> {
     let (correct, total) = (query.correct.as_ref()?, query.total.as_ref()?);
     let (means, sds) = (query.mean_recalls(), query.recall_sd());
     let sizes = prepared.class_sizes();
@@ -196,25 +210,39 @@ fn query_recalls(prepared: &Prepared<Cpu>, query: &QueryData) -> Option<Vec<tabl
     (0..sizes.len()).map(row).collect()
 }
 
-fn by_weights(args: &ScoreArgs, path: &PathBuf, methods: &[Method]) -> Result<u8> {
+fn by_weights(args: &ScoreArgs, path: &Path, methods: &[Method]) -> Result<u8> {
     let common = &args.common;
     let (network_weights, metadata, data_args) = context::weights(path, &args.data)?;
-    let backend = context::device(common)?;
-    let mut data = context::load_data(common, &data_args, &backend)?;
+    let device = Device::open(common)?;
+    let mut data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(path, &metadata, &data)?;
     if let Some(folder) = &args.val {
         let options = context::load_options(&data_args)?;
         let set = Arc::make_mut(&mut data);
         data::load_validation(folder, set, &options)?;
     }
+    on_device!(device, backend => {
+        by_weights_on(args, methods, backend, data, path, &network_weights, &metadata)
+    })
+}
+
+fn by_weights_on<B: Operators>(
+    args: &ScoreArgs,
+    methods: &[Method],
+    backend: Arc<B>,
+    data: Arc<DataSet>,
+    path: &Path,
+    network_weights: &Weights,
+    metadata: &WeightsMetadata,
+) -> Result<u8> {
+    let common = &args.common;
     let split = whole(&data, args.data.split.as_deref(), common.seed)?;
-    let spec =
-        context::network(&args.network, &data, Some(&metadata), Arch::CifarResnet(20), None)?;
+    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
     let side = data.height.min(data.width);
     let recipe =
         context::recipe(&RecipeArgs::defaults(), data.train.len(), side, data.classes.len())?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(&metadata))?;
-    weights::check(&network_weights, &prepared.network, &path.display().to_string())?;
+    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(metadata))?;
+    weights::check(network_weights, &prepared.network, &path.display().to_string())?;
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let weights_digest = digest(&bytes);
     let mut job = context::job_of(&prepared);
@@ -225,7 +253,7 @@ fn by_weights(args: &ScoreArgs, path: &PathBuf, methods: &[Method]) -> Result<u8
     let mut passes: Vec<(Mode, usize)> = vec![(Mode::Score, val.len())];
     passes.extend(modes(methods).into_iter().map(|m| (m, all.len())));
     let mut executor = prepared.executor(&recipe, common.seed, &passes)?;
-    executor.set_weights(&network_weights)?;
+    executor.set_weights(network_weights)?;
     let dir = context::output_dir(&args.out, "score", job)?;
     let memory = output::bytes(executor.planned_memory().total());
     output::note(common, format!("memory    {memory} planned\noutput    {}", dir.root().display()));

@@ -1,22 +1,24 @@
 //! `fairprune train`: one network, its log, recalls and weights.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::{OutputDir, atomic, npy, tables};
-use fairprune::backend::{Backend, Cpu};
 use fairprune::data::{DataSet, QueryPart, Split};
 use fairprune::error::Error;
 use fairprune::experiment::cell::{self, Cell, Finished, Keeping, TestResult, run_cell};
 use fairprune::experiment::{Prepared, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
+use fairprune::ops::Operators;
 use fairprune::prune::{check_indices, check_within};
 use fairprune::train::{Budget, Control, Seeds};
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
 
@@ -46,8 +48,13 @@ pub struct TrainArgs {
 /// Trains and writes `model.safetensors`, `log.jsonl`, `recalls.csv`, `summary.json`.
 pub fn train(args: &TrainArgs) -> Result<u8> {
     let common = &args.common;
-    let backend = context::device(common)?;
-    let data = context::load_data(common, &args.data, &backend)?;
+    let device = Device::open(common)?;
+    let data = context::load_data(common, &args.data, &*device.host(common)?)?;
+    on_device!(device, backend => train_on(args, backend, data))
+}
+
+fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
+    let common = &args.common;
     let split = context::split(common, &args.data, &data)?;
     let subset = match &args.subset {
         Some(path) => read_subset(common, path, &data, &split)?,
@@ -132,7 +139,7 @@ pub fn read_subset(
     Ok(positions)
 }
 
-fn job_of(prepared: &Prepared<Cpu>, cell: &Cell, seed: u64) -> Map<String, Value> {
+fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<String, Value> {
     let subset = &cell.part.train;
     let bytes: Vec<u8> = subset.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect();
     let mut job = context::job_of(prepared);
@@ -144,9 +151,9 @@ fn job_of(prepared: &Prepared<Cpu>, cell: &Cell, seed: u64) -> Map<String, Value
     job
 }
 
-fn settings(
+fn settings<B: Operators>(
     args: &TrainArgs,
-    prepared: &Prepared<Cpu>,
+    prepared: &Prepared<B>,
     cell: &Cell,
     memory: u64,
     dir: &OutputDir,
@@ -162,12 +169,11 @@ fn settings(
             split.test.len()
         ),
         format!(
-            "network   {}, width {}, {} parameters, on {} with {} threads",
+            "network   {}, width {}, {} parameters, on {}",
             spec.arch,
             spec.width,
             prepared.network.parameter_count(),
-            prepared.backend.name(),
-            prepared.backend.workers()
+            describe(&*prepared.backend)
         ),
         format!(
             "training  {steps} steps of {}, lr {} ({}), budget {}",
@@ -183,9 +189,9 @@ fn settings(
     .join("\n")
 }
 
-fn compute(
+fn compute<B: Operators>(
     common: &Common,
-    prepared: &Prepared<Cpu>,
+    prepared: &Prepared<B>,
     cell: &Cell,
     keeping: &Keeping,
 ) -> Result<Finished> {
@@ -201,8 +207,8 @@ fn compute(
 }
 
 /// Writes all files and returns the content of summary.json.
-fn write(
-    prepared: &Prepared<Cpu>,
+fn write<B: Operators>(
+    prepared: &Prepared<B>,
     cell: &Cell,
     finished: &Finished,
     dir: &OutputDir,

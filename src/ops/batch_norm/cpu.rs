@@ -8,7 +8,6 @@ use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::Result;
-use crate::ops::check_len;
 use crate::ops::reduce::{fold_lanes, lanes, repeat, tree_sum};
 
 multiversion! {
@@ -145,8 +144,7 @@ impl BatchNorm for Cpu {
         m2: View,
         workspace: View,
     ) -> Result<()> {
-        problem.check([y], [mean, m2])?;
-        check_len("batch norm", "workspace", workspace, problem.workspace())?;
+        problem.check_statistics(y, [mean, m2], workspace)?;
         let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
         if problem.is_empty() {
             mean.fill(0.0);
@@ -186,19 +184,7 @@ impl BatchNorm for Cpu {
         rstd: View,
         scale_shift: [View; 2],
     ) -> Result<()> {
-        BatchNormProblem { n: 0, hw: 0, c: mean.len }.check(
-            [],
-            [
-                m2,
-                affine.gamma,
-                affine.beta,
-                running[0],
-                running[1],
-                rstd,
-                scale_shift[0],
-                scale_shift[1],
-            ],
-        )?;
+        affine.check([mean, m2, running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let ([mean, m2, gamma, beta], [rm, rv, rstd, scale, shift]) = memory.slices(
             [mean, m2, affine.gamma, affine.beta],
             [running[0], running[1], rstd, scale_shift[0], scale_shift[1]],
@@ -224,10 +210,7 @@ impl BatchNorm for Cpu {
         rstd: View,
         scale_shift: [View; 2],
     ) -> Result<()> {
-        BatchNormProblem { n: 0, hw: 0, c: affine.gamma.len }.check(
-            [],
-            [affine.beta, running[0], running[1], rstd, scale_shift[0], scale_shift[1]],
-        )?;
+        affine.check([running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let ([gamma, beta, rm, rv], [rstd, scale, shift]) = memory.slices(
             [affine.gamma, affine.beta, running[0], running[1]],
             [rstd, scale_shift[0], scale_shift[1]],
@@ -284,9 +267,7 @@ impl BatchNorm for Cpu {
         dbeta: View,
         workspace: View,
     ) -> Result<()> {
-        input.check(problem)?;
-        problem.check([], [dgamma, dbeta])?;
-        check_len("batch norm", "workspace", workspace, problem.workspace())?;
+        problem.check_reduce(input, [dgamma, dbeta], workspace)?;
         let out = input.out.unwrap_or(View::EMPTY);
         let ([out, y, mean, rstd], [dout, dgamma, dbeta, work]) = memory.slices(
             [out, input.y, input.mean, input.rstd],
@@ -378,9 +359,7 @@ impl BatchNorm for Cpu {
         dy: View,
         norms: View,
     ) -> Result<()> {
-        input.check(problem)?;
-        problem.check([dy], [scale])?;
-        check_len("batch norm", "norms", norms, problem.n)?;
+        problem.check_backward_eval(input, scale, dy, norms)?;
         if problem.is_empty() {
             return Ok(());
         }

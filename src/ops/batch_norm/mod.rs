@@ -12,6 +12,7 @@
 //! ```
 
 mod cpu;
+pub(crate) mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
@@ -62,6 +63,38 @@ impl BatchNormProblem {
             .into_iter()
             .try_for_each(|v| check_len("batch norm", "per-channel view", v, self.c))
     }
+
+    fn check_workspace(&self, workspace: View) -> Result<()> {
+        check_len("batch norm", "workspace", workspace, self.workspace())
+    }
+
+    fn check_statistics(&self, y: View, results: [View; 2], workspace: View) -> Result<()> {
+        self.check([y], results)?;
+        self.check_workspace(workspace)
+    }
+
+    fn check_reduce(
+        &self,
+        input: &BackwardInput,
+        results: [View; 2],
+        workspace: View,
+    ) -> Result<()> {
+        input.check(self)?;
+        self.check([], results)?;
+        self.check_workspace(workspace)
+    }
+
+    fn check_backward_eval(
+        &self,
+        input: &BackwardInput,
+        scale: View,
+        dy: View,
+        norms: View,
+    ) -> Result<()> {
+        input.check(self)?;
+        self.check([dy], [scale])?;
+        check_len("batch norm", "norms", norms, self.n)
+    }
 }
 
 /// Views of one layer's parameters: gamma, beta (C each).
@@ -69,6 +102,15 @@ impl BatchNormProblem {
 pub struct Affine {
     pub gamma: View,
     pub beta: View,
+}
+
+impl Affine {
+    /// Checks that beta and `channels` hold as many values as gamma.
+    fn check<const N: usize>(&self, channels: [View; N]) -> Result<()> {
+        let problem = BatchNormProblem { n: 0, hw: 0, c: self.gamma.len };
+        problem.check([], [self.beta])?;
+        problem.check([], channels)
+    }
 }
 
 /// What backward reads: the gradient of the output, the output if a ReLU made it (its sign is

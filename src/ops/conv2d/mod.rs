@@ -11,7 +11,9 @@
 //!
 //! A linear layer is a 1x1 convolution over one image of height 1 and width N.
 
+mod check;
 pub mod cpu;
+mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
@@ -101,12 +103,25 @@ pub enum GradNormForm {
     ShiftedGram,
 }
 
-/// The cheapest form for a layer, by multiply-accumulates; depends on the problem alone.
+/// Multiply-adds that one tap of a shifted Gram entry costs: a load and its bounds.
+const TAP: u64 = 16;
+
+/// The cheapest form for a layer, by multiply-adds a sample; depends on the problem alone. Gram
+/// matrices are symmetric, so that half of them is computed.
 pub fn choose_form(problem: &Conv2dProblem) -> GradNormForm {
-    let (t, d, k) = (problem.p() * problem.q(), problem.r * problem.s * problem.c, problem.k);
-    let instantiate = t * d * k;
-    let gram = t * t * (d + k) / 2;
-    if gram < instantiate { GradNormForm::Gram } else { GradNormForm::Instantiate }
+    let Conv2dProblem { h, w, c, k, r, s, .. } = *problem;
+    let [t, pixels, c, k, taps] = [problem.p() * problem.q(), h * w, c, k, r * s].map(|v| v as u64);
+    let instantiate = t * taps * c * k;
+    let gram = t * t * (taps * c + k) / 2;
+    let shifted = (pixels * pixels * c + t * t * (k + TAP * taps)) / 2;
+    let shifted = if problem.stride == [1, 1] { shifted } else { u64::MAX };
+    if shifted < gram.min(instantiate) {
+        GradNormForm::ShiftedGram
+    } else if gram < instantiate {
+        GradNormForm::Gram
+    } else {
+        GradNormForm::Instantiate
+    }
 }
 
 /// What fprop does to its output while it is at hand.
@@ -192,4 +207,30 @@ pub trait Conv2d: Backend {
         form: GradNormForm,
         workspace: View,
     ) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GradNormForm::{Gram, Instantiate, ShiftedGram};
+    use super::*;
+
+    /// h = w, c, k, r = s, stride, pad.
+    #[test]
+    fn the_cheapest_form_is_chosen() {
+        for ([h, c, k, r, stride, pad], form) in [
+            ([32, 64, 64, 3, 1, 1], Instantiate),
+            ([56, 64, 256, 1, 1, 0], Instantiate),
+            ([28, 128, 128, 3, 1, 1], Instantiate),
+            ([16, 128, 128, 3, 1, 1], ShiftedGram),
+            ([8, 256, 256, 3, 1, 1], ShiftedGram),
+            ([7, 512, 512, 3, 1, 1], ShiftedGram),
+            ([14, 1024, 256, 1, 1, 0], Gram),
+            ([14, 256, 512, 3, 2, 1], Gram),
+            ([1, 512, 10, 1, 1, 0], Gram),
+        ] {
+            let (stride, pad) = ([stride; 2], [pad; 2]);
+            let p = Conv2dProblem { n: 1, h, w: h, c, k, r, s: r, stride, pad };
+            assert_eq!(choose_form(&p), form, "{p:?}");
+        }
+    }
 }

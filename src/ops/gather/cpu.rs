@@ -8,7 +8,6 @@ use super::{CHANNELS, Gather, GatherProblem};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
-use crate::ops::check_len;
 
 /// f32 value of every byte, a channel.
 type Lookup = [[f32; 256]; CHANNELS];
@@ -66,8 +65,8 @@ impl Gather for Cpu {
         state: View,
         out: View,
     ) -> Result<()> {
-        let size = problem.h * problem.w * CHANNELS;
-        check_len("gather", "out", out, problem.n * size)?;
+        problem.check(state, out)?;
+        let size = problem.image();
         let ([order, state], [out]) = memory.slices([order, state], [out])?;
         let (order, state): (&[u32], &[u32]) =
             (bytemuck::cast_slice(order), bytemuck::cast_slice(state));

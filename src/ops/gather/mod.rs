@@ -8,11 +8,13 @@
 //! it does not depend on which other samples are trained on, so pruned and full runs are paired.
 
 mod cpu;
+mod cuda;
 
 use std::sync::Arc;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
+use crate::ops::check_len;
 use crate::rng::{Philox, Stream};
 
 /// Colour channels of an image.
@@ -59,6 +61,18 @@ pub struct GatherProblem {
     pub seed: u64,
 }
 
+impl GatherProblem {
+    /// Values of one image.
+    fn image(&self) -> usize {
+        self.h * self.w * CHANNELS
+    }
+
+    fn check(&self, state: View, out: View) -> Result<()> {
+        check_len("gather", "state", state, 4)?;
+        check_len("gather", "out", out, self.n * self.image())
+    }
+}
+
 /// The input pipeline on a backend.
 pub trait Gather: Backend {
     /// Images where the device can read them.
@@ -68,7 +82,8 @@ pub trait Gather: Backend {
     fn images(&self, images: &Arc<Vec<u8>>) -> Result<Self::Images>;
 
     /// out (N H W 3, f32) = the images at `order[state[0] * batch ..]`, augmented for epoch
-    /// `state[1]`.
+    /// `state[1]`. A batch outside the order, or an image that is not there, is a defect of the
+    /// caller: an error on the CPU; NaN on a device, which does not wait to look.
     fn gather(
         &self,
         memory: &mut Self::Memory,

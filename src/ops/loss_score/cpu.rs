@@ -6,7 +6,6 @@ use super::{BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProble
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
-use crate::ops::check_len;
 
 /// One sample's row of the table and, in `p`, its probabilities.
 fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
@@ -81,14 +80,7 @@ impl LossScore for Cpu {
         gradient: LogitGradient,
         dlogits: View,
     ) -> Result<()> {
-        let classes = problem.n * problem.k;
-        check_len("loss", "logits", logits, classes)?;
-        if gradient != LogitGradient::None {
-            check_len("loss", "dlogits", dlogits, classes)?;
-        }
-        if let LogitGradient::Mean { class_weights, .. } = gradient {
-            check_len("loss", "class weights", class_weights, problem.k)?;
-        }
+        problem.check(logits, batch, gradient, dlogits)?;
         let (weights, smoothing) = match gradient {
             LogitGradient::Mean { class_weights, smoothing } => {
                 (class_weights, f64::from(smoothing))
@@ -160,7 +152,7 @@ impl LossScore for Cpu {
         norms: View,
         batch: &BatchViews,
     ) -> Result<()> {
-        check_len("gradient norms", "norms", norms, problem.n)?;
+        problem.check_norms(norms, batch)?;
         let ([norms, order, state], [table]) =
             memory.slices([norms, batch.order, batch.state], [batch.table])?;
         let rows = batch_rows(problem, bytemuck::cast_slice(order), bytemuck::cast_slice(state))?;

@@ -13,9 +13,11 @@
 //! whose labels all weigh 0 has a gradient of 0.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
+use crate::ops::check_len;
 
 /// A column of the score table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +70,35 @@ pub enum LogitGradient {
     PerSample,
 }
 
-/// Scores and losses on a backend.
+impl LossScoreProblem {
+    /// Checks a call of `loss_score`.
+    fn check(
+        &self,
+        logits: View,
+        batch: &BatchViews,
+        gradient: LogitGradient,
+        dlogits: View,
+    ) -> Result<()> {
+        check_len("loss", "state", batch.state, 4)?;
+        check_len("loss", "logits", logits, self.n * self.k)?;
+        if gradient != LogitGradient::None {
+            check_len("loss", "dlogits", dlogits, self.n * self.k)?;
+        }
+        if let LogitGradient::Mean { class_weights, .. } = gradient {
+            check_len("loss", "class weights", class_weights, self.k)?;
+        }
+        Ok(())
+    }
+
+    /// Checks a call of `store_norms`.
+    fn check_norms(&self, norms: View, batch: &BatchViews) -> Result<()> {
+        check_len("gradient norms", "state", batch.state, 4)?;
+        check_len("gradient norms", "norms", norms, self.n)
+    }
+}
+
+/// Scores and losses on a backend. A batch outside the order is a defect of the caller: an error
+/// on the CPU; on a device, which does not wait to look, a bad step, and nothing is written.
 pub trait LossScore: Backend {
     /// Fills the table's rows of this batch and `dlogits` (N K) if a gradient is wanted. A
     /// non-finite loss records the step in the state, once.

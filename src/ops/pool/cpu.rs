@@ -6,7 +6,6 @@ use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::Result;
-use crate::ops::check_len;
 
 /// Rows (or columns) of the window that lie inside the input: first tap and number of taps.
 fn taps_inside(
@@ -74,10 +73,7 @@ impl Pool for Cpu {
         y: View,
         taps: View,
     ) -> Result<()> {
-        problem.check()?;
-        check_len("max-pooling", "x", x, problem.x_len())?;
-        check_len("max-pooling", "y", y, problem.y_len())?;
-        check_len("max-pooling", "taps", taps, problem.y_len())?;
+        problem.check_call(x, y, taps)?;
         if problem.n == 0 {
             return Ok(());
         }
@@ -100,10 +96,7 @@ impl Pool for Cpu {
         taps: View,
         dx: View,
     ) -> Result<()> {
-        problem.check()?;
-        check_len("max-pooling", "dy", dy, problem.y_len())?;
-        check_len("max-pooling", "taps", taps, problem.y_len())?;
-        check_len("max-pooling", "dx", dx, problem.x_len())?;
+        problem.check_call(dx, dy, taps)?;
         if problem.n == 0 {
             return Ok(());
         }
@@ -126,8 +119,7 @@ impl Pool for Cpu {
         y: View,
     ) -> Result<()> {
         let (c, hw) = (problem.c, problem.hw);
-        check_len("global pooling", "x", x, problem.n * hw * c)?;
-        check_len("global pooling", "y", y, problem.n * c)?;
+        problem.check_call(x, y)?;
         if x.len == 0 {
             return Ok(());
         }
@@ -154,8 +146,7 @@ impl Pool for Cpu {
         dx: View,
     ) -> Result<()> {
         let (c, hw) = (problem.c, problem.hw);
-        check_len("global pooling", "dy", dy, problem.n * c)?;
-        check_len("global pooling", "dx", dx, problem.n * hw * c)?;
+        problem.check_call(dx, dy)?;
         if dx.len == 0 {
             return Ok(());
         }

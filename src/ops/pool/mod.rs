@@ -6,9 +6,11 @@
 //! ```
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
+use crate::ops::check_len;
 use crate::ops::conv2d::Conv2dProblem;
 
 /// Sizes of a max-pooling: windows of `window` x `window`, padded with minus infinity.
@@ -62,6 +64,14 @@ impl MaxPoolProblem {
     pub fn check(&self) -> Result<()> {
         self.geometry().check()
     }
+
+    /// Checks a call: x or dx, y or dy, and the taps.
+    fn check_call(&self, x: View, y: View, taps: View) -> Result<()> {
+        self.check()?;
+        check_len("max-pooling", "x", x, self.x_len())?;
+        check_len("max-pooling", "y", y, self.y_len())?;
+        check_len("max-pooling", "taps", taps, self.y_len())
+    }
 }
 
 /// Sizes of a global average pooling: `hw` positions to one.
@@ -70,6 +80,14 @@ pub struct GlobalPoolProblem {
     pub n: usize,
     pub hw: usize,
     pub c: usize,
+}
+
+impl GlobalPoolProblem {
+    /// Checks a call: x or dx, y or dy.
+    fn check_call(&self, x: View, y: View) -> Result<()> {
+        check_len("global pooling", "x", x, self.n * self.hw * self.c)?;
+        check_len("global pooling", "y", y, self.n * self.c)
+    }
 }
 
 /// Pooling on a backend.

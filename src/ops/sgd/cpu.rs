@@ -2,11 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{Sgd, SgdProblem};
+use super::{Sgd, SgdProblem, check};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::{Error, Result};
-use crate::ops::check_len;
 
 /// Elements a task updates.
 const TASK: usize = 1 << 16;
@@ -33,8 +32,7 @@ impl Sgd for Cpu {
         lrs: View,
         state: View,
     ) -> Result<()> {
-        check_len("SGD", "dw", dw, w.len)?;
-        check_len("SGD", "v", v, w.len)?;
+        check(dw, w, v, state)?;
         let ([dw, lrs], [w, v, state]) = memory.slices([dw, lrs], [w, v, state])?;
         let state: &mut [u32] = bytemuck::cast_slice_mut(state);
         if state[2] == 0 {

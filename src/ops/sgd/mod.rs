@@ -7,9 +7,11 @@
 //! A velocity of zero before the first step gives v = g there, as in PyTorch.
 
 mod cpu;
+mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
+use crate::ops::check_len;
 
 /// Constants of the update; the learning rate is read from the table of the epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,10 +21,20 @@ pub struct SgdProblem {
     pub nesterov: bool,
 }
 
+/// Checks that all views hold one value a parameter, and the state its four words.
+fn check(dw: View, w: View, v: View, state: View) -> Result<()> {
+    check_len("SGD", "dw", dw, w.len)?;
+    check_len("SGD", "v", v, w.len)?;
+    check_len("SGD", "state", state, 4)
+}
+
 /// The update on a backend.
 pub trait Sgd: Backend {
     /// Updates `w` and `v` in place with the learning rate `lrs[state[0]]`, then counts the step:
     /// `state[0]` and `state[3]` grow by one. After a bad step (`state[2]` != 0) nothing is updated.
+    ///
+    /// A batch without a learning rate is a defect of the caller: an error on the CPU, a bad step
+    /// on a device, which does not wait to look.
     #[expect(clippy::too_many_arguments)]
     fn sgd(
         &self,

@@ -21,13 +21,14 @@ pub struct Machine {
     pub os: String,
     /// Installed memory in GiB, rounded; 0 where unknown.
     pub memory_gib: u64,
+    /// `cpu`, or the card and its kernels: `NVIDIA H200 (cuda/sm_90a)`.
     pub device: String,
     /// Hash of all the above.
     pub fingerprint: String,
 }
 
-/// This machine, computing on `cpu`.
-pub fn describe(cpu: &Cpu) -> Machine {
+/// This machine, with the threads of `cpu`, computing on `card`, if on one.
+pub fn describe(cpu: &Cpu, card: Option<String>) -> Machine {
     let mut machine = Machine {
         cpu: processor(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -35,7 +36,7 @@ pub fn describe(cpu: &Cpu) -> Machine {
         isa: cpu.isa().name().to_owned(),
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         memory_gib: memory_gib(),
-        device: "cpu".to_owned(),
+        device: card.unwrap_or_else(|| "cpu".to_owned()),
         fingerprint: String::new(),
     };
     let text = serde_json::to_string(&machine).unwrap_or_default();
@@ -85,7 +86,9 @@ mod tests {
 
     #[test]
     fn a_machine_is_the_same_each_time_and_another_with_other_threads() {
-        let [one, again, two] = [1, 1, 2].map(|t| describe(&Cpu::new(t).unwrap()));
+        let [one, again, two] = [1, 1, 2].map(|t| describe(&Cpu::new(t).unwrap(), None));
+        let card = describe(&Cpu::new(1).unwrap(), Some("card".to_owned()));
+        assert_ne!(one.fingerprint, card.fingerprint);
         assert_eq!(one, again);
         assert_ne!(one.fingerprint, two.fingerprint);
     }

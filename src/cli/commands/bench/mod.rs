@@ -30,7 +30,8 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::Common;
-use crate::cli::{context, output};
+use crate::cli::device::{Device, on_device};
+use crate::cli::output;
 use settings::{Settings, SuiteArgs};
 
 #[derive(Args, Debug)]
@@ -67,12 +68,13 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     }
     let common = &args.common;
     let settings = Settings::new(&args.suite, common)?;
-    let cpu = context::device(common)?;
+    let device = Device::open(common)?;
     if cfg!(debug_assertions) {
         output::note(common, "note: this is a development build; time one made with --release");
     }
-    let rows = suites::run(&cpu, &settings, common)?;
-    let machine = machine::describe(&cpu);
+    let cpu = device.host(common)?;
+    let machine = machine::describe(&cpu, device.card());
+    let rows = on_device!(device, backend => suites::run(&backend, &cpu, &settings, common))?;
     let document = results::document(&rows, &machine, &settings)?;
     if common.json {
         output::print_json(&document)?;

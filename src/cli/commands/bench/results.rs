@@ -72,6 +72,9 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
         "machine   {}, {} cores, {} threads, {}, {} GiB",
         machine.cpu, machine.cores, machine.threads, machine.isa, machine.memory_gib
     )];
+    if machine.device != "cpu" {
+        lines.push(format!("device    {}", machine.device));
+    }
     if settings.computes() {
         lines.push(format!(
             "network   {}, width {}, {} stem, {} classes",

@@ -25,10 +25,15 @@ const LEAST_SECONDS: f64 = 5e-3;
 const LR: f32 = 0.01;
 
 /// Times every row of the chosen suites.
-pub fn run(cpu: &Arc<Cpu>, settings: &Settings, common: &Common) -> Result<Vec<Row>> {
+pub fn run<B: Operators>(
+    backend: &Arc<B>,
+    cpu: &Cpu,
+    settings: &Settings,
+    common: &Common,
+) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     if settings.computes() {
-        let subject = Subject::new(cpu, settings)?;
+        let subject = Subject::new(backend, settings)?;
         for suite in &settings.suites {
             let works: &[(&str, Mode)] = match suite {
                 Suite::Train => &[("train", Mode::Train)],

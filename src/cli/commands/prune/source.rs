@@ -13,7 +13,7 @@ use fairprune::score::Method;
 use serde_json::Value;
 
 use crate::cli::args::{Common, DataArgs};
-use crate::cli::context;
+use crate::cli::{context, device};
 
 /// Where labels and scores come from.
 #[derive(Args, Clone, Debug)]
@@ -66,7 +66,7 @@ pub struct Scores {
 impl Source {
     /// Reads what the flags name.
     pub fn read(common: &Common, args: &SourceArgs) -> Result<Source> {
-        let cpu = context::device(common)?;
+        let cpu = device::host_only(common)?;
         let data = match &args.data {
             None => None,
             Some(name) => {

@@ -4,23 +4,26 @@ mod plan;
 mod print;
 mod write;
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
-use fairprune::backend::{Backend, Cpu};
-use fairprune::data::Format;
+use fairprune::data::{DataSet, Format};
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::summarise::{Surroundings, summarise};
 use fairprune::nn::Arch;
+use fairprune::ops::Operators;
 use fairprune::report;
 
 use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
 use self::write::{thumbnails, write_subsets};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
 
@@ -72,8 +75,13 @@ pub struct RunArgs {
 /// Runs the comparison.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let common = &args.common;
-    let backend = context::device(common)?;
-    let data = context::load_data(common, &args.data, &backend)?;
+    let device = Device::open(common)?;
+    let data = context::load_data(common, &args.data, &*device.host(common)?)?;
+    on_device!(device, backend => run_on(args, backend, data))
+}
+
+fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
+    let common = &args.common;
     let split = context::split(common, &args.data, &data)?;
     let built_in = matches!(data.format, Format::Shapes | Format::ShapesExtreme);
     let default_width = (built_in && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
@@ -124,9 +132,9 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn compute(
+fn compute<B: Operators>(
     common: &Common,
-    prepared: &Prepared<Cpu>,
+    prepared: &Prepared<B>,
     plan: &RunPlan,
     dir: &OutputDir,
 ) -> Result<RunOutcome> {

@@ -2,22 +2,23 @@
 
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
-use fairprune::backend::{Backend, Cpu};
 use fairprune::experiment::Prepared;
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::summary::{Metric, RunSummary};
+use fairprune::ops::Operators;
 use fairprune::report;
 
 use super::RunArgs;
 use crate::cli::args::Common;
 use crate::cli::commands::quota::percentages;
+use crate::cli::device::describe;
 use crate::cli::output;
 
 /// What will be done, before it is.
-pub(super) fn print_settings(
+pub(super) fn print_settings<B: Operators>(
     args: &RunArgs,
-    prepared: &Prepared<Cpu>,
+    prepared: &Prepared<B>,
     plan: &RunPlan,
     memory: u64,
     dir: &OutputDir,
@@ -38,12 +39,11 @@ pub(super) fn print_settings(
             data.width
         ),
         format!(
-            "network     {}, width {}, {} parameters, on {} with {} threads",
+            "network     {}, width {}, {} parameters, on {}",
             spec.arch,
             spec.width,
             prepared.network.parameter_count(),
-            prepared.backend.name(),
-            prepared.backend.workers()
+            describe(&*prepared.backend)
         ),
         format!(
             "training    {} epochs, batch {}, lr {} ({}), {} budget",

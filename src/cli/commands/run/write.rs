@@ -2,17 +2,17 @@
 
 use anyhow::Result;
 use fairprune::artefact::{OutputDir, npy, tables};
-use fairprune::backend::Cpu;
 use fairprune::experiment::run::RunOutcome;
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::{Prepared, provenance};
+use fairprune::ops::Operators;
 use fairprune::report;
 
 /// `kept-<strategy>-<seed>.npy` and `classes-<strategy>-<seed>.csv`, the density in the name where
 /// there are several.
-pub(super) fn write_subsets(
-    prepared: &Prepared<Cpu>,
+pub(super) fn write_subsets<B: Operators>(
+    prepared: &Prepared<B>,
     outcome: &RunOutcome,
     plan: &RunPlan,
     dir: &OutputDir,
@@ -54,7 +54,9 @@ pub(super) fn write_subsets(
 }
 
 /// Pictures for the report.
-pub(super) fn thumbnails(prepared: &Prepared<Cpu>) -> impl Fn(usize) -> Option<report::Thumb> + '_ {
+pub(super) fn thumbnails<B: Operators>(
+    prepared: &Prepared<B>,
+) -> impl Fn(usize) -> Option<report::Thumb> + '_ {
     let data = &prepared.data;
     move |i| {
         (i < data.train.len()).then(|| report::Thumb {

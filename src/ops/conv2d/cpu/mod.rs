@@ -25,31 +25,8 @@ mod wgrad;
 use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use fprop::After;
-
-/// Checks the length of a tensor.
-fn check(what: &str, view: View, len: usize) -> Result<()> {
-    if view.len == len {
-        return Ok(());
-    }
-    Err(Error::Internal(format!("convolution's {what} has {} elements, needs {len}", view.len)))
-}
-
-impl Cpu {
-    /// Checks the problem and the workspace of one direction.
-    fn conv2d_check(&self, p: &Conv2dProblem, direction: Direction, workspace: View) -> Result<()> {
-        p.check()?;
-        let needed = self.conv2d_workspace(p, direction);
-        if workspace.len < needed {
-            return Err(Error::Internal(format!(
-                "convolution's workspace has {} elements, {direction:?} needs {needed}",
-                workspace.len
-            )));
-        }
-        Ok(())
-    }
-}
 
 impl Conv2d for Cpu {
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
@@ -79,29 +56,14 @@ impl Conv2d for Cpu {
         epilogue: Epilogue,
         workspace: View,
     ) -> Result<()> {
-        self.conv2d_check(problem, Direction::Fprop, workspace)?;
-        check("x", x, problem.x_len())?;
-        check("w", w, problem.w_len())?;
-        check("y", y, problem.y_len())?;
-        if let Some(bias) = bias {
-            check("bias", bias, problem.k)?;
-        }
+        problem.check_fprop(self, [x, w, y], bias, &epilogue, workspace)?;
         let none = View::EMPTY;
         let mut reads = [none; 3];
         let mut writes = [none; 2];
         match epilogue {
             Epilogue::None => {}
-            Epilogue::Statistics { mean, m2 } => {
-                check("mean", mean, problem.k)?;
-                check("m2", m2, problem.k)?;
-                writes = [mean, m2];
-            }
+            Epilogue::Statistics { mean, m2 } => writes = [mean, m2],
             Epilogue::Affine { scale, shift, residual, .. } => {
-                check("scale", scale, problem.k)?;
-                check("shift", shift, problem.k)?;
-                if let Some(residual) = residual {
-                    check("residual", residual, problem.y_len())?;
-                }
                 reads = [scale, shift, residual.unwrap_or(none)];
             }
         }
@@ -129,10 +91,7 @@ impl Conv2d for Cpu {
         accumulate: bool,
         workspace: View,
     ) -> Result<()> {
-        self.conv2d_check(problem, Direction::Dgrad, workspace)?;
-        check("dy", dy, problem.y_len())?;
-        check("w", w, problem.w_len())?;
-        check("dx", dx, problem.x_len())?;
+        problem.check_dgrad(self, [dy, w, dx], workspace)?;
         let ([dy, w], [dx, work]) = memory.slices([dy, w], [dx, workspace])?;
         dgrad::dgrad(self, problem, dy, w, dx, accumulate, work);
         Ok(())
@@ -148,13 +107,7 @@ impl Conv2d for Cpu {
         db: Option<View>,
         workspace: View,
     ) -> Result<()> {
-        self.conv2d_check(problem, Direction::Wgrad, workspace)?;
-        check("x", x, problem.x_len())?;
-        check("dy", dy, problem.y_len())?;
-        check("dw", dw, problem.w_len())?;
-        if let Some(db) = db {
-            check("db", db, problem.k)?;
-        }
+        problem.check_wgrad(self, [x, dy, dw], db, workspace)?;
         let ([x, dy], [dw, work, bias]) =
             memory.slices([x, dy], [dw, workspace, db.unwrap_or(View::EMPTY)])?;
         wgrad::wgrad(self, problem, x, dy, dw, db.map(|_| bias), work);
@@ -172,13 +125,7 @@ impl Conv2d for Cpu {
         form: GradNormForm,
         workspace: View,
     ) -> Result<()> {
-        self.conv2d_check(problem, Direction::GradNorm(form), workspace)?;
-        check("x", x, problem.x_len())?;
-        check("dy", dy, problem.y_len())?;
-        check("norms", norms, problem.n)?;
-        if form == GradNormForm::ShiftedGram && problem.stride != [1, 1] {
-            return Err(Error::Internal(format!("{form:?} needs stride 1: {problem:?}")));
-        }
+        problem.check_grad_norm(self, [x, dy, norms], form, workspace)?;
         let ([x, dy], [norms, work]) = memory.slices([x, dy], [norms, workspace])?;
         grad_norm::grad_norm(self, problem, x, dy, bias, norms, form, work);
         Ok(())

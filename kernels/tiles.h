@@ -1,0 +1,50 @@
+// Numbers that kernels and host agree on: `#define FAIRPRUNE_X 1` here is `cuda::tiles::X` there.
+// One positive integer literal a line.
+#pragma once
+
+// echo: threads a block, and words of a thread's record.
+#define FAIRPRUNE_ECHO_THREADS 32
+#define FAIRPRUNE_ECHO_WORDS 15
+
+// Element-wise kernels, pooling, gather, SGD.
+#define FAIRPRUNE_ELEMENTWISE_THREADS 256
+
+// Batch normalisation, column sums: a block's threads, most of them along the channels, and the
+// shared memory for one value of every thread, four channels each.
+#define FAIRPRUNE_CHANNEL_THREADS 256
+#define FAIRPRUNE_CHANNEL_SHARED 4096
+// Rows of a batch that a block should sum at least, and the most parts the rows are cut into.
+#define FAIRPRUNE_CHANNEL_PART_ROWS 64
+#define FAIRPRUNE_CHANNEL_PARTS 512
+// Rows that a block of batch norm's backward map covers for each of its threads' rows.
+#define FAIRPRUNE_CHANNEL_ROWS_A_THREAD 16
+// One warp a channel merges the parts.
+#define FAIRPRUNE_MERGE_THREADS 128
+
+// loss_score: one warp a sample, this many samples a block.
+#define FAIRPRUNE_LOSS_THREADS 256
+#define FAIRPRUNE_LOSS_SAMPLES 8
+#define FAIRPRUNE_LOSS_SHARED 128
+
+// Convolution tiles, rows x columns of the product; columns are output channels of the direction.
+// Depth is the number of terms that shared memory holds at a time.
+#define FAIRPRUNE_CONV_DEPTH 16
+#define FAIRPRUNE_CONV_THREADS 64
+#define FAIRPRUNE_CONV_WIDE_ROWS 64
+#define FAIRPRUNE_CONV_WIDE_COLUMNS 64
+#define FAIRPRUNE_CONV_WIDE_SHARED 8704
+#define FAIRPRUNE_CONV_NARROW_ROWS 128
+#define FAIRPRUNE_CONV_NARROW_COLUMNS 16
+#define FAIRPRUNE_CONV_NARROW_SHARED 9728
+// Channels up to which the narrow tile wastes less than the wide one.
+#define FAIRPRUNE_CONV_NARROW_CHANNELS 32
+
+// wgrad: positions a split has at least, blocks that are wanted, most splits.
+#define FAIRPRUNE_WGRAD_SPLIT_POSITIONS 128
+#define FAIRPRUNE_WGRAD_BLOCKS 1024
+#define FAIRPRUNE_WGRAD_SPLITS 64
+
+// Gram tiles are square.
+#define FAIRPRUNE_GRAM_THREADS 128
+#define FAIRPRUNE_GRAM_TILE 64
+#define FAIRPRUNE_GRAM_SHARED 8704

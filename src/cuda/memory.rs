@@ -1,0 +1,224 @@
+//! Device memory: one allocation a buffer, and copies in and out with their bounds checked.
+
+use std::sync::Arc;
+
+use bytemuck::{Pod, Zeroable};
+use cudarc::driver::sys::CUdeviceptr;
+
+use super::Cuda;
+use super::device::Device;
+use super::driver::code;
+use crate::backend::{ALIGN, View};
+use crate::error::{Error, Result};
+use crate::tensor::Dtype;
+
+/// An address on the device, as kernels take it. Null for a view without elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct DevicePointer(pub u64);
+
+/// One allocation; of no bytes, none.
+struct Buffer {
+    device: Arc<Device>,
+    address: CUdeviceptr,
+    bytes: usize,
+}
+
+impl Buffer {
+    /// `bytes`, with whatever is in them. `needed` is what the error states.
+    fn new(device: &Arc<Device>, bytes: usize, needed: u64) -> Result<Buffer> {
+        let mut buffer = Buffer { device: Arc::clone(device), address: 0, bytes };
+        if bytes == 0 {
+            return Ok(buffer);
+        }
+        // SAFETY: the address is writable; freed in `drop`.
+        let made = device.try_call(|d| unsafe { d.cuMemAlloc_v2(&mut buffer.address, bytes) });
+        match made {
+            Ok(()) => Ok(buffer),
+            Err(failure) if failure.code == code::OUT_OF_MEMORY => {
+                let free = device.free_bytes().unwrap_or(0);
+                Err(Error::OutOfMemory { needed, free, largest_batch: None })
+            }
+            Err(failure) => Err(device.error(format!("allocating {bytes} bytes"), &failure)),
+        }
+    }
+
+    /// Copies `bytes` to `offset`, and waits: the source may go away.
+    fn upload(&self, offset: usize, bytes: &[u8]) -> Result<()> {
+        self.check(offset, bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (device, to) = (&self.device, self.address + offset as u64);
+        let what = || format!("copying {} bytes to the device", bytes.len());
+        let (from, count) = (bytes.as_ptr().cast(), bytes.len());
+        // SAFETY: in bounds (checked above); `bytes` outlives the copy, which ends before `upload`.
+        device.call(what, |d| unsafe { d.cuMemcpyHtoDAsync_v2(to, from, count, device.stream) })?;
+        device.synchronize()
+    }
+
+    /// Copies from `offset` into `bytes`, after all work issued before.
+    fn download(&self, offset: usize, bytes: &mut [u8]) -> Result<()> {
+        self.check(offset, bytes.len())?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let (device, from) = (&self.device, self.address + offset as u64);
+        let count = bytes.len();
+        let what = || format!("copying {count} bytes from the device");
+        let to = bytes.as_mut_ptr().cast();
+        // SAFETY: in bounds (checked above); `bytes` is borrowed until the copy has ended.
+        device.call(what, |d| unsafe { d.cuMemcpyDtoHAsync_v2(to, from, count, device.stream) })?;
+        device.synchronize()
+    }
+
+    /// Sets `count` 32-bit words from `offset` on. Does not wait.
+    fn fill(&self, offset: usize, word: u32, count: usize) -> Result<()> {
+        self.check(offset, count * 4)?;
+        if count == 0 {
+            return Ok(());
+        }
+        let (device, to) = (&self.device, self.address + offset as u64);
+        let what = || format!("filling {count} words");
+        // SAFETY: in bounds (checked above) and aligned: offsets are multiples of ALIGN.
+        device.call(what, |d| unsafe { d.cuMemsetD32Async(to, word, count, device.stream) })
+    }
+
+    fn check(&self, offset: usize, len: usize) -> Result<()> {
+        if offset.checked_add(len).is_some_and(|end| end <= self.bytes) {
+            return Ok(());
+        }
+        let bytes = self.bytes;
+        Err(Error::Internal(format!("{len} bytes at {offset} of a device buffer of {bytes}")))
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.address == 0 {
+            return;
+        }
+        // Work that was issued may still use it. Nothing can be done about a failure here.
+        let _ = self.device.synchronize();
+        // SAFETY: allocated in `new`, and nothing on the stream uses it any more.
+        let _ = self.device.try_call(|d| unsafe { d.cuMemFree_v2(self.address) });
+    }
+}
+
+/// Device buffers. Views resolve to addresses in [`Cuda::pointer`], and nowhere else.
+pub struct CudaMemory {
+    buffers: Vec<Buffer>,
+}
+
+impl CudaMemory {
+    /// One buffer a size, in bytes; all NaN or all zeros.
+    pub(super) fn allocate(
+        device: &Arc<Device>,
+        sizes: &[usize],
+        poison: bool,
+    ) -> Result<CudaMemory> {
+        let word = if poison { f32::NAN.to_bits() } else { 0 };
+        let needed = sizes.iter().map(|&s| s as u64).sum();
+        let mut buffers = Vec::with_capacity(sizes.len());
+        for &size in sizes {
+            // Whole words, and no more: what lies behind them is found by tools that watch bounds.
+            let buffer = Buffer::new(device, size.div_ceil(4) * 4, needed)?;
+            buffer.fill(0, word, buffer.bytes / 4)?;
+            buffers.push(buffer);
+        }
+        Ok(CudaMemory { buffers })
+    }
+
+    /// The buffer of a view that lies inside it.
+    fn buffer(&self, view: View) -> Result<&Buffer> {
+        let buffer = self.buffers.get(view.buffer as usize);
+        let bytes = buffer.map_or(0, |b| b.bytes);
+        let end = view.offset.checked_add(view.bytes());
+        match buffer {
+            Some(buffer)
+                if view.offset.is_multiple_of(ALIGN) && end.is_some_and(|end| end <= bytes) =>
+            {
+                Ok(buffer)
+            }
+            _ => Err(Error::Internal(format!("{view:?} is not inside a buffer of {bytes} bytes"))),
+        }
+    }
+
+    pub(super) fn upload<T: Pod>(&mut self, view: View, values: &[T], dtype: Dtype) -> Result<()> {
+        check_len(view, values.len(), dtype)?;
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.buffer(view)?.upload(view.offset, bytemuck::cast_slice(values))
+    }
+
+    pub(super) fn download<T: Pod>(
+        &self,
+        view: View,
+        values: &mut [T],
+        dtype: Dtype,
+    ) -> Result<()> {
+        check_len(view, values.len(), dtype)?;
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.buffer(view)?.download(view.offset, bytemuck::cast_slice_mut(values))
+    }
+
+    pub(super) fn fill(&mut self, view: View, value: f32) -> Result<()> {
+        if view.dtype.size() != 4 {
+            return Err(Error::Internal(format!("{view:?}: only 32-bit types are filled")));
+        }
+        if view.len == 0 {
+            return Ok(());
+        }
+        self.buffer(view)?.fill(view.offset, value.to_bits(), view.len)
+    }
+}
+
+fn check_len(view: View, len: usize, dtype: Dtype) -> Result<()> {
+    if view.len == len && view.dtype == dtype {
+        return Ok(());
+    }
+    Err(Error::Internal(format!("{len} values of {dtype:?} for {view:?}")))
+}
+
+impl Cuda {
+    /// The address of a view, after a check of its bounds and alignment. It is valid as long as
+    /// `memory` lives.
+    pub fn pointer(&self, memory: &CudaMemory, view: View) -> Result<DevicePointer> {
+        if view.len == 0 {
+            return Ok(DevicePointer(0));
+        }
+        Ok(DevicePointer(memory.buffer(view)?.address + view.offset as u64))
+    }
+
+    /// Copies images (u8, N H W 3) to the device, where they stay.
+    pub fn upload_images(&self, images: &[u8]) -> Result<CudaImages> {
+        let buffer = Buffer::new(&self.device, images.len(), images.len() as u64)?;
+        buffer.upload(0, images)?;
+        Ok(CudaImages { buffer })
+    }
+}
+
+/// A data set's images on the device.
+pub struct CudaImages {
+    buffer: Buffer,
+}
+
+impl CudaImages {
+    /// Where they start; null where there are none.
+    pub fn pointer(&self) -> DevicePointer {
+        DevicePointer(self.buffer.address)
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.buffer.bytes
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,41 @@
+//! What CUDA there is on this machine, for people who wonder.
+
+use super::Cuda;
+use super::absence::{Absence, Version};
+use super::device::{self, Properties};
+use super::driver::driver;
+use super::images::{self, Built, Source};
+
+/// The binary's kernels, the driver and its cards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// How the kernels of this binary were made: None without nvcc.
+    pub built: Option<Built>,
+    /// Where kernels are taken from.
+    pub source: Result<Source, Absence>,
+    /// The newest CUDA version that the driver serves.
+    pub driver: Result<Version, Absence>,
+    /// Every card; an absence where there is none.
+    pub cards: Result<Vec<Card>, Absence>,
+}
+
+/// One card, and why it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    pub properties: Properties,
+    /// The image in use, or why the card has none.
+    pub image: Result<String, Absence>,
+}
+
+/// Looks at everything, opening each card once.
+pub fn survey() -> Survey {
+    let driver = driver().and_then(|d| d.version().map_err(Absence::DriverFails));
+    let cards = device::count().and_then(|count| (0..count).map(card).collect());
+    Survey { built: images::built(), source: images::source(), driver, cards }
+}
+
+fn card(ordinal: usize) -> Result<Card, Absence> {
+    let (_, properties) = device::properties(ordinal)?;
+    let image = Cuda::open(ordinal).map(|cuda| cuda.image().to_owned());
+    Ok(Card { properties, image })
+}

@@ -1,0 +1,444 @@
+//! Launches of `kernels/batch_norm.cu`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
+use crate::backend::View;
+use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
+use crate::error::Result;
+use crate::ops::device::{Divisor, NULL, count, offset};
+
+/// `ChannelShape` of kernels/channels.cuh, and channels a thread.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Shape {
+    rows: u32,
+    channels: u32,
+    lanes: u32,
+    part_rows: u32,
+    parts: u32,
+}
+
+/// Channels that a thread has: four where they are aligned in every row.
+fn vector(channels: u32) -> u32 {
+    if channels.is_multiple_of(4) { 4 } else { 1 }
+}
+
+impl Shape {
+    /// Rows cut into about `parts`, none empty.
+    fn new(rows: usize, channels: usize, parts: usize) -> Result<Shape> {
+        count("batch norm", "elements", rows * channels)?;
+        let channels = count("batch norm", "channels", channels)?;
+        let rows = count("batch norm", "rows", rows)?;
+        let part_rows = rows.div_ceil(parts.max(1) as u32).max(1);
+        let lanes = (channels / vector(channels)).next_power_of_two().min(32);
+        Ok(Shape { rows, channels, lanes, part_rows, parts: rows.div_ceil(part_rows) })
+    }
+
+    /// Parts of so many rows that a thread has a few.
+    fn of_threads(rows: usize, channels: usize) -> Result<Shape> {
+        let one = Shape::new(rows, channels, 1)?;
+        let at_once = tiles::CHANNEL_THREADS / one.lanes;
+        let part_rows = at_once * tiles::CHANNEL_ROWS_A_THREAD;
+        Ok(Shape { part_rows, parts: one.rows.div_ceil(part_rows), ..one })
+    }
+
+    /// Groups of channels.
+    fn groups(&self) -> u32 {
+        self.channels.div_ceil(self.lanes * vector(self.channels))
+    }
+}
+
+/// Parts of the rows whose results a workspace is to hold.
+fn parts(rows: usize) -> usize {
+    let most = tiles::CHANNEL_PARTS as usize;
+    (rows / tiles::CHANNEL_PART_ROWS as usize).clamp(1, most)
+}
+
+/// f32 values of workspace for [`statistics`] of rows x channels.
+pub(crate) fn statistics_workspace(rows: usize, channels: usize) -> usize {
+    2 * parts(rows) * channels
+}
+
+/// Mean and sum of squared deviations of every channel of `y` (rows x channels).
+pub(crate) fn statistics(
+    cuda: &Cuda,
+    memory: &CudaMemory,
+    rows: usize,
+    y: View,
+    [mean, m2]: [View; 2],
+    workspace: View,
+) -> Result<()> {
+    let most = workspace.len / (2 * mean.len).max(1);
+    let shape = Shape::new(rows, mean.len, parts(rows).min(most))?;
+    let [y, mean, m2, means] = [y, mean, m2, workspace].map(|v| cuda.pointer(memory, v));
+    let (mean, m2, means) = (mean?, m2?, means?);
+    let m2s = offset(means, (shape.parts * shape.channels) as usize);
+    let args = StatisticsArgs { y: y?, means, m2s, shape, filler: 0 };
+    let kernels = cuda.kernels();
+    // SAFETY: BatchNormStatisticsArgs; y has rows x channels, the workspace holds two values a
+    // part and channel.
+    unsafe { by_channels(cuda, &kernels.batch_norm_statistics_f32, &shape, &args)? };
+    let args = MergeArgs { means, m2s, mean, m2, shape, filler: 0 };
+    // SAFETY: BatchNormMergeArgs; as above.
+    unsafe { by_warps(cuda, &kernels.batch_norm_merge_f32, &shape, &args) }
+}
+
+/// Launches a block a part and group of channels.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+unsafe fn by_channels<A: Pod>(cuda: &Cuda, kernel: &Kernel, shape: &Shape, args: &A) -> Result<()> {
+    let grid = [shape.parts, shape.groups(), 1];
+    let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, grid, threads, shared_bytes, args) }
+}
+
+/// Launches a warp a channel.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+unsafe fn by_warps<A: Pod>(cuda: &Cuda, kernel: &Kernel, shape: &Shape, args: &A) -> Result<()> {
+    let grid = [shape.channels.div_ceil(tiles::MERGE_THREADS / 32), 1, 1];
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, grid, tiles::MERGE_THREADS, 0, args) }
+}
+
+/// Launches a thread an item.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+unsafe fn by_items<A: Pod>(cuda: &Cuda, kernel: &Kernel, items: u32, args: &A) -> Result<()> {
+    let grid = [items.div_ceil(tiles::ELEMENTWISE_THREADS), 1, 1];
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, grid, tiles::ELEMENTWISE_THREADS, 0, args) }
+}
+
+/// `BatchNormStatisticsArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct StatisticsArgs {
+    y: DevicePointer,
+    means: DevicePointer,
+    m2s: DevicePointer,
+    shape: Shape,
+    filler: u32,
+}
+
+/// `BatchNormMergeArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct MergeArgs {
+    means: DevicePointer,
+    m2s: DevicePointer,
+    mean: DevicePointer,
+    m2: DevicePointer,
+    shape: Shape,
+    filler: u32,
+}
+
+/// `BatchNormFinalizeArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct FinalizeArgs {
+    mean: DevicePointer,
+    m2: DevicePointer,
+    gamma: DevicePointer,
+    beta: DevicePointer,
+    running: [DevicePointer; 2],
+    rstd: DevicePointer,
+    scale_shift: [DevicePointer; 2],
+    channels: u32,
+    count: f32,
+    unbiased: f32,
+    filler: u32,
+}
+
+/// `BatchNormEvalAffineArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct EvalAffineArgs {
+    gamma: DevicePointer,
+    beta: DevicePointer,
+    running: [DevicePointer; 2],
+    rstd: DevicePointer,
+    scale_shift: [DevicePointer; 2],
+    channels: u32,
+    filler: u32,
+}
+
+/// `BatchNormApplyArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct ApplyArgs {
+    y: DevicePointer,
+    scale_shift: [DevicePointer; 2],
+    residual: DevicePointer,
+    out: DevicePointer,
+    vectors: u32,
+    by_row: Divisor,
+    relu: u32,
+    filler: u32,
+}
+
+/// What `BatchNormBackward{Reduce,Apply,Eval}Args` begin with.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Input {
+    dout: DevicePointer,
+    out: DevicePointer,
+    y: DevicePointer,
+    mean: DevicePointer,
+    rstd: DevicePointer,
+}
+
+impl Input {
+    fn new(cuda: &Cuda, memory: &CudaMemory, input: &BackwardInput) -> Result<Input> {
+        let at = |view: View| cuda.pointer(memory, view);
+        Ok(Input {
+            dout: at(input.dout)?,
+            out: input.out.map_or(Ok(NULL), at)?,
+            y: at(input.y)?,
+            mean: at(input.mean)?,
+            rstd: at(input.rstd)?,
+        })
+    }
+}
+
+/// `BatchNormBackwardReduceArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct BackwardReduceArgs {
+    input: Input,
+    sums: [DevicePointer; 2],
+    shape: Shape,
+    mask_in_place: u32,
+}
+
+/// `BatchNormBackwardSumArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct BackwardSumArgs {
+    sums: [DevicePointer; 2],
+    dbeta: DevicePointer,
+    dgamma: DevicePointer,
+    channels: u32,
+    parts: u32,
+}
+
+/// `BatchNormBackwardApplyArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct BackwardApplyArgs {
+    input: Input,
+    gamma: DevicePointer,
+    dgamma: DevicePointer,
+    dbeta: DevicePointer,
+    dy: DevicePointer,
+    shape: Shape,
+    count: f32,
+}
+
+/// `BatchNormBackwardEvalArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct BackwardEvalArgs {
+    input: Input,
+    scale: DevicePointer,
+    dy: DevicePointer,
+    norms: DevicePointer,
+    shape: Shape,
+    mask_in_place: u32,
+}
+
+impl BatchNorm for Cuda {
+    fn batch_norm_statistics(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &BatchNormProblem,
+        y: View,
+        mean: View,
+        m2: View,
+        workspace: View,
+    ) -> Result<()> {
+        problem.check_statistics(y, [mean, m2], workspace)?;
+        statistics(self, memory, problem.count(), y, [mean, m2], workspace)
+    }
+
+    fn batch_norm_finalize(
+        &self,
+        memory: &mut CudaMemory,
+        count: usize,
+        mean: View,
+        m2: View,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()> {
+        affine.check([mean, m2, running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
+        let at = |view: View| self.pointer(memory, view);
+        let args = FinalizeArgs {
+            mean: at(mean)?,
+            m2: at(m2)?,
+            gamma: at(affine.gamma)?,
+            beta: at(affine.beta)?,
+            running: [at(running[0])?, at(running[1])?],
+            rstd: at(rstd)?,
+            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            channels: crate::ops::device::count("batch norm", "channels", mean.len)?,
+            count: count as f32,
+            unbiased: count.saturating_sub(1).max(1) as f32,
+            filler: 0,
+        };
+        let kernel = &self.kernels().batch_norm_finalize_f32;
+        // SAFETY: BatchNormFinalizeArgs; all views hold one value a channel.
+        unsafe { by_items(self, kernel, args.channels, &args) }
+    }
+
+    fn batch_norm_eval_affine(
+        &self,
+        memory: &mut CudaMemory,
+        affine: Affine,
+        running: [View; 2],
+        rstd: View,
+        scale_shift: [View; 2],
+    ) -> Result<()> {
+        affine.check([running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
+        let at = |view: View| self.pointer(memory, view);
+        let args = EvalAffineArgs {
+            gamma: at(affine.gamma)?,
+            beta: at(affine.beta)?,
+            running: [at(running[0])?, at(running[1])?],
+            rstd: at(rstd)?,
+            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            channels: count("batch norm", "channels", affine.gamma.len)?,
+            filler: 0,
+        };
+        let kernel = &self.kernels().batch_norm_eval_affine_f32;
+        // SAFETY: BatchNormEvalAffineArgs; all views hold one value a channel.
+        unsafe { by_items(self, kernel, args.channels, &args) }
+    }
+
+    fn batch_norm_apply(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &BatchNormProblem,
+        y: View,
+        scale_shift: [View; 2],
+        residual: Option<View>,
+        relu: bool,
+        out: View,
+    ) -> Result<()> {
+        problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
+        let at = |view: View| self.pointer(memory, view);
+        let channels = count("batch norm", "channels", problem.c)?;
+        let v = vector(channels);
+        let args = ApplyArgs {
+            y: at(y)?,
+            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            residual: residual.map_or(Ok(NULL), at)?,
+            out: at(out)?,
+            vectors: count("batch norm", "elements", problem.len())? / v,
+            by_row: Divisor::new(channels / v),
+            relu: u32::from(relu),
+            filler: 0,
+        };
+        let kernels = self.kernels();
+        let kernel = match v {
+            4 => &kernels.batch_norm_apply_vector_f32,
+            _ => &kernels.batch_norm_apply_scalar_f32,
+        };
+        // SAFETY: BatchNormApplyArgs; the views have the problem's lengths.
+        unsafe { by_items(self, kernel, args.vectors, &args) }
+    }
+
+    fn batch_norm_backward_reduce(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        dgamma: View,
+        dbeta: View,
+        workspace: View,
+    ) -> Result<()> {
+        problem.check_reduce(input, [dgamma, dbeta], workspace)?;
+        let rows = problem.count();
+        let shape = Shape::new(rows, problem.c, parts(rows).min(problem.n))?;
+        let sums = self.pointer(memory, workspace)?;
+        let sums = [sums, offset(sums, (shape.parts * shape.channels) as usize)];
+        let args = BackwardReduceArgs {
+            input: Input::new(self, memory, input)?,
+            sums,
+            shape,
+            mask_in_place: u32::from(input.mask_in_place),
+        };
+        let kernels = self.kernels();
+        // SAFETY: BatchNormBackwardReduceArgs; the views have the problem's lengths, the workspace
+        // two values a sample and channel, and there are at most as many parts as samples.
+        unsafe { by_channels(self, &kernels.batch_norm_backward_reduce_f32, &shape, &args)? };
+        let args = BackwardSumArgs {
+            sums,
+            dbeta: self.pointer(memory, dbeta)?,
+            dgamma: self.pointer(memory, dgamma)?,
+            channels: shape.channels,
+            parts: shape.parts,
+        };
+        // SAFETY: BatchNormBackwardSumArgs; as above.
+        unsafe { by_warps(self, &kernels.batch_norm_backward_sum_f32, &shape, &args) }
+    }
+
+    fn batch_norm_backward_apply(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        gamma: View,
+        dgamma: View,
+        dbeta: View,
+        dy: View,
+    ) -> Result<()> {
+        input.check(problem)?;
+        problem.check([dy], [gamma, dgamma, dbeta])?;
+        let shape = Shape::of_threads(problem.count(), problem.c)?;
+        let args = BackwardApplyArgs {
+            input: Input::new(self, memory, input)?,
+            gamma: self.pointer(memory, gamma)?,
+            dgamma: self.pointer(memory, dgamma)?,
+            dbeta: self.pointer(memory, dbeta)?,
+            dy: self.pointer(memory, dy)?,
+            shape,
+            count: problem.count() as f32,
+        };
+        let kernel = &self.kernels().batch_norm_backward_apply_f32;
+        // SAFETY: BatchNormBackwardApplyArgs; the views have the problem's lengths.
+        unsafe { by_channels(self, kernel, &shape, &args) }
+    }
+
+    fn batch_norm_backward_eval(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &BatchNormProblem,
+        input: &BackwardInput,
+        scale: View,
+        dy: View,
+        norms: View,
+    ) -> Result<()> {
+        problem.check_backward_eval(input, scale, dy, norms)?;
+        // Parts are samples: a block goes through all channels of one.
+        let shape = Shape::new(problem.count(), problem.c, problem.n)?;
+        let args = BackwardEvalArgs {
+            input: Input::new(self, memory, input)?,
+            scale: self.pointer(memory, scale)?,
+            dy: self.pointer(memory, dy)?,
+            norms: self.pointer(memory, norms)?,
+            shape,
+            mask_in_place: u32::from(input.mask_in_place),
+        };
+        let kernel = &self.kernels().batch_norm_backward_eval_f32;
+        let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
+        // SAFETY: BatchNormBackwardEvalArgs; the views have the problem's lengths.
+        unsafe { self.launch(kernel, [shape.parts, 1, 1], threads, shared_bytes, &args) }
+    }
+}

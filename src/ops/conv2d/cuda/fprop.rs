@@ -1,0 +1,73 @@
+//! Launches of `kernels/conv2d_fprop.cu`; statistics are batch norm's kernels on the output.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Shape, Tile, positions};
+use crate::backend::View;
+use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::error::Result;
+use crate::ops::batch_norm::cuda::{statistics, statistics_workspace};
+use crate::ops::conv2d::{Conv2dProblem, Epilogue};
+use crate::ops::device::NULL;
+
+/// `Conv2dFpropArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Args {
+    x: DevicePointer,
+    w: DevicePointer,
+    bias: DevicePointer,
+    scale: DevicePointer,
+    shift: DevicePointer,
+    residual: DevicePointer,
+    y: DevicePointer,
+    shape: Shape,
+    relu: u32,
+}
+
+/// Workspace: what statistics of the output need.
+pub(super) fn workspace(problem: &Conv2dProblem) -> usize {
+    statistics_workspace(positions(problem), problem.k)
+}
+
+pub(super) fn fprop(
+    cuda: &Cuda,
+    memory: &mut CudaMemory,
+    problem: &Conv2dProblem,
+    [x, w, y]: [View; 3],
+    bias: Option<View>,
+    epilogue: Epilogue,
+    workspace: View,
+) -> Result<()> {
+    let at = |view: View| cuda.pointer(memory, view);
+    let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
+    let (scale, shift, residual, relu) = match epilogue {
+        Epilogue::Affine { scale, shift, residual, relu } => {
+            (at(scale)?, at(shift)?, optional(residual)?, u32::from(relu))
+        }
+        Epilogue::None | Epilogue::Statistics { .. } => (NULL, NULL, NULL, 0),
+    };
+    let args = Args {
+        x: at(x)?,
+        w: at(w)?,
+        bias: optional(bias)?,
+        scale,
+        shift,
+        residual,
+        y: at(y)?,
+        shape: Shape::new(problem)?,
+        relu,
+    };
+    let kernels = cuda.kernels();
+    let pair = [&kernels.conv2d_fprop_wide_f32, &kernels.conv2d_fprop_narrow_f32];
+    let tile = Tile::of(problem.k);
+    let grid = tile.grid(positions(problem), problem.k);
+    // SAFETY: Conv2dFpropArgs; the views have the problem's lengths (check_fprop).
+    unsafe { tile.launch(cuda, pair, grid, 1, &args)? };
+    match epilogue {
+        Epilogue::Statistics { mean, m2 } => {
+            statistics(cuda, memory, positions(problem), y, [mean, m2], workspace)
+        }
+        Epilogue::None | Epilogue::Affine { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,197 @@
+//! Launches of `kernels/pool.cu`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
+use crate::backend::View;
+use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
+use crate::error::Result;
+use crate::ops::device::{Divisor, count};
+
+/// `MaxPoolArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct MaxPoolArgs {
+    x: DevicePointer,
+    y: DevicePointer,
+    taps: DevicePointer,
+    vectors: u32,
+    h: u32,
+    w: u32,
+    c: u32,
+    window: u32,
+    stride: u32,
+    pad: u32,
+    by_c: Divisor,
+    by_q: Divisor,
+    by_p: Divisor,
+}
+
+/// `MaxPoolBackwardArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct MaxPoolBackwardArgs {
+    dy: DevicePointer,
+    taps: DevicePointer,
+    dx: DevicePointer,
+    vectors: u32,
+    h: u32,
+    w: u32,
+    p: u32,
+    q: u32,
+    c: u32,
+    window: u32,
+    stride: u32,
+    pad: u32,
+    by_c: Divisor,
+    by_w: Divisor,
+    by_h: Divisor,
+}
+
+/// `GlobalPoolArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct GlobalPoolArgs {
+    x: DevicePointer,
+    y: DevicePointer,
+    vectors: u32,
+    positions: u32,
+    c: u32,
+    by_c: Divisor,
+    by_image: Divisor,
+    filler: u32,
+}
+
+fn size(what: &str, size: usize) -> Result<u32> {
+    count("pooling", what, size)
+}
+
+/// Channels a thread has: four where they are aligned at every pixel.
+fn vector(c: usize) -> usize {
+    if c.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Launches a thread a vector of values.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+unsafe fn launch<A: Pod>(cuda: &Cuda, kernel: &Kernel, vectors: u32, args: &A) -> Result<()> {
+    let grid = [vectors.div_ceil(tiles::ELEMENTWISE_THREADS), 1, 1];
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, grid, tiles::ELEMENTWISE_THREADS, 0, args) }
+}
+
+impl Pool for Cuda {
+    fn max_pool(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &MaxPoolProblem,
+        x: View,
+        y: View,
+        taps: View,
+    ) -> Result<()> {
+        problem.check_call(x, y, taps)?;
+        let v = vector(problem.c);
+        size("elements of x", x.len)?;
+        let args = MaxPoolArgs {
+            x: self.pointer(memory, x)?,
+            y: self.pointer(memory, y)?,
+            taps: self.pointer(memory, taps)?,
+            vectors: size("elements of y", y.len)? / v as u32,
+            h: size("rows", problem.h)?,
+            w: size("columns", problem.w)?,
+            c: size("channels", problem.c)?,
+            window: size("rows of a window", problem.window)?,
+            stride: size("rows of a stride", problem.stride)?,
+            pad: size("rows of padding", problem.pad)?,
+            by_c: Divisor::new((problem.c / v) as u32),
+            by_q: Divisor::new(size("output columns", problem.q())?),
+            by_p: Divisor::new(size("output rows", problem.p())?),
+        };
+        // SAFETY: MaxPoolArgs; the views have the problem's lengths.
+        unsafe { launch(self, &self.kernels().max_pool_f32, args.vectors, &args) }
+    }
+
+    fn max_pool_backward(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &MaxPoolProblem,
+        dy: View,
+        taps: View,
+        dx: View,
+    ) -> Result<()> {
+        problem.check_call(dx, dy, taps)?;
+        let v = vector(problem.c);
+        size("elements of y", dy.len)?;
+        let [h, w] = [size("rows", problem.h)?, size("columns", problem.w)?];
+        let args = MaxPoolBackwardArgs {
+            dy: self.pointer(memory, dy)?,
+            taps: self.pointer(memory, taps)?,
+            dx: self.pointer(memory, dx)?,
+            vectors: size("elements of x", dx.len)? / v as u32,
+            h,
+            w,
+            p: size("output rows", problem.p())?,
+            q: size("output columns", problem.q())?,
+            c: size("channels", problem.c)?,
+            window: size("rows of a window", problem.window)?,
+            stride: size("rows of a stride", problem.stride)?,
+            pad: size("rows of padding", problem.pad)?,
+            by_c: Divisor::new((problem.c / v) as u32),
+            by_w: Divisor::new(w),
+            by_h: Divisor::new(h),
+        };
+        // SAFETY: MaxPoolBackwardArgs; the views have the problem's lengths.
+        unsafe { launch(self, &self.kernels().max_pool_backward_f32, args.vectors, &args) }
+    }
+
+    fn global_pool(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &GlobalPoolProblem,
+        x: View,
+        y: View,
+    ) -> Result<()> {
+        let args = global_args(self, memory, problem, x, y)?;
+        let args = GlobalPoolArgs { vectors: (y.len / vector(problem.c)) as u32, ..args };
+        // Without positions there is no mean: as on the CPU, nothing is written.
+        let vectors = if x.len == 0 { 0 } else { args.vectors };
+        // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
+        unsafe { launch(self, &self.kernels().global_pool_f32, vectors, &args) }
+    }
+
+    fn global_pool_backward(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &GlobalPoolProblem,
+        dy: View,
+        dx: View,
+    ) -> Result<()> {
+        let args = global_args(self, memory, problem, dx, dy)?;
+        // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
+        unsafe { launch(self, &self.kernels().global_pool_backward_f32, args.vectors, &args) }
+    }
+}
+
+/// Arguments with the vectors of x.
+fn global_args(
+    cuda: &Cuda,
+    memory: &CudaMemory,
+    problem: &GlobalPoolProblem,
+    x: View,
+    y: View,
+) -> Result<GlobalPoolArgs> {
+    problem.check_call(x, y)?;
+    let v = vector(problem.c);
+    size("elements of y", y.len)?;
+    Ok(GlobalPoolArgs {
+        x: cuda.pointer(memory, x)?,
+        y: cuda.pointer(memory, y)?,
+        vectors: size("elements of x", x.len)? / v as u32,
+        positions: size("positions", problem.hw)?,
+        c: size("channels", problem.c)?,
+        by_c: Divisor::new((problem.c / v) as u32),
+        by_image: Divisor::new(size("elements of an image", problem.hw * problem.c / v)?),
+        filler: 0,
+    })
+}

@@ -1,0 +1,83 @@
+//! Launches of `kernels/sgd.cu`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Sgd, SgdProblem, check};
+use crate::backend::View;
+use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
+use crate::error::Result;
+use crate::ops::check_len;
+use crate::ops::device::count;
+
+/// `SgdArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Args {
+    dw: DevicePointer,
+    w: DevicePointer,
+    v: DevicePointer,
+    lrs: DevicePointer,
+    state: DevicePointer,
+    length: u32,
+    rates: u32,
+    momentum: f32,
+    decay: f32,
+    nesterov: u32,
+    filler: u32,
+}
+
+/// `AdvanceArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct AdvanceArgs {
+    state: DevicePointer,
+    rates: u32,
+    filler: u32,
+}
+
+/// Values a thread updates.
+const VALUES: u32 = 4;
+
+fn advance(cuda: &Cuda, state: DevicePointer, rates: u32) -> Result<()> {
+    let args = AdvanceArgs { state, rates, filler: 0 };
+    // SAFETY: AdvanceArgs; the state has four words (checked by the callers).
+    unsafe { cuda.launch(&cuda.kernels().advance_u32, [1, 1, 1], 32, 0, &args) }
+}
+
+impl Sgd for Cuda {
+    fn sgd(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &SgdProblem,
+        dw: View,
+        w: View,
+        v: View,
+        lrs: View,
+        state: View,
+    ) -> Result<()> {
+        check(dw, w, v, state)?;
+        let args = Args {
+            dw: self.pointer(memory, dw)?,
+            w: self.pointer(memory, w)?,
+            v: self.pointer(memory, v)?,
+            lrs: self.pointer(memory, lrs)?,
+            state: self.pointer(memory, state)?,
+            length: count("SGD", "parameters", w.len)?,
+            rates: count("SGD", "learning rates", lrs.len)?,
+            momentum: problem.momentum,
+            decay: problem.weight_decay,
+            nesterov: u32::from(problem.nesterov),
+            filler: 0,
+        };
+        let threads = tiles::ELEMENTWISE_THREADS;
+        let grid = [args.length.div_ceil(VALUES * threads), 1, 1];
+        // SAFETY: SgdArgs; the views have one length, the state four words.
+        unsafe { self.launch(&self.kernels().sgd_f32, grid, threads, 0, &args)? };
+        advance(self, args.state, args.rates)
+    }
+
+    fn advance(&self, memory: &mut CudaMemory, state: View) -> Result<()> {
+        check_len("batch counter", "state", state, 4)?;
+        advance(self, self.pointer(memory, state)?, u32::MAX)
+    }
+}
