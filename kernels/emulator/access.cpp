@@ -124,6 +124,16 @@ void check(Access access, uintptr_t address, size_t bytes, const void* code, Cou
     }
 }
 
+bool written_since(uintptr_t address, size_t bytes, uint32_t stamp) {
+    const size_t begin = address - global.base;
+    for (size_t offset = begin; offset < begin + bytes; offset++) {
+        const Cell& word = global.words[offset / 4];
+        const Cell& cell = word.writer & SPLIT ? global.bytes[offset] : word;
+        if (word.write > stamp && cell.write > stamp) return true;
+    }
+    return false;
+}
+
 void mark_copy(uintptr_t address, size_t bytes, bool under_way) {
     shared.mark(address, bytes, ADDRESSABLE | (under_way ? COPY_UNDER_WAY : WRITTEN));
 }
@@ -169,7 +179,7 @@ void __tsan_write_range(void* at, size_t bytes) {
 }
 void __tsan_init() {}
 
-// Where the compiler leaves a copy or a fill as a call, build.sh turns it into one of these.
+// Copies and fills in kernels: written there (device.h), or made by the compiler (build.sh).
 void* emulator_memcpy(void* to, const void* from, size_t bytes) {
     if (bytes > 0) {
         emulator::check(Access::read, uintptr_t(from), bytes, CODE, Count::yes, true);

@@ -15,6 +15,9 @@ enum class Count : uint8_t { yes, no };
 void check(Access access, uintptr_t address, size_t bytes, const void* code,
            Count count = Count::yes, bool any_alignment = false);
 
+// Some of these bytes of device memory were written after the clock showed `stamp`.
+bool written_since(uintptr_t address, size_t bytes, uint32_t stamp);
+
 // Marks the written bytes of shared memory as those of an asynchronous copy under way, or as landed.
 void mark_copy(uintptr_t shared_address, size_t bytes, bool under_way);
 

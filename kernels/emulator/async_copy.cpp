@@ -16,8 +16,9 @@ namespace emulator {
 struct Copy {
     uintptr_t to, from;
     uint32_t bytes;
-    bool valid;      // else zeros arrive
-    uint32_t group;  // groups that its thread had committed before it
+    bool valid;       // else zeros arrive
+    uint32_t group;   // groups that its thread had committed before it
+    uint32_t issued;  // when, by the clock
 };
 
 struct Copies {
@@ -54,7 +55,8 @@ void async_copy(void* to, const void* from, uint32_t bytes, bool valid) {
     mark_copy(target, bytes, true);
     memset(to, 0xff, bytes);
     Copies& self = copies[now.thread];
-    self.under_way.push_back({target, source, bytes, valid, self.committed});
+    // What is written to the source from now on has a later stamp.
+    self.under_way.push_back({target, source, bytes, valid, self.committed, now.clock++});
     counting.async_copies++;
     in_use = true;
 }
@@ -69,6 +71,13 @@ void async_copy_wait(uint32_t pending) {
         // Uncommitted copies belong to no group and are not waited for.
         if (copy.group + pending >= self.committed) break;
         if (copy.valid) check(Access::read, copy.from, copy.bytes, code, Count::no);
+        if (copy.valid && written_since(copy.from, copy.bytes, copy.issued)) {
+            fault(FAIRPRUNE_EMULATOR_COPY_UNDER_WAY, FAIRPRUNE_EMULATOR_GLOBAL, copy.from,
+                  copy.bytes, code,
+                  format("the source of an asynchronous copy, %u bytes at 0x%llx, was written "
+                         "while the copy was under way",
+                         copy.bytes, (unsigned long long)copy.from));
+        }
         mark_copy(copy.to, copy.bytes, false);
         check(Access::write, copy.to, copy.bytes, code, Count::no);
         if (copy.valid) {

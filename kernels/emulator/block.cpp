@@ -42,6 +42,7 @@ static Warp warps[WARPS];
 static void* scheduler;  // its stack pointer while a thread runs
 static uint32_t done, waiting;  // threads that ended, that are at the barrier
 static Site barrier_site;
+static bool released;  // by the barrier: every warp has something to run again
 static uint64_t shuffle_state;
 
 static bool same(const Site& a, const Site& b) {
@@ -99,6 +100,7 @@ void block_barrier(Site site) {
     self.site = site;
     if (++waiting == launch.threads) {
         waiting = 0;
+        released = true;
         counting.block_barriers++;
         now.barrier = ++now.clock;
         for (uint32_t w = 0; w * 32 < launch.threads; w++) {
@@ -212,9 +214,10 @@ static uint32_t ready_warps() {
 void run_block() {
     begin_block();
     while (uint32_t ready = ready_warps()) {
-        while (ready != 0) {
+        released = false;
+        while (ready != 0 && !released) {
             Warp& warp = warps[take(ready, shuffle_state)];
-            while (warp.ready != 0) {
+            while (warp.ready != 0 && !released) {
                 const uint32_t lane = take(warp.ready, shuffle_state);
                 resume(uint32_t(&warp - warps) * 32 + lane);
                 if (launch.failure != 0) return;

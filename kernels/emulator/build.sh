@@ -29,7 +29,7 @@ compile() {
     case $1 in
         *.cu)
             $CXX $common $kernel -c "$1" -o "$2"
-            # Copies and fills that stay calls are checked as well.
+            # Copies and fills that the compiler made calls are checked as well.
             objcopy --redefine-sym memcpy=emulator_memcpy --redefine-sym memset=emulator_memset \
                 --redefine-sym memmove=emulator_memmove "$2" ;;
         *) $CXX $common $runtime -c "$1" -o "$2" ;;
@@ -56,3 +56,4 @@ xargs -P "${JOBS:-2}" -L 1 bash -c 'compile "$0" "$1"' < "$out/objects/list"
 
 $CXX -shared -o "$out/libcuda.so" "$out"/objects/*.o -Wl,-soname,libcuda.so -Wl,-z,defs \
     -Wl,--version-script="$emulator/exports.map"
+rm -r "$out/objects"

@@ -15,7 +15,8 @@ enum fairprune_emulator_kind {
     FAIRPRUNE_EMULATOR_USE_AFTER_FREE = 2,      /* 700 */
     FAIRPRUNE_EMULATOR_MISALIGNED = 3,          /* 716: not a multiple of the access's size */
     FAIRPRUNE_EMULATOR_UNINITIALISED = 4,       /* 719: reads bytes that nothing wrote */
-    FAIRPRUNE_EMULATOR_COPY_UNDER_WAY = 5,      /* 719: touches what an asynchronous copy will write */
+    FAIRPRUNE_EMULATOR_COPY_UNDER_WAY = 5,      /* 719: touches what an asynchronous copy will write,
+                                                   or writes what it reads */
     FAIRPRUNE_EMULATOR_READ_AFTER_WRITE = 6,    /* 719: races; in a block without a barrier between, */
     FAIRPRUNE_EMULATOR_WRITE_AFTER_READ = 7,    /* in a warp without a warp barrier, */
     FAIRPRUNE_EMULATOR_WRITE_AFTER_WRITE = 8,   /* or between blocks of one launch */
@@ -39,7 +40,7 @@ struct fairprune_emulator_finding {
     uint64_t address;
     uint32_t size;            /* bytes of the access */
     uint32_t block[3], thread[3];
-    uint32_t other_block[3], other_thread[3]; /* of a race: the access before */
+    uint32_t other_block[3], other_thread[3]; /* of a race: the access before, or the last of several */
     char kernel[64];          /* or the driver's function, for a copy to the host */
     char text[400];           /* the line that was printed */
 };

@@ -20,20 +20,37 @@ extern const emulator::Index threadIdx, blockIdx, blockDim, gridDim;
 
 namespace emulator {
 
-template <typename Args, void (*KERNEL)(const Args&)>
+// The compiler expands copies and fills of known size after it has put the checks in, so they are
+// calls here (access.cpp), but for a value's worth of bytes, which it turns into a load and a store.
+extern "C" {
+__attribute__((visibility("hidden"))) void* emulator_memcpy(void*, const void*, size_t);
+__attribute__((visibility("hidden"))) void* emulator_memmove(void*, const void*, size_t);
+__attribute__((visibility("hidden"))) void* emulator_memset(void*, int, size_t);
+}
+__attribute__((always_inline)) inline void* copy(void* to, const void* from, size_t bytes) {
+    const bool value = bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
+    if (__builtin_constant_p(value) && value) return __builtin_memcpy(to, from, bytes);
+    return emulator_memcpy(to, from, bytes);
+}
+
+template <typename Args, void (*BODY)(const Args&)>
 void run(const void* args) {
-    KERNEL(*static_cast<const Args*>(args));
+    BODY(*static_cast<const Args*>(args));
 }
 
 }  // namespace emulator
 
+#define memcpy(to, from, bytes) emulator::copy(to, from, bytes)
+#define memmove(to, from, bytes) emulator::emulator_memmove(to, from, bytes)
+#define memset(to, value, bytes) emulator::emulator_memset(to, value, bytes)
+
 #define KERNEL(name, Args, threads, blocks)                                                       \
     static_assert(sizeof(Args) <= 4096, "kernel parameters are at most 4096 bytes");              \
     static_assert(threads <= 1024 && blocks >= 1, "launch bounds");                               \
-    static void name(const Args& args);                                                           \
+    static void name(const Args&);                                                                \
     static const emulator::Kernel name##_kernel(FAMILY, #name, emulator::run<Args, name>,         \
                                                 sizeof(Args), threads);                           \
-    static void name(const Args& args)
+    static void name([[maybe_unused]] const Args& args)
 
 #define SHARED_MEMORY(T, name) T* const name = reinterpret_cast<T*>(emulator::shared_memory)
 

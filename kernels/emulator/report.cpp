@@ -122,9 +122,12 @@ void race(uint32_t kind, uint32_t space, uint64_t address, uint32_t bytes, const
     const std::string where = space == FAIRPRUNE_EMULATOR_SHARED
                                   ? format("byte %llu of shared memory", (unsigned long long)address)
                                   : format("0x%llx", (unsigned long long)address);
-    const std::string other = blocks ? "block " + text(block) + ", thread " + text(thread)
-                                     : "thread " + text(thread);
-    const char* between = blocks ? "in the same launch"
+    const uint16_t scope = who & SCOPE;
+    const std::string other = scope == GRID ? "threads of several blocks"
+                              : scope != ONE ? "several threads"
+                              : blocks ? "block " + text(block) + ", thread " + text(thread)
+                                       : "thread " + text(thread);
+    const char* between = blocks || scope == GRID ? "in the same launch"
                           : same_warp(who, now.thread) ? "without a warp barrier in between"
                                                        : "without a barrier in between";
     report(finding, code,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fairprune::backend::{Backend, Cpu};
-use fairprune::cuda::Cuda;
+use fairprune::cuda::{Absence, Cuda};
 use fairprune::error::{Error, Result};
 
 use super::args::Common;
@@ -14,6 +14,7 @@ const MOST_THREADS: usize = 1024;
 /// An open device.
 pub enum Device {
     Cpu(Arc<Cpu>),
+    Cuda(Arc<Cuda>),
 }
 
 /// Evaluates `$body` with `$backend` the device's `Arc<impl Operators>`.
@@ -21,6 +22,7 @@ macro_rules! on_device {
     ($device:expr, $backend:ident => $body:expr) => {
         match $device {
             $crate::cli::device::Device::Cpu($backend) => $body,
+            $crate::cli::device::Device::Cuda($backend) => $body,
         }
     };
 }
@@ -73,20 +75,21 @@ impl Device {
     pub fn card(&self) -> Option<String> {
         match self {
             Device::Cpu(_) => None,
+            Device::Cuda(cuda) => Some(format!("{} ({})", cuda.properties().card, cuda.name())),
         }
     }
 
     /// The processor's part of the work: reading, decoding.
-    pub fn host(&self, _common: &Common) -> Result<Arc<Cpu>> {
+    pub fn host(&self, common: &Common) -> Result<Arc<Cpu>> {
         match self {
             Device::Cpu(cpu) => Ok(Arc::clone(cpu)),
+            Device::Cuda(_) => Ok(Arc::new(cpu(common)?)),
         }
     }
 }
 
-fn open_card(ordinal: usize) -> Result<Device, String> {
-    Cuda::open(ordinal).map_err(|absence| absence.to_string())?;
-    Err("this version has no operators for it".to_owned())
+fn open_card(ordinal: usize) -> Result<Device, Absence> {
+    Ok(Device::Cuda(Arc::new(Cuda::open(ordinal)?)))
 }
 
 /// The CPU, for a command that computes nothing on a device; one that is named must be there all

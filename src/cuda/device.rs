@@ -46,6 +46,8 @@ unsafe impl Sync for Device {}
 
 /// cuStreamCreate: does not wait for the NULL stream.
 const NON_BLOCKING: u32 = 1;
+/// Bytes that the driver may need for itself.
+const RESERVE: usize = 64 << 20;
 /// No kernel was launched yet.
 const NONE: u32 = u32::MAX;
 
@@ -177,12 +179,13 @@ impl Device {
         format!("cuda:{}", self.properties.ordinal)
     }
 
-    /// Bytes that can still be allocated.
+    /// Bytes that can still be allocated. Some are left to the driver: for graphs, and because it
+    /// rounds large allocations up.
     pub fn free_bytes(&self) -> Option<u64> {
         let (mut free, mut total) = (0, 0);
         // SAFETY: both are writable.
         self.try_call(|d| unsafe { d.cuMemGetInfo_v2(&mut free, &mut total) }).ok()?;
-        Some(free as u64)
+        Some((free - RESERVE.min(free / 16)) as u64)
     }
 }
 

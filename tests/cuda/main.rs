@@ -1,0 +1,31 @@
+//! The CUDA layer: what it says where there is no card, and memory, launches, events and graphs on
+//! the software device (or a card, with `FAIRPRUNE_REQUIRE_CUDA=1`).
+
+mod absence;
+mod commands;
+mod faults;
+mod graph;
+mod launch;
+mod memory;
+mod program;
+
+#[path = "../common/cuda_device.rs"]
+mod cuda_device;
+
+use fairprune::backend::View;
+use fairprune::tensor::Dtype;
+
+/// A view of a memory's buffer.
+fn view(buffer: u32, offset: usize, len: usize, dtype: Dtype) -> View {
+    View { buffer, offset, len, dtype }
+}
+
+/// f32 values from the start of a buffer.
+fn floats(buffer: u32, len: usize) -> View {
+    view(buffer, 0, len, Dtype::F32)
+}
+
+/// u32 values from the start of a buffer.
+fn words(buffer: u32, len: usize) -> View {
+    view(buffer, 0, len, Dtype::U32)
+}

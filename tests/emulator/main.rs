@@ -1,0 +1,11 @@
+//! The software CUDA device finds what it says it finds, and runs correct kernels as they are.
+
+mod correct;
+mod counters;
+mod device;
+mod environment;
+mod errors;
+mod faults;
+mod library;
+mod streams;
+mod tensor;
