@@ -2,7 +2,7 @@
 # The main job's comparison on CIFAR-10 as JPEG folders (train/CLASS/*.jpg, test/CLASS/*.jpg):
 #   scripts/results-cifar.sh CIFAR [OUT]
 # 1,000 training and 500 other (validation) images of each class, all test images, ResNet-8,
-# densities .3 and .5, 8 paired seeds. About half an hour on 2 cores; interrupted, it goes on.
+# densities .3 and .5, 8 paired seeds. Half an hour to an hour on 2 cores; interrupted, it goes on.
 set -euo pipefail
 cifar=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
