@@ -120,10 +120,13 @@ multiversion! {
         let masked = !out.is_empty();
         for (i, (g, d)) in dy.chunks_mut(l).zip(dout.chunks(l)).enumerate() {
             let n = g.len();
+            // Slices of one length: no bounds checks, which would keep this from vectors.
+            let (d, scale) = (&d[..n], &scale[..n]);
             if masked {
                 let o = &out[i * l..][..n];
                 for j in 0..n {
-                    g[j] = if o[j] > 0.0 { scale[j] * d[j] } else { 0.0 };
+                    let value = scale[j] * d[j];
+                    g[j] = if o[j] > 0.0 { value } else { 0.0 };
                 }
             } else {
                 for j in 0..n {
