@@ -7,6 +7,8 @@ mod faults;
 mod graph;
 mod launch;
 mod memory;
+mod network;
+mod parity;
 mod program;
 
 #[path = "../common/cuda_device.rs"]
