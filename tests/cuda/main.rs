@@ -10,6 +10,7 @@ mod memory;
 mod network;
 mod parity;
 mod program;
+mod resume;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
