@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::program::{Outcome, on_software_device, run};
 
 /// The smallest network on a batch that leaves a rest.
-const TINY: &str = "--arch resnet8 --width 4 --epochs 2 --batch 8 --device cuda --threads 1";
+pub const TINY: &str = "--arch resnet8 --width 4 --epochs 2 --batch 8 --device cuda --threads 1";
 
 /// `data/train` and `data/test`: three classes of 8 x 8 images, 36 and 12.
-fn data(root: &Path) {
+pub fn data(root: &Path) {
     for (part, images) in [("train", 12u32), ("test", 4)] {
         for class in 0..3u32 {
             let folder = root.join(format!("data/{part}/{class}"));

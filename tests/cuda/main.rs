@@ -7,7 +7,10 @@ mod faults;
 mod graph;
 mod launch;
 mod memory;
+mod network;
+mod parity;
 mod program;
+mod resume;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
