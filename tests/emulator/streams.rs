@@ -67,6 +67,25 @@ fn work_runs_when_it_is_waited_for() {
     }
 }
 
+unsafe extern "C" fn add_one(number: *mut c_void) {
+    // SAFETY: the test below passes a u32 that lives until the stream was waited for.
+    unsafe { *number.cast::<u32>() += 1 };
+}
+
+#[test]
+fn host_functions_run_in_their_stream() {
+    let device = Device::fresh();
+    let (cuda, stream, mut number) = (device.cuda, stream(&device), 5u32);
+    let at = &raw mut number;
+    // SAFETY: `number` outlives the stream's work.
+    unsafe {
+        assert_eq!((cuda.cuLaunchHostFunc)(stream, add_one, at.cast()), 0);
+        assert_eq!(at.read(), 5);
+        assert_eq!((cuda.cuStreamSynchronize)(stream), 0);
+        assert_eq!(at.read(), 6);
+    }
+}
+
 #[test]
 fn events_order_streams() {
     let device = Device::fresh();
@@ -130,7 +149,7 @@ fn a_capture_replays() {
             // The parameters are those of the capture, whatever happens to this copy.
             let mut args = Map { x: 0, y, len: 64, filler: 0 };
             assert_eq!(device.launch_on(stream, function, shape(1, 64, 0), &args), 0);
-            args.y = 0;
+            (&raw mut args.y).write(0);
         }
         assert_eq!((cuda.cuMemsetD32Async)(y + 4 * 63, 0, 1, stream), 0);
         assert_eq!((cuda.cuStreamEndCapture)(stream, &mut graph), 0);
