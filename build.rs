@@ -1,6 +1,8 @@
 //! Compiles the CUDA kernels where there is an nvcc, hands their constants to Rust, and records
 //! what a binary was built from.
 
+#[path = "build/conformance.rs"]
+mod conformance;
 #[path = "build/images.rs"]
 mod images;
 #[path = "build/nvcc.rs"]
@@ -19,7 +21,9 @@ fn main() -> ExitCode {
     }
     stamp::record();
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
-    let done = tiles::write(&out).and_then(|()| images::write(&out));
+    let done = tiles::write(&out)
+        .and_then(|()| conformance::write(&out))
+        .and_then(|()| images::write(&out));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -38,6 +38,11 @@ pub fn write(out: &Path) -> Result<(), String> {
     }
 }
 
+/// Sources, one a family; sorted.
+pub fn sources() -> Result<Vec<PathBuf>, String> {
+    Ok(list()?.0)
+}
+
 /// Sources, one a family, and the headers that any of them may include; sorted.
 fn list() -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
     let entries = std::fs::read_dir(FOLDER).map_err(|e| format!("{FOLDER}: {e}"))?;
@@ -51,7 +56,7 @@ fn list() -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
     Ok((with(&["cu"]), with(&["cuh", "h"])))
 }
 
-fn family(source: &Path) -> String {
+pub fn family(source: &Path) -> String {
     source.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
@@ -126,7 +131,7 @@ fn table(out: &Path, nvcc: Option<&Nvcc>, sources: &[PathBuf]) -> Result<(), Str
     write_if_new(&out.join("images.rs"), text.as_bytes())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))
 }
 

@@ -24,6 +24,8 @@ if [[ "$(cat "$mark" 2>/dev/null)" != "${packages[*]}" ]]; then
     python3 -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
         --only-binary :all: --target .cuda "${packages[@]}"
     printf '%s\n' "${packages[*]}" > "$mark"
+    # The next build looks for the compiler again.
+    touch build.rs
 fi
 
 nvcc=$(echo .cuda/nvidia/*/bin/nvcc)

@@ -15,11 +15,11 @@ if [ ! -d "$tree/test" ]; then
         name=$(basename "$class")
         mkdir -p "$tree/train/$name" "$tree/val/$name"
         # Names sort as numbers: the first 1,000 train, the next 500 validate.
-        find "$class" -name '*.jpg' | sort | head -1000 | xargs cp -t "$tree/train/$name"
-        find "$class" -name '*.jpg' | sort | head -1500 | tail -500 | xargs cp -t "$tree/val/$name"
+        find "$class" -name '*.jpg' | sort | sed -n 1,1000p | xargs cp -t "$tree/train/$name"
+        find "$class" -name '*.jpg' | sort | sed -n 1001,1500p | xargs cp -t "$tree/val/$name"
     done
     cp -r "$cifar/test" "$tree/test"
 fi
 "$binary" run --data "$tree" --arch resnet8 --epochs 6 --batch 128 --density .3,.5 --seeds 8 \
-    --strategies full,random,metriq --out "$out/run"
+    --strategies full,random,metriq --out "$out/run" >&2
 python3 scripts/results.py "$out/run/summary.json"

@@ -10,6 +10,6 @@ shift $(( $# > 2 ? 2 : $# ))
 binary=${FAIRPRUNE:-target/release/fairprune}
 [ -x "$binary" ] || cargo build --release
 for seed in 0 1 2 3 4; do
-    "$binary" run -q --data "$data" --data-seed "$seed" --seeds 4 --out "$out/data-$seed" "$@"
+    "$binary" run -q --data "$data" --data-seed "$seed" --seeds 4 --out "$out/data-$seed" "$@" >&2
 done
 python3 scripts/results.py "$out"/data-*/summary.json

@@ -36,5 +36,6 @@ pub mod reference;
 pub mod report;
 pub mod rng;
 pub mod score;
+pub mod selftest;
 pub mod tensor;
 pub mod train;

@@ -1,18 +1,104 @@
-//! Operators of the CPU backend against their float64 oracles.
+//! Operators of the CPU backend: the cases of `fairprune::selftest`, and what the CPU promises
+//! besides, which is the same bits whatever the threads and the instruction set.
 
-#[path = "ops/batch_norm.rs"]
-mod batch_norm;
-#[path = "ops/conv2d.rs"]
-mod conv2d;
-#[path = "ops/fence.rs"]
-mod fence;
-#[path = "ops/gather.rs"]
-mod gather;
-#[path = "ops/loss_score.rs"]
-mod loss_score;
-#[path = "ops/pool.rs"]
-mod pool;
-#[path = "ops/sgd.rs"]
-mod sgd;
-#[path = "ops/values.rs"]
-mod values;
+#[path = "ops/agree.rs"]
+mod agree;
+#[path = "ops/defects.rs"]
+mod defects;
+#[path = "ops/draws.rs"]
+mod draws;
+#[path = "ops/pytorch.rs"]
+mod pytorch;
+
+use fairprune::backend::Cpu;
+use fairprune::selftest::{Subject, cases};
+
+/// Runs one case on the CPU, at full size.
+fn run(operator: &str, name: &str) {
+    let cpu = Cpu::new(0).unwrap();
+    let all = cases::<Cpu>();
+    let case = all.iter().find(|c| c.operator == operator && c.name == name).unwrap();
+    case.run(&Subject { backend: &cpu, reduced: false }).unwrap();
+}
+
+/// A test a case, and the list of them.
+macro_rules! tests {
+    ($($operator:ident { $($name:ident),* $(,)? })*) => {
+        $(mod $operator {
+            $(#[test]
+            fn $name() {
+                super::run(stringify!($operator), stringify!($name));
+            })*
+        })*
+
+        const TESTS: &[(&str, &str)] = &[$($((stringify!($operator), stringify!($name))),*),*];
+    };
+}
+
+tests! {
+    gather {
+        normalisation_is_that_of_pytorch,
+        augmented_images_are_within_bounds,
+        images_are_those_of_the_cpu,
+        a_subset_sees_the_same_images,
+        an_empty_batch_is_nothing,
+    }
+    conv2d {
+        integers_give_exact_results,
+        integer_gradient_norms_are_exact,
+        random_results_are_within_bounds,
+        random_gradient_norms_are_within_bounds,
+        statistics_are_those_of_the_output,
+        statistics_survive_a_large_mean,
+        a_batch_of_one_is_a_row_of_a_batch,
+        calls_repeat_bit_for_bit,
+        wrong_lengths_are_refused,
+    }
+    batch_norm {
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        statistics_are_those_of_all_values,
+        statistics_of_equal_integers_are_exact,
+        statistics_survive_a_large_mean,
+        finalize_gives_the_affine_map_and_moves_running_statistics,
+        backward_is_the_derivative_of_forward,
+        a_batch_of_one_is_a_row_of_a_batch_in_eval_mode,
+        calls_repeat_bit_for_bit,
+        wrong_lengths_are_refused,
+    }
+    pool {
+        the_first_of_equal_maxima_wins,
+        padding_never_wins,
+        nan_reaches_every_window_that_sees_it,
+        gradients_go_to_the_winners,
+        averages,
+        wrong_lengths_are_refused,
+    }
+    loss_score {
+        every_score_is_its_definition,
+        closed_forms,
+        saturated_logits_stay_finite,
+        the_first_of_equal_logits_is_predicted,
+        gradients_are_derivatives_of_the_objective,
+        per_sample_gradients_ignore_the_batch,
+        a_batch_without_weight_has_no_gradient,
+        only_the_rows_of_the_batch_are_written,
+        the_first_bad_step_is_kept,
+        norms_are_stored_as_roots,
+        an_empty_batch_writes_nothing,
+        wrong_lengths_are_refused,
+    }
+    sgd {
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        a_bad_step_updates_nothing_but_counts,
+        scoring_only_counts,
+        wrong_lengths_are_refused,
+    }
+}
+
+#[test]
+fn every_case_is_a_test() {
+    let all: Vec<_> = cases::<Cpu>().iter().map(|c| (c.operator, c.name)).collect();
+    assert_eq!(all, TESTS);
+}

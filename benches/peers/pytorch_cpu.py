@@ -196,7 +196,7 @@ def timed(work, images, labels, seconds):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--arch", choices=sorted(PARAMETERS), required=True)
-    parser.add_argument("--work", default="train,forward,grand")
+    parser.add_argument("--work", default="train,forward,grand,grand_chunked")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--classes", type=int, default=10)
@@ -218,10 +218,12 @@ def main():
             work = el2n(model, args.classes)
         elif name == "grand":
             check_grand(model, grand(model, 2), images[0], labels[0])
+            work = grand(model, args.batch)
+        elif name == "grand_chunked":
             row["chunk"] = args.chunk or best_chunk(model, args.batch, images, labels)
             work = grand(model, row["chunk"])
         else:
-            sys.exit(f"--work {name}: expected train, forward or grand")
+            sys.exit(f"--work {name}: expected train, forward, grand or grand_chunked")
         rates = timed(work, images, labels, args.seconds)
         median, p10, p90 = (quantile(rates, p) for p in (0.5, 0.1, 0.9))
         row["images_per_second"] = {"median": median, "p10": p10, "p90": p90}

@@ -37,7 +37,7 @@ compile() {
 }
 export -f compile
 
-families=$(ls "$kernels"/*.cu 2>/dev/null || true)
+families="$(ls "$kernels"/*.cu 2>/dev/null || true) $kernels/conformance/conformance.cu"
 if [ "${2:-}" = tests ]; then families="$families $(ls "$emulator"/tests/*.cu)"; fi
 
 for source in $families; do

@@ -34,6 +34,8 @@ pub enum Command {
     Eval(commands::eval::EvalArgs),
     /// Say which devices and kernels can be used here, and why not the others
     Doctor(commands::doctor::DoctorArgs),
+    /// Hold every operator of a device against exact results; exit code 1 if one fails
+    Selftest(commands::selftest::SelftestArgs),
     /// Time training and scoring on random images; `bench compare` holds two results side by side
     Bench(commands::bench::BenchArgs),
 }
@@ -49,6 +51,7 @@ impl Command {
             Command::Prune(a) => &a.common,
             Command::Quota(a) => &a.common,
             Command::Doctor(a) => &a.common,
+            Command::Selftest(a) => &a.common,
             Command::Bench(a) => a.common(),
         }
     }

@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         Command::Prune(args) => commands::prune::prune(args),
         Command::Quota(args) => commands::quota::quota(args),
         Command::Doctor(args) => commands::doctor::doctor(args),
+        Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
     };
     match outcome {

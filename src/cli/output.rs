@@ -32,9 +32,15 @@ pub fn start_logging(common: &Common) {
         .init();
 }
 
-/// Prints an error with its causes on stderr.
+/// Prints an error on stderr, with those of its causes that it does not quote itself.
 pub fn print_error(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(|c| c.to_string()) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    let _ = writeln!(io::stderr(), "error: {text}");
 }
 
 /// The reader of stdout went away (`| head`): not an error.

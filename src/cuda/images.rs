@@ -16,6 +16,17 @@ mod built {
     include!(concat!(env!("OUT_DIR"), "/images.rs"));
 }
 
+/// `UNCONFIRMED`, from build.rs.
+mod conformance {
+    include!(concat!(env!("OUT_DIR"), "/conformance.rs"));
+}
+
+/// Families whose kernels use instructions that were not compared with a card's yet
+/// (`kernels/conformance`), with the functions of `kernels/ptx.cuh` that stand for them.
+pub fn unconfirmed() -> &'static [(&'static str, &'static [&'static str])] {
+    conformance::UNCONFIRMED
+}
+
 /// Environment variable: a folder with `<family>.fatbin`, in place of the images of this binary.
 pub const FOLDER_VARIABLE: &str = "FAIRPRUNE_KERNELS";
 

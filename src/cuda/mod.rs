@@ -30,7 +30,7 @@ pub use device::Properties;
 pub use driver::Failure;
 pub use event::Event;
 pub use graph::Graph;
-pub use images::{Built, FOLDER_VARIABLE, Source, built};
+pub use images::{Built, FOLDER_VARIABLE, Source, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, Kernels, Limits};
 pub use memory::{CudaImages, CudaMemory, DevicePointer};
 pub use survey::{Card, Survey, survey};

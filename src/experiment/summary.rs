@@ -7,6 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::metrics::Spread;
+
 /// The whole result of `fairprune run`, for one density or several.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
@@ -301,35 +303,6 @@ pub struct ClassRecall {
 pub struct ClassCount {
     pub class: usize,
     pub kept: usize,
-}
-
-/// A value over seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spread {
-    pub mean: f64,
-    pub min: f64,
-    pub max: f64,
-    /// Sample standard deviation; None for one value.
-    pub sd: Option<f64>,
-    pub n: usize,
-}
-
-impl Spread {
-    /// Of the given values; None without any, or if one is not finite.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
-        let values: Vec<f64> = values.into_iter().collect();
-        let n = values.len();
-        if n == 0 || !values.iter().all(|x| x.is_finite()) {
-            return None;
-        }
-        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // The sum's rounding must not push the mean of equal values out of their range.
-        let mean = (values.iter().sum::<f64>() / n as f64).clamp(min, max);
-        let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
-        let sd = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
-        Some(Spread { mean, min, max, sd, n })
-    }
 }
 
 impl Headline {

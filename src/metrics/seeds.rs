@@ -1,10 +1,12 @@
 //! One method over several seeds.
 
+use serde::{Deserialize, Serialize};
+
 use super::class::{mean, worst_class};
 use crate::error::{Error, Result};
 
 /// Mean and range of a metric over seeds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Arithmetic mean.
     pub mean: f64,
@@ -12,20 +14,29 @@ pub struct Spread {
     pub min: f64,
     /// Largest value.
     pub max: f64,
+    /// Sample standard deviation; `None` of one value.
+    pub sd: Option<f64>,
     /// Number of seeds.
     pub n: usize,
 }
 
 impl Spread {
-    /// The spread of `values`; `None` of no values.
-    pub fn new(values: &[f64]) -> Option<Self> {
+    /// The spread of `values`; `None` of no values, or if one is not finite.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().collect();
+        let n = values.len();
+        if !values.iter().all(|x| x.is_finite()) {
+            return None;
+        }
         let (min, max) = (
             values.iter().copied().min_by(f64::total_cmp)?,
             values.iter().copied().max_by(f64::total_cmp)?,
         );
         // Rounding must not push the mean of equal values outside their range.
         let mean = mean(values.iter().copied())?.clamp(min, max);
-        Some(Spread { mean, min, max, n: values.len() })
+        let squares: f64 = values.iter().map(|x| (x - mean) * (x - mean)).sum();
+        let sd = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
+        Some(Spread { mean, min, max, sd, n })
     }
 }
 
@@ -75,10 +86,10 @@ impl WorstOverSeeds {
         let minima: Vec<f64> = minima.collect::<Option<_>>().ok_or_else(none)?;
         let there = |class: usize| {
             let recalls: Vec<f64> = runs.iter().filter_map(|run| run[class]).collect();
-            Spread::new(&recalls).map(|spread| (class, spread))
+            Spread::of(recalls).map(|spread| (class, spread))
         };
         Ok(WorstOverSeeds {
-            per_seed: Spread::new(&minima).ok_or_else(none)?,
+            per_seed: Spread::of(minima).ok_or_else(none)?,
             of_means: worst_class(&means).ok_or_else(none)?,
             full_data_worst: full_data_worst.and_then(there),
         })
@@ -91,10 +102,10 @@ mod tests {
 
     #[test]
     fn spread_of_values() {
-        let spread = Spread::new(&[0.25, 0.75, 0.5]).unwrap();
-        assert_eq!(spread, Spread { mean: 0.5, min: 0.25, max: 0.75, n: 3 });
-        assert_eq!(Spread::new(&[]), None);
-        let equal = Spread::new(&[0.1; 3]).unwrap();
+        let spread = Spread::of([0.25, 0.75, 0.5]).unwrap();
+        assert_eq!(spread, Spread { mean: 0.5, min: 0.25, max: 0.75, sd: Some(0.25), n: 3 });
+        assert_eq!(Spread::of([]), None);
+        let equal = Spread::of([0.1; 3]).unwrap();
         assert_eq!((equal.mean, equal.min, equal.max), (0.1, 0.1, 0.1));
     }
 
@@ -106,9 +117,12 @@ mod tests {
             vec![Some(0.625), Some(0.125), None, Some(0.875)],
         ];
         let worst = WorstOverSeeds::new(&runs, Some(3)).unwrap();
-        assert_eq!(worst.per_seed, Spread { mean: 0.1875, min: 0.125, max: 0.25, n: 2 });
+        assert_eq!(
+            worst.per_seed,
+            Spread { mean: 0.1875, min: 0.125, max: 0.25, sd: Some(0.0625 * 2f64.sqrt()), n: 2 }
+        );
         assert_eq!(worst.of_means, (0, 0.4375));
-        let there = Spread { mean: 0.875, min: 0.875, max: 0.875, n: 2 };
+        let there = Spread { mean: 0.875, min: 0.875, max: 0.875, sd: Some(0.0), n: 2 };
         assert_eq!(worst.full_data_worst, Some((3, there)));
         assert_eq!(WorstOverSeeds::new(&runs, Some(2)).unwrap().full_data_worst, None);
         assert_eq!(WorstOverSeeds::new(&runs, None).unwrap().full_data_worst, None);

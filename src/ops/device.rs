@@ -49,7 +49,7 @@ mod tests {
 
     /// As kernels/divisor.cuh computes it.
     fn quotient(n: u32, d: Divisor) -> u32 {
-        (u64::from(n) * u64::from(d.multiplier) >> d.shift) as u32
+        ((u64::from(n) * u64::from(d.multiplier)) >> d.shift) as u32
     }
 
     #[test]

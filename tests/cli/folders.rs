@@ -172,6 +172,7 @@ fn a_full_disk_leaves_nothing_half_written() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{job}: {text}");
         assert!(text.contains(&out) && text.contains("File too large"), "{job}: {text}");
+        assert_eq!(text.matches("File too large").count(), 1, "{text}");
         assert_eq!(rubbish(place.path()), Vec::<PathBuf>::new());
         for name in ["model.safetensors", "kept.npy", "scores.csv", "report.html", "summary.json"] {
             assert!(!place.path().join(&out).join(name).exists(), "{job}: {name}");

@@ -1,5 +1,6 @@
 //! The software CUDA device finds what it says it finds, and runs correct kernels as they are.
 
+mod conformance;
 mod correct;
 mod counters;
 mod device;

@@ -149,7 +149,8 @@ fn a_capture_replays() {
             // The parameters are those of the capture, whatever happens to this copy.
             let mut args = Map { x: 0, y, len: 64, filler: 0 };
             assert_eq!(device.launch_on(stream, function, shape(1, 64, 0), &args), 0);
-            (&raw mut args.y).write(0);
+            args.y = 0;
+            std::hint::black_box(&args);
         }
         assert_eq!((cuda.cuMemsetD32Async)(y + 4 * 63, 0, 1, stream), 0);
         assert_eq!((cuda.cuStreamEndCapture)(stream, &mut graph), 0);

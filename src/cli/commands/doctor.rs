@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use fairprune::backend::candidates::candidates;
 use fairprune::backend::{Backend, Cpu};
-use fairprune::cuda::{Absence, Card, Source, Survey, survey};
+use fairprune::cuda::{Absence, Card, FAMILIES, Source, Survey, survey, unconfirmed};
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
@@ -162,7 +162,25 @@ fn text(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> String {
             vec![row.device.clone(), row.kernels.clone(), state]
         })
         .collect();
-    format!("{}\n\n{}", lines.join("\n"), output::table(&["device", "kernels", "usable"], cells, 3))
+    let devices = output::table(&["device", "kernels", "usable"], cells, 3);
+    let mut text = format!("{}\n\n{devices}", lines.join("\n"));
+    if survey.source.is_ok() && !unconfirmed().is_empty() {
+        text.push_str(&format!("\n\n{}", unconfirmed_table()));
+    }
+    text
+}
+
+/// Kernels whose instructions were never compared with a card's.
+fn unconfirmed_table() -> String {
+    let rows = unconfirmed()
+        .iter()
+        .map(|(family, functions)| {
+            let kernels = FAMILIES.iter().find(|f| f.0 == *family).map_or(&[][..], |f| f.1);
+            vec![(*family).to_owned(), kernels.join(", "), functions.join(", ")]
+        })
+        .collect();
+    let headers = ["unconfirmed", "kernels", "instructions that no card has recorded"];
+    output::table(&headers, rows, 3)
 }
 
 fn document(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> Value {
@@ -198,6 +216,10 @@ fn document(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> Value {
             "architectures": survey.built.map_or(&[][..], |built| built.architectures),
             "compiler": survey.built.map(|built| built.compiler),
             "driver": survey.driver.as_ref().ok().map(ToString::to_string),
+            "unconfirmed": unconfirmed()
+                .iter()
+                .map(|(family, functions)| json!({ "family": family, "functions": functions }))
+                .collect::<Vec<_>>(),
         },
         "devices": devices,
     })

@@ -7,4 +7,5 @@ pub mod prune;
 pub mod quota;
 pub mod run;
 pub mod score;
+pub mod selftest;
 pub mod train;

@@ -1,13 +1,13 @@
 //! Batch normalisation: statistics, the affine map, apply, and backward under batch and running
 //! statistics, exactly and within bounds.
 
-use fairprune::backend::{Backend, Cpu, View};
-use fairprune::ops::batch_norm::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
-use fairprune::reference::batch_norm as oracle;
-use fairprune::reference::{Sums, U, equal, judge, within};
-
 use super::fence::{Fenced, Fill};
-use super::values::Values;
+use super::values::{Values, words};
+use super::{Failure, Outcome, Subject, ensure};
+use crate::backend::View;
+use crate::ops::batch_norm::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
+use crate::reference::batch_norm as oracle;
+use crate::reference::{U, equal, judge, within};
 
 /// Samples, positions, channels: off every vector width, fewer and more channels than lanes.
 const SHAPES: &[[usize; 3]] = &[
@@ -21,24 +21,24 @@ const SHAPES: &[[usize; 3]] = &[
     [17, 1, 130],
     [3, 31, 65],
     [1, 1024, 8],
+    // Several parts a channel, the last shorter, and several groups of channels.
+    [7, 29, 132],
+    [40, 9, 3],
 ];
 
-fn problems() -> impl Iterator<Item = BatchNormProblem> {
+/// The shapes.
+pub fn problems() -> impl Iterator<Item = BatchNormProblem> {
     SHAPES.iter().map(|&[n, hw, c]| BatchNormProblem { n, hw, c })
 }
 
-fn cpu() -> Cpu {
-    Cpu::new(0).unwrap()
-}
-
-/// Longest chain of f32 additions behind a channel sum: positions of one sample, then the tree
-/// over samples. (Lanes that repeat a channel only shorten it.)
+/// No backend has a longer chain of f32 additions behind a channel sum: the positions of a sample,
+/// or a thread's share of a part's rows, then the trees over samples, threads and parts.
 fn chain(p: &BatchNormProblem) -> usize {
-    p.hw + p.n.max(1).ilog2() as usize + 1
+    p.hw + 24
 }
 
 /// Inputs of one problem.
-struct Inputs {
+pub struct Inputs {
     y: Vec<f32>,
     dout: Vec<f32>,
     residual: Vec<f32>,
@@ -72,7 +72,8 @@ impl Inputs {
         }
     }
 
-    fn random(p: &BatchNormProblem) -> Self {
+    /// Uniform values.
+    pub fn random(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(2);
         let scaled = |v: Vec<f32>, by: f32| v.into_iter().map(|v| v * by).collect();
         Inputs {
@@ -100,12 +101,16 @@ impl Inputs {
     }
 
     /// Memory of a backward call: dout, out, y, mean, rstd, then `more`.
-    fn backward<'a>(&'a self, cpu: &Cpu, more: impl IntoIterator<Item = Fill<'a>>) -> Fenced {
+    fn backward<'a, 'b, B: BatchNorm>(
+        &'a self,
+        subject: &Subject<'b, B>,
+        more: impl IntoIterator<Item = Fill<'a>>,
+    ) -> Result<Fenced<'b, B>, Failure> {
         let mut tensors: Vec<Fill> = [&self.dout, &self.out, &self.y, &self.mean, &self.rstd]
             .map(|v| Fill::Values(v.as_slice()))
             .into();
         tensors.extend(more);
-        Fenced::new(cpu, &tensors)
+        Fenced::new(subject, &tensors)
     }
 }
 
@@ -114,16 +119,26 @@ fn backward_input(views: &[View], relu: bool, mask_in_place: bool) -> BackwardIn
     BackwardInput { dout, out: relu.then_some(out), y, mean, rstd, mask_in_place }
 }
 
-fn statistics(cpu: &Cpu, p: &BatchNormProblem, y: &[f32]) -> [Vec<f32>; 2] {
+fn statistics<B: BatchNorm>(
+    subject: &Subject<B>,
+    p: &BatchNormProblem,
+    y: &[f32],
+) -> Result<[Vec<f32>; 2], Failure> {
     let tensors =
         [Fill::Values(y), Fill::Poison(p.c), Fill::Poison(p.c), Fill::Poison(p.workspace())];
-    let mut f = Fenced::new(cpu, &tensors);
+    let mut f = Fenced::new(subject, &tensors)?;
     let [y, mean, m2, work] = f.views[..] else { unreachable!() };
-    cpu.batch_norm_statistics(&mut f.memory, p, y, mean, m2, work).unwrap();
-    [f.read(1), f.read(2)]
+    subject.backend.batch_norm_statistics(&mut f.memory, p, y, mean, m2, work)?;
+    Ok([f.read(1)?, f.read(2)?])
 }
 
-fn apply(cpu: &Cpu, p: &BatchNormProblem, i: &Inputs, residual: bool, relu: bool) -> Vec<f32> {
+fn apply<B: BatchNorm>(
+    subject: &Subject<B>,
+    p: &BatchNormProblem,
+    i: &Inputs,
+    residual: bool,
+    relu: bool,
+) -> Result<Vec<f32>, Failure> {
     let tensors = [
         Fill::Values(&i.y),
         Fill::Values(&i.gamma),
@@ -131,52 +146,71 @@ fn apply(cpu: &Cpu, p: &BatchNormProblem, i: &Inputs, residual: bool, relu: bool
         Fill::Values(&i.residual),
         Fill::Poison(p.len()),
     ];
-    let mut f = Fenced::new(cpu, &tensors);
+    let mut f = Fenced::new(subject, &tensors)?;
     let [y, scale, shift, r, out] = f.views[..] else { unreachable!() };
     let residual = residual.then_some(r);
-    cpu.batch_norm_apply(&mut f.memory, p, y, [scale, shift], residual, relu, out).unwrap();
+    subject.backend.batch_norm_apply(&mut f.memory, p, y, [scale, shift], residual, relu, out)?;
     f.read(4)
 }
 
 /// (dgamma, dbeta, dout afterwards)
-fn reduce(cpu: &Cpu, p: &BatchNormProblem, i: &Inputs, relu: bool, mask: bool) -> [Vec<f32>; 3] {
+fn reduce<B: BatchNorm>(
+    subject: &Subject<B>,
+    p: &BatchNormProblem,
+    i: &Inputs,
+    relu: bool,
+    mask: bool,
+) -> Result<[Vec<f32>; 3], Failure> {
     let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
-    let mut f = i.backward(cpu, more);
+    let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, mask);
     let [dgamma, dbeta, work] = f.views[5..] else { unreachable!() };
-    cpu.batch_norm_backward_reduce(&mut f.memory, p, &input, dgamma, dbeta, work).unwrap();
-    [f.read(5), f.read(6), f.read(0)]
+    subject.backend.batch_norm_backward_reduce(&mut f.memory, p, &input, dgamma, dbeta, work)?;
+    Ok([f.read(5)?, f.read(6)?, f.read(0)?])
 }
 
-fn backward_apply(cpu: &Cpu, p: &BatchNormProblem, i: &Inputs, relu: bool) -> Vec<f32> {
+fn backward_apply<B: BatchNorm>(
+    subject: &Subject<B>,
+    p: &BatchNormProblem,
+    i: &Inputs,
+    relu: bool,
+) -> Result<Vec<f32>, Failure> {
     let more = [
         Fill::Values(&i.gamma),
         Fill::Values(&i.dgamma),
         Fill::Values(&i.dbeta),
         Fill::Poison(p.len()),
     ];
-    let mut f = i.backward(cpu, more);
+    let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, false);
     let [gamma, dgamma, dbeta, dy] = f.views[5..] else { unreachable!() };
-    cpu.batch_norm_backward_apply(&mut f.memory, p, &input, gamma, dgamma, dbeta, dy).unwrap();
+    subject.backend.batch_norm_backward_apply(
+        &mut f.memory,
+        p,
+        &input,
+        gamma,
+        dgamma,
+        dbeta,
+        dy,
+    )?;
     f.read(8)
 }
 
 /// (dy, norms on top of 1 a sample, dout afterwards); gamma serves as the scale.
-fn backward_eval(
-    cpu: &Cpu,
+fn backward_eval<B: BatchNorm>(
+    subject: &Subject<B>,
     p: &BatchNormProblem,
     i: &Inputs,
     relu: bool,
     mask: bool,
-) -> [Vec<f32>; 3] {
+) -> Result<[Vec<f32>; 3], Failure> {
     let ones = vec![1.0; p.n];
-    let mut f =
-        i.backward(cpu, [Fill::Values(&i.gamma), Fill::Poison(p.len()), Fill::Values(&ones)]);
+    let more = [Fill::Values(&i.gamma), Fill::Poison(p.len()), Fill::Values(&ones)];
+    let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, mask);
     let [scale, dy, norms] = f.views[5..] else { unreachable!() };
-    cpu.batch_norm_backward_eval(&mut f.memory, p, &input, scale, dy, norms).unwrap();
-    [f.read(6), f.read(7), f.read(0)]
+    subject.backend.batch_norm_backward_eval(&mut f.memory, p, &input, scale, dy, norms)?;
+    Ok([f.read(6)?, f.read(7)?, f.read(0)?])
 }
 
 /// What a call leaves in dout.
@@ -187,131 +221,123 @@ fn dout_after(i: &Inputs, relu: bool, mask: bool) -> Vec<f64> {
 
 const FLAGS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
-#[test]
-fn integers_give_exact_results() {
-    let cpu = cpu();
+pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
         let i = Inputs::exact(&p);
         for (residual, relu) in FLAGS {
-            let out = apply(&cpu, &p, &i, residual, relu);
+            let out = apply(subject, &p, &i, residual, relu)?;
             let residual = residual.then_some(i.residual.as_slice());
             let reference = oracle::apply(&p, &i.y, &i.gamma, &i.beta, residual, relu);
-            equal(&format!("apply {residual:?} {relu} {p:?}"), &out, &reference.value).unwrap();
+            equal(&format!("apply {residual:?} {relu} {p:?}"), &out, &reference.value)?;
         }
         for (relu, mask) in FLAGS {
             let what = |name: &str| format!("{name}, relu {relu}, in place {mask}, {p:?}");
             let input = i.oracle(relu);
-            let [dgamma, dbeta, dout] = reduce(&cpu, &p, &i, relu, mask);
+            let [dgamma, dbeta, dout] = reduce(subject, &p, &i, relu, mask)?;
             let [dgamma_ref, dbeta_ref] = oracle::parameter_gradients(&p, &input, 0..p.n);
-            equal(&what("dgamma"), &dgamma, &dgamma_ref.value).unwrap();
-            equal(&what("dbeta"), &dbeta, &dbeta_ref.value).unwrap();
-            equal(&what("dout"), &dout, &dout_after(&i, relu, mask)).unwrap();
-            let [dy, norms, dout] = backward_eval(&cpu, &p, &i, relu, mask);
+            equal(&what("dgamma"), &dgamma, &dgamma_ref.value)?;
+            equal(&what("dbeta"), &dbeta, &dbeta_ref.value)?;
+            equal(&what("dout"), &dout, &dout_after(&i, relu, mask))?;
+            let [dy, norms, dout] = backward_eval(subject, &p, &i, relu, mask)?;
             let dy_ref = oracle::backward_eval(&p, &input, &i.gamma);
-            equal(&what("dy, eval"), &dy, &dy_ref.value).unwrap();
-            equal(&what("dout, eval"), &dout, &dout_after(&i, relu, mask)).unwrap();
+            equal(&what("dy, eval"), &dy, &dy_ref.value)?;
+            equal(&what("dout, eval"), &dout, &dout_after(&i, relu, mask))?;
             let norms_ref: Vec<f64> =
                 oracle::norms(&p, &input).value.iter().map(|v| v + 1.0).collect();
-            equal(&what("norms"), &norms, &norms_ref).unwrap();
+            equal(&what("norms"), &norms, &norms_ref)?;
         }
         for relu in [false, true] {
-            let dy = backward_apply(&cpu, &p, &i, relu);
+            let dy = backward_apply(subject, &p, &i, relu)?;
             let reference = oracle::backward(&p, &i.oracle(relu), &i.gamma, &i.dgamma, &i.dbeta);
-            equal(&format!("dy, relu {relu}, {p:?}"), &dy, &reference.value).unwrap();
+            equal(&format!("dy, relu {relu}, {p:?}"), &dy, &reference.value)?;
         }
     }
+    Ok(())
 }
 
-#[test]
-fn random_results_are_within_bounds() {
-    let cpu = cpu();
+pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
         let i = Inputs::random(&p);
         for (residual, relu) in FLAGS {
-            let out = apply(&cpu, &p, &i, residual, relu);
+            let out = apply(subject, &p, &i, residual, relu)?;
             let r = residual.then_some(i.residual.as_slice());
             let reference = oracle::apply(&p, &i.y, &i.gamma, &i.beta, r, relu);
-            within(&format!("apply {residual} {relu} {p:?}"), &out, &reference, 2, U).unwrap();
+            within(&format!("apply {residual} {relu} {p:?}"), &out, &reference, 2, U)?;
         }
         for relu in [false, true] {
             let what = |name: &str| format!("{name}, relu {relu}, {p:?}");
             let input = i.oracle(relu);
-            let [dgamma, dbeta, _] = reduce(&cpu, &p, &i, relu, relu);
+            let [dgamma, dbeta, _] = reduce(subject, &p, &i, relu, relu)?;
             let [dgamma_ref, dbeta_ref] = oracle::parameter_gradients(&p, &input, 0..p.n);
-            within(&what("dgamma"), &dgamma, &dgamma_ref, chain(&p), U).unwrap();
-            within(&what("dbeta"), &dbeta, &dbeta_ref, chain(&p), U).unwrap();
-            let dy = backward_apply(&cpu, &p, &i, relu);
+            within(&what("dgamma"), &dgamma, &dgamma_ref, chain(&p), U)?;
+            within(&what("dbeta"), &dbeta, &dbeta_ref, chain(&p), U)?;
+            let dy = backward_apply(subject, &p, &i, relu)?;
             let reference = oracle::backward(&p, &input, &i.gamma, &i.dgamma, &i.dbeta);
-            within(&what("dy"), &dy, &reference, 2, U).unwrap();
-            let [dy, norms, _] = backward_eval(&cpu, &p, &i, relu, relu);
-            within(&what("dy, eval"), &dy, &oracle::backward_eval(&p, &input, &i.gamma), 1, U)
-                .unwrap();
+            within(&what("dy"), &dy, &reference, 2, U)?;
+            let [dy, norms, _] = backward_eval(subject, &p, &i, relu, relu)?;
+            within(&what("dy, eval"), &dy, &oracle::backward_eval(&p, &input, &i.gamma), 1, U)?;
             // Errors of the channel sums enter twice; 2 C squares are summed in one chain.
             let reference = oracle::norms(&p, &input);
             let expected: Vec<f64> = reference.value.iter().map(|v| v + 1.0).collect();
             judge(&what("norms"), &norms, &expected, |n| {
                 let sums = (2 * chain(&p) + 8) as f64 * U * reference.magnitude[n];
                 sums + (4 * p.c + 8) as f64 * U * reference.value[n] + 2.0 * U * expected[n]
-            })
-            .unwrap();
+            })?;
         }
     }
+    Ok(())
 }
 
-#[test]
-fn statistics_are_those_of_all_values() {
-    let cpu = cpu();
+pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
         let y = Inputs::random(&p).y;
-        let [mean, m2] = statistics(&cpu, &p, &y);
+        let [mean, m2] = statistics(subject, &p, &y)?;
         let (mean_ref, m2_ref) = oracle::moments(&y, p.c);
         let mut size = vec![0.0; p.c];
         y.iter().enumerate().for_each(|(j, v)| size[j % p.c] += f64::from(v.abs()));
         let unit = (2 * chain(&p) + 8) as f64 * U;
         let mean_bound = |c: usize| unit * size[c] / p.count().max(1) as f64;
-        judge(&format!("mean {p:?}"), &mean, &mean_ref, mean_bound).unwrap();
+        judge(&format!("mean {p:?}"), &mean, &mean_ref, mean_bound)?;
         judge(&format!("m2 {p:?}"), &m2, &m2_ref, |c| {
             // The mean's own error adds its square once a position.
             unit * m2_ref[c] + p.count() as f64 * mean_bound(c).powi(2)
-        })
-        .unwrap();
+        })?;
     }
+    Ok(())
 }
 
-#[test]
-fn statistics_of_equal_integers_are_exact() {
-    let cpu = cpu();
+pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems().filter(|p| p.n > 0) {
         let y: Vec<f32> = (0..p.len()).map(|i| (i % p.c) as f32 - 3.0).collect();
-        let [mean, m2] = statistics(&cpu, &p, &y);
+        let [mean, m2] = statistics(subject, &p, &y)?;
         let channels: Vec<f64> = (0..p.c).map(|c| c as f64 - 3.0).collect();
-        equal(&format!("mean {p:?}"), &mean, &channels).unwrap();
-        equal(&format!("m2 {p:?}"), &m2, &vec![0.0; p.c]).unwrap();
+        equal(&format!("mean {p:?}"), &mean, &channels)?;
+        equal(&format!("m2 {p:?}"), &m2, &vec![0.0; p.c])?;
     }
+    Ok(())
 }
 
 /// A large common offset would ruin a variance taken as E[y^2] - E[y]^2.
-#[test]
-fn statistics_survive_a_large_mean() {
-    let cpu = cpu();
+pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 64, hw: 256, c: 5 };
     let y: Vec<f32> =
         Values::new(3).uniform(p.len()).into_iter().map(|v| 1000.0 + 0.01 * v).collect();
-    let [_, m2] = statistics(&cpu, &p, &y);
+    let [_, m2] = statistics(subject, &p, &y)?;
     let (_, reference) = oracle::moments(&y, p.c);
-    judge("m2", &m2, &reference, |c| 1e-3 * reference[c]).unwrap();
+    judge("m2", &m2, &reference, |c| 1e-3 * reference[c])?;
+    Ok(())
 }
 
-fn check_map(what: &str, got: [&[f32]; 3], map: &oracle::Map) {
+fn check_map(what: &str, got: [&[f32]; 3], map: &oracle::Map) -> Outcome {
     let [rstd, scale, shift] = got;
-    within(&format!("{what}: rstd"), rstd, &map.rstd, 0, U).unwrap();
-    within(&format!("{what}: scale"), scale, &map.scale, 0, U).unwrap();
-    within(&format!("{what}: shift"), shift, &map.shift, 0, U).unwrap();
+    within(&format!("{what}: rstd"), rstd, &map.rstd, 0, U)?;
+    within(&format!("{what}: scale"), scale, &map.scale, 0, U)?;
+    Ok(within(&format!("{what}: shift"), shift, &map.shift, 0, U)?)
 }
 
-#[test]
-fn finalize_gives_the_affine_map_and_moves_running_statistics() {
-    let cpu = cpu();
+pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
+    subject: &Subject<B>,
+) -> Outcome {
     for (count, channels) in [(2usize, 1usize), (7, 5), (4096, 67)] {
         let mut v = Values::new(4);
         let positive = |v: Vec<f32>| -> Vec<f32> { v.into_iter().map(|v| v + 1.001).collect() };
@@ -323,18 +349,26 @@ fn finalize_gives_the_affine_map_and_moves_running_statistics() {
         let mut tensors: Vec<Fill> =
             [&mean, &m2, &gamma, &beta, &rm, &rv].map(|v| Fill::Values(v.as_slice())).into();
         tensors.extend([channels; 3].map(Fill::Poison));
-        let mut f = Fenced::new(&cpu, &tensors);
+        let mut f = Fenced::new(subject, &tensors)?;
         let [a, b, g, h, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: g, beta: h };
-        cpu.batch_norm_finalize(&mut f.memory, count, a, b, affine, [m, r], rstd, [scale, shift])
-            .unwrap();
+        subject.backend.batch_norm_finalize(
+            &mut f.memory,
+            count,
+            a,
+            b,
+            affine,
+            [m, r],
+            rstd,
+            [scale, shift],
+        )?;
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let biased: Vec<f64> = wide(&m2).iter().map(|m| m / count as f64).collect();
         let map = oracle::map(&wide(&mean), &biased, &gamma, &beta);
-        check_map("finalize", [&f.read(6), &f.read(7), &f.read(8)], &map);
+        check_map("finalize", [&f.read(6)?, &f.read(7)?, &f.read(8)?], &map)?;
         let [rm_ref, rv_ref] = oracle::running(&mean, &m2, count, [&rm, &rv]);
-        within("running mean", &f.read(4), &rm_ref, 1, U).unwrap();
-        within("running variance", &f.read(5), &rv_ref, 1, U).unwrap();
+        within("running mean", &f.read(4)?, &rm_ref, 1, U)?;
+        within("running variance", &f.read(5)?, &rv_ref, 1, U)?;
 
         let tensors = [
             Fill::Values(&gamma),
@@ -345,21 +379,27 @@ fn finalize_gives_the_affine_map_and_moves_running_statistics() {
             Fill::Poison(channels),
             Fill::Poison(channels),
         ];
-        let mut f = Fenced::new(&cpu, &tensors);
+        let mut f = Fenced::new(subject, &tensors)?;
         let [gamma_view, beta_view, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: gamma_view, beta: beta_view };
-        cpu.batch_norm_eval_affine(&mut f.memory, affine, [m, r], rstd, [scale, shift]).unwrap();
+        subject.backend.batch_norm_eval_affine(
+            &mut f.memory,
+            affine,
+            [m, r],
+            rstd,
+            [scale, shift],
+        )?;
         let map = oracle::map(&wide(&rm), &wide(&rv), &gamma, &beta);
-        check_map("eval", [&f.read(4), &f.read(5), &f.read(6)], &map);
-        assert_eq!([f.read(2), f.read(3)], [rm, rv], "scoring moves no statistics");
+        check_map("eval", [&f.read(4)?, &f.read(5)?, &f.read(6)?], &map)?;
+        let same = f.read(2)? == rm && f.read(3)? == rv;
+        ensure(same, || "scoring moves running statistics".to_owned())?;
     }
+    Ok(())
 }
 
 /// Backward through the definition itself: the gradient of sum dout * act(bn(y)) by differences,
 /// which no formula of the module enters.
-#[test]
-fn backward_is_the_derivative_of_forward() {
-    let cpu = cpu();
+pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 3, hw: 5, c: 2 };
     let i = Inputs::random(&p);
     let forward = |y: &[f64]| -> f64 {
@@ -391,45 +431,41 @@ fn backward_is_the_derivative_of_forward() {
     let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
     let rstd = m2.iter().map(|m| 1.0 / (m / p.count() as f64 + 1e-5).sqrt()).collect();
     let mut i = Inputs { mean: narrow(mean), rstd: narrow(rstd), ..Inputs::random(&p) };
-    let [dgamma, dbeta, _] = reduce(&cpu, &p, &i, true, false);
+    let [dgamma, dbeta, _] = reduce(subject, &p, &i, true, false)?;
     (i.dgamma, i.dbeta) = (dgamma, dbeta);
-    let dy = backward_apply(&cpu, &p, &i, true);
-    judge("dy", &dy, &reference, |_| 1e-5).unwrap();
+    let dy = backward_apply(subject, &p, &i, true)?;
+    judge("dy", &dy, &reference, |_| 1e-5)?;
+    Ok(())
 }
 
 /// Every result, for comparing bits.
-fn everything(cpu: &Cpu, p: &BatchNormProblem, i: &Inputs) -> Vec<Vec<u32>> {
-    let mut all = vec![apply(cpu, p, i, true, true), backward_apply(cpu, p, i, true)];
-    all.extend(statistics(cpu, p, &i.y));
-    all.extend(reduce(cpu, p, i, true, true));
-    all.extend(backward_eval(cpu, p, i, true, true));
-    all.iter().map(|v| super::values::words(v)).collect()
+pub fn everything<B: BatchNorm>(
+    subject: &Subject<B>,
+    p: &BatchNormProblem,
+    i: &Inputs,
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let mut all = vec![apply(subject, p, i, true, true)?, backward_apply(subject, p, i, true)?];
+    all.extend(statistics(subject, p, &i.y)?);
+    all.extend(reduce(subject, p, i, true, true)?);
+    all.extend(backward_eval(subject, p, i, true, true)?);
+    Ok(all.iter().map(|v| words(v)).collect())
 }
 
-#[test]
-fn threads_and_instruction_sets_agree_bit_for_bit() {
-    use fairprune::backend::Isa;
+pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
         let i = Inputs::random(&p);
-        let reference = everything(&Cpu::with_isa(1, Isa::Portable).unwrap(), &p, &i);
-        for isa in [Isa::Portable, Isa::Avx2, Isa::Avx512] {
-            for threads in [2, 5] {
-                let Ok(cpu) = Cpu::with_isa(threads, isa) else {
-                    println!("skipped: this processor has no {}", isa.name());
-                    continue;
-                };
-                assert!(everything(&cpu, &p, &i) == reference, "{} {threads} {p:?}", cpu.name());
-            }
-        }
+        let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
+        ensure(same, || format!("a second call differs: {p:?}"))?;
     }
+    Ok(())
 }
 
-#[test]
-fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode() {
-    let cpu = cpu();
+pub fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode<B: BatchNorm>(
+    subject: &Subject<B>,
+) -> Outcome {
     for p in problems().filter(|p| p.n > 1) {
         let i = Inputs::random(&p);
-        let [dy, norms, _] = backward_eval(&cpu, &p, &i, true, false);
+        let [dy, norms, _] = backward_eval(subject, &p, &i, true, false)?;
         let size = p.hw * p.c;
         for n in [0, p.n - 1] {
             let row = n * size..(n + 1) * size;
@@ -440,33 +476,32 @@ fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode() {
                 ..Inputs::random(&p)
             };
             let [one_dy, one_norms, _] =
-                backward_eval(&cpu, &BatchNormProblem { n: 1, ..p }, &one, true, false);
-            assert_eq!(one_dy, dy[row], "{p:?}");
-            assert_eq!(one_norms, norms[n..n + 1], "{p:?}");
+                backward_eval(subject, &BatchNormProblem { n: 1, ..p }, &one, true, false)?;
+            let same = one_dy == dy[row] && one_norms == norms[n..=n];
+            ensure(same, || format!("sample {n} alone differs: {p:?}"))?;
         }
     }
+    Ok(())
 }
 
-#[test]
-fn wrong_lengths_are_refused() {
-    let cpu = cpu();
+pub fn wrong_lengths_are_refused<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 3, hw: 4, c: 5 };
     let i = Inputs::random(&p);
-    let wrong = Sums::zeros(0);
-    assert!(within("empty", &[0.0], &wrong, 0, U).is_err());
     for other in [
         BatchNormProblem { n: 2, ..p },
         BatchNormProblem { hw: 5, ..p },
         BatchNormProblem { c: 4, ..p },
     ] {
         let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
-        let mut f = i.backward(&cpu, more);
+        let mut f = i.backward(subject, more)?;
         let input = backward_input(&f.views, true, true);
         let [dgamma, dbeta, work] = f.views[5..] else { unreachable!() };
+        let (memory, backend) = (&mut f.memory, subject.backend);
         let result =
-            cpu.batch_norm_backward_reduce(&mut f.memory, &other, &input, dgamma, dbeta, work);
-        assert!(result.is_err(), "{other:?} accepted for {p:?}");
-        assert_eq!(f.read(0), i.dout, "dout was written");
-        assert!(f.read(5).iter().all(|v| v.is_nan()), "dgamma was written");
+            backend.batch_norm_backward_reduce(memory, &other, &input, dgamma, dbeta, work);
+        ensure(result.is_err(), || format!("{other:?} accepted for {p:?}"))?;
+        ensure(f.read(0)? == i.dout, || "dout was written".to_owned())?;
+        ensure(f.read(5)?.iter().all(|v| v.is_nan()), || "dgamma was written".to_owned())?;
     }
+    Ok(())
 }

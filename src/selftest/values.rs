@@ -1,15 +1,16 @@
-//! Inputs of operator tests.
+//! Inputs of cases.
 
-use fairprune::backend::View;
-use fairprune::rng::{Philox, Sequence, Stream};
-use fairprune::tensor::Dtype;
+use crate::backend::View;
+use crate::rng::{Philox, Sequence, Stream};
+use crate::tensor::Dtype;
 
-/// A source of inputs; each test has its own.
+/// A source of inputs; each case has its own.
 pub struct Values(Sequence);
 
 impl Values {
-    pub fn new(test: u64) -> Self {
-        Values(Philox::new(test, Stream::Init).sequence(0))
+    /// The inputs of one case.
+    pub fn new(case: u64) -> Self {
+        Values(Philox::new(case, Stream::Init).sequence(0))
     }
 
     /// Integers in -bound..=bound.

@@ -1,14 +1,16 @@
 //! Losses, scores and gradients of the logits; which rows of the table a batch writes.
 
-use fairprune::backend::{Cpu, View};
-use fairprune::ops::loss_score::{
-    BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProblem,
-};
-use fairprune::reference::loss_score as oracle;
-use fairprune::reference::{U, judge};
+use std::fmt::Debug;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
+use super::{Failure, Outcome, Subject, ensure};
+use crate::backend::View;
+use crate::ops::loss_score::{
+    BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProblem,
+};
+use crate::reference::loss_score as oracle;
+use crate::reference::{U, judge};
 
 const FIELD: [Field; 8] = [
     Field::Loss,
@@ -21,28 +23,24 @@ const FIELD: [Field; 8] = [
     Field::Prediction,
 ];
 
-fn cpu() -> Cpu {
-    Cpu::new(0).unwrap()
-}
-
-/// One call: `part` samples in the part, of which `order` is the pass.
-struct Call<'a> {
-    problem: LossScoreProblem,
-    logits: &'a [f32],
-    order: &'a [u32],
-    labels: &'a [u32],
-    state: [u32; 4],
+/// One call: `labels.len()` samples in the part, of which `order` is the pass.
+pub struct Call<'a> {
+    pub problem: LossScoreProblem,
+    pub logits: &'a [f32],
+    pub order: &'a [u32],
+    pub labels: &'a [u32],
+    pub state: [u32; 4],
     /// Class weights and smoothing of the mean objective; none: `per_sample` decides.
-    mean: Option<(&'a [f32], f32)>,
-    per_sample: bool,
+    pub mean: Option<(&'a [f32], f32)>,
+    pub per_sample: bool,
 }
 
 /// What a call left behind.
-struct After {
+pub struct After {
     /// Column by column, one value a sample of the part.
-    table: Vec<f32>,
-    dlogits: Vec<f32>,
-    state: Vec<u32>,
+    pub table: Vec<f32>,
+    pub dlogits: Vec<f32>,
+    pub state: Vec<u32>,
     part: usize,
 }
 
@@ -53,7 +51,8 @@ impl After {
 }
 
 impl Call<'_> {
-    fn run(&self, cpu: &Cpu) -> After {
+    /// Runs it on memory of its own.
+    pub fn run<B: LossScore>(&self, subject: &Subject<B>) -> Result<After, Failure> {
         let part = self.labels.len();
         let (order, labels, state) = (bits(self.order), bits(self.labels), bits(&self.state));
         let (weights, smoothing) = self.mean.unwrap_or((&[], 0.0));
@@ -68,7 +67,7 @@ impl Call<'_> {
             Fill::Values(weights),
             Fill::Poison(gradients),
         ];
-        let mut f = Fenced::new(cpu, &tensors);
+        let mut f = Fenced::new(subject, &tensors)?;
         let [logits, order, labels, state, table, class_weights, dlogits] = f.views[..] else {
             unreachable!()
         };
@@ -83,8 +82,10 @@ impl Call<'_> {
             (None, true) => LogitGradient::PerSample,
             (None, false) => LogitGradient::None,
         };
-        cpu.loss_score(&mut f.memory, &self.problem, logits, &batch, gradient, dlogits).unwrap();
-        After { table: f.read(4), dlogits: f.read(6), state: words(&f.read(3)), part }
+        let (backend, memory) = (subject.backend, &mut f.memory);
+        backend.loss_score(memory, &self.problem, logits, &batch, gradient, dlogits)?;
+        let state = words(&f.read(3)?);
+        Ok(After { table: f.read(4)?, dlogits: f.read(6)?, state, part })
     }
 }
 
@@ -93,10 +94,20 @@ fn all(labels: &[u32]) -> Vec<u32> {
     (0..labels.len() as u32).collect()
 }
 
-fn whole(problem: LossScoreProblem, logits: &[f32], labels: &[u32]) -> After {
+fn whole<B: LossScore>(
+    subject: &Subject<B>,
+    problem: LossScoreProblem,
+    logits: &[f32],
+    labels: &[u32],
+) -> Result<After, Failure> {
     let order = all(labels);
     Call { problem, logits, order: &order, labels, state: [0; 4], mean: None, per_sample: false }
-        .run(&cpu())
+        .run(subject)
+}
+
+/// Fails unless both are the same, NaN nowhere.
+fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U) -> Outcome {
+    ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
 }
 
 fn expected(field: Field, s: &oracle::Scores) -> f64 {
@@ -115,57 +126,76 @@ fn expected(field: Field, s: &oracle::Scores) -> f64 {
 
 /// The operator works in f64 and rounds once: beyond that, only the exponentials' last digits,
 /// relative to the largest logit.
-#[test]
-fn every_score_is_its_definition() {
+pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> Outcome {
     for (n, k, scale) in [(1, 2, 1.0), (3, 10, 5.0), (17, 7, 30.0), (40, 100, 3.0), (3, 3, 1e4)] {
         let mut values = Values::new(1);
         let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * scale).collect();
         let labels = values.below(n, k as u32);
-        let after = whole(LossScoreProblem { n, batch: n, k }, &logits, &labels);
+        let after = whole(subject, LossScoreProblem { n, batch: n, k }, &logits, &labels)?;
         for (i, (z, &y)) in logits.chunks(k).zip(&labels).enumerate() {
             let scores = oracle::scores(z, y as usize);
             for field in FIELD {
                 let (out, reference) = (after.field(field, i as u32), expected(field, &scores));
                 judge(&format!("{field:?} of {i} in {n} x {k}"), &[out], &[reference], |_| {
                     U * reference.abs() + 1e-15 * f64::from(scale) + f64::from(f32::MIN_POSITIVE)
-                })
-                .unwrap();
+                })?;
             }
         }
-        assert_eq!(after.state, [0; 4], "finite losses set no flag, and nothing counts");
+        // Finite losses set no flag, and nothing counts.
+        expect("state", &after.state, &[0; 4])?;
     }
+    Ok(())
 }
 
-#[test]
-fn closed_forms() {
+pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> Outcome {
     // Equal logits: p = 1/4, the first class is predicted.
-    let after = whole(LossScoreProblem { n: 2, batch: 2, k: 4 }, &[3.0; 8], &[0, 2]);
+    let after = whole(subject, LossScoreProblem { n: 2, batch: 2, k: 4 }, &[3.0; 8], &[0, 2])?;
     let ln4 = 4f32.ln();
     for (sample, correct) in [(0, 1.0), (1, 0.0)] {
         let row = FIELD.map(|f| after.field(f, sample));
-        assert_eq!(row, [ln4, 0.75f32.sqrt(), ln4, 0.0, 0.25, 0.0, correct, 0.0]);
+        expect("row", &row, &[ln4, 0.75f32.sqrt(), ln4, 0.0, 0.25, 0.0, correct, 0.0])?;
     }
+    Ok(())
 }
 
-#[test]
-fn saturated_logits_stay_finite() {
+pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let (low, high) = (-1e4, 1e4);
     let logits = [high, low, low, low, high, low, high, high, low, low, low, low];
     let labels = [0, 0, 1, 2];
-    let after = whole(LossScoreProblem { n: 4, batch: 4, k: 3 }, &logits, &labels);
+    let after = whole(subject, LossScoreProblem { n: 4, batch: 4, k: 3 }, &logits, &labels)?;
     let row = |i| FIELD.map(|f| after.field(f, i));
     let (ln2, ln3, half) = (2f32.ln(), 3f32.ln(), 0.5f32);
     // Loss, EL2N, entropy, margin, p_y, AUM, correct, prediction.
-    assert_eq!(row(0), [0.0, 0.0, 0.0, 1.0, 1.0, 2e4, 1.0, 0.0]);
-    assert_eq!(row(1), [2e4, 2f32.sqrt(), 0.0, 1.0, 0.0, -2e4, 0.0, 1.0]);
-    assert_eq!(row(2), [ln2, half.sqrt(), ln2, 0.0, 0.5, 0.0, 0.0, 0.0]);
+    expect("row 0", &row(0), &[0.0, 0.0, 0.0, 1.0, 1.0, 2e4, 1.0, 0.0])?;
+    expect("row 1", &row(1), &[2e4, 2f32.sqrt(), 0.0, 1.0, 0.0, -2e4, 0.0, 1.0])?;
+    expect("row 2", &row(2), &[ln2, half.sqrt(), ln2, 0.0, 0.5, 0.0, 0.0, 0.0])?;
     let third = 1.0 / 3.0;
-    assert_eq!(row(3), [ln3, (2.0f64 / 3.0).sqrt() as f32, ln3, 0.0, third, 0.0, 0.0, 0.0]);
-    assert_eq!(after.state[2], 0);
+    expect("row 3", &row(3), &[ln3, (2.0f64 / 3.0).sqrt() as f32, ln3, 0.0, third, 0.0, 0.0, 0.0])?;
+    expect("bad step", &after.state[2], &0)?;
+    Ok(())
 }
 
-#[test]
-fn gradients_are_derivatives_of_the_objective() {
+/// Many classes, two equal largest: whichever lane or task sees them, the first wins.
+pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>) -> Outcome {
+    let k = 75;
+    let pairs = [(0, 1), (3, 35), (35, 64), (31, 32), (2, 74), (70, 71)];
+    let mut logits = Values::new(5).uniform(pairs.len() * k);
+    for (row, (a, b)) in logits.chunks_mut(k).zip(pairs) {
+        (row[a], row[b]) = (7.0, 7.0);
+    }
+    let labels: Vec<u32> = pairs.iter().map(|&(a, _)| a as u32).collect();
+    let n = pairs.len();
+    let after = whole(subject, LossScoreProblem { n, batch: n, k }, &logits, &labels)?;
+    for (i, (a, b)) in pairs.into_iter().enumerate() {
+        let prediction = after.field(Field::Prediction, i as u32);
+        expect(&format!("prediction of {a} and {b}"), &prediction, &(a as f32))?;
+        expect("margin of equals", &after.field(Field::Margin, i as u32), &0.0)?;
+        expect("AUM of equals", &after.field(Field::Aum, i as u32), &0.0)?;
+    }
+    Ok(())
+}
+
+pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subject<B>) -> Outcome {
     for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (5, 7, 0.5)] {
         let mut values = Values::new(2);
         let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * 4.0).collect();
@@ -182,21 +212,20 @@ fn gradients_are_derivatives_of_the_objective() {
                 mean: Some((&weights, smoothing)),
                 per_sample: false,
             };
-            let after = call.run(&cpu());
+            let after = call.run(subject)?;
             let y: Vec<usize> = labels.iter().map(|&l| l as usize).collect();
             let w: Vec<f64> = weights.iter().map(|&w| w.into()).collect();
             let reference = oracle::objective_gradient(&logits, &y, &w, smoothing.into());
             judge(&format!("{n} x {k}, smoothing {smoothing}"), &after.dlogits, &reference, |i| {
                 U * reference[i].abs() + oracle::DIFFERENCE_ERROR
-            })
-            .unwrap();
+            })?;
         }
     }
+    Ok(())
 }
 
 /// A per-sample gradient is not divided by the batch, nor weighted, nor smoothed.
-#[test]
-fn per_sample_gradients_ignore_the_batch() {
+pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let (n, k) = (5, 4);
     let mut values = Values::new(3);
     let logits = values.uniform(n * k);
@@ -212,25 +241,26 @@ fn per_sample_gradients_ignore_the_batch() {
         per_sample: true,
     };
     let problem = LossScoreProblem { n, batch: n, k };
-    let after = call(problem, &logits, &order).run(&cpu());
+    let after = call(problem, &logits, &order).run(subject)?;
     for i in 0..n {
         let row = &logits[i * k..(i + 1) * k];
         let y = [labels[i] as usize];
         let reference = oracle::objective_gradient(row, &y, &vec![1.0; k], 0.0);
         judge(&format!("sample {i}"), &after.dlogits[i * k..(i + 1) * k], &reference, |j| {
             U * reference[j].abs() + oracle::DIFFERENCE_ERROR
-        })
-        .unwrap();
-        let one = call(LossScoreProblem { n: 1, batch: 1, k }, row, &order[i..=i]).run(&cpu());
-        assert_eq!(one.dlogits, after.dlogits[i * k..(i + 1) * k]);
+        })?;
+        let one = call(LossScoreProblem { n: 1, batch: 1, k }, row, &order[i..=i]).run(subject)?;
+        let same = one.dlogits == after.dlogits[i * k..(i + 1) * k];
+        ensure(same, || format!("sample {i} alone differs"))?;
         // EL2N is the norm of this very gradient.
         let norm = one.dlogits.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
-        assert!((norm - f64::from(after.field(Field::El2n, i as u32))).abs() < 1e-6);
+        let el2n = f64::from(after.field(Field::El2n, i as u32));
+        ensure((norm - el2n).abs() < 1e-6, || format!("EL2N {el2n} of a gradient of {norm}"))?;
     }
+    Ok(())
 }
 
-#[test]
-fn a_batch_without_weight_has_no_gradient() {
+pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let labels = [0, 0];
     let call = Call {
         problem: LossScoreProblem { n: 2, batch: 2, k: 2 },
@@ -241,12 +271,12 @@ fn a_batch_without_weight_has_no_gradient() {
         mean: Some((&[0.0, 1.0], 0.0)),
         per_sample: false,
     };
-    assert_eq!(call.run(&cpu()).dlogits, [0.0; 4]);
+    expect("dlogits", &call.run(subject)?.dlogits, &vec![0.0; 4])?;
+    Ok(())
 }
 
 /// The third batch of four over ten samples of a part of thirteen: two rows are written.
-#[test]
-fn only_the_rows_of_the_batch_are_written() {
+pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let k = 3;
     let mut values = Values::new(4);
     let labels = values.below(13, k as u32);
@@ -262,7 +292,7 @@ fn only_the_rows_of_the_batch_are_written() {
         mean: None,
         per_sample: false,
     };
-    let after = call.run(&cpu());
+    let after = call.run(subject)?;
     for sample in 0..13 {
         let row = order[8..].iter().position(|&o| o == sample);
         for field in FIELD {
@@ -272,18 +302,19 @@ fn only_the_rows_of_the_batch_are_written() {
                     let z = &logits[row * k..(row + 1) * k];
                     let scores = oracle::scores(z, labels[sample as usize] as usize);
                     let error = (f64::from(value) - expected(field, &scores)).abs();
-                    assert!(error <= 1e-6, "{field:?} of {sample}");
+                    ensure(error <= 1e-6, || format!("{field:?} of {sample} is {value}"))?;
                 }
-                None => assert!(value.is_nan(), "{field:?} of {sample} was written"),
+                None => ensure(value.is_nan(), || format!("{field:?} of {sample} was written"))?,
             }
         }
-        assert!(after.field(Field::Grand, sample).is_nan(), "norms are stored by another call");
+        let untouched = after.field(Field::Grand, sample).is_nan();
+        ensure(untouched, || "norms are stored by another call".to_owned())?;
     }
-    assert_eq!(after.state, [2, 5, 0, 77]);
+    expect("state", &after.state, &[2, 5, 0, 77])?;
+    Ok(())
 }
 
-#[test]
-fn the_first_bad_step_is_kept() {
+pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let labels = [0, 1, 1];
     let run = |logits: &[f32], state| {
         let call = Call {
@@ -295,22 +326,22 @@ fn the_first_bad_step_is_kept() {
             mean: None,
             per_sample: false,
         };
-        call.run(&cpu()).state
+        Ok::<_, Failure>(call.run(subject)?.state)
     };
     for bad in [f32::NAN, f32::INFINITY] {
         for at in 0..6 {
             let mut logits = [0.5; 6];
             logits[at] = bad;
-            assert_eq!(run(&logits, [0, 0, 0, 41]), [0, 0, 42, 41], "{bad} at {at}");
-            assert_eq!(run(&logits, [0, 0, 7, 41]), [0, 0, 7, 41], "an earlier step stays");
+            let what = format!("state after {bad} at {at}");
+            expect(&what, &run(&logits, [0, 0, 0, 41])?, &[0, 0, 42, 41])?;
+            expect(&what, &run(&logits, [0, 0, 7, 41])?, &[0, 0, 7, 41])?;
         }
     }
-    assert_eq!(run(&[0.5; 6], [0, 0, 7, 41]), [0, 0, 7, 41]);
+    expect("state", &run(&[0.5; 6], [0, 0, 7, 41])?, &[0, 0, 7, 41])?;
+    Ok(())
 }
 
-#[test]
-fn norms_are_stored_as_roots() {
-    let cpu = cpu();
+pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let (order, labels, state) = (bits(&[4, 0, 2, 3]), bits(&[0; 5]), bits(&[1, 0, 0, 0]));
     let run = |squares: &[f32], n| {
         let tensors = [
@@ -320,29 +351,26 @@ fn norms_are_stored_as_roots() {
             Fill::Values(&state),
             Fill::Poison(FIELDS * 5),
         ];
-        let mut f = Fenced::new(&cpu, &tensors);
+        let mut f = Fenced::new(subject, &tensors)?;
         let [norms, order, labels, state, table] = f.views[..] else { unreachable!() };
         let [order, labels, state] = [order, labels, state].map(as_u32);
         let batch = BatchViews { order, labels, state, table };
         let problem = LossScoreProblem { n, batch: 3, k: 2 };
-        let result = cpu.store_norms(&mut f.memory, &problem, norms, &batch);
-        result.map(|()| f.read(4))
+        subject.backend.store_norms(&mut f.memory, &problem, norms, &batch)?;
+        f.read(4)
     };
-    let table = run(&[6.25], 1).unwrap();
-    for (i, value) in table.iter().enumerate() {
-        match i.checked_sub(Field::Grand as usize * 5) {
-            Some(3) => assert_eq!(*value, 2.5),
-            _ => assert!(value.is_nan(), "place {i} was written"),
-        }
+    const AT: usize = Field::Grand as usize * 5 + 3;
+    for (i, value) in run(&[6.25], 1)?.iter().enumerate() {
+        let right = if i == AT { *value == 2.5 } else { value.is_nan() };
+        ensure(right, || format!("place {i} is {value}"))?;
     }
     // Cancellation can leave a Gram sum just below 0; NaN is no score.
-    assert_eq!(run(&[-1e-9], 1).unwrap()[Field::Grand as usize * 5 + 3], 0.0);
-    assert!(run(&[f32::NAN], 1).unwrap()[Field::Grand as usize * 5 + 3].is_nan());
-    assert!(run(&[1.0, 1.0], 2).is_err(), "the batch ends outside the order");
+    expect("root of -1e-9", &run(&[-1e-9], 1)?[AT], &0.0)?;
+    ensure(run(&[f32::NAN], 1)?[AT].is_nan(), || "NaN became a score".to_owned())?;
+    Ok(())
 }
 
-#[test]
-fn an_empty_batch_writes_nothing() {
+pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let after = Call {
         problem: LossScoreProblem { n: 0, batch: 4, k: 3 },
         logits: &[],
@@ -352,13 +380,13 @@ fn an_empty_batch_writes_nothing() {
         mean: Some((&[1.0; 3], 0.0)),
         per_sample: false,
     }
-    .run(&cpu());
-    assert!(after.table.iter().all(|v| v.is_nan()) && after.state == [0; 4]);
+    .run(subject)?;
+    let untouched = after.table.iter().all(|v| v.is_nan()) && after.state == [0; 4];
+    ensure(untouched, || "an empty batch wrote something".to_owned())?;
+    Ok(())
 }
 
-#[test]
-fn wrong_lengths_are_refused() {
-    let cpu = cpu();
+pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let problem = LossScoreProblem { n: 2, batch: 2, k: 3 };
     for (logits_len, dlogits_len, weights_len) in [(5, 6, 3), (6, 5, 3), (6, 6, 2)] {
         let tensors = [
@@ -369,15 +397,18 @@ fn wrong_lengths_are_refused() {
             Fill::Poison(dlogits_len),
             Fill::Values(&[0.0; 4]),
         ];
-        let mut f = Fenced::new(&cpu, &tensors);
+        let mut f = Fenced::new(subject, &tensors)?;
         let [logits, zeros, table, class_weights, dlogits, state] = f.views[..] else {
             unreachable!()
         };
         let order: View = as_u32(zeros);
         let batch = BatchViews { order, labels: order, state: as_u32(state), table };
         let gradient = LogitGradient::Mean { class_weights, smoothing: 0.0 };
-        let result = cpu.loss_score(&mut f.memory, &problem, logits, &batch, gradient, dlogits);
-        assert!(result.is_err(), "{logits_len} {dlogits_len} {weights_len}");
-        assert!(f.read(2).iter().all(|v| v.is_nan()), "the table was written");
+        let (backend, memory) = (subject.backend, &mut f.memory);
+        let result = backend.loss_score(memory, &problem, logits, &batch, gradient, dlogits);
+        let what = || format!("accepted {logits_len} {dlogits_len} {weights_len}");
+        ensure(result.is_err(), what)?;
+        ensure(f.read(2)?.iter().all(|v| v.is_nan()), || "the table was written".to_owned())?;
     }
+    Ok(())
 }

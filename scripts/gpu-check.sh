@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Checks and measures on a machine with an NVIDIA GPU, nvcc and PyTorch; no Rust is needed there:
+#   scripts/gpu-check.sh [--binary PATH] [--out DIR] [--cap SECONDS] [PHASE...]
+# Phases, most valuable first (all of them unless named):
+#   selftest     every kernel against its float64 oracle
+#   conformance  records what each instruction of kernels/ptx.cuh returns on this card
+#   ceilings     copy, L2, mma.sync, wgmma, launch gap
+#   peers        PyTorch's modes: benches/peers/pytorch.py
+#   bench        fairprune bench, f32
+#   sanitizer    compute-sanitizer (memcheck, racecheck, initcheck, synccheck) on a reduced selftest
+# A phase is stopped at its cap (default: see below); what it wrote until then stays. The summary comes last.
+# The binary must carry its kernels: build it where nvcc is (scripts/cuda-toolkit.sh), then strip it.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+binary=target/release/fairprune
+out=fairprune-out/gpu-check
+declare -A cap=([selftest]=120 [conformance]=60 [ceilings]=60 [peers]=420 [bench]=240 [sanitizer]=300)
+phases=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --binary) binary=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --cap) for phase in "${!cap[@]}"; do cap[$phase]=$2; done; shift 2 ;;
+    -*) echo "unknown option $1: found in the arguments, expected --binary, --out or --cap" >&2; exit 2 ;;
+    *) [ -n "${cap[$1]:-}" ] || { echo "no phase $1; phases: ${!cap[*]}" >&2; exit 2; }
+       phases+=("$1"); shift ;;
+    esac
+done
+[ ${#phases[@]} -gt 0 ] || phases=(selftest conformance ceilings peers bench sanitizer)
+mkdir -p "$out"
+export PYTHONUNBUFFERED=1
+build=$(mktemp -d)
+trap 'rm -rf "$build"' EXIT
+
+compile() { # SOURCE PROGRAM
+    nvcc -O3 --fmad=false -std=c++17 -Ikernels -gencode "arch=compute_90a,code=sm_90a" -gencode "arch=compute_80,code=sm_80" \
+        -o "$build/$2" "$1"
+}
+
+selftest() { "$binary" selftest --device cuda; }
+
+conformance() {
+    compile kernels/conformance/record.cu record && "$build/record" > "$out/conformance.jsonl" &&
+        wc -l "$out/conformance.jsonl"
+}
+
+ceilings() {
+    compile kernels/ceilings/ceilings.cu ceilings && "$build/ceilings" | tee "$out/ceilings.jsonl"
+}
+
+peers() {
+    python3 benches/peers/pytorch.py --budget $((cap[peers] - 60)) --out "$out/peers.jsonl"
+}
+
+bench() {
+    for arch in resnet20 resnet18 resnet50; do
+        size=32 batch=512
+        [ $arch != resnet50 ] || size=224 batch=256
+        "$binary" bench --device cuda --suite train --suite score --arch $arch --batch $batch --image-size $size --json \
+            --images 10000 --seconds 3 >> "$out/bench.jsonl" || return
+    done
+    cat "$out/bench.jsonl"
+}
+
+sanitizer() {
+    local failed=0
+    for tool in memcheck racecheck initcheck synccheck; do
+        timeout $((cap[sanitizer] / 4)) compute-sanitizer --tool $tool --error-exitcode 9 \
+            "$binary" selftest --device cuda --reduced > "$out/sanitizer-$tool.log" 2>&1 || failed=1
+        tail -2 "$out/sanitizer-$tool.log"
+    done
+    return $failed
+}
+
+nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv,noheader | tee "$out/card.txt"
+export -f compile selftest conformance ceilings peers bench sanitizer
+summary=()
+failures=0
+for phase in "${phases[@]}"; do
+    echo "== $phase"
+    start=$SECONDS
+    # A subshell of its own, so that the cap reaches everything in it.
+    ( "$phase" ) > >(tee "$out/$phase.log") 2>&1 &
+    pid=$!
+    ( sleep "${cap[$phase]}"; pkill -P $pid; kill $pid ) 2> /dev/null &
+    watch=$!
+    wait $pid; status=$?
+    { pkill -P $watch; kill $watch; wait $watch; } 2> /dev/null
+    [ $status -eq 0 ] || failures=$((failures + 1))
+    summary+=("$(printf '%-12s exit %-3s %4s s' "$phase" "$status" $((SECONDS - start)))")
+done
+echo "== summary"
+printf '%s\n' "${summary[@]}" | tee "$out/summary.txt"
+exit $((failures > 0))

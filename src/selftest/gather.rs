@@ -1,0 +1,137 @@
+//! The input pipeline: normalisation, mirror, shift, and what a sample's augmentation depends on.
+
+use std::sync::Arc;
+
+use super::fence::{Fenced, Fill};
+use super::values::{Values, as_u32, bits, words};
+use super::{Failure, Outcome, Subject, ensure};
+use crate::backend::Cpu;
+use crate::ops::gather::{Augmentation, CHANNELS, Gather, GatherProblem};
+use crate::reference::gather as oracle;
+use crate::reference::{U, within};
+
+const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
+const STD: [f32; 3] = [0.247, 0.2435, 0.2616];
+const STRONG: Augmentation = Augmentation { flip: true, translate: 4 };
+
+/// Height and width, images. The last but one is smaller than the shift: whole images leave the
+/// frame.
+const SIZES: &[([usize; 2], usize)] =
+    &[([5, 8], 17), ([9, 7], 3), ([32, 32], 3), ([1, 1], 1), ([3, 2], 17), ([17, 31], 2)];
+
+const AUGMENTATIONS: [Augmentation; 4] = [
+    Augmentation::NONE,
+    Augmentation { flip: true, translate: 0 },
+    Augmentation { flip: false, translate: 2 },
+    STRONG,
+];
+
+/// A problem of `n` images out of batches of `batch`.
+pub fn problem(
+    n: usize,
+    batch: usize,
+    [h, w]: [usize; 2],
+    augmentation: Augmentation,
+) -> GatherProblem {
+    GatherProblem { n, batch, h, w, mean: MEAN, std: STD, augmentation, seed: 11 }
+}
+
+/// Random images.
+pub fn pixels(images: usize, [h, w]: [usize; 2]) -> Arc<Vec<u8>> {
+    let bytes = Values::new(1).below(images * h * w * CHANNELS, 256);
+    Arc::new(bytes.into_iter().map(|b| b as u8).collect())
+}
+
+/// Batch `batch` of the order in epoch `epoch`.
+pub fn gather<B: Gather>(
+    subject: &Subject<B>,
+    p: &GatherProblem,
+    images: &Arc<Vec<u8>>,
+    order: &[u32],
+    batch: u32,
+    epoch: u32,
+) -> Result<Vec<f32>, Failure> {
+    let (order, state) = (bits(order), bits(&[batch, epoch, 0, 0]));
+    let len = p.n * p.h * p.w * CHANNELS;
+    let tensors = [Fill::Values(&order), Fill::Values(&state), Fill::Poison(len)];
+    let mut f = Fenced::new(subject, &tensors)?;
+    let [order, state, out] = f.views[..] else { unreachable!() };
+    let images = subject.backend.images(images)?;
+    subject.backend.gather(&mut f.memory, p, &images, as_u32(order), as_u32(state), out)?;
+    f.read(2)
+}
+
+/// Every byte in every channel, as PyTorch's ToTensor and Normalize round it in f32.
+pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let size = [16, 16];
+    let images = Arc::new((0..256).flat_map(|b| [b as u8; CHANNELS]).collect::<Vec<u8>>());
+    let out = gather(subject, &problem(1, 1, size, Augmentation::NONE), &images, &[0], 0, 0)?;
+    for (i, &v) in out.iter().enumerate() {
+        let byte = (i / CHANNELS) as f32;
+        let expected = (byte / 255.0 - MEAN[i % CHANNELS]) / STD[i % CHANNELS];
+        ensure(v == expected, || format!("byte {byte} is {v}, expected {expected}"))?;
+    }
+    let reference = oracle::image(&images, size, MEAN, STD, (false, 0, 0));
+    Ok(within("normalised", &out, &reference, 0, U)?)
+}
+
+pub fn augmented_images_are_within_bounds<B: Gather>(subject: &Subject<B>) -> Outcome {
+    for &(size, n) in SIZES {
+        let images = pixels(n, size);
+        let image = size[0] * size[1] * CHANNELS;
+        let order: Vec<u32> = (0..n as u32).rev().collect();
+        for augmentation in AUGMENTATIONS {
+            let p = problem(n, n, size, augmentation);
+            let out = gather(subject, &p, &images, &order, 0, 3)?;
+            for (row, &sample) in out.chunks(image).zip(&order) {
+                let draw = augmentation.draw(p.seed, 3, sample);
+                let source = &images[sample as usize * image..][..image];
+                let reference = oracle::image(source, size, MEAN, STD, draw);
+                within(&format!("{sample} of {size:?} {draw:?}"), row, &reference, 0, U)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Bit for bit, in a later batch of a large epoch: one stream of random numbers, one arithmetic.
+pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let cpu = Cpu::new(1)?;
+    let reference = Subject { backend: &cpu, reduced: subject.reduced };
+    for &(size, n) in SIZES {
+        let images = pixels(n, size);
+        let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
+        let p = GatherProblem { seed: u64::MAX - 5, ..problem(n, n, size, STRONG) };
+        let out = gather(subject, &p, &images, &order, 2, 70_000)?;
+        let expected = gather(&reference, &p, &images, &order, 2, 70_000)?;
+        ensure(words(&out) == words(&expected), || format!("images of {size:?} differ"))?;
+    }
+    Ok(())
+}
+
+/// A sample looks the same whatever else is trained on and wherever it stands in the epoch.
+pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let size = [6, 7];
+    let image = size[0] * size[1] * CHANNELS;
+    let images = pixels(12, size);
+    let full: Vec<u32> = vec![7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6];
+    let all = gather(subject, &problem(12, 12, size, STRONG), &images, &full, 0, 4)?;
+    let kept = [2, 0, 9, 10, 4];
+    let mut seen = Vec::new();
+    for (batch, n) in [(0, 2), (1, 2), (2, 1)] {
+        seen.extend(gather(subject, &problem(n, 2, size, STRONG), &images, &kept, batch, 4)?);
+    }
+    for (own, sample) in seen.chunks(image).zip(kept) {
+        let place = full.iter().position(|&s| s == sample).unwrap_or_default();
+        let same = own == &all[place * image..(place + 1) * image];
+        ensure(same, || format!("sample {sample} differs"))?;
+    }
+    Ok(())
+}
+
+pub fn an_empty_batch_is_nothing<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let size = [4, 4];
+    let empty = problem(0, 2, size, Augmentation::NONE);
+    let out = gather(subject, &empty, &pixels(3, size), &[0, 1], 0, 0)?;
+    ensure(out.is_empty(), || format!("{} values", out.len()))
+}

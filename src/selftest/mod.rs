@@ -1,0 +1,149 @@
+//! Every operator of a backend against its float64 oracle, on awkward shapes: the cases that the
+//! tests run on the CPU and on the software CUDA device, and `fairprune selftest` on any device.
+//!
+//! A case is exact (small integers, every sum below 2^24: equal to the oracle bit for bit) or
+//! random (within the bound that the kernels' headers state), or a property that needs no oracle.
+//! Outputs start as NaN; with fences a write beside a tensor is found, too.
+
+pub mod batch_norm;
+pub mod conv2d;
+pub mod fence;
+pub mod gather;
+pub mod loss_score;
+pub mod pool;
+pub mod sgd;
+pub mod values;
+
+use std::fmt;
+
+use crate::error::Error;
+use crate::ops::Operators;
+
+/// Why a case failed: what was computed, what was expected.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Failure(text)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure(error.to_string())
+    }
+}
+
+/// Of a case.
+pub type Outcome = Result<(), Failure>;
+
+/// Fails with a message unless `condition` holds.
+pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Outcome {
+    if condition { Ok(()) } else { Err(Failure(message())) }
+}
+
+/// What is tested, and how thoroughly.
+pub struct Subject<'a, B> {
+    pub backend: &'a B,
+    /// Small shapes, and buffers that end where their tensor ends: for a device that is slow and
+    /// watches bounds itself (the software device, a sanitizer).
+    pub reduced: bool,
+}
+
+/// One case.
+pub struct Case<B> {
+    pub operator: &'static str,
+    /// What holds if it passes.
+    pub name: &'static str,
+    run: fn(&Subject<B>) -> Outcome,
+}
+
+impl<B> Case<B> {
+    /// Runs it.
+    pub fn run(&self, subject: &Subject<B>) -> Outcome {
+        (self.run)(subject)
+    }
+}
+
+/// The cases of one operator, named as their functions.
+macro_rules! cases {
+    ($operator:ident: $($name:ident),* $(,)?) => {
+        [$(Case {
+            operator: stringify!($operator),
+            name: stringify!($name),
+            run: $operator::$name::<B>,
+        }),*]
+    };
+}
+
+/// All cases, operator by operator.
+pub fn cases<B: Operators>() -> Vec<Case<B>> {
+    let mut all = Vec::new();
+    all.extend(cases!(gather:
+        normalisation_is_that_of_pytorch,
+        augmented_images_are_within_bounds,
+        images_are_those_of_the_cpu,
+        a_subset_sees_the_same_images,
+        an_empty_batch_is_nothing,
+    ));
+    all.extend(cases!(conv2d:
+        integers_give_exact_results,
+        integer_gradient_norms_are_exact,
+        random_results_are_within_bounds,
+        random_gradient_norms_are_within_bounds,
+        statistics_are_those_of_the_output,
+        statistics_survive_a_large_mean,
+        a_batch_of_one_is_a_row_of_a_batch,
+        calls_repeat_bit_for_bit,
+        wrong_lengths_are_refused,
+    ));
+    all.extend(cases!(batch_norm:
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        statistics_are_those_of_all_values,
+        statistics_of_equal_integers_are_exact,
+        statistics_survive_a_large_mean,
+        finalize_gives_the_affine_map_and_moves_running_statistics,
+        backward_is_the_derivative_of_forward,
+        a_batch_of_one_is_a_row_of_a_batch_in_eval_mode,
+        calls_repeat_bit_for_bit,
+        wrong_lengths_are_refused,
+    ));
+    all.extend(cases!(pool:
+        the_first_of_equal_maxima_wins,
+        padding_never_wins,
+        nan_reaches_every_window_that_sees_it,
+        gradients_go_to_the_winners,
+        averages,
+        wrong_lengths_are_refused,
+    ));
+    all.extend(cases!(loss_score:
+        every_score_is_its_definition,
+        closed_forms,
+        saturated_logits_stay_finite,
+        the_first_of_equal_logits_is_predicted,
+        gradients_are_derivatives_of_the_objective,
+        per_sample_gradients_ignore_the_batch,
+        a_batch_without_weight_has_no_gradient,
+        only_the_rows_of_the_batch_are_written,
+        the_first_bad_step_is_kept,
+        norms_are_stored_as_roots,
+        an_empty_batch_writes_nothing,
+        wrong_lengths_are_refused,
+    ));
+    all.extend(cases!(sgd:
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        a_bad_step_updates_nothing_but_counts,
+        scoring_only_counts,
+        wrong_lengths_are_refused,
+    ));
+    all
+}

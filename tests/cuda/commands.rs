@@ -1,0 +1,116 @@
+//! Every command that computes, on the card: it works, repeats bit for bit, and fails cleanly.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::program::{Outcome, on_software_device, run};
+
+/// The smallest network on a batch that leaves a rest.
+const TINY: &str = "--arch resnet8 --width 4 --epochs 2 --batch 8 --device cuda --threads 1";
+
+/// `data/train` and `data/test`: three classes of 8 x 8 images, 36 and 12.
+fn data(root: &Path) {
+    for (part, images) in [("train", 12u32), ("test", 4)] {
+        for class in 0..3u32 {
+            let folder = root.join(format!("data/{part}/{class}"));
+            fs::create_dir_all(&folder).unwrap();
+            for i in 0..images {
+                let image = image::RgbImage::from_fn(8, 8, |x, y| {
+                    let noise = ((x * 31 + y * 17 + i * 47 + class * 5) % 64) as u8;
+                    let mut pixel = [noise; 3];
+                    pixel[class as usize] += 80;
+                    image::Rgb(pixel)
+                });
+                image.save(folder.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+/// The program in `folder` on the software device, with settings of it.
+fn program(folder: &Path, settings: &[(&str, &str)]) -> Command {
+    let mut command = on_software_device();
+    command.current_dir(folder);
+    for (name, value) in settings {
+        command.env(format!("FAIRPRUNE_EMULATOR_{name}"), value);
+    }
+    command
+}
+
+fn good(folder: &Path, line: &str) -> Outcome {
+    let outcome = run(&mut program(folder, &[]), line);
+    assert_eq!(outcome.code, 0, "{line}\n{}{}", outcome.out, outcome.err);
+    outcome
+}
+
+fn json(folder: &Path, line: &str) -> Value {
+    serde_json::from_str(&good(folder, &format!("{line} --json")).out).unwrap()
+}
+
+#[test]
+fn training_repeats_bit_for_bit_and_goes_on_after_a_fault() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    data(root);
+    let train = |out: &str| format!("train --data data {TINY} --checkpoint-every 0 --out {out}");
+    let model = |out: &str| fs::read(root.join(out).join("model.safetensors")).unwrap();
+    let first = good(root, &train("a"));
+    assert!(first.err.contains("on cuda/"), "{}", first.err);
+    good(root, &train("b"));
+    assert!(model("a") == model("b"), "two runs differ");
+
+    // Late in the run, of a kernel like any other.
+    let failed = run(&mut program(root, &[("FAIL_LAUNCH", "500")]), &train("c"));
+    assert_eq!(failed.code, 1, "{}{}", failed.out, failed.err);
+    assert!(failed.err.contains("device cuda:0: "), "{}", failed.err);
+    assert!(failed.err.contains("kernel launched last is "), "{}", failed.err);
+    good(root, &format!("{} --resume", train("c")));
+    assert!(model("a") == model("c"), "the resumed run differs");
+
+    let line =
+        format!("score --data data --weights a/model.safetensors --method el2n,grand {TINY}");
+    good(root, &format!("{line} --out scores"));
+    let scores = fs::read_to_string(root.join("scores/scores.csv")).unwrap();
+    assert_eq!(scores.lines().count(), 37);
+    assert!(!scores.contains("NaN"), "{scores}");
+    let recalls = json(root, "eval --data data --weights a/model.safetensors --device cuda");
+    assert_eq!(recalls["images"], 12);
+}
+
+#[test]
+fn the_whole_comparison_runs_on_the_card() {
+    let root = tempfile::tempdir().unwrap();
+    data(root.path());
+    let line = format!("run --data data {TINY} --strategies full,random --seeds 1 --out out");
+    let summary = json(root.path(), &line);
+    assert!(summary.to_string().contains("cuda/"), "{summary}");
+}
+
+#[test]
+fn the_benchmark_verifies_on_the_card() {
+    let root = tempfile::tempdir().unwrap();
+    let line = "bench --arch resnet8 --width 4 --image-size 8 --batch 8 --images 17 --seconds 0 \
+                --threads 1 --device cuda";
+    let document = json(root.path(), line);
+    assert_eq!(document["rows"].as_array().unwrap().len(), 3);
+    let device = document["machine"]["device"].as_str().unwrap();
+    assert_eq!(device, "fairprune software device (cuda/sm_90a)");
+}
+
+#[test]
+fn too_little_memory_is_refused_before_the_first_step() {
+    let root = tempfile::tempdir().unwrap();
+    data(root.path());
+    let line = format!("train --data data {} --out out", TINY.replace("width 4", "width 32"));
+    let refused = run(&mut program(root.path(), &[("MEMORY", "1048576")]), &line);
+    assert_eq!(refused.code, 2, "{}{}", refused.out, refused.err);
+    assert!(refused.err.contains("out of memory: ") && refused.err.contains(" bytes free"));
+    assert!(!root.path().join("out").exists());
+    // The planner was wrong: an allocation fails all the same.
+    let failed = run(&mut program(root.path(), &[("FAIL_ALLOCATION", "5")]), &line);
+    assert_eq!(failed.code, 2, "{}{}", failed.out, failed.err);
+    assert!(failed.err.contains("out of memory: "), "{}", failed.err);
+}

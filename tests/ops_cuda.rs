@@ -1,0 +1,48 @@
+//! Operators of the CUDA backend: the cases of `fairprune::selftest`, reduced on the software
+//! device, at full size on a card (`FAIRPRUNE_REQUIRE_CUDA=1`).
+
+#[path = "common/cuda_device.rs"]
+mod cuda_device;
+
+use std::sync::{Mutex, OnceLock};
+
+use fairprune::cuda::Cuda;
+use fairprune::selftest::{Subject, cases};
+
+/// Runs all cases of an operator, one operator at a time.
+fn run(operator: &str) {
+    static CARD: OnceLock<Mutex<Cuda>> = OnceLock::new();
+    let card = CARD.get_or_init(|| Mutex::new(cuda_device::open()));
+    let cuda = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let subject = Subject { backend: &*cuda, reduced: !cuda_device::real() };
+    let all = cases::<Cuda>();
+    let own: Vec<_> = all.iter().filter(|case| case.operator == operator).collect();
+    assert!(!own.is_empty(), "no cases of {operator}");
+    let failures = own.iter().filter_map(|case| {
+        let start = std::time::Instant::now();
+        let failure = case.run(&subject).err();
+        println!("{operator}::{} {:.1} s", case.name, start.elapsed().as_secs_f64());
+        failure.map(|failure| format!("{}: {failure:?}", case.name))
+    });
+    let failures: Vec<String> = failures.collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+macro_rules! tests {
+    ($($operator:ident)*) => {
+        $(#[test]
+        fn $operator() {
+            run(stringify!($operator));
+        })*
+
+        const TESTS: &[&str] = &[$(stringify!($operator)),*];
+    };
+}
+
+tests! { gather conv2d batch_norm pool loss_score sgd }
+
+#[test]
+fn every_operator_is_tested() {
+    let all = cases::<Cuda>();
+    assert!(all.iter().all(|case| TESTS.contains(&case.operator)));
+}
