@@ -6,7 +6,7 @@
 #include <string.h>
 
 #ifdef FAIRPRUNE_EMULATOR
-#define UNROLL _Pragma("GCC unroll 64")
+#define UNROLL _Pragma("GCC unroll 4")
 #else
 #define UNROLL _Pragma("unroll")
 #endif

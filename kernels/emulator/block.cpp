@@ -75,7 +75,7 @@ static void resume(uint32_t index) {
     now.thread = index;
     now.stack = stack_of(index);
     now.warp_barrier = warps[index / 32].synced;
-    threadIdx = launch.thread(index);
+    threadIdx = launch.thread[index];
     now.running = true;
     emulator_switch(&scheduler, thread.stack_pointer);
     now.running = false;
@@ -179,7 +179,7 @@ static void report_stuck() {
                       launch.threads) +
                text(barrier_site);
     }
-    const Index thread = launch.thread(culprit);
+    const Index thread = launch.thread[culprit];
     const uint32_t block[3] = {launch.block.x, launch.block.y, launch.block.z};
     memcpy(finding.block, block, sizeof block);
     const uint32_t at[3] = {thread.x, thread.y, thread.z};

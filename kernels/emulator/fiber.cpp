@@ -36,27 +36,20 @@ emulator_switch:
 
 namespace emulator {
 
-constexpr size_t PAGE = 4096, STRIDE = STACK_BYTES + PAGE;
-
-// All stacks, each above a page that faults when a stack overflows.
-static uintptr_t stacks() {
-    static const uintptr_t all = [] {
-        void* at = mmap(nullptr, STRIDE * MOST_THREADS, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (at == MAP_FAILED) {
-            fprintf(stderr, "software device: no memory for %zu bytes of stacks\n",
-                    STRIDE * MOST_THREADS);
-            _Exit(2);
-        }
-        for (uint32_t i = 0; i < MOST_THREADS; i++) {
-            mprotect(static_cast<char*>(at) + i * STRIDE, PAGE, PROT_NONE);
-        }
-        return reinterpret_cast<uintptr_t>(at);
-    }();
-    return all;
-}
-
-uintptr_t stack_of(uint32_t thread) { return stacks() + thread * STRIDE + PAGE; }
+const uintptr_t stacks = [] {
+    constexpr size_t STRIDE = STACK_GUARD + STACK_BYTES;
+    void* at = mmap(nullptr, STRIDE * MOST_THREADS, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (at == MAP_FAILED) {
+        fprintf(stderr, "software device: no memory for %zu bytes of stacks\n",
+                STRIDE * MOST_THREADS);
+        _Exit(2);
+    }
+    for (uint32_t i = 0; i < MOST_THREADS; i++) {
+        mprotect(static_cast<char*>(at) + i * STRIDE, STACK_GUARD, PROT_NONE);
+    }
+    return reinterpret_cast<uintptr_t>(at);
+}();
 
 void* new_fiber(uint32_t thread, void (*entry)()) {
     // Tops of stacks are spread over the cache's sets.

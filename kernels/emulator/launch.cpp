@@ -17,20 +17,15 @@ Launch launch;
 // Before the clock ends, all accesses are forgotten and it begins again.
 constexpr uint32_t LATE = 0xc0000000;
 
-Index Launch::thread(uint32_t linear) const {
-    if (size.y * size.z == 1) return {linear, 0, 0};
-    return {linear % size.x, linear / size.x % size.y, linear / size.x / size.y};
-}
-
-static Index block_index(const Index& grid, uint64_t linear) {
-    return {uint32_t(linear % grid.x), uint32_t(linear / grid.x % grid.y),
-            uint32_t(linear / grid.x / grid.y)};
+static Index index_in(const Index& size, uint64_t linear) {
+    return {uint32_t(linear % size.x), uint32_t(linear / size.x % size.y),
+            uint32_t(linear / size.x / size.y)};
 }
 
 Index Launch::block_at(uint32_t stamp) const {
     const auto after = std::upper_bound(starts.begin(), starts.end(), stamp,
                                         [](uint32_t s, const Start& b) { return s < b.stamp; });
-    return after == starts.begin() ? block : block_index(grid, (after - 1)->block);
+    return after == starts.begin() ? block : index_in(grid, (after - 1)->block);
 }
 
 uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t shared_bytes,
@@ -45,6 +40,7 @@ uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t share
     launch.size = size;
     launch.shared_bytes = shared_bytes;
     launch.threads = size.x * size.y * size.z;
+    for (uint32_t t = 0; t < launch.threads; t++) launch.thread[t] = index_in(size, t);
     launch.starts.clear();
     launch.failure = 0;
     memcpy(launch.args, args, kernel->args_bytes);
@@ -57,7 +53,7 @@ uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t share
     const BlockOrder order(blocks);
     for (uint64_t i = 0; i < blocks && launch.failure == 0; i++) {
         const uint64_t linear = order.block(i);
-        launch.block = block_index(grid, linear);
+        launch.block = index_in(grid, linear);
         launch.starts.push_back({now.clock + 1, linear});
         clear_shared();
         run_block();

@@ -19,8 +19,7 @@ struct Launch {
     Index block;       // the one that runs
     alignas(16) unsigned char args[4096];
 
-    // Index of a thread in its block.
-    Index thread(uint32_t linear) const;
+    Index thread[MOST_THREADS];  // the index of each in its block
     // The block that ran when the clock showed `stamp`, in this launch.
     Index block_at(uint32_t stamp) const;
     // Leaves the running thread for good; the launch ends with a finding of this kind.

@@ -100,7 +100,7 @@ static Finding here(uint32_t kind, uint32_t space, uint64_t address, uint32_t by
     finding.address = address;
     finding.size = bytes;
     store(finding.block, launch.block);
-    store(finding.thread, launch.thread(now.thread));
+    store(finding.thread, launch.thread[now.thread]);
     return finding;
 }
 
@@ -113,7 +113,7 @@ void fault(uint32_t kind, uint32_t space, uint64_t address, uint32_t bytes, cons
 void race(uint32_t kind, uint32_t space, uint64_t address, uint32_t bytes, const void* code,
           uint32_t stamp, uint16_t who) {
     Finding finding = here(kind, space, address, bytes);
-    const Index block = launch.block_at(stamp), thread = launch.thread(who & THREAD);
+    const Index block = launch.block_at(stamp), thread = launch.thread[who & THREAD];
     store(finding.other_block, block);
     store(finding.other_thread, thread);
     const bool blocks = stamp < now.block;

@@ -36,10 +36,23 @@ fn launches() {
         assert_eq!(launch(one, one, (227 << 10) + 1), INVALID_VALUE);
         assert_eq!((cuda.cuFuncSetAttribute)(function, 8, (227 << 10) + 1), INVALID_VALUE);
         let nothing = null_mut();
-        let [no_parameters, no_extra] = [null_mut(); 2];
+        let (no_parameters, no_extra) = (null_mut(), null_mut());
         let code =
             (cuda.cuLaunchKernel)(function, 1, 1, 1, 1, 1, 1, 0, nothing, no_parameters, no_extra);
         assert_eq!(code, INVALID_VALUE, "no parameters");
+        // Parameters in one buffer come with its size.
+        let mut bytes = size_of::<Fill>();
+        let size = &raw mut bytes;
+        let buffer = (&raw const args).cast_mut().cast();
+        let [a_buffer, a_size] = [1, 2].map(std::ptr::without_provenance_mut);
+        let mut extra = [a_buffer, buffer, a_size, size.cast(), nothing];
+        let mut launch = || {
+            let extra = extra.as_mut_ptr();
+            (cuda.cuLaunchKernel)(function, 1, 1, 1, 1, 1, 1, 0, nothing, no_parameters, extra)
+        };
+        assert_eq!(launch(), 0);
+        size.write(size.read() - 4);
+        assert_eq!(launch(), INVALID_VALUE, "four bytes short");
     }
     let wrong = (&raw const args).cast_mut().cast();
     assert_eq!(device.launch(wrong, shape(1, 1, 0), &args), INVALID_HANDLE, "not a function");

@@ -98,6 +98,7 @@ functions! {
     cuOccupancyMaxActiveBlocksPerMultiprocessor(*mut c_int, Handle, c_int, usize) -> u32;
     cuLaunchKernel(Handle, u32, u32, u32, u32, u32, u32, u32, Handle, *mut Handle, *mut Handle)
         -> u32;
+    cuLaunchHostFunc(Handle, unsafe extern "C" fn(*mut c_void), *mut c_void) -> u32;
     fairprune_emulator_findings() -> u32;
     fairprune_emulator_get_finding(u32, *mut Finding) -> c_int;
     fairprune_emulator_get_counters(*const c_char, *mut Counters) -> c_int;
@@ -108,18 +109,34 @@ functions! {
     fairprune_emulator_reset() -> ();
 }
 
-/// The library, built and opened at the first call.
+/// Builds the library at the first call, and opens it.
+fn open() -> Handle {
+    let path = software_device::directory().join("libcuda.so");
+    let text = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
+    // SAFETY: a library that this project built; its initialisers only fill tables.
+    let handle = unsafe { dlopen(text.as_ptr(), RTLD_NOW) };
+    assert!(!handle.is_null(), "{} does not open", path.display());
+    handle
+}
+
+/// The library, never closed.
 pub fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let path = software_device::directory().join("libcuda.so");
-        let text = CString::new(path.to_str().expect("UTF-8")).expect("no NUL");
-        // SAFETY: a library that this project built; its initialisers only fill tables.
-        let handle = unsafe { dlopen(text.as_ptr(), RTLD_NOW) };
-        assert!(!handle.is_null(), "{} does not open", path.display());
-        // SAFETY: just opened, and never closed.
-        unsafe { Library::resolve(handle) }
-    })
+    // SAFETY: the handle is that of an open library.
+    LIBRARY.get_or_init(|| unsafe { Library::resolve(open()) })
+}
+
+/// A program that loads the device sees the driver's functions and the tests' alone.
+#[test]
+fn the_inside_is_hidden() {
+    let handle = open();
+    let names = [c"__tsan_read4", c"emulator_memcpy", c"emulator_switch", c"threadIdx", c"fill"];
+    for name in names {
+        // SAFETY: an open library.
+        assert!(unsafe { dlsym(handle, name.as_ptr()) }.is_null(), "{name:?}");
+    }
+    // SAFETY: as above.
+    assert!(!unsafe { dlsym(handle, c"cuInit".as_ptr()) }.is_null());
 }
 
 /// `struct fairprune_emulator_finding`.

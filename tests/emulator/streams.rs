@@ -67,6 +67,25 @@ fn work_runs_when_it_is_waited_for() {
     }
 }
 
+unsafe extern "C" fn add_one(number: *mut c_void) {
+    // SAFETY: the test below passes a u32 that lives until the stream was waited for.
+    unsafe { *number.cast::<u32>() += 1 };
+}
+
+#[test]
+fn host_functions_run_in_their_stream() {
+    let device = Device::fresh();
+    let (cuda, stream, mut number) = (device.cuda, stream(&device), 5u32);
+    let at = &raw mut number;
+    // SAFETY: `number` outlives the stream's work.
+    unsafe {
+        assert_eq!((cuda.cuLaunchHostFunc)(stream, add_one, at.cast()), 0);
+        assert_eq!(at.read(), 5);
+        assert_eq!((cuda.cuStreamSynchronize)(stream), 0);
+        assert_eq!(at.read(), 6);
+    }
+}
+
 #[test]
 fn events_order_streams() {
     let device = Device::fresh();
