@@ -128,7 +128,7 @@ fn slowed(dir: &TempDir, slowdown: &str) -> PathBuf {
     path
 }
 
-/// The slowdown is large and the threshold wide, so that a busy machine changes neither verdict.
+/// The slowdown is large and the threshold wide, so that a busy machine rarely changes a verdict.
 #[test]
 #[cfg(unix)]
 fn an_injected_slowdown_is_found_and_its_row_is_named() {
@@ -142,14 +142,19 @@ fn an_injected_slowdown_is_found_and_its_row_is_named() {
         let rest = ["--suite", "score", "--threads", "1", "--json", "--out", out];
         fairprune(&[&words[..], &rest, &SMALL].concat())
     };
-    let same = compare(&program);
+    // Rows that nobody slowed down: a machine that stalls for seconds may stall in all of one side's
+    // runs, hardly three times.
+    let quiet = |new: &Path, expected: Value| {
+        let mut attempts = (0..3).map(|_| compare(new));
+        let outcome = attempts.find(|o| json_of(o)["regressed"] == expected);
+        outcome.unwrap_or_else(|| panic!("three times something else than {expected}"))
+    };
+    let same = quiet(&program, json!([]));
     assert_eq!(same.status.code(), Some(0), "{}", message(&same));
-    assert_eq!(json_of(&same)["regressed"], json!([]));
 
-    let regressed = compare(&slow);
+    let regressed = quiet(&slow, json!(["grand"]));
     assert_eq!(regressed.status.code(), Some(3), "{}", message(&regressed));
     let document = json_of(&regressed);
-    assert_eq!(document["regressed"], json!(["grand"]));
     assert_eq!(document["rows"][1]["verdict"], "regressed");
     assert!(document["rows"][0]["verdict"] != "regressed", "{document}");
     assert!(message(&regressed).contains("regressed: grand"), "{}", message(&regressed));
