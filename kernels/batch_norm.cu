@@ -73,18 +73,6 @@ KERNEL(batch_norm_statistics_f32, BatchNormStatisticsArgs, FAIRPRUNE_CHANNEL_THR
     }
 }
 
-struct Moments {
-    float count, mean, m2;
-};
-
-// Moments of all values of a and of b.
-DEVICE Moments merge(const Moments& a, const Moments& b) {
-    const float count = a.count + b.count;
-    if (!(count > 0.0f)) return a;
-    const float delta = b.mean - a.mean, share = b.count / count;
-    return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * (a.count * share)};
-}
-
 struct BatchNormMergeArgs {
     const float* means;
     const float* m2s;

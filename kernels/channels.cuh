@@ -52,3 +52,16 @@ DEVICE Vector<V> channel_sum(Vector<V> value, uint32_t lanes, float* shared) {
     block_barrier();
     return value;
 }
+
+// Number, mean and sum of squared deviations of some values.
+struct Moments {
+    float count, mean, m2;
+};
+
+// Those of all values of a and of b (Chan, Golub, LeVeque 1983).
+DEVICE Moments merge(const Moments& a, const Moments& b) {
+    const float count = a.count + b.count;
+    if (!(count > 0.0f)) return a;
+    const float delta = b.mean - a.mean, share = b.count / count;
+    return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * (a.count * share)};
+}

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
 use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue, choose_form};
+use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
 use crate::ops::gather::{Augmentation, GatherProblem};
 use crate::ops::loss_score::{LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
@@ -379,7 +379,7 @@ impl<B: Operators> Lowering<'_, B> {
     ) -> Result<()> {
         let x = self.value(input)?;
         if self.mode == Mode::GradNorm {
-            let form = choose_form(&per_sample);
+            let form = self.backend.conv2d_grad_norm_form(&per_sample);
             let workspace = self.workspace(&per_sample, Direction::GradNorm(form));
             let (problem, norms, bias) = (per_sample, self.norms, bias.is_some());
             self.steps.push(Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace });

@@ -1,25 +1,33 @@
 //! Operators of the CUDA backend: the cases of `fairprune::selftest`, reduced on the software
 //! device, at full size on a card (`FAIRPRUNE_REQUIRE_CUDA=1`).
 
-#[path = "common/cuda_device.rs"]
+#[path = "../common/cuda_device.rs"]
 mod cuda_device;
+mod defects;
+mod traffic;
 
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use fairprune::cuda::Cuda;
 use fairprune::selftest::{Subject, cases};
 
-/// Runs all cases of an operator, one operator at a time.
-fn run(operator: &str) {
+/// The card, for one test at a time.
+fn card() -> MutexGuard<'static, Cuda> {
     static CARD: OnceLock<Mutex<Cuda>> = OnceLock::new();
     let card = CARD.get_or_init(|| Mutex::new(cuda_device::open()));
-    let cuda = card.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    card.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs all cases of an operator.
+fn run(operator: &str) {
+    let cuda = card();
     let subject = Subject { backend: &*cuda, reduced: !cuda_device::real() };
     let all = cases::<Cuda>();
     let own: Vec<_> = all.iter().filter(|case| case.operator == operator).collect();
     assert!(!own.is_empty(), "no cases of {operator}");
     let failures = own.iter().filter_map(|case| {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let failure = case.run(&subject).err();
         println!("{operator}::{} {:.1} s", case.name, start.elapsed().as_secs_f64());
         let failure = failure.map(|failure| format!("{}: {failure:?}", case.name));

@@ -1,13 +1,17 @@
 //! Batch normalisation: statistics, the affine map, apply, and backward under batch and running
 //! statistics, exactly and within bounds.
 
+mod calls;
+
 use super::fence::{Fenced, Fill};
 use super::values::{Values, words};
 use super::{Failure, Outcome, Subject, ensure};
-use crate::backend::View;
-use crate::ops::batch_norm::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
+use crate::ops::batch_norm::{Affine, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
 use crate::reference::{U, equal, judge, within};
+use calls::{apply, backward_apply, backward_eval, backward_input, reduce, statistics};
+
+pub use calls::Inputs;
 
 /// Samples, positions, channels: off every vector width, fewer and more channels than lanes.
 const SHAPES: &[[usize; 3]] = &[
@@ -35,182 +39,6 @@ pub fn problems() -> impl Iterator<Item = BatchNormProblem> {
 /// or a thread's share of a part's rows, then the trees over samples, threads and parts.
 fn chain(p: &BatchNormProblem) -> usize {
     p.hw + 24
-}
-
-/// Inputs of one problem.
-pub struct Inputs {
-    y: Vec<f32>,
-    dout: Vec<f32>,
-    residual: Vec<f32>,
-    /// Output of a ReLU: about half of it 0.
-    out: Vec<f32>,
-    mean: Vec<f32>,
-    rstd: Vec<f32>,
-    gamma: Vec<f32>,
-    beta: Vec<f32>,
-    dgamma: Vec<f32>,
-    dbeta: Vec<f32>,
-}
-
-impl Inputs {
-    /// Small integers and powers of two: no operation rounds.
-    fn exact(p: &BatchNormProblem) -> Self {
-        let mut v = Values::new(1);
-        let count = p.count().max(1) as f32;
-        let multiples = |v: Vec<f32>| v.into_iter().map(|v| v * count).collect();
-        Inputs {
-            y: v.integers(p.len(), 4),
-            dout: v.integers(p.len(), 3),
-            residual: v.integers(p.len(), 4),
-            out: v.choose(p.len(), &[0.0, 0.0, 1.0, 2.0]),
-            mean: v.integers(p.c, 2),
-            rstd: v.choose(p.c, &[0.5, 1.0, 2.0]),
-            gamma: v.integers(p.c, 3),
-            beta: v.integers(p.c, 3),
-            dgamma: multiples(v.integers(p.c, 3)),
-            dbeta: multiples(v.integers(p.c, 3)),
-        }
-    }
-
-    /// Uniform values.
-    pub fn random(p: &BatchNormProblem) -> Self {
-        let mut v = Values::new(2);
-        let scaled = |v: Vec<f32>, by: f32| v.into_iter().map(|v| v * by).collect();
-        Inputs {
-            y: v.uniform(p.len()),
-            dout: v.uniform(p.len()),
-            residual: v.uniform(p.len()),
-            out: v.uniform(p.len()).into_iter().map(|v| v.max(0.0)).collect(),
-            mean: v.uniform(p.c),
-            rstd: v.uniform(p.c).into_iter().map(|v| 1.5 + v).collect(),
-            gamma: v.uniform(p.c),
-            beta: v.uniform(p.c),
-            dgamma: scaled(v.uniform(p.c), p.count() as f32),
-            dbeta: scaled(v.uniform(p.c), p.count() as f32),
-        }
-    }
-
-    fn oracle(&self, relu: bool) -> oracle::Input<'_> {
-        oracle::Input {
-            dout: &self.dout,
-            out: relu.then_some(&self.out),
-            y: &self.y,
-            mean: &self.mean,
-            rstd: &self.rstd,
-        }
-    }
-
-    /// Memory of a backward call: dout, out, y, mean, rstd, then `more`.
-    fn backward<'a, 'b, B: BatchNorm>(
-        &'a self,
-        subject: &Subject<'b, B>,
-        more: impl IntoIterator<Item = Fill<'a>>,
-    ) -> Result<Fenced<'b, B>, Failure> {
-        let mut tensors: Vec<Fill> = [&self.dout, &self.out, &self.y, &self.mean, &self.rstd]
-            .map(|v| Fill::Values(v.as_slice()))
-            .into();
-        tensors.extend(more);
-        Fenced::new(subject, &tensors)
-    }
-}
-
-fn backward_input(views: &[View], relu: bool, mask_in_place: bool) -> BackwardInput {
-    let [dout, out, y, mean, rstd] = views[..5] else { unreachable!() };
-    BackwardInput { dout, out: relu.then_some(out), y, mean, rstd, mask_in_place }
-}
-
-fn statistics<B: BatchNorm>(
-    subject: &Subject<B>,
-    p: &BatchNormProblem,
-    y: &[f32],
-) -> Result<[Vec<f32>; 2], Failure> {
-    let tensors =
-        [Fill::Values(y), Fill::Poison(p.c), Fill::Poison(p.c), Fill::Poison(p.workspace())];
-    let mut f = Fenced::new(subject, &tensors)?;
-    let [y, mean, m2, work] = f.views[..] else { unreachable!() };
-    subject.backend.batch_norm_statistics(&mut f.memory, p, y, mean, m2, work)?;
-    Ok([f.read(1)?, f.read(2)?])
-}
-
-fn apply<B: BatchNorm>(
-    subject: &Subject<B>,
-    p: &BatchNormProblem,
-    i: &Inputs,
-    residual: bool,
-    relu: bool,
-) -> Result<Vec<f32>, Failure> {
-    let tensors = [
-        Fill::Values(&i.y),
-        Fill::Values(&i.gamma),
-        Fill::Values(&i.beta),
-        Fill::Values(&i.residual),
-        Fill::Poison(p.len()),
-    ];
-    let mut f = Fenced::new(subject, &tensors)?;
-    let [y, scale, shift, r, out] = f.views[..] else { unreachable!() };
-    let residual = residual.then_some(r);
-    subject.backend.batch_norm_apply(&mut f.memory, p, y, [scale, shift], residual, relu, out)?;
-    f.read(4)
-}
-
-/// (dgamma, dbeta, dout afterwards)
-fn reduce<B: BatchNorm>(
-    subject: &Subject<B>,
-    p: &BatchNormProblem,
-    i: &Inputs,
-    relu: bool,
-    mask: bool,
-) -> Result<[Vec<f32>; 3], Failure> {
-    let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
-    let mut f = i.backward(subject, more)?;
-    let input = backward_input(&f.views, relu, mask);
-    let [dgamma, dbeta, work] = f.views[5..] else { unreachable!() };
-    subject.backend.batch_norm_backward_reduce(&mut f.memory, p, &input, dgamma, dbeta, work)?;
-    Ok([f.read(5)?, f.read(6)?, f.read(0)?])
-}
-
-fn backward_apply<B: BatchNorm>(
-    subject: &Subject<B>,
-    p: &BatchNormProblem,
-    i: &Inputs,
-    relu: bool,
-) -> Result<Vec<f32>, Failure> {
-    let more = [
-        Fill::Values(&i.gamma),
-        Fill::Values(&i.dgamma),
-        Fill::Values(&i.dbeta),
-        Fill::Poison(p.len()),
-    ];
-    let mut f = i.backward(subject, more)?;
-    let input = backward_input(&f.views, relu, false);
-    let [gamma, dgamma, dbeta, dy] = f.views[5..] else { unreachable!() };
-    subject.backend.batch_norm_backward_apply(
-        &mut f.memory,
-        p,
-        &input,
-        gamma,
-        dgamma,
-        dbeta,
-        dy,
-    )?;
-    f.read(8)
-}
-
-/// (dy, norms on top of 1 a sample, dout afterwards); gamma serves as the scale.
-fn backward_eval<B: BatchNorm>(
-    subject: &Subject<B>,
-    p: &BatchNormProblem,
-    i: &Inputs,
-    relu: bool,
-    mask: bool,
-) -> Result<[Vec<f32>; 3], Failure> {
-    let ones = vec![1.0; p.n];
-    let more = [Fill::Values(&i.gamma), Fill::Poison(p.len()), Fill::Values(&ones)];
-    let mut f = i.backward(subject, more)?;
-    let input = backward_input(&f.views, relu, mask);
-    let [scale, dy, norms] = f.views[5..] else { unreachable!() };
-    subject.backend.batch_norm_backward_eval(&mut f.memory, p, &input, scale, dy, norms)?;
-    Ok([f.read(6)?, f.read(7)?, f.read(0)?])
 }
 
 /// What a call leaves in dout.

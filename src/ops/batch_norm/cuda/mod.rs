@@ -1,53 +1,18 @@
 //! Launches of `kernels/batch_norm.cu`.
 
-use bytemuck::{Pod, Zeroable};
+mod args;
+
+use bytemuck::Pod;
 
 use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
+use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
 use crate::error::Result;
 use crate::ops::device::{Divisor, NULL, count, offset};
-
-/// `ChannelShape` of kernels/channels.cuh, and channels a thread.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Shape {
-    rows: u32,
-    channels: u32,
-    lanes: u32,
-    part_rows: u32,
-    parts: u32,
-}
-
-/// Channels that a thread has: four where they are aligned in every row.
-fn vector(channels: u32) -> u32 {
-    if channels.is_multiple_of(4) { 4 } else { 1 }
-}
-
-impl Shape {
-    /// Rows cut into about `parts`, none empty.
-    fn new(rows: usize, channels: usize, parts: usize) -> Result<Shape> {
-        count("batch norm", "elements", rows * channels)?;
-        let channels = count("batch norm", "channels", channels)?;
-        let rows = count("batch norm", "rows", rows)?;
-        let part_rows = rows.div_ceil(parts.max(1) as u32).max(1);
-        let lanes = (channels / vector(channels)).next_power_of_two().min(32);
-        Ok(Shape { rows, channels, lanes, part_rows, parts: rows.div_ceil(part_rows) })
-    }
-
-    /// Parts of so many rows that a thread has a few.
-    fn of_threads(rows: usize, channels: usize) -> Result<Shape> {
-        let one = Shape::new(rows, channels, 1)?;
-        let at_once = tiles::CHANNEL_THREADS / one.lanes;
-        let part_rows = at_once * tiles::CHANNEL_ROWS_A_THREAD;
-        Ok(Shape { part_rows, parts: one.rows.div_ceil(part_rows), ..one })
-    }
-
-    /// Groups of channels.
-    fn groups(&self) -> u32 {
-        self.channels.div_ceil(self.lanes * vector(self.channels))
-    }
-}
+use args::{
+    ApplyArgs, BackwardApplyArgs, BackwardEvalArgs, BackwardReduceArgs, BackwardSumArgs,
+    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, Shape, StatisticsArgs, vector,
+};
 
 /// Parts of the rows whose results a workspace is to hold.
 fn parts(rows: usize) -> usize {
@@ -113,143 +78,6 @@ unsafe fn by_items<A: Pod>(cuda: &Cuda, kernel: &Kernel, items: u32, args: &A) -
     let grid = [items.div_ceil(tiles::ELEMENTWISE_THREADS), 1, 1];
     // SAFETY: passed on to the caller.
     unsafe { cuda.launch(kernel, grid, tiles::ELEMENTWISE_THREADS, 0, args) }
-}
-
-/// `BatchNormStatisticsArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct StatisticsArgs {
-    y: DevicePointer,
-    means: DevicePointer,
-    m2s: DevicePointer,
-    shape: Shape,
-    filler: u32,
-}
-
-/// `BatchNormMergeArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct MergeArgs {
-    means: DevicePointer,
-    m2s: DevicePointer,
-    mean: DevicePointer,
-    m2: DevicePointer,
-    shape: Shape,
-    filler: u32,
-}
-
-/// `BatchNormFinalizeArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct FinalizeArgs {
-    mean: DevicePointer,
-    m2: DevicePointer,
-    gamma: DevicePointer,
-    beta: DevicePointer,
-    running: [DevicePointer; 2],
-    rstd: DevicePointer,
-    scale_shift: [DevicePointer; 2],
-    channels: u32,
-    count: f32,
-    unbiased: f32,
-    filler: u32,
-}
-
-/// `BatchNormEvalAffineArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct EvalAffineArgs {
-    gamma: DevicePointer,
-    beta: DevicePointer,
-    running: [DevicePointer; 2],
-    rstd: DevicePointer,
-    scale_shift: [DevicePointer; 2],
-    channels: u32,
-    filler: u32,
-}
-
-/// `BatchNormApplyArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ApplyArgs {
-    y: DevicePointer,
-    scale_shift: [DevicePointer; 2],
-    residual: DevicePointer,
-    out: DevicePointer,
-    vectors: u32,
-    by_row: Divisor,
-    relu: u32,
-    filler: u32,
-}
-
-/// What `BatchNormBackward{Reduce,Apply,Eval}Args` begin with.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Input {
-    dout: DevicePointer,
-    out: DevicePointer,
-    y: DevicePointer,
-    mean: DevicePointer,
-    rstd: DevicePointer,
-}
-
-impl Input {
-    fn new(cuda: &Cuda, memory: &CudaMemory, input: &BackwardInput) -> Result<Input> {
-        let at = |view: View| cuda.pointer(memory, view);
-        Ok(Input {
-            dout: at(input.dout)?,
-            out: input.out.map_or(Ok(NULL), at)?,
-            y: at(input.y)?,
-            mean: at(input.mean)?,
-            rstd: at(input.rstd)?,
-        })
-    }
-}
-
-/// `BatchNormBackwardReduceArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BackwardReduceArgs {
-    input: Input,
-    sums: [DevicePointer; 2],
-    shape: Shape,
-    mask_in_place: u32,
-}
-
-/// `BatchNormBackwardSumArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BackwardSumArgs {
-    sums: [DevicePointer; 2],
-    dbeta: DevicePointer,
-    dgamma: DevicePointer,
-    channels: u32,
-    parts: u32,
-}
-
-/// `BatchNormBackwardApplyArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BackwardApplyArgs {
-    input: Input,
-    gamma: DevicePointer,
-    dgamma: DevicePointer,
-    dbeta: DevicePointer,
-    dy: DevicePointer,
-    shape: Shape,
-    count: f32,
-}
-
-/// `BatchNormBackwardEvalArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BackwardEvalArgs {
-    input: Input,
-    scale: DevicePointer,
-    dy: DevicePointer,
-    norms: DevicePointer,
-    shape: Shape,
-    mask_in_place: u32,
 }
 
 impl BatchNorm for Cuda {

@@ -1,0 +1,174 @@
+//! What kernels move, as the software device counts it: every tensor's bytes once in device memory,
+//! the tiles' reads as planned, and few bank conflicts.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use fairprune::cuda::tiles;
+use fairprune::ops::batch_norm::BatchNormProblem;
+use fairprune::ops::conv2d::Conv2dProblem;
+use fairprune::selftest::{Subject, batch_norm, conv2d};
+
+use super::{card, cuda_device};
+
+/// `fairprune_emulator_counters` of kernels/emulator/control.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    launches: u64,
+    blocks: u64,
+    threads: u64,
+    read: u64,
+    read_unique: u64,
+    written: u64,
+    written_unique: u64,
+    shared_read: u64,
+    shared_written: u64,
+    block_barriers: u64,
+    warp_instructions: u64,
+    atomics: u64,
+    async_copies: u64,
+    bank_requests: u64,
+    bank_passes: u64,
+    bank_conflicts: u64,
+}
+
+#[link(name = "dl")]
+unsafe extern "C" {
+    fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+}
+
+fn function(name: &CStr) -> *mut c_void {
+    const RTLD_NOW: c_int = 2;
+    // SAFETY: the device is open, so this is its library, which is never closed.
+    let address = unsafe { dlsym(dlopen(c"libcuda.so".as_ptr(), RTLD_NOW), name.as_ptr()) };
+    assert!(!address.is_null(), "{name:?}");
+    address
+}
+
+/// Sums over the launches of `kernel` so far.
+fn counters(kernel: &CStr) -> Counters {
+    let address = function(c"fairprune_emulator_get_counters");
+    // SAFETY: the type is the header's.
+    let get: unsafe extern "C" fn(*const c_char, *mut Counters) -> c_int =
+        unsafe { std::mem::transmute(address) };
+    let mut counters = Counters::default();
+    // SAFETY: `counters` is writable, the name NUL-terminated. Without a launch it stays 0.
+    unsafe { get(kernel.as_ptr(), &mut counters) };
+    counters
+}
+
+impl Counters {
+    fn since(&self, before: &Counters) -> Counters {
+        Counters {
+            launches: self.launches - before.launches,
+            read: self.read - before.read,
+            read_unique: self.read_unique - before.read_unique,
+            written: self.written - before.written,
+            written_unique: self.written_unique - before.written_unique,
+            bank_passes: self.bank_passes - before.bank_passes,
+            bank_conflicts: self.bank_conflicts - before.bank_conflicts,
+            ..Counters::default()
+        }
+    }
+}
+
+/// What `kernel` moved during `call`, bank conflicts included.
+fn count(kernel: &CStr, call: impl FnOnce()) -> Counters {
+    let address = function(c"fairprune_emulator_count_bank_conflicts");
+    // SAFETY: the type is the header's.
+    let banks: unsafe extern "C" fn(c_int) = unsafe { std::mem::transmute(address) };
+    let before = counters(kernel);
+    // SAFETY: any number is a setting.
+    unsafe { banks(1) };
+    call();
+    // SAFETY: as above.
+    unsafe { banks(0) };
+    counters(kernel).since(&before)
+}
+
+/// A convolution of several tiles in each direction; channels off the tile.
+const CONVOLUTION: Conv2dProblem =
+    Conv2dProblem { n: 2, h: 11, w: 10, c: 40, k: 72, r: 3, s: 3, stride: [1, 1], pad: [1, 1] };
+
+fn bytes(values: usize) -> u64 {
+    4 * values as u64
+}
+
+/// Tensors are read once from memory and written once; a tile reads its rows and columns of the
+/// product, less what is padding; at most one in eight passes through shared memory is a conflict.
+fn check(counted: Counters, launches: u64, tensors: [usize; 2], tile_reads: usize) {
+    let Counters { read, read_unique, written, written_unique, .. } = counted;
+    assert_eq!(counted.launches, launches);
+    assert_eq!([read_unique, written_unique], tensors.map(bytes), "bytes read, written");
+    assert_eq!(written, written_unique, "written once");
+    let planned = bytes(tile_reads);
+    assert!(read <= planned && 10 * read >= 8 * planned, "{read} bytes read, {planned} planned");
+    let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+    assert!(8 * conflicts <= passes, "{conflicts} bank conflicts in {passes} passes");
+}
+
+#[test]
+fn convolutions_read_their_tiles() {
+    if cuda_device::real() {
+        println!("skipped: a card does not count");
+        return;
+    }
+    let cuda = card();
+    let subject = Subject { backend: &*cuda, reduced: true };
+    let p = CONVOLUTION;
+    let i = conv2d::Inputs::random(&p);
+    let calls = conv2d::Calls::new(&subject, &p, &i);
+    let (x, w, y) = (p.x_len(), p.w_len(), p.y_len());
+    let (positions, window) = (p.n * p.p() * p.q(), p.r * p.s * p.c);
+    let tiles = |rows: usize, columns: usize| {
+        let [tall, wide] = [tiles::CONV_WIDE_ROWS, tiles::CONV_WIDE_COLUMNS].map(|v| v as usize);
+        [rows.div_ceil(tall), columns.div_ceil(wide)]
+    };
+    // A product reads its rows once a column of tiles, and its columns once a row of tiles.
+    let product = |rows: usize, columns: usize, depth: usize| {
+        let [down, across] = tiles(rows, columns);
+        (rows * across + columns * down) * depth
+    };
+
+    let counted = count(c"conv2d_fprop_wide_f32", || drop(calls.fprop(false).unwrap()));
+    check(counted, 1, [x + w, y], product(positions, p.k, window));
+
+    let counted = count(c"conv2d_dgrad_wide_f32", || drop(calls.dgrad(false).unwrap()));
+    // c = 40 channels, 64 a tile.
+    check(counted, 1, [y + w, x], product(p.n * p.h * p.w, p.c, p.r * p.s * p.k));
+
+    let counted = count(c"conv2d_wgrad_wide_f32", || drop(calls.wgrad(false).unwrap()));
+    check(counted, 1, [x + y, w], product(window, p.k, positions));
+}
+
+#[test]
+fn batch_norm_reads_everything_twice_at_most() {
+    if cuda_device::real() {
+        println!("skipped: a card does not count");
+        return;
+    }
+    let cuda = card();
+    let subject = Subject { backend: &*cuda, reduced: true };
+    let p = BatchNormProblem { n: 6, hw: 70, c: 96 };
+    let i = batch_norm::Inputs::random(&p);
+    let run = || drop(batch_norm::everything(&subject, &p, &i).unwrap());
+    for (kernel, once, per_channel, reads) in [
+        (c"batch_norm_apply_vector_f32", 2, 2, 1),
+        (c"batch_norm_backward_apply_f32", 3, 5, 1),
+        (c"batch_norm_backward_reduce_f32", 3, 2, 1),
+        (c"batch_norm_backward_eval_f32", 3, 3, 1),
+        (c"batch_norm_statistics_f32", 1, 0, 2),
+    ] {
+        let counted = count(kernel, run);
+        let tensors = bytes(once * p.len() + per_channel * p.c);
+        // backward_eval adds to the norms.
+        let norms = if kernel == c"batch_norm_backward_eval_f32" { bytes(p.n) } else { 0 };
+        assert_eq!(counted.read_unique, tensors + norms, "{kernel:?}");
+        // Vectors of one value a channel are read again by each row of threads.
+        let most = reads * bytes(once * p.len()) + per_channel as u64 * bytes(p.len());
+        assert!(counted.read <= most + norms, "{kernel:?}: {counted:?}");
+        let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+        assert!(8 * conflicts <= passes, "{kernel:?}: {conflicts} conflicts in {passes} passes");
+    }
+}
