@@ -145,7 +145,7 @@ pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>
     Ok(())
 }
 
-/// A large common offset would ruin a variance taken as E[y^2] - E[y]^2.
+/// A large common offset would ruin a variance taken as `E[y^2] - E[y]^2`.
 pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 64, hw: 256, c: 5 };
     let y: Vec<f32> =

@@ -204,7 +204,7 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-/// A large common offset would ruin a variance taken as E[y^2] - E[y]^2.
+/// A large common offset would ruin a variance taken as `E[y^2] - E[y]^2`.
 pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let [n, h, w] = if subject.reduced { [16, 8, 8] } else { [64, 16, 16] };
     let p = Conv2dProblem { n, h, w, c: 1, k: 8, r: 1, s: 1, stride: [1, 1], pad: [0, 0] };
