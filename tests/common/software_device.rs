@@ -7,10 +7,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The folder with `libcuda.so` and `images/<family>.fatbin`, test kernels included. Builds it if
-/// these sources were not built before; needs g++ and binutils.
+/// these sources were not built before; needs g++ and binutils. `FAIRPRUNE_EMULATOR_BUILD=DIR` names one
+/// that kernels/emulator/build.sh built, of other kernels than these (scripts/mutate-kernels.py).
 pub fn directory() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    DIRECTORY.get_or_init(build)
+    DIRECTORY.get_or_init(|| match std::env::var_os("FAIRPRUNE_EMULATOR_BUILD") {
+        Some(folder) => PathBuf::from(folder),
+        None => build(),
+    })
 }
 
 fn build() -> PathBuf {

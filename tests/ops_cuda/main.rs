@@ -30,7 +30,10 @@ fn run(operator: &str) {
         let start = Instant::now();
         let failure = case.run(&subject).err();
         println!("{operator}::{} {:.1} s", case.name, start.elapsed().as_secs_f64());
-        failure.map(|failure| format!("{}: {failure:?}", case.name))
+        let failure = failure.map(|failure| format!("{}: {failure:?}", case.name));
+        // At once: the rest can take a while.
+        failure.iter().for_each(|failure| println!("failed: {failure}"));
+        failure
     });
     let failures: Vec<String> = failures.collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
