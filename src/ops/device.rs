@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::cuda::DevicePointer;
+use crate::cuda::{Cuda, DevicePointer, Kernel, tiles};
 use crate::error::{Error, Result};
 
 /// Kernels index a tensor's elements with 32 bits, and divide numbers below this.
@@ -42,6 +42,26 @@ pub(crate) fn offset(pointer: DevicePointer, elements: usize) -> DevicePointer {
 
 /// What an optional pointer is passed as.
 pub(crate) const NULL: DevicePointer = DevicePointer(0);
+
+/// Neighbouring channels that a thread takes: four where every row's are aligned.
+pub(crate) fn vector(channels: usize) -> usize {
+    if channels.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Launches a thread an item, in blocks of `ELEMENTWISE_THREADS`.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+pub(crate) unsafe fn launch_items<A: Pod>(
+    cuda: &Cuda,
+    kernel: &Kernel,
+    items: u32,
+    args: &A,
+) -> Result<()> {
+    let threads = tiles::ELEMENTWISE_THREADS;
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, [items.div_ceil(threads), 1, 1], threads, 0, args) }
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod flow;
 mod folders;
 mod prune;
 mod quota;
+mod selftest;
 mod streams;
 mod weights;
 

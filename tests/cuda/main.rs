@@ -11,6 +11,7 @@ mod network;
 mod parity;
 mod program;
 mod resume;
+mod selftest;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;

@@ -6,7 +6,7 @@ use super::{BatchViews, FIELDS, LogitGradient, LossScore, LossScoreProblem};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
-use crate::ops::device::{NULL, count};
+use crate::ops::device::{NULL, count, launch_items};
 
 /// `LossScoreArgs`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -109,9 +109,7 @@ impl LossScore for Cuda {
             order_length: size("samples", batch.order.len)?,
             capacity: size("rows of the table", batch.table.len / FIELDS)?,
         };
-        let threads = tiles::ELEMENTWISE_THREADS;
-        let grid = [args.n.div_ceil(threads), 1, 1];
         // SAFETY: StoreNormsArgs; as above.
-        unsafe { self.launch(&self.kernels().store_norms_f32, grid, threads, 0, &args) }
+        unsafe { launch_items(self, &self.kernels().store_norms_f32, args.n, &args) }
     }
 }

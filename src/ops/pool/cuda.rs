@@ -4,9 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
+use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
-use crate::ops::device::{Divisor, count};
+use crate::ops::device::{Divisor, count, launch_items, vector};
 
 /// `MaxPoolArgs`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -66,21 +66,6 @@ fn size(what: &str, size: usize) -> Result<u32> {
     count("pooling", what, size)
 }
 
-/// Channels a thread has: four where they are aligned at every pixel.
-fn vector(c: usize) -> usize {
-    if c.is_multiple_of(4) { 4 } else { 1 }
-}
-
-/// Launches a thread a vector of values.
-///
-/// # Safety
-/// As for [`Cuda::launch`].
-unsafe fn launch<A: Pod>(cuda: &Cuda, kernel: &Kernel, vectors: u32, args: &A) -> Result<()> {
-    let grid = [vectors.div_ceil(tiles::ELEMENTWISE_THREADS), 1, 1];
-    // SAFETY: passed on to the caller.
-    unsafe { cuda.launch(kernel, grid, tiles::ELEMENTWISE_THREADS, 0, args) }
-}
-
 impl Pool for Cuda {
     fn max_pool(
         &self,
@@ -109,7 +94,7 @@ impl Pool for Cuda {
             by_p: Divisor::new(size("output rows", problem.p())?),
         };
         // SAFETY: MaxPoolArgs; the views have the problem's lengths.
-        unsafe { launch(self, &self.kernels().max_pool_f32, args.vectors, &args) }
+        unsafe { launch_items(self, &self.kernels().max_pool_f32, args.vectors, &args) }
     }
 
     fn max_pool_backward(
@@ -142,7 +127,7 @@ impl Pool for Cuda {
             by_h: Divisor::new(h),
         };
         // SAFETY: MaxPoolBackwardArgs; the views have the problem's lengths.
-        unsafe { launch(self, &self.kernels().max_pool_backward_f32, args.vectors, &args) }
+        unsafe { launch_items(self, &self.kernels().max_pool_backward_f32, args.vectors, &args) }
     }
 
     fn global_pool(
@@ -157,7 +142,7 @@ impl Pool for Cuda {
         // Without positions there is no mean: as on the CPU, nothing is written.
         let vectors = if x.len == 0 { 0 } else { args.vectors };
         // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
-        unsafe { launch(self, &self.kernels().global_pool_f32, vectors, &args) }
+        unsafe { launch_items(self, &self.kernels().global_pool_f32, vectors, &args) }
     }
 
     fn global_pool_backward(
@@ -169,7 +154,7 @@ impl Pool for Cuda {
     ) -> Result<()> {
         let args = global_args(self, memory, problem, dx, dy)?;
         // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
-        unsafe { launch(self, &self.kernels().global_pool_backward_f32, args.vectors, &args) }
+        unsafe { launch_items(self, &self.kernels().global_pool_backward_f32, args.vectors, &args) }
     }
 }
 

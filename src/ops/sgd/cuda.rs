@@ -4,10 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{Sgd, SgdProblem, check};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
+use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
 use crate::ops::check_len;
-use crate::ops::device::count;
+use crate::ops::device::{count, launch_items};
 
 /// `SgdArgs`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -69,10 +69,9 @@ impl Sgd for Cuda {
             nesterov: u32::from(problem.nesterov),
             filler: 0,
         };
-        let threads = tiles::ELEMENTWISE_THREADS;
-        let grid = [args.length.div_ceil(VALUES * threads), 1, 1];
+        let items = args.length.div_ceil(VALUES);
         // SAFETY: SgdArgs; the views have one length, the state four words.
-        unsafe { self.launch(&self.kernels().sgd_f32, grid, threads, 0, &args)? };
+        unsafe { launch_items(self, &self.kernels().sgd_f32, items, &args)? };
         advance(self, args.state, args.rates)
     }
 

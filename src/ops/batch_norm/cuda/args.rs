@@ -6,7 +6,7 @@ use super::super::BackwardInput;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
-use crate::ops::device::{Divisor, NULL, count};
+use crate::ops::device::{Divisor, NULL, count, vector};
 
 /// `ChannelShape` of kernels/channels.cuh, and channels a thread.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -19,19 +19,15 @@ pub(super) struct Shape {
     pub(super) parts: u32,
 }
 
-/// Channels that a thread has: four where they are aligned in every row.
-pub(super) fn vector(channels: u32) -> u32 {
-    if channels.is_multiple_of(4) { 4 } else { 1 }
-}
-
 impl Shape {
     /// Rows cut into about `parts`, none empty.
     pub(super) fn new(rows: usize, channels: usize, parts: usize) -> Result<Shape> {
         count("batch norm", "elements", rows * channels)?;
+        let vectors = channels / vector(channels);
         let channels = count("batch norm", "channels", channels)?;
         let rows = count("batch norm", "rows", rows)?;
         let part_rows = rows.div_ceil(parts.max(1) as u32).max(1);
-        let lanes = (channels / vector(channels)).next_power_of_two().min(32);
+        let lanes = vectors.next_power_of_two().min(32) as u32;
         Ok(Shape { rows, channels, lanes, part_rows, parts: rows.div_ceil(part_rows) })
     }
 
@@ -45,7 +41,7 @@ impl Shape {
 
     /// Groups of channels.
     pub(super) fn groups(&self) -> u32 {
-        self.channels.div_ceil(self.lanes * vector(self.channels))
+        self.channels.div_ceil(self.lanes * vector(self.channels as usize) as u32)
     }
 }
 

@@ -8,10 +8,10 @@ use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
 use crate::error::Result;
-use crate::ops::device::{Divisor, NULL, count, offset};
+use crate::ops::device::{Divisor, NULL, count, launch_items, offset, vector};
 use args::{
     ApplyArgs, BackwardApplyArgs, BackwardEvalArgs, BackwardReduceArgs, BackwardSumArgs,
-    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, Shape, StatisticsArgs, vector,
+    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, Shape, StatisticsArgs,
 };
 
 /// Parts of the rows whose results a workspace is to hold.
@@ -70,16 +70,6 @@ unsafe fn by_warps<A: Pod>(cuda: &Cuda, kernel: &Kernel, shape: &Shape, args: &A
     unsafe { cuda.launch(kernel, grid, tiles::MERGE_THREADS, 0, args) }
 }
 
-/// Launches a thread an item.
-///
-/// # Safety
-/// As for [`Cuda::launch`].
-unsafe fn by_items<A: Pod>(cuda: &Cuda, kernel: &Kernel, items: u32, args: &A) -> Result<()> {
-    let grid = [items.div_ceil(tiles::ELEMENTWISE_THREADS), 1, 1];
-    // SAFETY: passed on to the caller.
-    unsafe { cuda.launch(kernel, grid, tiles::ELEMENTWISE_THREADS, 0, args) }
-}
-
 impl BatchNorm for Cuda {
     fn batch_norm_statistics(
         &self,
@@ -122,7 +112,7 @@ impl BatchNorm for Cuda {
         };
         let kernel = &self.kernels().batch_norm_finalize_f32;
         // SAFETY: BatchNormFinalizeArgs; all views hold one value a channel.
-        unsafe { by_items(self, kernel, args.channels, &args) }
+        unsafe { launch_items(self, kernel, args.channels, &args) }
     }
 
     fn batch_norm_eval_affine(
@@ -146,7 +136,7 @@ impl BatchNorm for Cuda {
         };
         let kernel = &self.kernels().batch_norm_eval_affine_f32;
         // SAFETY: BatchNormEvalAffineArgs; all views hold one value a channel.
-        unsafe { by_items(self, kernel, args.channels, &args) }
+        unsafe { launch_items(self, kernel, args.channels, &args) }
     }
 
     fn batch_norm_apply(
@@ -161,15 +151,14 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         let at = |view: View| self.pointer(memory, view);
-        let channels = count("batch norm", "channels", problem.c)?;
-        let v = vector(channels);
+        let v = vector(problem.c);
         let args = ApplyArgs {
             y: at(y)?,
             scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
             residual: residual.map_or(Ok(NULL), at)?,
             out: at(out)?,
-            vectors: count("batch norm", "elements", problem.len())? / v,
-            by_row: Divisor::new(channels / v),
+            vectors: count("batch norm", "elements", problem.len())? / v as u32,
+            by_row: Divisor::new(count("batch norm", "channels", problem.c)? / v as u32),
             relu: u32::from(relu),
             filler: 0,
         };
@@ -179,7 +168,7 @@ impl BatchNorm for Cuda {
             _ => &kernels.batch_norm_apply_scalar_f32,
         };
         // SAFETY: BatchNormApplyArgs; the views have the problem's lengths.
-        unsafe { by_items(self, kernel, args.vectors, &args) }
+        unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
     fn batch_norm_backward_reduce(

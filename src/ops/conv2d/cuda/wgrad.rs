@@ -7,7 +7,7 @@ use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::Conv2dProblem;
-use crate::ops::device::{count, offset};
+use crate::ops::device::{count, launch_items, offset};
 
 /// `Conv2dWgradArgs`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -139,10 +139,8 @@ fn reduce(
 ) -> Result<()> {
     let length = count("convolution", "weights", len)?;
     let args = ReduceArgs { copies, out, length, count: copies_count as u32 };
-    let threads = tiles::ELEMENTWISE_THREADS;
-    let grid = [length.div_ceil(threads), 1, 1];
     // SAFETY: Conv2dWgradReduceArgs; the copies are in the workspace, `out` has `len` values.
-    unsafe { cuda.launch(&cuda.kernels().conv2d_wgrad_reduce_f32, grid, threads, 0, &args) }
+    unsafe { launch_items(cuda, &cuda.kernels().conv2d_wgrad_reduce_f32, length, &args) }
 }
 
 #[cfg(test)]

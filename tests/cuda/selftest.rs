@@ -1,0 +1,23 @@
+//! `fairprune selftest` on the card: it passes, and says which case met a fault.
+
+use crate::program::{on_software_device, run};
+
+#[test]
+fn the_card_passes() {
+    let outcome = run(&mut on_software_device(), "selftest --device cuda --reduced --only sgd");
+    assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+    assert!(outcome.out.contains("(cuda/sm_90a)") && outcome.out.contains(" cases passed"));
+}
+
+#[test]
+fn a_launch_that_fails_is_a_failed_case() {
+    let mut program = on_software_device();
+    program.env("FAIRPRUNE_EMULATOR_FAIL_LAUNCH", "3");
+    let outcome = run(&mut program, "selftest --device cuda --reduced --only sgd");
+    assert_eq!(outcome.code, 1, "{}{}", outcome.out, outcome.err);
+    let (failed, out) = (outcome.out.matches("FAILED").count(), &outcome.out);
+    assert!(
+        failed >= 1 && out.contains("sgd::integers_give_exact_results: device cuda:0"),
+        "{out}"
+    );
+}
