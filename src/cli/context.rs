@@ -241,7 +241,7 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
         "stem": spec.stem.to_string(),
         "mean": prepared.mean,
         "std": prepared.std,
-        "numerics": prepared.backend.name(),
+        "numerics": fairprune::ops::numerics(prepared.backend.as_ref()),
     }) else {
         return Map::new();
     };

@@ -302,7 +302,7 @@ fn validation_counts<B: Operators>(
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
     let text = serde_json::to_string(&serde_json::json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "numerics": prepared.backend.name(),
+        "numerics": crate::ops::numerics(prepared.backend.as_ref()),
         "data": prepared.data.fingerprint,
         "network": format!("{:?}", prepared.spec),
         "normalisation": [prepared.mean, prepared.std],

@@ -11,8 +11,17 @@ pub mod pool;
 pub(crate) mod reduce;
 pub mod sgd;
 
-use crate::backend::View;
+use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
+
+/// Version of the order in which operators sum: raised by every change that moves bits, so that no
+/// run is resumed by a program that would end it with other ones.
+const NUMERICS: u32 = 2;
+
+/// Backend and version of the sums, for the identity of a job.
+pub fn numerics(backend: &impl Backend) -> String {
+    format!("{}/{NUMERICS}", backend.name())
+}
 
 /// Checks the length of a tensor before a call: a wrong one is a defect of the plan.
 pub(crate) fn check_len(operator: &str, what: &str, view: View, len: usize) -> Result<()> {

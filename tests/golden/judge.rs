@@ -25,17 +25,9 @@ fn rms(values: &[f64]) -> f64 {
 
 /// Where ReLUs cut inside channels (a case without `trunk`), one of a few million inputs may lie
 /// within rounding of 0 and fall on the other side: the function is continuous there, its gradient
-/// is not. One position of the hundreds behind a gradient then counts or not. Which one depends on
-/// the order of our sums, so the groups that see gradients get this much; a wrong mask moves them
-/// by orders more.
-const KINKS: [(&str, f64); 6] = [
-    ("grand", 1e-3),
-    ("gradient", 1e-3),
-    ("weight", 1e-5),
-    ("weight_end", 1e-4),
-    ("running_end", 1e-5),
-    ("loss", 1e-5),
-];
+/// is not. The images of these cases were chosen so that this does not happen in the passes whose
+/// gradients are compared (`make_golden.py`); later steps get this much.
+const KINKS: [(&str, f64); 3] = [("weight_end", 1e-4), ("running_end", 1e-5), ("loss", 1e-5)];
 
 /// Judges groups of one golden file.
 pub struct Judge<'a> {

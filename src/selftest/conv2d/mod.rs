@@ -43,6 +43,9 @@ const SHAPES: &[([usize; 7], [usize; 2], [usize; 2])] = &[
     ([1, 70, 80, 16, 8, 3, 3], [1, 1], [1, 1]),
     ([1, 121, 118, 4, 24, 3, 3], [2, 2], [1, 1]),
     ([2, 30, 50, 32, 40, 1, 1], [1, 1], [0, 0]),
+    // Bands of an odd number of rows, several channel blocks, columns left over.
+    ([2, 71, 41, 32, 48, 3, 3], [1, 1], [1, 1]),
+    ([19, 4, 5, 16, 32, 3, 3], [1, 1], [1, 1]),
     // Weights large enough for fewer gradient chunks.
     ([9, 3, 4, 180, 192, 3, 3], [1, 1], [1, 1]),
     ([3, 4, 4, 512, 512, 3, 3], [1, 1], [1, 1]),

@@ -10,6 +10,7 @@ use super::gather::{Axis, Edges, Gather, Pass};
 use super::kernel::{Finish, Kernels, Start};
 use super::pack::{Taps, pack_transposed, padded_channels};
 use super::task::{Cutter, Shared, lines, run_tasks};
+use super::winograd::{self, Winograd};
 use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
@@ -49,12 +50,21 @@ fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Plan {
             taps.push(Taps { rows: r.clone(), cols: s.clone() });
         }
     }
-    let gather = Gather::cut(p.n, [out_h, out_w, p.k], [p.h, p.w, p.c], passes, blocks);
+    let gather = Gather::new(p.n, [out_h, out_w, p.k], [p.h, p.w, p.c], passes, blocks);
     Plan { gather, taps }
+}
+
+/// For a 3x3 kernel with stride 1 and padding 1: the convolution of dy with the flipped kernel.
+fn flipped(cpu: &Cpu, p: &Conv2dProblem) -> Winograd {
+    Winograd::new(cpu, p.n, [p.h, p.w, p.k], p.c)
 }
 
 /// Workspace: panels of all classes.
 pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
+    if winograd::pays(p) {
+        let plan = flipped(cpu, p);
+        return plan.panels().map(lines).iter().sum::<usize>() + plan.scratch(cpu);
+    }
     let plan = plan(cpu, p).gather;
     lines(p.r * p.s * p.k * padded_channels(&plan.blocks))
 }
@@ -69,9 +79,24 @@ pub fn dgrad(
     accumulate: bool,
     work: &mut [f32],
 ) {
+    let finish = if accumulate { Finish::Add } else { Finish::Store };
+    let edges = Edges { start: Start::Zero, finish };
+    let dx = Shared::new(dx);
+    let Conv2dProblem { c, k, r, s, .. } = *problem;
+    if winograd::pays(problem) {
+        let plan = flipped(cpu, problem);
+        let mut cutter = Cutter(work);
+        let [packed, u] = plan.panels().map(|len| cutter.take(len));
+        let taps = Taps { rows: vec![2, 1, 0], cols: vec![2, 1, 0] };
+        pack_transposed(cpu, w, [k, r, s, c], &taps, &plan.blocks, packed);
+        plan.transform(cpu, packed, u);
+        let scratch = cutter.take(plan.scratch(cpu));
+        // SAFETY: the slices have the lengths the plan was made for.
+        unsafe { plan.run(cpu, dy, u, &edges, &dx, scratch, |_| {}) };
+        return;
+    }
     let Plan { gather: plan, taps } = plan(cpu, problem);
     let padded = padded_channels(&plan.blocks);
-    let Conv2dProblem { c, k, r, s, .. } = *problem;
     let mut cutter = Cutter(work);
     let packed = cutter.take(r * s * k * padded);
     let mut rest = &mut *packed;
@@ -82,13 +107,10 @@ pub fn dgrad(
         rest = after;
     }
     let packed = &*packed;
-    let finish = if accumulate { Finish::Add } else { Finish::Store };
-    let edges = Edges { start: Start::Zero, finish };
-    let dx = Shared::new(dx);
-    run_tasks(cpu, plan.tasks(), &mut [], 0, |task, _| {
+    run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
         // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
         unsafe {
-            plan.run(&plan.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx);
+            plan.run(&plan.cut.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx);
         }
     });
 }

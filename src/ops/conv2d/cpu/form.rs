@@ -5,10 +5,17 @@
 //! is close. The choice depends on the sizes alone, never on the machine, since the forms round
 //! differently.
 
-use super::kernel::COLUMNS;
+use super::kernel::{COLUMNS, PLANES};
 use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS};
+use super::winograd;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
+/// Winograd's transforms of an input tile, of a gradient tile, and of 16 sums, a vector each.
+const INPUT_TILE: f64 = 80.0;
+const GRADIENT_TILE: f64 = 70.0;
+const FILTER: f64 = 80.0;
+/// Start and end of a tile of products.
+const OUTER_TILE: f64 = 100.0;
 /// Transposing one value.
 const TRANSPOSE: f64 = 0.4;
 /// Copying a row of a small matrix.
@@ -34,10 +41,22 @@ pub fn choose(p: &Conv2dProblem) -> GradNormForm {
 }
 
 fn instantiate(p: &Conv2dProblem) -> f64 {
+    if winograd::pays(p) {
+        return transformed(p);
+    }
     let outer = Outer::new(p);
     let tiles = outer.pieces() * outer.rows().div_ceil(TILE_ROWS);
     let tiles = tiles * outer.columns().div_ceil(TILE_COLUMNS);
     outer.operations() + TILE * tiles as f64
+}
+
+/// Winograd's planes: transforms of both operands, products, and the gradient from its planes.
+fn transformed(p: &Conv2dProblem) -> f64 {
+    let tiles = (p.h.div_ceil(2) * p.w.div_ceil(2)) as f64;
+    let (c, k) = (p.c as f64 / 16.0, p.k as f64);
+    let blocks = PLANES as f64 * (k / TILE_ROWS as f64).ceil() * (c / 3.0).ceil();
+    let transforms = tiles * (INPUT_TILE * c + GRADIENT_TILE * k / 16.0);
+    transforms + PLANES as f64 * tiles * c * k + OUTER_TILE * blocks + FILTER * c * k
 }
 
 /// Vector operations per channel of a symmetric product of `t` rows.

@@ -1,11 +1,13 @@
-//! Forward convolution: one gather pass over x, with the epilogue on the sums in registers and
-//! the statistics on the part of y a task has just written.
+//! Forward convolution: one gather pass over x, or Winograd's, with the epilogue on the sums in
+//! registers and the statistics on the part of y a task has just written.
 
+use super::cut::{Cut, Part};
 use super::gather::{Axis, Edges, Gather, Pass};
 use super::kernel::{Finish, Kernels, Start};
-use super::pack::{pack_forward, padded_channels};
+use super::pack::{Block, channels_of, pack_forward, padded_channels};
 use super::statistics::{self, Moments};
 use super::task::{Cutter, Shared, lines, run_tasks};
+use super::winograd::{self, Winograd};
 use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
@@ -39,13 +41,27 @@ fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Gather {
         panel: 0,
     };
     let blocks = Kernels::of(cpu.isa()).blocks(p.k);
-    Gather::cut(p.n, [p.h, p.w, p.c], [rows, cols, p.k], vec![pass], blocks)
+    Gather::new(p.n, [p.h, p.w, p.c], [rows, cols, p.k], vec![pass], blocks)
 }
 
-/// Workspace: panels, partial moments.
+fn winograd(cpu: &Cpu, p: &Conv2dProblem) -> Winograd {
+    Winograd::new(cpu, p.n, [p.h, p.w, p.c], p.k)
+}
+
+/// Values of partial moments.
+fn moments(cut: &Cut, k: usize) -> usize {
+    cut.parts() * 2 * k
+}
+
+/// Workspace: panels, partial moments, scratch.
 pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
+    if winograd::pays(p) {
+        let plan = winograd(cpu, p);
+        let panels: usize = plan.panels().map(lines).iter().sum();
+        return panels + lines(moments(&plan.cut, p.k)) + plan.scratch(cpu);
+    }
     let plan = plan(cpu, p);
-    lines(p.r * p.s * p.c * padded_channels(&plan.blocks)) + lines(plan.parts() * 2 * p.k)
+    lines(p.r * p.s * p.c * padded_channels(&plan.blocks)) + lines(moments(&plan.cut, p.k))
 }
 
 /// y = x * w (+ bias), then `after`. Slices have the lengths of the problem; `work` has
@@ -61,15 +77,6 @@ pub fn fprop(
     after: After<'_>,
     work: &mut [f32],
 ) {
-    let plan = plan(cpu, problem);
-    let window = problem.r * problem.s * problem.c;
-    let mut cutter = Cutter(work);
-    let packed = cutter.take(window * padded_channels(&plan.blocks));
-    let partial = cutter.take(plan.parts() * 2 * problem.k);
-
-    pack_forward(cpu, w, window, &plan.blocks, packed);
-    let packed = &*packed;
-
     let edges = Edges {
         start: bias.map_or(Start::Zero, |b| Start::Bias(b.as_ptr())),
         finish: match &after {
@@ -82,21 +89,47 @@ pub fn fprop(
             _ => Finish::Store,
         },
     };
-    let moments = matches!(after, After::Statistics { .. });
+    let p = problem;
+    let window = p.r * p.s * p.c;
     let y = Shared::new(y);
-    let shared_partial = Shared::new(partial);
-    run_tasks(cpu, plan.tasks(), &mut [], 0, |task, _| {
-        let part = plan.part(task);
-        // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
-        unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y) };
-        if moments {
+    let mut cutter = Cutter(work);
+    // The moments of a part, right after a task has written it.
+    let moments_of = |size, blocks: &[Block], part: &Part, partial: &Shared| {
+        if matches!(after, After::Statistics { .. }) {
+            let channels = channels_of(&blocks[part.blocks.clone()]);
             // SAFETY: this task wrote these pixels and channels, and no other touches them.
-            unsafe { statistics::of_part(cpu.isa(), &plan, &part, &y, &shared_partial) };
+            unsafe { statistics::of_part(cpu.isa(), size, part, channels, &y, partial) };
         }
-    });
+    };
+    let (cut, width, partial) = if winograd::pays(p) {
+        let plan = winograd(cpu, p);
+        let [packed, u] = plan.panels().map(|len| cutter.take(len));
+        let partial = cutter.take(moments(&plan.cut, p.k));
+        let scratch = cutter.take(plan.scratch(cpu));
+        pack_forward(cpu, w, window, &plan.blocks, packed);
+        plan.transform(cpu, packed, u);
+        let shared = Shared::new(partial);
+        let done = |part: &Part| moments_of([p.h, p.w, p.k], &plan.blocks, part, &shared);
+        // SAFETY: the slices have the lengths the plan was made for.
+        unsafe { plan.run(cpu, x, u, &edges, &y, scratch, done) };
+        (plan.cut, p.w, partial)
+    } else {
+        let plan = plan(cpu, p);
+        let packed = cutter.take(window * padded_channels(&plan.blocks));
+        let partial = cutter.take(moments(&plan.cut, p.k));
+        pack_forward(cpu, w, window, &plan.blocks, packed);
+        let (packed, shared) = (&*packed, Shared::new(partial));
+        run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
+            let part = plan.cut.part(task);
+            // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint
+            // parts.
+            unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y) };
+            moments_of(plan.out, &plan.blocks, &part, &shared);
+        });
+        (plan.cut, plan.out[1], partial)
+    };
     if let After::Statistics { mean, m2 } = after {
-        let parts = plan.parts();
-        let counts = (0..parts).map(|i| plan.pixels_of(i)).collect();
-        statistics::merge(Moments { counts, channels: problem.k, values: partial }, mean, m2);
+        let counts = (0..cut.parts()).map(|i| cut.rows_of(i) * width).collect();
+        statistics::merge(Moments { counts, channels: p.k, values: partial }, mean, m2);
     }
 }

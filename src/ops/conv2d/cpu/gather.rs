@@ -3,11 +3,11 @@
 //! No padded copy is made and no padding is multiplied: output positions are sorted by the taps
 //! that fall inside the input (for a 3x3 kernel: interior, four edges, four corners), and eight
 //! positions that share their taps form a tile, across rows and images alike. At 4x4 positions
-//! this saves three products in ten. Work is cut into tasks (images or bands of rows, times
-//! blocks of output channels) by the problem alone.
+//! this saves three products in ten. Tasks: see `cut`.
 
 use std::ops::Range;
 
+use super::cut::{Cut, Part, Work};
 use super::kernel::{Finish, GatherTile, PIXELS, Start};
 use super::pack::{Block, padded_channels};
 use super::task::Shared;
@@ -79,33 +79,12 @@ pub struct Pass {
 
 /// All passes over one input, and how the work is cut.
 pub struct Gather {
-    pub n: usize,
     /// Input and output: rows, columns, channels.
     pub input: [usize; 3],
     pub out: [usize; 3],
     pub passes: Vec<Pass>,
     pub blocks: Vec<Block>,
-    /// Images a task.
-    group: usize,
-    /// Rows of a pass a task.
-    band: usize,
-    /// Channel blocks a task.
-    span: usize,
-}
-
-/// Input values of a task at most: with output and weights, what an L2 holds.
-const TASK_INPUT: usize = 80 * 1024;
-/// Tasks below which the work is cut finer.
-const TASKS: usize = 16;
-
-/// The part of the work one task does.
-#[derive(Clone, Debug)]
-pub struct Part {
-    pub images: Range<usize>,
-    pub rows: Range<usize>,
-    pub blocks: Range<usize>,
-    /// Which (images, rows) part this is, counted without regard to blocks.
-    pub index: usize,
+    pub cut: Cut,
 }
 
 /// Bias or earlier output, and what follows the sums. Pointers are to channel 0 and pixel 0.
@@ -119,70 +98,28 @@ pub struct Edges {
 unsafe impl Sync for Edges {}
 
 impl Gather {
-    /// Cuts the work. Depends on the sizes only, as partial statistics follow the cut.
-    pub fn cut(
+    /// All passes over one input, cut into tasks.
+    pub fn new(
         n: usize,
         input: [usize; 3],
         out: [usize; 3],
         passes: Vec<Pass>,
         blocks: Vec<Block>,
     ) -> Gather {
-        let rows = passes.iter().map(|p| p.rows.size).max().unwrap_or(0).max(1);
+        let rows = passes.iter().map(|p| p.rows.size).max().unwrap_or(0);
         let step = passes.iter().map(|p| p.rows.step).max().unwrap_or(1);
         let pitch = (input[1] * input[2]).max(1);
-        let image = input[0] * pitch;
-        let (group, band) = if image > TASK_INPUT {
-            (1, (TASK_INPUT / (step * pitch)).clamp(1, rows))
-        } else {
+        let cut = Cut::new(&Work {
+            n,
+            rows,
+            image: input[0] * pitch,
+            row: step * pitch,
+            blocks: blocks.len(),
             // Whole tiles of corner positions where that is possible.
-            let most = (TASK_INPUT / image.max(1)).clamp(1, n.div_ceil(TASKS).max(1));
-            (if most > PIXELS { most / PIXELS * PIXELS } else { 1 << most.ilog2() }, rows)
-        };
-        let band = rows.div_ceil(rows.div_ceil(band));
-        let parts = n.div_ceil(group) * rows.div_ceil(band);
-        let spans = if parts >= TASKS { 1 } else { TASKS.div_ceil(parts.max(1)) };
-        let span = blocks.len().div_ceil(spans.min(blocks.len()).max(1)).max(1);
-        Gather { n, input, out, passes, blocks, group, band, span }
-    }
-
-    fn rows(&self) -> usize {
-        self.passes.iter().map(|p| p.rows.size).max().unwrap_or(0)
-    }
-
-    fn bands(&self) -> usize {
-        self.rows().div_ceil(self.band)
-    }
-
-    fn spans(&self) -> usize {
-        self.blocks.len().div_ceil(self.span)
-    }
-
-    /// Parts of (images, rows).
-    pub fn parts(&self) -> usize {
-        self.n.div_ceil(self.group) * self.bands()
-    }
-
-    /// Tasks: parts times spans of channel blocks.
-    pub fn tasks(&self) -> usize {
-        self.parts() * self.spans()
-    }
-
-    /// Output pixels of one part, for gathers of one pass.
-    pub fn pixels_of(&self, index: usize) -> usize {
-        let part = self.part(index * self.spans());
-        part.images.len() * part.rows.len() * self.out[1]
-    }
-
-    /// What task `task` does.
-    pub fn part(&self, task: usize) -> Part {
-        let (index, span) = (task / self.spans(), task % self.spans());
-        let (group, band) = (index / self.bands(), index % self.bands());
-        Part {
-            images: group * self.group..((group + 1) * self.group).min(self.n),
-            rows: band * self.band..((band + 1) * self.band).min(self.rows()),
-            blocks: span * self.span..((span + 1) * self.span).min(self.blocks.len()),
-            index,
-        }
+            images: PIXELS,
+            align: 1,
+        });
+        Gather { input, out, passes, blocks, cut }
     }
 
     /// Computes one part: the output pixels of `part.rows` of `part.images`, channels of
@@ -295,9 +232,7 @@ impl Gather {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kernel::Kernels;
     use super::*;
-    use crate::backend::Isa;
 
     #[test]
     fn spans_hold_exactly_the_taps_inside_the_input() {
@@ -323,26 +258,6 @@ mod tests {
                 }
             }
             assert_eq!(next, size);
-        }
-    }
-
-    #[test]
-    fn tasks_cover_every_output_once() {
-        for (n, h, w, c) in [(0, 4, 4, 8), (1, 4, 4, 512), (17, 8, 8, 64), (3, 200, 300, 32)] {
-            let axis = |size| Axis::new(size, 3, -1, 1, size);
-            let pass = Pass { rows: axis(h), cols: axis(w), panel: 0 };
-            let blocks = Kernels::of(Isa::Portable).blocks(c);
-            let count = blocks.len();
-            let gather = Gather::cut(n, [h, w, c], [h, w, c], vec![pass], blocks);
-            let mut seen = vec![0u8; n * h * count];
-            for part in (0..gather.tasks()).map(|t| gather.part(t)) {
-                for image in part.images.clone() {
-                    for row in part.rows.clone() {
-                        part.blocks.clone().for_each(|b| seen[(image * h + row) * count + b] += 1);
-                    }
-                }
-            }
-            assert!(seen.iter().all(|&s| s == 1), "n {n} h {h} w {w} c {c}");
         }
     }
 }

@@ -4,7 +4,8 @@ use super::gram::Gram;
 use super::kernel::{COLUMNS, Kernels};
 use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS, for_each_tile};
 use super::pad::Images;
-use super::task::{Cutter, Shared, run_tasks};
+use super::task::{Cutter, Shared, lines, run_tasks};
+use super::winograd::{self, Gradient};
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
@@ -17,6 +18,10 @@ pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem, form: GradNormForm) -> usiz
 fn scratch_of(p: &Conv2dProblem, form: GradNormForm) -> usize {
     match form {
         _ if p.p() * p.q() == 1 => 0,
+        GradNormForm::Instantiate if winograd::pays(p) => {
+            let gradient = Gradient::new(p);
+            lines(gradient.planes()) + lines(gradient.row()) + gradient.scratch()
+        }
         GradNormForm::Instantiate => Outer::new(p).scratch(1) + TILE_ROWS * TILE_COLUMNS,
         GradNormForm::Gram => Gram::new(p).scratch(),
         GradNormForm::ShiftedGram => Gram::new(p).shifted_scratch(),
@@ -53,6 +58,16 @@ pub fn grad_norm(
             // SAFETY: x and dy have the problem's lengths, the scratch what the form needs.
             unsafe {
                 match form {
+                    GradNormForm::Instantiate if winograd::pays(problem) => {
+                        let gradient = Gradient::new(problem);
+                        let mut cutter = Cutter(scratch);
+                        let planes = cutter.take(gradient.planes());
+                        let row = cutter.take(gradient.row());
+                        let scratch = cutter.take(gradient.scratch());
+                        let (x, dy, out) = (own.as_ptr(), dy.as_ptr(), planes.as_mut_ptr());
+                        gradient.accumulate(kernels, x, dy, 0..1, out, scratch);
+                        gradient.norm(kernels, planes, row)
+                    }
                     GradNormForm::Instantiate => {
                         let (scratch, tile) = scratch.split_at_mut(outer.scratch(1));
                         let image = outer.images(x.as_ptr(), n..n + 1, scratch);

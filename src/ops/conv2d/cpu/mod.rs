@@ -1,13 +1,15 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
 //! - `kernel`: register tiles, one source for every instruction set;
-//! - `gather`: the driver of fprop and dgrad; `outer`: that of wgrad and instantiated norms; `gram`:
-//!   norms from Gram matrices; `form`: which form is fastest.
+//! - `gather`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
+//!   kernels; `outer`: wgrad and instantiated norms; `gram`: norms from Gram matrices; `form`:
+//!   which form of the norm is fastest.
 //!
 //! Results do not depend on the number of threads or the instruction set: every output value is
-//! one chain of fused multiply-adds, and what is merged across tasks is merged in a tree fixed by
+//! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in a tree fixed by
 //! the problem.
 
+mod cut;
 mod dgrad;
 mod form;
 mod fprop;
@@ -21,6 +23,7 @@ mod pad;
 mod statistics;
 mod task;
 mod wgrad;
+mod winograd;
 
 use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::backend::cpu::CpuMemory;

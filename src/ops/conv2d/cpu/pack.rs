@@ -1,6 +1,8 @@
 //! Weights in the order the gather kernels read them: one panel a channel block, each
 //! `taps x channels` rows of the block's width, lanes beyond the last channel 0.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::kernel::{GatherKernel, Kernels};
@@ -9,6 +11,14 @@ use crate::backend::Cpu;
 
 /// A block of output channels: first, count, kernel.
 pub type Block = (usize, usize, GatherKernel);
+
+/// Channels of consecutive blocks.
+pub fn channels_of(blocks: &[Block]) -> Range<usize> {
+    match blocks {
+        [] => 0..0,
+        [(first, ..), ..] => *first..blocks.last().map_or(0, |&(last, count, _)| last + count),
+    }
+}
 
 /// Output channels padded to whole blocks.
 pub fn padded_channels(blocks: &[Block]) -> usize {

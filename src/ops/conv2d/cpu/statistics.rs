@@ -4,7 +4,9 @@
 //! they are in its cache. The parts are then merged pairwise in a fixed tree by Chan's formula, so
 //! the result does not depend on the number of threads.
 
-use super::gather::{Gather, Part};
+use super::cut::Part;
+use std::ops::Range;
+
 use super::task::Shared;
 use crate::backend::Isa;
 #[cfg(target_arch = "x86_64")]
@@ -87,14 +89,17 @@ unsafe fn moments_avx2(patch: Patch, mean: *mut f32, m2: *mut f32) {
 /// channels.
 ///
 /// # Safety
-/// `y` is the gather's output and this task is the only one to touch the part's pixels and
-/// channels; `partial` holds `2 * channels` values a part; the instruction set is there. The
-/// gather has one pass that covers the output.
-pub unsafe fn of_part(isa: Isa, plan: &Gather, part: &Part, y: &Shared, partial: &Shared) {
-    let [h, w, k] = plan.out;
-    let blocks = &plan.blocks[part.blocks.clone()];
-    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return };
-    let channels = first.0..last.0 + last.1;
+/// `y` is an output of `size` (rows, columns, channels) an image, and this task is the only one to
+/// touch the part's pixels and `channels`; `partial` holds `2 * channels` values a part; the
+/// instruction set is there.
+pub unsafe fn of_part(
+    isa: Isa,
+    [h, w, k]: [usize; 3],
+    part: &Part,
+    channels: Range<usize>,
+    y: &Shared,
+    partial: &Shared,
+) {
     let pixel = (part.images.start * h + part.rows.start) * w;
     // Either several whole images or rows of one, so the pixels are consecutive.
     let pixels = part.images.len() * part.rows.len() * w;

@@ -7,6 +7,7 @@
 mod gather;
 mod outer;
 mod rows;
+mod winograd;
 
 use crate::backend::Isa;
 #[cfg(target_arch = "x86_64")]
@@ -16,6 +17,7 @@ use crate::backend::simd::{Portable8, Simd};
 pub use gather::{Finish, GatherKernel, GatherTile, PIXELS, Start};
 pub use outer::{OuterKernel, OuterTile};
 pub use rows::{COLUMNS, Diagonals};
+pub use winograd::{GradientTiles, InputTiles, OutputTiles, PLANES, ProductKernel, Products};
 
 /// The kernels of one instruction set.
 pub struct Kernels {
@@ -40,6 +42,15 @@ pub struct Kernels {
     /// The instruction set of the table; rows readable for `len` values, `out` writable for 8
     /// values at `len` multiples of `pitch`.
     pub transpose: unsafe fn(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize),
+    /// Winograd's transforms and the products between them; see `winograd`.
+    /// # Safety
+    /// The instruction set of the table, and the contracts of the bodies.
+    pub winograd_input: unsafe fn(&InputTiles),
+    pub winograd_output: unsafe fn(&OutputTiles),
+    pub winograd_gradient: unsafe fn(&GradientTiles),
+    pub winograd_filter: unsafe fn(m: *const f32, plane: usize, channels: usize, out: *mut f32),
+    pub winograd_weights: unsafe fn(w: *const f32, u: *mut f32, channels: usize, width: usize),
+    products: &'static [ProductKernel],
 }
 
 impl Kernels {
@@ -58,6 +69,12 @@ impl Kernels {
     pub fn outer(&self, columns: usize) -> &'static OuterKernel {
         let fits = self.outer.iter().find(|k| k.width >= columns);
         fits.unwrap_or(&self.outer[self.outer.len() - 1])
+    }
+
+    /// The products of blocks of `width`, one of the widths of [`Kernels::blocks`] from 16 on.
+    pub fn products(&self, width: usize) -> unsafe fn(&Products) {
+        let fits = self.products.iter().find(|p| p.width == width);
+        fits.unwrap_or(&self.products[0]).run
     }
 
     /// Splits `channels` into blocks, wide ones first: (first channel, channels, kernel).
@@ -86,7 +103,8 @@ impl Kernels {
 macro_rules! table {
     ($table:ident, $module:ident, $simd:ty, $(#[$feature:meta])?,
      gather: [$($gw:literal: $gs:ty, $gm:literal x $gv:literal),+],
-     outer: [$($ow:literal: $os:ty, $om:tt x $ov:literal),+]) => {
+     outer: [$($ow:literal: $os:ty, $om:tt x $ov:literal),+],
+     products: [$($pw:literal: $pm:literal x $pv:literal),+]) => {
         mod $module {
             use super::*;
 
@@ -133,6 +151,42 @@ macro_rules! table {
                 // SAFETY: passed on to the caller.
                 unsafe { rows::transpose::<$simd>(r, len, o, p) }
             }
+
+            $(#[$feature])?
+            pub unsafe fn winograd_input(t: &InputTiles) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::input::<$simd>(t) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn winograd_output(t: &OutputTiles) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::output::<$simd>(t) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn winograd_gradient(t: &GradientTiles) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::gradient::<$simd>(t) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn winograd_filter(m: *const f32, plane: usize, c: usize, out: *mut f32) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::filter::<$simd>(m, plane, c, out) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn winograd_weights(w: *const f32, u: *mut f32, c: usize, width: usize) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::weights::<$simd>(w, u, c, width) }
+            }
+
+            $(#[$feature])?
+            pub unsafe fn products<const M: usize, const V: usize>(p: &Products) {
+                // SAFETY: passed on to the caller.
+                unsafe { winograd::products::<$simd, M, V>(p) }
+            }
         }
         static $table: Kernels = Kernels {
             gather: &[$(GatherKernel { width: $gw, run: $module::gather_tile::<$gs, $gm, $gv> }),+],
@@ -145,6 +199,15 @@ macro_rules! table {
             dot: $module::dot_of,
             diagonals: $module::diagonals_of,
             transpose: $module::transpose_rows,
+            winograd_input: $module::winograd_input,
+            winograd_output: $module::winograd_output,
+            winograd_gradient: $module::winograd_gradient,
+            winograd_filter: $module::winograd_filter,
+            winograd_weights: $module::winograd_weights,
+            products: &[$(ProductKernel {
+                width: $pw,
+                run: $module::products::<$pm, $pv>,
+            }),+],
         };
     };
     (@rows $module:ident, $simd:ty, [$($m:literal),+], $v:literal, $part:literal) => {
@@ -157,14 +220,17 @@ table!(AVX512, avx512, Avx512x16, #[target_feature(enable = "avx512f,avx512vl,av
     gather: [32: Avx512x16, 8 x 2, 16: Avx512x16, 8 x 1, 8: Avx2x8, 8 x 1],
     outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 1,
             24: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 3, 32: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 2,
-            48: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 3]);
+            48: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 3],
+    products: [32: 8 x 2, 16: 8 x 1]);
 #[cfg(target_arch = "x86_64")]
 table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
     gather: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
-    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2]);
+    outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2],
+    products: [16: 4 x 2]);
 table!(PORTABLE, portable, Portable8, ,
     gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
-    outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2]);
+    outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2],
+    products: [16: 4 x 2]);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,12 @@
 //! Gradient with respect to the weights.
 //!
+//! Directly, or in Winograd's planes (`transformed`).
+//!
 //! The batch is cut into 8 chunks (fewer for large weights; by the problem alone), each summed
 //! into its own buffer in order of images, rows and columns; the chunks are merged as
 //! ((0+1)+(2+3))+((4+5)+(6+7)). So the result does not depend on the number of threads.
+
+mod transformed;
 
 use std::ops::Range;
 
@@ -12,6 +16,7 @@ use super::fprop::is_pointwise;
 use super::kernel::Kernels;
 use super::outer::{Outer, TILE_ROWS, for_each_tile};
 use super::task::{Cutter, Shared, lines, run_tasks};
+use super::winograd;
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::Conv2dProblem;
 
@@ -74,6 +79,9 @@ impl Plan {
 
 /// Workspace: padded images of the workers, chunk buffers.
 pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem) -> usize {
+    if winograd::pays(problem) {
+        return transformed::workspace(cpu, problem);
+    }
     let plan = plan(problem);
     cpu.workers() * plan.outer.scratch(plan.group) + plan.chunks * (plan.dw + plan.db)
 }
@@ -89,6 +97,9 @@ pub fn wgrad(
     db: Option<&mut [f32]>,
     work: &mut [f32],
 ) {
+    if winograd::pays(problem) {
+        return transformed::wgrad(cpu, problem, x, dy, dw, db, work);
+    }
     let plan = plan(problem);
     let outer = &plan.outer;
     let k = problem.k;
