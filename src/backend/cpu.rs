@@ -247,6 +247,12 @@ impl Backend for Cpu {
         Some(kib * 1024)
     }
 
+    fn activation_bytes(&self) -> Option<usize> {
+        // What the L2 caches of two cores hold: measured to be best for ResNet-8 to 56, and as
+        // good as any for larger networks.
+        Some(2 << 20)
+    }
+
     fn fill(&self, memory: &mut CpuMemory, view: View, value: f32) -> Result<()> {
         memory.slice_mut(view)?.fill(value);
         Ok(())

@@ -73,6 +73,12 @@ pub trait Backend: Send + Sync {
     /// Bytes that can still be allocated, where the system tells.
     fn free_bytes(&self) -> Option<u64>;
 
+    /// Bytes of one activation up to which consecutive layers find each other's output in a cache;
+    /// passes without updates are cut to that. None where only the number of images counts.
+    fn activation_bytes(&self) -> Option<usize> {
+        None
+    }
+
     /// Fills a view with one value.
     fn fill(&self, memory: &mut Self::Memory, view: View, value: f32) -> Result<()>;
 

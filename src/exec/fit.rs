@@ -122,7 +122,23 @@ pub(super) struct Fitted {
     pub plans: Plans,
 }
 
-/// Halves the batches of passes without updates until everything fits.
+/// Images of a micro-batch at least, as convolutions of few images leave workers idle.
+const LEAST_IMAGES: usize = 32;
+
+/// Halves an even batch of a pass without updates while its activations exceed what the backend
+/// likes, or keeps it. Results of such passes do not depend on how they are cut.
+fn micro_batch<B: Operators>(backend: &B, network: &Network, batch: usize) -> usize {
+    let Some(bytes) = backend.activation_bytes() else { return batch };
+    let most = (bytes / (4 * network.largest_value()).max(1)).max(LEAST_IMAGES);
+    let mut cut = batch;
+    while cut > most && cut.is_multiple_of(2) {
+        cut /= 2;
+    }
+    cut
+}
+
+/// Cuts the batches of passes without updates to what the backend likes, and halves them until
+/// everything fits.
 pub(super) fn fit<B: Operators>(
     backend: &B,
     network: &Network,
@@ -130,6 +146,9 @@ pub(super) fn fit<B: Operators>(
 ) -> Result<Fitted> {
     let free = wanted.memory_limit.or(backend.free_bytes()).unwrap_or(u64::MAX);
     let mut requirements = wanted.clone();
+    for (_, batch, _) in requirements.passes.iter_mut().filter(|p| p.0 != Mode::Train) {
+        *batch = micro_batch(backend, network, *batch);
+    }
     loop {
         let (layout, plans) = plan_all(backend, network, &requirements)?;
         let needed = total_memory(&layout, &plans).total();

@@ -103,6 +103,11 @@ impl Network {
         self.shapes[0]
     }
 
+    /// Elements of the largest value for one image.
+    pub fn largest_value(&self) -> usize {
+        self.shapes.iter().map(|[h, w, c]| h * w * c).max().unwrap_or(0)
+    }
+
     /// The value that holds the logits.
     pub fn logits(&self) -> ValueId {
         self.nodes.last().map_or(ValueId(0), |n| n.output)

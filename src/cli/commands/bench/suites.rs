@@ -79,8 +79,10 @@ impl<B: Operators> Running<'_, B> {
     }
 
     fn repeat(&mut self) -> Result<()> {
-        for _ in 0..self.group {
-            self.executor.step(self.mode, self.subject.batch, &self.subject.images)?;
+        // Passes without updates may run in micro-batches.
+        let step = self.executor.batch(self.mode);
+        for _ in 0..self.group * self.subject.batch / step {
+            self.executor.step(self.mode, step, &self.subject.images)?;
         }
         self.next += self.group;
         Ok(self.subject.backend.synchronize()?)
@@ -99,7 +101,9 @@ fn compute<B: Operators>(
     bar.set(0, 1, &format!("{work}: verifying"));
     let mut executor = subject.executor(mode)?;
     verify(&mut executor, subject, mode)?;
-    let planned = executor.planned_memory().total();
+    let (planned, step) = (executor.planned_memory().total(), executor.batch(mode));
+    let whole = subject.batch.is_multiple_of(step);
+    ensure!(whole, "{work}: memory is free for batches of {step}, which do not divide --batch");
     let lrs = if mode == Mode::Train { vec![LR; subject.batches()] } else { Vec::new() };
     let mut running = Running { executor, subject, mode, lrs, group: 1, next: 0 };
     // Verification has run every step of the plan; one more batch for the clock.

@@ -107,10 +107,11 @@ fn scores_agree<B: Operators>(
     subject: &Subject<B>,
     mode: Mode,
 ) -> Result<()> {
-    let (order, classes) = (&subject.order[..subject.batch], subject.network.classes);
+    let batch = executor.batch(mode);
+    let (order, classes) = (&subject.order[..batch], subject.network.classes);
     begin(executor, subject, order, &[])?;
-    executor.step(mode, subject.batch, &subject.images)?;
-    let logits = executor.logits(mode, subject.batch)?;
+    executor.step(mode, batch, &subject.images)?;
+    let logits = executor.logits(mode, batch)?;
     let scores = executor.column(Field::El2n, subject.labels.len())?;
     for (row, &i) in logits.chunks(classes).zip(order) {
         let (found, expected) =
@@ -134,7 +135,7 @@ fn el2n(logits: &[f32], label: usize) -> f64 {
 
 /// A sample's gradient norm in a batch is its norm in a batch of one.
 fn norms_agree<B: Operators>(executor: &mut Executor<B>, subject: &Subject<B>) -> Result<()> {
-    let (n, samples) = (subject.batch, subject.labels.len());
+    let (n, samples) = (executor.batch(Mode::GradNorm), subject.labels.len());
     // The sample in the middle of the first batch comes again as the rest of one.
     let chosen = subject.order[n / 2];
     let mut order = subject.order[..n].to_vec();
