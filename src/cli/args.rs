@@ -70,6 +70,10 @@ pub struct Common {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
+    /// Storage and arithmetic of activations; so far f32 alone
+    #[arg(long, default_value = "f32", value_parser = ["f32"], hide_possible_values = true)]
+    #[arg(value_name = "NAME")]
+    pub precision: String,
     /// CPU threads; 0 takes one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,
