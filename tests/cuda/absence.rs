@@ -135,6 +135,8 @@ fn images_that_cannot_be_used_are_named() {
     // Code for cards, none of it for this one.
     fs::write(path(first), [0x50, 0xed, 0x55, 0xba, 1, 0, 16, 0]).unwrap();
     absent(make, &["no image for this card", first, "9.0", "FAIRPRUNE_CUDA_ARCHS"]);
+    fs::write(path(first), ".version 9.9\n.target sm_80\n").unwrap();
+    absent(make, &["driver too old", first, "newer compiler", "update"]);
     fs::write(path(first), "rubbish").unwrap();
     absent(make, &["broken image", first, "error 200"]);
     fs::write(path(first), "").unwrap();

@@ -1,4 +1,5 @@
 // Modules, functions and their launches.
+#include <stdio.h>
 #include <string.h>
 
 #include <algorithm>
@@ -54,6 +55,14 @@ static bool is_card_image(const void* image) {
     uint32_t magic;
     memcpy(&magic, image, sizeof magic);
     return magic == 0xba55ed50 || magic == 0x466243b1 || magic == 0x464c457f;
+}
+
+// PTX of a newer language than this driver's: CUDA 13.0 reads 9.0.
+static bool is_newer_ptx(const char* image) {
+    int major = 0, minor = 0;
+    const char* const version = strstr(image, ".version ");
+    if (version == nullptr || sscanf(version, ".version %d.%d", &major, &minor) != 2) return false;
+    return major > 9 || (major == 9 && minor > 0);
 }
 
 static Result get_attribute(const Function& function, int which, int& value) {
@@ -116,7 +125,9 @@ API cuModuleLoadData(void** result, const void* image) {
         if (result == nullptr || image == nullptr) return INVALID_VALUE;
         std::string family;
         if (read_image(static_cast<const char*>(image), family) != SUCCESS) {
-            return is_card_image(image) ? NO_BINARY_FOR_GPU : INVALID_IMAGE;
+            if (is_card_image(image)) return NO_BINARY_FOR_GPU;
+            const char* const text = static_cast<const char*>(image);
+            return is_newer_ptx(text) ? UNSUPPORTED_PTX_VERSION : INVALID_IMAGE;
         }
         *result = modules.add(new Module{family, {}});
         return SUCCESS;
