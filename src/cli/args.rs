@@ -38,6 +38,10 @@ pub enum Command {
     Selftest(commands::selftest::SelftestArgs),
     /// Time training and scoring on random images; `bench compare` holds two results side by side
     Bench(commands::bench::BenchArgs),
+    /// Print completions of this command line for a shell
+    Completions(commands::manual::CompletionsArgs),
+    /// Print the manual page, or write one a command
+    Man(commands::manual::ManArgs),
 }
 
 impl Command {
@@ -53,6 +57,8 @@ impl Command {
             Command::Doctor(a) => &a.common,
             Command::Selftest(a) => &a.common,
             Command::Bench(a) => a.common(),
+            Command::Completions(a) => &a.common,
+            Command::Man(a) => &a.common,
         }
     }
 }

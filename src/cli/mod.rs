@@ -45,6 +45,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(args),
         Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
+        Command::Completions(args) => commands::manual::completions(args),
+        Command::Man(args) => commands::manual::man(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

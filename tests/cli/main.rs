@@ -3,6 +3,7 @@
 mod data;
 mod flow;
 mod folders;
+mod manual;
 mod prune;
 mod quota;
 mod selftest;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod doctor;
 pub mod eval;
+pub mod manual;
 pub mod prune;
 pub mod quota;
 pub mod run;
