@@ -51,7 +51,7 @@ impl Cell<'_> {
 
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
     pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<u64> {
-        Ok(prepared.planned_memory(self.recipe, &self.passes(prepared))?.total())
+        Ok(prepared.planned_memory(self.recipe, &self.passes(prepared), false)?.total())
     }
 }
 
@@ -220,7 +220,7 @@ fn compute<B: Operators>(
     let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
     let mut executor =
-        prepared.executor(cell.recipe, cell.seeds.augment, &cell.passes(prepared))?;
+        prepared.executor(cell.recipe, cell.seeds.augment, &cell.passes(prepared), false)?;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
     let job = TrainJob {

@@ -112,6 +112,7 @@ impl Case {
             mean: inputs::MEAN,
             std: inputs::STD,
             arena: ArenaMode::Shared,
+            divergences: false,
             memory_limit: Some(u64::MAX),
         };
         let cpu = Arc::new(Cpu::new(0).unwrap());

@@ -252,7 +252,7 @@ fn by_weights_on<B: Operators>(
     let val: Vec<u32> = prepared.split.val.iter().map(|&i| i as u32).collect();
     let mut passes: Vec<(Mode, usize)> = vec![(Mode::Score, val.len())];
     passes.extend(modes(methods).into_iter().map(|m| (m, all.len())));
-    let mut executor = prepared.executor(&recipe, common.seed, &passes)?;
+    let mut executor = prepared.executor(&recipe, common.seed, &passes, false)?;
     executor.set_weights(network_weights)?;
     let dir = context::output_dir(&args.out, "score", job)?;
     let memory = output::bytes(executor.planned_memory().total());
