@@ -65,6 +65,27 @@ pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()>
     })
 }
 
+/// Writes an array of `shape` row after row as `row` gives them, so that it need not be in memory.
+pub fn write_rows<T: Element>(
+    path: &Path,
+    shape: [usize; 2],
+    mut row: impl FnMut(usize) -> io::Result<Vec<T>>,
+) -> Result<()> {
+    let header = header(T::DESCR, &shape);
+    atomic::write(path, |out| {
+        out.write_all(&header)?;
+        for i in 0..shape[0] {
+            let values = row(i)?;
+            if values.len() != shape[1] {
+                let text = format!("row {i} has {} values, not {}", values.len(), shape[1]);
+                return Err(io::Error::other(text));
+            }
+            values.iter().try_for_each(|&x| out.write_all(x.bytes().as_ref()))?;
+        }
+        Ok(())
+    })
+}
+
 /// Magic, version and the header, padded to a multiple of 64 bytes.
 fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     let axes = match shape {
@@ -343,8 +364,17 @@ impl Array {
         }
     }
 
-    /// One axis of `n` numbers, one a sample, none NaN; doubles are rounded to f32.
+    /// As [`Array::into_column`], none NaN.
     pub fn into_scores(self, n: usize, name: &str) -> Result<Vec<f32>> {
+        let scores = self.into_column(n, name)?;
+        match scores.iter().position(|x| x.is_nan()) {
+            Some(i) => Err(Error::invalid(format!("{name}, position {i}"), "NaN", "a number")),
+            None => Ok(scores),
+        }
+    }
+
+    /// One axis of `n` numbers, one a sample, NaN for those without one; doubles are rounded to f32.
+    pub fn into_column(self, n: usize, name: &str) -> Result<Vec<f32>> {
         self.one_axis(name)?;
         let scores: Vec<f32> = match self.values {
             Values::F32(v) => v,
@@ -356,9 +386,43 @@ impl Array {
             let found = format!("{} scores", scores.len());
             return Err(Error::invalid(name, found, format!("{n}, one a sample of the data set")));
         }
-        match scores.iter().position(|x| x.is_nan()) {
-            Some(i) => Err(Error::invalid(format!("{name}, position {i}"), "NaN", "a number")),
-            None => Ok(scores),
+        Ok(scores)
+    }
+
+    /// Two axes of finite numbers: `n` rows, one a sample in data-set order, of at least one value;
+    /// doubles are rounded to f32. Returns the length of a row and the values, row after row.
+    pub fn into_features(self, n: usize, name: &str) -> Result<(usize, Vec<f32>)> {
+        let &[rows, width] = &self.shape[..] else {
+            let found = format!("an array of shape {:?}", self.shape);
+            let expected = format!("two axes, ({n}, D): a row of D features a training sample");
+            return Err(Error::invalid(name, found, expected));
+        };
+        if rows != n || width == 0 {
+            let found = format!("{rows} rows of {width} features");
+            let turned = if width == n { ": array.T.copy()" } else { "" };
+            let expected = format!("{n} rows, one a training sample in data-set order{turned}");
+            return Err(Error::invalid(name, found, expected));
+        }
+        let at = |i: usize| format!("{name}, row {}, column {}", i / width, i % width);
+        let values = match self.values {
+            Values::F32(v) => v,
+            Values::F64(v) => {
+                let narrow = |(i, x): (usize, f64)| match x as f32 {
+                    y if x.is_finite() && y.is_infinite() => {
+                        Err(Error::invalid(at(i), x.to_string(), "a number that f32 can hold"))
+                    }
+                    y => Ok(y),
+                };
+                v.into_iter().enumerate().map(narrow).collect::<Result<_>>()?
+            }
+            other => {
+                let expected = "floating-point numbers: array.astype('float32')";
+                return Err(Error::invalid(name, other.kind(), expected));
+            }
+        };
+        match values.iter().position(|x| !x.is_finite()) {
+            Some(i) => Err(Error::invalid(at(i), values[i].to_string(), "a finite number")),
+            None => Ok((width, values)),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::ops::sgd::SgdProblem;
 use crate::tensor::Dtype;
 
 /// What a plan computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Forward, backward and update, batch statistics.

@@ -1,8 +1,12 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
 pub mod cell;
+mod compute;
+pub mod cost;
+pub mod export;
 pub mod prepared;
 pub mod provenance;
+pub mod queries;
 pub mod query;
 pub mod run;
 pub mod run_plan;

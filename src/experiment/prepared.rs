@@ -101,6 +101,13 @@ impl<B: Operators> Prepared<B> {
         Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }
 
+    /// An executor for batches of `n` of one kind.
+    pub(super) fn probe(&self, recipe: &Recipe, mode: Mode, n: usize) -> Result<Executor<B>> {
+        let mut requirements = self.requirements(recipe, 0, &[(mode, n)], false);
+        requirements.passes[0].1 = n;
+        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
+    }
+
     /// What that executor would allocate; refuses what it would refuse.
     pub fn planned_memory(
         &self,

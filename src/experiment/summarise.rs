@@ -1,6 +1,7 @@
 //! From finished runs to the summary that is written and shown.
 
 use super::prepared::Prepared;
+use super::queries::DYNAMICS_SEEDS;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
 use crate::ops::Operators;
 use crate::prune::error_ratio;
+use crate::score::Kind;
 
 /// Examples shown of each class.
 const STRIP: usize = 8;
@@ -99,6 +101,18 @@ fn settings<B: Operators>(
             }
         },
     );
+    for method in plan.methods() {
+        if let Kind::Dynamics(_) = method.kind(&plan.options) {
+            let text = format!("one run of {} epochs without augmentation", recipe.epochs);
+            put("dynamics", text.into());
+        }
+        let numbers = method.parameters(&plan.options).into_iter();
+        let numbers: Vec<String> =
+            numbers.map(|(k, v)| format!("{k} {}", v.to_string().trim_matches('"'))).collect();
+        if !numbers.is_empty() {
+            put(method.name(), numbers.join(", ").into());
+        }
+    }
     if plan.quotas.laplace {
         put("smooth", "laplace".into());
     }
@@ -141,20 +155,26 @@ fn f64_of(value: f32) -> f64 {
 }
 
 fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
-    if data.runs.is_empty() {
+    let recalls = data.recalls_of(None);
+    if recalls.runs.is_empty() {
         return None;
     }
-    let mean = data.mean_recalls();
-    let seed_of = |run: usize| plan.query.as_ref().map_or(0, |_| 1u64 << 32) + run as u64;
+    let mean = recalls.mean();
+    let first_seed = match data.recalls.runs.is_empty() {
+        false if plan.query.is_none() => 0,
+        false => plan.queries().short.first_seed,
+        true => DYNAMICS_SEEDS,
+    };
+    let seed_of = |run: usize| first_seed + run as u64;
     Some(Query {
-        runs: data
+        runs: recalls
             .runs
             .iter()
             .enumerate()
             .map(|(i, recalls)| QueryRun { seed: seed_of(i), recalls: recalls.clone() })
             .collect(),
-        sd: data.recall_sd(),
-        validation_counts: data
+        sd: recalls.sd(),
+        validation_counts: recalls
             .validation_sizes
             .as_ref()
             .map(|v| v.iter().map(|&n| n as usize).collect())

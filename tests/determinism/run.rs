@@ -158,6 +158,7 @@ impl Training<'_> {
             recipe: self.recipe,
             seeds: Seeds { init: 1, order: 2, augment: 5, subset: 0 },
             total_steps: self.steps,
+            until: self.steps,
             images: &self.part.images,
             labels: &self.part.labels,
             subset: &positions,
@@ -168,9 +169,9 @@ impl Training<'_> {
             }),
             evaluate_every: self.evaluate_every,
             keep_best: true,
-
             identity: "a test".to_owned(),
             initial: None,
+            record: None,
         };
         let interrupt = AtomicBool::new(false);
         let mut progress = |p: Progress| {
