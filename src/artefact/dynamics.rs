@@ -205,7 +205,8 @@ impl Recording {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
             let found = if folder.is_dir() { "no dynamics.json" } else { "no folder" };
-            let expected = "a folder `dynamics` that `fairprune train --dynamics` or `fairprune score` wrote";
+            let expected =
+                "a folder `dynamics` that `fairprune train --dynamics` or `fairprune score` wrote";
             return Err(Error::invalid(format!("dynamics {}", folder.display()), found, expected));
         }
         let description: Description = read_json(&path, Description::FORMAT_VERSION)?;
@@ -261,7 +262,8 @@ impl Recording {
         let Description { epochs, samples, .. } = self.description;
         let array = npy::read(&path)?;
         if array.shape != [epochs, samples] {
-            let expected = format!("[{epochs}, {samples}]: epochs x samples, as dynamics.json says");
+            let expected =
+                format!("[{epochs}, {samples}]: epochs x samples, as dynamics.json says");
             return Err(Error::invalid(name, format!("shape {:?}", array.shape), expected));
         }
         let Values::F32(values) = array.values else {

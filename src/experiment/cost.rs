@@ -28,7 +28,8 @@ pub struct Cost {
 impl Cost {
     /// Of a cell.
     pub fn of<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Cost {
-        let (samples, classes) = (prepared.data.train.len() as u64, prepared.network.classes as u64);
+        let (samples, classes) =
+            (prepared.data.train.len() as u64, prepared.network.classes as u64);
         let sizes = batch_sizes(Mode::Train, cell.recipe.batch, cell.part.train.len());
         let epochs = cell.until.div_ceil(sizes.len().max(1) as u64);
         let presented = sizes.iter().sum::<usize>() as u64;

@@ -20,7 +20,8 @@ pub const FEATURES: [&str; 3] = ["features.npy", "probabilities.npy", "features.
 pub(super) fn complete(dir: &OutputDir, cell: &Cell) -> bool {
     let last = |name: &str| dir.root().join(name).is_file();
     let recorded = |r: &Record| last(&format!("{}/{}", r.folder, dynamics::DESCRIPTION));
-    cell.record.as_ref().is_none_or(recorded) && (!cell.save_features || FEATURES.iter().all(|f| last(f)))
+    cell.record.as_ref().is_none_or(recorded)
+        && (!cell.save_features || FEATURES.iter().all(|f| last(f)))
 }
 
 /// Writes it.
@@ -76,9 +77,10 @@ pub fn write_features(
     npy::write(&dir.file(probabilities)?, &[samples, data.classes], p)?;
     let method = Method {
         name: "features".to_owned(),
-        variant: "input of the last layer (global average pooling), eval mode, no augmentation; a row \
+        variant:
+            "input of the last layer (global average pooling), eval mode, no augmentation; a row \
                   a training sample in data-set order"
-            .to_owned(),
+                .to_owned(),
         direction: None,
         hyper_parameters: parameters,
     };

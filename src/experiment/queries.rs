@@ -183,8 +183,7 @@ impl Queries {
     fn recorded_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
         let folds = split.query_runs();
         let augmented = source == Source::Augmented;
-        let recipe =
-            if augmented { self.full.clone() } else { self.full.without_augmentation() };
+        let recipe = if augmented { self.full.clone() } else { self.full.without_augmentation() };
         let kind = if augmented { "augmented" } else { "full" };
         let divergence = methods.contains(&Method::Tdds);
         let one = |run: usize| {

@@ -9,6 +9,7 @@ use super::prepared::Prepared;
 use super::queries::{Queries, Short};
 use super::strategy::{QuotaSettings, Strategy};
 use crate::data::QueryPart;
+use crate::error::Result;
 use crate::ops::Operators;
 use crate::score::{Method, Options, Source};
 use crate::train::{Budget, Recipe, Seeds};
@@ -75,7 +76,8 @@ impl RunPlan {
     /// The full-data runs are wanted for themselves, or because they stand in for query runs.
     pub fn needs_full(&self) -> bool {
         let queries = self.queries();
-        let stand_in = self.query.is_none() && (queries.recalls || !queries.of_stand_in(0).is_empty());
+        let stand_in =
+            self.query.is_none() && (queries.recalls || !queries.of_stand_in(0).is_empty());
         stand_in || self.strategies.contains(&Strategy::Full)
     }
 
@@ -102,6 +104,24 @@ impl RunPlan {
             }
         }
         costs
+    }
+
+    /// Bytes that the largest run will allocate on the device, images apart; an error where they
+    /// do not fit.
+    pub fn planned_memory<B: Operators>(
+        &self,
+        prepared: &Prepared<B>,
+        queries: &Queries,
+    ) -> Result<u64> {
+        let methods = queries.of_stand_in(0);
+        let train = prepared.split.train.clone();
+        let full = self.final_cell(prepared, train, 0, &methods).planned_memory(prepared)?;
+        let mut largest = full.total();
+        for run in queries.runs(&prepared.split) {
+            let planned = run.cell(&queries.options).planned_memory(prepared)?;
+            largest = largest.max(planned.total());
+        }
+        Ok(largest)
     }
 
     /// A run of a final model on `train`.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
 use crate::ops::Operators;
 use crate::prune::error_ratio;
-use crate::score::Kind;
+use crate::score::Source;
 
 /// Examples shown of each class.
 const STRIP: usize = 8;
@@ -102,7 +102,7 @@ fn settings<B: Operators>(
         },
     );
     for method in plan.methods() {
-        if let Kind::Dynamics(_) = method.kind(&plan.options) {
+        if method.source(&plan.options) == Source::Dynamics {
             let text = format!("one run of {} epochs without augmentation", recipe.epochs);
             put("dynamics", text.into());
         }

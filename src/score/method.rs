@@ -199,7 +199,9 @@ impl Method {
                 };
                 format!("{of}; {never}")
             }
-            Method::DynamicUncertainty => format!("{of}; unbiased deviation, all T - J + 1 windows"),
+            Method::DynamicUncertainty => {
+                format!("{of}; unbiased deviation, all T - J + 1 windows")
+            }
             Method::Dual => format!("{of}; 10 std (1 - mean), all T - J + 1 windows"),
             Method::Tdds => format!("{of}; |p_k (ln p_k - ln p'_k)| summed over classes"),
             Method::Variability => format!("{of}; divided by their number"),

@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn el2n_is_summed_over_the_first_epochs_only() {
-        let values: Vec<f32> = (0..12).flat_map(|t| [t as f32, if t == 3 { NAN } else { 2.0 }]).collect();
+        let values: Vec<f32> =
+            (0..12).flat_map(|t| [t as f32, if t == 3 { NAN } else { 2.0 }]).collect();
         let el2n = Trajectories::new(&values, 2).unwrap();
         assert_eq!(el2n_sum(el2n, 10).unwrap(), [45.0, 20.0]);
         let message = el2n_sum(el2n, 13).unwrap_err().to_string();

@@ -112,7 +112,9 @@ impl Recorder {
         let quantities = self.recording.quantities();
         let good = columns.iter().all(|c| c.len() == self.samples);
         if columns.len() != quantities.len() || !good {
-            return Err(Error::Internal("an epoch's columns differ from those recorded".to_owned()));
+            return Err(Error::Internal(
+                "an epoch's columns differ from those recorded".to_owned(),
+            ));
         }
         let mut absent = vec![true; self.samples];
         presented.iter().for_each(|&i| absent[i as usize] = false);

@@ -23,6 +23,7 @@ use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
 use self::write::{thumbnails, write_subsets};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -38,8 +39,8 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, el2n, grand, entropy, margin, loss, metriq, or
-    /// STRATEGY+QUOTA such as el2n+metriq, random+el2nq, random+balanced
+    /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), or
+    /// STRATEGY+QUOTA such as el2n+metriq, forgetting+uniform, random+el2nq, random+balanced
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve
@@ -60,6 +61,8 @@ pub struct RunArgs {
     /// Epochs of separate query runs [default: a tenth of --epochs, at least 10 if there are]
     #[arg(long, value_name = "E")]
     pub query_epochs: Option<usize>,
+    #[command(flatten)]
+    pub variants: VariantArgs,
     /// Smooth recalls: laplace is (correct + 1) / (total + 2)
     #[arg(long, value_name = "NAME")]
     pub smooth: Option<String>,
@@ -94,7 +97,9 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     }
     let mut job = context::job_of(&prepared);
     job.extend(job_of(&plan));
-    let memory = plan.planned_memory(&prepared)?;
+    let queries = plan.queries();
+    queries.check()?;
+    let memory = plan.planned_memory(&prepared, &queries)?;
     let dir = context::output_dir(&args.out, "run", job)?;
     print_settings(args, &prepared, &plan, memory, &dir);
     let outcome = compute(common, &prepared, &plan, &dir)?;

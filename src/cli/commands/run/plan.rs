@@ -1,5 +1,6 @@
 //! From arguments to the plan of a run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,6 +9,7 @@ use fairprune::error::Error;
 use fairprune::experiment::run_plan::{QueryPlan, RunPlan};
 use fairprune::experiment::strategy::{QuotaSettings, Strategy};
 use fairprune::prune;
+use fairprune::score::Method;
 use serde_json::{Value, json};
 
 use super::RunArgs;
@@ -25,6 +27,9 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
             Error::invalid("--strategies", format!("{} twice", twice.1), "each once").into()
         );
     }
+    let methods: BTreeSet<Method> = strategies.iter().flat_map(|s| s.methods()).collect();
+    let methods: Vec<Method> = methods.into_iter().collect();
+    let options = args.variants.options(&args.common, &methods)?;
     let mut densities = match &args.prune_rate {
         Some(rates) => rates
             .iter()
@@ -82,6 +87,7 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         recipe,
         budget: args.budget.parse()?,
         query,
+        options,
         quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
     })
@@ -121,6 +127,7 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
         "recipe": plan.recipe,
         "budget": plan.budget,
         "query": query,
+        "options": plan.options,
         "smooth": plan.quotas.laplace,
         "min_per_class": plan.quotas.min_per_class,
     }) else {
