@@ -38,11 +38,20 @@ pub struct RunOf {
     pub finished: Finished,
 }
 
+/// A run that failed, of a plan that keeps going.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// `Random at density 0.5, seed 1`.
+    pub task: String,
+    pub error: String,
+}
+
 /// Everything a run found.
 pub struct RunOutcome {
     pub query: QueryData,
     pub runs: Vec<RunOf>,
     pub phases: Vec<Phase>,
+    pub failures: Vec<Failure>,
 }
 
 /// Runs the plan; finished parts found in `dir` are not done again.
@@ -53,7 +62,7 @@ pub fn run<B: Operators>(
     interrupt: &AtomicBool,
     progress: &mut dyn FnMut(RunProgress),
 ) -> Result<RunOutcome> {
-    if plan.seeds == 0 {
+    if plan.blocks.iter().any(|b| b.seeds == 0) {
         return Err(Error::invalid("--seeds", "0", "at least 1"));
     }
     let queries = plan.queries();
@@ -67,17 +76,18 @@ pub fn run<B: Operators>(
         done: 0,
         total: plan.costs(prepared, &queries).iter().map(|c| c.steps).sum(),
         phases: Vec::new(),
+        failures: Vec::new(),
     };
     let asked = runner.query_runs(&queries)?;
-    let full = if plan.needs_full() { runner.full_runs(&queries)? } else { Vec::new() };
+    let full = runner.full_runs(&queries)?;
     let stand_in: Vec<&Finished> =
         full.iter().map(|r| &r.finished).filter(|_| queries.stand_in).collect();
     let query = queries.collect(&prepared.split, &asked, &stand_in)?;
     let mut runs = full;
-    for &strategy in plan.strategies.iter().filter(|s| **s != Strategy::Full) {
+    for strategy in plan.strategies().into_iter().filter(|s| *s != Strategy::Full) {
         runner.strategy(strategy, &query, &mut runs)?;
     }
-    Ok(RunOutcome { query, runs, phases: runner.phases })
+    Ok(RunOutcome { query, runs, phases: runner.phases, failures: runner.failures })
 }
 
 struct Runner<'a, B: Operators> {
@@ -89,6 +99,7 @@ struct Runner<'a, B: Operators> {
     done: u64,
     total: u64,
     phases: Vec<Phase>,
+    failures: Vec<Failure>,
 }
 
 impl<B: Operators> Runner<'_, B> {
@@ -104,6 +115,18 @@ impl<B: Operators> Runner<'_, B> {
         self.done += cell.until;
         (self.progress)(RunProgress { task, steps: self.done, total_steps });
         Ok(finished)
+    }
+
+    /// A failure is kept, where the plan says so and the user has not asked to stop.
+    fn tolerate<T>(&mut self, task: &str, result: Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if self.plan.keep_going && !matches!(error, Error::Interrupted) => {
+                self.failures.push(Failure { task: task.to_owned(), error: error.to_string() });
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn phase(&mut self, name: String, runs: &[&Finished]) {
@@ -132,7 +155,8 @@ impl<B: Operators> Runner<'_, B> {
         let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
         let mut finished = Vec::with_capacity(runs.len());
         for run in &runs {
-            let done = self.cell(&run.cell(&queries.options), &run.task)?;
+            let done = self.cell(&run.cell(&queries.options), &run.task);
+            let Some(done) = self.tolerate(&run.task, done)? else { continue };
             finished.push((run.source, done));
         }
         for (source, name) in [
@@ -151,19 +175,23 @@ impl<B: Operators> Runner<'_, B> {
     fn full_runs(&mut self, queries: &Queries) -> Result<Vec<RunOf>> {
         let all = self.prepared.split.train.clone();
         let mut runs = Vec::new();
-        for seed in 0..self.plan.seeds {
+        for seed in 0..self.plan.full_seeds() {
             let methods = queries.of_stand_in(seed);
             let plan = self.plan;
             let cell = Cell {
                 name: format!("full-s{seed}"),
                 ..plan.final_cell(self.prepared, all.clone(), seed, &methods)
             };
-            let finished = self.cell(&cell, &format!("full data, seed {}", seed + 1))?;
+            let task = format!("full data, seed {}", seed + 1);
+            let finished = self.cell(&cell, &task);
+            let Some(finished) = self.tolerate(&task, finished)? else { continue };
             let subset = self.subset(Strategy::Full, 1.0, seed, &QueryData::default())?;
             runs.push(RunOf { strategy: Strategy::Full, density: 1.0, seed, subset, finished });
         }
-        let name = "train on full data".to_owned();
-        self.phase(name, &runs.iter().map(|r| &r.finished).collect::<Vec<_>>());
+        if !runs.is_empty() {
+            let name = "train on full data".to_owned();
+            self.phase(name, &runs.iter().map(|r| &r.finished).collect::<Vec<_>>());
+        }
         Ok(runs)
     }
 
@@ -174,9 +202,11 @@ impl<B: Operators> Runner<'_, B> {
         runs: &mut Vec<RunOf>,
     ) -> Result<()> {
         let first = runs.len();
-        for &density in &self.plan.densities {
-            for seed in 0..self.plan.seeds {
-                let subset = self.subset(strategy, density, seed, query)?;
+        for (density, seeds) in self.plan.densities_of(strategy) {
+            for seed in 0..seeds {
+                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
+                let subset = self.subset(strategy, density, seed, query);
+                let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
                 // Epochs over a subset are short: validate as often as the full run does.
@@ -187,8 +217,8 @@ impl<B: Operators> Runner<'_, B> {
                     evaluate_every: every.max(1),
                     ..cell
                 };
-                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
-                let finished = self.cell(&cell, &task)?;
+                let finished = self.cell(&cell, &task);
+                let Some(finished) = self.tolerate(&task, finished)? else { continue };
                 runs.push(RunOf { strategy, density, seed, subset, finished });
             }
         }

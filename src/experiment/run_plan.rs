@@ -14,15 +14,22 @@ use crate::ops::Operators;
 use crate::score::{Method, Options, Source};
 use crate::train::{Budget, Recipe, Seeds};
 
-/// What to compare.
-#[derive(Clone, Debug)]
-pub struct RunPlan {
+/// Every strategy at every density, with every seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
     pub strategies: Vec<Strategy>,
     /// Densities of the pruned runs.
     pub densities: Vec<f64>,
-    pub seed: u64,
     /// Paired repetitions.
     pub seeds: usize,
+}
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct RunPlan {
+    /// What they have in common is done once.
+    pub blocks: Vec<Block>,
+    pub seed: u64,
     pub recipe: Recipe,
     pub budget: Budget,
     /// Separate short query runs; None: the full-data runs stand in for them. Training dynamics are
@@ -32,6 +39,8 @@ pub struct RunPlan {
     pub options: Options,
     pub quotas: QuotaSettings,
     pub checkpoint_interval: Duration,
+    /// A run that fails is reported, and the others are done.
+    pub keep_going: bool,
 }
 
 /// Query runs apart from the full-data runs: no augmentation, usually shorter.
@@ -42,9 +51,57 @@ pub struct QueryPlan {
 }
 
 impl RunPlan {
+    /// Each strategy once, in the order of the blocks.
+    pub fn strategies(&self) -> Vec<Strategy> {
+        let mut list = Vec::new();
+        for &strategy in self.blocks.iter().flat_map(|b| &b.strategies) {
+            if !list.contains(&strategy) {
+                list.push(strategy);
+            }
+        }
+        list
+    }
+
+    /// All densities, ascending.
+    pub fn densities(&self) -> Vec<f64> {
+        let mut list: Vec<f64> =
+            self.blocks.iter().flat_map(|b| b.densities.iter().copied()).collect();
+        list.sort_by(f64::total_cmp);
+        list.dedup();
+        list
+    }
+
+    /// Most repetitions of anything.
+    pub fn seeds(&self) -> usize {
+        self.blocks.iter().map(|b| b.seeds).max().unwrap_or(0)
+    }
+
+    /// Densities at which a strategy is run, ascending, each with its repetitions.
+    pub fn densities_of(&self, strategy: Strategy) -> Vec<(f64, usize)> {
+        let seeds = |density: f64| {
+            let with =
+                |b: &&Block| b.strategies.contains(&strategy) && b.densities.contains(&density);
+            self.blocks.iter().filter(with).map(|b| b.seeds).max()
+        };
+        self.densities().into_iter().filter_map(|d| Some((d, seeds(d)?))).collect()
+    }
+
+    /// Repetitions of training on full data, for itself or to stand in for query runs.
+    pub fn full_seeds(&self) -> usize {
+        let queries = self.queries();
+        let stand_in =
+            self.query.is_none() && (queries.recalls || !queries.of_stand_in(0).is_empty());
+        if stand_in {
+            return self.seeds();
+        }
+        let with = self.blocks.iter().filter(|b| b.strategies.contains(&Strategy::Full));
+        with.map(|b| b.seeds).max().unwrap_or(0)
+    }
+
     /// Scores that the strategies need.
     pub fn methods(&self) -> Vec<Method> {
-        let methods: BTreeSet<Method> = self.strategies.iter().flat_map(|s| s.methods()).collect();
+        let methods: BTreeSet<Method> =
+            self.strategies().iter().flat_map(|s| s.methods()).collect();
         methods.into_iter().collect()
     }
 
@@ -53,7 +110,7 @@ impl RunPlan {
         let (runs, recipe, first_seed) = match &self.query {
             // Apart from the seeds of the compared runs.
             Some(query) => (query.runs, query.recipe.clone(), 1 << 32),
-            None => (self.seeds, self.recipe.without_augmentation(), 0),
+            None => (self.seeds(), self.recipe.without_augmentation(), 0),
         };
         Queries {
             seed: self.seed,
@@ -61,7 +118,7 @@ impl RunPlan {
             options: self.options,
             short: Short { runs, recipe, first_seed },
             stand_in: self.query.is_none(),
-            recalls: self.strategies.iter().any(|s| self.needs_short_recalls(*s)),
+            recalls: self.strategies().iter().any(|s| self.needs_short_recalls(*s)),
             full: self.recipe.clone(),
             save_features: false,
         }
@@ -73,14 +130,6 @@ impl RunPlan {
         strategy.needs_recalls() && !strategy.ranking_method().is_some_and(recorded)
     }
 
-    /// The full-data runs are wanted for themselves, or because they stand in for query runs.
-    pub fn needs_full(&self) -> bool {
-        let queries = self.queries();
-        let stand_in =
-            self.query.is_none() && (queries.recalls || !queries.of_stand_in(0).is_empty());
-        stand_in || self.strategies.contains(&Strategy::Full)
-    }
-
     /// What every run of the plan is as far as its cost goes: query runs, full data, pruned runs at
     /// the size they will have.
     pub fn costs<B: Operators>(&self, prepared: &Prepared<B>, queries: &Queries) -> Vec<Cost> {
@@ -88,19 +137,18 @@ impl RunPlan {
         let runs = queries.runs(split);
         let mut costs: Vec<Cost> =
             runs.iter().map(|run| Cost::of(prepared, &run.cell(&queries.options))).collect();
-        for seed in 0..self.seeds {
-            if self.needs_full() {
-                let methods = queries.of_stand_in(seed);
-                let cell = self.final_cell(prepared, split.train.clone(), seed, &methods);
-                costs.push(Cost::of(prepared, &cell));
-            }
-            for density in &self.densities {
-                let kept = crate::prune::Budget::new(*density, split.train.len());
+        for seed in 0..self.full_seeds() {
+            let methods = queries.of_stand_in(seed);
+            let cell = self.final_cell(prepared, split.train.clone(), seed, &methods);
+            costs.push(Cost::of(prepared, &cell));
+        }
+        for strategy in self.strategies().into_iter().filter(|s| *s != Strategy::Full) {
+            for (density, seeds) in self.densities_of(strategy) {
+                let kept = crate::prune::Budget::new(density, split.train.len());
                 let kept = kept.map_or(0, |b| b.count);
                 let train = split.train[..kept].to_vec();
-                let cost = Cost::of(prepared, &self.final_cell(prepared, train, seed, &[]));
-                let pruned = self.strategies.iter().filter(|s| **s != Strategy::Full);
-                costs.extend(pruned.map(|_| cost.clone()));
+                let cost = Cost::of(prepared, &self.final_cell(prepared, train, 0, &[]));
+                costs.extend(std::iter::repeat_n(cost, seeds));
             }
         }
         costs

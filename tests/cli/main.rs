@@ -7,6 +7,7 @@ mod prune;
 mod quota;
 mod selftest;
 mod streams;
+mod study;
 mod weights;
 
 use std::fs;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use fairprune::data::{DataSet, Split};
 use fairprune::error::Error;
-use fairprune::experiment::run_plan::{QueryPlan, RunPlan};
+use fairprune::experiment::run_plan::{Block, QueryPlan, RunPlan};
 use fairprune::experiment::strategy::{QuotaSettings, Strategy};
 use fairprune::prune;
 use fairprune::score::Method;
@@ -80,16 +80,15 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         .into());
     }
     Ok(RunPlan {
-        strategies,
-        densities,
+        blocks: vec![Block { strategies, densities, seeds: args.seeds }],
         seed: args.common.seed,
-        seeds: args.seeds,
         recipe,
         budget: args.budget.parse()?,
         query,
         options,
         quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
+        keep_going: false,
     })
 }
 
@@ -117,13 +116,13 @@ fn enough_samples(
 
 /// What the plan adds to the description of the job.
 pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
-    let names: Vec<String> = plan.strategies.iter().map(Strategy::to_string).collect();
+    let names: Vec<String> = plan.strategies().iter().map(Strategy::to_string).collect();
     let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
     let Value::Object(map) = json!({
         "strategies": names,
-        "densities": plan.densities,
+        "densities": plan.densities(),
         "seed": plan.seed,
-        "seeds": plan.seeds,
+        "seeds": plan.seeds(),
         "recipe": plan.recipe,
         "budget": plan.budget,
         "query": query,

@@ -26,8 +26,8 @@ pub(super) fn print_settings<B: Operators>(
     dir: &OutputDir,
 ) {
     let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
-    let names: Vec<String> = plan.strategies.iter().map(|s| s.label()).collect();
-    let densities: Vec<String> = plan.densities.iter().map(|&d| percentages(d)).collect();
+    let names: Vec<String> = plan.strategies().iter().map(|s| s.label()).collect();
+    let densities: Vec<String> = plan.densities().iter().map(|&d| percentages(d)).collect();
     let lines = [
         format!(
             "data        {}: {} training, {} validation ({}), {} test images, {} classes, {}x{}",
@@ -56,7 +56,7 @@ pub(super) fn print_settings<B: Operators>(
             plan.budget
         ),
         format!("strategies  {}; {}", names.join(", "), densities.join("; ")),
-        format!("seeds       {} paired, from seed {}", plan.seeds, plan.seed),
+        format!("seeds       {} paired, from seed {}", plan.seeds(), plan.seed),
     ];
     let mut lines = lines.to_vec();
     lines.extend(query_lines(plan, prepared));

@@ -19,7 +19,7 @@ pub(super) fn write_subsets<B: Operators>(
 ) -> Result<()> {
     for run in &outcome.runs {
         let recalls = outcome.query.recalls_of(run.strategy.ranking_method()).mean();
-        let density = if plan.densities.len() > 1 && run.strategy != Strategy::Full {
+        let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
             format!("d{}-", run.density)
         } else {
             String::new()
