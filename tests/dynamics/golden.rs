@@ -157,7 +157,10 @@ fn scores_are_pytorch_s() {
     }
     let missing = Method::ALL.into_iter().filter(|m| {
         let recorded = m.least_epochs(&Options::default()) > 1
-            || matches!(m, Method::Forgetting | Method::Aum | Method::Confidence | Method::Variability);
+            || matches!(
+                m,
+                Method::Forgetting | Method::Aum | Method::Confidence | Method::Variability
+            );
         recorded && !seen.contains(m)
     });
     assert_eq!(missing.collect::<Vec<_>>(), []);
