@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::cell::{Cell, Finished, Record};
 use super::query::{QueryData, Recalls, mean_scores};
 use crate::data::{QueryPart, Split, SplitKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exec::{Mode, batch_sizes};
 use crate::score::options::EL2N_EPOCHS;
 use crate::score::{Kind, Method, Options, Source};
@@ -104,21 +104,7 @@ impl Queries {
     /// Refuses scores that need more epochs than their run has: now, not when it is done.
     pub fn check(&self) -> Result<()> {
         self.options.check()?;
-        for method in &self.methods {
-            let needed = method.least_epochs(&self.options);
-            if needed > self.full.epochs {
-                let what = format!("--method {method}");
-                let found = format!("a run of {} epochs", self.full.epochs);
-                let shorter = match method {
-                    Method::El2n => "",
-                    Method::DynamicUncertainty => ", or a shorter --window",
-                    _ => ", or a shorter --trajectory and --window",
-                };
-                let expected = format!("at least {needed} (--epochs){shorter}");
-                return Err(Error::invalid(what, found, expected));
-            }
-        }
-        Ok(())
+        self.methods.iter().try_for_each(|m| m.check(&self.options, self.full.epochs))
     }
 
     /// All runs, in order.

@@ -121,7 +121,8 @@ pub fn mean_scores(runs: &[&Finished]) -> Result<BTreeMap<Method, Vec<f64>>> {
         }
     }
     let mean = |(sum, count): (Vec<f64>, Vec<u32>)| {
-        sum.into_iter().zip(count).map(|(s, n)| s / f64::from(n)).collect()
+        let pairs = sum.into_iter().zip(count);
+        pairs.map(|(s, n)| if n > 0 { s / f64::from(n) } else { f64::NAN }).collect()
     };
     Ok(sums.into_iter().map(|(method, sums)| (method, mean(sums))).collect())
 }

@@ -124,7 +124,9 @@ fn distance_to_class_mean(evidence: Evidence) -> Vec<f32> {
         .enumerate()
         .map(|(i, &label)| {
             let (count, sum) = (counts[label as usize], &sums[label as usize * width..][..width]);
-            // A class without eligible samples has no mean: NaN.
+            if count == 0 {
+                return f32::NAN;
+            }
             let squares = features.row(i).iter().zip(sum).map(|(&v, s)| {
                 let apart = f64::from(v) - s / count as f64;
                 apart * apart

@@ -234,6 +234,26 @@ impl Method {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
+    /// Refuses a run of `epochs` epochs that is too short for its variant, and numbers that suit other
+    /// scores only: before the run, not after.
+    pub fn check(self, options: &Options, epochs: usize) -> Result<()> {
+        if self == Method::Tdds && options.window < 3 {
+            let expected = "at least 3 for tdds: one divergence is its own mean";
+            return Err(Error::invalid("--window", options.window.to_string(), expected));
+        }
+        let needed = self.least_epochs(options);
+        if needed <= epochs {
+            return Ok(());
+        }
+        let shorter = match self {
+            Method::DynamicUncertainty => ", or a shorter --window",
+            Method::Tdds | Method::Dual => ", or a shorter --trajectory and --window",
+            _ => "",
+        };
+        let expected = format!("at least {needed} (--epochs){shorter}");
+        Err(Error::invalid(format!("score {self}"), format!("a run of {epochs} epochs"), expected))
+    }
+
     /// Epochs that a run must record for it.
     pub fn least_epochs(self, options: &Options) -> usize {
         match self {

@@ -53,7 +53,9 @@ impl<'a> Trajectories<'a> {
             .map(|sample| {
                 let column = self.values[sample..].iter().step_by(self.samples);
                 own.iter_mut().zip(column).for_each(|(value, &v)| *value = v);
-                score(&own) as f32
+                let score = score(&own) as f32;
+                // One NaN, whatever the arithmetic made of its sign.
+                if score.is_nan() { f32::NAN } else { score }
             })
             .collect()
     }

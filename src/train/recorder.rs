@@ -119,7 +119,9 @@ impl Recorder {
         let mut absent = vec![true; self.samples];
         presented.iter().for_each(|&i| absent[i as usize] = false);
         for column in columns.iter_mut() {
-            let values = column.iter_mut().zip(&absent).filter(|(_, absent)| **absent);
+            // One NaN, whatever a device makes of its sign.
+            let values = column.iter_mut().zip(&absent);
+            let values = values.filter(|(value, absent)| **absent || value.is_nan());
             values.for_each(|(value, _)| *value = f32::NAN);
         }
         match &mut self.rows {

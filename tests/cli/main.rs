@@ -1,6 +1,7 @@
 //! The command line as scripts use it: exit codes, streams, files, and what hostile input meets.
 
 mod data;
+mod dynamics;
 mod flow;
 mod folders;
 mod prune;

@@ -9,15 +9,18 @@ use fairprune::artefact::dynamics::Quantity;
 use fairprune::error::Result;
 use fairprune::exec::{
     ArenaMode, EvaluationSet, Executor, Mode, Pass, Requirements, TrainOptions, batch_sizes,
+    run_pass,
 };
 use fairprune::nn::init::initialise;
-use fairprune::nn::{NetworkSpec, Stem};
+use fairprune::nn::{NetworkSpec, Stem, Weights};
 use fairprune::ops::Operators;
 use fairprune::ops::gather::Augmentation;
+use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::reference::loss_score as oracle;
 use fairprune::reference::{U, judge};
 use fairprune::rng::{Philox, Stream};
+use fairprune::score::features::extract;
 use fairprune::train::order::epoch_order;
 use fairprune::train::{Control, Progress, Recipe, Recording, Schedule, Seeds, TrainJob, train};
 
@@ -239,4 +242,57 @@ pub fn check(recorded: &[(Quantity, Vec<f32>)], logits: &[f32], labels: &[u32]) 
     }
     let epochs = logits.len() / (SAMPLES * CLASSES);
     assert_eq!(presentations, epochs * (SAMPLES - 1), "each epoch leaves one sample out");
+}
+
+/// Weights whose last layer has a bias, so that a missing one shows.
+pub fn with_bias<B: Operators>(executor: &mut Executor<B>) -> Weights {
+    let mut weights = initialise(executor.network(), 7);
+    weights.tensors.get_mut("fc.bias").unwrap().data.copy_from_slice(&[0.5, -0.25, 0.125, 1.0]);
+    executor.set_weights(&weights).unwrap();
+    weights
+}
+
+/// Features: the last layer makes the probabilities of them. Last-layer norms: the closed form
+/// ||p - onehot(y)|| sqrt(1 + ||h||^2), and the other scores as the forward pass gives them.
+pub fn check_features<B: Operators>(
+    executor: &mut Executor<B>,
+    images: &B::Images,
+    labels: &[u32],
+) {
+    let weights = with_bias(executor);
+    let all: Vec<u32> = (0..SAMPLES as u32).collect();
+    let set = EvaluationSet { images, labels, positions: &all };
+    let extracted = extract(executor, &set, &AtomicBool::new(false)).unwrap();
+    let features = &extracted.features;
+    assert_eq!((features.samples(), features.width), (SAMPLES, 16));
+    let (w, b) = (&weights.tensors["fc.weight"].data, &weights.tensors["fc.bias"].data);
+    for i in 0..SAMPLES {
+        let h = features.row(i);
+        let z: Vec<f64> = (0..CLASSES)
+            .map(|k| {
+                let row = w[k * features.width..][..features.width].iter();
+                let sum: f64 = row.zip(h).map(|(&w, &h)| f64::from(w) * f64::from(h)).sum();
+                sum + f64::from(b[k])
+            })
+            .collect();
+        let p: Vec<f64> = oracle::log_softmax(&z).iter().map(|l| l.exp()).collect();
+        let out = &extracted.probabilities[i * CLASSES..][..CLASSES];
+        // A chain of 17 terms, of this size at most (2 s + 8 roundings); p moves less than z.
+        let size = 2.0 * h.iter().map(|v| f64::from(v.abs())).sum::<f64>() + 1.0;
+        judge(&format!("p of {i}"), out, &p, |_| 42.0 * U * size).unwrap();
+        let total: f64 = out.iter().map(|&p| f64::from(p)).sum();
+        assert!((total - 1.0).abs() < 4.0 * U, "{total}");
+    }
+    let forward = executor.column(Field::El2n, SAMPLES).unwrap();
+    run_pass(executor, Mode::LastLayerNorm, &set).unwrap();
+    let el2n = executor.column(Field::El2n, SAMPLES).unwrap();
+    assert_eq!(forward, el2n, "the same forward pass");
+    let norms = executor.column(Field::Grand, SAMPLES).unwrap();
+    for i in 0..SAMPLES {
+        let squares: f64 = features.row(i).iter().map(|&h| f64::from(h).powi(2)).sum();
+        let reference = f64::from(el2n[i]) * (1.0 + squares).sqrt();
+        // Two sums of squares of 4 and 16 values, their product, and a root.
+        judge(&format!("norm of {i}"), &[norms[i]], &[reference], |_| 42.0 * U * reference)
+            .unwrap();
+    }
 }

@@ -100,7 +100,9 @@ fn wanted(args: &ScoreArgs, recording: &Recording) -> Result<Wanted> {
     let place = || format!("dynamics {}", recording.folder().display());
     for method in &wanted.methods {
         match method.kind(&options) {
-            Kind::Dynamics(quantity) if recording.has(quantity) => {}
+            Kind::Dynamics(quantity) if recording.has(quantity) => {
+                method.check(&options, epochs)?
+            }
             Kind::Dynamics(quantity) => {
                 let plain =
                     if quantity == Quantity::Divergence { " (train --dynamics)" } else { "" };
