@@ -5,6 +5,9 @@
 // the table's columns (`capacity` values each). Logits are n x k, rows unaligned: a lane reads
 // every 32nd class. Arithmetic is in f64 and rounded once, as on the CPU.
 //
+// Where `previous` is given, its row of the sample holds ln p of the last presentation and gets that
+// of this one (f32); a lane reads and writes the same classes. Its sum is DIVERGENCE.
+//
 // Gradient: NONE; SAMPLE, p - onehot(y); MEAN, of the batch's objective
 //   sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i},   0 if all weigh 0.
 // Every block finds the sum of the batch's weights itself, in the same order.
@@ -23,7 +26,9 @@
 #include "reduce.cuh"
 #include "vector.cuh"
 
-enum Column : uint32_t { LOSS, EL2N, ENTROPY, MARGIN, LABEL_PROBABILITY, AUM, CORRECT, PREDICTION, GRAND };
+enum Column : uint32_t {
+    LOSS, EL2N, ENTROPY, MARGIN, LABEL_PROBABILITY, AUM, CORRECT, PREDICTION, TOP_PROBABILITY, GRAND, DIVERGENCE
+};
 enum Gradient : uint32_t { GRADIENT_NONE, GRADIENT_SAMPLE, GRADIENT_MEAN };
 
 struct LossScoreArgs {
@@ -35,6 +40,8 @@ struct LossScoreArgs {
     uint32_t* state;
     float* table;
     float* dlogits;
+    // k values a sample of the part; null where no divergence is wanted.
+    float* previous;
     // Samples that have a label and a row; values from one column of the table to the next.
     uint32_t n, k, batch, order_length, samples, capacity, gradient;
     float smoothing;
@@ -150,7 +157,8 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
     sum = warp_sum(sum);
     const double log_sum = log(sum);
 
-    double squares = 0.0, entropy = 0.0;
+    double squares = 0.0, entropy = 0.0, divergence = 0.0;
+    float* const previous = args.previous ? args.previous + uint64_t(sample) * k : nullptr;
     TopTwo two = {0.0, 0.0};
     float rival = -INFINITY;
     const double main = mean ? (1.0 - double(args.smoothing)) * double(args.weights[label]) : 1.0;
@@ -162,6 +170,11 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
         if (p > 0.0) entropy -= p * (double(z[j]) - top - log_sum);
         two.add(p);
         if (j != label && z[j] > rival) rival = z[j];
+        if (previous) {
+            const double log_p = double(z[j]) - top - log_sum;
+            divergence += fabs(p * (log_p - double(previous[j])));
+            previous[j] = float(log_p);
+        }
         if (args.gradient != GRADIENT_NONE) {
             const double weight = mean ? double(args.weights[j]) : 1.0;
             const double value = main * off + share * (p * weights.classes - weight);
@@ -172,6 +185,7 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
     }
     squares = warp_sum(squares);
     entropy = warp_sum(entropy);
+    if (previous) divergence = warp_sum(divergence);
     two = warp_top_two(two);
     rival = warp_max(rival);
 
@@ -188,6 +202,8 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
     row[AUM * column] = float(of_label - double(rival));
     row[CORRECT * column] = best.index == label ? 1.0f : 0.0f;
     row[PREDICTION * column] = float(best.index);
+    row[TOP_PROBABILITY * column] = float(two.first);
+    if (previous) row[DIVERGENCE * column] = float(divergence);
     if (!(fabsf(loss) < INFINITY)) record_bad_step(args.state);
 }
 

@@ -35,6 +35,10 @@ pub enum Error {
     /// A device refused a call, or one of its kernels failed. Work on it is lost.
     #[error("device {device}: {what}: {reason}")]
     Device { device: String, what: String, reason: String },
+    /// Another process works in an output folder.
+    #[error("output folder {}: found another process at work in it (number {holder}), expected a \
+             folder that nobody is using; wait for it, or choose another --out", path.display())]
+    Busy { path: PathBuf, holder: String },
     /// The user asked to stop; the state on disk can be resumed.
     #[error("interrupted; the state is saved and the same command continues it")]
     Interrupted,
@@ -73,6 +77,7 @@ impl Error {
             | Error::Io { .. }
             | Error::Diverged { .. }
             | Error::OutOfMemory { .. }
+            | Error::Busy { .. }
             | Error::DeviceUnavailable { .. } => 2,
             Error::Device { .. } | Error::Interrupted | Error::Internal(_) => 1,
         }

@@ -9,6 +9,8 @@ mod exchange;
 mod inputs;
 #[path = "golden/judge.rs"]
 mod judge;
+#[path = "golden/last_layer.rs"]
+mod last_layer;
 
 use case::Case;
 use fairprune::exec::Mode;

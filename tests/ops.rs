@@ -83,6 +83,7 @@ tests! {
         per_sample_gradients_ignore_the_batch,
         a_batch_without_weight_has_no_gradient,
         only_the_rows_of_the_batch_are_written,
+        divergences_are_between_successive_presentations,
         the_first_bad_step_is_kept,
         norms_are_stored_as_roots,
         an_empty_batch_writes_nothing,

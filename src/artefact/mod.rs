@@ -6,9 +6,11 @@
 //! | [`output_dir`] | one folder, one job: claim, continue, start anew, one process at a time |
 //! | [`npy`] | NumPy arrays |
 //! | [`tables`] | the CSV files and their checks |
+//! | [`dynamics`] | recorded training dynamics: T x N arrays and what run they are of |
 //! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
 
 pub mod atomic;
+pub mod dynamics;
 mod ledger;
 pub mod npy;
 pub mod output_dir;

@@ -258,11 +258,7 @@ fn lock(root: &Path, path: &Path) -> Result<Option<File>> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = (&file).take(20).read_to_string(&mut holder);
-            return Err(Error::invalid(
-                format!("output folder {}", root.display()),
-                format!("another process at work in it (number {})", holder.trim()),
-                "a folder that nobody is using; wait for it, or choose another --out",
-            ));
+            return Err(Error::Busy { path: root.to_owned(), holder: holder.trim().to_owned() });
         }
         Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(None),
         Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),

@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Compare pruning strategies end to end: train, score, set quotas, prune, retrain, report
     Run(commands::run::RunArgs),
+    /// Run a whole study: a grid of comparisons from a file, resumable
+    Study(commands::study::StudyArgs),
     /// Train one network
     Train(commands::train::TrainArgs),
     /// Score every training sample: query runs, or a network of your own
@@ -49,6 +51,7 @@ impl Command {
     pub fn common(&self) -> &Common {
         match self {
             Command::Run(a) => &a.common,
+            Command::Study(a) => &a.common,
             Command::Train(a) => &a.common,
             Command::Score(a) => &a.common,
             Command::Eval(a) => &a.common,
@@ -107,7 +110,7 @@ pub struct OutArgs {
 }
 
 /// The data set.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
     /// A folder, or the built-in shapes or shapes:extreme

@@ -9,6 +9,7 @@ use fairprune::backend::Cpu;
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
+use fairprune::experiment::cost::{self, Cost, Total};
 use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::train::{Recipe, Schedule};
@@ -211,7 +212,7 @@ pub fn output_dir(
 }
 
 /// `fairprune-out/<command>-<UTC time>`.
-fn default_out(command: &str) -> PathBuf {
+pub fn default_out(command: &str) -> PathBuf {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     let (days, second) = (now / 86_400, now % 86_400);
     // Civil date from days since 1970 (Hinnant, "chrono-compatible low-level date algorithms").
@@ -227,6 +228,42 @@ fn default_out(command: &str) -> PathBuf {
     let (h, m, s) = (second / 3600, second % 3600 / 60, second % 60);
     let name = format!("{command}-{year:04}{month:02}{day:02}-{h:02}{m:02}{s:02}");
     Path::new("fairprune-out").join(name)
+}
+
+/// What runs will need, a line each: memory, disk, time, and where the output goes. Time is measured
+/// on a few batches, unless nobody reads it or part of the work is done.
+pub fn needs<B: Operators>(
+    common: &Common,
+    prepared: &Prepared<B>,
+    recipe: &Recipe,
+    costs: &[Cost],
+    planned: u64,
+    dir: &OutputDir,
+) -> Vec<String> {
+    if common.quiet {
+        return Vec::new();
+    }
+    let total = Total::of(costs);
+    let mut lines = vec![
+        format!(
+            "memory    {} planned, {} beside it",
+            output::bytes(planned),
+            output::bytes(total.host)
+        ),
+        format!("disk      {}", output::bytes(total.disk)),
+    ];
+    if !dir.continued() && total.steps > 0 {
+        let images = format!("{} steps, {} images", total.steps, total.trained);
+        // A guess that fails is no reason not to run: what is wrong shows then.
+        let time = match cost::seconds(prepared, recipe, costs) {
+            Ok(seconds) => format!("about {} ({images})", output::seconds(seconds)),
+            Err(_) => images,
+        };
+        lines.push(format!("time      {time}"));
+    }
+    let continued = if dir.continued() { " (continued)" } else { "" };
+    lines.push(format!("output    {}{continued}", dir.root().display()));
+    lines
 }
 
 /// What of the data and network decides a result, for the job file.

@@ -37,6 +37,7 @@ pub fn main() -> ExitCode {
     output::start_logging(cli.command.common());
     let outcome = match &cli.command {
         Command::Run(args) => commands::run::run(args),
+        Command::Study(args) => commands::study::study(args),
         Command::Train(args) => commands::train::train(args),
         Command::Score(args) => commands::score::score(args),
         Command::Eval(args) => commands::eval::eval(args),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::arena::ArenaMode;
 use super::fit::{Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, total_memory};
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use super::plan::Mode;
+use super::plan::{Mode, Plan};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::nn::{Network, ParameterKind, Weights, weights};
@@ -198,10 +198,9 @@ impl<B: Operators> Executor<B> {
 
     /// Runs the next batch of the pass, of `n` samples.
     pub fn step(&mut self, mode: Mode, n: usize, images: &B::Images) -> Result<()> {
-        let plan = self
-            .plans
-            .get(&(mode, n))
-            .ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
+        let plan = self.plans.get(&(mode, n));
+        let plan =
+            plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
         for step in &plan.steps {
             step.run(&*self.backend, &mut self.memory, images)?;
         }
@@ -234,11 +233,39 @@ impl<B: Operators> Executor<B> {
 
     /// Logits (N x classes) of the last batch that ran with this mode and size.
     pub fn logits(&self, mode: Mode, n: usize) -> Result<Vec<f32>> {
-        let plan = self
-            .plans
-            .get(&(mode, n))
-            .ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
-        self.read(plan.logits)
+        self.read(self.plan(mode, n)?.logits)
+    }
+
+    /// The last layer's input (N x features) of the last scoring batch of this size.
+    pub fn features(&self, n: usize) -> Result<Vec<f32>> {
+        self.read(self.plan(Mode::Score, n)?.features)
+    }
+
+    /// ln p of the last presentation of the first `samples` samples (x classes), NaN before the
+    /// first one; empty where divergences were not planned.
+    pub fn previous(&self, samples: usize) -> Result<Vec<f32>> {
+        self.read(self.previous_view(samples))
+    }
+
+    /// Restores what [`Executor::previous`] gave, for a resumed run.
+    pub fn set_previous(&mut self, values: &[f32]) -> Result<()> {
+        let view = self.previous_view(values.len() / self.network.classes);
+        self.backend.upload(&mut self.memory, view, values)
+    }
+
+    /// Forgets all presentations, for a new run.
+    pub fn forget_presentations(&mut self) -> Result<()> {
+        self.backend.fill(&mut self.memory, self.layout.batch.previous, f32::NAN)
+    }
+
+    fn previous_view(&self, samples: usize) -> View {
+        let view = self.layout.batch.previous;
+        view.prefix(view.len.min(samples * self.network.classes))
+    }
+
+    fn plan(&self, mode: Mode, n: usize) -> Result<&Plan> {
+        let plan = self.plans.get(&(mode, n));
+        plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))
     }
 
     fn read(&self, view: View) -> Result<Vec<f32>> {

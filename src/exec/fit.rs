@@ -17,6 +17,10 @@ pub struct Requirements {
     /// Samples of the largest part that a pass reads from.
     pub capacity: usize,
     pub options: TrainOptions,
+    /// Training keeps every sample's last ln p and computes [`Field::Divergence`].
+    ///
+    /// [`Field::Divergence`]: crate::ops::loss_score::Field::Divergence
+    pub divergences: bool,
     /// Per-channel mean and standard deviation of the input, of values in [0, 1].
     pub mean: [f32; 3],
     pub std: [f32; 3],
@@ -65,7 +69,8 @@ fn plan_all<B: Operators>(
     let capacity = requirements.capacity;
     let trains = passes.iter().any(|p| p.0 == Mode::Train);
     let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
-    let layout = Layout::new(network, capacity, steps.unwrap_or(0), trains);
+    let steps = steps.unwrap_or(0);
+    let layout = Layout::new(network, capacity, steps, trains, requirements.divergences);
     let mut plans = HashMap::new();
     for &(mode, batch, samples) in passes {
         if batch == 0 {

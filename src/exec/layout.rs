@@ -54,8 +54,15 @@ impl Cursor {
 }
 
 impl Layout {
-    /// Places for `network`, passes over at most `capacity` samples and `steps` steps.
-    pub fn new(network: &Network, capacity: usize, steps: usize, trains: bool) -> Self {
+    /// Places for `network`, passes over at most `capacity` samples and `steps` steps;
+    /// `divergences`: with the previous presentation of every sample.
+    pub fn new(
+        network: &Network,
+        capacity: usize,
+        steps: usize,
+        trains: bool,
+        divergences: bool,
+    ) -> Self {
         let parameters = network.parameters();
         let mut cursor = Cursor { buffer: PARAMETERS, offset: 0 };
         let places: Vec<View> =
@@ -75,6 +82,8 @@ impl Layout {
             labels: cursor.take(capacity, Dtype::U32),
             state: cursor.take(4, Dtype::U32),
             table: cursor.take(capacity.next_multiple_of(COLUMN) * FIELDS, Dtype::F32),
+            previous: cursor
+                .take(if divergences { capacity * network.classes } else { 0 }, Dtype::F32),
         };
         let lrs = cursor.take(steps.max(1), Dtype::F32);
         let class_weights = cursor.take(network.classes, Dtype::F32);

@@ -13,7 +13,7 @@ use crate::ops::Operators;
 use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
 use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
 use crate::ops::gather::{Augmentation, GatherProblem};
-use crate::ops::loss_score::{LogitGradient, LossScoreProblem};
+use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
 use crate::tensor::Dtype;
 
@@ -41,11 +41,11 @@ struct Lowering<'a, B> {
     saved: Vec<Option<Saved>>,
     /// Gradients of values, once something has been written to them.
     gradients: HashMap<ValueId, View>,
-    /// Squared gradient norms (GradNorm mode).
+    /// Squared gradient norms (modes with norms).
     norms: View,
 }
 
-/// The steps, and the (symbolic) view of the logits.
+/// The steps, and the (symbolic) views of the logits and of the last layer's input.
 #[expect(clippy::too_many_arguments)]
 pub(super) fn lower<B: Operators>(
     backend: &B,
@@ -56,7 +56,7 @@ pub(super) fn lower<B: Operators>(
     [n, batch]: [usize; 2],
     options: &TrainOptions,
     [mean, std]: [[f32; 3]; 2],
-) -> Result<(Vec<Step>, View)> {
+) -> Result<(Vec<Step>, [View; 2])> {
     let blocks = fuse(network)?;
     let [h, w, c] = network.input();
     let mut l = Lowering {
@@ -81,8 +81,11 @@ pub(super) fn lower<B: Operators>(
     for (i, block) in blocks.iter().enumerate() {
         l.forward(i, block)?;
     }
-    let logits = l.value(network.logits())?;
+    let [logits, features] = [l.value(network.logits())?, l.value(network.features())?];
     l.tensors.keep(logits);
+    if mode == Mode::Score {
+        l.tensors.keep(features);
+    }
     let problem = LossScoreProblem { n, batch, k: network.classes };
     let gradient = match mode {
         Mode::Train => LogitGradient::Mean {
@@ -90,21 +93,25 @@ pub(super) fn lower<B: Operators>(
             smoothing: options.smoothing,
         },
         Mode::Score => LogitGradient::None,
-        Mode::GradNorm => LogitGradient::PerSample,
+        Mode::GradNorm | Mode::LastLayerNorm => LogitGradient::PerSample,
     };
     let dlogits = if mode == Mode::Score { View::EMPTY } else { l.tensors.f32(logits.len) };
-    l.steps.push(Step::LossScore { problem, logits, batch: io, gradient, dlogits });
+    // Passes between two epochs are no presentations.
+    let previous = if mode == Mode::Train { io.previous } else { View::EMPTY };
+    let batch = BatchViews { previous, ..io };
+    l.steps.push(Step::LossScore { problem, logits, batch, gradient, dlogits });
     if mode != Mode::Score {
         l.gradients.insert(network.logits(), dlogits);
-        if mode == Mode::GradNorm {
+        if mode.has_norms() {
             l.norms = l.tensors.f32(n);
             l.steps.push(Step::Zero { view: l.norms });
         }
-        for (i, block) in blocks.iter().enumerate().rev() {
+        let last = if mode == Mode::LastLayerNorm { blocks.len() - 1 } else { 0 };
+        for (i, block) in blocks.iter().enumerate().skip(last).rev() {
             l.backward(i, block)?;
         }
     }
-    if mode == Mode::GradNorm {
+    if mode.has_norms() {
         l.steps.push(Step::StoreNorms { problem, norms: l.norms, batch: io });
     }
     l.steps.push(if mode == Mode::Train {
@@ -119,7 +126,7 @@ pub(super) fn lower<B: Operators>(
     } else {
         Step::Advance { state: io.state }
     });
-    Ok((l.steps, logits))
+    Ok((l.steps, [logits, features]))
 }
 
 impl<B: Operators> Lowering<'_, B> {
@@ -218,7 +225,7 @@ impl<B: Operators> Lowering<'_, B> {
         let workspace = self.workspace(&problem, Direction::Fprop);
         let out = self.tensors.f32(problem.y_len());
         self.values.insert(output, out);
-        if self.mode == Mode::Score {
+        if matches!(self.mode, Mode::Score | Mode::LastLayerNorm) {
             self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
             let epilogue = Epilogue::Affine { scale, shift, residual, relu };
             self.steps.push(Step::ConvFprop { problem, x, w, bias, y: out, epilogue, workspace });
@@ -307,7 +314,9 @@ impl<B: Operators> Lowering<'_, B> {
                 let bias = self.layout.find(node, ParameterKind::LinearBias);
                 let problem = self.problem(node)?;
                 self.weight_gradient(problem, as_row(problem), input, dy, w, bias)?;
-                self.input_gradient(as_row(problem), input, dy, w);
+                if self.mode != Mode::LastLayerNorm {
+                    self.input_gradient(as_row(problem), input, dy, w);
+                }
                 Ok(())
             }
         }
@@ -378,7 +387,7 @@ impl<B: Operators> Lowering<'_, B> {
         bias: Option<View>,
     ) -> Result<()> {
         let x = self.value(input)?;
-        if self.mode == Mode::GradNorm {
+        if self.mode.has_norms() {
             let form = self.backend.conv2d_grad_norm_form(&per_sample);
             let workspace = self.workspace(&per_sample, Direction::GradNorm(form));
             let (problem, norms, bias) = (per_sample, self.norms, bias.is_some());

@@ -15,7 +15,7 @@ use crate::ops::sgd::SgdProblem;
 use crate::tensor::Dtype;
 
 /// What a plan computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Forward, backward and update, batch statistics.
@@ -24,6 +24,16 @@ pub enum Mode {
     Score,
     /// As `Score`, and the norm of every sample's gradient with respect to all parameters.
     GradNorm,
+    /// As `Score`, and the norm of every sample's gradient with respect to the last layer's
+    /// weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
+    LastLayerNorm,
+}
+
+impl Mode {
+    /// Whether the pass computes gradient norms.
+    pub fn has_norms(self) -> bool {
+        matches!(self, Mode::GradNorm | Mode::LastLayerNorm)
+    }
 }
 
 /// Constants of the training step.
@@ -74,6 +84,8 @@ pub struct Plan {
     pub(super) arena: Vec<usize>,
     /// N x classes, valid after a run.
     pub(super) logits: View,
+    /// N x features, the last layer's input; valid after a run of a scoring pass.
+    pub(super) features: View,
 }
 
 impl Plan {
@@ -90,7 +102,7 @@ impl Plan {
         arena_mode: ArenaMode,
     ) -> Result<Plan> {
         let mut tensors = Tensors::default();
-        let (mut steps, mut logits) = lower(
+        let (mut steps, [mut logits, mut features]) = lower(
             backend,
             network,
             layout,
@@ -102,6 +114,7 @@ impl Plan {
         )?;
         let (places, arena) = assign(&mut steps, &tensors, arena_mode);
         logits = places[logits.offset];
+        features = places[features.offset];
         for step in &mut steps {
             step.visit(&mut |view| {
                 if view.buffer == SYMBOLIC {
@@ -109,7 +122,7 @@ impl Plan {
                 }
             });
         }
-        Ok(Plan { mode, n, steps, arena, logits })
+        Ok(Plan { mode, n, steps, arena, logits, features })
     }
 
     /// Bytes of activations, gradients and workspace.

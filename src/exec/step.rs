@@ -304,7 +304,7 @@ fn visit_input(input: &mut BackwardInput, f: &mut impl FnMut(&mut View)) {
 }
 
 fn visit_batch(batch: &mut BatchViews, f: &mut impl FnMut(&mut View)) {
-    [&mut batch.order, &mut batch.labels, &mut batch.state, &mut batch.table]
+    [&mut batch.order, &mut batch.labels, &mut batch.state, &mut batch.table, &mut batch.previous]
         .into_iter()
         .for_each(f);
 }

@@ -4,21 +4,33 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::prepared::{PassSize, Prepared, positions};
+use super::compute::compute;
+use super::export;
+use super::prepared::{PassSize, Prepared};
 use crate::artefact::{OutputDir, npy};
-use crate::data::{PartName, QueryPart};
+use crate::data::QueryPart;
 use crate::error::{Error, Result};
-use crate::exec::Mode;
+use crate::exec::{Mode, PlannedMemory};
 use crate::metrics::ClassCounts;
-use crate::nn::Weights;
 use crate::ops::Operators;
-use crate::score::{Method, Scores, Watch, modes, score};
+use crate::score::features::Extracted;
+use crate::score::{Kind, Method, Options, Scores, modes};
 use crate::train::checkpoint::{self, Checkpoint};
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Seeds, TrainJob, measure, train};
+use crate::train::recorder::ROWS_FILE;
+use crate::train::{Control, EpochRecord, Outcome, Recipe, Recording, Seeds};
 
 /// State of a half-done scoring pass, beside the checkpoint.
-const SCORING: &str = "scoring.safetensors";
+pub(super) const SCORING: &str = "scoring.safetensors";
+
+/// What a run records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub what: Recording,
+    /// Where it goes, below the output folder: `dynamics`.
+    pub folder: String,
+}
 
 /// A run to be done.
 pub struct Cell<'a> {
@@ -26,32 +38,54 @@ pub struct Cell<'a> {
     pub name: String,
     pub recipe: &'a Recipe,
     pub seeds: Seeds,
+    /// Steps that the schedule is made for.
     pub steps: u64,
+    /// Steps to do: fewer where only the beginning is wanted, 0 for a fresh network.
+    pub until: u64,
     /// Positions to train on, ascending, and where validation images are.
     pub part: QueryPart,
-    /// Scores of the whole training part that the finished network gives.
+    /// Scores of the training part: of the whole by the finished network, or of what was trained on
+    /// by what the run recorded.
     pub methods: &'a [Method],
+    pub options: &'a Options,
+    pub record: Option<Record>,
+    /// Write the network's features of the training part to the output folder.
+    pub save_features: bool,
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
 }
 
 impl Cell<'_> {
-    fn passes<B: Operators>(&self, prepared: &Prepared<B>) -> Vec<PassSize> {
+    pub(super) fn passes<B: Operators>(&self, prepared: &Prepared<B>) -> Vec<PassSize> {
         let test = if self.test { prepared.split.test.len() } else { 0 };
-        let mut passes = vec![
-            (Mode::Train, self.part.train.len()),
-            (Mode::Score, self.part.val.len()),
-            (Mode::Score, test),
-        ];
+        let mut passes = vec![(Mode::Score, self.part.val.len()), (Mode::Score, test)];
+        if self.until > 0 {
+            passes.push((Mode::Train, self.part.train.len()));
+        }
         let all = prepared.data.train.len();
-        passes.extend(modes(self.methods).into_iter().map(|mode| (mode, all)));
+        passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
         passes
     }
 
+    /// The passes over the whole training part when training is done.
+    pub fn modes(&self) -> Vec<Mode> {
+        let mut modes = modes(self.methods, self.options);
+        if self.save_features && !modes.contains(&Mode::Score) {
+            modes.push(Mode::Score);
+        }
+        modes
+    }
+
+    /// Whether the network's features are needed.
+    pub fn needs_features(&self) -> bool {
+        self.save_features || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
+    }
+
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
-    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<u64> {
-        Ok(prepared.planned_memory(self.recipe, &self.passes(prepared))?.total())
+    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<PlannedMemory> {
+        let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
+        prepared.planned_memory(self.recipe, &self.passes(prepared), divergences)
     }
 }
 
@@ -102,6 +136,8 @@ pub struct CellResult {
 pub struct Finished {
     pub result: CellResult,
     pub scores: Scores,
+    /// None where it is not wanted, or the result was on disk already.
+    pub extracted: Option<Extracted>,
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
 }
@@ -129,13 +165,14 @@ pub fn run_cell<B: Operators>(
     let result_path = file("result.json")?;
     if let Some(path) = &result_path
         && let Some(result) = stored(path, &identity)?
+        && keeping.is_none_or(|k| export::complete(k.dir, cell))
     {
         let mut scores = Vec::new();
         for &method in cell.methods {
             let path = file(&format!("{method}.npy"))?.unwrap_or_default();
             let array = npy::read(&path)?;
             let values =
-                array.into_scores(prepared.data.train.len(), &path.display().to_string())?;
+                array.into_column(prepared.data.train.len(), &path.display().to_string())?;
             scores.push((method, values));
         }
         let outcome = match keeping {
@@ -145,14 +182,20 @@ pub fn run_cell<B: Operators>(
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
-        return Ok(Finished { result, scores, outcome });
+        return Ok(Finished { result, scores, extracted: None, outcome });
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
     file(SCORING)?;
+    if cell.record.is_some() {
+        file(ROWS_FILE)?;
+    }
     control.checkpoint = checkpoint.clone().zip(keeping.map(|k| k.interval));
     let finished = compute(prepared, cell, identity, control);
     control.checkpoint = None;
-    let finished = finished?;
+    let mut finished = finished?;
+    if let Some(keeping) = keeping {
+        export::write(prepared, cell, &mut finished, keeping.dir)?;
+    }
     for (method, values) in &finished.scores {
         if let Some(path) = file(&format!("{method}.npy"))? {
             npy::write(&path, &[values.len()], values)?;
@@ -163,6 +206,10 @@ pub fn run_cell<B: Operators>(
     }
     if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
         discard_checkpoint(keeping, cell)?;
+    }
+    // What was recorded lies in the output folder now.
+    if let (Some(path), Some(_)) = (file(ROWS_FILE)?, &cell.record) {
+        remove(&path)?;
     }
     Ok(finished)
 }
@@ -209,98 +256,9 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
     Ok(Some(result))
 }
 
-fn compute<B: Operators>(
-    prepared: &Prepared<B>,
-    cell: &Cell,
-    identity: String,
-    control: &mut Control,
-) -> Result<Finished> {
-    let subset = positions(&cell.part.train);
-    let val = positions(&cell.part.val);
-    let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
-    let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
-    let mut executor =
-        prepared.executor(cell.recipe, cell.seeds.augment, &cell.passes(prepared))?;
-    let validation =
-        if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
-    let job = TrainJob {
-        recipe: cell.recipe,
-        seeds: cell.seeds,
-        total_steps: cell.steps,
-        images: prepared.train_images()?,
-        labels: &prepared.data.train.labels,
-        subset: &subset,
-        keep_best: cell.test && validation.is_some(),
-        validation,
-        evaluate_every: cell.evaluate_every,
-        identity: identity.clone(),
-        initial: None,
-    };
-    let outcome = train(&mut executor, &job, control)?;
-    let clock = std::time::Instant::now();
-    let mut silent = |_: usize, _: usize| {};
-    let mut watch = Watch {
-        interrupt: control.interrupt,
-        progress: &mut silent,
-        keeping: control
-            .checkpoint
-            .as_ref()
-            .map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone())),
-    };
-    let all_set = prepared.set(PartName::Train, &all)?;
-    let scores = score(&mut executor, &all_set, cell.methods, &mut watch)?;
-    let score_seconds = clock.elapsed().as_secs_f64();
-    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
-    let best_epoch = outcome.best().map(|r| r.epoch);
-    let mut on_test = |weights: &Weights, epoch: u32| -> Result<Option<TestResult>> {
-        if test.is_empty() {
-            return Ok(None);
-        }
-        executor.set_weights(weights)?;
-        let evaluation = measure(&mut executor, &prepared.set(PartName::Test, &test)?)?;
-        if !evaluation.loss.is_finite() {
-            let step = outcome.steps.saturating_sub(1);
-            let what = "the test loss".to_owned();
-            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
-        }
-        Ok(Some(TestResult::new(epoch, &evaluation.counts)))
-    };
-    let last = on_test(&outcome.weights, last_epoch)?;
-    let best = match (&outcome.best_weights, best_epoch) {
-        (Some(weights), Some(epoch)) if epoch != last_epoch => on_test(weights, epoch)?,
-        (Some(_), Some(_)) => last.clone(),
-        _ => None,
-    };
-    let result = CellResult {
-        identity,
-        steps: outcome.steps,
-        history: outcome.history.clone(),
-        last,
-        best,
-        validation: validation_counts(prepared, cell, &outcome),
-        train_seconds: outcome.seconds,
-        score_seconds,
-        planned_bytes: executor.planned_memory().total(),
-    };
-    Ok(Finished { result, scores, outcome: Some(outcome) })
-}
-
-fn validation_counts<B: Operators>(
-    prepared: &Prepared<B>,
-    cell: &Cell,
-    outcome: &Outcome,
-) -> Option<TestResult> {
-    let record = outcome.best()?;
-    let part = prepared.data.part(cell.part.val_part)?;
-    let mut total = vec![0; prepared.data.classes.len()];
-    cell.part.val.iter().for_each(|&i| total[part.labels[i] as usize] += 1);
-    let correct = record.val_correct.clone()?;
-    Some(TestResult { epoch: record.epoch, correct, total })
-}
-
 /// A hash of everything that determines the cell's numbers.
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
-    let text = serde_json::to_string(&serde_json::json!({
+    let text = serde_json::to_string(&json!({
         "version": env!("CARGO_PKG_VERSION"),
         "numerics": crate::ops::numerics(prepared.backend.as_ref()),
         "data": prepared.data.fingerprint,
@@ -309,10 +267,14 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "recipe": cell.recipe,
         "seeds": cell.seeds,
         "steps": cell.steps,
+        "until": cell.until,
         "subset": cell.part.train,
-        "validation": [serde_json::json!(cell.part.val_part.name()), serde_json::json!(cell.part.val)],
+        "validation": [json!(cell.part.val_part.name()), json!(cell.part.val)],
         "test": if cell.test { prepared.split.test.as_slice() } else { &[] },
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
+        "options": if cell.methods.is_empty() { None } else { Some(cell.options) },
+        "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
+        "features": cell.save_features,
         "evaluate_every": cell.evaluate_every,
     }))
     .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;

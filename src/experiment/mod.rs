@@ -1,12 +1,17 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
 pub mod cell;
+pub mod compute;
+pub mod cost;
+pub mod export;
 pub mod prepared;
 pub mod provenance;
+pub mod queries;
 pub mod query;
 pub mod run;
 pub mod run_plan;
 pub mod strategy;
+pub mod study;
 pub mod summarise;
 pub mod summary;
 

@@ -89,17 +89,43 @@ impl<B: Operators> Prepared<B> {
 
     /// An executor for the given passes. Batches of training have the recipe's size, all others
     /// `score_batch`.
-    pub fn executor(&self, recipe: &Recipe, seed: u64, passes: &[PassSize]) -> Result<Executor<B>> {
-        let requirements = self.requirements(recipe, seed, passes);
+    /// `divergences`: training keeps every sample's last presentation.
+    pub fn executor(
+        &self,
+        recipe: &Recipe,
+        seed: u64,
+        passes: &[PassSize],
+        divergences: bool,
+    ) -> Result<Executor<B>> {
+        let requirements = self.requirements(recipe, seed, passes, divergences);
+        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
+    }
+
+    /// An executor for batches of `n` of one kind.
+    pub(super) fn probe(&self, recipe: &Recipe, mode: Mode, n: usize) -> Result<Executor<B>> {
+        let mut requirements = self.requirements(recipe, 0, &[(mode, n)], false);
+        requirements.passes[0].1 = n;
         Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }
 
     /// What that executor would allocate; refuses what it would refuse.
-    pub fn planned_memory(&self, recipe: &Recipe, passes: &[PassSize]) -> Result<PlannedMemory> {
-        planned_memory(&*self.backend, &self.network, &self.requirements(recipe, 0, passes))
+    pub fn planned_memory(
+        &self,
+        recipe: &Recipe,
+        passes: &[PassSize],
+        divergences: bool,
+    ) -> Result<PlannedMemory> {
+        let requirements = self.requirements(recipe, 0, passes, divergences);
+        planned_memory(&*self.backend, &self.network, &requirements)
     }
 
-    fn requirements(&self, recipe: &Recipe, seed: u64, passes: &[PassSize]) -> Requirements {
+    fn requirements(
+        &self,
+        recipe: &Recipe,
+        seed: u64,
+        passes: &[PassSize],
+        divergences: bool,
+    ) -> Requirements {
         let parts = [PartName::Train, PartName::Val, PartName::Test];
         let largest = parts.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
         let size = |mode| if mode == Mode::Train { recipe.batch } else { self.score_batch };
@@ -116,6 +142,7 @@ impl<B: Operators> Prepared<B> {
                 augmentation: recipe.augmentation(),
                 seed,
             },
+            divergences,
             mean: self.mean,
             std: self.std,
             arena: ArenaMode::Shared,

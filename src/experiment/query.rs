@@ -1,14 +1,14 @@
 //! What query runs tell: class recalls on validation data, and scores of the training samples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::{Finished, TestResult};
 use crate::error::{Error, Result};
 use crate::score::Method;
 
-/// Recalls and scores over query runs.
+/// Class recalls over the query runs of one kind.
 #[derive(Clone, Debug, Default)]
-pub struct QueryData {
+pub struct Recalls {
     /// Recalls of each run, one a class; None for a class without validation samples there.
     pub runs: Vec<Vec<Option<f64>>>,
     /// Correct and total validation samples of each class, summed over the runs.
@@ -18,16 +18,13 @@ pub struct QueryData {
     pub validation_sizes: Option<Vec<u64>>,
     /// Recalls are sums over runs (folds), not means of recalls.
     pub pooled: bool,
-    /// Mean over the runs, one value a sample of the whole training part.
-    pub scores: BTreeMap<Method, Vec<f64>>,
     /// Recalls that were given from outside, instead of runs.
     pub given: Option<Vec<Option<f64>>>,
 }
 
-impl QueryData {
-    /// Collects finished runs. `pooled`: the runs are folds whose counts are added.
-    pub fn collect(runs: &[&Finished], pooled: bool) -> Result<Self> {
-        let mut query = QueryData { pooled, ..QueryData::default() };
+impl Recalls {
+    /// Of finished runs. `pooled`: the runs are folds whose counts are added.
+    pub fn collect(runs: &[&Finished], pooled: bool) -> Self {
         let validations: Vec<&TestResult> =
             runs.iter().filter_map(|r| r.result.validation.as_ref()).collect();
         let sum = |pick: fn(&TestResult) -> &Vec<u64>| -> Option<Vec<u64>> {
@@ -37,17 +34,20 @@ impl QueryData {
                 sums
             }))
         };
-        query.correct = sum(|v| &v.correct);
-        query.total = sum(|v| &v.total);
-        query.validation_sizes =
-            if pooled { query.total.clone() } else { validations.first().map(|v| v.total.clone()) };
-        query.runs = validations.iter().map(|v| crate::metrics::recalls(&v.counts())).collect();
-        query.scores = mean_scores(runs)?;
-        Ok(query)
+        let (correct, total) = (sum(|v| &v.correct), sum(|v| &v.total));
+        let one = || validations.first().map(|v| v.total.clone());
+        Recalls {
+            runs: validations.iter().map(|v| crate::metrics::recalls(&v.counts())).collect(),
+            validation_sizes: if pooled { total.clone() } else { one() },
+            correct,
+            total,
+            pooled,
+            given: None,
+        }
     }
 
     /// The recall of each class that quotas use.
-    pub fn mean_recalls(&self) -> Vec<Option<f64>> {
+    pub fn mean(&self) -> Vec<Option<f64>> {
         if let Some(given) = &self.given {
             return given.clone();
         }
@@ -61,7 +61,7 @@ impl QueryData {
     }
 
     /// Standard deviation of each class's recall between runs; None with one run.
-    pub fn recall_sd(&self) -> Vec<Option<f64>> {
+    pub fn sd(&self) -> Vec<Option<f64>> {
         let classes = self.runs.first().map_or(0, Vec::len);
         (0..classes)
             .map(|k| {
@@ -75,18 +75,54 @@ impl QueryData {
     }
 }
 
-fn mean_scores(runs: &[&Finished]) -> Result<BTreeMap<Method, Vec<f64>>> {
-    let mut sums: BTreeMap<Method, Vec<f64>> = BTreeMap::new();
+/// Recalls and scores.
+#[derive(Clone, Debug, Default)]
+pub struct QueryData {
+    /// Of the short query runs, or of the full-data runs that stand in for them.
+    pub recalls: Recalls,
+    /// Of the run whose dynamics were recorded: what quotas use beside its scores.
+    pub of_dynamics: Option<Recalls>,
+    /// Scores that come from that run.
+    pub from_dynamics: BTreeSet<Method>,
+    /// Mean over the runs, one value a sample of the whole training part; NaN where no run has one.
+    pub scores: BTreeMap<Method, Vec<f64>>,
+}
+
+impl QueryData {
+    /// The recalls that belong to a ranking by `method` (None: random).
+    pub fn recalls_of(&self, method: Option<Method>) -> &Recalls {
+        match (&self.of_dynamics, method) {
+            (Some(recalls), Some(method)) if self.from_dynamics.contains(&method) => recalls,
+            (Some(recalls), _) if self.recalls.runs.is_empty() && self.recalls.given.is_none() => {
+                recalls
+            }
+            _ => &self.recalls,
+        }
+    }
+}
+
+/// Mean over the runs that scored a sample: query runs that were trained on folds have no dynamics of
+/// the fold that they are evaluated on.
+pub fn mean_scores(runs: &[&Finished]) -> Result<BTreeMap<Method, Vec<f64>>> {
+    let mut sums: BTreeMap<Method, (Vec<f64>, Vec<u32>)> = BTreeMap::new();
     for run in runs {
         for (method, values) in &run.scores {
-            let sum = sums.entry(*method).or_insert_with(|| vec![0.0; values.len()]);
+            let empty = || (vec![0.0; values.len()], vec![0; values.len()]);
+            let (sum, count) = sums.entry(*method).or_insert_with(empty);
             if sum.len() != values.len() {
                 return Err(Error::Internal(format!("{method} scores of different lengths")));
             }
-            sum.iter_mut().zip(values).for_each(|(s, &v)| *s += f64::from(v));
+            for ((sum, count), &v) in sum.iter_mut().zip(count).zip(values) {
+                if !v.is_nan() {
+                    *sum += f64::from(v);
+                    *count += 1;
+                }
+            }
         }
     }
-    let count = runs.len().max(1) as f64;
-    sums.values_mut().flatten().for_each(|s| *s /= count);
-    Ok(sums)
+    let mean = |(sum, count): (Vec<f64>, Vec<u32>)| {
+        let pairs = sum.into_iter().zip(count);
+        pairs.map(|(s, n)| if n > 0 { s / f64::from(n) } else { f64::NAN }).collect()
+    };
+    Ok(sums.into_iter().map(|(method, sums)| (method, mean(sums))).collect())
 }

@@ -54,8 +54,7 @@ impl FromStr for Ranking {
             return Ok(Ranking::Random);
         }
         name.parse().map(Ranking::Score).map_err(|_| {
-            let scores: Vec<&str> = Method::ALL.iter().map(|m| m.name()).collect();
-            Error::invalid("strategy", name, format!("random or a score: {}", scores.join(", ")))
+            Error::invalid("strategy", name, format!("random or a score: {}", Method::names()))
         })
     }
 }
@@ -70,6 +69,14 @@ impl fmt::Display for Ranking {
 }
 
 impl Ranking {
+    /// The score, if it is one.
+    pub fn method(self) -> Option<Method> {
+        match self {
+            Ranking::Random => None,
+            Ranking::Score(method) => Some(method),
+        }
+    }
+
     fn label(self) -> &'static str {
         match self {
             Ranking::Random => "Random",
@@ -184,22 +191,21 @@ impl Strategy {
         matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased)
     }
 
+    /// The score that ranks the samples, if one does.
+    pub fn ranking_method(self) -> Option<Method> {
+        match self {
+            Strategy::Full => None,
+            Strategy::Pruned { ranking, .. } => ranking.method(),
+        }
+    }
+
     /// The scores it needs.
     pub fn methods(self) -> BTreeSet<Method> {
-        let of = |ranking| match ranking {
-            Ranking::Random => None,
-            Ranking::Score(method) => Some(method),
+        let other = match self.quota() {
+            Quota::From(other) => other.method(),
+            _ => None,
         };
-        match self {
-            Strategy::Full => BTreeSet::new(),
-            Strategy::Pruned { ranking, quota } => {
-                let other = match quota {
-                    Quota::From(other) => of(other),
-                    _ => None,
-                };
-                of(ranking).into_iter().chain(other).collect()
-            }
-        }
+        self.ranking_method().into_iter().chain(other).collect()
     }
 
     /// The subset it keeps at `density`.
@@ -227,13 +233,14 @@ impl Strategy {
                 Some(QuotaRule::From(strategy_counts(population, order, density, seed)?))
             }
         };
-        let recalls = query.mean_recalls();
+        let recalls_of = query.recalls_of(ranking.method());
+        let recalls = recalls_of.mean();
         let options = rule.map(|rule| {
             let smooth = settings.laplace && rule.needs_recalls();
             QuotaOptions {
                 rule,
                 recalls: &recalls,
-                validation_sizes: query.validation_sizes.as_deref(),
+                validation_sizes: recalls_of.validation_sizes.as_deref(),
                 smoothing: if smooth { Smoothing::Laplace } else { Smoothing::None },
                 min_per_class: settings.min_per_class,
             }

@@ -1,6 +1,7 @@
 //! From finished runs to the summary that is written and shown.
 
 use super::prepared::Prepared;
+use super::queries::DYNAMICS_SEEDS;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
@@ -13,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
 use crate::ops::Operators;
 use crate::prune::error_ratio;
+use crate::score::Source;
 
 /// Examples shown of each class.
 const STRIP: usize = 8;
@@ -35,7 +37,7 @@ pub fn summarise<B: Operators>(
     around: Surroundings,
 ) -> Result<RunSummary> {
     let sizes = prepared.class_sizes();
-    let strategies = strategies(&prepared.data.classes, outcome)?;
+    let strategies = strategies(&prepared.data.classes, plan, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -99,6 +101,18 @@ fn settings<B: Operators>(
             }
         },
     );
+    for method in plan.methods() {
+        if method.source(&plan.options) == Source::Dynamics {
+            let text = format!("one run of {} epochs without augmentation", recipe.epochs);
+            put("dynamics", text.into());
+        }
+        let numbers = method.parameters(&plan.options).into_iter();
+        let numbers: Vec<String> =
+            numbers.map(|(k, v)| format!("{k} {}", v.to_string().trim_matches('"'))).collect();
+        if !numbers.is_empty() {
+            put(method.name(), numbers.join(", ").into());
+        }
+    }
     if plan.quotas.laplace {
         put("smooth", "laplace".into());
     }
@@ -120,14 +134,14 @@ fn settings<B: Operators>(
         arch: spec.arch.to_string(),
         width: Some(spec.width),
         parameters: prepared.network.parameter_count() as u64,
-        densities: plan.densities.clone(),
+        densities: plan.densities(),
         budget: plan.budget.to_string(),
         split: split.kind.to_string(),
         epochs: recipe.epochs as f64,
         steps: recipe.steps(crate::train::Budget::Fixed, split.train.len(), split.train.len()),
         batch: recipe.batch,
         learning_rate: recipe.lr,
-        seeds: (0..plan.seeds as u64).collect(),
+        seeds: (0..plan.seeds() as u64).collect(),
         device: around.device,
         threads: around.threads,
         precision: "f32".to_owned(),
@@ -141,20 +155,26 @@ fn f64_of(value: f32) -> f64 {
 }
 
 fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
-    if data.runs.is_empty() {
+    let recalls = data.recalls_of(None);
+    if recalls.runs.is_empty() {
         return None;
     }
-    let mean = data.mean_recalls();
-    let seed_of = |run: usize| plan.query.as_ref().map_or(0, |_| 1u64 << 32) + run as u64;
+    let mean = recalls.mean();
+    let first_seed = match data.recalls.runs.is_empty() {
+        false if plan.query.is_none() => 0,
+        false => plan.queries().short.first_seed,
+        true => DYNAMICS_SEEDS,
+    };
+    let seed_of = |run: usize| first_seed + run as u64;
     Some(Query {
-        runs: data
+        runs: recalls
             .runs
             .iter()
             .enumerate()
             .map(|(i, recalls)| QueryRun { seed: seed_of(i), recalls: recalls.clone() })
             .collect(),
-        sd: data.recall_sd(),
-        validation_counts: data
+        sd: recalls.sd(),
+        validation_counts: recalls
             .validation_sizes
             .as_ref()
             .map(|v| v.iter().map(|&n| n as usize).collect())
@@ -181,7 +201,18 @@ pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
     })
 }
 
-fn strategies(classes: &[String], outcome: &RunOutcome) -> Result<Vec<summary::Strategy>> {
+fn strategies(
+    classes: &[String],
+    plan: &RunPlan,
+    outcome: &RunOutcome,
+) -> Result<Vec<summary::Strategy>> {
+    let planned = |strategy: Strategy, density: f64| match strategy {
+        Strategy::Full => plan.full_seeds(),
+        _ => {
+            let densities = plan.densities_of(strategy).into_iter();
+            densities.filter(|d| d.0 == density).map(|d| d.1).sum()
+        }
+    };
     let full_recalls = |seed: usize| -> Option<Vec<Option<f64>>> {
         let run = outcome.runs.iter().find(|r| r.strategy == Strategy::Full && r.seed == seed)?;
         Some(crate::metrics::recalls(&run.finished.result.last.as_ref()?.counts()))
@@ -198,6 +229,7 @@ fn strategies(classes: &[String], outcome: &RunOutcome) -> Result<Vec<summary::S
         }
         let point = Point {
             density: runs[0].density,
+            planned: planned(strategy, runs[0].density),
             headline: Headline::of(&seed_runs, worst_on_full.filter(|&k| k < classes.len())),
             runs: seed_runs,
         };
@@ -251,19 +283,17 @@ fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<Seed
 
 /// MetriQ against Random where both ran; else each strategy against Random.
 fn verdicts(outcome: &RunOutcome, plan: &RunPlan) -> Result<Vec<Verdict>> {
-    let has = |s: Strategy| plan.strategies.contains(&s);
-    if !has(Strategy::RANDOM) {
+    let mut compared = plan.strategies();
+    if !compared.contains(&Strategy::RANDOM) {
         return Ok(Vec::new());
     }
-    let pruned =
-        plan.strategies.iter().filter(|s| **s != Strategy::Full && **s != Strategy::RANDOM);
-    let mut compared: Vec<Strategy> = pruned.copied().collect();
+    compared.retain(|s| *s != Strategy::Full && *s != Strategy::RANDOM);
     compared.sort_by_key(|s| *s != Strategy::METRIQ);
     let mut list = Vec::new();
     for strategy in compared {
-        for &density in &plan.densities {
+        for (density, _) in plan.densities_of(strategy) {
             for metric in [Metric::WorstClass, Metric::AverageAccuracy, Metric::Gap, Metric::Std] {
-                list.push(verdict(outcome, strategy, density, metric)?);
+                list.extend(verdict(outcome, strategy, density, metric)?);
             }
         }
     }
@@ -275,25 +305,13 @@ fn verdict(
     strategy: Strategy,
     density: f64,
     metric: Metric,
-) -> Result<Verdict> {
-    let values = |wanted: Strategy| -> Result<Vec<f64>> {
-        outcome
-            .runs
-            .iter()
-            .filter(|r| r.strategy == wanted && r.density == density)
-            .map(|r| {
-                let last = r.finished.result.last.as_ref().map(|l| l.counts()).unwrap_or_default();
-                let e = evaluation(&last)?;
-                Ok(match metric {
-                    Metric::WorstClass => e.worst_recall,
-                    Metric::AverageAccuracy => e.average_accuracy,
-                    Metric::Gap => e.gap,
-                    Metric::Std => e.std,
-                })
-            })
-            .collect()
-    };
-    let (method, baseline) = (values(strategy)?, values(Strategy::RANDOM)?);
+) -> Result<Option<Verdict>> {
+    let pairs = paired_values(outcome, [strategy, Strategy::RANDOM], density, metric)?;
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let method: Vec<f64> = pairs.iter().map(|p| p.1[0]).collect();
+    let baseline: Vec<f64> = pairs.iter().map(|p| p.1[1]).collect();
     let paired = PairedDifference::new(&method, &baseline)?;
     let name = if strategy == Strategy::METRIQ { "MetriQ".to_owned() } else { strategy.label() };
     let mut text = verdict_line(metric.label(), &name, "Random", &paired);
@@ -308,23 +326,54 @@ fn verdict(
     if let Some((head, _)) = text.rsplit_once(": ") {
         text = format!("{head}: {}", outcome_word.label());
     }
-    Ok(Verdict {
+    Ok(Some(Verdict {
         metric,
         density,
         strategy: strategy.to_string(),
         baseline: Strategy::RANDOM.to_string(),
-        differences: method
+        differences: pairs
             .iter()
-            .zip(&baseline)
-            .enumerate()
-            .map(|(seed, (m, b))| Difference { seed: seed as u64, difference: m - b })
+            .map(|&(seed, [m, b])| Difference { seed: seed as u64, difference: m - b })
             .collect(),
         mean: paired.mean,
         interval: paired.interval.map(|(low, high)| [low, high]),
         confidence: 0.95,
         outcome: outcome_word,
         text,
-    })
+    }))
+}
+
+/// A metric of two strategies on the test images, for every seed that both have.
+pub fn paired_values(
+    outcome: &RunOutcome,
+    strategies: [Strategy; 2],
+    density: f64,
+    metric: Metric,
+) -> Result<Vec<(usize, [f64; 2])>> {
+    let at = |strategy| if strategy == Strategy::Full { 1.0 } else { density };
+    let run = |strategy, seed| {
+        let wanted =
+            |r: &&RunOf| r.strategy == strategy && r.density == at(strategy) && r.seed == seed;
+        outcome.runs.iter().find(wanted)
+    };
+    let value = |r: &RunOf| -> Result<f64> {
+        let last = r.finished.result.last.as_ref().map(|l| l.counts()).unwrap_or_default();
+        let e = evaluation(&last)?;
+        Ok(match metric {
+            Metric::WorstClass => e.worst_recall,
+            Metric::AverageAccuracy => e.average_accuracy,
+            Metric::Gap => e.gap,
+            Metric::Std => e.std,
+        })
+    };
+    let seeds = outcome.runs.iter().map(|r| r.seed + 1).max().unwrap_or(0);
+    let mut pairs = Vec::new();
+    for seed in 0..seeds {
+        if let [Some(a), Some(b)] = strategies.map(|s| run(s, seed)) {
+            pairs.push((seed, [value(a)?, value(b)?]));
+        }
+    }
+    Ok(pairs)
 }
 
 /// Kept and dropped examples of the first repetition at the lowest density, for every strategy.

@@ -123,6 +123,8 @@ pub struct Strategy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     pub density: f64,
+    /// Runs that were asked for.
+    pub planned: usize,
     /// None without any finished run.
     pub headline: Option<Headline>,
     pub runs: Vec<SeedRun>,

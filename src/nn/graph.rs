@@ -113,6 +113,16 @@ impl Network {
         self.nodes.last().map_or(ValueId(0), |n| n.output)
     }
 
+    /// The value that the last layer reads: the penultimate features.
+    pub fn features(&self) -> ValueId {
+        self.nodes.last().map_or(ValueId(0), |n| n.inputs[0])
+    }
+
+    /// Number of penultimate features of one image.
+    pub fn feature_count(&self) -> usize {
+        self.shapes[self.features().0].iter().product()
+    }
+
     /// The convolution a `Conv2d` or `Linear` node computes on `n` images. A linear layer is a
     /// 1x1 convolution of 1x1 images.
     pub fn conv_problem(&self, node: &Node, n: usize) -> Option<Conv2dProblem> {

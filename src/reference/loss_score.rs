@@ -19,6 +19,7 @@ pub struct Scores {
     pub aum: f64,
     pub correct: f64,
     pub prediction: f64,
+    pub top_probability: f64,
 }
 
 /// Scores of logits `z` under label `y`.
@@ -46,7 +47,15 @@ pub fn scores(z: &[f32], y: usize) -> Scores {
         aum: z[y] - others.fold(f64::NEG_INFINITY, f64::max),
         correct: f64::from(u8::from(prediction == y)),
         prediction: prediction as f64,
+        top_probability: sorted[0],
     }
+}
+
+/// sum_k |p_k (ln p_k - before_k)| of logits `z`; `before` is ln p of another presentation.
+pub fn divergence(before: &[f64], z: &[f32]) -> f64 {
+    let z: Vec<f64> = z.iter().map(|&v| v.into()).collect();
+    let pairs = log_softmax(&z).into_iter().zip(before);
+    pairs.map(|(l, b)| (l.exp() * (l - b)).abs()).sum()
 }
 
 /// The batch's objective: cross-entropy with class weights `w` and label smoothing `e`, mean as

@@ -31,6 +31,28 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
     .flatten()
     .collect();
 
+    let parts: Vec<Part> = sections
+        .into_iter()
+        .map(|s| Part { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body })
+        .collect();
+    let settings = &summary.settings;
+    page(&top::title(&view), [&settings.version, &settings.commit], &top::header(&view), &parts)
+}
+
+/// One section with its anchor; title and body are HTML.
+pub(super) struct Part {
+    pub(super) id: String,
+    pub(super) title: String,
+    pub(super) body: String,
+}
+
+/// A whole page. Title, version and commit are text, the header is HTML.
+pub(super) fn page(
+    title: &str,
+    [version, commit]: [&str; 2],
+    header: &str,
+    parts: &[Part],
+) -> String {
     let mut page = String::with_capacity(1 << 17);
     push!(
         page,
@@ -40,17 +62,17 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
          style-src 'unsafe-inline'; img-src data:\">\n\
          <meta name=\"generator\" content=\"fairprune {}\">\n<title>{}</title>\n\
          <style>\n{}</style>\n</head>\n<body>\n<main>\n",
-        esc(&summary.settings.version),
-        esc(&top::title(&view)),
+        esc(version),
+        esc(title),
         include_str!("style.css")
     );
-    page.push_str(&top::header(&view));
+    page.push_str(header);
     page.push_str("<nav aria-label=\"Sections\">");
-    for section in &sections {
-        push!(page, "<a href=\"#{}\">{}</a> ", section.id, section.title);
+    for part in parts {
+        push!(page, "<a href=\"#{}\">{}</a> ", part.id, part.title);
     }
     page.push_str("</nav>\n");
-    for Section { id, title, body } in &sections {
+    for Part { id, title, body } in parts {
         push!(
             page,
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}\
@@ -60,8 +82,8 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
     push!(
         page,
         "</main>\n<footer>fairprune {} · {}</footer>\n</body>\n</html>\n",
-        esc(&summary.settings.version),
-        esc(&summary.settings.commit)
+        esc(version),
+        esc(commit)
     );
     page
 }

@@ -10,9 +10,11 @@ pub mod html;
 mod markup;
 pub mod numbers;
 mod sections;
+mod study;
 mod svg;
 mod thumb;
 mod view;
 
 pub use html::render;
+pub use study::render_study;
 pub use thumb::Thumb;

@@ -1,14 +1,19 @@
-//! The scores: name, definition, direction.
+//! The scores: name, definition, direction, and what each is computed from.
 
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::{Map, Value, json};
+
+use super::options::{EL2N_EPOCHS, El2nForm, GrandAt, GrandLayers, Options};
+use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::exec::Mode;
 use crate::ops::loss_score::Field;
 use crate::prune::Direction;
 
-/// A difficulty score. With p = softmax of the logits, y the label:
+/// A score of training samples. With p = softmax of the logits z, y the label, h the penultimate
+/// features; a presentation is what training saw of a sample in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
     /// || p - onehot(y) ||_2 (Paul, Ganguli, Dziugaite 2021).
@@ -20,74 +25,243 @@ pub enum Method {
     Entropy,
     /// Difference of the two largest p; low = hard.
     Margin,
+    /// The largest p; low = hard.
+    LeastConfidence,
     /// -ln p_y.
     Loss,
+    /// Correct presentations followed by wrong ones (Toneva et al. 2019).
+    Forgetting,
+    /// Mean over windows of epochs of the deviation of p_y (He et al. 2024).
+    DynamicUncertainty,
+    /// Mean over presentations of z_y - max_{k != y} z_k (Pleiss et al. 2020); low = hard.
+    Aum,
+    /// Temporal dual-depth scoring (Zhang et al. 2024).
+    Tdds,
+    /// Difficulty and uncertainty at the beginning (Cho et al. 2025).
+    Dual,
+    /// Mean over presentations of p_y (Swayamdipta et al. 2020); low = hard.
+    Confidence,
+    /// Deviation over presentations of p_y (same source); high = ambiguous.
+    Variability,
+    /// Distance of h to its class's mean (Sorscher et al. 2022, with labels).
+    Ssp,
+}
+
+/// What a score is computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The logits of a network as it is: this pass, this column of its table.
+    Pass { mode: Mode, field: Field },
+    /// One quantity of every presentation of a run.
+    Dynamics(Quantity),
+    /// Features of all samples at once: [`super::features::score`].
+    Features,
+}
+
+/// The run that a score is read off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Query models at the end of short runs.
+    Query,
+    /// The same models before training.
+    Initial,
+    /// One run of full length without augmentation, recorded.
+    Dynamics,
+    /// The first epochs of one run as the final models are trained, recorded.
+    Augmented,
 }
 
 impl Method {
     /// Every method, in the order of help and tables.
-    pub const ALL: [Method; 5] =
-        [Method::El2n, Method::Grand, Method::Entropy, Method::Margin, Method::Loss];
+    pub const ALL: [Method; 14] = [
+        Method::El2n,
+        Method::Grand,
+        Method::Entropy,
+        Method::Margin,
+        Method::LeastConfidence,
+        Method::Loss,
+        Method::Forgetting,
+        Method::DynamicUncertainty,
+        Method::Aum,
+        Method::Tdds,
+        Method::Dual,
+        Method::Confidence,
+        Method::Variability,
+        Method::Ssp,
+    ];
+
+    /// Name on the command line and in files; label in tables and figures; which end is kept first:
+    /// the hard one.
+    fn facts(self) -> (&'static str, &'static str, Direction) {
+        use Direction::{KeepHighest, KeepLowest};
+        match self {
+            Method::El2n => ("el2n", "EL2N", KeepHighest),
+            Method::Grand => ("grand", "GraNd", KeepHighest),
+            Method::Entropy => ("entropy", "Entropy", KeepHighest),
+            Method::Margin => ("margin", "Margin", KeepLowest),
+            Method::LeastConfidence => ("least-confidence", "Least confidence", KeepLowest),
+            Method::Loss => ("loss", "Loss", KeepHighest),
+            Method::Forgetting => ("forgetting", "Forgetting", KeepHighest),
+            Method::DynamicUncertainty => {
+                ("dynamic-uncertainty", "Dynamic uncertainty", KeepHighest)
+            }
+            Method::Aum => ("aum", "AUM", KeepLowest),
+            Method::Tdds => ("tdds", "TDDS", KeepHighest),
+            Method::Dual => ("dual", "DUAL", KeepHighest),
+            Method::Confidence => ("confidence", "Confidence", KeepLowest),
+            Method::Variability => ("variability", "Variability", KeepHighest),
+            Method::Ssp => ("ssp", "SSP", KeepHighest),
+        }
+    }
 
     /// As on the command line and in files.
     pub fn name(self) -> &'static str {
-        match self {
-            Method::El2n => "el2n",
-            Method::Grand => "grand",
-            Method::Entropy => "entropy",
-            Method::Margin => "margin",
-            Method::Loss => "loss",
-        }
+        self.facts().0
     }
 
     /// As in tables and figures.
     pub fn label(self) -> &'static str {
-        match self {
-            Method::El2n => "EL2N",
-            Method::Grand => "GraNd",
-            Method::Entropy => "Entropy",
-            Method::Margin => "Margin",
-            Method::Loss => "Loss",
-        }
-    }
-
-    /// Which variant of a score with several is computed.
-    pub fn variant(self) -> &'static str {
-        match self {
-            Method::El2n => "query model in eval mode, no augmentation, mean over runs",
-            Method::Grand => {
-                "all parameters, query model in eval mode, no augmentation, mean over runs"
-            }
-            Method::Entropy | Method::Margin | Method::Loss => {
-                "query model in eval mode, no augmentation, mean over runs"
-            }
-        }
+        self.facts().1
     }
 
     /// Which end of the ranking is kept first: the hard one.
     pub fn direction(self) -> Direction {
+        self.facts().2
+    }
+
+    /// The names of all, for messages.
+    pub fn names() -> String {
+        Method::ALL.map(Method::name).join(", ")
+    }
+
+    /// What its variant is computed from.
+    pub fn kind(self, options: &Options) -> Kind {
+        let forward = |field| Kind::Pass { mode: Mode::Score, field };
         match self {
-            Method::Margin => Direction::KeepLowest,
-            _ => Direction::KeepHighest,
+            Method::El2n if options.el2n == El2nForm::Sum => Kind::Dynamics(Quantity::El2n),
+            Method::El2n => forward(Field::El2n),
+            Method::Grand => {
+                let mode = match options.grand_layers {
+                    GrandLayers::All => Mode::GradNorm,
+                    GrandLayers::Last => Mode::LastLayerNorm,
+                };
+                Kind::Pass { mode, field: Field::Grand }
+            }
+            Method::Entropy => forward(Field::Entropy),
+            Method::Margin => forward(Field::Margin),
+            Method::LeastConfidence => forward(Field::TopProbability),
+            Method::Loss => forward(Field::Loss),
+            Method::Forgetting => Kind::Dynamics(Quantity::Correct),
+            Method::DynamicUncertainty
+            | Method::Dual
+            | Method::Confidence
+            | Method::Variability => Kind::Dynamics(Quantity::LabelProbability),
+            Method::Aum => Kind::Dynamics(Quantity::LogitMargin),
+            Method::Tdds => Kind::Dynamics(Quantity::Divergence),
+            Method::Ssp => Kind::Features,
         }
     }
 
-    /// The column of the score table that holds it.
-    pub fn field(self) -> Field {
-        match self {
-            Method::El2n => Field::El2n,
-            Method::Grand => Field::Grand,
-            Method::Entropy => Field::Entropy,
-            Method::Margin => Field::Margin,
-            Method::Loss => Field::Loss,
+    /// The run that its variant is read off.
+    pub fn source(self, options: &Options) -> Source {
+        match (self, self.kind(options)) {
+            (Method::El2n, Kind::Dynamics(_)) => Source::Augmented,
+            (_, Kind::Dynamics(_)) => Source::Dynamics,
+            (Method::Grand, _) if options.grand_at == GrandAt::Init => Source::Initial,
+            _ => Source::Query,
         }
     }
 
-    /// The pass that computes it.
-    pub fn mode(self) -> Mode {
+    /// Which variant of the score is computed, in words.
+    pub fn variant(self, options: &Options) -> String {
+        let of = match self.source(options) {
+            Source::Query if self.kind(options) == Kind::Features => {
+                "features of one network in eval mode, no augmentation"
+            }
+            Source::Query => "query model in eval mode, no augmentation, mean over runs",
+            Source::Initial => {
+                "fresh network in eval mode (running statistics 0 and 1), no augmentation, mean over \
+                 initialisations"
+            }
+            Source::Dynamics => "train mode, presentations of one run",
+            Source::Augmented => "train mode, sum over epochs 0 to 9 of one run",
+        };
         match self {
-            Method::Grand => Mode::GradNorm,
-            _ => Mode::Score,
+            Method::Grand if options.grand_layers == GrandLayers::Last => {
+                format!("last layer only, weights and biases; {of}")
+            }
+            Method::Grand => format!("all parameters; {of}"),
+            Method::Forgetting => {
+                let never = match options.never_learned.name() {
+                    "0" => "never learned: 0, as the easiest",
+                    "presentations" => "never learned: the number of presentations",
+                    _ => "never learned: the number of epochs, as the hardest",
+                };
+                format!("{of}; {never}")
+            }
+            Method::DynamicUncertainty => {
+                format!("{of}; unbiased deviation, all T - J + 1 windows")
+            }
+            Method::Dual => format!("{of}; 10 std (1 - mean), all T - J + 1 windows"),
+            Method::Tdds => format!("{of}; |p_k (ln p_k - ln p'_k)| summed over classes"),
+            Method::Variability => format!("{of}; divided by their number"),
+            Method::Ssp => format!("{of}; Euclidean distance to the mean of the own class"),
+            _ => of.to_owned(),
+        }
+    }
+
+    /// The numbers of its variant.
+    pub fn parameters(self, options: &Options) -> Map<String, Value> {
+        let pairs = match self {
+            Method::El2n if options.el2n == El2nForm::Sum => vec![("epochs", json!(EL2N_EPOCHS))],
+            Method::Grand => vec![
+                ("layers", json!(options.grand_layers.name())),
+                ("at", json!(options.grand_at.name())),
+            ],
+            Method::Forgetting => vec![("never_learned", json!(options.never_learned.name()))],
+            Method::DynamicUncertainty => vec![("window", json!(options.window))],
+            Method::Tdds => vec![
+                ("trajectory", json!(options.tdds_epochs())),
+                ("window", json!(options.window)),
+                ("decay", json!(options.decay)),
+            ],
+            Method::Dual => vec![
+                ("trajectory", json!(options.dual_epochs())),
+                ("window", json!(options.window)),
+            ],
+            _ => Vec::new(),
+        };
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// Refuses a run of `epochs` epochs that is too short for its variant, and numbers that suit other
+    /// scores only: before the run, not after.
+    pub fn check(self, options: &Options, epochs: usize) -> Result<()> {
+        if self == Method::Tdds && options.window < 3 {
+            let expected = "at least 3 for tdds: one divergence is its own mean";
+            return Err(Error::invalid("--window", options.window.to_string(), expected));
+        }
+        let needed = self.least_epochs(options);
+        if needed <= epochs {
+            return Ok(());
+        }
+        let shorter = match self {
+            Method::DynamicUncertainty => ", or a shorter --window",
+            Method::Tdds | Method::Dual => ", or a shorter --trajectory and --window",
+            _ => "",
+        };
+        let expected = format!("at least {needed} (--epochs){shorter}");
+        Err(Error::invalid(format!("score {self}"), format!("a run of {epochs} epochs"), expected))
+    }
+
+    /// Epochs that a run must record for it.
+    pub fn least_epochs(self, options: &Options) -> usize {
+        match self {
+            Method::El2n if options.el2n == El2nForm::Sum => EL2N_EPOCHS,
+            Method::DynamicUncertainty => options.window,
+            Method::Tdds => options.tdds_epochs().max(options.window),
+            Method::Dual => options.dual_epochs().max(options.window),
+            _ => 1,
         }
     }
 }
@@ -102,9 +276,44 @@ impl FromStr for Method {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Method::ALL.into_iter().find(|m| m.name() == name).ok_or_else(|| {
-            let known: Vec<&str> = Method::ALL.iter().map(|m| m.name()).collect();
-            Error::invalid("score", name, format!("one of {}", known.join(", ")))
-        })
+        let known = || Error::invalid("score", name, format!("one of {}", Method::names()));
+        Method::ALL.into_iter().find(|m| m.name() == name).ok_or_else(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse() {
+        for method in Method::ALL {
+            assert_eq!(method.name().parse::<Method>().unwrap(), method);
+        }
+        assert!("best".parse::<Method>().unwrap_err().to_string().contains("el2n, grand"));
+    }
+
+    /// High values are hard where the definition says so: keeping the confident, or the well
+    /// learned, is the mistake.
+    #[test]
+    fn directions_keep_the_hard_end() {
+        let low = [Method::Margin, Method::LeastConfidence, Method::Aum, Method::Confidence];
+        for method in Method::ALL {
+            assert_eq!(method.direction() == Direction::KeepLowest, low.contains(&method));
+        }
+    }
+
+    /// "GraNd" that is silently the last layer's.
+    #[test]
+    fn a_last_layer_norm_says_so() {
+        let all = Options::default();
+        let last = Options { grand_layers: GrandLayers::Last, ..all };
+        assert_eq!(
+            Method::Grand.kind(&all),
+            Kind::Pass { mode: Mode::GradNorm, field: Field::Grand }
+        );
+        assert!(Method::Grand.variant(&all).contains("all parameters"));
+        assert!(Method::Grand.variant(&last).contains("last layer only"));
+        assert_eq!(Method::Grand.parameters(&last)["layers"], "last");
     }
 }

@@ -1,8 +1,20 @@
-//! Difficulty scores of training samples: what each one is, and the passes that compute them.
+//! Difficulty scores of training samples: what each one is, and what computes it.
+//!
+//! | from | computed by |
+//! |---|---|
+//! | the logits of a network as it is | [`pass`]: a forward pass, or forward and backward |
+//! | recorded training dynamics | [`recorded`], from the pure functions of [`trajectories`] and [`windows`] |
+//! | penultimate features | [`features`] |
 
+pub mod features;
 mod method;
-mod pass;
+pub mod options;
+pub mod pass;
+pub mod recorded;
 mod state;
+pub mod trajectories;
+pub mod windows;
 
-pub use method::Method;
-pub use pass::{Scores, Watch, modes, score};
+pub use method::{Kind, Method, Source};
+pub use options::Options;
+pub use pass::{Scores, Watch, modes};

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::method::Method;
+use super::method::{Kind, Method};
+use super::options::Options;
 use super::state::{self, Position};
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
+use crate::ops::loss_score::Field;
 
 /// Scores of one part, one value a sample of the whole part; NaN where a sample was not scored.
 pub type Scores = Vec<(Method, Vec<f32>)>;
@@ -23,32 +25,45 @@ pub struct Watch<'a> {
     pub keeping: Option<(PathBuf, Duration, String)>,
 }
 
-/// The passes that `methods` need: one forward pass serves all of that kind, and the gradient
-/// pass serves them too.
-pub fn modes(methods: &[Method]) -> Vec<Mode> {
-    let grand = methods.iter().any(|m| m.mode() == Mode::GradNorm);
-    let forward = methods.iter().any(|m| m.mode() == Mode::Score);
-    match (grand, forward) {
-        (true, _) => vec![Mode::GradNorm],
-        (false, true) => vec![Mode::Score],
-        (false, false) => Vec::new(),
-    }
+/// The passes that `methods` need. One serves all of those that read logits: a pass with gradient
+/// norms scores the logits, too. Features are kept by the forward pass.
+pub fn modes(methods: &[Method], options: &Options) -> Vec<Mode> {
+    let (_, pass) = columns_of(methods, options);
+    let features = methods.iter().any(|m| m.kind(options) == Kind::Features);
+    let mut modes: Vec<Mode> = pass.into_iter().chain(features.then_some(Mode::Score)).collect();
+    modes.dedup();
+    modes
 }
 
-/// Scores the set with the executor's network, or saves and returns [`Error::Interrupted`]. An
-/// unfinished pass of the same job is continued. A value that is not finite is an error that names
-/// the sample.
+/// The methods that read logits, with their columns, and the pass that fills them.
+fn columns_of(methods: &[Method], options: &Options) -> (Vec<(Method, Field)>, Option<Mode>) {
+    let (mut columns, mut pass) = (Vec::new(), None);
+    for &method in methods {
+        if let Kind::Pass { mode, field } = method.kind(options) {
+            columns.push((method, field));
+            if pass.is_none() || mode.has_norms() {
+                pass = Some(mode);
+            }
+        }
+    }
+    (columns, pass)
+}
+
+/// Those of `methods` that read logits, of the set under the executor's network; or saves and returns
+/// [`Error::Interrupted`]. An unfinished pass of the same job is continued. A value that is not
+/// finite is an error that names the sample.
 pub fn score<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
     methods: &[Method],
+    options: &Options,
     watch: &mut Watch,
 ) -> Result<Scores> {
-    for mode in modes(methods) {
-        run(executor, mode, set, methods, watch)?;
-    }
-    let scores = columns(executor, methods, set.labels.len())?;
-    let mut masked = Vec::with_capacity(methods.len());
+    let (fields, mode) = columns_of(methods, options);
+    let Some(mode) = mode else { return Ok(Vec::new()) };
+    run(executor, mode, set, &fields, watch)?;
+    let scores = columns(executor, &fields, set.labels.len())?;
+    let mut masked = Vec::with_capacity(scores.len());
     for (method, column) in scores {
         let mut values = vec![f32::NAN; column.len()];
         for &i in set.positions {
@@ -75,16 +90,16 @@ fn run<B: Operators>(
     executor: &mut Executor<B>,
     mode: Mode,
     set: &EvaluationSet<B>,
-    methods: &[Method],
+    fields: &[(Method, Field)],
     watch: &mut Watch,
 ) -> Result<()> {
     let (batch, samples) = (executor.batch(mode), set.positions.len());
     let mut start = 0;
     if let Some((path, _, job)) = &watch.keeping
-        && let Some((done, columns)) = state::load(path, job, batch, methods)?
+        && let Some((done, columns)) = state::load(path, job, batch, fields)?
     {
-        for (method, values) in &columns {
-            executor.set_column(method.field(), values)?;
+        for ((_, values), (_, field)) in columns.iter().zip(fields) {
+            executor.set_column(*field, values)?;
         }
         start = done;
     }
@@ -95,7 +110,7 @@ fn run<B: Operators>(
         if let Some((path, interval, job)) = &watch.keeping
             && (interrupted || saved.elapsed() >= *interval)
         {
-            let columns = columns(executor, methods, set.labels.len())?;
+            let columns = columns(executor, fields, set.labels.len())?;
             state::save(path, &Position::new(job, batch, done), &columns)?;
             saved = Instant::now();
         }
@@ -105,8 +120,8 @@ fn run<B: Operators>(
 
 fn columns<B: Operators>(
     executor: &Executor<B>,
-    methods: &[Method],
+    fields: &[(Method, Field)],
     samples: usize,
 ) -> Result<Vec<(Method, Vec<f32>)>> {
-    methods.iter().map(|&m| Ok((m, executor.column(m.field(), samples)?))).collect()
+    fields.iter().map(|&(method, field)| Ok((method, executor.column(field, samples)?))).collect()
 }

@@ -11,6 +11,7 @@ use super::method::Method;
 use super::pass::Scores;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
+use crate::ops::loss_score::Field;
 
 /// Version of the file's layout.
 const FORMAT_VERSION: u32 = 1;
@@ -58,7 +59,7 @@ pub fn load(
     path: &Path,
     job: &str,
     batch: usize,
-    methods: &[Method],
+    fields: &[(Method, Field)],
 ) -> Result<Option<(usize, Scores)>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -81,7 +82,7 @@ pub fn load(
         return Ok(None);
     }
     let mut columns = Vec::new();
-    for &method in methods {
+    for &(method, _) in fields {
         let view = file.tensor(method.name()).map_err(|e| bad(e.to_string()))?;
         columns.push((method, bytemuck::pod_collect_to_vec(view.data())));
     }

@@ -12,7 +12,7 @@ use crate::ops::loss_score::{
 use crate::reference::loss_score as oracle;
 use crate::reference::{U, judge};
 
-const FIELD: [Field; 8] = [
+const FIELD: [Field; 9] = [
     Field::Loss,
     Field::El2n,
     Field::Entropy,
@@ -21,6 +21,7 @@ const FIELD: [Field; 8] = [
     Field::Aum,
     Field::Correct,
     Field::Prediction,
+    Field::TopProbability,
 ];
 
 /// One call: `labels.len()` samples in the part, of which `order` is the pass.
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     /// Class weights and smoothing of the mean objective; none: `per_sample` decides.
     pub mean: Option<(&'a [f32], f32)>,
     pub per_sample: bool,
+    /// ln p of the previous presentation, row by row of the part; empty: not kept.
+    pub previous: &'a [f32],
 }
 
 /// What a call left behind.
@@ -41,6 +44,7 @@ pub struct After {
     pub table: Vec<f32>,
     pub dlogits: Vec<f32>,
     pub state: Vec<u32>,
+    pub previous: Vec<f32>,
     part: usize,
 }
 
@@ -66,9 +70,11 @@ impl Call<'_> {
             Fill::Poison(FIELDS * part),
             Fill::Values(weights),
             Fill::Poison(gradients),
+            Fill::Values(self.previous),
         ];
         let mut f = Fenced::new(subject, &tensors)?;
-        let [logits, order, labels, state, table, class_weights, dlogits] = f.views[..] else {
+        let [logits, order, labels, state, table, class_weights, dlogits, previous] = f.views[..]
+        else {
             unreachable!()
         };
         let batch = BatchViews {
@@ -76,6 +82,7 @@ impl Call<'_> {
             labels: as_u32(labels),
             state: as_u32(state),
             table,
+            previous,
         };
         let gradient = match (self.mean, self.per_sample) {
             (Some(_), _) => LogitGradient::Mean { class_weights, smoothing },
@@ -85,7 +92,8 @@ impl Call<'_> {
         let (backend, memory) = (subject.backend, &mut f.memory);
         backend.loss_score(memory, &self.problem, logits, &batch, gradient, dlogits)?;
         let state = words(&f.read(3)?);
-        Ok(After { table: f.read(4)?, dlogits: f.read(6)?, state, part })
+        let (table, dlogits, previous) = (f.read(4)?, f.read(6)?, f.read(7)?);
+        Ok(After { table, dlogits, state, previous, part })
     }
 }
 
@@ -101,8 +109,18 @@ fn whole<B: LossScore>(
     labels: &[u32],
 ) -> Result<After, Failure> {
     let order = all(labels);
-    Call { problem, logits, order: &order, labels, state: [0; 4], mean: None, per_sample: false }
-        .run(subject)
+    let (state, mean) = ([0; 4], None);
+    let call = Call {
+        problem,
+        logits,
+        order: &order,
+        labels,
+        state,
+        mean,
+        per_sample: false,
+        previous: &[],
+    };
+    call.run(subject)
 }
 
 /// Fails unless both are the same, NaN nowhere.
@@ -120,7 +138,8 @@ fn expected(field: Field, s: &oracle::Scores) -> f64 {
         Field::Aum => s.aum,
         Field::Correct => s.correct,
         Field::Prediction => s.prediction,
-        Field::Grand => unreachable!("not read off the logits"),
+        Field::TopProbability => s.top_probability,
+        Field::Grand | Field::Divergence => unreachable!("not of these logits alone"),
     }
 }
 
@@ -153,7 +172,7 @@ pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let ln4 = 4f32.ln();
     for (sample, correct) in [(0, 1.0), (1, 0.0)] {
         let row = FIELD.map(|f| after.field(f, sample));
-        expect("row", &row, &[ln4, 0.75f32.sqrt(), ln4, 0.0, 0.25, 0.0, correct, 0.0])?;
+        expect("row", &row, &[ln4, 0.75f32.sqrt(), ln4, 0.0, 0.25, 0.0, correct, 0.0, 0.25])?;
     }
     Ok(())
 }
@@ -165,12 +184,13 @@ pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outco
     let after = whole(subject, LossScoreProblem { n: 4, batch: 4, k: 3 }, &logits, &labels)?;
     let row = |i| FIELD.map(|f| after.field(f, i));
     let (ln2, ln3, half) = (2f32.ln(), 3f32.ln(), 0.5f32);
-    // Loss, EL2N, entropy, margin, p_y, AUM, correct, prediction.
-    expect("row 0", &row(0), &[0.0, 0.0, 0.0, 1.0, 1.0, 2e4, 1.0, 0.0])?;
-    expect("row 1", &row(1), &[2e4, 2f32.sqrt(), 0.0, 1.0, 0.0, -2e4, 0.0, 1.0])?;
-    expect("row 2", &row(2), &[ln2, half.sqrt(), ln2, 0.0, 0.5, 0.0, 0.0, 0.0])?;
+    // Loss, EL2N, entropy, margin, p_y, AUM, correct, prediction, top probability.
+    expect("row 0", &row(0), &[0.0, 0.0, 0.0, 1.0, 1.0, 2e4, 1.0, 0.0, 1.0])?;
+    expect("row 1", &row(1), &[2e4, 2f32.sqrt(), 0.0, 1.0, 0.0, -2e4, 0.0, 1.0, 1.0])?;
+    expect("row 2", &row(2), &[ln2, half.sqrt(), ln2, 0.0, 0.5, 0.0, 0.0, 0.0, 0.5])?;
     let third = 1.0 / 3.0;
-    expect("row 3", &row(3), &[ln3, (2.0f64 / 3.0).sqrt() as f32, ln3, 0.0, third, 0.0, 0.0, 0.0])?;
+    let root = (2.0f64 / 3.0).sqrt() as f32;
+    expect("row 3", &row(3), &[ln3, root, ln3, 0.0, third, 0.0, 0.0, 0.0, third])?;
     expect("bad step", &after.state[2], &0)?;
     Ok(())
 }
@@ -211,6 +231,7 @@ pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subjec
                 state: [0; 4],
                 mean: Some((&weights, smoothing)),
                 per_sample: false,
+                previous: &[],
             };
             let after = call.run(subject)?;
             let y: Vec<usize> = labels.iter().map(|&l| l as usize).collect();
@@ -239,6 +260,7 @@ pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>)
         state: [0; 4],
         mean: None,
         per_sample: true,
+        previous: &[],
     };
     let problem = LossScoreProblem { n, batch: n, k };
     let after = call(problem, &logits, &order).run(subject)?;
@@ -270,6 +292,7 @@ pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>
         state: [0; 4],
         mean: Some((&[0.0, 1.0], 0.0)),
         per_sample: false,
+        previous: &[],
     };
     expect("dlogits", &call.run(subject)?.dlogits, &vec![0.0; 4])?;
     Ok(())
@@ -291,6 +314,7 @@ pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>
         state: [2, 5, 0, 77],
         mean: None,
         per_sample: false,
+        previous: &[],
     };
     let after = call.run(subject)?;
     for sample in 0..13 {
@@ -307,10 +331,71 @@ pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>
                 None => ensure(value.is_nan(), || format!("{field:?} of {sample} was written"))?,
             }
         }
-        let untouched = after.field(Field::Grand, sample).is_nan();
-        ensure(untouched, || "norms are stored by another call".to_owned())?;
+        for other in [Field::Grand, Field::Divergence] {
+            let untouched = after.field(other, sample).is_nan();
+            ensure(untouched, || format!("{other:?} is stored by another call"))?;
+        }
     }
     expect("state", &after.state, &[2, 5, 0, 77])?;
+    Ok(())
+}
+
+/// A part of seven presented three times, in batches of three and with one sample left out: each
+/// divergence is that from the sample's own last presentation, NaN at the first.
+pub fn divergences_are_between_successive_presentations<B: LossScore>(
+    subject: &Subject<B>,
+) -> Outcome {
+    for (k, scale) in [(2, 1.0), (10, 6.0), (75, 30.0), (3, 2e3)] {
+        let mut values = Values::new(6);
+        let labels = values.below(7, k as u32);
+        let mut previous = vec![f32::NAN; 7 * k];
+        let mut before: Vec<Option<Vec<f32>>> = vec![None; 7];
+        for order in [[4, 0, 6, 1, 3, 2], [5, 1, 2, 0, 4, 6], [6, 5, 4, 3, 2, 1]] {
+            for batch in 0..2 {
+                let logits: Vec<f32> = values.uniform(3 * k).iter().map(|v| v * scale).collect();
+                let call = Call {
+                    problem: LossScoreProblem { n: 3, batch: 3, k },
+                    logits: &logits,
+                    order: &order,
+                    labels: &labels,
+                    state: [batch, 0, 0, 0],
+                    mean: Some((&vec![1.0; k], 0.0)),
+                    per_sample: false,
+                    previous: &previous,
+                };
+                let after = call.run(subject)?;
+                let rows = &order[batch as usize * 3..][..3];
+                for (&sample, z) in rows.iter().zip(logits.chunks(k)) {
+                    let out = after.field(Field::Divergence, sample);
+                    let kept = &after.previous[sample as usize * k..][..k];
+                    let wide: Vec<f64> = z.iter().map(|&v| v.into()).collect();
+                    let log_p = oracle::log_softmax(&wide);
+                    let what = format!("ln p of {sample}, {k} classes");
+                    judge(&what, kept, &log_p, |i| U * log_p[i].abs() + 1e-15 * f64::from(scale))?;
+                    match &before[sample as usize] {
+                        None => ensure(out.is_nan(), || format!("first divergence {out}"))?,
+                        Some(last) => {
+                            let last: Vec<f64> = last.iter().map(|&v| v.into()).collect();
+                            let reference = oracle::divergence(&last, z);
+                            let what = format!("divergence of {sample}, {k} classes");
+                            // The exponentials' last digits, of differences of up to 2 scale.
+                            let small = 1e-14 * f64::from(scale) * f64::from(scale);
+                            judge(&what, &[out], &[reference], |_| U * reference + small)?;
+                        }
+                    }
+                    before[sample as usize] = Some(kept.to_vec());
+                }
+                for sample in (0..7).filter(|s| !rows.contains(s)) {
+                    let at = sample as usize * k..(sample as usize + 1) * k;
+                    let same = words(&after.previous[at.clone()]) == words(&previous[at]);
+                    ensure(same, || format!("the row of {sample} was written"))?;
+                    let untouched = after.field(Field::Divergence, sample).is_nan();
+                    ensure(untouched, || format!("divergence of {sample} was written"))?;
+                }
+                previous = after.previous;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -325,6 +410,7 @@ pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome
             state,
             mean: None,
             per_sample: false,
+            previous: &[],
         };
         Ok::<_, Failure>(call.run(subject)?.state)
     };
@@ -354,7 +440,7 @@ pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> Outcome 
         let mut f = Fenced::new(subject, &tensors)?;
         let [norms, order, labels, state, table] = f.views[..] else { unreachable!() };
         let [order, labels, state] = [order, labels, state].map(as_u32);
-        let batch = BatchViews { order, labels, state, table };
+        let batch = BatchViews { order, labels, state, table, previous: View::EMPTY };
         let problem = LossScoreProblem { n, batch: 3, k: 2 };
         subject.backend.store_norms(&mut f.memory, &problem, norms, &batch)?;
         f.read(4)
@@ -379,6 +465,7 @@ pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outc
         state: [0; 4],
         mean: Some((&[1.0; 3], 0.0)),
         per_sample: false,
+        previous: &[],
     }
     .run(subject)?;
     let untouched = after.table.iter().all(|v| v.is_nan()) && after.state == [0; 4];
@@ -388,7 +475,9 @@ pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outc
 
 pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let problem = LossScoreProblem { n: 2, batch: 2, k: 3 };
-    for (logits_len, dlogits_len, weights_len) in [(5, 6, 3), (6, 5, 3), (6, 6, 2)] {
+    for (logits_len, dlogits_len, weights_len, previous_len) in
+        [(5, 6, 3, 0), (6, 5, 3, 0), (6, 6, 2, 6), (6, 6, 3, 5)]
+    {
         let tensors = [
             Fill::Values(&[0.0; 6][..logits_len]),
             Fill::Values(&[0.0; 2]),
@@ -396,17 +485,19 @@ pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> Outcome 
             Fill::Values(&[1.0; 3][..weights_len]),
             Fill::Poison(dlogits_len),
             Fill::Values(&[0.0; 4]),
+            Fill::Poison(previous_len),
         ];
         let mut f = Fenced::new(subject, &tensors)?;
-        let [logits, zeros, table, class_weights, dlogits, state] = f.views[..] else {
+        let [logits, zeros, table, class_weights, dlogits, state, previous] = f.views[..] else {
             unreachable!()
         };
         let order: View = as_u32(zeros);
-        let batch = BatchViews { order, labels: order, state: as_u32(state), table };
+        let state = as_u32(state);
+        let batch = BatchViews { order, labels: order, state, table, previous };
         let gradient = LogitGradient::Mean { class_weights, smoothing: 0.0 };
         let (backend, memory) = (subject.backend, &mut f.memory);
         let result = backend.loss_score(memory, &problem, logits, &batch, gradient, dlogits);
-        let what = || format!("accepted {logits_len} {dlogits_len} {weights_len}");
+        let what = || format!("accepted {logits_len} {dlogits_len} {weights_len} {previous_len}");
         ensure(result.is_err(), what)?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || "the table was written".to_owned())?;
     }

@@ -10,7 +10,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::trainer::{EpochRecord, Outcome};
+use super::outcome::{EpochRecord, Outcome};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use crate::nn::Weights;
@@ -59,13 +59,14 @@ pub struct Checkpoint {
     pub velocities: BTreeMap<String, Tensor>,
     /// Weights at the best validation accuracy so far, if they are kept.
     pub best: Option<Weights>,
-    /// Losses and correctness of this epoch's presentations so far, one value a sample.
-    pub loss: Vec<f32>,
-    pub correct: Vec<f32>,
+    /// What this epoch's presentations were so far, one value a sample.
+    pub columns: BTreeMap<String, Vec<f32>>,
+    /// ln p of every sample's last presentation, N x K, where divergences are recorded.
+    pub previous: Vec<f32>,
 }
 
 impl Checkpoint {
-    /// The outcome of a run that this is the end of.
+    /// The outcome of a run that this is the end of, without what it recorded.
     pub fn into_outcome(self) -> Outcome {
         Outcome {
             weights: self.weights,
@@ -73,6 +74,7 @@ impl Checkpoint {
             steps: self.position.steps,
             seconds: self.position.seconds,
             history: self.position.history,
+            dynamics: None,
         }
     }
 }
@@ -82,6 +84,7 @@ const MODEL: &str = "model.";
 const VELOCITY: &str = "velocity.";
 const BEST: &str = "best.";
 const COLUMN: &str = "column.";
+const PREVIOUS: &str = "previous";
 
 fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("checkpoint: {error}"))
@@ -91,16 +94,18 @@ fn internal(error: impl std::fmt::Display) -> Error {
 pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let position = serde_json::to_string(&checkpoint.position).map_err(internal)?;
     let best = checkpoint.best.iter().flat_map(|w| &w.tensors);
-    let columns = [("loss", &checkpoint.loss), ("correct", &checkpoint.correct)];
+    let vector = |v: &Vec<f32>| Cow::Owned(Tensor { shape: vec![v.len()], data: v.clone() });
+    let columns = checkpoint.columns.iter().map(|(n, v)| (COLUMN, n.as_str(), vector(v)));
+    let previous = Some(&checkpoint.previous).filter(|v| !v.is_empty());
+    let previous = previous.into_iter().map(|v| (PREVIOUS, "", vector(v)));
     let tensors =
         (checkpoint.weights.tensors.iter().map(|(n, t)| (MODEL, n.as_str(), Cow::Borrowed(t))))
             .chain(
                 checkpoint.velocities.iter().map(|(n, t)| (VELOCITY, n.as_str(), Cow::Borrowed(t))),
             )
             .chain(best.map(|(n, t)| (BEST, n.as_str(), Cow::Borrowed(t))))
-            .chain(columns.map(|(n, v)| {
-                (COLUMN, n, Cow::Owned(Tensor { shape: vec![v.len()], data: v.clone() }))
-            }));
+            .chain(columns)
+            .chain(previous);
     let named: Vec<(String, Cow<Tensor>)> =
         tensors.map(|(prefix, name, t)| (format!("{prefix}{name}"), t)).collect();
     let mut views = Vec::new();
@@ -145,8 +150,8 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
         weights: Weights::default(),
         velocities: BTreeMap::new(),
         best: None,
-        loss: Vec::new(),
-        correct: Vec::new(),
+        columns: BTreeMap::new(),
+        previous: Vec::new(),
     };
     for (name, view) in file.tensors() {
         let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
@@ -158,10 +163,10 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
         } else if let Some(name) = name.strip_prefix(BEST) {
             let best = checkpoint.best.get_or_insert_default();
             best.tensors.insert(name.to_owned(), tensor);
-        } else if name == "column.loss" {
-            checkpoint.loss = tensor.data;
-        } else if name == "column.correct" {
-            checkpoint.correct = tensor.data;
+        } else if let Some(name) = name.strip_prefix(COLUMN) {
+            checkpoint.columns.insert(name.to_owned(), tensor.data);
+        } else if name == PREVIOUS {
+            checkpoint.previous = tensor.data;
         }
     }
     Ok(Some(checkpoint))

@@ -201,6 +201,11 @@ impl Recipe {
         Augmentation { flip: self.flip, translate: self.translate }
     }
 
+    /// Whether images are changed at random.
+    pub fn augments(&self) -> bool {
+        self.flip || self.translate > 0
+    }
+
     /// The same recipe without augmentation, as query models are trained.
     pub fn without_augmentation(&self) -> Recipe {
         Recipe { flip: false, translate: 0, ..self.clone() }

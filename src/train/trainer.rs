@@ -1,29 +1,32 @@
 //! The training loop: epochs of steps, evaluation, log, checkpoints, interruption.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
 
 use super::checkpoint::{self, Checkpoint, Position};
 use super::evaluate::{EvaluationSet, measure};
 use super::order::epoch_order;
+use super::outcome::{EpochRecord, Outcome};
 use super::recipe::{Recipe, Seeds};
+use super::recorder::{ROWS_FILE, Recorder, Recording, field};
+use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, Pass, batch_sizes};
 use crate::metrics::ClassCounts;
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::ops::loss_score::Field;
 
 /// What one run trains on and how.
 pub struct TrainJob<'a, B: Operators> {
     pub recipe: &'a Recipe,
     pub seeds: Seeds,
-    /// Steps of the whole run (see [`Recipe::steps`]).
+    /// Steps that the schedule is made for (see [`Recipe::steps`]).
     pub total_steps: u64,
+    /// Steps after which the run ends: below `total_steps` where only its beginning is wanted.
+    pub until: u64,
     pub images: &'a B::Images,
     /// Labels of the whole training part.
     pub labels: &'a [u32],
@@ -38,6 +41,8 @@ pub struct TrainJob<'a, B: Operators> {
     pub identity: String,
     /// Start from these weights instead of fresh ones.
     pub initial: Option<&'a Weights>,
+    /// Record every presentation.
+    pub record: Option<Recording>,
 }
 
 /// How a run is watched and stopped.
@@ -57,49 +62,6 @@ pub struct Progress {
     pub total_steps: u64,
 }
 
-/// One finished epoch (or the part of one that the budget allowed).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    pub epoch: u32,
-    /// Steps done in the run at the epoch's end.
-    pub steps: u64,
-    /// Learning rate of the last step.
-    pub lr: f32,
-    /// Means over the epoch's presentations, in train mode.
-    pub train_loss: f64,
-    pub train_accuracy: f64,
-    pub val_loss: Option<f64>,
-    pub val_accuracy: Option<f64>,
-    /// Correct validation samples of each class.
-    pub val_correct: Option<Vec<u64>>,
-    pub seconds: f64,
-}
-
-/// A finished run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    pub weights: Weights,
-    /// Weights at the best validation accuracy (the first of equals), if the job keeps them.
-    pub best_weights: Option<Weights>,
-    pub history: Vec<EpochRecord>,
-    pub steps: u64,
-    /// Training and validation, over all interruptions.
-    pub seconds: f64,
-}
-
-impl Outcome {
-    /// The record of best validation accuracy (the first of equals), if there was validation.
-    pub fn best(&self) -> Option<&EpochRecord> {
-        let mut best: Option<&EpochRecord> = None;
-        for record in self.history.iter().filter(|r| r.val_accuracy.is_some()) {
-            if best.is_none_or(|b| record.val_accuracy > b.val_accuracy) {
-                best = Some(record);
-            }
-        }
-        best
-    }
-}
-
 /// Trains to the end, or saves and returns [`Error::Interrupted`]. The executor's weights are the
 /// result's. A checkpoint of the same job is continued.
 pub fn train<B: Operators>(
@@ -109,7 +71,7 @@ pub fn train<B: Operators>(
 ) -> Result<Outcome> {
     let mut run = Run::start(executor, job, control.checkpoint.as_ref().map(|c| &c.0))?;
     // A checkpoint can hold all steps of the last epoch, but not yet its record.
-    while run.position.steps < job.total_steps || run.position.batch > 0 {
+    while run.position.steps < job.until || run.position.batch > 0 {
         run.epoch(control)?;
     }
     run.finish(control)
@@ -122,7 +84,8 @@ struct Run<'a, 'j, B: Operators> {
     /// Batch sizes of a full epoch over the subset.
     sizes: Vec<usize>,
     best: Option<Weights>,
-    resumed_columns: Option<[Vec<f32>; 2]>,
+    resumed_columns: Option<BTreeMap<String, Vec<f32>>>,
+    recorder: Option<Recorder>,
     clock: Instant,
     saved: Instant,
     /// Taken after the last step, to be written once the next one is seen to be finite.
@@ -153,7 +116,16 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             Some(stored) => {
                 executor.set_weights(&stored.weights)?;
                 executor.set_velocities(&stored.velocities)?;
-                (stored.position, stored.best, Some([stored.loss, stored.correct]))
+                if job.record.is_some_and(|r| r.divergence) {
+                    let (found, classes) = (stored.previous.len(), executor.network().classes);
+                    if found != job.labels.len() * classes {
+                        let what = "checkpoint: previous presentations";
+                        let expected = format!("{classes} a sample; --force starts anew");
+                        return Err(Error::invalid(what, format!("{found} values"), expected));
+                    }
+                    executor.set_previous(&stored.previous)?;
+                }
+                (stored.position, stored.best, Some(stored.columns))
             }
             None => {
                 let fresh;
@@ -166,11 +138,17 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
                 };
                 executor.set_weights(weights)?;
                 executor.zero_velocities()?;
+                executor.forget_presentations()?;
                 (Position::start(job.identity.clone()), None, None)
             }
         };
+        let rows = path.map(|path| path.with_file_name(ROWS_FILE));
+        let (samples, epochs) = (job.labels.len(), position.epoch as usize);
+        let open = |recording| Recorder::open(rows.as_deref(), recording, samples, epochs);
+        let recorder = job.record.map(open).transpose()?;
         let now = Instant::now();
         Ok(Run {
+            recorder,
             executor,
             job,
             position,
@@ -189,7 +167,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let (epoch, first) = (self.position.epoch, self.position.batch as usize);
         let order = epoch_order(job.seeds.order, epoch, job.labels.len(), job.subset);
         let begin = self.position.steps - first as u64;
-        let batches = self.sizes.len().min((job.total_steps - begin) as usize);
+        let batches = self.sizes.len().min((job.until - begin) as usize);
         let lrs: Vec<f32> = (0..self.sizes.len() as u64)
             .map(|i| job.recipe.lr_at(begin + i, job.total_steps))
             .collect();
@@ -202,9 +180,14 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             lrs: &lrs,
             class_weights: &self.class_weights(),
         })?;
-        if let Some([loss, correct]) = self.resumed_columns.take().filter(|_| first > 0) {
-            self.executor.set_column(Field::Loss, &loss)?;
-            self.executor.set_column(Field::Correct, &correct)?;
+        if let Some(columns) = self.resumed_columns.take().filter(|_| first > 0) {
+            for quantity in self.tracked() {
+                let values = columns.get(quantity.name()).ok_or_else(|| {
+                    let found = format!("a checkpoint without {}", quantity.name());
+                    Error::invalid("checkpoint", found, "one of this run; --force starts anew")
+                })?;
+                self.executor.set_column(field(quantity), values)?;
+            }
         }
         for batch in first..batches {
             self.executor.step(Mode::Train, self.sizes[batch], job.images)?;
@@ -222,6 +205,14 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         self.position.epoch += 1;
         self.position.batch = 0;
         self.look(control)
+    }
+
+    /// What is read at the end of an epoch.
+    fn tracked(&self) -> Vec<Quantity> {
+        match &self.recorder {
+            Some(recorder) => recorder.recording().quantities().to_vec(),
+            None => vec![Quantity::Loss, Quantity::Correct],
+        }
     }
 
     fn best_accuracy(&self) -> Option<f64> {
@@ -257,20 +248,21 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     /// Progress, divergence, interruption, and a checkpoint where one is due.
     fn look(&mut self, control: &mut Control) -> Result<()> {
         let Position { epoch, steps: step, .. } = self.position;
-        (control.progress)(Progress { epoch, step, total_steps: self.job.total_steps });
+        (control.progress)(Progress { epoch, step, total_steps: self.job.until });
         let interrupted = control.interrupt.load(Ordering::Relaxed);
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };
         };
         if interrupted {
             self.check_finite()?;
-            checkpoint::save(path, &self.snapshot()?)?;
+            let snapshot = self.snapshot()?;
+            self.save(path, &snapshot)?;
             return Err(Error::Interrupted);
         }
         // A state is good once the next step's loss is finite: one step may blow the weights up.
         if let Some(snapshot) = self.pending.take() {
             self.check_finite()?;
-            checkpoint::save(path, &snapshot)?;
+            self.save(path, &snapshot)?;
             self.saved = Instant::now();
         }
         if self.saved.elapsed() >= *interval {
@@ -280,17 +272,26 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         Ok(())
     }
 
+    /// Rows of the epochs that the checkpoint counts as done come first.
+    fn save(&self, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+        self.recorder.as_ref().map_or(Ok(()), Recorder::sync)?;
+        checkpoint::save(path, checkpoint)
+    }
+
     fn snapshot(&mut self) -> Result<Checkpoint> {
         self.position.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
         let samples = self.job.labels.len();
+        let columns = self.tracked().into_iter();
+        let columns =
+            columns.map(|q| Ok((q.name().to_owned(), self.executor.column(field(q), samples)?)));
         Ok(Checkpoint {
             position: self.position.clone(),
             weights: self.finite_weights()?,
             velocities: self.executor.velocities()?,
             best: self.best.clone(),
-            loss: self.executor.column(Field::Loss, samples)?,
-            correct: self.executor.column(Field::Correct, samples)?,
+            columns: columns.collect::<Result<_>>()?,
+            previous: self.executor.previous(samples)?,
         })
     }
 
@@ -300,10 +301,18 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             let sum: f64 = presented.iter().map(|&i| f64::from(column[i as usize])).sum();
             sum / presented.len().max(1) as f64
         };
-        let train_loss = mean(&self.executor.column(Field::Loss, samples)?);
-        let train_accuracy = mean(&self.executor.column(Field::Correct, samples)?);
+        // All columns before the validation, which writes to the same table.
+        let tracked = self.tracked();
+        let read = |q: &Quantity| self.executor.column(field(*q), samples);
+        let mut columns = tracked.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let of = |q: Quantity| tracked.iter().position(|t| *t == q).map(|i| mean(&columns[i]));
+        let train_loss = of(Quantity::Loss).unwrap_or(f64::NAN);
+        let train_accuracy = of(Quantity::Correct).unwrap_or(f64::NAN);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(&mut columns, presented)?;
+        }
         let epoch = self.position.epoch;
-        let last = self.position.steps >= self.job.total_steps;
+        let last = self.position.steps >= self.job.until;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
             Some(set) if due => Some(measure(self.executor, set)?),
@@ -328,7 +337,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     fn finish(mut self, control: &mut Control) -> Result<Outcome> {
         if let Some((path, _)) = &control.checkpoint {
-            checkpoint::save(path, &self.snapshot()?)?;
+            let snapshot = self.snapshot()?;
+            self.save(path, &snapshot)?;
         } else {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }
@@ -338,6 +348,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             steps: self.position.steps,
             seconds: self.position.seconds,
             history: self.position.history,
+            dynamics: self.recorder,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The command line as scripts use it: exit codes, streams, files, and what hostile input meets.
 
 mod data;
+mod dynamics;
 mod flow;
 mod folders;
 mod manual;
@@ -8,6 +9,7 @@ mod prune;
 mod quota;
 mod selftest;
 mod streams;
+mod study;
 mod weights;
 
 use std::fs;

@@ -134,7 +134,6 @@ fn unusable_flags() {
         ("--scores scores --density .5 --min-per-class 4", ["minimum", "12"]),
         ("--scores scores --density .5 --split holdout", ["--split", "--scores"]),
         ("--data data --density .5", ["no recalls", "fairprune score --data data"]),
-        ("--data data --density .5 --quota none --strategy el2n", ["no scores", "--scores DIR"]),
         ("--data data --density .5 --recalls nowhere.csv", ["nowhere.csv", "No such file"]),
         ("--scores nowhere --density .5", ["nowhere", "no folder"]),
         ("--scores data --density .5", ["--scores data", "no scores.csv"]),

@@ -71,11 +71,24 @@ fn training_repeats_bit_for_bit_and_goes_on_after_a_fault() {
     assert!(model("a") == model("c"), "the resumed run differs");
 
     let line =
-        format!("score --data data --weights a/model.safetensors --method el2n,grand {TINY}");
+        format!("score --data data --weights a/model.safetensors --method el2n,grand,ssp {TINY}");
     good(root, &format!("{line} --out scores"));
     let scores = fs::read_to_string(root.join("scores/scores.csv")).unwrap();
     assert_eq!(scores.lines().count(), 37);
     assert!(!scores.contains("NaN"), "{scores}");
+    let line = format!(
+        "score --data data --method forgetting,aum,tdds,least-confidence,grand --grand-layers last \
+         --runs 1 --window 3 --trajectory 3 {} --save-features --out dynamics",
+        TINY.replace("--epochs 2", "--epochs 3 --query-epochs 1")
+    );
+    good(root, &line);
+    let scores = fs::read_to_string(root.join("dynamics/scores.csv")).unwrap();
+    let header = "index,id,label,part,grand,least-confidence,forgetting,aum,tdds";
+    assert_eq!(scores.lines().next().unwrap(), header);
+    good(root, "score --dynamics dynamics/dynamics --method aum --out again");
+    let [aum, again] =
+        ["dynamics", "again"].map(|f| fs::read(root.join(f).join("aum.npy")).unwrap());
+    assert!(aum == again, "the recorded run gives other scores");
     let recalls = json(root, "eval --data data --weights a/model.safetensors --device cuda");
     assert_eq!(recalls["images"], 12);
 }

@@ -3,6 +3,7 @@
 
 mod absence;
 mod commands;
+mod dynamics;
 mod faults;
 mod graph;
 mod launch;
@@ -15,6 +16,8 @@ mod selftest;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
+#[path = "../common/recorded_run.rs"]
+mod recorded_run;
 
 use fairprune::backend::View;
 use fairprune::tensor::Dtype;

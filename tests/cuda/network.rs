@@ -82,6 +82,7 @@ impl<B: Operators> Machine<B> {
             mean: [0.5, 0.45, 0.4],
             std: [0.25, 0.2, 0.3],
             arena,
+            divergences: false,
             memory_limit: None,
         };
         let mut draws = Philox::new(3, Stream::Shapes).sequence(0);

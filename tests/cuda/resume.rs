@@ -18,7 +18,7 @@ const KILLS: [usize; 4] = [1, 2, 1, 3];
 
 fn command(folder: &Path, out: &str) -> Command {
     let mut command = on_software_device();
-    let line = format!("train --data data {TINY} --checkpoint-every 0 -q");
+    let line = format!("train --data data {TINY} --dynamics --checkpoint-every 0 -q");
     let line = line.replace("--epochs 2", "--epochs 6").replace("--batch 8", "--batch 3");
     command.current_dir(folder).args(line.split_whitespace()).args(["--out", out]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -61,7 +61,8 @@ fn training_killed_on_the_card_resumes_with_the_same_bits() {
     }
     assert!(!root.join("cut/model.safetensors").exists(), "there was nothing left to do");
     finish(root, "cut");
-    for name in ["model.safetensors", "recalls.csv"] {
+    let recorded = ["dynamics/loss.npy", "dynamics/divergence.npy", "dynamics/dynamics.json"];
+    for name in ["model.safetensors", "recalls.csv"].into_iter().chain(recorded) {
         let [whole, cut] = ["whole", "cut"].map(|out| fs::read(root.join(out).join(name)).unwrap());
         assert!(whole == cut, "{name} differs");
     }

@@ -18,7 +18,7 @@ use fairprune::rng::{Philox, Stream};
 use fairprune::train::{Control, Outcome, Progress, Recipe, Schedule, Seeds, TrainJob, train};
 
 pub const CLASSES: usize = 3;
-pub const FIELDS: [Field; 9] = [
+pub const FIELDS: [Field; 10] = [
     Field::Loss,
     Field::El2n,
     Field::Entropy,
@@ -27,6 +27,7 @@ pub const FIELDS: [Field; 9] = [
     Field::Aum,
     Field::Correct,
     Field::Prediction,
+    Field::TopProbability,
     Field::Grand,
 ];
 
@@ -134,6 +135,7 @@ pub fn executor(
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
         arena: machine.arena,
+        divergences: false,
         memory_limit: None,
     };
     Executor::new(machine.cpu(), spec.build().unwrap(), &requirements).unwrap()
@@ -156,6 +158,7 @@ impl Training<'_> {
             recipe: self.recipe,
             seeds: Seeds { init: 1, order: 2, augment: 5, subset: 0 },
             total_steps: self.steps,
+            until: self.steps,
             images: &self.part.images,
             labels: &self.part.labels,
             subset: &positions,
@@ -166,9 +169,9 @@ impl Training<'_> {
             }),
             evaluate_every: self.evaluate_every,
             keep_best: true,
-
             identity: "a test".to_owned(),
             initial: None,
+            record: None,
         };
         let interrupt = AtomicBool::new(false);
         let mut progress = |p: Progress| {
@@ -217,6 +220,7 @@ pub fn limited(
         mean: [0.5; 3],
         std: [0.25; 3],
         arena: machine.arena,
+        divergences: false,
         memory_limit: limit,
     };
     Executor::new(machine.cpu(), spec.build()?, &requirements)

@@ -106,12 +106,14 @@ impl Case {
                 (Mode::Train, self.batch, self.samples),
                 (Mode::Score, SCORE_BATCH, self.samples),
                 (Mode::GradNorm, SCORE_BATCH, self.samples),
+                (Mode::LastLayerNorm, SCORE_BATCH, self.samples),
             ],
             capacity: self.samples,
             options: TrainOptions { sgd, smoothing: self.smoothing, augmentation, seed: 0 },
             mean: inputs::MEAN,
             std: inputs::STD,
             arena: ArenaMode::Shared,
+            divergences: false,
             memory_limit: Some(u64::MAX),
         };
         let cpu = Arc::new(Cpu::new(0).unwrap());
@@ -162,6 +164,20 @@ impl Run<'_> {
             logits.extend(self.executor.logits(mode, batch.len()).unwrap());
         }
         logits
+    }
+
+    /// Features of every sample, in order.
+    pub fn features(&mut self) -> impl Iterator<Item = Vec<f32>> + use<> {
+        let width = self.executor.network().feature_count();
+        let order: Vec<u32> = (0..self.case.samples as u32).collect();
+        self.begin(&order, &[]);
+        let mut features = Vec::new();
+        for batch in order.chunks(SCORE_BATCH) {
+            self.executor.step(Mode::Score, batch.len(), &self.images).unwrap();
+            let rows = self.executor.features(batch.len()).unwrap();
+            features.extend(rows.chunks(width).map(<[f32]>::to_vec));
+        }
+        features.into_iter()
     }
 
     /// A score of every sample.

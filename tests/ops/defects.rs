@@ -34,7 +34,8 @@ fn norms_of_a_batch_outside_the_order() {
     let mut f = Fenced::new(&subject, &tensors).unwrap();
     let [norms, order, state, table] = f.views[..] else { unreachable!() };
     let [order, state] = [order, state].map(as_u32);
-    let batch = BatchViews { order, labels: order, state, table };
+    let previous = fairprune::backend::View::EMPTY;
+    let batch = BatchViews { order, labels: order, state, table, previous };
     let problem = LossScoreProblem { n: 3, batch: 3, k: 2 };
     assert!(cpu.store_norms(&mut f.memory, &problem, norms, &batch).is_err());
 }

@@ -26,8 +26,8 @@ fn images_that_are_not_there_are_nan() {
     assert_eq!(run(&[0, 1], u32::MAX), [48, 48], "a batch far away");
 }
 
-/// (state, table, dlogits) of a batch of three with two classes.
-fn loss(cuda: &Cuda, order: &[u32], labels: &[u32], batch: u32) -> (Vec<u32>, Vec<f32>, Vec<f32>) {
+/// State, then table, dlogits and previous presentations, of a batch of three with two classes.
+fn loss(cuda: &Cuda, order: &[u32], labels: &[u32], batch: u32) -> (Vec<u32>, [Vec<f32>; 3]) {
     let subject = Subject { backend: cuda, reduced: true };
     let state = bits(&[batch, 0, 0, 6]);
     let (order, labels) = (bits(order), bits(labels));
@@ -39,19 +39,21 @@ fn loss(cuda: &Cuda, order: &[u32], labels: &[u32], batch: u32) -> (Vec<u32>, Ve
         Fill::Poison(FIELDS * labels.len()),
         Fill::Poison(6),
         Fill::Values(&[1.0, 2.0]),
+        Fill::Poison(2 * labels.len()),
     ];
     let mut f = Fenced::new(&subject, &tensors).unwrap();
-    let [logits, order, labels, state, table, dlogits, class_weights] = f.views[..] else {
+    let [logits, order, labels, state, table, dlogits, class_weights, previous] = f.views[..]
+    else {
         unreachable!()
     };
     let [order, labels, state] = [order, labels, state].map(as_u32);
-    let batch = BatchViews { order, labels, state, table };
+    let batch = BatchViews { order, labels, state, table, previous };
     let problem = LossScoreProblem { n: 3, batch: 3, k: 2 };
     let gradient = LogitGradient::Mean { class_weights, smoothing: 0.1 };
     cuda.loss_score(&mut f.memory, &problem, logits, &batch, gradient, dlogits).unwrap();
     // The norms of the same batch: nothing of it is written outside the table either.
     cuda.store_norms(&mut f.memory, &problem, logits.prefix(3), &batch).unwrap();
-    (words(&f.read(3).unwrap()), f.read(4).unwrap(), f.read(5).unwrap())
+    (words(&f.read(3).unwrap()), [4, 5, 7].map(|i| f.read(i).unwrap()))
 }
 
 #[test]
@@ -65,13 +67,15 @@ fn samples_without_a_place_make_the_step_bad() {
         ("a sample without a label", &[2, 3, 1][..], &[1, 0, 1][..], 0, 2),
         ("a label that is no class", &[2, 0, 1][..], &[1, 2, 1][..], 0, 2),
     ] {
-        let (state, table, dlogits) = loss(&cuda, order, labels, batch);
+        let (state, [table, dlogits, previous]) = loss(&cuda, order, labels, batch);
         let bad = if rows == 3 { 0 } else { 7 };
         assert_eq!(state, [batch, 0, bad, 6], "{what}");
         assert_eq!(written(&dlogits), 2 * rows, "{what}");
+        assert_eq!(written(&previous), 2 * rows, "{what}");
         // The norms need no label: a row is theirs where it is in the table.
         let norms = if what.starts_with("a label") { 3 } else { rows };
-        assert_eq!(written(&table), (FIELDS - 1) * rows + norms, "{what}");
+        // No sample was presented before, so that no divergence is a number.
+        assert_eq!(written(&table), (FIELDS - 2) * rows + norms, "{what}");
     }
 }
 

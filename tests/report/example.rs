@@ -118,6 +118,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
     let hardest = Headline::of(&full_runs, None).and_then(|h| h.worst_of_means).map(|c| c.class);
     let point = |density, runs: Vec<SeedRun>| Point {
         density,
+        planned: seeds.len(),
         headline: Headline::of(&runs, hardest),
         runs,
     };

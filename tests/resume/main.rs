@@ -180,8 +180,18 @@ fn kills() -> usize {
     }
 }
 
-const TRAIN: &str = "train --epochs 60 --checkpoint-every 0";
-const TRAINED: [&str; 2] = ["model.safetensors", "recalls.csv"];
+const TRAIN: &str = "train --epochs 60 --dynamics --checkpoint-every 0";
+const TRAINED: [&str; 9] = [
+    "model.safetensors",
+    "recalls.csv",
+    "dynamics/loss.npy",
+    "dynamics/label-probability.npy",
+    "dynamics/correct.npy",
+    "dynamics/logit-margin.npy",
+    "dynamics/divergence.npy",
+    "dynamics/samples.csv",
+    "dynamics/dynamics.json",
+];
 
 #[test]
 fn training_killed_at_any_time() {
@@ -193,8 +203,19 @@ fn training_killed_while_it_writes() {
     Victim::new(TRAIN, &TRAINED).kill(kills(), When::Writing);
 }
 
-const SCORE: &str = "score --epochs 20 --runs 2 --method el2n,grand --checkpoint-every 0";
-const SCORED: [&str; 4] = ["el2n.npy", "grand.npy", "scores.csv", "recalls.csv"];
+const SCORE: &str = "score --epochs 20 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
+                     --save-features --checkpoint-every 0";
+const SCORED: [&str; 9] = [
+    "el2n.npy",
+    "grand.npy",
+    "tdds.npy",
+    "features.npy",
+    "scores.csv",
+    "recalls.csv",
+    "recalls-dynamics.csv",
+    "dynamics/divergence.npy",
+    "dynamics/dynamics.json",
+];
 
 #[test]
 fn scoring_killed_at_any_time() {

@@ -222,6 +222,19 @@ pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
     })
 }
 
+/// Writes a table that this program does not read: fields in the order of `columns`, which are
+/// written even where there are no rows.
+pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) -> Result<()> {
+    atomic::write(path, |out| {
+        let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+        table.write_record(columns)?;
+        for row in rows {
+            table.serialize(row)?;
+        }
+        table.flush()
+    })
+}
+
 /// Reads rows, sorted by class or position whatever their order in the file.
 ///
 /// # Errors

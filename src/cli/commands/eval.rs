@@ -95,7 +95,7 @@ fn eval_on<B: Operators>(
         prepared.data.classes.len(),
     )?;
     let mut executor =
-        prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())])?;
+        prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())], false)?;
     executor.set_weights(weights)?;
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;

@@ -9,4 +9,5 @@ pub mod quota;
 pub mod run;
 pub mod score;
 pub mod selftest;
+pub mod study;
 pub mod train;

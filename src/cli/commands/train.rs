@@ -9,12 +9,14 @@ use clap::Args;
 use fairprune::artefact::{OutputDir, atomic, npy, tables};
 use fairprune::data::{DataSet, QueryPart, Split};
 use fairprune::error::Error;
-use fairprune::experiment::cell::{self, Cell, Finished, Keeping, TestResult, run_cell};
+use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, TestResult, run_cell};
+use fairprune::experiment::cost::Cost;
 use fairprune::experiment::{Prepared, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::{check_indices, check_within};
-use fairprune::train::{Budget, Control, Seeds};
+use fairprune::score::Options;
+use fairprune::train::{Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
@@ -36,6 +38,16 @@ pub struct TrainArgs {
     /// Train on these positions only: kept.npy of `prune` or `run`
     #[arg(long, value_name = "kept.npy")]
     pub subset: Option<PathBuf>,
+    /// Record every presentation of every sample in OUT/dynamics; =plain leaves out what tdds needs,
+    /// which takes a value a sample and class of memory
+    #[arg(
+        long,
+        value_name = "all|plain",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    pub dynamics: Option<String>,
     /// Length of a run on a subset: fixed (the given epochs), matched or steps
     #[arg(long, default_value = "fixed", value_name = "NAME")]
     pub budget: String,
@@ -76,15 +88,27 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         recipe: &recipe,
         seeds: Seeds::derive(common.seed, 0),
         steps,
+        until: steps,
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
         methods: &[],
+        options: &Options::default(),
+        record: record(args.dynamics.as_deref())?,
+        save_features: false,
         test: true,
         evaluate_every: 1,
     };
-    let memory = cell.planned_memory(&prepared)?;
+    let memory = cell.planned_memory(&prepared)?.total();
     let job = job_of(&prepared, &cell, common.seed);
     let dir = context::output_dir(&args.out, "train", job)?;
-    output::note(common, settings(args, &prepared, &cell, memory, &dir));
+    let mut lines = settings(args, &prepared, &cell);
+    let costs = [Cost::of(&prepared, &cell)];
+    lines.extend(context::needs(common, &prepared, &recipe, &costs, memory, &dir));
+    output::note(common, lines.join("\n"));
+    if cell.record.is_some() && recipe.augments() {
+        let text = "note: presentations are augmented, and recorded as such; --flip false --translate 0 \
+                    records them as the query run of `score` does";
+        output::note(common, text);
+    }
     let interval = Duration::from_secs(args.recipe.checkpoint_every);
     let keeping = Keeping { dir: &dir, interval, keep_checkpoint: true };
     let mut finished = compute(common, &prepared, &cell, &keeping)?;
@@ -148,19 +172,31 @@ fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<S
     job.insert("subset_size".to_owned(), json!(subset.len()));
     job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
+    if let Some(record) = &cell.record {
+        job.insert(
+            "dynamics".to_owned(),
+            json!(if record.what.divergence { "all" } else { "plain" }),
+        );
+    }
     job
 }
 
-fn settings<B: Operators>(
-    args: &TrainArgs,
-    prepared: &Prepared<B>,
-    cell: &Cell,
-    memory: u64,
-    dir: &OutputDir,
-) -> String {
+/// What `--dynamics` asks for.
+fn record(what: Option<&str>) -> Result<Option<Record>> {
+    let divergence = match what {
+        None => return Ok(None),
+        Some("all") => true,
+        Some("plain") => false,
+        Some(other) => return Err(Error::invalid("--dynamics", other, "all or plain").into()),
+    };
+    let folder = "dynamics".to_owned();
+    Ok(Some(Record { what: Recording { divergence }, folder }))
+}
+
+fn settings<B: Operators>(args: &TrainArgs, prepared: &Prepared<B>, cell: &Cell) -> Vec<String> {
     let (split, spec, recipe) = (&prepared.split, &prepared.spec, cell.recipe);
     let (kept, all, steps) = (cell.part.train.len(), split.train.len(), cell.steps);
-    [
+    vec![
         format!(
             "data      {}: {kept} of {all} training images, {} validation ({}), {} test",
             args.data.data,
@@ -179,14 +215,7 @@ fn settings<B: Operators>(
             "training  {steps} steps of {}, lr {} ({}), budget {}",
             recipe.batch, recipe.lr, recipe.schedule, args.budget
         ),
-        format!("memory    {} planned", output::bytes(memory)),
-        format!(
-            "output    {}{}",
-            dir.root().display(),
-            if dir.continued() { " (continued)" } else { "" }
-        ),
     ]
-    .join("\n")
 }
 
 fn compute<B: Operators>(

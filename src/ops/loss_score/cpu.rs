@@ -7,8 +7,14 @@ use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
 
-/// One sample's row of the table and, in `p`, its probabilities.
-fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
+/// One sample's row of the table and, in `p`, its probabilities. `presented`: ln p of the previous
+/// presentation, and where that of this one goes; empty where no divergence is wanted.
+fn score_sample(
+    z: &[f32],
+    y: usize,
+    p: &mut [f64],
+    presented: (&[f32], &mut [f32]),
+) -> [f32; FIELDS] {
     let mut best = 0;
     for (k, &v) in z.iter().enumerate() {
         if v > z[best] {
@@ -24,6 +30,7 @@ fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
     let log_sum = libm::log(sum);
     let (mut square, mut entropy) = (0.0, 0.0);
     let (mut first, mut second, mut rival) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
+    let mut divergence = 0.0;
     for (k, (p, &v)) in p.iter_mut().zip(z).enumerate() {
         *p /= sum;
         let off = if k == y { *p - 1.0 } else { *p };
@@ -39,6 +46,11 @@ fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
         if k != y {
             rival = rival.max(v);
         }
+        if let (Some(&before), Some(now)) = (presented.0.get(k), presented.1.get_mut(k)) {
+            let log_p = f64::from(v) - top - log_sum;
+            divergence += (*p * (log_p - f64::from(before))).abs();
+            *now = log_p as f32;
+        }
     }
     let mut row = [0.0f32; FIELDS];
     let mut set = |field: Field, value: f64| row[field as usize] = value as f32;
@@ -50,6 +62,8 @@ fn score_sample(z: &[f32], y: usize, p: &mut [f64]) -> [f32; FIELDS] {
     set(Field::Aum, f64::from(z[y]) - f64::from(rival));
     set(Field::Correct, f64::from(u8::from(best == y)));
     set(Field::Prediction, best as f64);
+    set(Field::TopProbability, first);
+    set(Field::Divergence, divergence);
     row
 }
 
@@ -87,9 +101,9 @@ impl LossScore for Cpu {
             }
             LogitGradient::None | LogitGradient::PerSample => (View::EMPTY, 0.0),
         };
-        let ([logits, order, labels, weights], [state, table, dlogits]) = memory.slices(
+        let ([logits, order, labels, weights], [state, table, dlogits, previous]) = memory.slices(
             [logits, batch.order, batch.labels, weights],
-            [batch.state, batch.table, dlogits],
+            [batch.state, batch.table, dlogits, batch.previous],
         )?;
         let (order, labels): (&[u32], &[u32]) =
             (bytemuck::cast_slice(order), bytemuck::cast_slice(labels));
@@ -109,16 +123,22 @@ impl LossScore for Cpu {
             _ => dlogits.chunks_mut(k).collect(),
         };
         dlogits.resize_with(problem.n, Default::default);
+        // Rows of the part are written when the batch is done: they lie apart from each other.
+        let mut log_p = vec![0.0; if previous.is_empty() { 0 } else { problem.n * k }];
+        let before = |i: u32| previous.get(i as usize * k..(i as usize + 1) * k).unwrap_or(&[]);
+        let mut now: Vec<&mut [f32]> = log_p.chunks_mut(k).collect();
+        now.resize_with(problem.n, Default::default);
         let scored: Vec<[f32; FIELDS]> = self.pool().install(|| {
             rows.par_iter()
                 .zip(logits.par_chunks(k))
                 .zip(dlogits.into_par_iter())
+                .zip(now.into_par_iter())
                 .with_min_len(16)
                 .map_init(
                     || vec![0.0f64; k],
-                    |p, ((&i, z), dz)| {
+                    |p, (((&i, z), dz), now)| {
                         let y = labels[i as usize] as usize;
-                        let row = score_sample(z, y, p);
+                        let row = score_sample(z, y, p, (before(i), now));
                         let main = (1.0 - smoothing) * weight(y);
                         let share = smoothing / k as f64;
                         for (j, d) in dz.iter_mut().enumerate() {
@@ -141,6 +161,11 @@ impl LossScore for Cpu {
             if !row[Field::Loss as usize].is_finite() && state[2] == 0 {
                 state[2] = state[3] + 1;
             }
+        }
+        for ((&i, row), log_p) in rows.iter().zip(&scored).zip(log_p.chunks(k)) {
+            previous[i as usize * k..][..k].copy_from_slice(log_p);
+            table[Field::Divergence as usize * capacity + i as usize] =
+                row[Field::Divergence as usize];
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ struct Args {
     state: DevicePointer,
     table: DevicePointer,
     dlogits: DevicePointer,
+    previous: DevicePointer,
     n: u32,
     k: u32,
     batch: u32,
@@ -75,6 +76,7 @@ impl LossScore for Cuda {
             state: self.pointer(memory, batch.state)?,
             table: self.pointer(memory, batch.table)?,
             dlogits: self.pointer(memory, dlogits)?,
+            previous: self.pointer(memory, batch.previous)?,
             n: size("samples", problem.n)?,
             k: size("classes", problem.k)?,
             batch: size("samples of a batch", problem.batch)?,
@@ -87,7 +89,7 @@ impl LossScore for Cuda {
         let grid = [args.n.div_ceil(tiles::LOSS_SAMPLES), 1, 1];
         let (threads, shared_bytes) = (tiles::LOSS_THREADS, tiles::LOSS_SHARED);
         // SAFETY: LossScoreArgs; the views have the problem's lengths, and what lies outside order,
-        // labels or table is neither read nor written.
+        // labels, table or previous presentations is neither read nor written.
         unsafe { self.launch(&self.kernels().loss_score_f32, grid, threads, shared_bytes, &args) }
     }
 

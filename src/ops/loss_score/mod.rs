@@ -6,7 +6,12 @@
 //! entropy   -sum_k p_k ln p_k            margin   p_(1) - p_(2), the two largest
 //! p_y       probability of the label     AUM      z_y - max_{k != y} z_k
 //! correct   1 if argmax z = y            prediction argmax z (the first of equals)
+//! top       p_(1), the largest           divergence sum_k |p_k (ln p_k - ln p'_k)|
 //! ```
+//!
+//! p' is p of the sample's previous presentation in training (TDDS, Zhang et al. 2024). ln p' is kept
+//! in f32 and NaN before the first presentation, which makes the divergence NaN; a p that underflows
+//! to 0 keeps its finite ln p, so that no epsilon is needed.
 //!
 //! The objective is PyTorch's cross-entropy with class weights w and label smoothing e, mean over
 //! the batch: sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i}. A batch
@@ -16,7 +21,7 @@ mod cpu;
 mod cuda;
 
 use crate::backend::{Backend, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::check_len;
 
 /// A column of the score table.
@@ -31,12 +36,15 @@ pub enum Field {
     Aum = 5,
     Correct = 6,
     Prediction = 7,
-    /// Norm of the full gradient, written by `store_norms`.
-    Grand = 8,
+    TopProbability = 8,
+    /// Norm of the gradient, written by `store_norms`.
+    Grand = 9,
+    /// Written only where the batch has the previous presentations.
+    Divergence = 10,
 }
 
 /// Columns of the score table.
-pub const FIELDS: usize = 9;
+pub const FIELDS: usize = 11;
 
 /// Views every per-sample operator reads: what is in the batch and where results go.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +57,9 @@ pub struct BatchViews {
     pub state: View,
     /// f32, [`FIELDS`] columns of one value a sample of the whole part.
     pub table: View,
+    /// f32, K values a sample of the whole part: ln p of its previous presentation, replaced by
+    /// that of this one. Empty where no divergence is wanted.
+    pub previous: View,
 }
 
 /// Sizes: `n` samples of this batch out of batches of `batch`, `k` classes.
@@ -87,6 +98,14 @@ impl LossScoreProblem {
         if let LogitGradient::Mean { class_weights, .. } = gradient {
             check_len("loss", "class weights", class_weights, self.k)?;
         }
+        if batch.previous.len > 0 {
+            let rows = batch.labels.len.min(batch.table.len / FIELDS);
+            let expected = format!("{} values a sample, {rows} samples", self.k);
+            if batch.previous.len < rows * self.k {
+                let found = format!("{} values", batch.previous.len);
+                return Err(Error::Internal(format!("loss: previous: {found} for {expected}")));
+            }
+        }
         Ok(())
     }
 
@@ -100,8 +119,9 @@ impl LossScoreProblem {
 /// Scores and losses on a backend. A batch outside the order is a defect of the caller: an error
 /// on the CPU; on a device, which does not wait to look, a bad step, and nothing is written.
 pub trait LossScore: Backend {
-    /// Fills the table's rows of this batch and `dlogits` (N K) if a gradient is wanted. A
-    /// non-finite loss records the step in the state, once.
+    /// Fills the table's rows of this batch, and `dlogits` (N K) if a gradient is wanted; replaces
+    /// their previous presentations, if there are any. A non-finite loss records the step in the
+    /// state, once.
     fn loss_score(
         &self,
         memory: &mut Self::Memory,

@@ -124,7 +124,7 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
             }
             cell("Gap", markup::spread(Some(&h.gap)));
             cell("Std", markup::spread(Some(&h.std)));
-            let missing = view.summary.settings.seeds.len().saturating_sub(runs);
+            let missing = entry.point.planned.saturating_sub(runs);
             out.push_str("</tr>");
             if missing > 0 {
                 push!(

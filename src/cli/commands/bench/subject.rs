@@ -84,6 +84,7 @@ impl<B: Operators> Subject<B> {
             mean,
             std,
             arena: ArenaMode::Shared,
+            divergences: false,
             memory_limit: None,
         };
         let mut executor =

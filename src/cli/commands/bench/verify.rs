@@ -44,7 +44,7 @@ pub fn verify<B: Operators>(
 ) -> Result<()> {
     match mode {
         Mode::Train => descends(executor, subject),
-        Mode::Score => scores_agree(executor, subject, mode),
+        Mode::Score | Mode::LastLayerNorm => scores_agree(executor, subject, mode),
         Mode::GradNorm => {
             scores_agree(executor, subject, mode)?;
             norms_agree(executor, subject)

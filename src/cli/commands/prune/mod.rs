@@ -1,5 +1,6 @@
 //! `fairprune prune`: which samples to keep.
 
+mod query;
 mod recalls;
 mod source;
 mod write;
@@ -20,7 +21,9 @@ use serde_json::{Map, Value, json};
 use self::recalls::Recalls;
 use self::source::{Source, SourceArgs};
 use super::quota::{DensityArgs, QuotaArgs};
-use crate::cli::args::{Common, OutArgs};
+use crate::cli::args::{Common, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::commands::score::QueryArgs;
+use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
@@ -29,7 +32,8 @@ pub struct PruneArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub density: DensityArgs,
-    /// Which samples are kept first: random, or a score (el2n, grand, entropy, margin, loss)
+    /// Which samples are kept first: random, or a score (`fairprune score --help` lists them). Without
+    /// --scores, query runs on --data compute it in OUT/scores
     #[arg(long, default_value = "random", value_name = "NAME", help_heading = "Selection")]
     pub strategy: String,
     /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
@@ -37,9 +41,17 @@ pub struct PruneArgs {
     pub quota: String,
     #[command(flatten)]
     pub options: QuotaArgs,
-    /// Class recalls, for metriq [default: recalls.csv of --scores]
+    /// Class recalls, for metriq [default: those beside the scores]
     #[arg(long, value_name = "recalls.csv", help_heading = "Selection")]
     pub recalls: Option<PathBuf>,
+    #[command(flatten)]
+    pub queries: QueryArgs,
+    #[command(flatten)]
+    pub variants: VariantArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
     #[command(flatten)]
     pub out: OutArgs,
     #[command(flatten)]
@@ -71,15 +83,17 @@ pub struct Pruned {
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
-    let source = Source::read(common, &args.source)?;
-    let recalls = Recalls::find(args.recalls.as_ref(), &source)?;
-    if plan.strategy.needs_recalls() && recalls.is_none() {
-        return Err(no_recalls(args).into());
-    }
-    let mut job = source_job(&source, recalls.as_ref());
-    job.extend(plan_job(&plan, common.seed));
-    let pruned = select(&plan, source, recalls, common.seed)?;
-    let dir = context::output_dir(&args.out, "prune", job)?;
+    let trains = args.source.scores.is_none() && args.source.data.is_some();
+    let (dir, pruned) = if trains && !plan.strategy.methods().is_empty() {
+        query::score_and_select(args, &plan)?
+    } else {
+        let source = Source::read(common, &args.source)?;
+        let recalls = find_recalls(args, &plan, &source)?;
+        let mut job = source_job(&source, recalls.as_ref());
+        job.extend(plan_job(&plan, common.seed));
+        let pruned = select(&plan, source, recalls, common.seed)?;
+        (context::output_dir(&args.out, "prune", job)?, pruned)
+    };
     write::files(&plan, &pruned, common.seed, &dir)?;
     for warning in &pruned.warnings {
         output::note(common, format!("warning: {warning}"));
@@ -112,6 +126,15 @@ pub fn named(flag: &str, found: &str, error: Error) -> Error {
     }
 }
 
+/// The recalls that the quotas use, if they use any.
+fn find_recalls(args: &PruneArgs, plan: &Plan, source: &Source) -> Result<Option<Recalls>> {
+    let recalls = Recalls::find(args.recalls.as_ref(), source, plan.ranking.method())?;
+    match recalls {
+        None if plan.strategy.needs_recalls() => Err(no_recalls(args).into()),
+        recalls => Ok(recalls),
+    }
+}
+
 fn no_recalls(args: &PruneArgs) -> Error {
     let found = match &args.source.scores {
         Some(folder) => format!("no recalls.csv in {}", folder.display()),
@@ -126,11 +149,8 @@ fn no_recalls(args: &PruneArgs) -> Error {
 }
 
 fn select(plan: &Plan, source: Source, recalls: Option<Recalls>, seed: u64) -> Result<Pruned> {
-    let mut query = QueryData {
-        given: recalls.as_ref().map(|r| r.values.iter().map(|&v| Some(v)).collect()),
-        validation_sizes: recalls.as_ref().and_then(|r| r.validation_sizes.clone()),
-        ..QueryData::default()
-    };
+    let recalls_given = query::recalls_of(recalls.as_ref());
+    let mut query = QueryData { recalls: recalls_given, ..QueryData::default() };
     let mut columns = BTreeMap::new();
     let mut records = Vec::new();
     for method in plan.strategy.methods() {

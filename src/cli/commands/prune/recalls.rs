@@ -7,8 +7,10 @@ use fairprune::artefact::tables::{self, RecallRow};
 use fairprune::artefact::{Provenance, digest};
 use fairprune::error::Error;
 use fairprune::experiment::provenance;
+use fairprune::score::Method;
 
 use super::source::Source;
+use crate::cli::commands::score::{RECALLS, RECALLS_OF_DYNAMICS};
 
 /// Recalls of all classes.
 pub struct Recalls {
@@ -23,10 +25,25 @@ pub struct Recalls {
 }
 
 impl Recalls {
-    /// Those that `given` names, else those in the folder of the scores, else none.
-    pub fn find(given: Option<&PathBuf>, source: &Source) -> Result<Option<Recalls>> {
-        let beside = source.scores.as_ref().map(|s| s.folder.join("recalls.csv"));
-        match given.cloned().or(beside.filter(|p| p.exists())) {
+    /// Those that `given` names, else those in the folder of the scores, else none. A ranking by the
+    /// dynamics of a recorded run takes that run's, where the folder has them apart.
+    pub fn find(
+        given: Option<&PathBuf>,
+        source: &Source,
+        ranking: Option<Method>,
+    ) -> Result<Option<Recalls>> {
+        let beside = |name: &str| {
+            let path = source.scores.as_ref().map(|s| s.folder.join(name));
+            path.filter(|p| p.exists())
+        };
+        let recorded = match (&source.scores, ranking) {
+            (Some(scores), Some(method)) => {
+                scores.method(method)?.1.hyper_parameters.get("source") == Some(&"dynamics".into())
+            }
+            _ => false,
+        };
+        let own = if recorded { beside(RECALLS_OF_DYNAMICS) } else { None };
+        match given.cloned().or(own).or(beside(RECALLS)) {
             Some(path) => read(&path, source).map(Some),
             None => Ok(None),
         }
@@ -51,6 +68,7 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
     }
     let stated = path.with_file_name("scores.json");
     let stated = if stated.is_file() { Some(Provenance::read(&stated)?) } else { None };
+    let of_dynamics = path.file_name().is_some_and(|name| name == RECALLS_OF_DYNAMICS);
     let mut warnings = Vec::new();
     if stated.as_ref().is_some_and(|s| s.data.fingerprint != source.identity.fingerprint) {
         warnings.push(format!("{place} was made on another data set"));
@@ -59,7 +77,7 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
     }
     Ok(Recalls {
         values: rows.iter().map(|r| r.recall).collect(),
-        validation_sizes: validation_sizes(&rows, stated.as_ref()),
+        validation_sizes: validation_sizes(&rows, stated.as_ref(), of_dynamics),
         names: rows.into_iter().map(|r| r.name).collect(),
         warnings,
         digest: digest(&bytes),
@@ -75,12 +93,16 @@ fn other_sizes(rows: &[RecallRow], source: &Source) -> Option<String> {
 }
 
 /// The file counts validation samples over all query runs. Runs that share their validation
-/// images (all but those of crossfit) tell no more than one of them does.
-fn validation_sizes(rows: &[RecallRow], stated: Option<&Provenance>) -> Option<Vec<u64>> {
+/// images (all but those of crossfit) tell no more than one of them does; dynamics are of one run.
+fn validation_sizes(
+    rows: &[RecallRow],
+    stated: Option<&Provenance>,
+    of_dynamics: bool,
+) -> Option<Vec<u64>> {
     let pooled =
         stated.and_then(provenance::split_of).is_some_and(|split| split.starts_with("crossfit"));
     let runs = match stated {
-        Some(stated) if !pooled => stated.seeds.len().max(1) as u64,
+        Some(stated) if !pooled && !of_dynamics => stated.seeds.len().max(1) as u64,
         _ => 1,
     };
     rows.iter().map(|row| row.val_total.map(|total| total / runs)).collect()
@@ -89,7 +111,7 @@ fn validation_sizes(rows: &[RecallRow], stated: Option<&Provenance>) -> Option<V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fairprune::artefact::provenance::{DataIdentity, Method};
+    use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
     use serde_json::{Map, json};
 
     fn row(val_total: Option<u64>) -> RecallRow {
@@ -111,7 +133,7 @@ mod tests {
             samples: 9,
             classes: 1,
         };
-        let method = Method {
+        let method = MethodRecord {
             name: "el2n".to_owned(),
             variant: String::new(),
             direction: None,
@@ -123,10 +145,13 @@ mod tests {
     #[test]
     fn shared_validation_images_count_once() {
         let rows = [row(Some(250))];
-        assert_eq!(validation_sizes(&rows, Some(&scores("holdout", 5))), Some(vec![50]));
-        assert_eq!(validation_sizes(&rows, Some(&scores("crossfit:5", 5))), Some(vec![250]));
-        assert_eq!(validation_sizes(&rows, Some(&scores("shipped", 0))), Some(vec![250]));
-        assert_eq!(validation_sizes(&rows, None), Some(vec![250]));
-        assert_eq!(validation_sizes(&[row(Some(1)), row(None)], None), None);
+        let of = |stated: &Provenance| validation_sizes(&rows, Some(stated), false);
+        assert_eq!(of(&scores("holdout", 5)), Some(vec![50]));
+        assert_eq!(of(&scores("crossfit:5", 5)), Some(vec![250]));
+        assert_eq!(of(&scores("shipped", 0)), Some(vec![250]));
+        assert_eq!(validation_sizes(&rows, None, false), Some(vec![250]));
+        assert_eq!(validation_sizes(&[row(Some(1)), row(None)], None, false), None);
+        let stated = scores("holdout", 5);
+        assert_eq!(validation_sizes(&rows, Some(&stated), true), Some(vec![250]));
     }
 }

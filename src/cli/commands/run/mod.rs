@@ -4,6 +4,7 @@ mod plan;
 mod print;
 mod write;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use fairprune::experiment::Prepared;
 use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::summarise::{Surroundings, summarise};
+use fairprune::experiment::summary::RunSummary;
 use fairprune::nn::Arch;
 use fairprune::ops::Operators;
 use fairprune::report;
@@ -23,6 +25,7 @@ use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
 use self::write::{thumbnails, write_subsets};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -38,8 +41,8 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, el2n, grand, entropy, margin, loss, metriq, or
-    /// STRATEGY+QUOTA such as el2n+metriq, random+el2nq, random+balanced
+    /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), or
+    /// STRATEGY+QUOTA such as el2n+metriq, forgetting+uniform, random+el2nq, random+balanced
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve
@@ -60,6 +63,8 @@ pub struct RunArgs {
     /// Epochs of separate query runs [default: a tenth of --epochs, at least 10 if there are]
     #[arg(long, value_name = "E")]
     pub query_epochs: Option<usize>,
+    #[command(flatten)]
+    pub variants: VariantArgs,
     /// Smooth recalls: laplace is (correct + 1) / (total + 2)
     #[arg(long, value_name = "NAME")]
     pub smooth: Option<String>,
@@ -81,40 +86,19 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 }
 
 fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
+    let ready = ready(args, backend, data)?;
     let common = &args.common;
-    let split = context::split(common, &args.data, &data)?;
-    let built_in = matches!(data.format, Format::Shapes | Format::ShapesExtreme);
-    let default_width = (built_in && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
-    let plan = plan(args, &data, &split)?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
-    if prepared.split.test.is_empty() {
-        let expected = "test images to report on: a test or val folder beside train";
-        return Err(Error::invalid(&args.data.data, "no test part", expected).into());
-    }
-    let mut job = context::job_of(&prepared);
-    job.extend(job_of(&plan));
-    let memory = plan.planned_memory(&prepared)?;
+    let mut job = context::job_of(&ready.prepared);
+    job.extend(job_of(&ready.plan));
+    let memory = ready.plan.planned_memory(&ready.prepared, &ready.plan.queries())?;
     let dir = context::output_dir(&args.out, "run", job)?;
-    print_settings(args, &prepared, &plan, memory, &dir);
-    let outcome = compute(common, &prepared, &plan, &dir)?;
-    write_subsets(&prepared, &outcome, &plan, &dir)?;
-    let summary = summarise(
-        &prepared,
-        &plan,
-        &outcome,
-        Surroundings {
-            data_name: args.data.data.clone(),
-            command: context::command_line(),
-            device: prepared.backend.name(),
-            threads: prepared.backend.workers(),
-            warnings: Vec::new(),
-        },
-    )?;
-    dir.write_json("summary.json", &summary)?;
-    let pictures = thumbnails(&prepared);
-    let page = report::render(&summary, Some(&pictures));
-    let report = dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
+    print_settings(args, &ready.prepared, &ready.plan, memory, &dir);
+    let bar = Bar::new(common, 1);
+    let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
+    let outcome = run_plan(&ready.prepared, &ready.plan, &dir, interrupt::flag()?, &mut progress);
+    bar.finish();
+    let outcome = outcome.inspect_err(|e| context::explain_interruption(common, e, &dir))?;
+    let (summary, report) = complete(args, &ready, &outcome, &dir, context::command_line())?;
     if common.json {
         output::print_json(&summary)?;
         return Ok(0);
@@ -125,22 +109,68 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     let cost =
         format!("{} of computing, {} planned memory", output::seconds(spent), output::bytes(peak));
     output::print(format!("report: {} ({cost})", report.display()))?;
-    if built_in {
+    if is_built_in(&ready.prepared.data) {
         let hint = "your own data: fairprune run --data FOLDER --image-size 32   (FOLDER/train/CLASS/*, FOLDER/test/CLASS/*)";
         output::print(hint)?;
     }
     Ok(0)
 }
 
-fn compute<B: Operators>(
-    common: &Common,
-    prepared: &Prepared<B>,
-    plan: &RunPlan,
+/// What a comparison is made on, checked.
+pub struct Ready<B: Operators> {
+    pub prepared: Prepared<B>,
+    pub plan: RunPlan,
+}
+
+fn is_built_in(data: &DataSet) -> bool {
+    matches!(data.format, Format::Shapes | Format::ShapesExtreme)
+}
+
+/// Split, network, plan; what cannot be run is refused.
+pub fn ready<B: Operators>(
+    args: &RunArgs,
+    backend: Arc<B>,
+    data: Arc<DataSet>,
+) -> Result<Ready<B>> {
+    let common = &args.common;
+    let split = context::split(common, &args.data, &data)?;
+    let default_width = (is_built_in(&data) && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
+    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
+    let plan = plan(args, &data, &split)?;
+    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    if prepared.split.test.is_empty() {
+        let expected = "test images to report on: a test or val folder beside train";
+        return Err(Error::invalid(&args.data.data, "no test part", expected).into());
+    }
+    plan.queries().check()?;
+    Ok(Ready { prepared, plan })
+}
+
+/// The files of a finished comparison: subsets, summary, report (whose path is returned).
+pub fn complete<B: Operators>(
+    args: &RunArgs,
+    ready: &Ready<B>,
+    outcome: &RunOutcome,
     dir: &OutputDir,
-) -> Result<RunOutcome> {
-    let bar = Bar::new(common, 1);
-    let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
-    let outcome = run_plan(prepared, plan, dir, interrupt::flag()?, &mut progress);
-    bar.finish();
-    Ok(outcome.inspect_err(|e| context::explain_interruption(common, e, dir))?)
+    command: String,
+) -> Result<(RunSummary, PathBuf)> {
+    let Ready { prepared, plan } = ready;
+    write_subsets(prepared, outcome, plan, dir)?;
+    let summary = summarise(
+        prepared,
+        plan,
+        outcome,
+        Surroundings {
+            data_name: args.data.data.clone(),
+            command,
+            device: prepared.backend.name(),
+            threads: prepared.backend.workers(),
+            warnings: Vec::new(),
+        },
+    )?;
+    dir.write_json("summary.json", &summary)?;
+    let pictures = thumbnails(prepared);
+    let page = report::render(&summary, Some(&pictures));
+    let report = dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
+    Ok((summary, report))
 }

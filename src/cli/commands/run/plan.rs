@@ -1,13 +1,15 @@
 //! From arguments to the plan of a run.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
 use fairprune::data::{DataSet, Split};
 use fairprune::error::Error;
-use fairprune::experiment::run_plan::{QueryPlan, RunPlan};
+use fairprune::experiment::run_plan::{Block, QueryPlan, RunPlan};
 use fairprune::experiment::strategy::{QuotaSettings, Strategy};
 use fairprune::prune;
+use fairprune::score::Method;
 use serde_json::{Value, json};
 
 use super::RunArgs;
@@ -25,6 +27,9 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
             Error::invalid("--strategies", format!("{} twice", twice.1), "each once").into()
         );
     }
+    let methods: BTreeSet<Method> = strategies.iter().flat_map(|s| s.methods()).collect();
+    let methods: Vec<Method> = methods.into_iter().collect();
+    let options = args.variants.options(&args.common, &methods)?;
     let mut densities = match &args.prune_rate {
         Some(rates) => rates
             .iter()
@@ -75,15 +80,15 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         .into());
     }
     Ok(RunPlan {
-        strategies,
-        densities,
+        blocks: vec![Block { strategies, densities, seeds: args.seeds }],
         seed: args.common.seed,
-        seeds: args.seeds,
         recipe,
         budget: args.budget.parse()?,
         query,
+        options,
         quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
+        keep_going: false,
     })
 }
 
@@ -111,16 +116,17 @@ fn enough_samples(
 
 /// What the plan adds to the description of the job.
 pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
-    let names: Vec<String> = plan.strategies.iter().map(Strategy::to_string).collect();
+    let names: Vec<String> = plan.strategies().iter().map(Strategy::to_string).collect();
     let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
     let Value::Object(map) = json!({
         "strategies": names,
-        "densities": plan.densities,
+        "densities": plan.densities(),
         "seed": plan.seed,
-        "seeds": plan.seeds,
+        "seeds": plan.seeds(),
         "recipe": plan.recipe,
         "budget": plan.budget,
         "query": query,
+        "options": plan.options,
         "smooth": plan.quotas.laplace,
         "min_per_class": plan.quotas.min_per_class,
     }) else {

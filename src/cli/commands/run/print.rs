@@ -3,17 +3,19 @@
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
 use fairprune::experiment::Prepared;
+use fairprune::experiment::queries::QueryRun;
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::summary::{Metric, RunSummary};
 use fairprune::ops::Operators;
 use fairprune::report;
+use fairprune::score::Source;
 
 use super::RunArgs;
 use crate::cli::args::Common;
 use crate::cli::commands::quota::percentages;
 use crate::cli::device::describe;
-use crate::cli::output;
+use crate::cli::{context, output};
 
 /// What will be done, before it is.
 pub(super) fn print_settings<B: Operators>(
@@ -24,8 +26,8 @@ pub(super) fn print_settings<B: Operators>(
     dir: &OutputDir,
 ) {
     let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
-    let names: Vec<String> = plan.strategies.iter().map(|s| s.label()).collect();
-    let densities: Vec<String> = plan.densities.iter().map(|&d| percentages(d)).collect();
+    let names: Vec<String> = plan.strategies().iter().map(|s| s.label()).collect();
+    let densities: Vec<String> = plan.densities().iter().map(|&d| percentages(d)).collect();
     let lines = [
         format!(
             "data        {}: {} training, {} validation ({}), {} test images, {} classes, {}x{}",
@@ -54,15 +56,38 @@ pub(super) fn print_settings<B: Operators>(
             plan.budget
         ),
         format!("strategies  {}; {}", names.join(", "), densities.join("; ")),
-        format!("seeds       {} paired, from seed {}", plan.seeds, plan.seed),
-        format!("memory      {} planned", output::bytes(memory)),
-        format!(
-            "output      {}{}",
-            dir.root().display(),
-            if dir.continued() { " (continued)" } else { "" }
-        ),
+        format!("seeds       {} paired, from seed {}", plan.seeds(), plan.seed),
     ];
+    let mut lines = lines.to_vec();
+    lines.extend(query_lines(plan, prepared));
+    let costs = plan.costs(prepared, &plan.queries());
+    let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir);
+    lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
+}
+
+/// The runs that only serve to choose samples.
+fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<String> {
+    let runs = plan.queries().runs(&prepared.split);
+    let line = |source: Source, what: &str| {
+        let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
+        let first = of.first()?;
+        let epochs = if first.epochs() > 0 {
+            format!(", {} epochs each", first.epochs())
+        } else {
+            String::new()
+        };
+        Some(format!("query       {} {what}{epochs}", of.len()))
+    };
+    [
+        line(Source::Query, "short runs without augmentation"),
+        line(Source::Initial, "fresh networks"),
+        line(Source::Dynamics, "run of full length without augmentation, recorded"),
+        line(Source::Augmented, "augmented run, recorded"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The results at one density, full data first.

@@ -17,9 +17,9 @@ pub(super) fn write_subsets<B: Operators>(
     plan: &RunPlan,
     dir: &OutputDir,
 ) -> Result<()> {
-    let recalls = outcome.query.mean_recalls();
     for run in &outcome.runs {
-        let density = if plan.densities.len() > 1 && run.strategy != Strategy::Full {
+        let recalls = outcome.query.recalls_of(run.strategy.ranking_method()).mean();
+        let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
             format!("d{}-", run.density)
         } else {
             String::new()

@@ -4,6 +4,8 @@
 //! the header says, nothing is allocated before that is known, and pickled objects are refused.
 //! Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
 
+mod array;
+
 use super::atomic;
 use crate::error::{Error, Result};
 use half::f16;
@@ -62,6 +64,27 @@ pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()>
     atomic::write(path, |out| {
         out.write_all(&header)?;
         data.iter().try_for_each(|&x| out.write_all(x.bytes().as_ref()))
+    })
+}
+
+/// Writes an array of `shape` row after row as `row` gives them, so that it need not be in memory.
+pub fn write_rows<T: Element>(
+    path: &Path,
+    shape: [usize; 2],
+    mut row: impl FnMut(usize) -> io::Result<Vec<T>>,
+) -> Result<()> {
+    let header = header(T::DESCR, &shape);
+    atomic::write(path, |out| {
+        out.write_all(&header)?;
+        for i in 0..shape[0] {
+            let values = row(i)?;
+            if values.len() != shape[1] {
+                let text = format!("row {i} has {} values, not {}", values.len(), shape[1]);
+                return Err(io::Error::other(text));
+            }
+            values.iter().try_for_each(|&x| out.write_all(x.bytes().as_ref()))?;
+        }
+        Ok(())
     })
 }
 
@@ -309,63 +332,4 @@ fn decode(descr: &str, raw: &[u8], name: &str) -> Result<Values> {
         "<f4" => Values::F32(numbers(raw, f32::from_le_bytes)),
         _ => Values::F64(numbers(raw, f64::from_le_bytes)),
     })
-}
-
-impl Array {
-    /// One axis of integers as positions in a data set of `n` samples, in the file's order; a
-    /// boolean mask of length `n` as the positions that are true. Ranges are checked; duplicates
-    /// are the caller's to judge.
-    pub fn into_positions(self, n: usize, name: &str) -> Result<Vec<usize>> {
-        self.one_axis(name)?;
-        match self.values {
-            Values::Int(values) => values
-                .iter()
-                .enumerate()
-                .map(|(i, &v)| {
-                    usize::try_from(v).ok().filter(|&v| v < n).ok_or_else(|| {
-                        let expected = format!("0 to {} (a data set of {n} samples)", n as i64 - 1);
-                        Error::invalid(format!("{name}, position {i}"), v.to_string(), expected)
-                    })
-                })
-                .collect(),
-            Values::Bool(mask) if mask.len() == n => {
-                Ok(mask.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
-            }
-            Values::Bool(mask) => {
-                let found = format!("a mask of {} values", mask.len());
-                Err(Error::invalid(name, found, format!("{n}, one a sample")))
-            }
-            other => Err(Error::invalid(
-                name,
-                other.kind(),
-                "integer positions or a boolean mask: array.astype('int64')",
-            )),
-        }
-    }
-
-    /// One axis of `n` numbers, one a sample, none NaN; doubles are rounded to f32.
-    pub fn into_scores(self, n: usize, name: &str) -> Result<Vec<f32>> {
-        self.one_axis(name)?;
-        let scores: Vec<f32> = match self.values {
-            Values::F32(v) => v,
-            Values::F64(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Int(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Bool(_) => return Err(Error::invalid(name, "booleans", "scores (numbers)")),
-        };
-        if scores.len() != n {
-            let found = format!("{} scores", scores.len());
-            return Err(Error::invalid(name, found, format!("{n}, one a sample of the data set")));
-        }
-        match scores.iter().position(|x| x.is_nan()) {
-            Some(i) => Err(Error::invalid(format!("{name}, position {i}"), "NaN", "a number")),
-            None => Ok(scores),
-        }
-    }
-
-    fn one_axis(&self, name: &str) -> Result<()> {
-        if self.shape.len() == 1 {
-            return Ok(());
-        }
-        Err(Error::invalid(name, format!("an array of shape {:?}", self.shape), "one axis"))
-    }
 }

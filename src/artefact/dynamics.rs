@@ -1,0 +1,294 @@
+//! Recorded training dynamics: a folder of `.npy` arrays, T epochs x N samples in data-set order, with
+//! `dynamics.json` that says what run they are of and `samples.csv` that says which samples.
+//!
+//! A value is NaN where the epoch did not present the sample: held out, not in the subset, in a rest
+//! that was dropped, or beyond the budget. A probability of 0 is a value like any other.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::npy::{self, Values};
+use super::provenance::{DataIdentity, read_json};
+use super::tables::{Part, ScoreTable};
+use super::{OutputDir, atomic};
+use crate::error::{Error, Result};
+
+/// The folder's description, and the table of its samples.
+pub const DESCRIPTION: &str = "dynamics.json";
+pub const SAMPLES: &str = "samples.csv";
+/// Column of [`SAMPLES`]: how often the run presented the sample.
+const PRESENTATIONS: &str = "presentations";
+
+/// What is recorded of a presentation, in train mode, before the step that it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quantity {
+    Loss,
+    LabelProbability,
+    Correct,
+    LogitMargin,
+    El2n,
+    Divergence,
+}
+
+impl Quantity {
+    /// All, in the order of files.
+    pub const ALL: [Quantity; 6] = [
+        Quantity::Loss,
+        Quantity::LabelProbability,
+        Quantity::Correct,
+        Quantity::LogitMargin,
+        Quantity::El2n,
+        Quantity::Divergence,
+    ];
+
+    /// The file's name without `.npy`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quantity::Loss => "loss",
+            Quantity::LabelProbability => "label-probability",
+            Quantity::Correct => "correct",
+            Quantity::LogitMargin => "logit-margin",
+            Quantity::El2n => "el2n",
+            Quantity::Divergence => "divergence",
+        }
+    }
+
+    /// Its definition.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Quantity::Loss => "-ln p_y",
+            Quantity::LabelProbability => "p_y",
+            Quantity::Correct => "1 if argmax z = y, else 0",
+            Quantity::LogitMargin => "z_y - max_{k != y} z_k",
+            Quantity::El2n => "|| p - onehot(y) ||_2",
+            Quantity::Divergence => {
+                "sum_k |p_k (ln p_k - ln p'_k)|, p' of the sample's previous presentation; NaN at its first"
+            }
+        }
+    }
+
+    /// What its values must be.
+    fn accepts(self, value: f32) -> bool {
+        match self {
+            Quantity::LogitMargin => value.is_finite(),
+            Quantity::Loss | Quantity::El2n | Quantity::Divergence => {
+                value >= 0.0 && value.is_finite()
+            }
+            Quantity::LabelProbability => (0.0..=1.0).contains(&value),
+            Quantity::Correct => value == 0.0 || value == 1.0,
+        }
+    }
+
+    fn range(self) -> &'static str {
+        match self {
+            Quantity::LogitMargin => "a finite number or NaN",
+            Quantity::Loss | Quantity::El2n | Quantity::Divergence => {
+                "a finite number of 0 or more, or NaN"
+            }
+            Quantity::LabelProbability => "a number from 0 to 1, or NaN",
+            Quantity::Correct => "0, 1 or NaN",
+        }
+    }
+}
+
+/// One array of the folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuantityRecord {
+    pub name: String,
+    pub file: String,
+    pub meaning: String,
+}
+
+/// Validation of the recorded run at its best epoch: counts of each class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidationRecord {
+    /// Epochs completed.
+    pub epoch: u32,
+    pub correct: Vec<u64>,
+    pub total: Vec<u64>,
+}
+
+/// `dynamics.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    pub format_version: u32,
+    pub tool: String,
+    pub version: String,
+    pub commit: String,
+    pub data: DataIdentity,
+    pub class_names: Vec<String>,
+    /// Rows and columns of every array.
+    pub epochs: usize,
+    pub samples: usize,
+    /// Samples that the run trained on.
+    pub trained: usize,
+    /// Of `trained`, samples that the run could have trained on: all that the split leaves.
+    pub eligible: usize,
+    /// Whether presentations were flipped or shifted at random.
+    pub augmented: bool,
+    /// What a row holds, and when a value is NaN.
+    pub presentation: String,
+    pub quantities: Vec<QuantityRecord>,
+    pub network: Value,
+    pub recipe: Value,
+    pub seeds: Value,
+    /// Steps done, and those that the schedule was made for.
+    pub steps: u64,
+    pub schedule_steps: u64,
+    /// What held samples out, as on the command line.
+    pub split: String,
+    /// Of the kernels: `cpu/avx512`, `cuda/sm_90a`.
+    pub numerics: String,
+    pub validation: Option<ValidationRecord>,
+}
+
+impl Description {
+    /// The version that this program writes and reads.
+    pub const FORMAT_VERSION: u32 = 1;
+    /// [`Description::presentation`].
+    pub const RULE: &str = "train mode, batch statistics, before the step; one row an epoch, one column a sample in \
+                            data-set order; NaN: the epoch did not present the sample";
+}
+
+/// Samples of a recording, in data-set order.
+pub struct Samples {
+    pub ids: Vec<String>,
+    pub labels: Vec<u32>,
+    /// Held out by the split, or not.
+    pub parts: Vec<Part>,
+}
+
+/// Writes the folder: `row(quantity, epoch)` is one row. `dynamics.json` comes last, so that it
+/// never lies there without the rest.
+pub fn write(
+    dir: &OutputDir,
+    folder: &str,
+    description: &Description,
+    samples: Samples,
+    quantities: &[Quantity],
+    mut row: impl FnMut(Quantity, usize) -> io::Result<Vec<f32>>,
+) -> Result<()> {
+    let shape = [description.epochs, description.samples];
+    let mut presentations = vec![0u32; description.samples];
+    for &quantity in quantities {
+        let path = dir.file(&format!("{folder}/{}.npy", quantity.name()))?;
+        npy::write_rows(&path, shape, |epoch| {
+            let values = row(quantity, epoch)?;
+            if quantity == Quantity::Loss {
+                let seen = presentations.iter_mut().zip(&values).filter(|(_, v)| !v.is_nan());
+                seen.for_each(|(count, _)| *count += 1);
+            }
+            Ok(values)
+        })?;
+    }
+    let counts = presentations.iter().map(|&n| n as f32).collect();
+    let Samples { ids, labels, parts } = samples;
+    let methods = vec![(PRESENTATIONS.to_owned(), counts)];
+    ScoreTable { ids, labels, parts, methods }.write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
+    atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, description)
+}
+
+/// A recording on disk. Arrays are read when they are asked for.
+pub struct Recording {
+    pub description: Description,
+    pub samples: Samples,
+    presentations: Vec<f32>,
+    folder: PathBuf,
+}
+
+impl Recording {
+    /// Opens the folder and checks what its files say of each other.
+    pub fn open(folder: &Path) -> Result<Recording> {
+        let path = folder.join(DESCRIPTION);
+        if !path.is_file() {
+            let found = if folder.is_dir() { "no dynamics.json" } else { "no folder" };
+            let expected =
+                "a folder `dynamics` that `fairprune train --dynamics` or `fairprune score` wrote";
+            return Err(Error::invalid(format!("dynamics {}", folder.display()), found, expected));
+        }
+        let description: Description = read_json(&path, Description::FORMAT_VERSION)?;
+        let table_path = folder.join(SAMPLES);
+        let table = ScoreTable::read(&table_path)?;
+        let presentations = table.method(PRESENTATIONS, &table_path)?.to_vec();
+        let (rows, stated) = (table.ids.len(), description.samples);
+        let place = table_path.display().to_string();
+        if rows != stated || stated != description.data.samples {
+            let expected = format!("{stated}, as dynamics.json says");
+            return Err(Error::invalid(place, format!("{rows} samples"), expected));
+        }
+        let classes = description.data.classes;
+        if let Some(i) = table.labels.iter().position(|&l| l as usize >= classes) {
+            let what = format!("{place}, line {}, column label", i + 2);
+            let expected = format!("below {classes}, the classes that dynamics.json states");
+            return Err(Error::invalid(what, table.labels[i].to_string(), expected));
+        }
+        if description.class_names.len() != classes {
+            let found = format!("{} class names", description.class_names.len());
+            let expected = format!("{classes}, one a class");
+            return Err(Error::invalid(path.display().to_string(), found, expected));
+        }
+        if let Some(v) = &description.validation {
+            let good = v.correct.len() == classes
+                && v.total.len() == classes
+                && v.correct.iter().zip(&v.total).all(|(c, n)| c <= n);
+            if !good {
+                let expected = format!("{classes} counts, correct at most total");
+                let what = format!("{}: validation", path.display());
+                return Err(Error::invalid(what, "other counts", expected));
+            }
+        }
+        let samples = Samples { ids: table.ids, labels: table.labels, parts: table.parts };
+        Ok(Recording { description, samples, presentations, folder: folder.to_owned() })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the folder says it has the quantity.
+    pub fn has(&self, quantity: Quantity) -> bool {
+        self.description.quantities.iter().any(|q| q.name == quantity.name())
+    }
+
+    /// Reads one array, T x N, after checking its shape, its values, and that each sample has as
+    /// many as `samples.csv` says.
+    pub fn read(&self, quantity: Quantity) -> Result<Vec<f32>> {
+        let path = self.folder.join(format!("{}.npy", quantity.name()));
+        let name = path.display().to_string();
+        let Description { epochs, samples, .. } = self.description;
+        let array = npy::read(&path)?;
+        if array.shape != [epochs, samples] {
+            let expected =
+                format!("[{epochs}, {samples}]: epochs x samples, as dynamics.json says");
+            return Err(Error::invalid(name, format!("shape {:?}", array.shape), expected));
+        }
+        let Values::F32(values) = array.values else {
+            return Err(Error::invalid(name, "other values", "float32"));
+        };
+        let mut counts = vec![0u32; samples];
+        for (i, &value) in values.iter().enumerate() {
+            if value.is_nan() {
+                continue;
+            }
+            counts[i % samples] += 1;
+            if !quantity.accepts(value) {
+                let what = format!("{name}, epoch {}, sample {}", i / samples, i % samples);
+                return Err(Error::invalid(what, value.to_string(), quantity.range()));
+            }
+        }
+        for (i, (&found, &stated)) in counts.iter().zip(&self.presentations).enumerate() {
+            let first = if quantity == Quantity::Divergence { 1.0 } else { 0.0 };
+            let expected = (stated - first).max(0.0);
+            if found as f32 != expected {
+                let what = format!("{name}, sample {i}");
+                let expected = format!("{expected}: samples.csv counts {stated} presentations");
+                return Err(Error::invalid(what, format!("{found} values"), expected));
+            }
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,83 @@
+//! Pruning a data set by a score that nobody computed yet: query runs first.
+
+use anyhow::Result;
+use fairprune::artefact::OutputDir;
+use fairprune::error::Error;
+use fairprune::experiment::query::Recalls as QueryRecalls;
+use serde_json::{Map, Value, json};
+
+use super::recalls::Recalls;
+use super::source::{Source, SourceArgs};
+use super::{Plan, PruneArgs, Pruned, find_recalls, plan_job, select};
+use crate::cli::args::{DataArgs, OutArgs};
+use crate::cli::commands::score::{ScoreArgs, by_query_runs, wanted};
+use crate::cli::context;
+
+/// Where the scores go, below the output folder.
+const SCORES: &str = "scores";
+
+/// Scores the data set in `OUT/scores` as `fairprune score` does, and selects by them.
+pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputDir, Pruned)> {
+    let common = &args.common;
+    if let Some(path) = &args.recalls {
+        // Not when the queries are done.
+        std::fs::metadata(path).map_err(Error::io(path))?;
+    }
+    let root = args.out.out.clone().unwrap_or_else(|| context::default_out("prune"));
+    let scores = root.join(SCORES);
+    let score_args = ScoreArgs {
+        data: DataArgs {
+            data: args.source.data.clone().unwrap_or_default(),
+            format: args.source.format.clone(),
+            image_size: args.source.image_size,
+            data_seed: args.source.data_seed,
+            split: args.source.split.clone(),
+        },
+        method: plan.strategy.methods().iter().map(|m| m.name().to_owned()).collect(),
+        queries: args.queries.clone(),
+        weights: None,
+        val: None,
+        dynamics: None,
+        features: None,
+        save_features: false,
+        variants: args.variants.clone(),
+        network: args.network.clone(),
+        recipe: args.recipe.clone(),
+        out: OutArgs { out: Some(scores.clone()), resume: false, force: args.out.force },
+        common: common.clone(),
+    };
+    let mut outer = None;
+    let mut claim = |job: Map<String, Value>| {
+        let mut whole = plan_job(plan, common.seed);
+        whole.insert("query".to_owned(), json!(job));
+        whole.insert("recalls".to_owned(), json!(args.recalls));
+        let out = OutArgs { out: Some(root.clone()), ..args.out.clone() };
+        outer = Some(context::output_dir(&out, "prune", whole)?);
+        context::output_dir(&score_args.out, "score", job)
+    };
+    // The folder of the scores stays claimed until they are read.
+    let scored = by_query_runs(&score_args, &wanted(&score_args)?, &mut claim)?;
+    let source = SourceArgs {
+        scores: Some(scores),
+        data: None,
+        format: None,
+        image_size: None,
+        data_seed: 0,
+        split: None,
+    };
+    let source = Source::read(common, &source)?;
+    drop(scored);
+    let recalls = find_recalls(args, plan, &source)?;
+    let pruned = select(plan, source, recalls, common.seed)?;
+    let outer = outer.ok_or_else(|| Error::Internal("nothing claimed the output".to_owned()))?;
+    Ok((outer, pruned))
+}
+
+/// Recalls of a file, as quotas take them.
+pub(super) fn recalls_of(recalls: Option<&Recalls>) -> QueryRecalls {
+    QueryRecalls {
+        given: recalls.map(|r| r.values.iter().map(|&v| Some(v)).collect()),
+        validation_sizes: recalls.and_then(|r| r.validation_sizes.clone()),
+        ..QueryRecalls::default()
+    }
+}

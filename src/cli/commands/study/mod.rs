@@ -1,0 +1,317 @@
+//! `fairprune study FILE.toml`: a grid of comparisons, resumable, shared by several processes.
+
+mod print;
+mod spec;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::artefact::{Existing, OutputDir, atomic, tables};
+use fairprune::data::DataSet;
+use fairprune::error::Error;
+use fairprune::experiment::run::{RunProgress, run as run_plan};
+use fairprune::experiment::study::{
+    CELL_COLUMNS, CLASS_COLUMNS, FAILURE_COLUMNS, FailureRow, Panel, StudySummary, cell_rows,
+    class_rows, judge,
+};
+use fairprune::ops::Operators;
+use fairprune::report;
+use serde_json::{Map, json};
+
+use self::spec::{PanelSpec, Study};
+use super::run::{Ready, complete, ready};
+use crate::cli::args::{Common, DataArgs};
+use crate::cli::device::{Device, on_device};
+use crate::cli::progress::Bar;
+use crate::cli::{context, interrupt, output};
+
+/// How often a panel that another process works on is looked at.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// The file that makes a folder a study's.
+const MARK: &str = "study.json";
+
+#[derive(Args, Debug)]
+#[command(after_help = "The file: docs/studies.md. A study that was interrupted goes on with the \
+                        same command; several processes with the same --out share the work.")]
+pub struct StudyArgs {
+    /// The study: panels, blocks of strategies, densities and seeds, claims
+    #[arg(value_name = "FILE.toml")]
+    pub file: PathBuf,
+    /// Say what would be run and what it would take, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Output folder [default: fairprune-out/study-FILE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Start anew in --out, deleting what an earlier study wrote there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs or describes the study.
+pub fn study(args: &StudyArgs) -> Result<u8> {
+    let study = Study::read(&args.file, &args.common)?;
+    let device = Device::open(&args.common)?;
+    let host = device.host(&args.common)?;
+    on_device!(device, backend => {
+        let mut runner = Runner { args, study: &study, backend, host, loaded: None };
+        if args.dry_run { runner.describe() } else { runner.run() }
+    })
+}
+
+struct Runner<'a, B: Operators> {
+    args: &'a StudyArgs,
+    study: &'a Study,
+    backend: Arc<B>,
+    host: Arc<fairprune::backend::Cpu>,
+    /// The data set of the last panel.
+    loaded: Option<(DataArgs, Arc<DataSet>)>,
+}
+
+impl<B: Operators> Runner<'_, B> {
+    fn ready(&mut self, panel: &PanelSpec) -> Result<Ready<B>> {
+        let data = match &self.loaded {
+            Some((args, data)) if *args == panel.args.data => Arc::clone(data),
+            _ => {
+                self.loaded = None;
+                let data = context::load_data(&self.args.common, &panel.args.data, &self.host)?;
+                self.loaded = Some((panel.args.data.clone(), Arc::clone(&data)));
+                data
+            }
+        };
+        let mut ready = ready(&panel.args, Arc::clone(&self.backend), data)?;
+        ready.plan.blocks = panel.blocks.clone();
+        ready.plan.keep_going = true;
+        Ok(ready)
+    }
+
+    /// `--dry-run`.
+    fn describe(&mut self) -> Result<u8> {
+        let mut rows = Vec::new();
+        for panel in &self.study.panels {
+            let ready = self.ready(panel)?;
+            rows.push(print::Needs::of(&panel.name, &ready)?);
+        }
+        print::needs(&self.args.common, &self.study.title, &rows)?;
+        Ok(0)
+    }
+
+    fn run(&mut self) -> Result<u8> {
+        let common = &self.args.common;
+        let root = root(self.args);
+        if let Some(first) = self.study.panels.first() {
+            // What is unusable there is seen before anything is written.
+            self.ready(first)?;
+        }
+        claim(&root, self.args.force)?;
+        let interrupted = interrupt::flag()?;
+        let count = self.study.panels.len();
+        let mut done: Vec<Option<Result<Panel, String>>> = (0..count).map(|_| None).collect();
+        // Panels that another process works on are left for later: it may finish them.
+        while done.iter().any(Option::is_none) {
+            let before = done.iter().flatten().count();
+            for (i, spec) in self.study.panels.iter().enumerate() {
+                if done[i].is_some() {
+                    continue;
+                }
+                let title = format!("panel {} of {count}: {}", i + 1, spec.name);
+                done[i] = match self.panel(spec, &root, &title) {
+                    Ok(panel) => Some(Ok(panel)),
+                    Err(e) => match e.downcast_ref() {
+                        Some(Error::Busy { .. }) => None,
+                        Some(Error::Interrupted) => {
+                            let words = context::command_line();
+                            output::note(common, format!("To continue:\n  {words}"));
+                            return Err(e);
+                        }
+                        _ => {
+                            output::note(common, format!("failed: {}: {e:#}", spec.name));
+                            Some(Err(format!("{e:#}")))
+                        }
+                    },
+                };
+            }
+            if done.iter().flatten().count() == before {
+                if interrupted.load(Ordering::Relaxed) {
+                    return Err(Error::Interrupted.into());
+                }
+                std::thread::sleep(PATIENCE);
+            }
+        }
+        let (mut panels, mut unusable) = (Vec::new(), Vec::new());
+        for (spec, panel) in self.study.panels.iter().zip(done.into_iter().flatten()) {
+            match panel {
+                Ok(panel) => panels.push(panel),
+                Err(error) => unusable.push((spec.name.clone(), error)),
+            }
+        }
+        let mut claims = Vec::new();
+        for claim in &self.study.claims {
+            claims.extend(judge(claim, &panels)?);
+        }
+        let summary = StudySummary {
+            format_version: StudySummary::FORMAT_VERSION,
+            title: self.study.title.clone(),
+            command: context::command_line(),
+            panels,
+            unusable,
+            claims,
+        };
+        let failed = write(&root, &summary)?;
+        if common.json {
+            output::print_json(&summary)?;
+        } else {
+            print::results(common, &summary, &root)?;
+        }
+        Ok(u8::from(failed > 0))
+    }
+
+    /// Runs one panel, or loads what is there.
+    fn panel(&mut self, spec: &PanelSpec, root: &Path, title: &str) -> Result<Panel> {
+        let common = &self.args.common;
+        let folder = root.join("panels").join(&spec.name);
+        let ready = self.ready(spec)?;
+        let dir = OutputDir::claim(&folder, &job(&ready), self.existing())?;
+        output::note(common, title);
+        let bar = Bar::new(common, 1);
+        let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
+        let (prepared, plan) = (&ready.prepared, &ready.plan);
+        let outcome = run_plan(prepared, plan, &dir, interrupt::flag()?, &mut progress);
+        bar.finish();
+        let outcome = outcome?;
+        let (summary, _) = complete(&spec.args, &ready, &outcome, &dir, spec.command.clone())?;
+        for failure in &outcome.failures {
+            let text = format!("failed: {}, {}: {}", spec.name, failure.task, failure.error);
+            output::note(common, text);
+        }
+        let failures = outcome.failures.into_iter().map(|f| (f.task, f.error)).collect();
+        let panel = Panel { name: spec.name.clone(), summary, failures };
+        write_cells(&panel, &dir)?;
+        Ok(panel)
+    }
+
+    fn existing(&self) -> Existing {
+        if self.args.force { Existing::Restart } else { Existing::Continue }
+    }
+}
+
+/// What decides a panel's runs, blocks apart: a study may grow.
+fn job<B: Operators>(ready: &Ready<B>) -> Map<String, serde_json::Value> {
+    let plan = &ready.plan;
+    let mut job = Map::new();
+    job.insert("command".to_owned(), json!("study"));
+    job.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    job.extend(context::job_of(&ready.prepared));
+    let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
+    for (key, value) in [
+        ("seed", json!(plan.seed)),
+        ("recipe", json!(plan.recipe)),
+        ("budget", json!(plan.budget)),
+        ("query", json!(query)),
+        ("options", json!(plan.options)),
+        ("smooth", json!(plan.quotas.laplace)),
+        ("min_per_class", json!(plan.quotas.min_per_class)),
+    ] {
+        job.insert(key.to_owned(), value);
+    }
+    job
+}
+
+fn root(args: &StudyArgs) -> PathBuf {
+    let stem = args.file.file_stem().map_or("study".into(), |s| s.to_string_lossy());
+    let default = || Path::new("fairprune-out").join(format!("study-{stem}"));
+    args.out.clone().unwrap_or_else(default)
+}
+
+/// Makes a new folder a study's, or accepts one that is.
+fn claim(root: &Path, force: bool) -> Result<()> {
+    let mark = root.join(MARK);
+    let mut entries = match std::fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(root).map_err(Error::io(root))?;
+            std::fs::read_dir(root).map_err(Error::io(root))?
+        }
+        Err(e) => return Err(Error::io(root)(e).into()),
+    };
+    if !mark.is_file() && entries.next().is_some() {
+        let what = format!("output folder {}", root.display());
+        let found = format!("files, but no {MARK}");
+        return Err(Error::invalid(what, found, "an empty folder, or one of a study").into());
+    }
+    if force || !mark.is_file() {
+        atomic::write_json(&mark, &json!({ "tool": "fairprune", "finished": false }))?;
+    }
+    Ok(())
+}
+
+/// One JSON file a cell: its numbers, recipe and fingerprints.
+fn write_cells(panel: &Panel, dir: &OutputDir) -> Result<()> {
+    let settings = &panel.summary.settings;
+    for strategy in &panel.summary.strategies {
+        for point in &strategy.points {
+            for run in &point.runs {
+                let name = format!("cells/{}-d{}-s{}.json", strategy.name, point.density, run.seed);
+                let mut numbers = json!(run);
+                if let Some(map) = numbers.as_object_mut() {
+                    map.remove("train_seconds");
+                }
+                let mut around = json!(settings);
+                if let Some(map) = around.as_object_mut() {
+                    for own in ["command", "densities", "seeds", "threads"] {
+                        map.remove(own);
+                    }
+                }
+                dir.write_json(
+                    &name,
+                    &json!({
+                        "format_version": 1,
+                        "panel": panel.name,
+                        "strategy": strategy.name,
+                        "quota": strategy.quota,
+                        "density": point.density,
+                        "settings": around,
+                        "result": numbers,
+                    }),
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tables, summary and report of the whole study; the number of failures.
+fn write(root: &Path, summary: &StudySummary) -> Result<usize> {
+    let panels = &summary.panels;
+    let cells: Vec<_> = panels.iter().flat_map(cell_rows).collect();
+    tables::write_listing(&root.join("cells.csv"), &CELL_COLUMNS, &cells)?;
+    let classes: Vec<_> = panels.iter().flat_map(class_rows).collect();
+    tables::write_listing(&root.join("classes.csv"), &CLASS_COLUMNS, &classes)?;
+    let mut failures: Vec<FailureRow> = summary
+        .unusable
+        .iter()
+        .map(|(panel, error)| FailureRow {
+            panel: panel.clone(),
+            task: "the panel".to_owned(),
+            error: error.clone(),
+        })
+        .collect();
+    for panel in panels {
+        failures.extend(panel.failures.iter().map(|(task, error)| FailureRow {
+            panel: panel.name.clone(),
+            task: task.clone(),
+            error: error.clone(),
+        }));
+    }
+    tables::write_listing(&root.join("failures.csv"), &FAILURE_COLUMNS, &failures)?;
+    let page = report::render_study(summary);
+    atomic::write_bytes(&root.join("report.html"), page.as_bytes())?;
+    atomic::write_json(&root.join(MARK), summary)?;
+    Ok(failures.len())
+}

@@ -1,0 +1,165 @@
+//! The work of one cell: train, score, evaluate.
+
+use std::time::Instant;
+
+use super::cell::{Cell, CellResult, Finished, SCORING, TestResult};
+use super::prepared::{Prepared, positions};
+use crate::data::PartName;
+use crate::error::{Error, Result};
+use crate::exec::Executor;
+use crate::nn::Weights;
+use crate::nn::init::initialise;
+use crate::ops::Operators;
+use crate::score::features::{self, Evidence, Extracted};
+use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
+use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train};
+
+/// Runs the cell from its checkpoint, if there is one.
+pub(super) fn compute<B: Operators>(
+    prepared: &Prepared<B>,
+    cell: &Cell,
+    identity: String,
+    control: &mut Control,
+) -> Result<Finished> {
+    let subset = positions(&cell.part.train);
+    let val = positions(&cell.part.val);
+    let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
+    let recording = cell.record.as_ref().map(|r| r.what);
+    let divergences = recording.is_some_and(|r| r.divergence);
+    let (recipe, seed) = (cell.recipe, cell.seeds.augment);
+    let mut executor = prepared.executor(recipe, seed, &cell.passes(prepared), divergences)?;
+    let validation =
+        if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
+    let job = TrainJob {
+        recipe: cell.recipe,
+        seeds: cell.seeds,
+        total_steps: cell.steps,
+        until: cell.until,
+        images: prepared.train_images()?,
+        labels: &prepared.data.train.labels,
+        subset: &subset,
+        keep_best: cell.test && validation.is_some(),
+        validation,
+        evaluate_every: cell.evaluate_every,
+        identity: identity.clone(),
+        initial: None,
+        record: recording,
+    };
+    let mut outcome = match cell.until {
+        0 => untrained(&mut executor, cell)?,
+        _ => train(&mut executor, &job, control)?,
+    };
+    let clock = Instant::now();
+    let state = control.checkpoint.as_ref();
+    let keeping =
+        state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
+    let mut watch = Watch { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
+    let (mut scores, extracted) = network_scores(prepared, cell, &mut executor, &mut watch)?;
+    if let Some(recorder) = &mut outcome.dynamics {
+        scores.extend(recorded_scores(cell, recorder, prepared.data.train.len())?);
+    }
+    let score_seconds = clock.elapsed().as_secs_f64();
+    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
+    let best_epoch = outcome.best().map(|r| r.epoch);
+    let mut on_test = |weights: &Weights, epoch: u32| -> Result<Option<TestResult>> {
+        if test.is_empty() {
+            return Ok(None);
+        }
+        executor.set_weights(weights)?;
+        let evaluation = measure(&mut executor, &prepared.set(PartName::Test, &test)?)?;
+        if !evaluation.loss.is_finite() {
+            let step = outcome.steps.saturating_sub(1);
+            let what = "the test loss".to_owned();
+            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
+        }
+        Ok(Some(TestResult::new(epoch, &evaluation.counts)))
+    };
+    let last = on_test(&outcome.weights, last_epoch)?;
+    let best = match (&outcome.best_weights, best_epoch) {
+        (Some(weights), Some(epoch)) if epoch != last_epoch => on_test(weights, epoch)?,
+        (Some(_), Some(_)) => last.clone(),
+        _ => None,
+    };
+    let result = CellResult {
+        identity,
+        steps: outcome.steps,
+        history: outcome.history.clone(),
+        last,
+        best,
+        validation: validation_counts(prepared, cell, &outcome),
+        train_seconds: outcome.seconds,
+        score_seconds,
+        planned_bytes: executor.planned_memory().total(),
+    };
+    Ok(Finished { result, scores, extracted, outcome: Some(outcome) })
+}
+
+/// A network as it is before training; its executor has no room for training.
+fn untrained<B: Operators>(executor: &mut Executor<B>, cell: &Cell) -> Result<Outcome> {
+    let weights = initialise(executor.network(), cell.seeds.init);
+    executor.set_weights(&weights)?;
+    let (best_weights, history, dynamics) = (None, Vec::new(), None);
+    Ok(Outcome { weights, best_weights, history, steps: 0, seconds: 0.0, dynamics })
+}
+
+/// Scores of the whole training part that the trained network gives, and its features where they
+/// are wanted.
+fn network_scores<B: Operators>(
+    prepared: &Prepared<B>,
+    cell: &Cell,
+    executor: &mut Executor<B>,
+    watch: &mut Watch,
+) -> Result<(Scores, Option<Extracted>)> {
+    let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
+    let set = prepared.set(PartName::Train, &all)?;
+    let mut scores = pass::score(executor, &set, cell.methods, cell.options, watch)?;
+    if !cell.needs_features() {
+        return Ok((scores, None));
+    }
+    let extracted = features::extract(executor, &set, watch.interrupt)?;
+    let evidence = Evidence {
+        features: &extracted.features,
+        labels: set.labels,
+        eligible: &prepared.split.train,
+        classes: prepared.data.classes.len(),
+    };
+    for &method in cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features) {
+        scores.push((method, features::score(method, evidence)?));
+    }
+    Ok((scores, Some(extracted)))
+}
+
+/// Scores of what the run recorded: NaN for samples that it did not train on.
+fn recorded_scores(cell: &Cell, recorder: &mut Recorder, samples: usize) -> Result<Scores> {
+    let wanted = cell.methods.iter().filter(|m| matches!(m.kind(cell.options), Kind::Dynamics(_)));
+    let wanted: Vec<Method> = wanted.copied().collect();
+    let scores = recorded::score(&wanted, cell.options, samples, |q| recorder.all(q))?;
+    check_presented(&scores, &cell.part.train)?;
+    Ok(scores)
+}
+
+/// Refuses scores that lack one of `trained`: with so few epochs, one that dropped a sample left it
+/// without a window.
+pub fn check_presented(scores: &Scores, trained: &[usize]) -> Result<()> {
+    for (method, values) in scores {
+        if let Some(i) = trained.iter().find(|&&i| values[i].is_nan()) {
+            let found = "too few presentations in the recorded epochs";
+            let expected = "more epochs, or a longer --window";
+            return Err(Error::invalid(format!("{method} of sample {i}"), found, expected));
+        }
+    }
+    Ok(())
+}
+
+fn validation_counts<B: Operators>(
+    prepared: &Prepared<B>,
+    cell: &Cell,
+    outcome: &Outcome,
+) -> Option<TestResult> {
+    let record = outcome.best()?;
+    let part = prepared.data.part(cell.part.val_part)?;
+    let mut total = vec![0; prepared.data.classes.len()];
+    cell.part.val.iter().for_each(|&i| total[part.labels[i] as usize] += 1);
+    let correct = record.val_correct.clone()?;
+    Some(TestResult { epoch: record.epoch, correct, total })
+}

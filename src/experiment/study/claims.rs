@@ -1,0 +1,114 @@
+//! Claims that were written down before the runs, judged by the paired 95 % interval.
+
+use serde::{Deserialize, Serialize};
+
+use super::Panel;
+use crate::error::Result;
+use crate::experiment::summary::{Metric, SeedRun};
+use crate::metrics::{self, ClaimVerdict, PairedDifference};
+
+/// Which way a metric is said to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Higher,
+    Lower,
+}
+
+/// A claim: a metric of `method` is higher or lower than that of `baseline`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    pub text: String,
+    pub metric: Metric,
+    /// A strategy, as the command line names it.
+    pub method: String,
+    #[serde(default = "random")]
+    pub baseline: String,
+    pub direction: Direction,
+    /// The densities that it is about; all where the list is empty.
+    #[serde(default)]
+    pub density: Vec<f64>,
+    /// The panels that it is about; all where the list is empty.
+    #[serde(default)]
+    pub panels: Vec<String>,
+}
+
+fn random() -> String {
+    "random".to_owned()
+}
+
+/// What one panel says about a claim at one density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClaimResult {
+    pub claim: Claim,
+    pub panel: String,
+    pub density: f64,
+    pub seeds: usize,
+    pub mean: f64,
+    pub interval: Option<[f64; 2]>,
+    /// `seen`, `reversed` or `undecided`.
+    pub outcome: String,
+}
+
+fn value(run: &SeedRun, metric: Metric) -> f64 {
+    match metric {
+        Metric::WorstClass => run.last.worst_recall,
+        Metric::AverageAccuracy => run.last.average_accuracy,
+        Metric::Gap => run.last.gap,
+        Metric::Std => run.last.std,
+    }
+}
+
+/// Judges a claim wherever both strategies were run with the same seeds. Full data, as a baseline,
+/// stands beside every density.
+pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
+    let mut results = Vec::new();
+    let wanted = |p: &&Panel| claim.panels.is_empty() || claim.panels.contains(&p.name);
+    for panel in panels.iter().filter(wanted) {
+        let of = |name: &str| panel.summary.strategies.iter().find(|s| s.name == name);
+        let (Some(method), Some(baseline)) = (of(&claim.method), of(&claim.baseline)) else {
+            continue;
+        };
+        for point in &method.points {
+            let density = point.density;
+            if !claim.density.is_empty() && !claim.density.contains(&density) {
+                continue;
+            }
+            let beside = |d: f64| d == density || baseline.full_data;
+            let Some(other) = baseline.points.iter().find(|p| beside(p.density)) else { continue };
+            let pairs: Vec<[f64; 2]> = point
+                .runs
+                .iter()
+                .filter_map(|run| {
+                    let same = other.runs.iter().find(|o| o.seed == run.seed)?;
+                    Some([value(run, claim.metric), value(same, claim.metric)])
+                })
+                .collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            let [a, b] = [0, 1].map(|i| pairs.iter().map(|p| p[i]).collect::<Vec<f64>>());
+            let paired = PairedDifference::new(&a, &b)?;
+            let direction = match claim.direction {
+                Direction::Higher => metrics::Claim::Higher,
+                Direction::Lower => metrics::Claim::Lower,
+            };
+            results.push(ClaimResult {
+                claim: claim.clone(),
+                panel: panel.name.clone(),
+                density,
+                seeds: paired.n,
+                mean: paired.mean,
+                interval: paired.interval.map(|(low, high)| [low, high]),
+                outcome: match paired.claim(direction) {
+                    ClaimVerdict::Seen => "seen",
+                    ClaimVerdict::Reversed => "reversed",
+                    ClaimVerdict::Undecided => "undecided",
+                }
+                .to_owned(),
+            });
+        }
+    }
+    Ok(results)
+}

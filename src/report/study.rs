@@ -1,0 +1,150 @@
+//! The page of a study: claims first, then every panel as the page of a run has it.
+
+use super::html::{Part, page};
+use super::markup::{esc, minus, name, push};
+use super::numbers;
+use super::sections::{classes, densities, recipe, results, top, tradeoff};
+use super::view::View;
+use crate::experiment::study::{ClaimResult, Panel, StudySummary};
+
+/// Renders the page: self-contained, the same bytes for the same summary.
+pub fn render_study(summary: &StudySummary) -> String {
+    let mut parts = Vec::new();
+    if !summary.claims.is_empty() {
+        parts.push(part("claims", "Claims", claims(&summary.claims)));
+    }
+    let failures = failures(summary);
+    if !failures.is_empty() {
+        parts.push(part("failures", "Failed runs", failures));
+    }
+    for (i, panel) in summary.panels.iter().enumerate() {
+        let id = format!("panel-{}", i + 1);
+        parts.push(Part { id, title: name(&panel.name), body: body(panel) });
+    }
+    let repeat = format!(
+        "<p>This command repeats the study, or continues it.</p>\n<pre><code>{}</code></pre>\n",
+        esc(&summary.command)
+    );
+    parts.push(part("repeat", "Recipe", repeat));
+    let settings = summary.panels.first().map(|p| &p.summary.settings);
+    let stamp = settings.map_or(["", ""], |s| [s.version.as_str(), s.commit.as_str()]);
+    page(&summary.title, stamp, &header(summary), &parts)
+}
+
+fn part(id: &str, title: &str, body: String) -> Part {
+    Part { id: id.to_owned(), title: title.to_owned(), body }
+}
+
+fn header(summary: &StudySummary) -> String {
+    let cells: usize = summary
+        .panels
+        .iter()
+        .flat_map(|p| &p.summary.strategies)
+        .flat_map(|s| &s.points)
+        .map(|p| p.runs.len())
+        .sum();
+    let count = |outcome: &str| summary.claims.iter().filter(|c| c.outcome == outcome).count();
+    let mut out = format!(
+        "<header>\n<p class=\"over\">fairprune study</p>\n<h1>{}</h1>\n",
+        name(&summary.title)
+    );
+    if !summary.claims.is_empty() {
+        push!(
+            out,
+            "<div class=\"verdict open\"><p>Of {} comparisons that were claimed before the runs, \
+             <b>{}</b> are seen, <b>{}</b> reversed, <b>{}</b> undecided.</p></div>\n",
+            summary.claims.len(),
+            count("seen"),
+            count("reversed"),
+            count("undecided")
+        );
+    }
+    push!(
+        out,
+        "<dl class=\"facts\"><div><dt>Panels</dt><dd>{}</dd></div><div><dt>Runs</dt><dd>{}</dd>\
+         </div></dl>\n</header>\n",
+        numbers::count(summary.panels.len() as u64),
+        numbers::count(cells as u64)
+    );
+    out
+}
+
+/// A row a claim, panel and density.
+fn claims(list: &[ClaimResult]) -> String {
+    let mut out = String::from(
+        "<p>Each line is the mean paired difference of a metric over seeds and its 95 % interval. \
+         A claim is <i>seen</i> where the interval excludes 0 in its direction, <i>reversed</i> in \
+         the other, else <i>undecided</i>.</p>\n<div class=\"scroll\"><table>\n<thead><tr>\
+         <th scope=\"col\">Panel</th><th scope=\"col\" class=\"n\">Density</th>\
+         <th scope=\"col\" class=\"n\">Difference</th><th scope=\"col\" class=\"n\">Seeds</th>\
+         <th scope=\"col\">Outcome</th></tr></thead>\n<tbody>\n",
+    );
+    let mut before = None;
+    for result in list {
+        if before != Some(&result.claim) {
+            before = Some(&result.claim);
+            push!(
+                out,
+                "<tr class=\"group\"><th scope=\"colgroup\" colspan=\"5\">{}: {}, {} − {}</th></tr>\n",
+                esc(&result.claim.text),
+                result.claim.metric.label(),
+                esc(&result.claim.method),
+                esc(&result.claim.baseline)
+            );
+        }
+        let interval = result.interval.map(|[low, high]| (low, high));
+        let class = match result.outcome.as_str() {
+            "seen" => "improved",
+            "reversed" => "worsened",
+            _ => "open",
+        };
+        push!(
+            out,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
+             <td class=\"n\">{}</td><td><span class=\"badge {class}\">{}</span></td></tr>\n",
+            name(&result.panel),
+            numbers::digits(result.density, top::places(result.density)),
+            minus(&numbers::difference(result.mean, interval.map(|(l, h)| [l, h]))),
+            result.seeds,
+            esc(&result.outcome)
+        );
+    }
+    out + "</tbody></table></div>\n"
+}
+
+fn failures(summary: &StudySummary) -> String {
+    let mut rows = String::new();
+    for (panel, error) in &summary.unusable {
+        push!(rows, "<li>{}: {}</li>", name(panel), name(error));
+    }
+    for panel in &summary.panels {
+        for (task, error) in &panel.failures {
+            push!(rows, "<li>{}, {}: {}</li>", name(&panel.name), name(task), name(error));
+        }
+    }
+    if rows.is_empty() { rows } else { format!("<ul>{rows}</ul>\n") }
+}
+
+/// The sections of a run, the first open.
+fn body(panel: &Panel) -> String {
+    let view = View::new(&panel.summary);
+    let sections = [
+        results::section(&view),
+        densities::section(&view),
+        tradeoff::section(&view),
+        classes::section(&view),
+        classes::quotas(&view),
+        recipe::section(&view),
+    ];
+    let mut out = String::new();
+    for (i, section) in sections.into_iter().flatten().enumerate() {
+        let open = if i < 2 { " open" } else { "" };
+        push!(
+            out,
+            "<details{open}><summary>{}</summary>\n{}</details>\n",
+            section.title,
+            section.body
+        );
+    }
+    out
+}

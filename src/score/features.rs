@@ -1,0 +1,177 @@
+//! Penultimate features of all samples, and the scores that are made from them.
+//!
+//! A method that picks samples one after the other is a score, too: the place of the pick, low
+//! first. So its subsets nest, and quotas and ties are those of any score.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::method::Method;
+use crate::error::{Error, Result};
+use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
+use crate::ops::Operators;
+
+/// One row a sample of the whole training part, in data-set order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// D.
+    pub width: usize,
+    /// N x D.
+    pub values: Vec<f32>,
+}
+
+impl Features {
+    /// N.
+    pub fn samples(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// The features of one sample.
+    pub fn row(&self, sample: usize) -> &[f32] {
+        &self.values[sample * self.width..][..self.width]
+    }
+}
+
+/// What a network makes of all samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extracted {
+    pub features: Features,
+    /// softmax of the logits, N x K.
+    pub probabilities: Vec<f32>,
+}
+
+/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch. The set
+/// must be the whole part in order.
+///
+/// # Errors
+/// A feature or a logit that is not finite, with its sample.
+pub fn extract<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+    interrupt: &AtomicBool,
+) -> Result<Extracted> {
+    if !set.positions.iter().enumerate().all(|(i, &p)| p as usize == i) {
+        return Err(Error::Internal("features of a part in another order".to_owned()));
+    }
+    let (width, classes) = (executor.network().feature_count(), executor.network().classes);
+    let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
+    let mut features = Vec::with_capacity(samples * width);
+    let mut probabilities = Vec::with_capacity(samples * classes);
+    run_pass_from(executor, Mode::Score, set, 0, &mut |executor, done| {
+        let n = batch.min(samples - (done - 1) * batch);
+        features.extend(executor.features(n)?);
+        let logits = executor.logits(Mode::Score, n)?;
+        logits.chunks(classes).for_each(|z| probabilities.extend(softmax(z)));
+        if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    })?;
+    for (what, values, width) in
+        [("feature", &features, width), ("probability", &probabilities, classes)]
+    {
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
+            let found = format!("{} for sample {}", values[i], i / width);
+            return Err(Error::invalid(format!("{what} {}", i % width), found, "a finite network"));
+        }
+    }
+    Ok(Extracted { features: Features { width, values: features }, probabilities })
+}
+
+/// softmax(z), in f64 and rounded once.
+fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = z.iter().map(|&v| libm::exp(f64::from(v) - top)).sum();
+    z.iter().map(move |&v| (libm::exp(f64::from(v) - top) / sum) as f32)
+}
+
+/// What a score of [`Kind::Features`](super::Kind::Features) may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    pub features: &'a Features,
+    /// Class of every sample.
+    pub labels: &'a [u32],
+    /// Positions that are not held out, ascending.
+    pub eligible: &'a [usize],
+    pub classes: usize,
+}
+
+/// The score of every sample; NaN for held-out ones that a method has no score for.
+///
+/// # Errors
+/// Features of another number of samples; a method of another kind.
+pub fn score(method: Method, evidence: Evidence) -> Result<Vec<f32>> {
+    let (found, samples) = (evidence.features.samples(), evidence.labels.len());
+    if found != samples {
+        let expected = format!("{samples}, one a training sample");
+        return Err(Error::invalid("features", format!("{found} rows"), expected));
+    }
+    match method {
+        Method::Ssp => Ok(distance_to_class_mean(evidence)),
+        other => Err(Error::Internal(format!("{other} is not made from features"))),
+    }
+}
+
+/// SSP with labels: || h - mean of h over the eligible samples of its class ||_2; high = hard.
+fn distance_to_class_mean(evidence: Evidence) -> Vec<f32> {
+    let Evidence { features, labels, eligible, classes } = evidence;
+    let width = features.width;
+    let (mut sums, mut counts) = (vec![0.0f64; classes * width], vec![0u64; classes]);
+    for &i in eligible {
+        let class = labels[i] as usize;
+        counts[class] += 1;
+        let sum = &mut sums[class * width..][..width];
+        sum.iter_mut().zip(features.row(i)).for_each(|(s, &v)| *s += f64::from(v));
+    }
+    labels
+        .iter()
+        .enumerate()
+        .map(|(i, &label)| {
+            let (count, sum) = (counts[label as usize], &sums[label as usize * width..][..width]);
+            if count == 0 {
+                return f32::NAN;
+            }
+            let squares = features.row(i).iter().zip(sum).map(|(&v, s)| {
+                let apart = f64::from(v) - s / count as f64;
+                apart * apart
+            });
+            squares.sum::<f64>().sqrt() as f32
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_to_the_mean_of_the_own_eligible_samples() {
+        let values = vec![0.0, 0.0, 4.0, 0.0, 100.0, 1.0, 1.0, 4.0, 9.0, 9.0];
+        let features = Features { width: 2, values };
+        // Sample 2 is held out: it moves no mean. Class 2 has a held-out sample only.
+        let evidence = Evidence {
+            features: &features,
+            labels: &[0, 0, 0, 1, 2],
+            eligible: &[0, 1, 3],
+            classes: 3,
+        };
+        let scores = score(Method::Ssp, evidence).unwrap();
+        assert_eq!(scores[..2], [2.0, 2.0]);
+        assert_eq!(scores[2], (98.0f64 * 98.0 + 1.0).sqrt() as f32);
+        assert_eq!(scores[3], 0.0);
+        assert!(scores[4].is_nan());
+    }
+
+    #[test]
+    fn unfit_features_and_methods_are_refused() {
+        let features = Features { width: 2, values: vec![0.0; 4] };
+        let evidence =
+            Evidence { features: &features, labels: &[0, 0, 0], eligible: &[0], classes: 1 };
+        let message = score(Method::Ssp, evidence).unwrap_err().to_string();
+        assert!(message.contains("2 rows") && message.contains('3'), "{message}");
+        let evidence = Evidence { labels: &[0, 0], ..evidence };
+        assert!(score(Method::El2n, evidence).is_err());
+    }
+
+    #[test]
+    fn probabilities_of_large_logits() {
+        let p: Vec<f32> = softmax(&[1e4, 1e4, -1e4]).collect();
+        assert_eq!(p, [0.5, 0.5, 0.0]);
+    }
+}

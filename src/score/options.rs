@@ -1,0 +1,176 @@
+//! The named variants of scores, and their numbers. Published values of one score differ by them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Epochs that [`El2nForm::Sum`] sums over.
+pub const EL2N_EPOCHS: usize = 10;
+/// The window J, or K, of windowed scores.
+pub const WINDOW: usize = 10;
+
+/// A choice with names for the command line and for files.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident, $flag:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// As on the command line.
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                match text {
+                    $($text => Ok($name::$variant),)*
+                    _ => Err(Error::invalid($flag, text, [$($text),*].join(" or "))),
+                }
+            }
+        }
+    };
+}
+
+named! {
+    /// EL2N of which network.
+    El2nForm, "--el2n":
+    /// Mean over query models at their end, eval mode, no augmentation.
+    #[default]
+    Mean = "mean",
+    /// Sum over epochs 0 to 9 of one augmented run, train mode, at each presentation.
+    Sum = "sum",
+}
+
+named! {
+    /// Which parameters GraNd differentiates by.
+    GrandLayers, "--grand-layers":
+    #[default]
+    All = "all",
+    /// The last layer's weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
+    Last = "last",
+}
+
+named! {
+    /// When GraNd is taken.
+    GrandAt, "--grand-at":
+    #[default]
+    End = "end",
+    /// Of fresh networks. A known non-result: it is about the norm of the input.
+    Init = "init",
+}
+
+named! {
+    /// What the forgetting score of a sample is that was never classified correctly.
+    NeverLearned, "--never-learned":
+    /// The number of recorded epochs, which no count of forgettings reaches.
+    #[default]
+    Hardest = "hardest",
+    /// No forgetting, as if it was the easiest: what the released code of MetriQ does.
+    Zero = "0",
+    /// The number of its presentations.
+    Presentations = "presentations",
+}
+
+/// Everything that decides a score beside its name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    pub el2n: El2nForm,
+    pub grand_layers: GrandLayers,
+    pub grand_at: GrandAt,
+    pub never_learned: NeverLearned,
+    /// J of dynamic uncertainty and DUAL, K of TDDS.
+    pub window: usize,
+    /// T of TDDS and DUAL: epochs from the first on; None: 10 and 30.
+    pub trajectory: Option<usize>,
+    /// Of TDDS.
+    pub decay: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            el2n: El2nForm::Mean,
+            grand_layers: GrandLayers::All,
+            grand_at: GrandAt::End,
+            never_learned: NeverLearned::Hardest,
+            window: WINDOW,
+            trajectory: None,
+            decay: 0.9,
+        }
+    }
+}
+
+impl Options {
+    /// T of TDDS.
+    pub fn tdds_epochs(&self) -> usize {
+        self.trajectory.unwrap_or(10)
+    }
+
+    /// T of DUAL.
+    pub fn dual_epochs(&self) -> usize {
+        self.trajectory.unwrap_or(30)
+    }
+
+    /// Checks every number; the messages name the flag.
+    pub fn check(&self) -> Result<()> {
+        if self.window < 2 {
+            let expected = "at least 2: one value has no deviation";
+            return Err(Error::invalid("--window", self.window.to_string(), expected));
+        }
+        if let Some(epochs) = self.trajectory.filter(|&t| t < self.window) {
+            let expected = format!("at least {}, the window (--window)", self.window);
+            return Err(Error::invalid("--trajectory", epochs.to_string(), expected));
+        }
+        if !(self.decay > 0.0 && self.decay <= 1.0) {
+            return Err(Error::invalid("--decay", self.decay.to_string(), "above 0 and at most 1"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_others_are_refused() {
+        assert_eq!("0".parse::<NeverLearned>().unwrap(), NeverLearned::Zero);
+        assert_eq!("sum".parse::<El2nForm>().unwrap().to_string(), "sum");
+        assert_eq!("last".parse::<GrandLayers>().unwrap().to_string(), "last");
+        assert_eq!("init".parse::<GrandAt>().unwrap().to_string(), "init");
+        let message = "easiest".parse::<NeverLearned>().unwrap_err().to_string();
+        assert!(message.contains("--never-learned") && message.contains("presentations"));
+    }
+
+    #[test]
+    fn unusable_numbers_name_their_flag() {
+        Options::default().check().unwrap();
+        let good = Options::default();
+        for (options, flag) in [
+            (Options { window: 1, ..good }, "--window"),
+            (Options { trajectory: Some(9), ..good }, "--trajectory"),
+            (Options { decay: 0.0, ..good }, "--decay"),
+            (Options { decay: f64::NAN, ..good }, "--decay"),
+            (Options { decay: 1.1, ..good }, "--decay"),
+        ] {
+            assert!(options.check().unwrap_err().to_string().contains(flag), "{flag}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a training run leaves: a record an epoch, and its weights.
+
+use serde::{Deserialize, Serialize};
+
+use super::recorder::Recorder;
+use crate::nn::Weights;
+
+/// One finished epoch (or the part of one that the budget allowed).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    pub epoch: u32,
+    /// Steps done in the run at the epoch's end.
+    pub steps: u64,
+    /// Learning rate of the last step.
+    pub lr: f32,
+    /// Means over the epoch's presentations, in train mode.
+    pub train_loss: f64,
+    pub train_accuracy: f64,
+    pub val_loss: Option<f64>,
+    pub val_accuracy: Option<f64>,
+    /// Correct validation samples of each class.
+    pub val_correct: Option<Vec<u64>>,
+    pub seconds: f64,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Outcome {
+    pub weights: Weights,
+    /// Weights at the best validation accuracy (the first of equals), if the job keeps them.
+    pub best_weights: Option<Weights>,
+    pub history: Vec<EpochRecord>,
+    pub steps: u64,
+    /// Training and validation, over all interruptions.
+    pub seconds: f64,
+    /// What the job wanted recorded.
+    pub dynamics: Option<Recorder>,
+}
+
+impl Outcome {
+    /// The record of best validation accuracy (the first of equals), if there was validation.
+    pub fn best(&self) -> Option<&EpochRecord> {
+        let mut best: Option<&EpochRecord> = None;
+        for record in self.history.iter().filter(|r| r.val_accuracy.is_some()) {
+            if best.is_none_or(|b| record.val_accuracy > b.val_accuracy) {
+                best = Some(record);
+            }
+        }
+        best
+    }
+}

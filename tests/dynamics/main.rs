@@ -1,0 +1,9 @@
+//! Recorded training dynamics and the scores made from them, and scores of features: against the
+//! logits they come from, against PyTorch, and against themselves after an interruption.
+
+mod features;
+mod golden;
+mod recorded;
+
+#[path = "../common/recorded_run.rs"]
+mod recorded_run;
