@@ -232,23 +232,36 @@ fn root(args: &StudyArgs) -> PathBuf {
 /// Makes a new folder a study's, or accepts one that is.
 fn claim(root: &Path, force: bool) -> Result<()> {
     let mark = root.join(MARK);
-    let mut entries = match std::fs::read_dir(root) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(root).map_err(Error::io(root))?;
-            std::fs::read_dir(root).map_err(Error::io(root))?
+    std::fs::create_dir_all(root).map_err(Error::io(root))?;
+    let mut foreign = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
+        let name = entry.map_err(Error::io(root))?.file_name().to_string_lossy().into_owned();
+        match name.strip_suffix(atomic::TEMPORARY) {
+            None => foreign.push(name),
+            // Of a process that is gone.
+            Some(stem) if !is_alive(stem) => {
+                let _ = std::fs::remove_file(root.join(&name));
+            }
+            Some(_) => {}
         }
-        Err(e) => return Err(Error::io(root)(e).into()),
-    };
-    if !mark.is_file() && entries.next().is_some() {
+    }
+    // Looked at last: another process may just have made the folder a study's.
+    if !mark.is_file() && !foreign.is_empty() {
         let what = format!("output folder {}", root.display());
-        let found = format!("files, but no {MARK}");
+        let found = format!("files such as {:?}, but no {MARK}", foreign[0]);
         return Err(Error::invalid(what, found, "an empty folder, or one of a study").into());
     }
     if force || !mark.is_file() {
         atomic::write_json(&mark, &json!({ "tool": "fairprune", "finished": false }))?;
     }
     Ok(())
+}
+
+/// Whether the process lives whose number ends the stem of a temporary file, `.name.PID-N`.
+fn is_alive(stem: &str) -> bool {
+    let number = stem.rsplit('.').next().and_then(|tail| tail.split('-').next());
+    let Some(number) = number.and_then(|n| n.parse::<u32>().ok()) else { return true };
+    !cfg!(target_os = "linux") || Path::new(&format!("/proc/{number}")).exists()
 }
 
 /// One JSON file a cell: its numbers, recipe and fingerprints.
