@@ -1,34 +1,17 @@
-//! CIFAR-10 and CIFAR-100, binary version: records of label bytes and three planes of 32 x 32.
+//! The binary version: records of label bytes and three planes.
 //!
-//! Source of the format: <https://www.cs.toronto.edu/~kriz/cifar.html>. CIFAR-10 has one label byte
-//! a record; CIFAR-100 has a coarse and a fine one, of which the fine one is the class.
+//! CIFAR-10 has one label byte a record; CIFAR-100 has a coarse and a fine one, of which the fine
+//! one is the class.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use super::resize::Square;
-use super::{DataSet, Format, LoadOptions, Part, Progress};
+use super::{Growing, IMAGE, SIDE, known_classes, label, no_gap};
+use crate::data::images::{read_file, read_text};
+use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-const SIDE: usize = 32;
-const PLANE: usize = SIDE * SIDE;
-const IMAGE: usize = 3 * PLANE;
-
-/// The classes of CIFAR-10 in label order.
-const CIFAR10_CLASSES: &str = "airplane automobile bird cat deer dog frog horse ship truck";
-
-/// The fine classes of CIFAR-100 in label order.
-const CIFAR100_CLASSES: &str = "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle \
-bowl boy bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud \
-cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house \
-kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain \
-mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy \
-porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail \
-snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor \
-train trout tulip turtle wardrobe whale willow_tree wolf woman worm";
+/// Most bytes of one file; CIFAR-100's training images have 154 million.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
 struct Layout {
@@ -44,10 +27,8 @@ struct Layout {
 fn layout(root: &Path) -> Option<Layout> {
     let below = ["cifar-10-batches-bin", "cifar-100-binary"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
-        let batches: Vec<String> = (1..=5)
-            .map(|i| format!("data_batch_{i}.bin"))
-            .filter(|name| folder.join(name).is_file())
-            .collect();
+        let batches: Vec<String> =
+            (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
         if !batches.is_empty() {
             Some(Layout {
                 folder,
@@ -72,19 +53,17 @@ fn layout(root: &Path) -> Option<Layout> {
     })
 }
 
+fn batch(i: usize) -> String {
+    format!("data_batch_{i}.bin")
+}
+
 /// Whether `root` holds CIFAR binary files.
-pub(super) fn is_cifar(root: &Path) -> bool {
+pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Whether `root` holds the Python version, which is not read.
-pub(super) fn is_python_version(root: &Path) -> bool {
-    root.join("data_batch_1").is_file()
-        || root.join("meta").is_file() && root.join("train").is_file()
-}
-
 /// Reads the files in batch order. The test file may be absent; a batch in between may not.
-pub(super) fn load(
+pub(crate) fn load(
     root: &Path,
     name: &str,
     options: &LoadOptions,
@@ -97,45 +76,30 @@ pub(super) fn load(
             "data_batch_1.bin … data_batch_5.bin and test_batch.bin, or train.bin and test.bin",
         )
     })?;
-    // A gap would shift every index after it.
-    for (i, batch) in layout.train.iter().enumerate().filter(|_| layout.label_bytes == 1) {
-        if *batch != format!("data_batch_{}.bin", i + 1) {
-            return Err(Error::invalid(
-                layout.folder.display().to_string(),
-                format!("{batch} but no data_batch_{}.bin", i + 1),
-                "batches without a gap",
-            ));
-        }
+    if layout.label_bytes == 1 {
+        no_gap(&layout.folder, &layout.train, batch)?;
     }
     let classes = class_names(&layout)?;
     let has_test = layout.folder.join(layout.test).is_file();
     let files: Vec<&str> =
         layout.train.iter().map(String::as_str).chain(has_test.then_some(layout.test)).collect();
     let side = options.image_size.unwrap_or(SIDE);
-    let (mut train, mut test) = (Part::default(), Part::default());
+    let (mut train, mut test) = (Growing::default(), Growing::default());
     for (done, file) in files.iter().enumerate() {
         let part = if *file == layout.test { &mut test } else { &mut train };
         read(&layout, file, side, part)?;
         progress(done + 1, files.len());
     }
-    DataSet::new(
-        name,
-        Format::CifarBinary,
-        classes,
-        (side, side),
-        train,
-        None,
-        has_test.then_some(test),
-    )
+    let test = has_test.then(|| test.part());
+    DataSet::new(name, Format::CifarBinary, classes, (side, side), train.part(), None, test)
 }
 
 fn class_names(layout: &Layout) -> Result<Vec<String>> {
     let path = layout.folder.join(layout.names);
     if !path.is_file() {
-        let names = if layout.classes == 10 { CIFAR10_CLASSES } else { CIFAR100_CLASSES };
-        return Ok(names.split_whitespace().map(str::to_owned).collect());
+        return Ok(known_classes(layout.classes));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = read_text(&path, 1 << 20)?;
     let names: Vec<String> =
         text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect();
     if names.len() != layout.classes {
@@ -149,54 +113,27 @@ fn class_names(layout: &Layout) -> Result<Vec<String>> {
 }
 
 /// Appends the records of one file to `part`.
-fn read(layout: &Layout, file: &str, side: usize, part: &mut Part) -> Result<()> {
+fn read(layout: &Layout, file: &str, side: usize, part: &mut Growing) -> Result<()> {
     let path = layout.folder.join(file);
-    let bytes = fs::read(&path).map_err(Error::io(&path))?;
-    let record = layout.label_bytes + IMAGE;
-    if bytes.is_empty() || bytes.len() % record != 0 {
+    let mut bytes = Vec::new();
+    read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
+    let what = path.display().to_string();
+    let labels = labels(&bytes, layout.label_bytes, layout.classes, &what)?;
+    part.append(file, labels.into_iter(), (&bytes, layout.label_bytes), side)
+}
+
+/// The class of every record of a file with `label_bytes` label bytes, of which the last counts.
+///
+/// Errors: a length that is no positive multiple of a record's, a label that is no class.
+pub fn labels(bytes: &[u8], label_bytes: usize, classes: usize, what: &str) -> Result<Vec<u32>> {
+    let record = label_bytes + IMAGE;
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         return Err(Error::invalid(
-            path.display().to_string(),
+            what,
             format!("{} bytes", bytes.len()),
             format!("a positive multiple of {record}, the size of a record"),
         ));
     }
-    for (i, r) in bytes.chunks_exact(record).enumerate() {
-        let label = r[layout.label_bytes - 1];
-        if usize::from(label) >= layout.classes {
-            return Err(Error::invalid(
-                format!("{}, record {i}", path.display()),
-                format!("label {label}"),
-                format!("a label below {}", layout.classes),
-            ));
-        }
-        part.labels.push(u32::from(label));
-        part.ids.push(format!("{file}:{i}"));
-    }
-    let start = part.images.len();
-    Arc::make_mut(&mut part.images).resize(start + bytes.len() / record * side * side * 3, 0);
-    Arc::make_mut(&mut part.images)[start..]
-        .par_chunks_exact_mut(side * side * 3)
-        .zip(bytes.par_chunks_exact(record))
-        .try_for_each_init(
-            || (Square::new(side), vec![0; IMAGE]),
-            |(square, buffer), (target, record)| {
-                interleave(
-                    &record[layout.label_bytes..],
-                    if side == SIDE { &mut *target } else { &mut *buffer },
-                );
-                if side == SIDE {
-                    return Ok(());
-                }
-                square.square(buffer, (SIDE, SIDE), target).map_err(Error::Internal)
-            },
-        )
-}
-
-/// Three planes to pixels of three bytes.
-fn interleave(planes: &[u8], pixels: &mut [u8]) {
-    let (red, rest) = planes.split_at(PLANE);
-    let (green, blue) = rest.split_at(PLANE);
-    for (((pixel, r), g), b) in pixels.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
-        pixel.copy_from_slice(&[*r, *g, *b]);
-    }
+    let each = bytes.chunks_exact(record).enumerate();
+    each.map(|(i, r)| label(what, i, i64::from(r[label_bytes - 1]), classes)).collect()
 }

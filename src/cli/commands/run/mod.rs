@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
-use fairprune::data::{DataSet, Format};
+use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
@@ -83,7 +83,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
 fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
     let common = &args.common;
     let split = context::split(common, &args.data, &data)?;
-    let built_in = matches!(data.format, Format::Shapes | Format::ShapesExtreme);
+    let built_in = data.format.is_built_in();
     let default_width = (built_in && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
     let plan = plan(args, &data, &split)?;
