@@ -38,6 +38,8 @@ pub enum Command {
     Selftest(commands::selftest::SelftestArgs),
     /// Time training and scoring on random images; `bench compare` holds two results side by side
     Bench(commands::bench::BenchArgs),
+    /// Look at data sets, write the built-in ones, cache, export subsets, fetch public ones
+    Data(commands::data::DataCommandArgs),
 }
 
 impl Command {
@@ -53,6 +55,7 @@ impl Command {
             Command::Doctor(a) => &a.common,
             Command::Selftest(a) => &a.common,
             Command::Bench(a) => a.common(),
+            Command::Data(a) => a.common(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod device;
 mod interrupt;
 mod output;
 mod progress;
+mod subset;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(args),
         Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
+        Command::Data(args) => commands::data::data(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -5,10 +5,13 @@ use std::path::Path;
 use super::images::read_text;
 use crate::error::{Error, Result};
 
-/// Names of at least `least` classes: the lines of `classes.txt` or `classnames.txt`, where there is
-/// one in `folder`, else the numbers.
+/// Files that may hold the names, one a line.
+pub(super) const FILES: [&str; 2] = ["classes.txt", "classnames.txt"];
+
+/// Names of at least `least` classes: the lines of one of [`FILES`], where there is one in `folder`, else
+/// the numbers.
 pub(super) fn class_names(folder: &Path, least: usize) -> Result<Vec<String>> {
-    let files = ["classes.txt", "classnames.txt"].map(|name| folder.join(name));
+    let files = FILES.map(|name| folder.join(name));
     let Some(path) = files.into_iter().find(|p| p.is_file()) else {
         return Ok((0..least).map(|k| k.to_string()).collect());
     };

@@ -164,6 +164,25 @@ impl Table {
     }
 }
 
+/// The list `text` without the images that are not in `kept`: the other lines as they are, in their order.
+pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<Vec<u8>> {
+    let mut reader = reader(text);
+    let malformed = |e: csv::Error| Error::invalid(what, e.to_string(), "a CSV file in UTF-8");
+    let header = reader.headers().cloned().map_err(malformed)?;
+    let Some(columns) = Columns::of(&header) else {
+        return Err(Error::invalid(what, "a list that has changed", "the list that was read"));
+    };
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(&header).map_err(malformed)?;
+    for record in reader.records() {
+        let record = record.map_err(malformed)?;
+        if record.get(columns.file).is_some_and(|file| kept.contains(file)) {
+            out.write_record(&record).map_err(malformed)?;
+        }
+    }
+    out.into_inner().map_err(|e| Error::Internal(e.to_string()))
+}
+
 /// One line.
 struct Row<'a> {
     record: &'a csv::StringRecord,

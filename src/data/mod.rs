@@ -10,6 +10,7 @@ pub mod cache;
 pub mod cifar;
 mod class_names;
 mod decode;
+pub mod fetch;
 mod fingerprint;
 mod format;
 pub mod groups;
@@ -27,6 +28,7 @@ mod statistics;
 pub mod tiny_imagenet;
 pub mod webdataset;
 pub mod wordnet;
+pub mod write;
 
 use std::path::Path;
 

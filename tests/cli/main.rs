@@ -6,6 +6,7 @@ mod folders;
 mod prune;
 mod quota;
 mod selftest;
+mod sets;
 mod streams;
 mod weights;
 

@@ -3,6 +3,7 @@
 mod built_in;
 mod cifar;
 mod ecosystem;
+mod fetch;
 mod folders;
 mod groups;
 mod hostile;

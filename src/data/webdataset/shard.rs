@@ -72,6 +72,20 @@ impl<R: Seek> Seek for Metered<R> {
     }
 }
 
+/// An archive's reader, and what lets it read on after a member.
+pub(in crate::data) fn open_archive<R: Read + Seek>(
+    input: R,
+) -> (tar::Archive<impl Read + Seek>, impl Fn()) {
+    let left = Rc::new(Cell::new(MOST_LABEL));
+    let archive = tar::Archive::new(Metered { inner: input, left: Rc::clone(&left) });
+    (archive, move || left.set(MOST_LABEL))
+}
+
+/// The key of a member, where it is part of a sample.
+pub(in crate::data) fn member_key(path: &str) -> Option<&str> {
+    split(path).map(|(key, _)| key)
+}
+
 /// Lists the samples of a shard of `length` bytes; `what` names it in errors.
 ///
 /// Errors: no archive or a truncated one, an image or label beyond the limits, a sample with two
@@ -82,15 +96,14 @@ pub fn index(
     limits: Limits,
     what: &str,
 ) -> Result<Vec<Sample>> {
-    let left = Rc::new(Cell::new(MOST_LABEL));
-    let mut archive = tar::Archive::new(Metered { inner: input, left: Rc::clone(&left) });
+    let (mut archive, reset) = open_archive(input);
     let damaged = |e: io::Error| {
         Error::invalid(what, format!("a damaged archive ({e})"), "a tar file, not compressed")
     };
     let mut samples = Samples { what, found: Vec::new(), keys: HashSet::new(), open: None };
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
-        left.set(MOST_LABEL);
+        reset();
         let (start, size) = (entry.raw_file_position(), entry.size());
         let end = start.checked_add(size).filter(|&end| end <= length);
         let kind = entry.header().entry_type();
@@ -134,7 +147,7 @@ pub fn index(
             }
             let mut content = Vec::new();
             entry.read_to_end(&mut content).map_err(damaged)?;
-            left.set(MOST_LABEL);
+            reset();
             samples.label(&content, extension == "cls", &path)?;
         }
     }
