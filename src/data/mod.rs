@@ -36,6 +36,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 pub use attributes::Attributes;
+pub use decode::decode_image;
 pub use format::Format;
 pub use listed::Listing;
 pub use split::{PartName, QueryPart, Split, SplitKind};

@@ -298,7 +298,7 @@ fn wrong_sizes_and_answers_are_refused() {
     let place = tempfile::tempdir().unwrap();
     let body = good();
     let total = body.len();
-    let message = |answer: Box<dyn Fn(usize, Option<u64>, &mut TcpStream) + Send + Sync>| {
+    let message = |answer: Box<Answer>| {
         let server = Server::new(answer);
         refusal(run(&server, &body, place.path()))
     };
