@@ -118,6 +118,9 @@ pub(super) fn detect(root: &Path) -> Result<Format> {
         Format::Imagenet
     } else if groups::is(root) {
         Format::Metadata
+    } else if has_folders(&root.join("train")) {
+        // Archives and tables beside class folders are what the images came out of.
+        Format::ImageFolder
     } else if webdataset::is(root)? {
         Format::Webdataset
     } else if parquet::is(root)? {
@@ -127,6 +130,11 @@ pub(super) fn detect(root: &Path) -> Result<Format> {
         Format::ImageFolder
     };
     Ok(found)
+}
+
+fn has_folders(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    entries.flatten().any(|e| e.path().is_dir())
 }
 
 fn of_file(path: &Path) -> Result<Format> {

@@ -143,7 +143,7 @@ fn idx_files() {
 }
 
 /// Makes the checksums of a tar's headers right where the blocks still are.
-fn tar_checksums(bytes: &mut Vec<u8>, mutator: &mut Mutator) {
+fn tar_checksums(bytes: &mut [u8], mutator: &mut Mutator) {
     if mutator.once_in(4) {
         return;
     }
@@ -173,7 +173,7 @@ fn tar_shards() {
             b"\x80\xff",
         ],
         memory: Memory { fixed: 4 << 20, per_byte: 64 },
-        repair: &tar_checksums,
+        repair: &|bytes, mutator| tar_checksums(bytes, mutator),
         read: &|bytes| shard::index(Cursor::new(bytes), bytes.len() as u64, LIMITS, "x").is_ok(),
     });
 }
@@ -197,7 +197,7 @@ fn parquet_files() {
 }
 
 /// Makes the checksums of a PNG's chunks right where the chunks still are.
-fn png_checksums(bytes: &mut Vec<u8>, mutator: &mut Mutator) {
+fn png_checksums(bytes: &mut [u8], mutator: &mut Mutator) {
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") || mutator.once_in(3) {
         return;
     }
@@ -233,7 +233,7 @@ fn images() {
         ],
         // Several images of the most pixels, as coefficients, and the decoders' tables.
         memory: Memory { fixed: 64 << 20, per_byte: 64 },
-        repair: &png_checksums,
+        repair: &|bytes, mutator| png_checksums(bytes, mutator),
         read: &|bytes| decode_image(bytes, IMAGES, "x").is_ok(),
     });
 }

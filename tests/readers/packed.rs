@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::Path;
 
 use fairprune::data::cifar::pickle::Pickle;
-use fairprune::data::{self, Limits, LoadOptions};
+use fairprune::data::{self, Format, Limits, LoadOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::{assert_has, load, png, put, quiet, refusal};
+use crate::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
 
 fn idx(count: u32, rows: u32, columns: u32, pixels: &[u8]) -> Vec<u8> {
     let mut out = vec![0, 0, 8, 3];
@@ -207,6 +207,32 @@ fn damaged_archives_are_refused() {
     header.set_size(0);
     header.set_cksum();
     assert_has(&shard_message(header.as_bytes()), &["UTF-8"]);
+}
+
+#[test]
+fn archives_beside_class_folders_are_no_shards() {
+    let dir = tree(&GOOD);
+    let image = png(2, 2, [1; 3]);
+    let samples = tar(&[("a.cls", b"0"), ("a.png", &image), ("b.cls", b"1"), ("b.png", &image)]);
+    for name in ["train.tar", "train/cat.tar"] {
+        put(dir.path(), name, &samples);
+    }
+    put(dir.path(), "data/train-0.parquet", &plain_parquet());
+    assert_eq!(load(dir.path(), None).unwrap().format, Format::ImageFolder);
+    // The format can be forced, and shards may lie in folders called after the parts.
+    let options = LoadOptions { format: Some(Format::Parquet), ..Default::default() };
+    let forced = data::load(dir.path().to_str().unwrap(), &options, &quiet).unwrap();
+    assert_eq!((forced.format, forced.train.len()), (Format::Parquet, 7));
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["train/10.tar", "train/9.tar", "valid/0.tar"] {
+        put(dir.path(), name, &samples);
+    }
+    let set = load(dir.path(), None).unwrap();
+    assert_eq!(
+        set.train.ids,
+        ["train/9.tar:a", "train/9.tar:b", "train/10.tar:a", "train/10.tar:b"]
+    );
+    assert_eq!(set.test.unwrap().ids, ["valid/0.tar:a", "valid/0.tar:b"]);
 }
 
 #[test]

@@ -53,11 +53,9 @@ fn shards(root: &Path) -> Result<Shards> {
     Ok(found)
 }
 
-/// Whether `root` holds training shards. Those beside image folders belong to something else.
+/// Whether `root` holds training shards.
 pub(super) fn is(root: &Path) -> Result<bool> {
-    let shards = shards(root)?;
-    let inside = |name: &String| name.contains('/');
-    Ok(shards.any() && (shards.0[0].iter().all(inside) || !root.join("train").is_dir()))
+    Ok(shards(root)?.any())
 }
 
 /// Reads labels and images of all shards.

@@ -28,11 +28,9 @@ fn shards(root: &Path) -> Result<Shards> {
     Ok(shards)
 }
 
-/// Whether `root` holds shards. Archives beside a folder `train` are no shards: ImageNet's lie there.
+/// Whether `root` holds training shards.
 pub(super) fn is(root: &Path) -> Result<bool> {
-    let shards = shards(root)?;
-    let inside = |name: &String| name.contains('/');
-    Ok(shards.any() && (shards.0[0].iter().all(inside) || !root.join("train").is_dir()))
+    Ok(shards(root)?.any())
 }
 
 /// Indexes the shards and decodes their images.
