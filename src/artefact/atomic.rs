@@ -28,21 +28,29 @@ pub fn write<T>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
 ) -> Result<T> {
+    write_with(path, |out| fill(out).map_err(Error::io(path)))
+}
+
+/// The same for content that can be refused for other reasons than the system's.
+pub fn write_with<T>(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
+) -> Result<T> {
     if path.file_name().is_none() {
         return Err(Error::invalid("output file", path.display().to_string(), "a file name"));
     }
-    let attempt = || {
-        let (temporary, file) = Temporary::beside(path)?;
-        let mut out = BufWriter::new(file);
-        let value = fill(&mut out)?;
+    let (temporary, file) = Temporary::beside(path).map_err(Error::io(path))?;
+    let mut out = BufWriter::new(file);
+    let value = fill(&mut out)?;
+    let finish = || {
         // Not left to the drop: the last block is where a full disk shows.
         let file = out.into_inner().map_err(|e| e.into_error())?;
         file.sync_all()?;
         fs::rename(&temporary.0, path)?;
-        sync_folder(parent(path))?;
-        Ok(value)
+        sync_folder(parent(path))
     };
-    attempt().map_err(Error::io(path))
+    finish().map_err(Error::io(path))?;
+    Ok(value)
 }
 
 /// Writes `bytes` as the file `path`.
@@ -58,6 +66,40 @@ pub fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
     })
 }
 
+/// Makes the folder `path` with what `fill` puts into it: all of it or no folder at all.
+///
+/// The content is built beside `path`, which must not exist or be an empty folder; the folder above
+/// it must exist.
+///
+/// # Errors
+/// [`Error::Invalid`] where something is at `path`; [`Error::Io`]; an error of `fill`.
+pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let what = || format!("output folder {}", path.display());
+    if path.file_name().is_none() {
+        return Err(Error::invalid(what(), "no name", "a folder name"));
+    }
+    match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::io(path)(e)),
+        Ok(about) if about.is_dir() => {
+            if fs::read_dir(path).map_err(Error::io(path))?.next().is_some() {
+                let expected = "a folder that is empty or not there";
+                return Err(Error::invalid(what(), "a folder that holds something", expected));
+            }
+        }
+        Ok(_) => return Err(Error::invalid(what(), "a file", "a folder that is not there")),
+    }
+    let temporary = Temporary::folder(path).map_err(Error::io(path))?;
+    let value = fill(&temporary.0)?;
+    let finish = || {
+        sync_folder(&temporary.0)?;
+        fs::rename(&temporary.0, path)?;
+        sync_folder(parent(path))
+    };
+    finish().map_err(Error::io(path))?;
+    Ok(value)
+}
+
 /// Makes the names in `folder` durable: created, renamed and removed files stay so after a crash.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Elsewhere a folder cannot be opened as a file, and the rename is as durable as it gets.
@@ -71,13 +113,22 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The unfinished file; dropping it removes it unless it was renamed.
+/// The unfinished file or folder; dropping it removes it unless it was renamed.
 struct Temporary(PathBuf);
 
 impl Temporary {
     /// A new, empty file beside `path` under a name of our own: process and counter keep concurrent
     /// writers apart, and names that a killed process left behind are skipped.
     fn beside(path: &Path) -> io::Result<(Temporary, File)> {
+        Self::create(path, |name| OpenOptions::new().write(true).create_new(true).open(name))
+    }
+
+    /// The same for an empty folder.
+    fn folder(path: &Path) -> io::Result<Temporary> {
+        Ok(Self::create(path, |name| fs::create_dir(name))?.0)
+    }
+
+    fn create<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(Temporary, T)> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let n = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -85,9 +136,9 @@ impl Temporary {
             name.push(path.file_name().unwrap_or_default());
             name.push(format!(".{}-{n}{TEMPORARY}", std::process::id()));
             let temporary = parent(path).join(name);
-            match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+            match make(&temporary) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                opened => return Ok((Temporary(temporary), opened?)),
+                made => return Ok((Temporary(temporary), made?)),
             }
         }
     }
@@ -95,6 +146,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        let is_folder = fs::symlink_metadata(&self.0).is_ok_and(|m| m.is_dir());
+        let _ = if is_folder { fs::remove_dir_all(&self.0) } else { fs::remove_file(&self.0) };
     }
 }

@@ -44,6 +44,8 @@ pub enum Command {
     Completions(commands::manual::CompletionsArgs),
     /// Print the manual page, or write one a command
     Man(commands::manual::ManArgs),
+    /// Look at data sets, write the built-in ones, cache, export subsets, fetch public ones
+    Data(commands::data::DataCommandArgs),
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl Command {
             Command::Bench(a) => a.common(),
             Command::Completions(a) => &a.common,
             Command::Man(a) => &a.common,
+            Command::Data(a) => a.common(),
         }
     }
 }
@@ -113,10 +116,11 @@ pub struct OutArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// A folder, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
-    /// How it is stored: imagefolder or cifar [default: by its content]
+    /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet, webdataset,
+    /// parquet, metadata or cache [default: by its content]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
     /// Resize the short side to S and keep the central S x S

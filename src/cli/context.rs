@@ -33,7 +33,11 @@ pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<Data
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
     bar.finish();
-    Ok(Arc::new(set?))
+    let set = set?;
+    for text in &set.notes {
+        output::note(common, format!("note: {text}"));
+    }
+    Ok(Arc::new(set))
 }
 
 /// How `--format`, `--image-size` and `--data-seed` say to read.

@@ -10,6 +10,7 @@ mod device;
 mod interrupt;
 mod output;
 mod progress;
+mod subset;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Bench(args) => commands::bench::bench(args),
         Command::Completions(args) => commands::manual::completions(args),
         Command::Man(args) => commands::manual::man(args),
+        Command::Data(args) => commands::data::data(args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -17,6 +17,16 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::Limits;
+use crate::error::{Error, Result};
+
+/// Decodes one JPEG or PNG file: height, width, and `height width 3` bytes; `what` names it in errors.
+pub fn decode_image(bytes: &[u8], limits: Limits, what: &str) -> Result<(usize, usize, Vec<u8>)> {
+    let unusable = |u: Unusable| Error::invalid(what, u.found, u.expected);
+    let image = Encoded::new(bytes, limits).map_err(unusable)?;
+    let mut rgb = vec![0; image.width * image.height * 3];
+    image.decode(&mut rgb).map_err(unusable)?;
+    Ok((image.height, image.width, rgb))
+}
 
 /// Why a file is not an image that can be used: what was found, what was expected.
 #[derive(Debug, PartialEq, Eq)]

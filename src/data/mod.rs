@@ -5,25 +5,42 @@
 //! index means the same sample there and here. An unreadable sample is an error, never skipped:
 //! skipping would shift every index after it.
 
-mod cifar;
+mod attributes;
+pub mod cache;
+pub mod cifar;
+mod class_names;
 mod decode;
+pub mod fetch;
+mod fingerprint;
+mod format;
+pub mod groups;
+pub mod idx;
 pub mod image_folder;
+pub mod imagenet;
+mod images;
+mod listed;
+pub mod parquet;
 mod resize;
 pub mod shapes;
+mod shards;
 pub mod split;
 mod statistics;
+pub mod tiny_imagenet;
+pub mod webdataset;
+pub mod wordnet;
+pub mod write;
 
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
+pub use attributes::Attributes;
+pub use decode::decode_image;
+pub use format::Format;
+pub use listed::Listing;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
-
-/// Version of the fingerprint's definition; part of the hash.
-const FINGERPRINT_VERSION: u32 = 1;
 
 /// What a progress callback gets: images done, images in all.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -33,11 +50,14 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 pub struct Part {
     /// Pixels, `N H W C` with C = 3 (red, green, blue), 0..=255.
     /// Shared, so that the CPU trains on them where they are.
-    pub images: Arc<Vec<u8>>,
+    pub images: Bytes,
     /// Class of each image, an index into [`DataSet::classes`].
     pub labels: Vec<u32>,
     /// Name of each image, unique in the data set: a path relative to the root, or `file:record`.
     pub ids: Vec<String>,
+    /// Attribute of each image, an index into [`Attributes::values`]; empty where the data set has
+    /// none.
+    pub attributes: Vec<u32>,
 }
 
 impl Part {
@@ -82,42 +102,90 @@ pub struct DataSet {
     pub val: Option<Part>,
     /// The test part, where there is one.
     pub test: Option<Part>,
-    /// 32 hexadecimal digits that change with any class name, id, label, size or pixel of any part.
+    /// The attribute that every sample has besides its class, where there is one.
+    pub attributes: Option<Attributes>,
+    /// 32 hexadecimal digits that change with any class name, id, label, size or pixel of any part,
+    /// and with any attribute.
     ///
     /// BLAKE3 over, in this order: format version, number of classes, each name with its length,
     /// height, width; then of training, validation and test part: a presence byte, the number of
-    /// images, each id with its length, the labels, the pixels. Integers are little-endian u64,
-    /// labels u32. The path and the storage format do not enter: a moved or copied set stays the same.
+    /// images, each id with its length, the labels, the pixels. With attributes there follow their
+    /// name, the number of values, each name with its length, and the attributes of each part.
+    /// Integers are little-endian u64, labels and attributes u32. The path and the storage format do
+    /// not enter: a moved or copied set stays the same.
     pub fingerprint: String,
+    /// What the reader left out, in sentences for people.
+    pub notes: Vec<String>,
+}
+
+/// What a data set is assembled from.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// Class names.
+    pub classes: Vec<String>,
+    /// Height and width of every image.
+    pub size: (usize, usize),
+    /// The training part.
+    pub train: Part,
+    /// The validation part.
+    pub val: Option<Part>,
+    /// The test part.
+    pub test: Option<Part>,
+    /// What [`Part::attributes`] mean.
+    pub attributes: Option<Attributes>,
 }
 
 impl DataSet {
-    /// Assembles a data set from its parts and computes the fingerprint.
+    /// Assembles a data set without attributes; see [`DataSet::of`].
     pub fn new(
         name: impl Into<String>,
         format: Format,
         classes: Vec<String>,
-        (height, width): (usize, usize),
+        size: (usize, usize),
         train: Part,
         val: Option<Part>,
         test: Option<Part>,
     ) -> Result<Self> {
+        Self::of(name, format, Contents { classes, size, train, val, test, attributes: None })
+    }
+
+    /// Assembles a data set from its parts and computes the fingerprint.
+    ///
+    /// Errors: no training image, a label or an attribute without a name.
+    pub fn of(name: impl Into<String>, format: Format, contents: Contents) -> Result<Self> {
         let name = name.into();
-        let parts =
-            [("training", Some(&train)), ("validation", val.as_ref()), ("test", test.as_ref())];
+        let (height, width) = contents.size;
+        let parts = contents.parts();
         for (part_name, part) in parts {
             let Some(part) = part else { continue };
-            check_part(&name, part_name, part, classes.len(), height * width * 3)?;
+            check_part(&name, part_name, part, contents.classes.len(), height * width * 3)?;
+            if let Some(attributes) = &contents.attributes {
+                attributes.check(&name, part)?;
+            }
         }
-        if train.is_empty() {
+        if contents.train.is_empty() {
             return Err(Error::invalid(
                 format!("data set {name}"),
                 "no training images",
                 "at least one training image",
             ));
         }
-        let fingerprint = fingerprint(&classes, height, width, parts.map(|(_, p)| p));
-        Ok(DataSet { name, format, classes, height, width, train, val, test, fingerprint })
+        let fingerprint = fingerprint::fingerprint(&contents);
+        let Contents { classes, train, val, test, attributes, .. } = contents;
+        let notes = Vec::new();
+        Ok(DataSet {
+            name,
+            format,
+            classes,
+            height,
+            width,
+            train,
+            val,
+            test,
+            attributes,
+            fingerprint,
+            notes,
+        })
     }
 
     /// The part of that name, where the data set has it.
@@ -157,6 +225,17 @@ impl DataSet {
     }
 }
 
+impl Contents {
+    /// The parts and what messages call them.
+    fn parts(&self) -> [(&'static str, Option<&Part>); 3] {
+        [
+            ("training", Some(&self.train)),
+            ("validation", self.val.as_ref()),
+            ("test", self.test.as_ref()),
+        ]
+    }
+}
+
 fn check_part(set: &str, part: &str, p: &Part, classes: usize, image: usize) -> Result<()> {
     if p.images.len() != p.labels.len() * image || p.ids.len() != p.labels.len() {
         return Err(Error::Internal(format!(
@@ -173,87 +252,6 @@ fn check_part(set: &str, part: &str, p: &Part, classes: usize, image: usize) -> 
             format!("a label below {classes}, the number of classes"),
         )),
         None => Ok(()),
-    }
-}
-
-fn fingerprint(
-    classes: &[String],
-    height: usize,
-    width: usize,
-    parts: [Option<&Part>; 3],
-) -> String {
-    let mut hash = blake3::Hasher::new();
-    fn number(hash: &mut blake3::Hasher, n: usize) {
-        hash.update(&(n as u64).to_le_bytes());
-    }
-    fn text(hash: &mut blake3::Hasher, s: &str) {
-        number(hash, s.len());
-        hash.update(s.as_bytes());
-    }
-    hash.update(b"fairprune data set");
-    number(&mut hash, FINGERPRINT_VERSION as usize);
-    number(&mut hash, classes.len());
-    classes.iter().for_each(|c| text(&mut hash, c));
-    number(&mut hash, height);
-    number(&mut hash, width);
-    for part in parts {
-        hash.update(&[u8::from(part.is_some())]);
-        let Some(part) = part else { continue };
-        number(&mut hash, part.len());
-        part.ids.iter().for_each(|id| text(&mut hash, id));
-        part.labels.iter().for_each(|l| {
-            hash.update(&l.to_le_bytes());
-        });
-        hash.update_rayon(&part.images);
-    }
-    hash.finalize().to_hex()[..32].to_owned()
-}
-
-/// How a data set is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// The built-in drawings.
-    Shapes,
-    /// The same with three classes that are far harder than the rest.
-    ShapesExtreme,
-    /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
-    ImageFolder,
-    /// CIFAR-10 or CIFAR-100, binary version.
-    CifarBinary,
-}
-
-impl Format {
-    /// The name that `--format` takes.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Shapes => "shapes",
-            Format::ShapesExtreme => "shapes:extreme",
-            Format::ImageFolder => "imagefolder",
-            Format::CifarBinary => "cifar",
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Format {
-    type Err = Error;
-
-    fn from_str(s: &str) -> Result<Self> {
-        [Format::Shapes, Format::ShapesExtreme, Format::ImageFolder, Format::CifarBinary]
-            .into_iter()
-            .find(|f| f.name() == s)
-            .ok_or_else(|| {
-                Error::invalid(
-                    "data format",
-                    s,
-                    "one of imagefolder, cifar, shapes, shapes:extreme",
-                )
-            })
     }
 }
 
@@ -305,37 +303,45 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         ));
     }
     let root = Path::new(spec);
-    if !root.is_dir() {
-        return Err(Error::invalid(
-            format!("data {spec}"),
-            if root.exists() { "a file" } else { "nothing" },
-            "a folder, or the name of a built-in set: shapes, shapes:extreme",
-        ));
-    }
+    let format = format_of(spec, options.format)?;
     let name = set_name(root);
-    match options.format.map_or_else(|| detect(root), Ok)? {
-        Format::ImageFolder => image_folder::load(root, &name, options, progress),
-        Format::CifarBinary => cifar::load(root, &name, options, progress),
+    let load = match format {
+        Format::ImageFolder => image_folder::load,
+        Format::CifarBinary => cifar::binary::load,
+        Format::CifarPython => cifar::python::load,
+        Format::Idx => idx::load,
+        Format::TinyImagenet => tiny_imagenet::load,
+        Format::Imagenet => imagenet::load,
+        Format::Webdataset => webdataset::load,
+        Format::Parquet => parquet::load,
+        Format::Metadata => groups::load,
+        Format::Cache => cache::load,
         Format::Shapes | Format::ShapesExtreme => {
-            Err(Error::Internal(format!("{spec} was not taken for a built-in set")))
+            return Err(Error::Internal(format!("{spec} was not taken for a built-in set")));
         }
-    }
+    };
+    load(root, &name, options, progress)
 }
 
-/// The format of the folder `root`, from what it holds.
-fn detect(root: &Path) -> Result<Format> {
-    if cifar::is_cifar(root) {
-        return Ok(Format::CifarBinary);
+/// The format that was asked for, or that the path shows; it must be there, and a folder where
+/// the format is one of folders.
+fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
+    let root = Path::new(spec);
+    let no_folder =
+        |found: &str, expected: &str| Err(Error::invalid(format!("data {spec}"), found, expected));
+    if !root.exists() {
+        return no_folder(
+            "nothing",
+            "a folder, or the name of a built-in set: shapes, shapes:extreme",
+        );
     }
-    if cifar::is_python_version(root) {
-        return Err(Error::invalid(
-            root.display().to_string(),
-            "the Python version of CIFAR",
-            "the binary version (cifar-10-binary.tar.gz or cifar-100-binary.tar.gz)",
-        ));
+    let format = asked.map_or_else(|| format::detect(root), Ok)?;
+    let of_files = matches!(format, Format::Webdataset | Format::Parquet | Format::Cache);
+    match (root.is_dir(), format) {
+        (false, _) if !of_files => no_folder("a file", &format!("a folder of format {format}")),
+        (true, Format::Cache) => no_folder("a folder", "a cache file"),
+        _ => Ok(format),
     }
-    // Anything else that is wrong with it, the folder reader explains.
-    Ok(Format::ImageFolder)
 }
 
 /// The last component of the path, `.` and `..` resolved.
@@ -353,6 +359,16 @@ pub fn load_validation(folder: &Path, set: &mut DataSet, options: &LoadOptions) 
     let size = (set.height, set.width);
     let square = (size.0 == size.1).then_some(size.0);
     let options = LoadOptions { image_size: options.image_size.or(square), ..*options };
+    if let Some(attributes) = &set.attributes {
+        return Err(Error::invalid(
+            format!("validation images {}", folder.display()),
+            "a folder of class folders",
+            format!(
+                "the data set's own validation part, since its samples have a {}",
+                attributes.name
+            ),
+        ));
+    }
     set.val = Some(image_folder::load_part(folder, &set.classes, size, &options)?);
     Ok(())
 }

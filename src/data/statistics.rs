@@ -117,6 +117,7 @@ mod tests {
             images: data.clone().into(),
             labels: vec![0; 5_000],
             ids: vec![String::new(); 5_000],
+            attributes: Vec::new(),
         };
         let all: Vec<usize> = (0..5_000).collect();
         let reference = channel_statistics(&data);

@@ -1,6 +1,6 @@
 //! The input pipeline: normalisation, mirror, shift, and what a sample's augmentation depends on.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
@@ -37,16 +37,16 @@ pub fn problem(
 }
 
 /// Random images.
-pub fn pixels(images: usize, [h, w]: [usize; 2]) -> Arc<Vec<u8>> {
+pub fn pixels(images: usize, [h, w]: [usize; 2]) -> Bytes {
     let bytes = Values::new(1).below(images * h * w * CHANNELS, 256);
-    Arc::new(bytes.into_iter().map(|b| b as u8).collect())
+    bytes.into_iter().map(|b| b as u8).collect()
 }
 
 /// Batch `batch` of the order in epoch `epoch`.
 pub fn gather<B: Gather>(
     subject: &Subject<B>,
     p: &GatherProblem,
-    images: &Arc<Vec<u8>>,
+    images: &Bytes,
     order: &[u32],
     batch: u32,
     epoch: u32,
@@ -64,7 +64,7 @@ pub fn gather<B: Gather>(
 /// Every byte in every channel, as PyTorch's ToTensor and Normalize round it in f32.
 pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> Outcome {
     let size = [16, 16];
-    let images = Arc::new((0..256).flat_map(|b| [b as u8; CHANNELS]).collect::<Vec<u8>>());
+    let images: Bytes = (0..256).flat_map(|b| [b as u8; CHANNELS]).collect();
     let out = gather(subject, &problem(1, 1, size, Augmentation::NONE), &images, &[0], 0, 0)?;
     for (i, &v) in out.iter().enumerate() {
         let byte = (i / CHANNELS) as f32;

@@ -139,7 +139,7 @@ fn cifar_files_that_are_cut_or_wrong() {
     put(at, "cifar/test_batch.bin", &[all.clone(), record(10)].concat());
     refused_data(at, "cifar", &["test_batch.bin", "10"]);
     put(at, "python/data_batch_1", b"pickle");
-    refused_data(at, "python", &["Python version", "binary version"]);
+    refused_data(at, "python", &["data_batch_1", "Python version"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod manual;
 mod prune;
 mod quota;
 mod selftest;
+mod sets;
 mod streams;
 mod study;
 mod weights;

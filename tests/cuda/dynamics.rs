@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use fairprune::artefact::dynamics::Quantity;
 use fairprune::backend::Cpu;
 use fairprune::exec::ArenaMode;
@@ -16,7 +18,7 @@ const EPOCHS: usize = 3;
 fn the_card_records_its_own_presentations() {
     let (images, labels) = part();
     let cuda = Arc::new(cuda_device::open());
-    let on_card = cuda.images(&Arc::new(images.clone())).unwrap();
+    let on_card = cuda.images(&Bytes::from(images.clone())).unwrap();
     let mut e = executor(Arc::clone(&cuda), true, ArenaMode::Debug);
     let recorded = Run::whole(EPOCHS).record(&mut e, &on_card, &labels).unwrap();
     let mut plain = executor(cuda, false, ArenaMode::Shared);
@@ -24,7 +26,7 @@ fn the_card_records_its_own_presentations() {
     check(&recorded, &z, &labels);
     // The same samples are presented, and in the first epoch they look the same as on the CPU.
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), true, ArenaMode::Shared);
-    let own = Run::whole(EPOCHS).record(&mut e, &Arc::new(images), &labels).unwrap();
+    let own = Run::whole(EPOCHS).record(&mut e, &Bytes::from(images), &labels).unwrap();
     for ((quantity, card), (_, cpu)) in recorded.iter().zip(&own) {
         let absent = |values: &[f32]| values.iter().map(|v| v.is_nan()).collect::<Vec<bool>>();
         assert_eq!(absent(card), absent(cpu), "{quantity:?}");
@@ -39,7 +41,7 @@ fn the_card_records_its_own_presentations() {
 fn the_card_s_last_layer_makes_logits_and_norms_of_its_features() {
     let (images, labels) = part();
     let cuda = Arc::new(cuda_device::open());
-    let images = cuda.images(&Arc::new(images)).unwrap();
+    let images = cuda.images(&Bytes::from(images)).unwrap();
     let mut e = executor(cuda, false, ArenaMode::Debug);
     check_features(&mut e, &images, &labels);
 }

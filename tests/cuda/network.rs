@@ -94,7 +94,7 @@ impl<B: Operators> Machine<B> {
             .flat_map(|&l| vec![l; values])
             .map(|l| byte(l, draws.below(256)))
             .collect();
-        let images = backend.images(&Arc::new(bytes)).unwrap();
+        let images = backend.images(&bytes.into()).unwrap();
         let executor =
             Executor::new(Arc::new(backend), spec.build().unwrap(), &requirements).unwrap();
         Machine { executor, images, labels }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bytes::Bytes;
 use fairprune::backend::{Cpu, Isa};
 use fairprune::error::Result;
 use fairprune::exec::{
@@ -68,7 +69,7 @@ pub fn networks() -> [NetworkSpec; 3] {
 
 /// Random images with labels.
 pub struct Part {
-    pub images: Arc<Vec<u8>>,
+    pub images: Bytes,
     pub labels: Vec<u32>,
 }
 
@@ -81,7 +82,7 @@ impl Part {
         let byte = |label: u32, draw: u32| (draw / 2 + 60 * label) as u8;
         let images =
             labels.iter().flat_map(|&l| vec![l; size]).map(|l| byte(l, draws.below(256))).collect();
-        Part { images: Arc::new(images), labels }
+        Part { images, labels }
     }
 
     pub fn positions(&self) -> Vec<u32> {

@@ -1,6 +1,8 @@
 //! Penultimate features and last-layer gradient norms: what the network's last layer makes of them.
 
 use std::sync::Arc;
+
+use bytes::Bytes;
 use std::sync::atomic::AtomicBool;
 
 use fairprune::backend::Cpu;
@@ -13,13 +15,13 @@ use crate::recorded_run::{SAMPLES, check_features, executor, part, with_bias};
 fn the_last_layer_makes_logits_and_norms_of_the_features() {
     let (images, labels) = part();
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), false, ArenaMode::Debug);
-    check_features(&mut e, &Arc::new(images), &labels);
+    check_features(&mut e, &Bytes::from(images), &labels);
 }
 
 #[test]
 fn other_batches_give_the_same_features() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), false, ArenaMode::Shared);
     with_bias(&mut e);
     let all: Vec<u32> = (0..SAMPLES as u32).collect();

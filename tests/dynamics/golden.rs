@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use fairprune::artefact::dynamics::Quantity;
 use fairprune::artefact::npy::{self, Values};
 use fairprune::backend::{Cpu, View};
@@ -173,7 +175,7 @@ fn the_stored_logits_are_of_the_run() {
     let (images, labels) = part();
     assert_eq!(golden().labels, labels);
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), false, ArenaMode::Shared);
-    let run = logits(&mut e, &Arc::new(images), &labels, 2);
+    let run = logits(&mut e, &Bytes::from(images), &labels, 2);
     for (i, (&now, stored)) in run.iter().zip(stored_logits()).enumerate() {
         let same = now.is_nan() && stored.is_nan() || (now - stored).abs() <= 1e-3;
         assert!(same, "logit {i}: {now}, stored {stored}");
@@ -185,7 +187,7 @@ fn the_stored_logits_are_of_the_run() {
 fn writes_the_logits() {
     let (images, labels) = part();
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), false, ArenaMode::Shared);
-    let run = logits(&mut e, &Arc::new(images), &labels, EPOCHS);
+    let run = logits(&mut e, &Bytes::from(images), &labels, EPOCHS);
     npy::write(&folder().join("logits.npy"), &[EPOCHS * SAMPLES, CLASSES], &run).unwrap();
     let labels: Vec<i64> = labels.iter().map(|&l| l.into()).collect();
     npy::write(&folder().join("labels.npy"), &[SAMPLES], &labels).unwrap();

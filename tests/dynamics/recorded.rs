@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use fairprune::artefact::dynamics::Quantity;
 use fairprune::backend::Cpu;
 use fairprune::error::Error;
@@ -23,7 +25,7 @@ fn bits(recorded: &[(Quantity, Vec<f32>)]) -> Vec<u32> {
 #[test]
 fn recorded_quantities_are_those_of_each_presentation() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let mut e = executor(cpu(2), true, ArenaMode::Debug);
     let recorded = Run::whole(EPOCHS).record(&mut e, &images, &labels).unwrap();
     assert_eq!(recorded.len(), Quantity::ALL.len());
@@ -39,7 +41,7 @@ fn recorded_quantities_are_those_of_each_presentation() {
 #[test]
 fn threads_and_the_divergence_change_nothing_else() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let mut one = executor(cpu(1), true, ArenaMode::Shared);
     let mut three = executor(cpu(3), true, ArenaMode::Shared);
     let whole = Run::whole(EPOCHS);
@@ -55,7 +57,7 @@ fn threads_and_the_divergence_change_nothing_else() {
 #[test]
 fn a_resumed_recording_equals_an_uninterrupted_one() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let dir = tempfile::tempdir().unwrap();
     let run = |name: &str, stop_at| {
         let mut e = executor(cpu(2), true, ArenaMode::Shared);
@@ -81,7 +83,7 @@ fn a_resumed_recording_equals_an_uninterrupted_one() {
 #[test]
 fn a_run_that_ends_inside_an_epoch_says_who_was_left_out() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let mut e = executor(cpu(2), true, ArenaMode::Shared);
     let whole = Run::whole(EPOCHS).record(&mut e, &images, &labels).unwrap();
     let mut e = executor(cpu(2), true, ArenaMode::Shared);
@@ -101,7 +103,7 @@ fn a_run_that_ends_inside_an_epoch_says_who_was_left_out() {
 #[test]
 fn a_checkpoint_without_its_rows_is_refused() {
     let (images, labels) = part();
-    let images = Arc::new(images);
+    let images = Bytes::from(images);
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = Some(dir.path().join("checkpoint"));
     let mut e = executor(cpu(1), true, ArenaMode::Shared);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fairprune::backend::Cpu;
 use fairprune::exec::{ArenaMode, Executor, Mode, Pass, Requirements, TrainOptions};
 use fairprune::nn::NetworkSpec;
@@ -124,7 +125,7 @@ impl Case {
         Run {
             case: self,
             executor,
-            images: Arc::new(inputs::images(self.samples, self.size, self.image_seed)),
+            images: inputs::images(self.samples, self.size, self.image_seed).into(),
             labels: inputs::labels(self.samples, self.classes),
         }
     }
@@ -134,7 +135,7 @@ impl Case {
 pub struct Run<'a> {
     case: &'a Case,
     pub executor: Executor<Cpu>,
-    images: Arc<Vec<u8>>,
+    images: Bytes,
     labels: Vec<u32>,
 }
 

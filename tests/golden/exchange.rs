@@ -98,7 +98,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
     let cpu = Arc::new(Cpu::new(0).unwrap());
     let mut executor = Executor::new(cpu, spec.build().unwrap(), &requirements).unwrap();
     executor.set_weights(weights).unwrap();
-    let images = Arc::new(inputs::images(SAMPLES, spec.size, IMAGE_SEED));
+    let images = inputs::images(SAMPLES, spec.size, IMAGE_SEED).into();
     let positions: Vec<u32> = (0..SAMPLES as u32).collect();
     let labels = inputs::labels(SAMPLES, spec.classes);
     let set = EvaluationSet { images: &images, labels: &labels, positions: &positions };

@@ -53,13 +53,10 @@ fn no_folder_at_all_and_unknown_names_are_explained() {
     let options = LoadOptions { format: Some(Format::Shapes), ..Default::default() };
     assert_has(&refusal(data::load("some/path", &options, &quiet)), &["some/path", "shapes"]);
     assert_has(&refusal(load(Path::new("shapes:hard"), None)), &["shapes:extreme"]);
-    assert_has(&refusal("webdataset".parse::<Format>()), &["webdataset", "imagefolder, cifar"]);
-    for format in [Format::Shapes, Format::ShapesExtreme, Format::ImageFolder, Format::CifarBinary]
-    {
+    assert_has(&refusal("tfrecord".parse::<Format>()), &["tfrecord", "imagefolder, cifar"]);
+    for format in Format::ALL {
         assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
     }
-    put(dir.path(), "data_batch_1", b"");
-    assert_has(&refusal(load(dir.path(), None)), &["Python version", "cifar-10-binary.tar.gz"]);
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn files_that_are_no_usable_images_are_named() {
     assert_has(&with(b"GIF89a"), &["a GIF image", "a JPEG or PNG image"]);
     assert_has(&with(&png(2, 2, [0; 3])[..60]), &["truncated"]);
     let text = with(&png(3, 2, [0; 3]));
-    assert_has(&text, &["3x2 pixels", "2x2 as in train/cat/1.png", "--image-size"]);
+    assert_has(&text, &["3x2 pixels", "2x2 as in ", "train/cat/1.png", "--image-size"]);
     let mut huge = png(2, 2, [0; 3]);
     huge[16..24].copy_from_slice(&[0, 0, 0x50, 0, 0, 0, 0x50, 0]);
     assert_has(&with(&huge), &["20480x20480", "16384"]);

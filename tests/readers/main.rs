@@ -1,9 +1,14 @@
-//! Data sets: built-in drawings, folder trees against torchvision and Pillow, CIFAR files, hostile input.
+//! Data sets: built-in drawings, every reader against the ecosystem's own, hostile input.
 
 mod built_in;
 mod cifar;
+mod ecosystem;
+mod fetch;
 mod folders;
+mod groups;
 mod hostile;
+mod imagenet;
+mod packed;
 mod pixels;
 
 use std::fs;

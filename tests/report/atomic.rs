@@ -149,3 +149,50 @@ fn a_refused_write_of_the_system_leaves_nothing() {
         assert_eq!(names(folder.path()), ["state.bin"]);
     }
 }
+
+#[test]
+fn a_folder_is_whole_or_not_there() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("tree");
+    let fill = |folder: &Path| {
+        fs::create_dir(folder.join("a")).unwrap();
+        fs::write(folder.join("a/b"), "x").unwrap();
+        // Under its name there is nothing yet.
+        assert!(!path.join("a").exists());
+        Ok(7)
+    };
+    assert_eq!(atomic::write_folder(&path, fill).unwrap(), 7);
+    assert_eq!(fs::read_to_string(path.join("a/b")).unwrap(), "x");
+    assert_eq!(names(place.path()), ["tree"]);
+    // Taken places are refused, empty folders are filled.
+    let error = atomic::write_folder(&path, fill).unwrap_err().to_string();
+    assert!(error.contains("holds something"), "{error}");
+    let file = place.path().join("file");
+    fs::write(&file, "x").unwrap();
+    assert!(atomic::write_folder(&file, fill).unwrap_err().to_string().contains("a file"));
+    fs::remove_dir_all(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    atomic::write_folder(&path, fill).unwrap();
+    // What fails half-way leaves nothing.
+    let broken = place.path().join("broken");
+    let error = atomic::write_folder(&broken, |folder| -> fairprune::error::Result<()> {
+        fs::write(folder.join("half"), "x").unwrap();
+        Err(fairprune::error::Error::invalid("x", "y", "z"))
+    });
+    assert!(error.is_err());
+    assert_eq!(names(place.path()), ["file", "tree"]);
+}
+
+#[test]
+fn a_refused_content_leaves_the_old_one() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("file");
+    fs::write(&path, "old").unwrap();
+    let refused = atomic::write_with(&path, |out| -> fairprune::error::Result<()> {
+        std::io::Write::write_all(out, b"new").unwrap();
+        Err(fairprune::error::Error::invalid("x", "y", "z"))
+    });
+    assert!(refused.is_err());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(names(place.path()), ["file"]);
+}

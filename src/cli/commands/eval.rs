@@ -36,10 +36,10 @@ pub struct EvalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct EvalData {
-    /// A folder, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
-    /// How it is stored: imagefolder or cifar [default: by its content]
+    /// How it is stored, as in `fairprune train --help` [default: by its content]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
     /// Resize the short side to S and keep the central S x S [default: the weights' image size]

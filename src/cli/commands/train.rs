@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::{OutputDir, atomic, npy, tables};
+use fairprune::artefact::{OutputDir, atomic, tables};
 use fairprune::data::{DataSet, QueryPart, Split};
 use fairprune::error::Error;
 use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, TestResult, run_cell};
@@ -14,7 +14,7 @@ use fairprune::experiment::cost::Cost;
 use fairprune::experiment::{Prepared, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
-use fairprune::prune::{check_indices, check_within};
+use fairprune::prune::check_within;
 use fairprune::score::Options;
 use fairprune::train::{Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
@@ -22,6 +22,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
+use crate::cli::subset::{self, Subset};
 use crate::cli::{context, interrupt, output};
 
 /// The trained network.
@@ -130,24 +131,9 @@ pub fn read_subset(
     data: &DataSet,
     split: &Split,
 ) -> Result<Vec<usize>> {
+    let Subset { positions, stated } = subset::read(common, path, data)?;
+    let made_under = stated.as_ref().and_then(provenance::split_of);
     let name = path.display().to_string();
-    let sidecar = path.with_extension("json");
-    let mut made_under = None;
-    if sidecar.exists() {
-        let stated = fairprune::artefact::Provenance::read(&sidecar)?;
-        stated.check_data(&name, &provenance::identity(data))?;
-        made_under = provenance::split_of(&stated);
-    } else {
-        let text = format!(
-            "note: {name} comes without {}: which data set it belongs to is unknown",
-            sidecar.display()
-        );
-        output::note(common, text);
-    }
-    let array = npy::read(path)?;
-    let positions: Vec<i64> =
-        array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
-    let positions = check_indices(&name, &positions, data.train.len())?;
     check_within(&name, &positions, &split.train).map_err(|e| match e {
         Error::Invalid { what, found, expected } => {
             let made = made_under.map_or("made".to_owned(), |s| format!("made under --split {s}"));

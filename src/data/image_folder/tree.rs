@@ -8,20 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::data::listed::Listing;
 use crate::error::{Error, Result};
 
 /// torchvision's `IMG_EXTENSIONS`: the last characters of the lower-case file name.
-pub(super) const EXTENSIONS: [&str; 9] =
+pub(in crate::data) const EXTENSIONS: [&str; 9] =
     [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
-
-/// The images of one part.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
-    /// Paths relative to the root, with forward slashes: `train/cat/0001.jpg`.
-    pub ids: Vec<String>,
-    /// Class of each.
-    pub labels: Vec<u32>,
-}
 
 /// A tree that is laid out as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +66,7 @@ pub fn list(root: &Path) -> Result<Tree> {
 
 /// Lists one folder of class folders, which must be those of `classes`. Ids start with the
 /// folder's own name.
-pub(super) fn list_folder(folder: &Path, classes: &[String]) -> Result<Listing> {
+pub(in crate::data) fn list_folder(folder: &Path, classes: &[String]) -> Result<Listing> {
     let bad = || {
         Error::invalid(folder.display().to_string(), "no named folder", "a folder of class folders")
     };
@@ -89,12 +81,12 @@ pub(super) fn list_folder(folder: &Path, classes: &[String]) -> Result<Listing> 
 }
 
 /// `1 image`, `2 images`.
-fn count(n: usize, what: &str) -> String {
+pub(in crate::data) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Whether torchvision would take a file of this name for an image.
-pub(super) fn is_image_name(name: &str) -> bool {
+pub(in crate::data) fn is_image_name(name: &str) -> bool {
     let name = name.as_bytes();
     EXTENSIONS.iter().any(|e| {
         name.len() >= e.len() && name[name.len() - e.len()..].eq_ignore_ascii_case(e.as_bytes())
@@ -102,12 +94,12 @@ pub(super) fn is_image_name(name: &str) -> bool {
 }
 
 /// Names of the entries of a folder: folders and others, each sorted; links are followed.
-struct Entries {
-    folders: Vec<String>,
-    files: Vec<String>,
+pub(in crate::data) struct Entries {
+    pub folders: Vec<String>,
+    pub files: Vec<String>,
 }
 
-fn entries(folder: &Path) -> Result<Entries> {
+pub(in crate::data) fn entries(folder: &Path) -> Result<Entries> {
     let mut found = Entries { folders: Vec::new(), files: Vec::new() };
     for entry in fs::read_dir(folder).map_err(Error::io(folder))? {
         let entry = entry.map_err(Error::io(folder))?;
@@ -147,7 +139,7 @@ fn entries(folder: &Path) -> Result<Entries> {
 }
 
 /// The class folders of a part; none at all is an error that says what is there instead.
-fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
+pub(in crate::data) fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
     let folder = root.join(part);
     let found = entries(&folder)?;
     if !found.folders.is_empty() {
@@ -165,7 +157,12 @@ fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
     ))
 }
 
-fn same_classes(root: &Path, part: &str, train: &[String], other: &[String]) -> Result<()> {
+pub(in crate::data) fn same_classes(
+    root: &Path,
+    part: &str,
+    train: &[String],
+    other: &[String],
+) -> Result<()> {
     let lacking: Vec<&String> = train.iter().filter(|c| other.binary_search(c).is_err()).collect();
     let extra: Vec<&String> = other.iter().filter(|c| train.binary_search(c).is_err()).collect();
     if lacking.is_empty() && extra.is_empty() {
@@ -186,7 +183,7 @@ fn same_classes(root: &Path, part: &str, train: &[String], other: &[String]) -> 
 }
 
 /// The first few names.
-fn some<S: AsRef<str>>(names: &[S]) -> String {
+pub(in crate::data) fn some<S: AsRef<str>>(names: &[S]) -> String {
     let first: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
     match names.len() {
         0..=3 => first.join(", "),
@@ -194,7 +191,11 @@ fn some<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
-fn list_part(root: &Path, part: &str, classes: &[String]) -> Result<(Listing, usize)> {
+pub(in crate::data) fn list_part(
+    root: &Path,
+    part: &str,
+    classes: &[String],
+) -> Result<(Listing, usize)> {
     let listed: Vec<Result<(Vec<String>, usize)>> =
         classes.par_iter().map(|class| list_class(root, &format!("{part}/{class}"))).collect();
     let mut listing = Listing::default();

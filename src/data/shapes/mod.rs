@@ -103,5 +103,6 @@ fn draw_part(
         images: images.into(),
         labels: each().map(|(class, _)| class as u32).collect(),
         ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", set.styles[class].name)).collect(),
+        attributes: Vec::new(),
     }
 }

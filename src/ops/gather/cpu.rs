@@ -1,7 +1,6 @@
 //! The input pipeline on the CPU: one task an image.
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::{CHANNELS, Gather, GatherProblem};
@@ -50,10 +49,10 @@ fn gather_image(
 }
 
 impl Gather for Cpu {
-    type Images = Arc<Vec<u8>>;
+    type Images = Bytes;
 
-    fn images(&self, images: &Arc<Vec<u8>>) -> Result<Self::Images> {
-        Ok(Arc::clone(images))
+    fn images(&self, images: &Bytes) -> Result<Self::Images> {
+        Ok(images.clone())
     }
 
     fn gather(

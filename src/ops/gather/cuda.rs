@@ -1,8 +1,7 @@
 //! Launches of `kernels/gather.cu`.
 
-use std::sync::Arc;
-
 use bytemuck::{Pod, Zeroable};
+use bytes::Bytes;
 
 use super::{Augmentation, CHANNELS, Gather, GatherProblem};
 use crate::backend::View;
@@ -39,7 +38,7 @@ struct Args {
 impl Gather for Cuda {
     type Images = CudaImages;
 
-    fn images(&self, images: &Arc<Vec<u8>>) -> Result<CudaImages> {
+    fn images(&self, images: &Bytes) -> Result<CudaImages> {
         self.upload_images(images)
     }
 

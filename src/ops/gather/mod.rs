@@ -10,7 +10,7 @@
 mod cpu;
 mod cuda;
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 use crate::backend::{Backend, View};
 use crate::error::Result;
@@ -79,7 +79,7 @@ pub trait Gather: Backend {
     type Images: Send + Sync;
 
     /// Makes `images` (u8 N H W 3) readable by the device; the CPU shares them.
-    fn images(&self, images: &Arc<Vec<u8>>) -> Result<Self::Images>;
+    fn images(&self, images: &Bytes) -> Result<Self::Images>;
 
     /// out (N H W 3, f32) = the images at `order[state[0] * batch ..]`, augmented for epoch
     /// `state[1]`. A batch outside the order, or an image that is not there, is a defect of the

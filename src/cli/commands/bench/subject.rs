@@ -49,7 +49,7 @@ impl<B: Operators> Subject<B> {
         let mut order: Vec<u32> = (0..settings.images as u32).collect();
         Philox::new(settings.seed, Stream::Order).sequence(0).shuffle(&mut order);
         Ok(Subject {
-            images: backend.images(&Arc::new(pixels))?,
+            images: backend.images(&pixels.into())?,
             backend: Arc::clone(backend),
             network,
             weights,

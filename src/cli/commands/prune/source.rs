@@ -22,10 +22,10 @@ pub struct SourceArgs {
     /// A folder that `fairprune score` wrote: scores, labels and recalls; --data is not needed
     #[arg(long, value_name = "DIR")]
     pub scores: Option<PathBuf>,
-    /// A folder, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
     #[arg(long, value_name = "PATH|shapes")]
     pub data: Option<String>,
-    /// How the data set is stored: imagefolder or cifar [default: by its content]
+    /// How the data set is stored, as in `fairprune train --help` [default: by its content]
     #[arg(long, value_name = "FORMAT", requires = "data")]
     pub format: Option<String>,
     /// Resize the short side to S and keep the central S x S

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
-use fairprune::data::{DataSet, Format};
+use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
@@ -109,7 +109,7 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     let cost =
         format!("{} of computing, {} planned memory", output::seconds(spent), output::bytes(peak));
     output::print(format!("report: {} ({cost})", report.display()))?;
-    if is_built_in(&ready.prepared.data) {
+    if ready.prepared.data.format.is_built_in() {
         let hint = "your own data: fairprune run --data FOLDER --image-size 32   (FOLDER/train/CLASS/*, FOLDER/test/CLASS/*)";
         output::print(hint)?;
     }
@@ -122,10 +122,6 @@ pub struct Ready<B: Operators> {
     pub plan: RunPlan,
 }
 
-fn is_built_in(data: &DataSet) -> bool {
-    matches!(data.format, Format::Shapes | Format::ShapesExtreme)
-}
-
 /// Split, network, plan; what cannot be run is refused.
 pub fn ready<B: Operators>(
     args: &RunArgs,
@@ -134,7 +130,8 @@ pub fn ready<B: Operators>(
 ) -> Result<Ready<B>> {
     let common = &args.common;
     let split = context::split(common, &args.data, &data)?;
-    let default_width = (is_built_in(&data) && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
+    let default_width =
+        (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
     let plan = plan(args, &data, &split)?;
     let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;

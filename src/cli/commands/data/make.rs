@@ -1,0 +1,74 @@
+//! `fairprune data make`: a built-in set as files.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::data::write::make::{self as files, Target};
+use fairprune::data::{Format, shapes};
+use fairprune::error::Error;
+use serde_json::json;
+
+use crate::cli::args::Common;
+use crate::cli::progress::Bar;
+use crate::cli::{device, output};
+
+#[derive(Args, Debug)]
+pub struct MakeArgs {
+    /// shapes or shapes:extreme
+    #[arg(value_name = "shapes")]
+    pub set: String,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The format: imagefolder (PNG), cifar (binary files) or webdataset (tar)
+    #[arg(long = "as", default_value = "imagefolder", value_name = "FORMAT")]
+    pub target: String,
+    /// Images of each class in the training, validation and test part [default: 512,192,512]
+    #[arg(long, value_name = "TRAIN,VAL,TEST", value_delimiter = ',')]
+    pub per_class: Option<Vec<usize>>,
+    /// Seed of the drawings
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub data_seed: u64,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Draws the set and writes it.
+pub fn make(args: &MakeArgs) -> Result<u8> {
+    let common = &args.common;
+    let built_in = |f: &Format| f.is_built_in();
+    let Some(format) = args.set.parse::<Format>().ok().filter(built_in) else {
+        let expected = "shapes or shapes:extreme";
+        return Err(Error::invalid("set to make", &args.set, expected).into());
+    };
+    let target: Target = args.target.parse()?;
+    let sizes = match &args.per_class {
+        None => shapes::SIZES,
+        Some(sizes) => <[usize; 3]>::try_from(sizes.as_slice()).map_err(|_| {
+            Error::invalid("--per-class", format!("{sizes:?}"), "three numbers: TRAIN,VAL,TEST")
+        })?,
+    };
+    let cpu = device::host_only(common)?;
+    let bar = Bar::new(common, 1);
+    let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "drawing");
+    let made = cpu.pool().install(|| {
+        let set = shapes::generate(format, args.data_seed, sizes, &progress)?;
+        files::make(&set, target, &args.out).map(|()| set)
+    });
+    bar.finish();
+    let set = made?;
+    let images = [Some(&set.train), set.val.as_ref(), set.test.as_ref()];
+    let images: usize = images.into_iter().flatten().map(|p| p.len()).sum();
+    if target == Target::CifarBinary && set.val.is_some() && set.test.is_some() {
+        output::note(common, "note: CIFAR's files hold no validation part; it was left out");
+    }
+    let out = args.out.display().to_string();
+    if common.json {
+        output::print_json(&json!({"folder": out, "format": args.target, "images": images}))?;
+    } else {
+        output::print(format!("written: {out} ({})", args.target))?;
+        output::print(format!("next:    fairprune run --data {out}"))?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,49 @@
+//! A subset file and the data set it belongs to.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use fairprune::artefact::{Provenance, npy};
+use fairprune::data::DataSet;
+use fairprune::experiment::provenance;
+use fairprune::prune::check_indices;
+
+use super::args::Common;
+use super::output;
+
+/// Positions in the training set, and where they come from.
+pub struct Subset {
+    /// Ascending, each once.
+    pub positions: Vec<usize>,
+    /// The JSON of the same name, where there is one.
+    pub stated: Option<Provenance>,
+}
+
+/// The JSON that states where an array comes from.
+pub fn sidecar(path: &Path) -> PathBuf {
+    path.with_extension("json")
+}
+
+/// Reads positions or a mask, checked against the data set; its fingerprint too where a JSON of the
+/// same name states it.
+pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
+    let name = path.display().to_string();
+    let sidecar = sidecar(path);
+    let mut stated = None;
+    if sidecar.exists() {
+        let found = Provenance::read(&sidecar)?;
+        found.check_data(&name, &provenance::identity(data))?;
+        stated = Some(found);
+    } else {
+        let text = format!(
+            "note: {name} comes without {}: which data set it belongs to is unknown",
+            sidecar.display()
+        );
+        output::note(common, text);
+    }
+    let array = npy::read(path)?;
+    let positions: Vec<i64> =
+        array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
+    let positions = check_indices(&name, &positions, data.train.len())?;
+    Ok(Subset { positions, stated })
+}

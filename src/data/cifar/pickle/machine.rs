@@ -1,0 +1,396 @@
+//! The stack machine: its values, and what each instruction does. Errors are what was found.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Most values that a pickle may make or use again: CIFAR-100's 50,000 records make some 150,000.
+const MOST_VALUES: usize = 1 << 21;
+
+/// Longest class name, and longest name of a function.
+pub(super) const MOST_NAME: usize = 256;
+
+/// Most axes of an array.
+const MOST_AXES: usize = 2;
+
+/// A value by its number.
+pub(super) type Id = usize;
+
+/// What an instruction makes.
+#[derive(Clone, Debug)]
+pub(super) enum Value<'a> {
+    /// The end of the items that a later instruction gathers.
+    Mark,
+    None,
+    Int(i64),
+    /// Text or bytes: Python 2 knew no difference.
+    Bytes(Cow<'a, [u8]>),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Global(Global),
+    Dtype {
+        unsigned_byte: bool,
+    },
+    /// An array that was announced, and its content once that is known.
+    Array(Option<Stored>),
+}
+
+/// The functions and classes that may be named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Global {
+    Reconstruct,
+    Ndarray,
+    Dtype,
+    FromBuffer,
+    Encode,
+}
+
+impl Global {
+    fn named(module: &[u8], name: &[u8]) -> Option<Global> {
+        Some(match (module, name) {
+            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
+                Global::Reconstruct
+            }
+            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
+            (b"numpy", b"ndarray") => Global::Ndarray,
+            (b"numpy", b"dtype") => Global::Dtype,
+            (b"_codecs", b"encode") => Global::Encode,
+            _ => return None,
+        })
+    }
+}
+
+/// An array of bytes as it lies in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub shape: [usize; MOST_AXES],
+    pub fortran: bool,
+    pub data: Id,
+}
+
+/// The machine between two instructions.
+pub(super) struct Machine<'a> {
+    bytes: &'a [u8],
+    pub at: usize,
+    pub values: Vec<Value<'a>>,
+    stack: Vec<Id>,
+    pushes: usize,
+    memo: HashMap<u32, Id>,
+    /// Bytes that texts may still be re-encoded to: as many as the file has.
+    encodable: usize,
+}
+
+type Step<T> = Result<T, String>;
+
+impl<'a> Machine<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Machine {
+            bytes,
+            at: 0,
+            values: Vec::new(),
+            stack: Vec::new(),
+            pushes: 0,
+            memo: HashMap::new(),
+            encodable: bytes.len(),
+        }
+    }
+
+    fn take(&mut self, count: u64) -> Step<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        match usize::try_from(count).ok().and_then(|n| rest.get(..n)) {
+            Some(taken) => {
+                self.at += taken.len();
+                Ok(taken)
+            }
+            None => Err(format!("{count} bytes announced and {} left", rest.len())),
+        }
+    }
+
+    /// A little-endian number of `width` bytes, at most eight.
+    fn number(&mut self, width: u64) -> Step<u64> {
+        Ok(self.take(width)?.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)))
+    }
+
+    fn line(&mut self) -> Step<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().take(MOST_NAME).position(|&b| b == b'\n');
+        let line = &rest[..end.ok_or("a name without an end")?];
+        self.at += line.len() + 1;
+        Ok(line)
+    }
+
+    fn push(&mut self, value: Value<'a>) -> Step<()> {
+        self.push_id(self.values.len())?;
+        self.values.push(value);
+        Ok(())
+    }
+
+    fn push_id(&mut self, id: Id) -> Step<()> {
+        self.pushes += 1;
+        if self.pushes > MOST_VALUES {
+            return Err(format!("more than {MOST_VALUES} values"));
+        }
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn push_text(&mut self, width: u64) -> Step<()> {
+        let length = self.number(width)?;
+        let text = self.take(length)?;
+        self.push(Value::Bytes(Cow::Borrowed(text)))
+    }
+
+    fn top(&self) -> Step<Id> {
+        self.stack.last().copied().ok_or_else(|| "an empty stack".to_owned())
+    }
+
+    fn pop(&mut self) -> Step<Id> {
+        self.stack.pop().ok_or_else(|| "an empty stack".to_owned())
+    }
+
+    /// The values above the last mark, which goes too.
+    fn marked(&mut self) -> Step<Vec<Id>> {
+        let mark = self.stack.iter().rposition(|&id| matches!(self.values[id], Value::Mark));
+        let items = self.stack.split_off(mark.ok_or("items without a mark")? + 1);
+        self.stack.pop();
+        Ok(items)
+    }
+
+    fn tuple(&mut self, count: usize) -> Step<()> {
+        let from = self.stack.len().checked_sub(count).ok_or("an empty stack")?;
+        let items = self.stack.split_off(from);
+        self.push(Value::Tuple(items))
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Step<()> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::List(list) => list.extend(items),
+            _ => return Err("items for something that is no list".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, items: Vec<Id>) -> Step<()> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::Dict(pairs) if items.len().is_multiple_of(2) => {
+                pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+            }
+            _ => return Err("pairs for something that is no dictionary".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, key: u64) -> Step<()> {
+        let key = u32::try_from(key).map_err(|_| format!("memory cell {key}"))?;
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        if self.memo.len() > MOST_VALUES {
+            return Err(format!("more than {MOST_VALUES} memory cells"));
+        }
+        Ok(())
+    }
+
+    fn recall(&mut self, width: u64) -> Step<()> {
+        let key = self.number(width)?;
+        let known = u32::try_from(key).ok().and_then(|k| self.memo.get(&k).copied());
+        let id = known.ok_or_else(|| format!("empty memory cell {key}"))?;
+        self.push_id(id)
+    }
+
+    /// Runs to the end and returns what is on top.
+    pub fn run(&mut self) -> Step<Id> {
+        loop {
+            let code = self.take(1)?[0];
+            match code {
+                b'.' => return self.pop(),
+                0x80 => match self.number(1)? {
+                    2..=5 => {}
+                    n => return Err(format!("protocol {n}; 2 to 5 are known")),
+                },
+                // A frame only says how much may be read at once.
+                0x95 => drop(self.take(8)?),
+                b'(' => self.push(Value::Mark)?,
+                b'N' => self.push(Value::None)?,
+                0x88 => self.push(Value::Int(1))?,
+                0x89 => self.push(Value::Int(0))?,
+                b'K' => {
+                    let n = self.number(1)?;
+                    self.push(Value::Int(n as i64))?;
+                }
+                b'M' => {
+                    let n = self.number(2)?;
+                    self.push(Value::Int(n as i64))?;
+                }
+                b'J' => {
+                    let n = self.number(4)?;
+                    self.push(Value::Int(i64::from(n as u32 as i32)))?;
+                }
+                0x8a => {
+                    let width = self.number(1)?;
+                    if width > 8 {
+                        return Err(format!("a number of {width} bytes"));
+                    }
+                    let n = self.number(width)?;
+                    let unused = 64 - 8 * width as u32;
+                    let n = (n as i64).checked_shl(unused).map_or(0, |n| n >> unused);
+                    self.push(Value::Int(n))?;
+                }
+                b'U' | b'C' | 0x8c => self.push_text(1)?,
+                b'T' | b'X' | b'B' => self.push_text(4)?,
+                0x8d | 0x8e | 0x96 => self.push_text(8)?,
+                b']' => self.push(Value::List(Vec::new()))?,
+                b'}' => self.push(Value::Dict(Vec::new()))?,
+                b')' => self.tuple(0)?,
+                0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
+                b't' => {
+                    let items = self.marked()?;
+                    self.push(Value::Tuple(items))?;
+                }
+                b'a' => {
+                    let item = self.pop()?;
+                    self.append(vec![item])?;
+                }
+                b'e' => {
+                    let items = self.marked()?;
+                    self.append(items)?;
+                }
+                b's' => {
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.set(vec![key, value])?;
+                }
+                b'u' => {
+                    let items = self.marked()?;
+                    self.set(items)?;
+                }
+                b'q' => {
+                    let key = self.number(1)?;
+                    self.remember(key)?;
+                }
+                b'r' => {
+                    let key = self.number(4)?;
+                    self.remember(key)?;
+                }
+                0x94 => self.remember(self.memo.len() as u64)?,
+                b'h' => self.recall(1)?,
+                b'j' => self.recall(4)?,
+                b'c' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.global(module, name)?;
+                }
+                0x93 => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let (module, name) = (self.name(module)?, self.name(name)?);
+                    self.global(&module, &name)?;
+                }
+                b'R' => self.reduce()?,
+                b'b' => self.build()?,
+                _ => return Err(format!("instruction {:?}", char::from(code))),
+            }
+        }
+    }
+
+    fn name(&self, id: Id) -> Step<Vec<u8>> {
+        match &self.values[id] {
+            Value::Bytes(text) if text.len() <= MOST_NAME => Ok(text.to_vec()),
+            _ => Err("a name that is no short text".to_owned()),
+        }
+    }
+
+    fn global(&mut self, module: &[u8], name: &[u8]) -> Step<()> {
+        match Global::named(module, name) {
+            Some(global) => self.push(Value::Global(global)),
+            None => Err(format!(
+                "{}.{}, which would be imported and perhaps run",
+                String::from_utf8_lossy(&module[..module.len().min(80)]),
+                String::from_utf8_lossy(&name[..name.len().min(80)])
+            )),
+        }
+    }
+
+    /// Calls a function: takes it and the tuple of its arguments, leaves its result.
+    fn reduce(&mut self) -> Step<()> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let Value::Global(function) = self.values[function] else {
+            return Err("a call of something that is no function".to_owned());
+        };
+        let arguments = match &self.values[arguments] {
+            Value::Tuple(arguments) if arguments.len() <= 4 => arguments.clone(),
+            _ => return Err("a call without a tuple of at most four arguments".to_owned()),
+        };
+        let value = match (function, &arguments[..]) {
+            (Global::Reconstruct, [class, _, _])
+                if matches!(self.values[*class], Value::Global(Global::Ndarray)) =>
+            {
+                Value::Array(None)
+            }
+            (Global::Dtype, [name, ..]) => {
+                let name = &self.values[*name];
+                let unsigned_byte = matches!(name, Value::Bytes(b) if **b == *b"u1");
+                Value::Dtype { unsigned_byte }
+            }
+            (Global::FromBuffer, [data, dtype, shape, order]) => {
+                let order = &self.values[*order];
+                let fortran = matches!(order, Value::Bytes(b) if **b == *b"F");
+                Value::Array(Some(self.array(*shape, *dtype, fortran, *data)?))
+            }
+            (Global::Encode, [text, _]) => Value::Bytes(self.encode(*text)?),
+            (function, arguments) => {
+                return Err(format!("{function:?} with {} arguments", arguments.len()));
+            }
+        };
+        self.push(value)
+    }
+
+    /// Gives an array or a type its state.
+    fn build(&mut self) -> Step<()> {
+        let state = self.pop()?;
+        let top = self.top()?;
+        let Value::Tuple(state) = &self.values[state] else {
+            return Err("a state that is no tuple".to_owned());
+        };
+        match (&self.values[top], &state[..]) {
+            // Byte order and alignment, of which bytes have none.
+            (Value::Dtype { .. }, _) => Ok(()),
+            (Value::Array(None), &[_, shape, dtype, fortran, data]) => {
+                let fortran = matches!(self.values[fortran], Value::Int(1));
+                let stored = self.array(shape, dtype, fortran, data)?;
+                self.values[top] = Value::Array(Some(stored));
+                Ok(())
+            }
+            _ => Err("a state for something that has none".to_owned()),
+        }
+    }
+
+    fn array(&self, shape: Id, dtype: Id, fortran: bool, data: Id) -> Step<Stored> {
+        let Value::Tuple(axes) = &self.values[shape] else {
+            return Err("an array whose shape is no tuple".to_owned());
+        };
+        let axis = |id: &Id| match self.values[*id] {
+            Value::Int(n) => usize::try_from(n).map_err(|_| format!("an axis of {n}")),
+            _ => Err("an axis that is no number".to_owned()),
+        };
+        let [rows, columns] = &axes[..] else {
+            return Err(format!("an array of {} axes; {MOST_AXES} are expected", axes.len()));
+        };
+        let shape = [axis(rows)?, axis(columns)?];
+        if !matches!(self.values[dtype], Value::Dtype { unsigned_byte: true }) {
+            return Err("an array of something else than unsigned bytes".to_owned());
+        }
+        Ok(Stored { shape, fortran, data })
+    }
+
+    /// Bytes that Python 3 wrote under protocol 2: text whose code points are the bytes.
+    fn encode(&mut self, text: Id) -> Step<Cow<'a, [u8]>> {
+        let Value::Bytes(text) = &self.values[text] else {
+            return Err("an encoding of something that is no text".to_owned());
+        };
+        self.encodable =
+            self.encodable.checked_sub(text.len()).ok_or("more encoded text than the file has")?;
+        let text = std::str::from_utf8(text).map_err(|_| "text that is not UTF-8".to_owned())?;
+        let bytes: Option<Vec<u8>> =
+            text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+        bytes.map(Cow::Owned).ok_or_else(|| "text that is no latin-1".to_owned())
+    }
+}

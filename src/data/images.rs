@@ -1,0 +1,221 @@
+//! Many encoded images to the pixels of one part: in parallel, in their order, to one size.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::decode::{Encoded, Unusable};
+use super::resize::Square;
+use super::{Limits, LoadOptions, Progress};
+use crate::error::{Error, Result};
+
+/// Images between two progress calls.
+const PROGRESS_STEP: usize = 256;
+
+/// Encoded images by number.
+pub(super) trait Store: Sync {
+    /// Puts the bytes of image `i` into `bytes`, or says why they cannot be used.
+    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()>;
+
+    /// Where image `i` lies, for messages.
+    fn place(&self, i: usize) -> String;
+}
+
+/// Image files below a root.
+pub(super) struct Files<'a> {
+    pub root: &'a Path,
+    /// Paths relative to the root.
+    pub ids: &'a [String],
+}
+
+impl Files<'_> {
+    fn path(&self, i: usize) -> PathBuf {
+        self.root.join(&self.ids[i])
+    }
+}
+
+impl Store for Files<'_> {
+    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+        read_file(&self.path(i), limits.file_bytes, "an image file", bytes)
+    }
+
+    fn place(&self, i: usize) -> String {
+        self.path(i).display().to_string()
+    }
+}
+
+/// Reads a regular file whole; refuses anything else before opening can block on it.
+pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>) -> Result<()> {
+    let mut file = File::open(path).map_err(Error::io(path))?;
+    let about = file.metadata().map_err(Error::io(path))?;
+    if !about.is_file() || about.len() > most {
+        let found = if about.is_file() {
+            format!("{} bytes", about.len())
+        } else {
+            "no regular file".into()
+        };
+        let expected = format!("{what} of at most {most} bytes");
+        return Err(Error::invalid(path.display().to_string(), found, expected));
+    }
+    bytes.resize(about.len() as usize, 0);
+    file.read_exact(bytes).map_err(Error::io(path))
+}
+
+/// Reads a small text file: UTF-8, at most `most` bytes.
+pub(super) fn read_text(path: &Path, most: u64) -> Result<String> {
+    let mut bytes = Vec::new();
+    read_file(path, most, "a text file", &mut bytes)?;
+    String::from_utf8(bytes).map_err(|e| {
+        Error::invalid(
+            path.display().to_string(),
+            format!("bytes that are not UTF-8 at {}", e.utf8_error().valid_up_to()),
+            "a text file in UTF-8",
+        )
+    })
+}
+
+/// Counts decoded images and reports every few of them.
+pub(super) struct Counter<'a> {
+    done: AtomicUsize,
+    total: usize,
+    progress: Progress<'a>,
+}
+
+impl<'a> Counter<'a> {
+    pub fn new(total: usize, progress: Progress<'a>) -> Self {
+        Counter { done: AtomicUsize::new(0), total, progress }
+    }
+
+    fn one(&self) {
+        let n = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if n.is_multiple_of(PROGRESS_STEP) || n == self.total {
+            (self.progress)(n, self.total);
+        }
+    }
+}
+
+/// Decodes images to one size.
+pub(super) struct Decoder<'a> {
+    /// Height and width of every image in memory.
+    size: (usize, usize),
+    square: Option<usize>,
+    limits: Limits,
+    /// The image that gave the size.
+    first: String,
+    counter: Counter<'a>,
+}
+
+/// What a thread reuses from one image to the next.
+struct Scratch {
+    file: Vec<u8>,
+    rgb: Vec<u8>,
+    square: Option<Square>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Images of the size that `options` ask for, else of that of the first image of `store`.
+    pub fn new(store: &dyn Store, options: &LoadOptions, counter: Counter<'a>) -> Result<Self> {
+        let first = store.place(0);
+        let size = match options.image_size {
+            Some(side) => (side, side),
+            None => {
+                let mut bytes = Vec::new();
+                store.read(0, options.limits, &mut bytes)?;
+                let image = Encoded::new(&bytes, options.limits)
+                    .map_err(|u| Error::invalid(&first, u.found, u.expected))?;
+                (image.height, image.width)
+            }
+        };
+        Ok(Decoder { first, ..Self::of_size(size, options, counter) })
+    }
+
+    /// Images of a size that is known.
+    pub fn of_size(size: (usize, usize), options: &LoadOptions, counter: Counter<'a>) -> Self {
+        let (square, limits) = (options.image_size, options.limits);
+        Decoder { size, square, limits, first: "the data set".to_owned(), counter }
+    }
+
+    /// Height and width of every image in memory.
+    pub fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    /// Bytes of an image in memory.
+    pub fn bytes(&self) -> usize {
+        self.size.0 * self.size.1 * 3
+    }
+
+    /// The pixels of images 0..count of `store`, or the first failure in their order, whatever
+    /// thread met it.
+    pub fn all(&self, store: &dyn Store, count: usize) -> Result<Vec<u8>> {
+        let mut images = allocate(self.bytes(), count)?;
+        self.fill(store, &mut images)?;
+        Ok(images)
+    }
+
+    /// The same into `images`, which holds as many images as are to be decoded.
+    pub fn fill(&self, store: &dyn Store, images: &mut [u8]) -> Result<()> {
+        let scratch =
+            || Scratch { file: Vec::new(), rgb: Vec::new(), square: self.square.map(Square::new) };
+        let failure = images
+            .par_chunks_exact_mut(self.bytes())
+            .enumerate()
+            .map_init(scratch, |scratch, (i, slot)| {
+                let result = self.one(store, i, scratch, slot);
+                self.counter.one();
+                result.err()
+            })
+            .find_map_first(|failure| failure);
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn one(
+        &self,
+        store: &dyn Store,
+        i: usize,
+        scratch: &mut Scratch,
+        slot: &mut [u8],
+    ) -> Result<()> {
+        store.read(i, self.limits, &mut scratch.file)?;
+        let unusable = |u: Unusable| Error::invalid(store.place(i), u.found, u.expected);
+        let image = Encoded::new(&scratch.file, self.limits).map_err(unusable)?;
+        let size = (image.height, image.width);
+        let Some(square) = &mut scratch.square else {
+            if size != self.size {
+                return Err(Error::invalid(
+                    store.place(i),
+                    format!("{}x{} pixels", size.1, size.0),
+                    format!(
+                        "{}x{} as in {}; --image-size S brings images of several sizes to S x S",
+                        self.size.1, self.size.0, self.first
+                    ),
+                ));
+            }
+            return image.decode(slot).map_err(unusable);
+        };
+        scratch.rgb.resize(size.0 * size.1 * 3, 0);
+        image.decode(&mut scratch.rgb).map_err(unusable)?;
+        square.square(&scratch.rgb, size, slot).map_err(|reason| {
+            let found = format!("{}x{} pixels: {reason}", size.1, size.0);
+            Error::invalid(store.place(i), found, "an image that can be resized")
+        })
+    }
+}
+
+/// Zeroed bytes for `count` images, or an error where the address space has no room.
+pub(super) fn allocate(image: usize, count: usize) -> Result<Vec<u8>> {
+    let needed = image.saturating_mul(count);
+    let mut probe = Vec::<u8>::new();
+    probe.try_reserve_exact(needed).map_err(|_| {
+        Error::invalid(
+            "images in memory",
+            format!("{count} images of {image} bytes"),
+            "what fits; a smaller --image-size helps",
+        )
+    })?;
+    drop(probe);
+    Ok(vec![0; needed])
+}

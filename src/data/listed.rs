@@ -1,0 +1,74 @@
+//! Data sets whose images are files of their own: a list of them becomes a [`DataSet`].
+
+use std::path::Path;
+
+use super::images::{Counter, Decoder, Files};
+use super::{Attributes, Contents, DataSet, Format, LoadOptions, Part, Progress};
+use crate::error::{Error, Result};
+
+/// The images of one part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Paths relative to the root, with forward slashes: `train/cat/0001.jpg`.
+    pub ids: Vec<String>,
+    /// Class of each.
+    pub labels: Vec<u32>,
+    /// Attribute of each; empty where the set has none.
+    pub attributes: Vec<u32>,
+}
+
+/// What a reader found under a root.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub classes: Vec<String>,
+    pub train: Listing,
+    pub val: Option<Listing>,
+    pub test: Option<Listing>,
+    pub attributes: Option<Attributes>,
+    /// What was left out.
+    pub notes: Vec<String>,
+}
+
+impl Listed {
+    /// Decodes the images of all parts.
+    pub fn load(
+        self,
+        root: &Path,
+        name: &str,
+        format: Format,
+        options: &LoadOptions,
+        progress: Progress,
+    ) -> Result<DataSet> {
+        if self.train.ids.is_empty() {
+            return Err(Error::invalid(
+                root.display().to_string(),
+                "no training images",
+                "at least one training image",
+            ));
+        }
+        let parts = [Some(&self.train), self.val.as_ref(), self.test.as_ref()];
+        let total = parts.into_iter().flatten().map(|l| l.ids.len()).sum();
+        let first = Files { root, ids: &self.train.ids };
+        let decoder = Decoder::new(&first, options, Counter::new(total, progress))?;
+        let read = |listing: Listing| read_part(root, listing, &decoder);
+        let contents = Contents {
+            classes: self.classes,
+            size: decoder.size(),
+            train: read(self.train)?,
+            val: self.val.map(read).transpose()?,
+            test: self.test.map(read).transpose()?,
+            attributes: self.attributes,
+        };
+        let mut set = DataSet::of(name, format, contents)?;
+        set.notes = self.notes;
+        Ok(set)
+    }
+}
+
+/// Decodes the images of one part.
+pub(super) fn read_part(root: &Path, listing: Listing, decoder: &Decoder) -> Result<Part> {
+    let store = Files { root, ids: &listing.ids };
+    let images = decoder.all(&store, listing.ids.len())?.into();
+    let Listing { ids, labels, attributes } = listing;
+    Ok(Part { images, labels, ids, attributes })
+}

@@ -1,0 +1,247 @@
+//! Parquet files with image bytes, as Hugging Face's hub stores them.
+//!
+//! Shards are `train-*.parquet`, `validation-*.parquet`, `test-*.parquet` in the root, in `data`, in the
+//! only folder that has any, or in folders called after the parts. Order is that of the sorted names and
+//! of the rows, as `datasets.load_dataset` has it; class names are those of the `ClassLabel` in the
+//! metadata, else the numbers. A test part whose labels are all -1 has none and is never used.
+
+mod file;
+mod pages;
+pub mod schema;
+
+use std::path::Path;
+
+use ::parquet::data_type::ByteArray;
+
+use self::file::Shard;
+use super::class_names::class_names;
+use super::images::{Counter, Decoder, Store, allocate};
+use super::shards::{Shards, label, path};
+use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use crate::error::{Error, Result};
+pub use file::{Rows, rows};
+
+const EXTENSION: &str = ".parquet";
+
+fn shards(root: &Path) -> Result<Shards> {
+    let shards = Shards::find(root, EXTENSION, &["", "data"])?;
+    if shards.any() || !root.is_dir() {
+        return Ok(shards);
+    }
+    // The hub's converted files: CONFIG/train/0000.parquet, or CONFIG/train-00000-of-00001.parquet.
+    let mut found = Shards::default();
+    for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
+        let entry = entry.map_err(Error::io(root))?;
+        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        if !entry.path().is_dir() {
+            continue;
+        }
+        let mut below = Shards::find(&entry.path(), EXTENSION, &[""])?;
+        if !below.any() {
+            continue;
+        }
+        if found.any() {
+            return Err(Error::invalid(
+                root.display().to_string(),
+                "Parquet files in several folders, perhaps configurations of one data set",
+                "the path of one of them",
+            ));
+        }
+        below.0.iter_mut().flatten().for_each(|file| *file = format!("{name}/{file}"));
+        found = below;
+    }
+    Ok(found)
+}
+
+/// Whether `root` holds training shards.
+pub(super) fn is(root: &Path) -> Result<bool> {
+    Ok(shards(root)?.any())
+}
+
+/// Reads labels and images of all shards.
+pub(super) fn load(
+    root: &Path,
+    name: &str,
+    options: &LoadOptions,
+    progress: Progress,
+) -> Result<DataSet> {
+    let [train, val, test] = shards(root)?.0;
+    if train.is_empty() {
+        return Err(Error::invalid(
+            root.display().to_string(),
+            "no training shards",
+            "train-*.parquet, in the root or in data, or a single Parquet file",
+        ));
+    }
+    let open = |names: Vec<String>, part| Shelf::open(root, &names, part, options.limits);
+    let train = open(train, PartName::Train)?;
+    let (mut val, mut test) = (open(val, PartName::Val)?, open(test, PartName::Test)?);
+    let mut notes = Vec::new();
+    if test.unlabelled {
+        notes.push(format!("the {} test images have no labels and are not used", test.len()));
+        test = Shelf::default();
+    }
+    if test.len() == 0 {
+        std::mem::swap(&mut val, &mut test);
+    }
+    let parts = [&train, &val, &test];
+    let classes = classes(root, &parts)?;
+    let total = parts.iter().map(|p| p.len()).sum();
+    let decoder = train.decoder(options, Counter::new(total, progress))?;
+    let optional = |shelf: Shelf| match shelf.len() {
+        0 => Ok(None),
+        _ => shelf.part(&decoder, options.limits).map(Some),
+    };
+    let contents = Contents {
+        classes,
+        size: decoder.size(),
+        val: optional(val)?,
+        test: optional(test)?,
+        train: train.part(&decoder, options.limits)?,
+        attributes: None,
+    };
+    let mut set = DataSet::of(name, Format::Parquet, contents)?;
+    set.notes = notes;
+    Ok(set)
+}
+
+/// The names that the shards state, which must be the same; else those beside them, or numbers.
+fn classes(root: &Path, parts: &[&Shelf]) -> Result<Vec<String>> {
+    let least = parts.iter().filter_map(|p| p.labels.iter().max()).max();
+    let least = least.map_or(0, |&l| l as usize + 1);
+    let mut stated =
+        parts.iter().flat_map(|p| &p.shards).filter_map(|s| s.classes().map(|c| (s, c)));
+    let Some((first, names)) = stated.next() else {
+        let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
+        return class_names(folder, least);
+    };
+    if let Some((other, _)) = stated.find(|(_, other)| *other != names) {
+        return Err(Error::invalid(
+            other.name(),
+            "other class names",
+            format!("those of {}", first.name()),
+        ));
+    }
+    if names.len() < least {
+        return Err(Error::invalid(
+            first.name(),
+            format!("{} class names", names.len()),
+            format!("at least {least}, since there is a label {}", least - 1),
+        ));
+    }
+    Ok(names.to_vec())
+}
+
+/// The shards of one part and their labels.
+#[derive(Default)]
+struct Shelf {
+    shards: Vec<Shard>,
+    labels: Vec<u32>,
+    ids: Vec<String>,
+    unlabelled: bool,
+}
+
+impl Shelf {
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn open(root: &Path, names: &[String], part: PartName, limits: Limits) -> Result<Shelf> {
+        let mut shelf = Shelf::default();
+        let mut labels = Vec::new();
+        for name in names {
+            let shard = Shard::open(&path(root, name), limits)?;
+            let first = labels.len();
+            labels.extend(shard.labels()?);
+            let name = label(root, name);
+            shelf.ids.extend((0..labels.len() - first).map(|i| format!("{name}:{i}")));
+            shelf.shards.push(shard);
+        }
+        let none = !labels.is_empty() && labels.iter().all(|&l| l == -1);
+        shelf.unlabelled = none && part == PartName::Test;
+        if !shelf.unlabelled {
+            let each = labels.into_iter().zip(&shelf.ids);
+            let label = |(label, id): (i64, &String)| {
+                u32::try_from(label).ok().filter(|&l| l < file::MOST_CLASSES).ok_or_else(|| {
+                    Error::invalid(id, format!("label {label}"), "a class number from 0 up")
+                })
+            };
+            shelf.labels = each.map(label).collect::<Result<_>>()?;
+        }
+        Ok(shelf)
+    }
+
+    /// The decoder for the size that is asked for, else for that of the first image.
+    fn decoder<'a>(&self, options: &LoadOptions, counter: Counter<'a>) -> Result<Decoder<'a>> {
+        let mut first = Vec::new();
+        let shard = self.shards.first().ok_or_else(|| Error::Internal("no shard".to_owned()))?;
+        if options.image_size.is_none() {
+            shard.images(options.limits, 1, |_, images| {
+                first.extend_from_slice(&images[..1.min(images.len())]);
+                Ok(false)
+            })?;
+        }
+        let store = Batch { images: &first, name: shard.name(), start: 0 };
+        Decoder::new(&store, options, counter)
+    }
+
+    fn part(self, decoder: &Decoder, limits: Limits) -> Result<Part> {
+        let mut pixels = allocate(decoder.bytes(), self.len())?;
+        let mut done = 0;
+        for shard in &self.shards {
+            let first = done;
+            shard.images(limits, file::BATCH, |start, images| {
+                let from = (first + start) * decoder.bytes();
+                let slots = pixels.get_mut(from..from + images.len() * decoder.bytes());
+                let slots = slots.ok_or_else(|| {
+                    Error::invalid(shard.name(), "more images than labels", "one label an image")
+                })?;
+                decoder.fill(&Batch { images, name: shard.name(), start }, slots)?;
+                done += images.len();
+                Ok(true)
+            })?;
+        }
+        if done != self.len() {
+            return Err(Error::invalid(
+                self.shards.first().map_or("", |s| s.name()),
+                format!("{done} images in the part"),
+                format!("{}, one a label", self.len()),
+            ));
+        }
+        Ok(Part {
+            images: pixels.into(),
+            labels: self.labels,
+            ids: self.ids,
+            attributes: Vec::new(),
+        })
+    }
+}
+
+/// Consecutive images of a shard.
+struct Batch<'a> {
+    images: &'a [ByteArray],
+    name: &'a str,
+    start: usize,
+}
+
+impl Store for Batch<'_> {
+    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+        let Some(image) = self.images.get(i) else {
+            return Err(Error::invalid(self.name, "no rows", "at least one row"));
+        };
+        if image.len() as u64 > limits.file_bytes {
+            return Err(Error::invalid(
+                self.place(i),
+                format!("{} bytes", image.len()),
+                format!("an image of at most {} bytes", limits.file_bytes),
+            ));
+        }
+        bytes.clear();
+        bytes.extend_from_slice(image.data());
+        Ok(())
+    }
+
+    fn place(&self, i: usize) -> String {
+        format!("{}, row {}", self.name, self.start + i)
+    }
+}

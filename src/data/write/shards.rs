@@ -1,0 +1,212 @@
+//! Tar shards of samples, deterministic to the byte: no times, no owners.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::png;
+use crate::artefact::atomic;
+use crate::data::webdataset::shard::{member_key, open_archive};
+use crate::data::{DataSet, Format, Part, PartName, class_names};
+use crate::error::{Error, Result};
+
+/// Samples of a shard.
+const SHARD: usize = 10_000;
+
+/// Bytes of a block of an archive.
+const BLOCK: u64 = 512;
+
+/// Most bytes of one image file that is packed.
+const MOST_IMAGE: u64 = 1 << 29;
+
+/// Writes all parts of `set` into `folder`, with the class names.
+pub(super) fn all(set: &DataSet, folder: &Path) -> Result<()> {
+    for name in [PartName::Train, PartName::Val, PartName::Test] {
+        let Some(part) = set.part(name) else { continue };
+        let positions: Vec<usize> = (0..part.len()).collect();
+        pack(set, (name, part), &positions, None, folder)?;
+    }
+    write_names(set, folder)
+}
+
+fn write_names(set: &DataSet, folder: &Path) -> Result<()> {
+    let path = folder.join(class_names::FILES[0]);
+    if let Some(name) = set.classes.iter().find(|n| n.trim().is_empty() || n.contains(['\n', '\r']))
+    {
+        let found = format!("a class {name:?}");
+        return Err(Error::invalid(format!("data set {}", set.name), found, "names of one line"));
+    }
+    fs::write(&path, set.classes.join("\n") + "\n").map_err(Error::io(&path))
+}
+
+/// Writes the training samples `kept` (ascending) of `set` as tar: the file `out` where its name ends in
+/// `.tar`, else shards in the new folder `out`, with the class names.
+///
+/// Of WebDataset shards the members of the kept samples are copied byte for byte, shard by shard. Image
+/// files are packed as they are; images that are no files become PNG. The key of such a sample is its
+/// position in the training set. `source` is the path that `set` was read from.
+pub fn export(set: &DataSet, source: &Path, kept: &[usize], out: &Path) -> Result<()> {
+    let single = out.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar"));
+    match (set.format == Format::Webdataset, single) {
+        (true, true) => atomic::write_with(out, |file| {
+            filter_all(set, source, kept, &mut |_| Ok(None), Some(file))
+        }),
+        (true, false) => atomic::write_folder(out, |folder| {
+            filter_all(set, source, kept, &mut |name| create(&folder.join(name)).map(Some), None)?;
+            write_names(set, folder)
+        }),
+        (false, true) => {
+            atomic::write_with(out, |file| append(set, &set.train, kept, files(set, source), file))
+        }
+        (false, false) => atomic::write_folder(out, |folder| {
+            pack(set, (PartName::Train, &set.train), kept, files(set, source), folder)?;
+            write_names(set, folder)
+        }),
+    }
+}
+
+/// The root of the image files, where every image is one.
+fn files<'a>(set: &DataSet, source: &'a Path) -> Option<&'a Path> {
+    set.format.is_files().then_some(source)
+}
+
+fn create(path: &Path) -> Result<BufWriter<File>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    Ok(BufWriter::new(File::create_new(path).map_err(Error::io(path))?))
+}
+
+/// Writes samples into shards of `folder`.
+fn pack(
+    set: &DataSet,
+    (name, part): (PartName, &Part),
+    positions: &[usize],
+    root: Option<&Path>,
+    folder: &Path,
+) -> Result<()> {
+    for (number, positions) in positions.chunks(SHARD).enumerate() {
+        let path = folder.join(format!("{}-{number:06}.tar", name.name()));
+        let mut file = create(&path)?;
+        append(set, part, positions, root, &mut file)?;
+        file.flush().map_err(Error::io(&path))?;
+    }
+    Ok(())
+}
+
+/// Appends samples, then the end of the archive.
+fn append(
+    set: &DataSet,
+    part: &Part,
+    positions: &[usize],
+    root: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let mut archive = tar::Builder::new(out);
+    let mut member = |name: String, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        archive.append_data(&mut header, &name, content).map_err(Error::io(name))
+    };
+    let mut bytes = Vec::new();
+    for &i in positions {
+        let extension = match root {
+            Some(root) => {
+                let path = root.join(&part.ids[i]);
+                bytes.clear();
+                let file = File::open(&path).map_err(Error::io(&path))?;
+                file.take(MOST_IMAGE).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+                if bytes.starts_with(&[0xff, 0xd8]) { "jpg" } else { "png" }
+            }
+            None => {
+                bytes = png(part.image(i), (set.height, set.width))?;
+                "png"
+            }
+        };
+        member(format!("{i:08}.{extension}"), &bytes)?;
+        member(format!("{i:08}.cls"), part.labels[i].to_string().as_bytes())?;
+    }
+    archive.finish().map_err(Error::io("archive"))
+}
+
+/// Copies the members of the kept samples, shard by shard: into `single`, else into what `create` makes
+/// for the shard of that name. A shard that keeps nothing is not made.
+fn filter_all(
+    set: &DataSet,
+    source: &Path,
+    kept: &[usize],
+    create: &mut dyn FnMut(&str) -> Result<Option<BufWriter<File>>>,
+    mut single: Option<&mut BufWriter<File>>,
+) -> Result<()> {
+    let mut rest = kept;
+    while let Some(&first) = rest.first() {
+        // Samples of a shard follow each other.
+        let shard = shard_of(&set.train.ids[first]);
+        let count = rest.iter().take_while(|&&i| shard_of(&set.train.ids[i]) == shard).count();
+        let (of_shard, others) = rest.split_at(count);
+        rest = others;
+        let key = |&i: &usize| &set.train.ids[i][shard.len() + 1..];
+        let keys: HashSet<&str> = of_shard.iter().map(key).collect();
+        let path = if source.is_file() { source.to_owned() } else { source.join(shard) };
+        match &mut single {
+            Some(out) => filter(&path, &keys, out)?,
+            None => {
+                let mut out = create(shard)?
+                    .ok_or_else(|| Error::Internal("no place for a shard".to_owned()))?;
+                filter(&path, &keys, &mut out)?;
+                end(&mut out, &path)?;
+            }
+        }
+    }
+    match single {
+        Some(out) => end(out, source),
+        None => Ok(()),
+    }
+}
+
+/// The shard of an id `shard.tar:key`; keys may hold colons, shards that hold `.tar:` are none.
+fn shard_of(id: &str) -> &str {
+    id.to_ascii_lowercase().find(".tar:").map_or(id, |at| &id[..at + 4])
+}
+
+/// Two empty blocks.
+fn end(out: &mut BufWriter<File>, path: &Path) -> Result<()> {
+    out.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| out.flush()).map_err(Error::io(path))
+}
+
+/// Copies the members of samples in `keys`, with the headers that belong to them.
+fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let again = file.try_clone().map_err(Error::io(path))?;
+    let mut ranges = Vec::new();
+    let (mut archive, reset) = open_archive(again);
+    let mut before = 0;
+    for entry in archive.entries_with_seek().map_err(Error::io(path))? {
+        let entry = entry.map_err(Error::io(path))?;
+        reset();
+        let end = entry.raw_file_position().saturating_add(entry.size());
+        let end = end.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        let kind = entry.header().entry_type();
+        let name = entry.path_bytes();
+        let name = std::str::from_utf8(&name).ok().and_then(member_key);
+        if (kind.is_file() || kind.is_contiguous()) && name.is_some_and(|key| keys.contains(key)) {
+            ranges.push(before..end);
+        }
+        before = end;
+    }
+    drop(archive);
+    let mut file = file;
+    for range in ranges {
+        file.seek(SeekFrom::Start(range.start)).map_err(Error::io(path))?;
+        let wanted = range.end - range.start;
+        let copied = std::io::copy(&mut (&mut file).take(wanted), out).map_err(Error::io(path))?;
+        if copied != wanted {
+            let found = format!("{copied} of {wanted} bytes of a member");
+            return Err(Error::invalid(path.display().to_string(), found, "a whole archive"));
+        }
+    }
+    Ok(())
+}
