@@ -31,6 +31,14 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
     .flatten()
     .collect();
 
+    let settings = &summary.settings;
+    frame(&top::title(&view), [&settings.version, &settings.commit], &top::header(&view), &sections)
+}
+
+/// A page: its title (not yet escaped), the program's version and commit, what stands above the
+/// sections, and the sections.
+pub(super) fn frame(title: &str, built: [&str; 2], header: &str, sections: &[Section]) -> String {
+    let [version, commit] = built.map(esc);
     let mut page = String::with_capacity(1 << 17);
     push!(
         page,
@@ -38,31 +46,24 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          style-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"generator\" content=\"fairprune {}\">\n<title>{}</title>\n\
-         <style>\n{}</style>\n</head>\n<body>\n<main>\n",
-        esc(&summary.settings.version),
-        esc(&top::title(&view)),
+         <meta name=\"generator\" content=\"fairprune {version}\">\n<title>{}</title>\n\
+         <style>\n{}</style>\n</head>\n<body>\n<main>\n{header}",
+        esc(title),
         include_str!("style.css")
     );
-    page.push_str(&top::header(&view));
     page.push_str("<nav aria-label=\"Sections\">");
-    for section in &sections {
+    for section in sections {
         push!(page, "<a href=\"#{}\">{}</a> ", section.id, section.title);
     }
     page.push_str("</nav>\n");
-    for Section { id, title, body } in &sections {
+    for Section { id, title, body } in sections {
         push!(
             page,
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}\
              </h2>\n{body}</section>\n"
         );
     }
-    push!(
-        page,
-        "</main>\n<footer>fairprune {} · {}</footer>\n</body>\n</html>\n",
-        esc(&summary.settings.version),
-        esc(&summary.settings.commit)
-    );
+    push!(page, "</main>\n<footer>fairprune {version} · {commit}</footer>\n</body>\n</html>\n");
     page
 }
 

@@ -8,7 +8,8 @@
 //! - [`TwoGaussians::worst_optimum`]: the threshold of least worst-class risk, and
 //!   [`TwoGaussians::optimal_priors`], under which the first is the second;
 //! - [`TwoGaussians::metriq`]: random pruning inside classes, quotas in proportion to the risks;
-//! - [`TwoGaussians::ssp`]: pruning all samples within a margin of their class mean.
+//! - [`TwoGaussians::ssp`]: pruning all samples within a margin of their class mean;
+//! - [`TwoGaussians::study`]: all of this at several densities; [`simulate`] checks it by drawing.
 //!
 //! Source: section 5 and appendices of Vysogorets, Ahuja and Kempe, "Robust Data Pruning" (arXiv
 //! 2404.05579); the case of unequal variances is solved here without dividing by their difference.
@@ -31,9 +32,11 @@
 mod model;
 mod pruning;
 mod simulate;
+mod study;
 mod tail;
 
 pub use model::{Decision, LocalMinimum, Rule, TwoGaussians};
 pub use pruning::{Jump, Pruned, Ssp};
 pub use simulate::{Estimate, Simulation, simulate};
+pub use study::{Study, StudyRow};
 pub use tail::{ln_mills, ln_upper_tail, upper_tail};

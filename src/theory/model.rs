@@ -141,6 +141,16 @@ impl TwoGaussians {
         self.means
     }
 
+    /// The standard deviations.
+    pub fn sigmas(&self) -> [f64; 2] {
+        self.sigmas
+    }
+
+    /// The sizes, as given.
+    pub fn sizes(&self) -> [f64; 2] {
+        self.sizes
+    }
+
     /// The risks of the rule "1 where x > t".
     pub fn risks(&self, t: f64) -> [f64; 2] {
         let [mu0, mu1] = self.means;

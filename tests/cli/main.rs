@@ -7,6 +7,7 @@ mod prune;
 mod quota;
 mod selftest;
 mod streams;
+mod theory;
 mod weights;
 
 use std::fs;

@@ -8,4 +8,5 @@ pub mod quota;
 pub mod run;
 pub mod score;
 pub mod selftest;
+pub mod theory;
 pub mod train;
