@@ -53,7 +53,7 @@ peers() {
 }
 
 bench() {
-    for arch in resnet20 resnet18 resnet50; do
+    for arch in resnet20 resnet18 vgg16 resnet50; do
         size=32 batch=512
         [ $arch != resnet50 ] || size=224 batch=256
         "$binary" bench --device cuda --suite train --suite score --arch $arch --batch $batch --image-size $size --json \

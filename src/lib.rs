@@ -13,7 +13,7 @@
 //! | 4 | `ops` |
 //! | 3 | `cuda` |
 //! | 2 | `backend` |
-//! | 1 | `prune`, `metrics`, `artefact` |
+//! | 1 | `prune`, `metrics`, `theory`, `artefact` |
 //! | 0 | `tensor`, `rng`, `error` |
 //!
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
@@ -38,4 +38,5 @@ pub mod rng;
 pub mod score;
 pub mod selftest;
 pub mod tensor;
+pub mod theory;
 pub mod train;

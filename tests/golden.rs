@@ -31,6 +31,13 @@ fn check(json: &str) {
         judge.list("el2n", &run.column(Field::El2n), &case.eval.el2n);
     }
     judge.list("grand", &run.column(Field::Grand), &case.eval.grand);
+    // Without its part of convolutions' biases the norm would be another.
+    if !case.eval.grand_conv_bias.is_empty() {
+        let without = case.eval.grand.iter().zip(&case.eval.grand_conv_bias);
+        let without: Vec<f64> =
+            without.map(|(all, biases)| (all * all - biases * biases).sqrt()).collect();
+        assert!(!judge.holds("grand", &run.column(Field::Grand), &without), "biases do not show");
+    }
 
     let judge = Judge { errors: &case.float32_error.train, kinks };
     let order = run.begin_training();
@@ -77,4 +84,16 @@ fn resnet18_imagenet() {
 #[test]
 fn resnet50() {
     check(include_str!("golden/resnet50.json"));
+}
+
+/// Convolution biases, and the full width of the CIFAR form.
+#[test]
+fn vgg16() {
+    check(include_str!("golden/vgg16.json"));
+}
+
+/// Odd sizes, of which poolings drop the last rows and columns, and a head that averages.
+#[test]
+fn vgg19() {
+    check(include_str!("golden/vgg19.json"));
 }

@@ -32,6 +32,8 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Compute class quotas from sizes and recalls alone
     Quota(commands::quota::QuotaCommandArgs),
+    /// Two Gaussians, exactly: thresholds and risks after MetriQ and SSP
+    Theory(commands::theory::TheoryArgs),
     /// Evaluate a network class by class
     Eval(commands::eval::EvalArgs),
     /// Say which devices and kernels can be used here, and why not the others
@@ -56,6 +58,7 @@ impl Command {
             Command::Study(a) => &a.common,
             Command::Train(a) => &a.common,
             Command::Score(a) => &a.common,
+            Command::Theory(a) => &a.common,
             Command::Eval(a) => &a.common,
             Command::Prune(a) => &a.common,
             Command::Quota(a) => &a.common,
@@ -139,7 +142,8 @@ pub struct DataArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// resnet8, 14, 20, 32, 44, 56 (CIFAR family), resnet18, 34, 50 (torchvision's)
+    /// resnet8, 14, 20, 32, 44, 56 (CIFAR family), resnet18, 34, 50 (torchvision's), vgg16, 19
+    /// (with batch norm, for images from 32 x 32)
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
     /// Channels of the first stage [default: 16 in the CIFAR family, else 64]

@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Study(args) => commands::study::study(args),
         Command::Train(args) => commands::train::train(args),
         Command::Score(args) => commands::score::score(args),
+        Command::Theory(args) => commands::theory::theory(args),
         Command::Eval(args) => commands::eval::eval(args),
         Command::Prune(args) => commands::prune::prune(args),
         Command::Quota(args) => commands::quota::quota(args),

@@ -115,4 +115,20 @@ mod tests {
         assert_eq!(blocks.iter().filter(linear_only).count(), 4);
         assert_eq!(blocks.len(), 53 + 3);
     }
+
+    #[test]
+    fn every_layer_of_a_vgg_is_fused_once() {
+        let spec = NetworkSpec {
+            arch: Arch::Vgg19,
+            width: 4,
+            stem: Stem::Cifar,
+            classes: 4,
+            size: [32, 32],
+        };
+        let blocks = fuse(&spec.build().unwrap()).unwrap();
+        let plain = |b: &&Block| matches!(b, Block::Conv { relu: true, residual: None, .. });
+        let pools = blocks.iter().filter(|b| matches!(b, Block::MaxPool { .. })).count();
+        assert_eq!((blocks.iter().filter(plain).count(), pools), (16, 5));
+        assert_eq!(blocks.len(), 16 + 5 + 2);
+    }
 }

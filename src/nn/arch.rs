@@ -6,10 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::graph::Network;
-use super::resnet;
+use super::{resnet, vgg};
 use crate::error::{Error, Result};
 
-/// The families: CIFAR ResNets (He et al. 2016, section 4.2) and torchvision's ResNets.
+/// The families: CIFAR ResNets (He et al. 2016, section 4.2), torchvision's ResNets, and VGG with
+/// batch norm in its CIFAR form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Arch {
     /// 6n+2 layers: 8, 14, 20, 32, 44, 56.
@@ -17,12 +18,14 @@ pub enum Arch {
     Resnet18,
     Resnet34,
     Resnet50,
+    Vgg16,
+    Vgg19,
 }
 
 /// Every architecture name, for help and messages.
-pub const ARCH_NAMES: [&str; 9] = [
+pub const ARCH_NAMES: [&str; 11] = [
     "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet18", "resnet34",
-    "resnet50",
+    "resnet50", "vgg16", "vgg19",
 ];
 
 impl FromStr for Arch {
@@ -33,6 +36,8 @@ impl FromStr for Arch {
             "resnet18" => Ok(Arch::Resnet18),
             "resnet34" => Ok(Arch::Resnet34),
             "resnet50" => Ok(Arch::Resnet50),
+            "vgg16" => Ok(Arch::Vgg16),
+            "vgg19" => Ok(Arch::Vgg19),
             _ => name
                 .strip_prefix("resnet")
                 .and_then(|depth| depth.parse().ok())
@@ -50,6 +55,8 @@ impl fmt::Display for Arch {
             Arch::Resnet18 => f.write_str("resnet18"),
             Arch::Resnet34 => f.write_str("resnet34"),
             Arch::Resnet50 => f.write_str("resnet50"),
+            Arch::Vgg16 => f.write_str("vgg16"),
+            Arch::Vgg19 => f.write_str("vgg19"),
         }
     }
 }
@@ -64,7 +71,8 @@ impl Arch {
     }
 }
 
-/// First layers: 3x3 stride 1, or 7x7 stride 2 and max-pooling. The CIFAR family has one stem.
+/// First layers: 3x3 stride 1, or 7x7 stride 2 and max-pooling. The CIFAR family and VGG have one
+/// stem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
@@ -121,6 +129,9 @@ impl NetworkSpec {
         if self.classes < 2 {
             return Err(Error::invalid("classes", self.classes.to_string(), "at least 2"));
         }
-        resnet::build(self)
+        match self.arch {
+            Arch::Vgg16 | Arch::Vgg19 => vgg::build(self),
+            _ => resnet::build(self),
+        }
     }
 }

@@ -233,9 +233,31 @@ impl Builder {
         kernel: usize,
         stride: usize,
     ) -> Result<ValueId> {
+        self.any_conv(x, name, [k, kernel, stride], false)
+    }
+
+    /// The same with a bias a channel.
+    pub fn conv_with_bias(
+        &mut self,
+        x: ValueId,
+        name: &str,
+        k: usize,
+        kernel: usize,
+        stride: usize,
+    ) -> Result<ValueId> {
+        self.any_conv(x, name, [k, kernel, stride], true)
+    }
+
+    fn any_conv(
+        &mut self,
+        x: ValueId,
+        name: &str,
+        [k, kernel, stride]: [usize; 3],
+        bias: bool,
+    ) -> Result<ValueId> {
         let [h, w, c] = self.shapes[x.0];
         let pad = kernel / 2;
-        let layer = Layer::Conv2d { c, k, kernel, stride, pad, bias: false };
+        let layer = Layer::Conv2d { c, k, kernel, stride, pad, bias };
         let problem = Conv2dProblem {
             n: 1,
             h,

@@ -5,6 +5,7 @@ pub mod arch;
 pub mod graph;
 pub mod init;
 pub mod resnet;
+pub mod vgg;
 pub mod weights;
 
 pub use arch::{Arch, NetworkSpec, Stem};

@@ -6,7 +6,7 @@
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::{Builder, Network, ValueId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Channels of a bottleneck's output over those of its 3x3.
 const EXPANSION: usize = 4;
@@ -18,6 +18,7 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
         Arch::Resnet18 => (vec![2, 2, 2, 2], false),
         Arch::Resnet34 => (vec![3, 4, 6, 3], false),
         Arch::Resnet50 => (vec![3, 4, 6, 3], true),
+        other => return Err(Error::Internal(format!("{other} is no residual network"))),
     };
     let imagenet = spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
     let (kernel, stride) = if imagenet { (7, 2) } else { (3, 1) };

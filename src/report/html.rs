@@ -31,12 +31,14 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
     .flatten()
     .collect();
 
-    let parts: Vec<Part> = sections
-        .into_iter()
-        .map(|s| Part { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body })
-        .collect();
     let settings = &summary.settings;
-    page(&top::title(&view), [&settings.version, &settings.commit], &top::header(&view), &parts)
+    frame(&top::title(&view), [&settings.version, &settings.commit], &top::header(&view), sections)
+}
+
+/// A page of sections.
+pub(super) fn frame(title: &str, built: [&str; 2], header: &str, sections: Vec<Section>) -> String {
+    let part = |s: Section| Part { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body };
+    page(title, built, header, &sections.into_iter().map(part).collect::<Vec<Part>>())
 }
 
 /// One section with its anchor; title and body are HTML.

@@ -4,6 +4,8 @@
 //! are inline. Every drawing's values are also in a table. It reads [`RunSummary`] only, so that a
 //! page can be rendered again from `summary.json`.
 //!
+//! [`two_gaussians`] is a page of its own, on the theory.
+//!
 //! [`RunSummary`]: crate::experiment::summary::RunSummary
 
 pub mod html;
@@ -13,6 +15,7 @@ mod sections;
 mod study;
 mod svg;
 mod thumb;
+pub mod two_gaussians;
 mod view;
 
 pub use html::render;

@@ -27,6 +27,28 @@ pub fn digits(x: f64, places: usize) -> String {
     format!("{sign}{}", number.strip_prefix('0').filter(|n| n.starts_with('.')).unwrap_or(number))
 }
 
+/// A number as it was given: `0.5`, `5000`, `1e-70`.
+pub fn plain(x: f64) -> String {
+    let text = x.to_string();
+    if text.len() <= 12 { text } else { format!("{x:e}") }
+}
+
+/// A probability of any size: `.0485`, `1.2e-13`, `0`.
+pub fn risk(x: f64) -> String {
+    if x == 0.0 || x >= 1e-4 || !x.is_finite() {
+        return if x == 0.0 { "0".to_owned() } else { digits(x, 4) };
+    }
+    format!("{x:.1e}")
+}
+
+/// A position or length of any size: `-.1700`, `1234.5000`, `3.2500e-9`.
+pub fn position(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e12).contains(&x.abs()) || !x.is_finite() {
+        return digits(x, 4);
+    }
+    format!("{x:.4e}")
+}
+
 /// As [`digits`], with `+` before positive values and zero.
 pub fn signed(x: f64, places: usize) -> String {
     let text = digits(x, places);

@@ -11,6 +11,7 @@ mod selftest;
 mod sets;
 mod streams;
 mod study;
+mod theory;
 mod weights;
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! ResNet-8 on small images, the same on the CPU and on the card: executors, a pass, and what a
-//! step leaves.
+//! Small networks on small images, the same on the CPU and on the card: executors, a pass, and what
+//! a step leaves.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,15 +21,28 @@ use crate::cuda_device;
 
 pub type Tensors = BTreeMap<String, Tensor>;
 
-pub const WIDTH: usize = 4;
-pub const SIZE: [usize; 2] = [12, 8];
+/// A network and its images.
+#[derive(Clone, Copy)]
+pub struct Net {
+    pub arch: &'static str,
+    pub width: usize,
+    pub size: [usize; 2],
+    /// R S C of the longest sum of a convolution forward or backward.
+    pub chain: usize,
+    pub lr: f32,
+}
+
+pub const RESNET8: Net =
+    Net { arch: "resnet8", width: 4, size: [12, 8], chain: 9 * 4 * 4, lr: 0.05 };
+/// Convolutions with bias, poolings whose windows do not overlap. It learns slowly: a saturated
+/// softmax has no gradient to compare.
+pub const VGG16: Net = Net { arch: "vgg16", width: 4, size: [32, 35], chain: 9 * 8 * 4, lr: 0.001 };
 pub const BATCH: usize = 8;
 pub const STEPS: usize = 20;
 const CLASSES: usize = 3;
 const SAMPLES: usize = BATCH * STEPS;
 /// Scored samples: two batches, the last smaller.
 const SCORED: usize = 13;
-pub const LR: f32 = 0.05;
 pub const SGD: SgdProblem = SgdProblem { momentum: 0.9, weight_decay: 5e-4, nesterov: true };
 
 /// Everything that a training step changes, and the gradients it used.
@@ -45,26 +58,27 @@ pub struct Machine<B: Operators> {
     pub executor: Executor<B>,
     images: B::Images,
     labels: Vec<u32>,
+    lr: f32,
 }
 
 /// On two threads of the CPU.
-pub fn cpu() -> Machine<Cpu> {
-    Machine::new(Cpu::new(2).unwrap(), ArenaMode::Shared)
+pub fn cpu(net: Net) -> Machine<Cpu> {
+    Machine::new(net, Cpu::new(2).unwrap(), ArenaMode::Shared)
 }
 
 /// On the card.
-pub fn card(arena: ArenaMode) -> Machine<Cuda> {
-    Machine::new(cuda_device::open(), arena)
+pub fn card(net: Net, arena: ArenaMode) -> Machine<Cuda> {
+    Machine::new(net, cuda_device::open(), arena)
 }
 
 impl<B: Operators> Machine<B> {
-    fn new(backend: B, arena: ArenaMode) -> Self {
+    fn new(net: Net, backend: B, arena: ArenaMode) -> Self {
         let spec = NetworkSpec {
-            arch: "resnet8".parse().unwrap(),
-            width: WIDTH,
+            arch: net.arch.parse().unwrap(),
+            width: net.width,
             stem: Stem::Cifar,
             classes: CLASSES,
-            size: SIZE,
+            size: net.size,
         };
         let requirements = Requirements {
             passes: vec![
@@ -87,7 +101,7 @@ impl<B: Operators> Machine<B> {
         };
         let mut draws = Philox::new(3, Stream::Shapes).sequence(0);
         let labels: Vec<u32> = (0..SAMPLES).map(|_| draws.below(CLASSES as u32)).collect();
-        let values = SIZE[0] * SIZE[1] * 3;
+        let values = net.size[0] * net.size[1] * 3;
         let byte = |label: u32, draw: u32| (draw / 2 + 60 * label) as u8;
         let bytes: Vec<u8> = labels
             .iter()
@@ -97,7 +111,7 @@ impl<B: Operators> Machine<B> {
         let images = backend.images(&bytes.into()).unwrap();
         let executor =
             Executor::new(Arc::new(backend), spec.build().unwrap(), &requirements).unwrap();
-        Machine { executor, images, labels }
+        Machine { executor, images, labels, lr: net.lr }
     }
 
     /// Takes over weights, running statistics and velocities.
@@ -123,7 +137,7 @@ impl<B: Operators> Machine<B> {
             epoch: 1,
             start: start as u32,
             steps_done: start as u32,
-            lrs: &[LR; STEPS],
+            lrs: &[self.lr; STEPS],
             class_weights: &[1.0, 0.5, 2.0],
         };
         self.executor.begin(&pass).unwrap();

@@ -51,8 +51,8 @@ impl Machine {
     }
 }
 
-/// Networks of every kind of block: basic blocks, bottlenecks, both stems.
-pub fn networks() -> [NetworkSpec; 3] {
+/// Networks of every kind of block: basic blocks, bottlenecks, both stems, convolutions with bias.
+pub fn networks() -> [NetworkSpec; 4] {
     let spec = |arch: &str, width, stem, size| NetworkSpec {
         arch: arch.parse().unwrap(),
         width,
@@ -64,6 +64,7 @@ pub fn networks() -> [NetworkSpec; 3] {
         spec("resnet8", 6, Stem::Cifar, [16, 13]),
         spec("resnet50", 4, Stem::Cifar, [11, 16]),
         spec("resnet18", 5, Stem::Imagenet, [33, 47]),
+        spec("vgg16", 3, Stem::Cifar, [33, 36]),
     ]
 }
 

@@ -25,6 +25,9 @@ pub struct Scores {
     pub loss: Vec<f64>,
     pub el2n: Vec<f64>,
     pub grand: Vec<f64>,
+    /// The part of `grand` that convolutions' biases have; empty where there are none.
+    #[serde(default)]
+    pub grand_conv_bias: Vec<f64>,
 }
 
 /// Results of three training steps.

@@ -58,8 +58,8 @@ def weights(network, scales, trunk=None):
     Without `trunk`, ReLUs cut inside every channel. In a large network some of their millions of
     inputs are then within rounding of 0, float32 and float64 take different sides, and gradients
     differ visibly where nothing is wrong. With `trunk`, the name of the batch norm before each
-    residual sum, channels lie several deviations on one side of 0: inner ones on either, those
-    of the sums on the positive side.
+    residual sum (any other where there is none), channels lie several deviations on one side of
+    0: inner ones on either, those of the sums on the positive side.
     """
     state = network.state_dict()
     made = {}
@@ -156,8 +156,25 @@ class CifarResNet(torch.nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class CifarVgg(torch.nn.Module):
+    """torchvision's convolutions of vgg16_bn and vgg19_bn, from `width` channels up, then a global
+    average and one linear layer; at 32 x 32 the average is a flattening."""
+
+    def __init__(self, depth, width, classes):
+        super().__init__()
+        cfg = torchvision.models.vgg.cfgs[{16: "D", 19: "E"}[depth]]
+        cfg = [v if v == "M" else v * width // 64 for v in cfg]
+        self.features = torchvision.models.vgg.make_layers(cfg, batch_norm=True)
+        self.classifier = torch.nn.Linear(cfg[-2], classes)
+
+    def forward(self, x):
+        return self.classifier(self.features(x).mean((2, 3)))
+
+
 def build(arch, width, stem, classes):
     """The network a fairprune weight file of this description fits."""
+    if arch.startswith("vgg"):
+        return CifarVgg(int(arch.removeprefix("vgg")), width, classes)
     depth = int(arch.removeprefix("resnet"))
     if depth % 6 == 2 and depth not in (18, 34, 50):
         return CifarResNet(depth, width, classes)

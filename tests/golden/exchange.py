@@ -1,7 +1,9 @@
-"""The PyTorch side of the weight-file tests: `python exchange.py read|write DIR`.
+"""The PyTorch side of the weight-file tests: `python exchange.py read|write|pickle DIR`.
 
-read   loads our `<name>.safetensors` with strict=True and writes the logits it gives,
-write  saves state dicts of fresh networks as `<name>.safetensors`, and their logits.
+read    loads our `<name>.safetensors` with strict=True and writes the logits it gives,
+write   saves state dicts of fresh networks as `<name>.safetensors`, and their logits,
+pickle  the same as `<name>.pth`, as training scripts save them; also `module.pth`, a whole module,
+        and `extra.pth`, with a tensor that no network has.
 
 Names and descriptions of the networks come from `DIR/networks.json`; logits go to
 `DIR/logits.json`: `values`, computed in float64 on the images of `common.py`, and how far
@@ -38,7 +40,8 @@ def read(directory, name, case):
     path = directory / f"{name}.safetensors"
     network = build(case)
     network.load_state_dict(load_file(path), strict=True)
-    assert int(network.bn1.num_batches_tracked) == case["batches"]
+    counters = [v for n, v in network.state_dict().items() if n.endswith("num_batches_tracked")]
+    assert counters and all(int(v) == case["batches"] for v in counters)
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     described = {k: metadata[k] for k in ("arch", "stem")}
@@ -48,7 +51,7 @@ def read(directory, name, case):
     return logits(network, case)
 
 
-def write(directory, name, case):
+def fresh(case):
     torch.manual_seed(3)
     network = build(case)
     # A little training moves the running statistics off their start.
@@ -56,12 +59,27 @@ def write(directory, name, case):
     with torch.no_grad():
         for _ in range(20):
             network.train()(x)
+    return network
+
+
+def write(directory, name, case):
+    network = fresh(case)
     save_file(network.state_dict(), directory / f"{name}.safetensors")
     return logits(network, case)
 
 
+def pickle(directory, name, case):
+    network = fresh(case)
+    state = torch.nn.DataParallel(network).state_dict()
+    torch.save({"epoch": 3, "state_dict": state}, directory / f"{name}.pth")
+    torch.save(network, directory / "module.pth")
+    torch.save(network.state_dict() | {"head.bias": torch.zeros(2)}, directory / "extra.pth")
+    return logits(network, case)
+
+
 def main():
-    action, directory = {"read": read, "write": write}[sys.argv[1]], pathlib.Path(sys.argv[2])
+    actions = {"read": read, "write": write, "pickle": pickle}
+    action, directory = actions[sys.argv[1]], pathlib.Path(sys.argv[2])
     cases = json.loads((directory / "networks.json").read_text())
     result = {name: action(directory, name, case) for name, case in cases.items()}
     (directory / "logits.json").write_text(json.dumps(result))

@@ -45,18 +45,21 @@ impl Judge<'_> {
 
     /// Largest error of a list, in units of its root mean square.
     pub fn list(&self, group: &str, out: &[f32], golden: &[f64]) {
-        assert_eq!(out.len(), golden.len(), "{group}");
-        let unit = rms(golden);
-        let errors_of = out.iter().zip(golden).map(|(&o, &g)| (f64::from(o) - g).abs() / unit);
-        report(group, errors_of.fold(0.0, worse), self.limit(group));
+        report(group, list_error(out, golden), self.limit(group));
+    }
+
+    /// Whether [`Judge::list`] would pass.
+    pub fn holds(&self, group: &str, out: &[f32], golden: &[f64]) -> bool {
+        list_error(out, golden) <= self.limit(group)
     }
 
     /// Largest error of a sampled value, in units of the tensor's root mean square, and of a
     /// tensor's norm and sum, in units of its norm: what independent errors add up to.
     ///
     /// Behind a ReLU that is on everywhere, a batch norm's bias shifts a whole channel, the next
-    /// batch norm removes the shift, and the true gradient is 0: there the error is measured by
-    /// the weight's gradient, a sum of terms of the same size.
+    /// batch norm removes the shift, and the true gradient is 0; so it is, always, of the bias of a
+    /// convolution before a batch norm. There the error is measured by the weight's gradient, a sum
+    /// of terms of the same size.
     pub fn tensors(&self, group: &str, out: &BTreeMap<String, Tensor>, golden: &Sampled) {
         assert!(out.keys().eq(golden.keys()), "{group}: tensors differ");
         let size = |name: &str| golden[name][0] / (out[name].data.len() as f64).sqrt();
@@ -64,7 +67,7 @@ impl Judge<'_> {
         for (name, golden) in golden {
             let data: Vec<f64> = out[name].data.iter().map(|&v| v.into()).collect();
             let weight = name.strip_suffix("bias").map(|layer| format!("{layer}weight"));
-            let weight = weight.filter(|w| out[w].data.len() == data.len());
+            let weight = weight.filter(|w| out[w].shape.len() != 2);
             let unit = weight.map_or(0.0, |w| size(&w)).max(size(name));
             let total = unit * (data.len() as f64).sqrt();
             let norm = data.iter().map(|v| v * v).sum::<f64>().sqrt();
@@ -79,6 +82,13 @@ impl Judge<'_> {
         }
         report(&format!("{group} ({})", worst.1), worst.0, self.limit(group));
     }
+}
+
+fn list_error(out: &[f32], golden: &[f64]) -> f64 {
+    assert_eq!(out.len(), golden.len());
+    let unit = rms(golden);
+    let errors_of = out.iter().zip(golden).map(|(&o, &g)| (f64::from(o) - g).abs() / unit);
+    errors_of.fold(0.0, worse)
 }
 
 fn report(what: &str, worst: f64, limit: f64) {

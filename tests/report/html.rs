@@ -15,7 +15,7 @@ fn page(name: &str, summary: &RunSummary) -> String {
 }
 
 /// Balanced elements, quoted attributes, unique ids, links that lead somewhere, no request.
-fn check(html: &str) {
+pub(super) fn check(html: &str) {
     const VOID: [&str; 5] = ["meta", "img", "br", "link", "input"];
     let mut open: Vec<&str> = Vec::new();
     let (mut ids, mut links) = (BTreeSet::new(), Vec::new());

@@ -7,3 +7,4 @@ mod npy;
 mod numbers;
 mod output_dir;
 mod tables;
+mod two_gaussians;

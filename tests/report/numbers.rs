@@ -113,3 +113,17 @@ fn amounts() {
     assert_eq!(percent(0.125), "12.5 %");
     assert_eq!(density(0.3), "keeps 30 %, prunes 70 %");
 }
+
+#[test]
+fn numbers_of_any_size() {
+    for (x, text) in [(0.0485, ".0485"), (1.0, "1.0000"), (0.0, "0"), (1.25e-13, "1.2e-13")] {
+        assert_eq!(risk(x), text);
+    }
+    for (x, text) in [(-0.17, "-.1700"), (1e9 + 0.4, "1000000000.4000"), (3.25e-9, "3.2500e-9")] {
+        assert_eq!(position(x), text);
+    }
+    assert_eq!((position(0.0), position(-2e13)), (".0000".to_owned(), "-2.0000e13".to_owned()));
+    for (x, text) in [(0.5, "0.5"), (5000.0, "5000"), (1e-70, "1e-70"), (-1e9, "-1000000000")] {
+        assert_eq!(plain(x), text);
+    }
+}

@@ -11,4 +11,5 @@ pub mod run;
 pub mod score;
 pub mod selftest;
 pub mod study;
+pub mod theory;
 pub mod train;

@@ -26,7 +26,7 @@ pub(in crate::report) fn header(view: &View) -> String {
 }
 
 /// All warnings, those beyond the first few folded away.
-fn warnings(warnings: &[String]) -> String {
+pub(in crate::report) fn warnings(warnings: &[String]) -> String {
     const FIRST: usize = 6;
     if warnings.is_empty() {
         return String::new();

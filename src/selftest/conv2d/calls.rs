@@ -86,21 +86,22 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         f.read(3)
     }
 
-    /// (y, mean, m2) with the statistics epilogue.
-    pub fn fprop_statistics(&self) -> Result<[Vec<f32>; 3], Failure> {
+    /// (y, mean, m2) with the statistics epilogue, optionally with bias.
+    pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], Failure> {
         let (p, i) = (&self.p, self.i);
         let tensors = [
             Fill::Values(&i.x),
             Fill::Values(&i.w),
+            Fill::Values(&i.bias),
             Fill::Poison(p.y_len()),
             Fill::Poison(p.k),
             Fill::Poison(p.k),
         ];
         let mut f = self.fenced(Direction::Fprop, &tensors)?;
-        let [x, w, y, mean, m2, work] = f.views[..] else { unreachable!() };
-        let epilogue = Epilogue::Statistics { mean, m2 };
-        self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, epilogue, work)?;
-        Ok([f.read(2)?, f.read(3)?, f.read(4)?])
+        let [x, w, b, y, mean, m2, work] = f.views[..] else { unreachable!() };
+        let (bias, epilogue) = (bias.then_some(b), Epilogue::Statistics { mean, m2 });
+        self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
+        Ok([f.read(3)?, f.read(4)?, f.read(5)?])
     }
 
     /// y with the affine epilogue, bias included.

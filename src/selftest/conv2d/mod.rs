@@ -189,8 +189,10 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ou
     for p in problems(subject) {
         let i = Inputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
-        let [y, mean, m2] = calls.fprop_statistics()?;
+        let [y, ..] = calls.fprop_statistics(false)?;
         ensure(y == calls.fprop(false)?, || format!("statistics change y: {p:?}"))?;
+        let [y, mean, m2] = calls.fprop_statistics(true)?;
+        ensure(y == calls.fprop(true)?, || format!("statistics change y with a bias: {p:?}"))?;
         let (mean_ref, m2_ref) = oracle::moments(&y, p.k);
         let rows = y.len() / p.k;
         let size: Vec<f64> = (0..p.k)
@@ -214,7 +216,7 @@ pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outco
     let mut i = Inputs::random(&p);
     i.x.iter_mut().for_each(|v| *v = 1000.0 + 0.01 * *v);
     i.w.fill(1.0);
-    let [y, _, m2] = Calls::new(subject, &p, &i).fprop_statistics()?;
+    let [y, _, m2] = Calls::new(subject, &p, &i).fprop_statistics(false)?;
     let (_, reference) = oracle::moments(&y, p.k);
     Ok(judge("m2", &m2, &reference, |k| 1e-3 * reference[k])?)
 }
@@ -232,7 +234,7 @@ pub fn everything<B: Conv2d>(
         calls.dgrad(false)?,
         calls.dgrad(true)?,
     ];
-    all.extend(calls.fprop_statistics()?);
+    all.extend(calls.fprop_statistics(true)?);
     all.extend(calls.wgrad(true)?);
     for form in forms(p) {
         all.push(calls.grad_norm(true, form)?);

@@ -185,6 +185,7 @@ mod tests {
             "--arch resnet8 --width 8 --batch 16 --image-size 16",
             "--arch resnet56 --width 4 --batch 8 --image-size 8",
             "--arch resnet50 --width 4 --batch 8 --image-size 33 --stem imagenet",
+            "--arch vgg16 --width 4 --batch 16 --image-size 32",
         ] {
             let subject = subject(words);
             for mode in [Mode::Train, Mode::Score, Mode::GradNorm] {

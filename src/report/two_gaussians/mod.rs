@@ -1,0 +1,139 @@
+//! The page of `fairprune theory`: two Gaussians, their thresholds, and what pruning does to them.
+
+mod distributions;
+mod risks;
+mod tables;
+
+use super::html::{Section, frame};
+use super::markup::{esc, minus, push};
+use super::numbers;
+use super::sections::top::warnings;
+use super::svg::Mark;
+use crate::theory::{Estimate, Rule, Study, TwoGaussians};
+
+/// What the page shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Page<'a> {
+    /// The classes.
+    pub classes: &'a TwoGaussians,
+    /// Dimension of the means.
+    pub dimension: usize,
+    /// What was found.
+    pub study: &'a Study,
+    /// Draws a class and what they gave, one a decision of the study.
+    pub drawn: Option<(u64, &'a [Estimate])>,
+    /// The command that repeats it.
+    pub command: &'a str,
+}
+
+/// The page: one HTML file that needs no other, the same bytes for the same input.
+pub fn render(page: &Page) -> String {
+    let sections = [
+        Section {
+            id: "distributions",
+            title: "Distributions and thresholds",
+            body: distributions::body(page),
+        },
+        Section { id: "risks", title: "Risks against density", body: risks::body(page) },
+        Section { id: "numbers", title: "Numbers", body: tables::body(page) },
+        Section { id: "reading", title: "How to read this", body: reading(page) },
+    ];
+    let built = [env!("CARGO_PKG_VERSION"), env!("FAIRPRUNE_COMMIT")];
+    frame("Two Gaussians and pruning", built, &header(page), sections.into())
+}
+
+/// Colour and shape of a class.
+fn mark(class: usize) -> Mark {
+    Mark::Series(class)
+}
+
+/// Names of the classes beside their marks.
+fn legend(page: &Page) -> String {
+    let sigmas = page.classes.sigmas();
+    let name = |k: usize| match sigmas[k].total_cmp(&sigmas[1 - k]) {
+        std::cmp::Ordering::Less => format!("class {k}, the narrow one"),
+        std::cmp::Ordering::Greater => format!("class {k}, the wide one"),
+        std::cmp::Ordering::Equal => format!("class {k}"),
+    };
+    let entry = |k: usize| format!("<span>{}{}</span> ", mark(k).inline(), name(k));
+    format!("<p class=\"legend\">{}{}</p>\n", entry(0), entry(1))
+}
+
+/// `t = −.1700`, or which class is always predicted.
+fn rule(rule: Rule) -> String {
+    match rule {
+        Rule::Threshold(t) => format!("t = {}", minus(&numbers::position(t))),
+        Rule::Always(class) => format!("always class {class}"),
+    }
+}
+
+fn header(page: &Page) -> String {
+    let (classes, study) = (page.classes, page.study);
+    let ([mu0, mu1], [s0, s1]) = (classes.means(), classes.sigmas());
+    let number = |x: f64| minus(&numbers::plain(x));
+    let class = |mu: f64, s: f64| format!("mean {}, deviation {}", number(mu), number(s));
+    let mut facts = vec![("Class 0", class(mu0, s0)), ("Class 1", class(mu1, s1))];
+    let [n0, n1] = classes.sizes();
+    facts.push(("Sizes", format!("{} to {}", number(n0), number(n1))));
+    if page.dimension > 1 {
+        let text = format!("{}; positions count along the line through the means", page.dimension);
+        facts.push(("Dimensions", text));
+    }
+    let worst = numbers::risk(study.full.worst());
+    facts.push(("Least risk", format!("{}; worst class {worst}", rule(study.full.rule))));
+    let worst = numbers::risk(study.worst_optimum.worst());
+    let text = format!("{}; both risks {worst}", rule(study.worst_optimum.rule));
+    facts.push(("Least worst-class risk", text));
+    let mut out = String::from(
+        "<header>\n<p class=\"over\">fairprune theory</p>\n<h1>Two Gaussians: what pruning does \
+         to the worse of two classes</h1>\n<dl class=\"facts\">",
+    );
+    for (term, text) in facts {
+        push!(out, "<div><dt>{term}</dt><dd>{text}</dd></div>");
+    }
+    out.push_str("</dl>\n");
+    out.push_str(&warnings(&study.warnings()));
+    out + "</header>\n"
+}
+
+fn reading(page: &Page) -> String {
+    let reach = match (page.study.optimal_priors, page.study.reachable_density) {
+        (Some([p0, p1]), Some(d)) => format!(
+            "Here they are {} and {}, and random pruning inside classes reaches them up to density \
+             {}.",
+            numbers::risk(p0),
+            numbers::risk(p1),
+            numbers::risk(d)
+        ),
+        _ => {
+            "Here there are none: under priors in proportion to the deviations, always predicting \
+              the wide class errs least."
+                .to_owned()
+        }
+    };
+    let jump = match page.study.ssp_jump {
+        Some(jump) => format!(
+            "Here that is below density {}, where the margin passes {}.",
+            numbers::risk(jump.density),
+            numbers::position(jump.margin)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "<div class=\"prose\">\n<p><b>The rule.</b> Class 1 is predicted where x is above the \
+         threshold t. t* has the least total risk, the larger class counting for more; t̂ has \
+         the least risk of the worse class, where both risks are equal.</p>\n\
+         <p><b>Priors.</b> Pruning at random inside the classes changes the priors and nothing \
+         else. Equal priors hurt the wide class; the priors that make t* and t̂ the same are in \
+         proportion to the deviations. {reach}</p>\n\
+         <p><b>MetriQ</b> keeps samples in proportion to N<sub>k</sub>R<sub>k</sub>(t*) until one \
+         class is kept whole. It moves the priors towards the class with the larger risk, sometimes \
+         past the best ones: near-optimal is a matter of the parameters.</p>\n\
+         <p><b>SSP</b> prunes every sample closer to its class mean than one margin for both classes, so \
+         it prunes the narrow class more. The rule of the full data stays until one on the far side of \
+         a hole, or a constant one, errs less on what is left. {jump}</p>\n\
+         <p>All risks are those on unpruned classes, from closed forms.</p>\n</div>\n\
+         <pre tabindex=\"0\"><code>{}</code></pre>\n",
+        esc(page.command)
+    )
+}
