@@ -23,6 +23,9 @@ pub enum Stream {
     Shapes = 8,
     Bootstrap = 9,
     Seeds = 10,
+    KMeans = 20,
+    Start = 21,
+    Neighbours = 22,
 }
 
 /// One Philox4x32-10 block: four words from a 128-bit counter and a 64-bit key.

@@ -5,13 +5,13 @@
 
 pub mod candidates;
 pub mod cpu;
-pub mod simd;
 
 use crate::error::Result;
 use crate::tensor::Dtype;
 
 pub use crate::isa::Isa;
 pub(crate) use crate::isa::multiversion;
+pub use crate::isa::simd;
 pub use cpu::Cpu;
 
 /// A tensor's place in a backend's memory: buffer, byte offset, number of elements, element type.

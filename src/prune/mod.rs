@@ -30,16 +30,28 @@
 
 mod budget;
 mod fill;
+mod greedy;
 mod indices;
+mod pick;
+mod prototype;
 mod quota;
 mod rank;
 mod rounding;
 mod select;
+mod selector;
+mod space;
 mod warning;
 
 pub use budget::{Budget, density_of_prune_rate};
 pub use indices::{check_indices, check_within};
+pub use pick::{MEMORY, Picking, Picks, Wanted, pick};
+pub use prototype::{
+    Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
+    prototype_distances,
+};
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};
 pub use select::{Population, Selection, Subset, select, strategy_counts};
+pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validation};
+pub use space::{Features, Probabilities};
 pub use warning::{ERROR_RATIO_LIMIT, FEW_SAMPLES, FEW_VALIDATION_SAMPLES, Warning};

@@ -1,7 +1,10 @@
 //! The processor's instruction set, and loops compiled once for each of them.
 //!
 //! The body of a multiversioned loop uses only separate multiplications and additions in a fixed
-//! order, which Rust never contracts, so every version gives the same bits.
+//! order, which Rust never contracts, so every version gives the same bits. Kernels that need more are
+//! written over [`simd::Simd`].
+
+pub mod simd;
 
 /// Instruction set of the hot loops, chosen at run time so that one binary serves every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
