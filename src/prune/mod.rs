@@ -29,6 +29,7 @@
 //! ```
 
 mod budget;
+mod cost;
 mod fill;
 mod greedy;
 mod indices;
@@ -43,6 +44,7 @@ mod space;
 mod warning;
 
 pub use budget::{Budget, density_of_prune_rate};
+pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
 pub use pick::{MEMORY, Picking, Picks, Wanted, pick};
 pub use prototype::{

@@ -58,7 +58,7 @@ impl Wanted {
         self.total
     }
 
-    fn check(&self, sizes: &[usize]) -> Result<()> {
+    pub(super) fn check(&self, sizes: &[usize]) -> Result<()> {
         let samples: usize = sizes.iter().sum();
         if self.total > samples {
             let expected = format!("at most {samples}, the eligible ones");
@@ -80,6 +80,11 @@ impl Wanted {
                 format!("at most its {}", sizes[class]),
             )),
         }
+    }
+
+    /// Picks among `samples` until all wanted ones are there: with class counts, perhaps all.
+    pub(super) fn most(&self, samples: usize) -> usize {
+        if self.counts.is_some() { samples } else { self.total }
     }
 
     /// Of each class: as wanted, or in the classes' ratios.
@@ -190,7 +195,7 @@ struct Turn {
 fn among_all(inputs: &Checked, sizes: &[usize], wanted: &Wanted) -> Result<Picks> {
     let population = inputs.population;
     let mut open = wanted.counts.clone();
-    let most = if open.is_some() { sizes.iter().sum() } else { wanted.total };
+    let most = wanted.most(sizes.iter().sum());
     let validation = inputs.validation_samples(None)?;
     let group = Group { members: population.eligible, validation: &validation, most };
     let mut picked = Vec::with_capacity(wanted.total);
@@ -303,7 +308,7 @@ impl<'a> Checked<'a> {
                     Start::Mean => least(&centre_distances(points, Centre::Mean), positions, seed),
                     Start::Random => drawn(positions, seed),
                 };
-                Box::new(KCenter::new(SquaredEuclidean(points), first, positions, seed))
+                Box::new(KCenter::new(SquaredEuclidean::new(points), first, positions, seed))
             }
             Selector::ContextualDiversity { start } => {
                 let divergence = Divergence::new(self.probabilities()?, positions)?;
@@ -369,7 +374,7 @@ impl<'a> Checked<'a> {
                     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
                     values.iter_mut().for_each(|v| *v = most - *v);
                 }
-                let measure = SquaredEuclidean(points()?);
+                let measure = SquaredEuclidean::new(points()?);
                 let mut lists = nearest(&measure, positions, neighbours, seed);
                 lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
                 Box::new(D2::new(&values, lists, forward, reverse, positions, seed))

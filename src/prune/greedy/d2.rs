@@ -32,11 +32,13 @@ impl D2 {
         seed: u64,
     ) -> Self {
         let message = |n: &Neighbour| libm::exp(-forward * n.distance) * scores[n.sample];
-        let passed: Vec<f64> = scores
-            .iter()
-            .zip(&neighbours)
-            .map(|(s, near)| s + near.iter().map(message).sum::<f64>())
-            .collect();
+        let pass = |(&own, near): (&f64, &Vec<Neighbour>)| {
+            // In the order of their values: duplicates, which tell each other, tie.
+            let mut parts: Vec<f64> = near.iter().map(message).chain([own]).collect();
+            parts.sort_unstable_by(f64::total_cmp);
+            parts.iter().sum()
+        };
+        let passed: Vec<f64> = scores.iter().zip(&neighbours).map(pass).collect();
         let keys = keys(positions, seed);
         let candidates = passed.iter().zip(&keys).enumerate();
         let queue = candidates

@@ -8,8 +8,7 @@
 //! it is CRAIG (Mirzasoleiman, Bilmes, Leskovec 2020), whose weights are the cluster sizes: how
 //! many samples have a pick as their nearest one.
 //!
-//! Gains only fall as picks are added (in floating point too: every term falls, and rounded sums
-//! are monotone), so an old gain is an upper bound. Lazy greedy (Minoux 1978) brings up to date
+//! Gains only fall as picks are added, so an old gain is an upper bound. Lazy greedy (Minoux 1978) brings up to date
 //! only what could be the best, and picks what the plain algorithm picks, bit for bit.
 
 use std::collections::BinaryHeap;
@@ -27,7 +26,7 @@ const TOGETHER: usize = 8;
 pub(crate) struct Facility<M> {
     rows: Rows<M>,
     /// Distance to the nearest pick, and which pick that is: the earlier one of two.
-    least: Vec<f32>,
+    least: Vec<u32>,
     nearest: Vec<usize>,
     candidates: BinaryHeap<Candidate>,
     /// Picks that a candidate's gain has seen.
@@ -43,7 +42,7 @@ impl<M: Measure> Facility<M> {
         let candidates = keys(positions, seed).into_iter().enumerate();
         Facility {
             rows: Rows::new(measure, limit),
-            least: vec![f32::INFINITY; n],
+            least: vec![u32::MAX; n],
             nearest: vec![usize::MAX; n],
             candidates: candidates
                 .map(|(sample, key)| Candidate { value: 0.0, key, sample })
@@ -61,8 +60,8 @@ impl<M: Measure> Facility<M> {
         let samples: Vec<usize> = candidates.iter().map(|c| c.sample).collect();
         let (isa, least, first) = (self.isa, &self.least, self.picks == 0);
         let values = self.rows.of_each(&samples, |_, row| match first {
-            true => -total(isa, row),
-            false => gain(isa, least, row),
+            true => -(total(isa, row) as f64),
+            false => gain(isa, least, row) as f64,
         });
         for (candidate, value) in candidates.iter_mut().zip(values) {
             candidate.value = value;
@@ -85,7 +84,7 @@ impl<M: Measure> Facility<M> {
             }
             let samples: Vec<usize> = stale.iter().map(|c| c.sample).collect();
             let (isa, least) = (self.isa, &self.least);
-            let values = self.rows.of_few(&samples, |_, row| gain(isa, least, row));
+            let values = self.rows.of_few(&samples, |_, row| gain(isa, least, row) as f64);
             for (candidate, value) in stale.into_iter().zip(values) {
                 self.seen[candidate.sample] = self.picks;
                 self.candidates.push(Candidate { value, ..candidate });
@@ -95,34 +94,16 @@ impl<M: Measure> Facility<M> {
 }
 
 multiversion! {
-    /// Sum in eight lanes, then those in their order.
-    fn total(row: &[f32]) -> f64 {
-        let mut lanes = [0.0f64; 8];
-        let (whole, rest) = row.as_chunks::<8>();
-        for d in whole {
-            for l in 0..8 {
-                lanes[l] += f64::from(d[l]);
-            }
-        }
-        lanes.iter_mut().zip(rest).for_each(|(lane, &d)| *lane += f64::from(d));
-        lanes.iter().sum()
+    /// Sum of a row.
+    fn total(row: &[u32]) -> u64 {
+        row.iter().map(|&d| u64::from(d)).sum()
     }
 }
 
 multiversion! {
-    /// sum_i max(0, least_i - row_i), in lanes as `total`.
-    fn gain(least: &[f32], row: &[f32]) -> f64 {
-        let mut lanes = [0.0f64; 8];
-        let ((least, few), (row, rest)) = (least.as_chunks::<8>(), row.as_chunks::<8>());
-        for (m, d) in least.iter().zip(row) {
-            for l in 0..8 {
-                lanes[l] += f64::from((m[l] - d[l]).max(0.0));
-            }
-        }
-        for (lane, (m, d)) in lanes.iter_mut().zip(few.iter().zip(rest)) {
-            *lane += f64::from((m - d).max(0.0));
-        }
-        lanes.iter().sum()
+    /// sum_i max(0, least_i - row_i).
+    fn gain(least: &[u32], row: &[u32]) -> u64 {
+        least.iter().zip(row).map(|(&m, &d)| u64::from(m.max(d) - d)).sum()
     }
 }
 
@@ -155,7 +136,7 @@ impl<M: Measure> Greedy for Facility<M> {
             return Ok(Some(sizes));
         }
         // Some picks were not kept: their samples go to the nearest of the others.
-        let mut least = vec![f32::INFINITY; n];
+        let mut least = vec![u32::MAX; n];
         let mut nearest = vec![0; n];
         for (k, &sample) in kept.iter().enumerate() {
             let row = self.rows.take(sample);

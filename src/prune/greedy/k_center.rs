@@ -6,6 +6,8 @@
 //! is brought up to date only when its bound could make it the farthest; the others keep a note of
 //! how many picks they have seen. The picks are those of the plain algorithm, bit for bit.
 
+use std::cmp::Reverse;
+
 use rayon::prelude::*;
 
 use super::{Candidate, Greedy, Key, keys};
@@ -16,9 +18,9 @@ use crate::prune::space::{Measure, fill_chunks};
 const BLOCK: usize = 64;
 /// Picks that are compared at once with a sample that lags behind.
 const STEP: usize = 16;
-/// Blocks that are brought up to date one after another before all are looked at in parallel:
-/// mostly enough, and each raises the bar for those to come.
-const SINGLY: usize = 4;
+/// Blocks that are brought up to date in parallel. More would do work that may turn out not to be
+/// needed.
+const AHEAD: usize = 8;
 
 /// Greedy k-center under a measure. Memory: n x 36 bytes.
 pub(crate) struct KCenter<M> {
@@ -73,26 +75,26 @@ impl<M: Measure> KCenter<M> {
     /// The farthest sample, up to date.
     fn farthest(&mut self) -> Option<usize> {
         let (measure, picks) = (&self.measure, &self.picks[..]);
-        let mut rounds = 0;
         loop {
-            let (b, best) =
-                (0..self.blocks.len()).map(|b| (b, self.blocks[b].farthest)).max_by_key(|b| b.1)?;
-            if best.value < 0.0 {
+            let best = self.blocks.iter().max_by_key(|block| block.farthest)?;
+            if best.farthest.value < 0.0 {
                 return None;
             }
-            if self.blocks[b].up_to_date(picks.len()).is_some() {
-                return Some(best.sample);
+            if best.up_to_date(picks.len()).is_some() {
+                return Some(best.farthest.sample);
             }
             // What is nearer than a sample that is up to date can wait.
             let known = self.blocks.iter().filter_map(|block| block.up_to_date(picks.len()));
             let bar = known.fold(0.0, f64::max);
-            if rounds < SINGLY {
-                self.blocks[b].advance(measure, picks, bar);
-            } else {
-                let ahead = self.blocks.par_iter_mut().filter(|b| b.farthest.value >= bar);
-                ahead.for_each(|block| block.advance(measure, picks, bar));
+            let ahead = self.blocks.iter_mut().filter(|block| {
+                block.farthest.value >= bar && block.up_to_date(picks.len()).is_none()
+            });
+            let mut ahead: Vec<&mut Block> = ahead.collect();
+            if ahead.len() > AHEAD {
+                ahead.select_nth_unstable_by_key(AHEAD - 1, |block| Reverse(block.farthest));
+                ahead.truncate(AHEAD);
             }
-            rounds += 1;
+            ahead.into_par_iter().for_each(|block| block.advance(measure, picks, bar));
         }
     }
 }
@@ -122,6 +124,7 @@ impl Block {
     /// Brings samples up to date until the farthest one is, or is nearer than `bar`.
     fn advance<M: Measure>(&mut self, measure: &M, picks: &[usize], bar: f64) {
         let mut distances = [0.0; STEP];
+        let mut near = Vec::with_capacity(STEP);
         loop {
             let i = self.farthest.sample - self.first;
             let (bound, seen) = (&mut self.bound[i], &mut self.seen[i]);
@@ -129,8 +132,11 @@ impl Block {
                 return;
             }
             for some in picks[*seen as usize..].chunks(STEP) {
-                let distances = &mut distances[..some.len()];
-                measure.distances(&[self.first + i], some, distances);
+                let sample = self.first + i;
+                near.clear();
+                near.extend(some.iter().filter(|&&pick| !measure.beyond(sample, pick, *bound)));
+                let distances = &mut distances[..near.len()];
+                measure.distances(&[sample], &near, distances);
                 *bound = distances.iter().copied().fold(*bound, f64::min);
                 *seen += some.len() as u32;
                 if *bound < bar {

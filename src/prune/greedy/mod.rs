@@ -28,11 +28,12 @@ pub(crate) use ccs::Ccs;
 pub(crate) use d2::D2;
 pub(crate) use facility::Facility;
 pub(crate) use glister::{Glister, Refresh};
-pub(crate) use grad_match::GradMatch;
+pub(crate) use grad_match::{GradMatch, bytes as grad_match_bytes};
 pub(crate) use graph_cut::GraphCut;
 pub(crate) use herding::Herding;
 pub(crate) use k_center::KCenter;
 pub(crate) use moderate::central_order;
+pub(crate) use rows::bytes as row_bytes;
 
 /// A method that picks one sample after another. Samples are numbered inside their group.
 pub(crate) trait Greedy {

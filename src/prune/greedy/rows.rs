@@ -1,4 +1,8 @@
 //! Rows of a distance matrix that never exists as a whole.
+//!
+//! Distances are whole multiples of 2^-31 of the greatest possible one. Sums of them are exact, so
+//! they depend on no order, and gains that are equal by symmetry (two samples that would each
+//! stand for the other) are equal in the computer too and left to the draw.
 
 use std::sync::OnceLock;
 
@@ -8,13 +12,17 @@ use crate::prune::space::{CHUNK, Measure};
 
 /// Rows that are computed together.
 const TOGETHER: usize = 8;
+/// Steps from 0 to the greatest distance.
+const STEPS: f64 = (1u64 << 31) as f64;
 
 /// Distances of a sample to all samples of its group, computed when asked for. Rows are kept until
 /// `limit` bytes are full: that saves time and changes no value.
 pub(crate) struct Rows<M> {
     measure: M,
     all: Vec<usize>,
-    kept: Vec<OnceLock<Box<[f32]>>>,
+    kept: Vec<OnceLock<Box<[u32]>>>,
+    /// Steps in a unit of distance.
+    scale: f64,
     /// Whether all rows fit into the limit.
     all_fit: bool,
     /// Rows that may still be kept.
@@ -23,8 +31,8 @@ pub(crate) struct Rows<M> {
 
 /// Bytes that rows of a group of n samples take at most under a limit.
 pub(crate) fn bytes(n: usize, limit: usize) -> f64 {
-    let row = 4.0 * n as f64;
-    (row * n as f64).min(limit as f64 / row.max(1.0) * row)
+    let row = 4 * n;
+    row as f64 * n.min(limit / row.max(1)) as f64
 }
 
 impl<M: Measure> Rows<M> {
@@ -32,7 +40,9 @@ impl<M: Measure> Rows<M> {
         let n = measure.len();
         let room = limit / (4 * n).max(1);
         let kept = (0..n).map(|_| OnceLock::new()).collect();
-        Rows { measure, all: (0..n).collect(), kept, all_fit: room >= n, room }
+        let most = measure.most();
+        let scale = if most > 0.0 { STEPS / most } else { 0.0 };
+        Rows { measure, all: (0..n).collect(), kept, scale, all_fit: room >= n, room }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -44,7 +54,7 @@ impl<M: Measure> Rows<M> {
     pub(crate) fn of_each<T: Send>(
         &self,
         samples: &[usize],
-        of_row: impl Fn(usize, &[f32]) -> T + Sync,
+        of_row: impl Fn(usize, &[u32]) -> T + Sync,
     ) -> Vec<T> {
         let together = samples.par_chunks(TOGETHER).flat_map_iter(|some| {
             let missing: Vec<usize> =
@@ -71,7 +81,7 @@ impl<M: Measure> Rows<M> {
     pub(crate) fn of_few<T: Send>(
         &mut self,
         samples: &[usize],
-        of_row: impl Fn(usize, &[f32]) -> T + Sync,
+        of_row: impl Fn(usize, &[u32]) -> T + Sync,
     ) -> Vec<T> {
         let keep: Vec<bool> = samples
             .iter()
@@ -97,7 +107,7 @@ impl<M: Measure> Rows<M> {
     }
 
     /// Takes a row out for good, and the place it held.
-    pub(crate) fn take(&mut self, sample: usize) -> Box<[f32]> {
+    pub(crate) fn take(&mut self, sample: usize) -> Box<[u32]> {
         match self.kept[sample].take() {
             Some(row) => {
                 self.room += usize::from(!self.all_fit);
@@ -107,29 +117,34 @@ impl<M: Measure> Rows<M> {
         }
     }
 
+    /// The nearest whole number of steps.
+    fn steps(&self, distance: f64) -> u32 {
+        (distance * self.scale).round_ties_even() as u32
+    }
+
     /// One row, its chunks in parallel.
-    fn row(&self, sample: usize) -> Box<[f32]> {
-        let mut row = vec![0.0f32; self.len()];
+    fn row(&self, sample: usize) -> Box<[u32]> {
+        let mut row = vec![0u32; self.len()];
         row.par_chunks_mut(CHUNK).zip(self.all.par_chunks(CHUNK)).for_each(|(places, others)| {
             let mut distances = [0.0; CHUNK];
             let distances = &mut distances[..others.len()];
             self.measure.distances(&[sample], others, distances);
-            places.iter_mut().zip(distances).for_each(|(p, d)| *p = *d as f32);
+            places.iter_mut().zip(distances).for_each(|(p, d)| *p = self.steps(*d));
         });
         row.into()
     }
 
     /// Several rows on one thread, whose pairs share what they load.
-    fn compute(&self, samples: &[usize]) -> Vec<Box<[f32]>> {
-        let mut rows: Vec<Box<[f32]>> =
-            samples.iter().map(|_| vec![0.0f32; self.len()].into()).collect();
+    fn compute(&self, samples: &[usize]) -> Vec<Box<[u32]>> {
+        let mut rows: Vec<Box<[u32]>> =
+            samples.iter().map(|_| vec![0; self.len()].into()).collect();
         let mut block = vec![0.0; samples.len() * CHUNK];
         for (c, others) in self.all.chunks(CHUNK).enumerate() {
             let block = &mut block[..samples.len() * others.len()];
             self.measure.distances(samples, others, block);
             for (row, distances) in rows.iter_mut().zip(block.chunks(others.len())) {
                 let places = &mut row[c * CHUNK..][..others.len()];
-                places.iter_mut().zip(distances).for_each(|(p, d)| *p = *d as f32);
+                places.iter_mut().zip(distances).for_each(|(p, &d)| *p = self.steps(d));
             }
         }
         rows

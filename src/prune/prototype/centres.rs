@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{SampleScore, spread};
+use super::SampleScore;
 use crate::error::Result;
 use crate::prune::rank::Direction;
 use crate::prune::select::Population;
@@ -95,6 +95,5 @@ mod tests {
         assert_eq!(of(&[0, 1, 2, 3]), [4.5, 3.0]);
         assert_eq!(of(&[3]), [4.0, 4.0]);
         assert_eq!(of(&[]), [0.0, 0.0]);
-        assert_eq!(spread(3, &[2, 0], [1.0, 2.0])[2], 1.0);
     }
 }

@@ -68,7 +68,7 @@ pub fn cal(
 ) -> Result<SampleScore> {
     population.sizes()?;
     let positions = population.eligible;
-    let measure = SquaredEuclidean(Points::new(features, positions)?);
+    let measure = SquaredEuclidean::new(Points::new(features, positions)?);
     let divergence = Divergence::new(probabilities, positions)?;
     let lists = nearest(&measure, positions, neighbours, seed);
     let mean = |(i, near): (usize, &Vec<_>)| {

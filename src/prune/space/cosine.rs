@@ -1,10 +1,11 @@
 //! The angle between features.
 
-use super::{Measure, Pair, Points, Similarity, fill_chunks, norm, ordered_sum, pairs};
+use super::{Measure, Pair, Points, Similarity, fill_chunks, ordered_sum, pairs};
 
 /// Cosine similarity of features, and the distance 1 - cos.
 ///
-/// The absolute error is at most 2.3e-6. A vector of zeros has cosine 0 with everything.
+/// The absolute error is at most 4.6e-6. Norms come from the same kernel as the products, so that
+/// a vector's cosine with itself and its duplicates is 1 to the last bit but one. A vector of zeros has cosine 0 with everything.
 pub(crate) struct Cosine<'a> {
     points: Points<'a>,
     /// 1 / norm; 0 for a vector of zeros. n x 8 bytes.
@@ -16,7 +17,10 @@ impl<'a> Cosine<'a> {
         let mut inverse = vec![0.0; points.len()];
         fill_chunks(&mut inverse, |start, places| {
             for (i, place) in places.iter_mut().enumerate() {
-                *place = inverse_of(norm(points.row(start + i)));
+                let sample = start + i;
+                let mut square = [0.0];
+                points.against(Pair::InnerProduct, points.row(sample), &[sample], &mut square);
+                *place = inverse_of(square[0].sqrt());
             }
         });
         Cosine { points, inverse }
@@ -42,6 +46,10 @@ impl Measure for Cosine<'_> {
                 *v = 1.0 - (*v * (self.inverse[q] * self.inverse[o])).clamp(-1.0, 1.0);
             }
         }
+    }
+
+    fn most(&self) -> f64 {
+        2.0
     }
 }
 

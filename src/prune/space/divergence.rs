@@ -29,9 +29,9 @@ impl Divergence {
 
     /// Of two samples.
     pub(crate) fn between(&self, a: usize, b: usize) -> f64 {
-        let row = |values: &'_ [f32], i: usize| i * self.classes..(i + 1) * self.classes;
-        let (a, b) = (row(&self.values, a), row(&self.values, b));
-        divergence(&self.values[a.clone()], &self.logs[a], &self.values[b.clone()], &self.logs[b])
+        let row = |i: usize| i * self.classes..(i + 1) * self.classes;
+        let values = (&self.values[row(a)], &self.values[row(b)]);
+        divergence(values.0, &self.logs[row(a)], values.1, &self.logs[row(b)])
     }
 
     /// Of every sample from the mean prediction.
@@ -69,5 +69,10 @@ impl Measure for Divergence {
                 *v = self.between(q, o);
             }
         }
+    }
+
+    /// (p - q) (ln p - ln q) <= -ln of the least probability for p + q <= 1, at most twice so.
+    fn most(&self) -> f64 {
+        -2.0 * libm::log(f64::from(LEAST_PROBABILITY)) + 1e-3
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Gradients<'a> {
     /// |r|^2 and |h|^2 + 1.
     rho: Vec<f64>,
     eta: Vec<f64>,
+    /// 1 / |g| for cosines, from the kernel of the products; 0 where g is 0.
+    inverse: Vec<f64>,
 }
 
 impl<'a> Gradients<'a> {
@@ -57,7 +59,18 @@ impl<'a> Gradients<'a> {
                 *place = square(points.row(start + i)) + 1.0;
             }
         });
-        Ok(Gradients { points, residuals, classes, rho, eta })
+        let inverse = Vec::new();
+        let mut gradients = Gradients { points, residuals, classes, rho, eta, inverse };
+        let mut inverse = vec![0.0; positions.len()];
+        fill_chunks(&mut inverse, |start, places| {
+            for (i, place) in places.iter_mut().enumerate() {
+                let (sample, mut square) = ([start + i], [0.0]);
+                gradients.products(&sample, &sample, &mut square);
+                *place = inverse_of(square[0].sqrt());
+            }
+        });
+        gradients.inverse = inverse;
+        Ok(gradients)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -189,6 +202,10 @@ impl Measure for Gradients<'_> {
             }
         }
     }
+
+    fn most(&self) -> f64 {
+        2.0 * (0..self.len()).map(|i| self.norm(i)).fold(0.0, f64::max)
+    }
 }
 
 /// 1 - cos of gradients.
@@ -205,22 +222,25 @@ impl Measure for CosineDistance<'_> {
             out.iter_mut().for_each(|v| *v = 1.0 - *v);
         }
     }
+
+    fn most(&self) -> f64 {
+        2.0
+    }
 }
 
 impl Similarity for Gradients<'_> {
     fn similarities(&self, query: usize, others: &[usize], out: &mut [f64]) {
         self.products(&[query], others, out);
-        let inverse = |i: usize| inverse_of(self.norm(i));
         for (&o, v) in others.iter().zip(out) {
-            *v = (*v * (inverse(query) * inverse(o))).clamp(-1.0, 1.0);
+            *v = (*v * (self.inverse[query] * self.inverse[o])).clamp(-1.0, 1.0);
         }
     }
 
     fn totals(&self) -> Vec<f64> {
-        let sum = self.weighted_sum(|i| inverse_of(self.norm(i)));
+        let sum = self.weighted_sum(|i| self.inverse[i]);
         let mut totals = self.project(&sum);
         for (i, total) in totals.iter_mut().enumerate() {
-            *total *= inverse_of(self.norm(i));
+            *total *= self.inverse[i];
         }
         totals
     }

@@ -38,6 +38,16 @@ pub(crate) trait Measure: Sync {
     /// `out[q * others.len() + o]` = distance of sample `queries[q]` to `others[o]`, not negative,
     /// symmetric bit for bit.
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]);
+
+    /// What no distance exceeds.
+    fn most(&self) -> f64;
+
+    /// Whether the distance of two samples is certainly greater than `bound`, told without
+    /// computing it.
+    fn beyond(&self, a: usize, b: usize, bound: f64) -> bool {
+        let _ = (a, b, bound);
+        false
+    }
 }
 
 /// How alike two samples of a group are.
@@ -100,16 +110,43 @@ impl<'a> Points<'a> {
 }
 
 /// Squared Euclidean distance.
-pub(crate) struct SquaredEuclidean<'a>(pub(crate) Points<'a>);
+pub(crate) struct SquaredEuclidean<'a> {
+    points: Points<'a>,
+    /// n x 8 bytes.
+    norms: Vec<f64>,
+}
+
+impl<'a> SquaredEuclidean<'a> {
+    pub(crate) fn new(points: Points<'a>) -> Self {
+        let mut norms = vec![0.0; points.len()];
+        fill_chunks(&mut norms, |start, places| {
+            for (i, place) in places.iter_mut().enumerate() {
+                *place = norm(points.row(start + i));
+            }
+        });
+        SquaredEuclidean { points, norms }
+    }
+}
 
 impl Measure for SquaredEuclidean<'_> {
     fn len(&self) -> usize {
-        self.0.len()
+        self.points.len()
     }
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
-        let (queries, others) = (self.0.rows(queries), self.0.rows(others));
-        pairs(self.0.isa, Pair::SquaredDifference, &queries, &others, out);
+        let (queries, others) = (self.points.rows(queries), self.points.rows(others));
+        pairs(self.points.isa, Pair::SquaredDifference, &queries, &others, out);
+    }
+
+    fn most(&self) -> f64 {
+        let most = self.norms.iter().copied().fold(0.0, f64::max);
+        4.0 * most * most
+    }
+
+    /// | |a| - |b| | <= |a - b|. The margins cover the roundings of norms and distances.
+    fn beyond(&self, a: usize, b: usize, bound: f64) -> bool {
+        let gap = (self.norms[a] - self.norms[b]).abs();
+        gap > 1e-9 * (self.norms[a] + self.norms[b]) && gap * gap * (1.0 - 1e-4) > bound
     }
 }
 
