@@ -1,8 +1,8 @@
 //! What a method will cost, before it runs.
 
 use super::greedy::{grad_match_bytes, row_bytes};
-use super::pick::Wanted;
 use super::selector::{Scope, Selector, Space};
+use super::wanted::Wanted;
 use crate::error::Result;
 
 /// Arithmetic and memory. With n samples in a group, m picks of it, D dimensions, K classes, V

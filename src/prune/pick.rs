@@ -2,102 +2,20 @@
 
 use super::budget::Budget;
 use super::greedy::{
-    Ccs, D2, Facility, Glister, GradMatch, GraphCut, Greedy, Herding, KCenter, Key, Known,
-    Refresh, central_order, keys,
+    Ccs, D2, Facility, Glister, GradMatch, GraphCut, Greedy, Herding, KCenter, Key, Known, Refresh,
+    central_order, keys,
 };
 use super::prototype::{Centre, centre_distances, class_distances};
-use super::quota::{QuotaOptions, quotas};
 use super::rank::Direction;
-use super::rounding::largest_remainder;
 use super::select::Population;
 use super::selector::{Inputs, Scope, Score, Selector, Space, Start, Validation};
 use super::space::{
-    Cosine, CosineDistance, Divergence, Features, Gradients, Points, Probabilities, SquaredEuclidean, check_labels,
-    nearest,
+    Cosine, CosineDistance, Divergence, Features, Gradients, Points, Probabilities,
+    SquaredEuclidean, check_labels, nearest,
 };
+use super::wanted::Wanted;
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
-
-/// How many samples are to be picked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    total: usize,
-    counts: Option<Vec<usize>>,
-}
-
-impl Wanted {
-    /// What [`select`](super::select()) keeps at this density with these quotas.
-    ///
-    /// # Errors
-    /// As [`Population::sizes`] and [`quotas`].
-    pub fn new(
-        population: Population,
-        density: f64,
-        quota: Option<&QuotaOptions>,
-        seed: u64,
-    ) -> Result<Self> {
-        let sizes = population.sizes()?;
-        Ok(match quota {
-            Some(options) => Wanted::of_classes(quotas(&sizes, density, options, seed)?.counts),
-            None => Wanted::of_any(Budget::new(density, population.eligible.len())?.count),
-        })
-    }
-
-    /// `total` samples of any class.
-    pub fn of_any(total: usize) -> Self {
-        Wanted { total, counts: None }
-    }
-
-    /// So many samples of each class.
-    pub fn of_classes(counts: Vec<usize>) -> Self {
-        Wanted { total: counts.iter().fold(0, |sum, &n| sum.saturating_add(n)), counts: Some(counts) }
-    }
-
-    /// In all.
-    pub fn total(&self) -> usize {
-        self.total
-    }
-
-    pub(super) fn check(&self, sizes: &[usize]) -> Result<()> {
-        let samples: usize = sizes.iter().sum();
-        if self.total > samples {
-            let expected = format!("at most {samples}, the eligible ones");
-            return Err(Error::invalid("wanted samples", self.total.to_string(), expected));
-        }
-        let Some(counts) = &self.counts else { return Ok(()) };
-        if counts.len() != sizes.len() {
-            return Err(Error::invalid(
-                "wanted samples of classes",
-                format!("{} values", counts.len()),
-                format!("{}, one for each class", sizes.len()),
-            ));
-        }
-        match (0..sizes.len()).find(|&class| counts[class] > sizes[class]) {
-            None => Ok(()),
-            Some(class) => Err(Error::invalid(
-                format!("wanted samples of class {class}"),
-                counts[class].to_string(),
-                format!("at most its {}", sizes[class]),
-            )),
-        }
-    }
-
-    /// Picks among `samples` until all wanted ones are there: with class counts, perhaps all.
-    pub(super) fn most(&self, samples: usize) -> usize {
-        if self.counts.is_some() { samples } else { self.total }
-    }
-
-    /// Of each class: as wanted, or in the classes' ratios.
-    pub(super) fn of_each_class(&self, sizes: &[usize], seed: u64) -> Result<Vec<usize>> {
-        if let Some(counts) = &self.counts {
-            return Ok(counts.clone());
-        }
-        let samples: usize = sizes.iter().sum();
-        let share = |&n: &usize| self.total as f64 * n as f64 / samples.max(1) as f64;
-        let shares: Vec<f64> = sizes.iter().map(share).collect();
-        largest_remainder(&shares, sizes, self.total, seed)
-    }
-}
 
 /// A method, its inputs and its options.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +76,7 @@ fn inside_classes(inputs: &Checked, members: &[Vec<usize>], wanted: &Wanted) -> 
             continue;
         }
         let validation = inputs.validation_samples(Some(class))?;
-        let group = Group { members, validation: &validation, most: count };
+        let group = Group { members, one_class: true, validation: &validation, most: count };
         let mut greedy = inputs.greedy(&group)?;
         let mut picked = Vec::with_capacity(count);
         while picked.len() < count {
@@ -197,7 +115,8 @@ fn among_all(inputs: &Checked, sizes: &[usize], wanted: &Wanted) -> Result<Picks
     let mut open = wanted.counts.clone();
     let most = wanted.most(sizes.iter().sum());
     let validation = inputs.validation_samples(None)?;
-    let group = Group { members: population.eligible, validation: &validation, most };
+    let group =
+        Group { members: population.eligible, one_class: false, validation: &validation, most };
     let mut picked = Vec::with_capacity(wanted.total);
     if wanted.total == 0 {
         let weights = inputs.picking.selector.gives_weights().then(Vec::new);
@@ -226,6 +145,7 @@ fn next(greedy: &mut (dyn Greedy + '_)) -> Result<usize> {
 /// Samples among which a method picks.
 struct Group<'a> {
     members: &'a [usize],
+    one_class: bool,
     validation: &'a [usize],
     /// Picks that will be asked for at most.
     most: usize,
@@ -260,7 +180,11 @@ impl<'a> Checked<'a> {
     }
 
     fn missing(&self, what: &str) -> Error {
-        Error::invalid(self.picking.selector.name(), format!("no {what}"), format!("{what} to pick by"))
+        Error::invalid(
+            self.picking.selector.name(),
+            format!("no {what}"),
+            format!("{what} to pick by"),
+        )
     }
 
     fn features(&self) -> Result<Features<'a>> {
@@ -313,7 +237,7 @@ impl<'a> Checked<'a> {
             Selector::ContextualDiversity { start } => {
                 let divergence = Divergence::new(self.probabilities()?, positions)?;
                 let first = match start {
-                    Start::Mean => least(&divergence.from_mean(), positions, seed),
+                    Start::Mean => least(&divergence.to_mean(), positions, seed),
                     Start::Random => drawn(positions, seed),
                 };
                 Box::new(KCenter::new(divergence, first, positions, seed))
@@ -349,9 +273,13 @@ impl<'a> Checked<'a> {
                 Box::new(Glister::new(train, validation, rows, labels, refresh, positions, seed))
             }
             Selector::Moderate { centre } => {
-                let population = Population { eligible: positions, ..self.population };
-                let all = class_distances(population, self.features()?, centre)?.values;
-                let values: Vec<f64> = positions.iter().map(|&position| all[position]).collect();
+                let values: Vec<f64> = match group.one_class {
+                    true => centre_distances(points()?, centre),
+                    false => {
+                        let all = class_distances(self.population, self.features()?, centre)?;
+                        positions.iter().map(|&position| all.values[position]).collect()
+                    }
+                };
                 Box::new(Known(central_order(&values, &keys(positions, seed)).into_iter()))
             }
             Selector::Ccs { beta, strata } => {

@@ -246,9 +246,7 @@ impl Selector {
                 expected,
             )),
         };
-        let count = |what: &str, value: usize| {
-            number(what, value as f64, value > 0, "at least 1")
-        };
+        let count = |what: &str, value: usize| number(what, value as f64, value > 0, "at least 1");
         let finite = |what: &str, value: f64| {
             number(what, value, (0.0..f64::INFINITY).contains(&value), "a finite number from 0 up")
         };

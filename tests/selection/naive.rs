@@ -67,7 +67,7 @@ proptest! {
     /// predicted with probability 0 or 1, and the residual is (-1, 1).
     #[test]
     fn lazy_facility_location_is_plain_greedy(
-        values in proptest::collection::vec(-60..60i8, 1..160), seed: u64, memory in 0..40_000usize,
+        values in proptest::collection::vec(-60..60i8, 1..50), seed: u64, memory in 0..4_000usize,
     ) {
         let mut data = whole_numbers(values, 1);
         let n = data.labels.len();

@@ -36,9 +36,7 @@ impl Ccs {
     ) -> Self {
         let mut by_hardness: Vec<usize> = (0..values.len()).collect();
         by_hardness.sort_unstable_by(|&a, &b| {
-            (hardness[b] + 0.0)
-                .total_cmp(&(hardness[a] + 0.0))
-                .then_with(|| keys[a].cmp(&keys[b]))
+            (hardness[b] + 0.0).total_cmp(&(hardness[a] + 0.0)).then_with(|| keys[a].cmp(&keys[b]))
         });
         let mut kept = by_hardness.split_off(drop.min(values.len()));
         kept.sort_unstable_by_key(|&i| std::cmp::Reverse(draws[i]));

@@ -41,9 +41,8 @@ impl D2 {
         let passed: Vec<f64> = scores.iter().zip(&neighbours).map(pass).collect();
         let keys = keys(positions, seed);
         let candidates = passed.iter().zip(&keys).enumerate();
-        let queue = candidates
-            .map(|(sample, (&value, &key))| Candidate { value, key, sample })
-            .collect();
+        let queue =
+            candidates.map(|(sample, (&value, &key))| Candidate { value, key, sample }).collect();
         D2 { neighbours, reverse, scores: passed.into_iter().map(Some).collect(), keys, queue }
     }
 }

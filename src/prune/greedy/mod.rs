@@ -151,8 +151,7 @@ mod tests {
             let evaluate = |samples: &[usize], out: &mut [f64]| {
                 samples.iter().zip(out).for_each(|(&s, v)| *v = values[s]);
             };
-            let order: Vec<usize> =
-                std::iter::from_fn(|| open.take_best(evaluate)).collect();
+            let order: Vec<usize> = std::iter::from_fn(|| open.take_best(evaluate)).collect();
             first[order[0]] += 1;
             assert_eq!(order[3..], [0, 3]);
             assert!(open.samples().is_empty());

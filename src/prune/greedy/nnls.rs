@@ -206,8 +206,8 @@ mod tests {
                 solver.solve(|i, j| gram[i][j], |s| slopes(s, |i, j| gram[i][j]));
                 let w = solver.weights();
                 for i in 0..=t {
-                    let slope = target[i] - 0.3 * w[i]
-                        - (0..=t).map(|j| gram[i][j] * w[j]).sum::<f64>();
+                    let slope =
+                        target[i] - 0.3 * w[i] - (0..=t).map(|j| gram[i][j] * w[j]).sum::<f64>();
                     assert!(w[i] >= 0.0);
                     match w[i] > 0.0 {
                         true => assert!(slope.abs() < 1e-9, "slope {slope} at weight {}", w[i]),

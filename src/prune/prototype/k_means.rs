@@ -115,18 +115,14 @@ impl<'a> Clusters<'a> {
                 let word = draw.block(positions[i] as u64, round as u32);
                 let bits = (u64::from(word[0]) | u64::from(word[1]) << 32) >> 11;
                 let uniform = (bits as f64 + 0.5) / (1u64 << 53) as f64;
-                let time = if weights[i] > 0.0 {
-                    -libm::log(uniform) / weights[i]
-                } else {
-                    f64::INFINITY
-                };
+                let time =
+                    if weights[i] > 0.0 { -libm::log(uniform) / weights[i] } else { f64::INFINITY };
                 (time, word, i)
             };
             let before = |a: &(f64, [u32; 4], usize), b: &(f64, [u32; 4], usize)| {
                 a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1))
             };
-            let Some((_, _, first)) =
-                (0..weights.len()).into_par_iter().map(race).min_by(before)
+            let Some((_, _, first)) = (0..weights.len()).into_par_iter().map(race).min_by(before)
             else {
                 return;
             };

@@ -72,8 +72,10 @@ pub fn cal(
     let divergence = Divergence::new(probabilities, positions)?;
     let lists = nearest(&measure, positions, neighbours, seed);
     let mean = |(i, near): (usize, &Vec<_>)| {
-        let sum: f64 =
-            near.iter().map(|n: &crate::prune::space::Neighbour| divergence.between(i, n.sample)).sum();
+        let sum: f64 = near
+            .iter()
+            .map(|n: &crate::prune::space::Neighbour| divergence.between(i, n.sample))
+            .sum();
         sum / near.len().max(1) as f64
     };
     let means: Vec<f64> = lists.par_iter().enumerate().map(mean).collect();

@@ -35,7 +35,7 @@ impl Divergence {
     }
 
     /// Of every sample from the mean prediction.
-    pub(crate) fn from_mean(&self) -> Vec<f64> {
+    pub(crate) fn to_mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.classes];
         for row in self.values.chunks(self.classes) {
             super::add(&mut mean, row);

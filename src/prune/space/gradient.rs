@@ -142,10 +142,14 @@ impl<'a> Gradients<'a> {
             for (i, place) in places.iter_mut().enumerate() {
                 let (r, h) = (self.residual(start + i), self.points.row(start + i));
                 let rows = matrix.values.chunks(matrix.width);
-                *place = r.iter().zip(rows).map(|(&r, row)| {
-                    let (bias, weights) = (row[h.len()], &row[..h.len()]);
-                    f64::from(r) * (dot(self.points.isa, weights, h) + bias)
-                }).sum();
+                *place = r
+                    .iter()
+                    .zip(rows)
+                    .map(|(&r, row)| {
+                        let (bias, weights) = (row[h.len()], &row[..h.len()]);
+                        f64::from(r) * (dot(self.points.isa, weights, h) + bias)
+                    })
+                    .sum();
             }
         });
         out
@@ -243,5 +247,56 @@ impl Similarity for Gradients<'_> {
             *total *= self.inverse[i];
         }
         totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prune::space::Features;
+    use crate::rng::{Philox, Stream};
+
+    /// Pairs of samples, the second of each a little beside the first.
+    fn data(apart: f32) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
+        let mut draw = Philox::new(4, Stream::Init).sequence(0);
+        let (mut features, mut probabilities) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            let h: Vec<f32> = (0..33).map(|_| 3.0 + draw.normal()).collect();
+            let moved: Vec<f32> = h.iter().map(|h| h + apart * draw.normal()).collect();
+            features.extend([h, moved].concat());
+            let p = 0.2 + 0.6 * draw.uniform();
+            let beside = p + apart * 0.1;
+            probabilities.extend([p, 1.0 - p, beside, 1.0 - beside]);
+        }
+        (features, probabilities, (0..40).map(|i| i / 2 % 2).collect())
+    }
+
+    /// Relative to the distance itself, not to the much larger gradients.
+    #[test]
+    fn distances_of_close_samples_survive() {
+        for apart in [1.0, 1e-2, 1e-4] {
+            let (features, probabilities, labels) = data(apart);
+            let all: Vec<usize> = (0..40).collect();
+            let points = Points::new(Features::new(&features, 33).unwrap(), &all).unwrap();
+            let predicted = Probabilities::new(&probabilities, 2).unwrap();
+            let gradients = Gradients::new(points, predicted, &labels).unwrap();
+            let mut distances = vec![0.0; 1600];
+            gradients.distances(&all, &all, &mut distances);
+            let written_out = |i: usize| -> Vec<f64> {
+                let h = points.row(i).iter().copied().chain([1.0]);
+                let r = gradients.residual(i);
+                h.flat_map(|h| r.iter().map(move |&r| f64::from(r) * f64::from(h))).collect()
+            };
+            for i in 0..40 {
+                for j in 0..40 {
+                    let (a, b) = (written_out(i), written_out(j));
+                    let square: f64 = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum();
+                    let found = distances[i * 40 + j];
+                    let error = (found - square.sqrt()).abs();
+                    assert!(error <= 2e-5 * square.sqrt(), "{i} {j}: {found} {}", square.sqrt());
+                    assert_eq!(found, distances[j * 40 + i]);
+                }
+            }
+        }
     }
 }

@@ -31,9 +31,8 @@ pub(crate) fn nearest<M: Measure>(
     let n = measure.len();
     let all: Vec<usize> = (0..n).collect();
     let draw = Philox::new(seed, Stream::Neighbours);
-    let key = |query: usize, other: usize| {
-        draw.block(positions[query] as u64, positions[other] as u32)
-    };
+    let key =
+        |query: usize, other: usize| draw.block(positions[query] as u64, positions[other] as u32);
     all.par_chunks(QUERIES)
         .flat_map_iter(|queries| {
             let mut lists = vec![Vec::with_capacity(count + 1); queries.len()];
@@ -46,7 +45,8 @@ pub(crate) fn nearest<M: Measure>(
                     for (&sample, &distance) in others.iter().zip(distances) {
                         let last: Option<&Neighbour> = list.last();
                         let full = list.len() == count;
-                        if sample == queries[q] || full && last.is_none_or(|l| distance > l.distance)
+                        if sample == queries[q]
+                            || full && last.is_none_or(|l| distance > l.distance)
                         {
                             continue;
                         }
