@@ -14,7 +14,7 @@
 //! | 3 | `cuda` |
 //! | 2 | `backend` |
 //! | 1 | `prune`, `metrics`, `theory`, `artefact` |
-//! | 0 | `tensor`, `rng`, `error` |
+//! | 0 | `tensor`, `rng`, `isa`, `error` |
 //!
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
@@ -28,6 +28,7 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod experiment;
+pub mod isa;
 pub mod metrics;
 pub mod nn;
 pub mod ops;

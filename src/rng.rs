@@ -24,6 +24,9 @@ pub enum Stream {
     Bootstrap = 9,
     Seeds = 10,
     Theory = 11,
+    KMeans = 20,
+    Start = 21,
+    Neighbours = 22,
 }
 
 /// One Philox4x32-10 block: four words from a 128-bit counter and a 64-bit key.

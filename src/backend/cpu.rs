@@ -4,49 +4,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::{ALIGN, Backend, View};
 use crate::error::{Error, Result};
+use crate::isa::Isa;
 use crate::tensor::Dtype;
-
-/// Instruction set of the hot loops, chosen at run time so that one binary serves every machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Isa {
-    /// Plain Rust with `f32::mul_add`; slow without a hardware FMA.
-    Portable,
-    /// AVX2 and FMA: 8 lanes.
-    Avx2,
-    /// AVX-512 F: 16 lanes.
-    Avx512,
-}
-
-impl Isa {
-    /// The widest set this processor has.
-    pub fn detect() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-            {
-                return Isa::Avx512;
-            }
-            if avx2 {
-                return Isa::Avx2;
-            }
-        }
-        Isa::Portable
-    }
-
-    /// `portable`, `avx2` or `avx512`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-        }
-    }
-}
 
 /// More workers than any machine has cores: a mistake that would exhaust the system.
 const MOST_THREADS: usize = 1024;

@@ -5,14 +5,14 @@
 
 pub mod candidates;
 pub mod cpu;
-pub(crate) mod multiversion;
-pub mod simd;
 
 use crate::error::Result;
 use crate::tensor::Dtype;
 
-pub use cpu::{Cpu, Isa};
-pub(crate) use multiversion::multiversion;
+pub use crate::isa::Isa;
+pub(crate) use crate::isa::multiversion;
+pub use crate::isa::simd;
+pub use cpu::Cpu;
 
 /// A tensor's place in a backend's memory: buffer, byte offset, number of elements, element type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,6 +8,10 @@
 //! Read in this order: [`Budget`] (how many samples in all), [`quotas`] (how many in each class),
 //! [`ranking`] (in which order samples are kept), [`select`] (the subset itself).
 //!
+//! Methods that look at features, gradients, predictions or a score's neighbourhood are
+//! [`Selector`]s; [`pick`] runs one, and [`Selector::cost`] tells what it will take. Scores of the
+//! same inputs are functions that return a [`SampleScore`].
+//!
 //! ```
 //! use fairprune::prune::{Order, Population, QuotaOptions, Selection, select};
 //!
@@ -25,21 +29,52 @@
 //!     },
 //! )?;
 //! assert_eq!(subset.counts, [9, 24]); // 33 in proportion to .1 x 60 and .4 x 40
+//!
+//! // The same class counts, chosen by greedy k-center on two-dimensional features.
+//! use fairprune::prune::{Features, Inputs, MEMORY, Picking, Scope, Selector, Wanted, pick};
+//!
+//! let values: Vec<f32> = (0..200).map(|i| (i * i % 83) as f32).collect();
+//! let population = Population { labels: &labels, eligible: &eligible, classes: 2 };
+//! let picking = Picking {
+//!     selector: "coreset".parse()?,
+//!     scope: Scope::Class,
+//!     inputs: Inputs { features: Some(Features::new(&values, 2)?), ..Inputs::default() },
+//!     seed: 0,
+//!     memory: MEMORY,
+//! };
+//! let picks = pick(population, &picking, &Wanted::of_classes(vec![9, 24]))?;
+//! assert_eq!(picks.order.len(), 33);
 //! # Ok::<(), fairprune::error::Error>(())
 //! ```
 
 mod budget;
+mod cost;
 mod fill;
+mod greedy;
 mod indices;
+mod pick;
+mod prototype;
 mod quota;
 mod rank;
 mod rounding;
 mod select;
+mod selector;
+mod space;
+mod wanted;
 mod warning;
 
 pub use budget::{Budget, density_of_prune_rate};
+pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
+pub use pick::{MEMORY, Picking, Picks, pick};
+pub use prototype::{
+    Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
+    prototype_distances,
+};
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};
 pub use select::{Population, Selection, Subset, select, strategy_counts};
+pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validation};
+pub use space::{Features, Probabilities};
+pub use wanted::Wanted;
 pub use warning::{ERROR_RATIO_LIMIT, FEW_SAMPLES, FEW_VALIDATION_SAMPLES, Warning};

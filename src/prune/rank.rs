@@ -3,6 +3,7 @@
 //! Every random draw is a function of the seed and of the sample's position in the original
 //! training set. The order of two samples therefore never depends on which others are present.
 
+use super::indices::check_within;
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
@@ -31,9 +32,12 @@ pub enum Order<'a> {
     },
     /// As a greedy method has picked them: every eligible position once, first pick first.
     Given(&'a [usize]),
+    /// The same as far as a method was asked to go: eligible positions, none of them twice.
+    Picked(&'a [usize]),
 }
 
-/// The `eligible` positions in the order in which they are kept, first kept first.
+/// The `eligible` positions in the order in which they are kept, first kept first. All of them,
+/// but for [`Order::Picked`].
 ///
 /// # Errors
 /// [`Error::Invalid`]: a position beyond the scores, a NaN score (with its position), a given order
@@ -57,6 +61,10 @@ pub fn ranking(eligible: &[usize], order: Order<'_>, seed: u64) -> Result<Vec<us
         Order::Given(given) => {
             check_given_order(eligible, given)?;
             ranked.copy_from_slice(given);
+        }
+        Order::Picked(picked) => {
+            check_picks(eligible, picked)?;
+            ranked = picked.to_vec();
         }
     }
     Ok(ranked)
@@ -110,6 +118,18 @@ fn check_given_order(eligible: &[usize], given: &[usize]) -> Result<()> {
     Err(Error::invalid("given order", found, format!("the {} eligible ones once", expected.len())))
 }
 
+fn check_picks(eligible: &[usize], picked: &[usize]) -> Result<()> {
+    let mut sorted = picked.to_vec();
+    sorted.sort_unstable();
+    let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+    let found = match (twice, check_within("picks", &sorted, eligible)) {
+        (None, Ok(())) => return Ok(()),
+        (Some(position), _) => format!("position {position} twice"),
+        (None, Err(error)) => return Err(error),
+    };
+    Err(Error::invalid("picks", found, "each position once"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +176,16 @@ mod tests {
             (&[2, 4], "2 positions"),
         ] {
             let message = ranking(&[2, 4, 6], Order::Given(bad), 9).unwrap_err().to_string();
+            assert!(message.contains(says), "{bad:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn picks_may_stop_early_but_not_stray() {
+        assert_eq!(ranking(&[2, 4, 6], Order::Picked(&[6, 2]), 9).unwrap(), [6, 2]);
+        assert!(ranking(&[2, 4, 6], Order::Picked(&[]), 9).unwrap().is_empty());
+        for (bad, says) in [(&[6usize, 2, 6][..], "position 6 twice"), (&[6, 5], "sample 5")] {
+            let message = ranking(&[2, 4, 6], Order::Picked(bad), 9).unwrap_err().to_string();
             assert!(message.contains(says), "{bad:?}: {message}");
         }
     }

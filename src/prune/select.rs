@@ -8,6 +8,7 @@
 //! | score + MetriQ | `Order::Score` | `QuotaRule::Metriq` |
 //! | Random + quotas of a score | `Order::Random` | `QuotaRule::From(strategy_counts(..))` |
 //! | uniform, balanced | any | `QuotaRule::Uniform`, `QuotaRule::Balanced` |
+//! | a method of [`super::Selector`] | `Order::Picked` of [`super::pick`] | any |
 //!
 //! A subset is a prefix of one fixed ranking, of the whole set or inside each class. Subsets of
 //! growing density nest exactly without quotas; with quotas, up to one sample a class (largest
@@ -123,11 +124,26 @@ impl Population<'_> {
     }
 }
 
+impl Population<'_> {
+    /// Eligible positions of each class, in the order of `eligible`.
+    ///
+    /// # Errors
+    /// As [`Population::sizes`].
+    pub fn members(&self) -> Result<Vec<Vec<usize>>> {
+        let sizes = self.sizes()?;
+        let mut members: Vec<Vec<usize>> = sizes.into_iter().map(Vec::with_capacity).collect();
+        for &position in self.eligible {
+            members[self.labels[position] as usize].push(position);
+        }
+        Ok(members)
+    }
+}
+
 /// The subset that `selection` keeps of `population`.
 ///
 /// # Errors
-/// [`Error::Invalid`]: what [`Population::sizes`], [`ranking`] and [`quotas`] refuse, and a density
-/// that keeps no sample at all.
+/// [`Error::Invalid`]: what [`Population::sizes`], [`ranking`] and [`quotas`] refuse, a density
+/// that keeps no sample at all, and picks that do not fill the budget.
 pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<Subset> {
     let sizes = population.sizes()?;
     let budget = Budget::new(selection.density, population.eligible.len())?;
@@ -158,6 +174,13 @@ pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<S
             *count += 1;
             kept.push(position);
         }
+    }
+    if kept.len() < budget.count {
+        return Err(Error::invalid(
+            "picks",
+            format!("{} that the quotas leave room for", kept.len()),
+            format!("the {} samples that the density keeps", budget.count),
+        ));
     }
     kept.sort_unstable();
 

@@ -1,0 +1,221 @@
+//! What a method will cost, before it runs.
+
+use super::greedy::{grad_match_bytes, row_bytes};
+use super::selector::{Scope, Selector, Space};
+use super::wanted::Wanted;
+use crate::error::Result;
+
+/// Arithmetic and memory. With n samples in a group, m picks of it, D dimensions, K classes, V
+/// validation samples. Lazy methods are given their upper bound; they mostly need a fraction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations, a multiply-add being two. Two cores do some 10^11 a second on
+    /// distances.
+    pub flops: f64,
+    /// Bytes beyond the inputs.
+    pub bytes: f64,
+    /// How it grows.
+    pub class: &'static str,
+}
+
+/// Sizes of the inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// D, dimensions of the features.
+    pub dims: usize,
+    /// K, classes of the predictions.
+    pub classes: usize,
+    /// V, validation samples.
+    pub validation: usize,
+}
+
+/// Gains that lazy greedy is expected to bring up to date for each pick.
+const LAZY: f64 = 16.0;
+
+impl Selector {
+    /// Cost of the wanted picks from classes of `sizes`: groups are worked off one after another,
+    /// so their times add up, and the largest decides the memory.
+    ///
+    /// # Errors
+    /// Counts that do not fit the classes.
+    pub fn cost(
+        &self,
+        sizes: &[usize],
+        wanted: &Wanted,
+        scope: Scope,
+        shape: Shape,
+        memory: usize,
+    ) -> Result<Cost> {
+        wanted.check(sizes)?;
+        let samples: usize = sizes.iter().sum();
+        let groups: Vec<(usize, usize)> = match scope {
+            Scope::Whole => vec![(samples, wanted.most(samples))],
+            Scope::Class => {
+                let counts = wanted.of_each_class(sizes, 0)?;
+                sizes.iter().copied().zip(counts).filter(|group| group.1 > 0).collect()
+            }
+        };
+        let mut total = Cost { flops: 0.0, bytes: 16.0 * samples as f64, class: self.class() };
+        let mut most: f64 = 0.0;
+        for (n, m) in groups {
+            let (flops, bytes) = self.of_group(n, m, shape, memory);
+            total.flops += flops;
+            most = most.max(bytes);
+        }
+        total.bytes += most;
+        Ok(total)
+    }
+
+    fn class(&self) -> &'static str {
+        match self {
+            Selector::CoreSet { .. } | Selector::Herding => "n m D",
+            Selector::ContextualDiversity { .. } => "n m K",
+            Selector::FacilityLocation { space: Space::Features } => "n^2 D",
+            Selector::FacilityLocation { .. } | Selector::Craig => "n^2 (D + K)",
+            Selector::GraphCut { space: Space::Features, .. } => "n m D",
+            Selector::GraphCut { .. } => "n m (D + K) + n K D",
+            Selector::GradMatch { .. } => "n m (D + K) + n m^2 + n K D",
+            Selector::Glister { .. } => "m (n + V) K D",
+            Selector::Moderate { .. } => "n D + n log n",
+            Selector::Ccs { .. } => "n log n",
+            Selector::D2 { .. } => "n^2 D",
+        }
+    }
+
+    /// (operations, bytes) for m picks of n samples.
+    fn of_group(&self, n: usize, m: usize, shape: Shape, memory: usize) -> (f64, f64) {
+        let (d, k, v) = (shape.dims as f64, shape.classes as f64, shape.validation as f64);
+        let (samples, picks) = (n as f64, m as f64);
+        let sort = 20.0 * samples * samples.max(2.0).log2();
+        let gradients = samples * (4.0 * k + 16.0);
+        // Rows of distances: computed once if all can be kept, else twice and again when needed.
+        let rows = |pair: f64| {
+            let row = samples * pair;
+            match row_bytes(n, memory) >= 4.0 * samples * samples {
+                true => samples * row + (samples + LAZY * picks) * 3.0 * samples,
+                false => (2.0 * samples + LAZY * picks) * row,
+            }
+        };
+        let facility = 84.0 * samples + row_bytes(n, memory);
+        match *self {
+            Selector::CoreSet { .. } => (3.0 * d * samples * picks, 60.0 * samples),
+            Selector::ContextualDiversity { .. } => {
+                (4.0 * k * samples * picks, (8.0 * k + 52.0) * samples)
+            }
+            Selector::Herding => (3.0 * d * samples * picks, 24.0 * samples),
+            Selector::FacilityLocation { space: Space::Features } => (rows(2.0 * d), facility),
+            Selector::FacilityLocation { space: Space::Gradients } => {
+                (rows(2.0 * (d + k)), facility + gradients)
+            }
+            Selector::Craig => (rows(3.0 * (d + k)), facility + gradients),
+            Selector::GraphCut { space: Space::Features, .. } => {
+                (2.0 * d * samples * (picks + 2.0), 48.0 * samples)
+            }
+            Selector::GraphCut { space: Space::Gradients, .. } => {
+                let totals = 4.0 * samples * k * d;
+                (2.0 * (d + k) * samples * picks + totals, 40.0 * samples + gradients)
+            }
+            Selector::GradMatch { .. } => {
+                let products = 2.0 * (d + k) * samples * picks + 4.0 * samples * k * d;
+                let solving = samples * picks * picks + picks * picks * picks;
+                (products + solving, grad_match_bytes(n, m) + gradients)
+            }
+            Selector::Glister { refresh, .. } => {
+                let refreshes = picks / refresh as f64;
+                let each = 2.0 * samples * k * d + 2.0 * v * d;
+                let bytes = 24.0 * samples + v * (12.0 * k + 24.0) + 12.0 * k * d;
+                (picks * each + refreshes * 2.0 * v * k * d, bytes + gradients)
+            }
+            Selector::Moderate { .. } => (7.0 * samples * d + sort, 60.0 * samples),
+            Selector::Ccs { strata, .. } => (sort + 2.0 * strata as f64 * picks, 80.0 * samples),
+            Selector::D2 { neighbours, .. } => {
+                let near = neighbours as f64;
+                let messages = 32.0 * near * picks;
+                (3.0 * d * samples * samples, (92.0 + 16.0 * near) * samples + messages)
+            }
+        }
+    }
+}
+
+impl Cost {
+    /// Of [`class_distances`](super::class_distances).
+    pub fn class_distances(samples: usize, shape: Shape) -> Cost {
+        let n = samples as f64;
+        Cost { flops: 5.0 * n * shape.dims as f64, bytes: 32.0 * n, class: "N D" }
+    }
+
+    /// Of [`prototype_distances`](super::prototype_distances), at most.
+    pub fn prototype_distances(samples: usize, shape: Shape, options: super::KMeans) -> Cost {
+        let (n, d, k) = (samples as f64, shape.dims as f64, options.clusters as f64);
+        let passes = options.rounds as f64 + 2.0;
+        let class = "N K D rounds";
+        Cost { flops: 3.0 * n * k * d * passes, bytes: 64.0 * n + 12.0 * k * d, class }
+    }
+
+    /// Of [`cal`](super::cal).
+    pub fn cal(samples: usize, shape: Shape, neighbours: usize) -> Cost {
+        let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
+        let near = neighbours as f64;
+        let flops = 3.0 * n * n * d + 4.0 * n * near * k;
+        Cost { flops, bytes: n * (40.0 + 16.0 * near + 8.0 * k), class: "N^2 D" }
+    }
+
+    /// Of [`last_layer_grand`](super::last_layer_grand).
+    pub fn last_layer_grand(samples: usize, shape: Shape) -> Cost {
+        let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
+        Cost { flops: 2.0 * n * (d + k), bytes: n * (4.0 * k + 32.0), class: "N (D + K)" }
+    }
+
+    /// Of [`least_confidence`](super::least_confidence).
+    pub fn least_confidence(samples: usize, shape: Shape) -> Cost {
+        let (n, k) = (samples as f64, shape.classes as f64);
+        Cost { flops: n * k, bytes: 16.0 * n, class: "N K" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prune::MEMORY;
+
+    const SHAPE: Shape = Shape { dims: 512, classes: 10, validation: 5000 };
+
+    #[test]
+    fn a_tenth_of_the_work_inside_ten_classes() {
+        let sizes = [5000; 10];
+        let cost = |selector: Selector, scope| {
+            selector.cost(&sizes, &Wanted::of_any(15_000), scope, SHAPE, MEMORY).unwrap()
+        };
+        let core_set = Selector::ALL[0];
+        let (whole, class) = (cost(core_set, Scope::Whole), cost(core_set, Scope::Class));
+        assert_eq!(whole.flops, 3.0 * 512.0 * 50_000.0 * 15_000.0);
+        assert_eq!(class.flops * 10.0, whole.flops);
+        assert!(class.bytes < whole.bytes);
+        for selector in Selector::ALL {
+            for scope in [Scope::Whole, Scope::Class] {
+                let cost = cost(selector, scope);
+                assert!(cost.flops > 0.0 && cost.flops.is_finite(), "{selector} {cost:?}");
+                // A matrix of all pairs would take 10^10 bytes; GradMatch says that it would.
+                let large = selector.name() == "grad-match" && scope == Scope::Whole;
+                assert_eq!(cost.bytes > 2e9, large, "{selector} {scope} {cost:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn less_memory_is_more_work() {
+        let cost = |memory| {
+            let wanted = Wanted::of_any(1000);
+            Selector::Craig.cost(&[5000], &wanted, Scope::Class, SHAPE, memory).unwrap()
+        };
+        let (ample, none) = (cost(MEMORY), cost(0));
+        assert!(ample.flops < none.flops && ample.bytes > none.bytes);
+    }
+
+    #[test]
+    fn impossible_counts_are_refused() {
+        let wanted = Wanted::of_classes(vec![3, 1]);
+        let cost = Selector::Herding.cost(&[2, 2], &wanted, Scope::Class, SHAPE, MEMORY);
+        assert!(cost.unwrap_err().to_string().contains("class 0"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Selection methods on features, gradients, predictions and scores: against an implementation in
+//! NumPy that writes every matrix out, against plain greedy loops, and against hostile input.
+
+mod golden;
+mod hostile;
+mod mistakes;
+mod naive;
+mod properties;
+mod sample;
