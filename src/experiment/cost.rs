@@ -160,7 +160,10 @@ fn batch_seconds<B: Operators>(
         })?;
         executor.backend().synchronize()?;
         clock = Instant::now();
-        executor.step(mode, n, prepared.train_images()?)?;
+        // Passes without updates may run in micro-batches.
+        for size in batch_sizes(mode, executor.batch(mode), n) {
+            executor.step(mode, size, prepared.train_images()?)?;
+        }
         executor.backend().synchronize()?;
     }
     Ok(clock.elapsed().as_secs_f64())

@@ -181,3 +181,20 @@ fn unusable_studies() {
     refused(folder, "study study.toml --out mine", &["no study.json"]);
     assert_eq!(names(&folder.join("mine")), ["letter.txt"]);
 }
+
+#[test]
+fn the_studies_that_come_with_the_program_can_be_planned() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plan = json(folder, "study studies/shapes.toml --dry-run");
+    let panels = plan["panels"].as_array().unwrap();
+    assert_eq!(panels.len(), 2);
+    // 3 short query runs and a recorded one, 4 full, 24 of random and metriq, 30 others.
+    assert!(panels.iter().all(|p| p["runs"] == 62), "{plan}");
+    assert!(plan["seconds"].as_f64().unwrap() > 1.0, "{plan}");
+    let text = fs::read_to_string(folder.join("studies/cifar10.toml")).unwrap();
+    let place = Place::new();
+    put(place.path(), "cifar10.toml", text.replace("data/cifar10", "data").as_bytes());
+    let plan = json(place.path(), "study cifar10.toml --dry-run");
+    // 3 + 1 query runs, 8 full, 48, 27, 36.
+    assert_eq!(plan["panels"][0]["runs"], 123, "{plan}");
+}
