@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the operator tests see errors in kernels: ten planted ones, each caught.
+"""Shows that the operator tests see errors in kernels: fourteen planted ones, each caught.
 
     scripts/mutate-kernels.py [--only NUMBER] [--test NAME] [--seconds LIMIT]
 
@@ -31,6 +31,14 @@ MUTATIONS = [
      "            multiply(shared, shared + B);\n", "conv2d"),
     ("bound", "conv2d_wgrad.cu", "if (column >= s.k) continue;", "if (column > s.k) continue;",
      "conv2d"),
+    ("group awaited", "mma_tile.cuh", "async_copy_wait<STAGES - 2>()",
+     "async_copy_wait<STAGES - 1>()", "conv2d_bf16"),
+    ("barrier dropped", "mma_tile.cuh",
+     "            block_barrier();\n            // Into the stage", "            // Into the stage",
+     "conv2d_bf16"),
+    ("padding", "mma_operands.cuh", "exists && inside", "exists", "conv2d_bf16"),
+    ("half row", "mma_tile.cuh", "odd ? second.v[e] : first.v[e]",
+     "odd ? first.v[e] : second.v[e]", "conv2d_bf16"),
     ("condition", "conv2d_grad_norm.cu", "sum += t < u ?", "sum += t <= u ?", "conv2d"),
     ("shuffle mask", "reduce.cuh", "int mask = 16;", "int mask = 8;", "loss_score"),
     ("atomic's operand", "loss_score.cu", "0, state[3] + 1)", "1, state[3] + 1)", "loss_score"),
