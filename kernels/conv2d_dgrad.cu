@@ -29,22 +29,6 @@ struct Conv2dDgradArgs {
     uint32_t accumulate, filler;
 };
 
-// One dimension of a problem: its input rows are first, first + stride, ..., `count` of them; its
-// taps are tap, tap + stride, ..., `taps` of them; row `first` meets its first tap at output `p0`.
-struct Axis {
-    uint32_t first, count, tap, taps, p0;
-};
-
-DEVICE Axis axis(uint32_t remainder, uint32_t size, uint32_t window, uint32_t stride, uint32_t pad) {
-    Axis a;
-    a.first = remainder;
-    a.count = size > remainder ? (size - remainder + stride - 1) / stride : 0;
-    a.tap = (remainder + pad) % stride;
-    a.taps = window > a.tap ? (window - a.tap + stride - 1) / stride : 0;
-    a.p0 = (remainder + pad) / stride;
-    return a;
-}
-
 // Lines are input channels of the weights, terms (tap row, tap column, k).
 template <int LINES, int THREADS>
 struct WeightColumns : AlongLines<LINES, THREADS> {

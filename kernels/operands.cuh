@@ -7,41 +7,8 @@
 // Offsets inside a tensor are 32-bit: the host admits no tensor of 2^31 elements.
 #pragma once
 
-#include "divisor.cuh"
+#include "conv2d_shape.cuh"
 #include "tile.cuh"
-
-// Sizes as in ops::conv2d::Conv2dProblem, and divisions by some of them.
-struct Conv2dShape {
-    uint32_t n, h, w, c, k, r, s, p, q;
-    uint32_t stride_h, stride_w, pad_h, pad_w;
-    Divisor by_p, by_q, by_c, by_s;
-};
-
-// A weight's place (r, s, c) in its filter, or a term's (tap row, tap column, channel).
-struct Tap {
-    int32_t r, s;
-    uint32_t channel;
-};
-
-DEVICE Tap tap_of(uint32_t index, const Divisor& by_channels, const Divisor& by_taps) {
-    Tap tap;
-    tap.channel = divide(index, by_channels);
-    tap.s = int32_t(divide(index, by_taps));
-    tap.r = int32_t(index);
-    return tap;
-}
-
-// An output position's image and the input row and column under its window's first tap.
-struct Window {
-    uint32_t image;
-    int32_t row, column;
-};
-
-DEVICE Window window_of(uint32_t position, const Conv2dShape& s) {
-    const uint32_t q = divide(position, s.by_q), p = divide(position, s.by_p);
-    return {position, int32_t(p * s.stride_h) - int32_t(s.pad_h),
-            int32_t(q * s.stride_w) - int32_t(s.pad_w)};
-}
 
 // NHWC pixels.
 struct Pixels {

@@ -39,6 +39,32 @@
 // Channels up to which the narrow tile wastes less than the wide one.
 #define FAIRPRUNE_CONV_NARROW_CHANNELS 32
 
+// The same on tensor cores: bf16 operands, DEPTH terms a stage. BLOCKS fit on a multiprocessor at once;
+// tiles and splits are chosen for a card with MULTIPROCESSORS of them, whatever the card.
+#define FAIRPRUNE_MMA_MULTIPROCESSORS 132
+#define FAIRPRUNE_MMA_DEPTH 32
+#define FAIRPRUNE_MMA_STAGES 4
+#define FAIRPRUNE_MMA_WIDE_ROWS 128
+#define FAIRPRUNE_MMA_WIDE_COLUMNS 128
+#define FAIRPRUNE_MMA_WIDE_THREADS 256
+#define FAIRPRUNE_MMA_WIDE_SHARED 65536
+#define FAIRPRUNE_MMA_WIDE_BLOCKS 2
+#define FAIRPRUNE_MMA_MEDIUM_ROWS 128
+#define FAIRPRUNE_MMA_MEDIUM_COLUMNS 64
+#define FAIRPRUNE_MMA_MEDIUM_THREADS 128
+#define FAIRPRUNE_MMA_MEDIUM_SHARED 49152
+#define FAIRPRUNE_MMA_MEDIUM_BLOCKS 4
+#define FAIRPRUNE_MMA_NARROW_ROWS 256
+#define FAIRPRUNE_MMA_NARROW_COLUMNS 32
+#define FAIRPRUNE_MMA_NARROW_THREADS 128
+#define FAIRPRUNE_MMA_NARROW_SHARED 73728
+#define FAIRPRUNE_MMA_NARROW_BLOCKS 3
+// The bias gradient's shared memory: 256 channels, 8 rows of each.
+#define FAIRPRUNE_BIAS16_SHARED 8192
+// wgrad: positions a split has at least, most splits.
+#define FAIRPRUNE_MMA_SPLIT_POSITIONS 256
+#define FAIRPRUNE_MMA_SPLITS 128
+
 // wgrad: positions a split has at least, blocks that are wanted, most splits.
 #define FAIRPRUNE_WGRAD_SPLIT_POSITIONS 128
 #define FAIRPRUNE_WGRAD_BLOCKS 1024

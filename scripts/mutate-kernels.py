@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the operator tests see errors in kernels: ten planted ones, each caught.
+"""Shows that the operator tests see errors in kernels: fourteen planted ones, each caught.
 
     scripts/mutate-kernels.py [--only NUMBER] [--test NAME] [--seconds LIMIT]
 
@@ -40,6 +40,14 @@ MUTATIONS = [
     ("index", "gather.cu", "shift(words.y,", "shift(words.w,", "gather"),
     ("barrier dropped", "channels.cuh",
      "    block_barrier();\n    return value;", "    return value;", "batch_norm"),
+    ("group awaited", "mma_tile.cuh", "async_copy_wait<STAGES - 2>()",
+     "async_copy_wait<STAGES - 1>()", "conv2d_bf16"),
+    ("barrier dropped", "mma_tile.cuh",
+     "            block_barrier();\n            // Into the stage", "            // Into the stage",
+     "conv2d_bf16"),
+    ("padding", "mma_operands.cuh", "exists && inside", "exists", "conv2d_bf16"),
+    ("half row", "mma_tile.cuh", "odd ? second.v[e] : first.v[e]",
+     "odd ? first.v[e] : second.v[e]", "conv2d_bf16"),
 ]
 
 

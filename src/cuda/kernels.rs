@@ -79,6 +79,7 @@ macro_rules! kernels {
 kernels! {
     echo { echo_fields }
     gather { gather_f32 }
+    cast { cast_f32_to_bf16, cast_bf16_to_f32 }
     conv2d_fprop { conv2d_fprop_wide_f32, conv2d_fprop_narrow_f32 }
     conv2d_dgrad { conv2d_dgrad_wide_f32, conv2d_dgrad_narrow_f32 }
     conv2d_wgrad {
@@ -86,6 +87,22 @@ kernels! {
         conv2d_wgrad_narrow_f32,
         conv2d_bias_grad_f32,
         conv2d_wgrad_reduce_f32,
+    }
+    conv2d_fprop_bf16 {
+        conv2d_fprop_wide_bf16,
+        conv2d_fprop_medium_bf16,
+        conv2d_fprop_narrow_bf16,
+    }
+    conv2d_dgrad_bf16 {
+        conv2d_dgrad_wide_bf16,
+        conv2d_dgrad_medium_bf16,
+        conv2d_dgrad_narrow_bf16,
+    }
+    conv2d_wgrad_bf16 {
+        conv2d_wgrad_wide_bf16,
+        conv2d_wgrad_medium_bf16,
+        conv2d_wgrad_narrow_bf16,
+        conv2d_bias_grad_bf16,
     }
     conv2d_grad_norm {
         conv2d_grad_norm_instantiate_wide_f32,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 use cudarc::driver::sys::CUdeviceptr;
+use half::bf16;
 
 use super::Cuda;
 use super::device::Device;
@@ -165,14 +166,42 @@ impl CudaMemory {
         self.buffer(view)?.download(view.offset, bytemuck::cast_slice_mut(values))
     }
 
-    pub(super) fn fill(&mut self, view: View, value: f32) -> Result<()> {
-        if view.dtype.size() != 4 {
-            return Err(Error::Internal(format!("{view:?}: only 32-bit types are filled")));
+    /// f32 values into a view of f32, or of bf16: each rounded to nearest.
+    pub(super) fn upload_f32(&mut self, view: View, values: &[f32]) -> Result<()> {
+        if view.dtype != Dtype::Bf16 {
+            return self.upload(view, values, Dtype::F32);
         }
-        if view.len == 0 {
+        let rounded: Vec<bf16> = values.iter().map(|&v| bf16::from_f32(v)).collect();
+        self.upload(view, &rounded, Dtype::Bf16)
+    }
+
+    /// A view of f32 or of bf16 as f32 values.
+    pub(super) fn download_f32(&self, view: View, values: &mut [f32]) -> Result<()> {
+        if view.dtype != Dtype::Bf16 {
+            return self.download(view, values, Dtype::F32);
+        }
+        let mut stored = vec![bf16::ZERO; values.len()];
+        self.download(view, &mut stored, Dtype::Bf16)?;
+        values.iter_mut().zip(&stored).for_each(|(value, s)| *value = s.to_f32());
+        Ok(())
+    }
+
+    /// Every element becomes `value`, rounded to nearest in bf16, where the number of elements is
+    /// even.
+    pub(super) fn fill(&mut self, view: View, value: f32) -> Result<()> {
+        let (word, words) = match view.dtype {
+            Dtype::F32 | Dtype::U32 => (value.to_bits(), view.len),
+            Dtype::Bf16 if view.len.is_multiple_of(2) => {
+                (u32::from(bf16::from_f32(value).to_bits()) * 0x1_0001, view.len / 2)
+            }
+            Dtype::Bf16 | Dtype::U8 => {
+                return Err(Error::Internal(format!("{view:?}: whole 32-bit words are filled")));
+            }
+        };
+        if words == 0 {
             return Ok(());
         }
-        self.buffer(view)?.fill(view.offset, value.to_bits(), view.len)
+        self.buffer(view)?.fill(view.offset, word, words)
     }
 }
 

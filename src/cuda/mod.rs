@@ -87,6 +87,8 @@ fn image_name(kernels: &Kernels) -> String {
 }
 
 impl Backend for Cuda {
+    const BF16: bool = true;
+
     type Memory = CudaMemory;
 
     fn name(&self) -> String {
@@ -102,7 +104,7 @@ impl Backend for Cuda {
     }
 
     fn upload(&self, memory: &mut CudaMemory, view: View, values: &[f32]) -> Result<()> {
-        memory.upload(view, values, Dtype::F32)
+        memory.upload_f32(view, values)
     }
 
     fn upload_u32(&self, memory: &mut CudaMemory, view: View, values: &[u32]) -> Result<()> {
@@ -110,7 +112,7 @@ impl Backend for Cuda {
     }
 
     fn download(&self, memory: &CudaMemory, view: View, values: &mut [f32]) -> Result<()> {
-        memory.download(view, values, Dtype::F32)
+        memory.download_f32(view, values)
     }
 
     fn download_u32(&self, memory: &CudaMemory, view: View, values: &mut [u32]) -> Result<()> {

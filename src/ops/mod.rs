@@ -3,6 +3,7 @@
 //! `cuda.rs` (or `cuda/`) the launches of the CUDA form in `kernels/<family>.cu`.
 
 pub mod batch_norm;
+pub mod cast;
 pub mod conv2d;
 pub(crate) mod device;
 pub mod gather;
@@ -39,6 +40,7 @@ pub trait Operators:
     + loss_score::LossScore
     + sgd::Sgd
     + gather::Gather
+    + cast::Cast
 {
 }
 
@@ -49,5 +51,6 @@ impl<B> Operators for B where
         + loss_score::LossScore
         + sgd::Sgd
         + gather::Gather
+        + cast::Cast
 {
 }

@@ -12,8 +12,13 @@ pub mod loss_score;
 pub mod pool;
 pub mod sgd;
 
+use half::bf16;
+
 /// Unit roundoff of f32: half the distance from 1 to the next value.
 pub const U: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// Unit roundoff of bf16.
+pub const U16: f64 = 1.0 / (1u64 << 8) as f64;
 
 /// Outputs in float64, each with the sum of |a||b| over its terms.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +44,12 @@ impl Sums {
 /// small integers, whose sums f32 holds exactly. NaN equals nothing.
 pub fn equal(what: &str, out: &[f32], reference: &[f64]) -> Result<(), String> {
     let rounded: Vec<f64> = reference.iter().map(|&r| f64::from(r as f32)).collect();
+    judge(what, out, &rounded, |_| 0.0)
+}
+
+/// The same after one rounding to bf16.
+pub fn equal16(what: &str, out: &[f32], reference: &[f64]) -> Result<(), String> {
+    let rounded: Vec<f64> = reference.iter().map(|&r| bf16::from_f64(r).to_f64()).collect();
     judge(what, out, &rounded, |_| 0.0)
 }
 

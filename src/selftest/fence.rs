@@ -14,6 +14,29 @@ pub enum Fill<'a> {
     Values(&'a [f32]),
     /// This many NaN, for outputs and workspaces.
     Poison(usize),
+    /// The same in bf16.
+    Values16(&'a [f32]),
+    Poison16(usize),
+}
+
+/// Two NaN of bf16, and one of f32.
+const NAN16: u32 = 0x7fc0_7fc0;
+
+impl Fill<'_> {
+    /// Elements and their type.
+    fn shape(&self) -> (usize, Dtype) {
+        match self {
+            Fill::Values(v) => (v.len(), Dtype::F32),
+            Fill::Poison(len) => (*len, Dtype::F32),
+            Fill::Values16(v) => (v.len(), Dtype::Bf16),
+            Fill::Poison16(len) => (*len, Dtype::Bf16),
+        }
+    }
+}
+
+/// 32-bit words that a view covers.
+fn words(view: &View) -> usize {
+    view.bytes().div_ceil(4)
 }
 
 /// Buffers of one call, one a tensor.
@@ -21,7 +44,7 @@ pub struct Fenced<'a, B: Backend> {
     backend: &'a B,
     pub memory: B::Memory,
     pub views: Vec<View>,
-    /// Values of each buffer, fences included.
+    /// Words of each buffer, fences included.
     sizes: Vec<usize>,
 }
 
@@ -29,25 +52,28 @@ impl<'a, B: Backend> Fenced<'a, B> {
     /// Reduced subjects get no fence behind a tensor, so that a device's own bounds end there.
     pub fn new(subject: &Subject<'a, B>, tensors: &[Fill]) -> Result<Self, Failure> {
         let backend = subject.backend;
-        let lens = tensors.iter().map(|t| match t {
-            Fill::Values(v) => v.len(),
-            Fill::Poison(len) => *len,
-        });
-        let lens: Vec<usize> = lens.collect();
+        let own = |(i, tensor): (usize, &Fill)| {
+            let (len, dtype) = tensor.shape();
+            View { buffer: i as u32, offset: ALIGN, len, dtype }
+        };
+        let views: Vec<View> = tensors.iter().enumerate().map(own).collect();
         let behind = if subject.reduced { 0 } else { FENCE };
-        let sizes: Vec<usize> = lens.iter().map(|len| FENCE + len + behind).collect();
+        let sizes: Vec<usize> = views.iter().map(|v| FENCE + words(v) + behind).collect();
         let bytes: Vec<usize> = sizes.iter().map(|s| s * 4).collect();
         let mut memory = backend.allocate(&bytes, true)?;
-        let mut views = Vec::new();
-        for (i, tensor) in tensors.iter().enumerate() {
-            let view = |offset, len| View { buffer: i as u32, offset, len, dtype: Dtype::F32 };
-            backend.fill(&mut memory, view(0, sizes[i]), CANARY)?;
-            let own = view(ALIGN, lens[i]);
+        for ((tensor, &own), &size) in tensors.iter().zip(&views).zip(&sizes) {
+            let all = View { offset: 0, len: size, dtype: Dtype::F32, ..own };
+            backend.fill(&mut memory, all, CANARY)?;
             match tensor {
-                Fill::Values(values) => backend.upload(&mut memory, own, values)?,
+                Fill::Values(values) | Fill::Values16(values) => {
+                    backend.upload(&mut memory, own, values)?;
+                }
                 Fill::Poison(_) => backend.fill(&mut memory, own, f32::NAN)?,
+                Fill::Poison16(_) => {
+                    let whole = View { len: words(&own), dtype: Dtype::F32, ..own };
+                    backend.fill(&mut memory, whole, f32::from_bits(NAN16))?;
+                }
             }
-            views.push(own);
         }
         Ok(Fenced { backend, memory, views, sizes })
     }
@@ -59,16 +85,27 @@ impl<'a, B: Backend> Fenced<'a, B> {
             let mut all = vec![0.0; size];
             self.backend.download(
                 &self.memory,
-                View { offset: 0, len: size, ..*view },
+                View { offset: 0, len: size, dtype: Dtype::F32, ..*view },
                 &mut all,
             )?;
-            let mut fences = all[..FENCE].iter().chain(&all[FENCE + view.len..]);
+            let mut fences = all[..FENCE].iter().chain(&all[FENCE + words(view)..]);
             let whole = fences.all(|v| v.to_bits() == CANARY.to_bits());
             ensure(whole, || format!("a value outside tensor {i} was written"))?;
             if i == tensor {
-                result = all[FENCE..FENCE + view.len].to_vec();
+                let own = &all[FENCE..FENCE + words(view)];
+                result = match view.dtype {
+                    Dtype::Bf16 => own.iter().flat_map(|word| halves(*word)).collect(),
+                    _ => own.to_vec(),
+                };
+                result.truncate(view.len);
             }
         }
         Ok(result)
     }
+}
+
+/// The two bf16 values of a word.
+fn halves(word: f32) -> [f32; 2] {
+    let bits = word.to_bits();
+    [bits << 16, bits & 0xffff_0000].map(f32::from_bits)
 }

@@ -6,7 +6,9 @@
 //! Outputs start as NaN; with fences a write beside a tensor is found, too.
 
 pub mod batch_norm;
+pub mod cast;
 pub mod conv2d;
+pub mod conv2d_bf16;
 pub mod fence;
 pub mod gather;
 pub mod loss_score;
@@ -83,7 +85,7 @@ macro_rules! cases {
     };
 }
 
-/// All cases, operator by operator.
+/// All cases, operator by operator; those of bf16 where the backend stores it.
 pub fn cases<B: Operators>() -> Vec<Case<B>> {
     let mut all = Vec::new();
     all.extend(cases!(gather:
@@ -104,6 +106,20 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
         calls_repeat_bit_for_bit,
         wrong_lengths_are_refused,
     ));
+    if B::BF16 {
+        all.extend(cases!(cast:
+            every_bf16_is_a_float,
+            floats_are_rounded_to_the_nearest,
+            wrong_types_are_refused,
+        ));
+        all.extend(cases!(conv2d_bf16:
+            integers_give_exact_results,
+            random_results_are_within_bounds,
+            a_batch_of_one_is_a_row_of_a_batch,
+            calls_repeat_bit_for_bit,
+            wrong_types_are_refused,
+        ));
+    }
     all.extend(cases!(batch_norm:
         integers_give_exact_results,
         random_results_are_within_bounds,

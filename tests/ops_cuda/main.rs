@@ -50,7 +50,7 @@ macro_rules! tests {
     };
 }
 
-tests! { gather conv2d batch_norm pool loss_score sgd }
+tests! { gather cast conv2d conv2d_bf16 batch_norm pool loss_score sgd }
 
 #[test]
 fn every_operator_is_tested() {

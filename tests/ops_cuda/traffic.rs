@@ -142,6 +142,67 @@ fn convolutions_read_their_tiles() {
     check(counted, 1, [x + y, w], product(window, p.k, positions));
 }
 
+/// The same of a product in bf16: tensors' bytes exactly, tiles' reads as planned, no conflict at all.
+fn check16(counted: Counters, [read_bytes, written_bytes]: [u64; 2], tile_reads: usize) {
+    let Counters { read, read_unique, written, written_unique, .. } = counted;
+    assert_eq!(counted.launches, 1);
+    assert_eq!([read_unique, written_unique], [read_bytes, written_bytes], "bytes read, written");
+    assert_eq!(written, written_unique, "written once");
+    let planned = 2 * tile_reads as u64;
+    assert!(read <= planned && 10 * read >= 8 * planned, "{read} bytes read, {planned} planned");
+    let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+    assert!(passes > 0 && conflicts == 0, "{conflicts} bank conflicts in {passes} passes");
+}
+
+/// Rows and columns of a tile, and the kernels of fprop, dgrad and wgrad that compute it.
+type Kernels = ([u32; 2], [&'static CStr; 3]);
+
+const MEDIUM: Kernels = (
+    [tiles::MMA_MEDIUM_ROWS, tiles::MMA_MEDIUM_COLUMNS],
+    [c"conv2d_fprop_medium_bf16", c"conv2d_dgrad_medium_bf16", c"conv2d_wgrad_medium_bf16"],
+);
+const NARROW: Kernels = (
+    [tiles::MMA_NARROW_ROWS, tiles::MMA_NARROW_COLUMNS],
+    [c"conv2d_fprop_narrow_bf16", c"conv2d_dgrad_narrow_bf16", c"conv2d_wgrad_narrow_bf16"],
+);
+
+#[test]
+fn tensor_core_convolutions_read_their_tiles() {
+    if cuda_device::real() {
+        println!("skipped: a card does not count");
+        return;
+    }
+    let cuda = card();
+    let subject = Subject { backend: &*cuda, reduced: true };
+    for (c, k, ([tall, wide], [fprop, dgrad, wgrad])) in [(40, 56, MEDIUM), (24, 32, NARROW)] {
+        let p = Conv2dProblem { c, k, ..CONVOLUTION };
+        let i = conv2d::Inputs::random(&p).rounded();
+        let calls = conv2d::Calls::bf16(&subject, &p, &i);
+        let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
+        let (positions, window) = (p.n * p.p() * p.q(), p.r * p.s * p.c);
+        let product = |rows: usize, columns: usize, depth: usize| {
+            let [down, across] = [rows.div_ceil(tall as usize), columns.div_ceil(wide as usize)];
+            (rows * across + columns * down) * depth
+        };
+        let counted = count(fprop, || drop(calls.fprop(false).unwrap()));
+        check16(counted, [x + w, y], product(positions, p.k, window));
+        let counted = count(dgrad, || drop(calls.dgrad(false).unwrap()));
+        check16(counted, [y + w, x], product(p.n * p.h * p.w, p.c, p.r * p.s * p.k));
+        let counted = count(wgrad, || drop(calls.wgrad(false).unwrap()));
+        // dw is f32.
+        check16(counted, [x + y, 2 * w], product(window, p.k, positions));
+    }
+    // Wide tiles: wgrad of more than 64 output channels.
+    let p = CONVOLUTION;
+    let i = conv2d::Inputs::random(&p).rounded();
+    let calls = conv2d::Calls::bf16(&subject, &p, &i);
+    let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
+    let counted = count(c"conv2d_wgrad_wide_bf16", || drop(calls.wgrad(false).unwrap()));
+    let down = (p.r * p.s * p.c).div_ceil(tiles::MMA_WIDE_ROWS as usize);
+    let tile_reads = (p.r * p.s * p.c + p.k * down) * p.n * p.p() * p.q();
+    check16(counted, [x + y, 2 * w], tile_reads);
+}
+
 #[test]
 fn batch_norm_reads_everything_twice_at_most() {
     if cuda_device::real() {

@@ -1,24 +1,55 @@
-//! Checks of a call that hold on every backend: sizes, lengths of the views, the workspace.
+//! Checks of a call that hold on every backend: sizes, lengths and element types of the views, the
+//! workspace.
 
 use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::ops::check_len;
+use crate::tensor::Dtype;
 
 fn check<const N: usize>(tensors: [(&str, View, usize); N]) -> Result<()> {
     tensors.into_iter().try_for_each(|(what, view, len)| check_len("convolution", what, view, len))
 }
 
+/// A named tensor of a call.
+type Named = (&'static str, View);
+
+/// Checks element types: `stored` all of one, f32 or where the problem takes it bf16; `plain` f32.
+fn check_types(problem: &Conv2dProblem, stored: &[Named], plain: &[Named]) -> Result<()> {
+    let dtype = stored.first().map_or(Dtype::F32, |(_, view)| view.dtype);
+    if !matches!(dtype, Dtype::F32 | Dtype::Bf16) {
+        return Err(Error::Internal(format!("convolution: tensors of {dtype:?}")));
+    }
+    let expected = stored.iter().map(|s| (s, dtype)).chain(plain.iter().map(|p| (p, Dtype::F32)));
+    for (&(what, view), dtype) in expected {
+        if view.dtype != dtype {
+            let found = view.dtype;
+            return Err(Error::Internal(format!(
+                "convolution: {what} is {found:?}, expected {dtype:?}"
+            )));
+        }
+    }
+    if dtype == Dtype::Bf16 && !problem.takes_bf16() {
+        let found = format!("{} input and {} output channels in bf16", problem.c, problem.k);
+        return Err(Error::invalid("convolution", found, "multiples of 8"));
+    }
+    Ok(())
+}
+
 impl Conv2dProblem {
-    /// Checks the sizes and the workspace of one direction.
+    /// Checks the sizes and the workspace of one direction on tensors of `dtype`.
     fn check_call(
         &self,
         backend: &impl Conv2d,
         direction: Direction,
+        dtype: Dtype,
         workspace: View,
     ) -> Result<()> {
         self.check()?;
-        let needed = backend.conv2d_workspace(self, direction);
+        let needed = match dtype {
+            Dtype::Bf16 => backend.conv2d_workspace_bf16(self, direction),
+            _ => backend.conv2d_workspace(self, direction),
+        };
         if workspace.len < needed {
             return Err(Error::Internal(format!(
                 "convolution: workspace has {} elements, {direction:?} needs {needed}",
@@ -36,7 +67,18 @@ impl Conv2dProblem {
         epilogue: &Epilogue,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Fprop, workspace)?;
+        self.check_call(backend, Direction::Fprop, x.dtype, workspace)?;
+        let mut stored = vec![("x", x), ("w", w), ("y", y)];
+        let mut plain: Vec<Named> = bias.map(|bias| ("bias", bias)).into_iter().collect();
+        match *epilogue {
+            Epilogue::None => {}
+            Epilogue::Statistics { mean, m2 } => plain.extend([("mean", mean), ("m2", m2)]),
+            Epilogue::Affine { scale, shift, residual, .. } => {
+                plain.extend([("scale", scale), ("shift", shift)]);
+                stored.extend(residual.map(|residual| ("residual", residual)));
+            }
+        }
+        check_types(self, &stored, &plain)?;
         check([("x", x, self.x_len()), ("w", w, self.w_len()), ("y", y, self.y_len())])?;
         if let Some(bias) = bias {
             check([("bias", bias, self.k)])?;
@@ -59,7 +101,8 @@ impl Conv2dProblem {
         [dy, w, dx]: [View; 3],
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Dgrad, workspace)?;
+        self.check_call(backend, Direction::Dgrad, dy.dtype, workspace)?;
+        check_types(self, &[("dy", dy), ("w", w), ("dx", dx)], &[])?;
         check([("dy", dy, self.y_len()), ("w", w, self.w_len()), ("dx", dx, self.x_len())])
     }
 
@@ -70,7 +113,8 @@ impl Conv2dProblem {
         db: Option<View>,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Wgrad, workspace)?;
+        self.check_call(backend, Direction::Wgrad, x.dtype, workspace)?;
+        check_types(self, &[("x", x), ("dy", dy)], &[("dw", dw), ("db", db.unwrap_or(dw))])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("dw", dw, self.w_len())])?;
         db.map_or(Ok(()), |db| check([("db", db, self.k)]))
     }
@@ -82,7 +126,8 @@ impl Conv2dProblem {
         form: GradNormForm,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::GradNorm(form), workspace)?;
+        self.check_call(backend, Direction::GradNorm(form), Dtype::F32, workspace)?;
+        check_types(self, &[], &[("x", x), ("dy", dy), ("norms", norms)])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("norms", norms, self.n)])?;
         if form == GradNormForm::ShiftedGram && self.stride != [1, 1] {
             return Err(Error::Internal(format!("{form:?} needs stride 1: {self:?}")));

@@ -74,6 +74,11 @@ impl Conv2dProblem {
         Conv2dProblem { n, ..self }
     }
 
+    /// Whether the convolution can be computed in bf16: whole groups of 8 channels on both sides.
+    pub fn takes_bf16(&self) -> bool {
+        self.c.is_multiple_of(8) && self.k.is_multiple_of(8)
+    }
+
     /// Checks that the sizes describe a convolution. `n` may be 0; padding must be below the
     /// kernel size, as every output must see at least one input.
     pub fn check(&self) -> Result<()> {
@@ -147,9 +152,19 @@ pub enum Direction {
 
 /// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
 /// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
+///
+/// Where the backend stores bf16 ([`Backend::BF16`]) and the problem takes it
+/// ([`Conv2dProblem::takes_bf16`]), x, w, y, dy, dx and a residual may all be bf16: sums and epilogue
+/// are f32, each output is rounded once. Bias, scale, shift, dw, db and the workspace stay f32. There
+/// are no gradient norms and no [`Epilogue::Statistics`] in bf16.
 pub trait Conv2d: Backend {
-    /// f32 elements of workspace needed; 0 for sizes that describe no convolution.
+    /// f32 elements of workspace needed on f32 views; 0 for sizes that describe no convolution.
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
+
+    /// The same on bf16 views.
+    fn conv2d_workspace_bf16(&self, _problem: &Conv2dProblem, _direction: Direction) -> usize {
+        0
+    }
 
     /// The fastest form of the gradient norm for a problem; a function of the sizes alone.
     fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm;

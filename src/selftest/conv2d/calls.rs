@@ -1,5 +1,7 @@
 //! A convolution's inputs, and its calls on fenced memory.
 
+use half::bf16;
+
 use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
@@ -42,6 +44,15 @@ impl Inputs {
         let mut values = Values::new(2);
         Inputs::new(p, |len| values.uniform(len))
     }
+
+    /// The same with everything that can be stored as bf16 rounded to it.
+    pub fn rounded(mut self) -> Self {
+        for tensor in [&mut self.x, &mut self.w, &mut self.dy, &mut self.residual, &mut self.before]
+        {
+            tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
+        self
+    }
 }
 
 /// Calls of one problem on its inputs, each on memory of its own.
@@ -49,6 +60,8 @@ pub struct Calls<'s, 'a, B> {
     subject: &'s Subject<'a, B>,
     p: Conv2dProblem,
     i: &'s Inputs,
+    /// Whether activations and weights are stored as bf16.
+    bf16: bool,
 }
 
 /// One output.
@@ -57,29 +70,44 @@ type Output = Result<Vec<f32>, Failure>;
 impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     /// Calls of `p` on `i`.
     pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
-        Calls { subject, p: *p, i }
+        Calls { subject, p: *p, i, bf16: false }
     }
 
-    fn fenced(&self, direction: Direction, tensors: &[Fill]) -> Result<Fenced<'a, B>, Failure> {
-        let work = self.subject.backend.conv2d_workspace(&self.p, direction);
-        let tensors = tensors.iter().map(|t| match t {
-            Fill::Values(v) => Fill::Values(v),
-            Fill::Poison(len) => Fill::Poison(*len),
-        });
-        let all: Vec<Fill> = tensors.chain([Fill::Poison(work)]).collect();
+    /// The same with x, w, y, dy, dx and the residual stored as bf16.
+    pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
+        Calls { bf16: true, ..Calls::new(subject, p, i) }
+    }
+
+    fn fenced(
+        &self,
+        direction: Direction,
+        tensors: impl IntoIterator<Item = Fill<'s>>,
+    ) -> Result<Fenced<'a, B>, Failure> {
+        let backend = self.subject.backend;
+        let work = if self.bf16 {
+            backend.conv2d_workspace_bf16(&self.p, direction)
+        } else {
+            backend.conv2d_workspace(&self.p, direction)
+        };
+        let all: Vec<Fill> = tensors.into_iter().chain([Fill::Poison(work)]).collect();
         Fenced::new(self.subject, &all)
+    }
+
+    /// A tensor that is stored as bf16 where the calls are.
+    fn stored<'v>(&self, values: &'v [f32]) -> Fill<'v> {
+        if self.bf16 { Fill::Values16(values) } else { Fill::Values(values) }
+    }
+
+    fn output(&self, len: usize) -> Fill<'s> {
+        if self.bf16 { Fill::Poison16(len) } else { Fill::Poison(len) }
     }
 
     /// y without epilogue, optionally with bias.
     pub fn fprop(&self, bias: bool) -> Output {
         let (p, i) = (&self.p, self.i);
-        let tensors = [
-            Fill::Values(&i.x),
-            Fill::Values(&i.w),
-            Fill::Values(&i.bias),
-            Fill::Poison(p.y_len()),
-        ];
-        let mut f = self.fenced(Direction::Fprop, &tensors)?;
+        let tensors =
+            [self.stored(&i.x), self.stored(&i.w), Fill::Values(&i.bias), self.output(p.y_len())];
+        let mut f = self.fenced(Direction::Fprop, tensors)?;
         let [x, w, b, y, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::None);
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
@@ -90,14 +118,14 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], Failure> {
         let (p, i) = (&self.p, self.i);
         let tensors = [
-            Fill::Values(&i.x),
-            Fill::Values(&i.w),
+            self.stored(&i.x),
+            self.stored(&i.w),
             Fill::Values(&i.bias),
-            Fill::Poison(p.y_len()),
+            self.output(p.y_len()),
             Fill::Poison(p.k),
             Fill::Poison(p.k),
         ];
-        let mut f = self.fenced(Direction::Fprop, &tensors)?;
+        let mut f = self.fenced(Direction::Fprop, tensors)?;
         let [x, w, b, y, mean, m2, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::Statistics { mean, m2 });
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
@@ -108,15 +136,15 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     pub fn fprop_affine(&self, residual: bool, relu: bool) -> Output {
         let (p, i) = (&self.p, self.i);
         let tensors = [
-            Fill::Values(&i.x),
-            Fill::Values(&i.w),
+            self.stored(&i.x),
+            self.stored(&i.w),
             Fill::Values(&i.bias),
             Fill::Values(&i.scale),
             Fill::Values(&i.shift),
-            Fill::Values(&i.residual),
-            Fill::Poison(p.y_len()),
+            self.stored(&i.residual),
+            self.output(p.y_len()),
         ];
-        let mut f = self.fenced(Direction::Fprop, &tensors)?;
+        let mut f = self.fenced(Direction::Fprop, tensors)?;
         let [x, w, b, scale, shift, r, y, work] = f.views[..] else { unreachable!() };
         let epilogue = Epilogue::Affine { scale, shift, residual: residual.then_some(r), relu };
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, Some(b), y, epilogue, work)?;
@@ -126,9 +154,9 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     /// dx, or dx added to what it held.
     pub fn dgrad(&self, accumulate: bool) -> Output {
         let (p, i) = (&self.p, self.i);
-        let before = if accumulate { Fill::Values(&i.before) } else { Fill::Poison(p.x_len()) };
-        let tensors = [Fill::Values(&i.dy), Fill::Values(&i.w), before];
-        let mut f = self.fenced(Direction::Dgrad, &tensors)?;
+        let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
+        let tensors = [self.stored(&i.dy), self.stored(&i.w), before];
+        let mut f = self.fenced(Direction::Dgrad, tensors)?;
         let [dy, w, dx, work] = f.views[..] else { unreachable!() };
         self.subject.backend.conv2d_dgrad(&mut f.memory, p, dy, w, dx, accumulate, work)?;
         f.read(2)
@@ -138,8 +166,8 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], Failure> {
         let (p, i) = (&self.p, self.i);
         let tensors =
-            [Fill::Values(&i.x), Fill::Values(&i.dy), Fill::Poison(p.w_len()), Fill::Poison(p.k)];
-        let mut f = self.fenced(Direction::Wgrad, &tensors)?;
+            [self.stored(&i.x), self.stored(&i.dy), Fill::Poison(p.w_len()), Fill::Poison(p.k)];
+        let mut f = self.fenced(Direction::Wgrad, tensors)?;
         let [x, dy, dw, db, work] = f.views[..] else { unreachable!() };
         let db = bias.then_some(db);
         self.subject.backend.conv2d_wgrad(&mut f.memory, p, x, dy, dw, db, work)?;
@@ -150,8 +178,8 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     pub fn grad_norm(&self, bias: bool, form: GradNormForm) -> Output {
         let (p, i) = (&self.p, self.i);
         let ones = vec![1.0; p.n];
-        let tensors = [Fill::Values(&i.x), Fill::Values(&i.dy), Fill::Values(&ones)];
-        let mut f = self.fenced(Direction::GradNorm(form), &tensors)?;
+        let tensors = [self.stored(&i.x), self.stored(&i.dy), Fill::Values(&ones)];
+        let mut f = self.fenced(Direction::GradNorm(form), tensors)?;
         let [x, dy, norms, work] = f.views[..] else { unreachable!() };
         let backend = self.subject.backend;
         backend.conv2d_grad_norm(&mut f.memory, p, x, dy, bias, norms, form, work)?;

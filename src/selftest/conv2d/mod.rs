@@ -12,8 +12,7 @@ use crate::reference::{Sums, U, equal, judge, within};
 
 pub use calls::{Calls, Inputs};
 
-/// n h w c k r s, stride, pad.
-const SHAPES: &[([usize; 7], [usize; 2], [usize; 2])] = &[
+const SHAPES: &[Sizes] = &[
     ([0, 5, 6, 3, 8, 3, 3], [1, 1], [1, 1]),
     ([1, 5, 6, 3, 8, 3, 3], [1, 1], [1, 1]),
     ([3, 8, 8, 3, 16, 3, 3], [1, 1], [1, 1]),
@@ -58,18 +57,14 @@ const REDUCED: u64 = 4_000_000;
 /// The shapes of a subject.
 pub fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
     let most = if subject.reduced { REDUCED } else { u64::MAX };
-    let all = SHAPES.iter().map(|&([n, h, w, c, k, r, s], stride, pad)| Conv2dProblem {
-        n,
-        h,
-        w,
-        c,
-        k,
-        r,
-        s,
-        stride,
-        pad,
-    });
-    all.filter(move |p| p.macs() <= most)
+    SHAPES.iter().map(problem).filter(move |p| p.macs() <= most)
+}
+
+/// n h w c k r s, stride, pad.
+pub(super) type Sizes = ([usize; 7], [usize; 2], [usize; 2]);
+
+pub(super) fn problem(&([n, h, w, c, k, r, s], stride, pad): &Sizes) -> Conv2dProblem {
+    Conv2dProblem { n, h, w, c, k, r, s, stride, pad }
 }
 
 /// Forms a problem can be computed in; Gram matrices of large maps would take seconds.
@@ -81,7 +76,7 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
 }
 
 /// The scale, shift, residual and ReLU of the affine epilogue on an oracle's sums.
-fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, relu: bool) -> Sums {
+pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, relu: bool) -> Sums {
     let mut out = Sums::zeros(y.value.len());
     for (j, (&v, &m)) in y.value.iter().zip(&y.magnitude).enumerate() {
         let (scale, shift) = (f64::from(i.scale[j % p.k]), f64::from(i.shift[j % p.k]));

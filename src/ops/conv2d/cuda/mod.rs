@@ -1,7 +1,9 @@
-//! Convolution on CUDA: exact f32 implicit matrix products, `kernels/conv2d_*.cu`.
+//! Convolution on CUDA: exact f32 implicit matrix products, `kernels/conv2d_*.cu`, and the same on
+//! tensor cores for tensors stored as bf16 (`bf16/`, `kernels/conv2d_*_bf16.cu`).
 //!
 //! Splits, parts and forms depend on the sizes alone, so that results repeat bit for bit.
 
+mod bf16;
 mod dgrad;
 mod fprop;
 mod grad_norm;
@@ -14,6 +16,7 @@ use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
 use crate::error::Result;
 use crate::ops::device::{Divisor, count};
+use crate::tensor::Dtype;
 
 /// `Conv2dShape` of kernels/operands.cuh.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -140,6 +143,13 @@ impl Conv2d for Cuda {
         }
     }
 
+    fn conv2d_workspace_bf16(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+        match direction {
+            Direction::Wgrad if problem.check().is_ok() => bf16::wgrad::workspace(problem),
+            _ => 0,
+        }
+    }
+
     fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {
         choose_form(problem)
     }
@@ -156,6 +166,9 @@ impl Conv2d for Cuda {
         workspace: View,
     ) -> Result<()> {
         problem.check_fprop(self, [x, w, y], bias, &epilogue, workspace)?;
+        if x.dtype == Dtype::Bf16 {
+            return bf16::fprop::fprop(self, memory, problem, [x, w, y], bias, epilogue);
+        }
         fprop::fprop(self, memory, problem, [x, w, y], bias, epilogue, workspace)
     }
 
@@ -170,6 +183,9 @@ impl Conv2d for Cuda {
         workspace: View,
     ) -> Result<()> {
         problem.check_dgrad(self, [dy, w, dx], workspace)?;
+        if dy.dtype == Dtype::Bf16 {
+            return bf16::dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate);
+        }
         dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate)
     }
 
@@ -184,6 +200,9 @@ impl Conv2d for Cuda {
         workspace: View,
     ) -> Result<()> {
         problem.check_wgrad(self, [x, dy, dw], db, workspace)?;
+        if x.dtype == Dtype::Bf16 {
+            return bf16::wgrad::wgrad(self, memory, problem, [x, dy, dw], db, workspace);
+        }
         wgrad::wgrad(self, memory, problem, [x, dy, dw], db, workspace)
     }
 

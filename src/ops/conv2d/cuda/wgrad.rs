@@ -43,9 +43,9 @@ struct ReduceArgs {
 }
 
 /// Positions cut into pieces of `size`, the last may be shorter; at least one piece.
-struct Pieces {
-    count: usize,
-    size: usize,
+pub(super) struct Pieces {
+    pub count: usize,
+    pub size: usize,
 }
 
 /// How wgrad's positions are split: enough blocks, none of them too short.
@@ -58,13 +58,13 @@ fn splits(problem: &Conv2dProblem) -> Pieces {
 }
 
 /// How the bias gradient's positions are cut into parts.
-fn parts(problem: &Conv2dProblem) -> Pieces {
+pub(super) fn parts(problem: &Conv2dProblem) -> Pieces {
     let most = positions(problem) / tiles::CHANNEL_PART_ROWS as usize;
     pieces(positions(problem), most.min(tiles::CHANNEL_PARTS as usize), 1)
 }
 
 /// About `wanted` pieces, none empty, of a multiple of `unit`.
-fn pieces(positions: usize, wanted: usize, unit: usize) -> Pieces {
+pub(super) fn pieces(positions: usize, wanted: usize, unit: usize) -> Pieces {
     let size = positions.div_ceil(wanted.max(1)).next_multiple_of(unit).max(1);
     Pieces { count: positions.div_ceil(size).max(1), size }
 }
@@ -130,7 +130,7 @@ pub(super) fn wgrad(
 }
 
 /// out = the sum of `copies` of `len` values.
-fn reduce(
+pub(super) fn reduce(
     cuda: &Cuda,
     copies: DevicePointer,
     out: DevicePointer,

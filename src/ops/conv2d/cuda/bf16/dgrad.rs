@@ -1,0 +1,56 @@
+//! Launches of `kernels/conv2d_dgrad_bf16.cu`.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{Shape, Tile};
+use crate::backend::View;
+use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::error::Result;
+use crate::ops::conv2d::Conv2dProblem;
+use crate::ops::device::Divisor;
+
+/// `Conv2dDgrad16Args`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Args {
+    dy: DevicePointer,
+    w: DevicePointer,
+    dx: DevicePointer,
+    shape: Shape,
+    by_k: Divisor,
+    accumulate: u32,
+    filler: u32,
+}
+
+pub fn dgrad(
+    cuda: &Cuda,
+    memory: &mut CudaMemory,
+    problem: &Conv2dProblem,
+    [dy, w, dx]: [View; 3],
+    accumulate: bool,
+) -> Result<()> {
+    let shape = Shape::new(problem)?;
+    let args = Args {
+        dy: cuda.pointer(memory, dy)?,
+        w: cuda.pointer(memory, w)?,
+        dx: cuda.pointer(memory, dx)?,
+        shape,
+        by_k: Divisor::new(shape.k),
+        accumulate: u32::from(accumulate),
+        filler: 0,
+    };
+    let kernels = cuda.kernels();
+    let three = [
+        &kernels.conv2d_dgrad_wide_bf16,
+        &kernels.conv2d_dgrad_medium_bf16,
+        &kernels.conv2d_dgrad_narrow_bf16,
+    ];
+    let [vertical, horizontal] = problem.stride;
+    // One problem for every remainder of a row and a column by the stride; the first is largest.
+    let rows = problem.n * problem.h.div_ceil(vertical) * problem.w.div_ceil(horizontal);
+    let problems = vertical * horizontal;
+    let tile = Tile::unsplit(rows * problems, problem.c);
+    // SAFETY: Conv2dDgrad16Args; the views have the problem's lengths and types, channels are
+    // multiples of 8 (check_dgrad).
+    unsafe { tile.launch(cuda, three, [rows, problem.c], problems, &args) }
+}

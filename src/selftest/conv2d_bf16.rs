@@ -1,0 +1,192 @@
+//! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. Inputs
+//! are rounded before the oracle sees them.
+
+use super::conv2d::{Calls, Inputs, Sizes, affine, problem};
+use super::fence::{Fenced, Fill};
+use super::values::words;
+use super::{Failure, Outcome, Subject, ensure};
+use crate::backend::View;
+use crate::ops::conv2d::{Conv2d, Conv2dProblem, Epilogue};
+use crate::reference::conv2d as oracle;
+use crate::reference::{U, U16, equal, equal16, within};
+use crate::tensor::Dtype;
+
+/// Channels are multiples of 8, on and off those of the tiles.
+const SHAPES: &[Sizes] = &[
+    ([0, 5, 6, 8, 8, 3, 3], [1, 1], [1, 1]),
+    ([1, 5, 6, 8, 16, 3, 3], [1, 1], [1, 1]),
+    ([17, 4, 4, 24, 48, 3, 3], [1, 1], [1, 1]),
+    ([3, 9, 7, 16, 32, 3, 3], [2, 2], [1, 1]),
+    // Three of dgrad's problems have no taps.
+    ([2, 9, 10, 40, 72, 1, 1], [2, 2], [0, 0]),
+    ([3, 7, 7, 64, 64, 1, 1], [1, 1], [0, 0]),
+    ([2, 15, 13, 8, 24, 7, 7], [2, 2], [3, 3]),
+    ([3, 11, 10, 8, 136, 5, 3], [2, 1], [2, 0]),
+    ([1, 7, 8, 48, 40, 3, 2], [3, 2], [1, 1]),
+    ([3, 5, 5, 104, 40, 3, 3], [1, 1], [1, 1]),
+    ([17, 1, 1, 48, 8, 1, 1], [1, 1], [0, 0]),
+    ([1, 1, 17, 64, 104, 1, 1], [1, 1], [0, 0]),
+    ([3, 2, 2, 16, 8, 3, 3], [2, 2], [1, 1]),
+    ([2, 13, 11, 8, 8, 2, 3], [1, 3], [0, 2]),
+    // Positions enough for several splits of each tile.
+    ([5, 20, 13, 16, 72, 3, 2], [1, 1], [1, 0]),
+    ([5, 20, 13, 24, 40, 1, 1], [1, 1], [0, 0]),
+    ([3, 40, 11, 16, 8, 3, 3], [1, 1], [1, 1]),
+    // Wide tiles enough to fill a card, in fprop and in dgrad.
+    ([3, 53, 54, 8, 256, 1, 1], [1, 1], [0, 0]),
+    ([1, 65, 67, 8, 512, 2, 3], [1, 1], [1, 1]),
+    ([3, 53, 54, 256, 8, 1, 3], [2, 1], [0, 1]),
+    ([5, 14, 14, 256, 256, 3, 3], [1, 1], [1, 1]),
+    ([3, 28, 28, 128, 256, 3, 3], [2, 2], [1, 1]),
+];
+
+/// Multiply-adds that a reduced shape has at most.
+const REDUCED: u64 = 120_000_000;
+
+fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
+    let most = if subject.reduced { REDUCED } else { u64::MAX };
+    SHAPES.iter().map(problem).filter(move |p| p.macs() <= most)
+}
+
+/// Those small enough for cases that call everything several times.
+fn small<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
+    problems(subject).filter(|p| p.macs() <= 2_000_000)
+}
+
+pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject) {
+        let i = Inputs::integers(&p);
+        let calls = Calls::bf16(subject, &p, &i);
+        let y = oracle::fprop(&p, &i.x, &i.w, None);
+        equal16(&format!("fprop {p:?}"), &calls.fprop(false)?, &y.value)?;
+        let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
+        equal16(&format!("fprop, bias {p:?}"), &calls.fprop(true)?, &y.value)?;
+        for (residual, relu) in [(false, false), (true, true)] {
+            let out = calls.fprop_affine(residual, relu)?;
+            let y = affine(&y, &p, &i, residual, relu);
+            equal16(&format!("affine {residual} {relu} {p:?}"), &out, &y.value)?;
+        }
+        let dx = oracle::dgrad(&p, &i.dy, &i.w, None);
+        equal16(&format!("dgrad {p:?}"), &calls.dgrad(false)?, &dx.value)?;
+        let dx = oracle::dgrad(&p, &i.dy, &i.w, Some(&i.before));
+        equal16(&format!("dgrad += {p:?}"), &calls.dgrad(true)?, &dx.value)?;
+        let [dw, db] = calls.wgrad(true)?;
+        equal(&format!("wgrad {p:?}"), &dw, &oracle::wgrad(&p, &i.x, &i.dy).value)?;
+        equal(&format!("db {p:?}"), &db, &oracle::bias_grad(&p, &i.dy).value)?;
+        let [again, untouched] = calls.wgrad(false)?;
+        ensure(again == dw, || format!("dw depends on whether there is a bias: {p:?}"))?;
+        let untouched = untouched.iter().all(|v| v.is_nan());
+        ensure(untouched, || format!("db written without a bias: {p:?}"))?;
+    }
+    Ok(())
+}
+
+pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject) {
+        let i = Inputs::random(&p).rounded();
+        let calls = Calls::bf16(subject, &p, &i);
+        let terms = (p.r * p.s * p.c).div_ceil(16);
+        let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
+        within(&format!("fprop {p:?}"), &calls.fprop(true)?, &y, terms + 1, U16)?;
+        let y = affine(&y, &p, &i, true, true);
+        within(&format!("affine {p:?}"), &calls.fprop_affine(true, true)?, &y, terms + 4, U16)?;
+        let dx = oracle::dgrad(&p, &i.dy, &i.w, Some(&i.before));
+        let terms = (p.r * p.s * p.k).div_ceil(16);
+        within(&format!("dgrad {p:?}"), &calls.dgrad(true)?, &dx, terms + 1, U16)?;
+        let [dw, db] = calls.wgrad(true)?;
+        // Splits have 256 positions or more: fewer of both than positions / 16.
+        let positions = p.y_len() / p.k;
+        let chain = positions.div_ceil(16) + 2;
+        within(&format!("wgrad {p:?}"), &dw, &oracle::wgrad(&p, &i.x, &i.dy), chain, U)?;
+        within(&format!("db {p:?}"), &db, &oracle::bias_grad(&p, &i.dy), positions + 3, U)?;
+    }
+    Ok(())
+}
+
+/// Every result of every direction, for comparing bits.
+pub fn everything<B: Conv2d>(
+    subject: &Subject<B>,
+    p: &Conv2dProblem,
+    i: &Inputs,
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let calls = Calls::bf16(subject, p, i);
+    let mut all = vec![calls.fprop_affine(true, true)?, calls.dgrad(true)?];
+    all.extend(calls.wgrad(true)?);
+    Ok(all.iter().map(|v| words(v)).collect())
+}
+
+pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in small(subject) {
+        let i = Inputs::random(&p).rounded();
+        let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
+        ensure(same, || format!("a second call differs: {p:?}"))?;
+    }
+    Ok(())
+}
+
+pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    // Also where one image is computed in other tiles than the batch.
+    let other = problems(subject).filter(|p| p.n > 1 && p.c.max(p.k) == 256 && p.r == 1);
+    for p in small(subject).filter(|p| p.n > 1).chain(other) {
+        let i = Inputs::random(&p).rounded();
+        let one = p.with_n(1);
+        let (x, y) = (one.x_len(), one.y_len());
+        let whole = Calls::bf16(subject, &p, &i);
+        let (whole_y, whole_dx) = (whole.fprop(true)?, whole.dgrad(false)?);
+        let n = p.n - 1;
+        let row = Inputs {
+            x: i.x[n * x..(n + 1) * x].to_vec(),
+            dy: i.dy[n * y..(n + 1) * y].to_vec(),
+            w: i.w.clone(),
+            bias: i.bias.clone(),
+            ..Inputs::random(&one)
+        };
+        let single = Calls::bf16(subject, &one, &row);
+        let same = single.fprop(true)? == whole_y[n * y..(n + 1) * y]
+            && single.dgrad(false)? == whole_dx[n * x..(n + 1) * x];
+        ensure(same, || format!("sample {n} alone differs: {p:?}"))?;
+    }
+    Ok(())
+}
+
+/// Mixed types, channels off the groups of 8, and statistics: nothing is written.
+pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
+    let i = Inputs::random(&p).rounded();
+    let refused = |p: &Conv2dProblem, f32_tensor: usize, statistics: bool| -> Outcome {
+        let stored = |tensor: usize, values| {
+            if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
+        };
+        let y = if f32_tensor == 2 { Fill::Poison(p.y_len()) } else { Fill::Poison16(p.y_len()) };
+        let tensors = [
+            stored(0, &i.x[..p.x_len()]),
+            stored(1, &i.w[..p.w_len()]),
+            y,
+            Fill::Poison(p.k),
+            Fill::Poison(p.k),
+        ];
+        let mut f = Fenced::new(subject, &tensors)?;
+        let [x, w, y, mean, m2] = f.views[..] else { unreachable!() };
+        let epilogue = if statistics { Epilogue::Statistics { mean, m2 } } else { Epilogue::None };
+        let (backend, none) = (subject.backend, View::EMPTY);
+        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, epilogue, none);
+        let what = format!("{p:?}, tensor {f32_tensor} in f32, statistics {statistics}");
+        ensure(result.is_err(), || format!("accepted {what}"))?;
+        ensure(f.read(2)?.iter().all(|v| v.is_nan()), || format!("y was written: {what}"))
+    };
+    for tensor in 0..3 {
+        refused(&p, tensor, false)?;
+    }
+    refused(&p, 9, true)?;
+    refused(&Conv2dProblem { c: 4, ..p }, 9, false)?;
+    refused(&Conv2dProblem { k: 12, ..p }, 9, false)?;
+    // A bias gradient in bf16, and a view of whole numbers.
+    let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
+    let [x, dy] = f.views[..] else { unreachable!() };
+    let backend = subject.backend;
+    let result = backend.conv2d_dgrad(&mut f.memory, &p, dy, x, x, false, View::EMPTY);
+    ensure(result.is_err(), || "accepted x as weights".to_owned())?;
+    let whole = View { dtype: Dtype::U32, ..dy };
+    let result = backend.conv2d_dgrad(&mut f.memory, &p, whole, whole, whole, false, View::EMPTY);
+    ensure(result.is_err(), || "accepted whole numbers".to_owned())
+}

@@ -1,0 +1,220 @@
+//! The machine code of the tensor-core kernels' main loops: enough products for each matrix load, only
+//! 16-byte asynchronous copies, nothing through local memory, and registers and shared memory that let
+//! the planned number of blocks share a multiprocessor. Needs cuobjdump and nvdisasm beside nvcc's
+//! images; without them it says so, with `FAIRPRUNE_REQUIRE_NVCC=1` it fails.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fairprune::cuda::{built, tiles};
+
+const FAMILIES: [&str; 3] = ["conv2d_fprop_bf16", "conv2d_dgrad_bf16", "conv2d_wgrad_bf16"];
+
+/// One instruction: its address in the kernel, and its text.
+type Instruction<'a> = (u64, &'a str);
+
+/// A kernel's code on one architecture.
+struct Code<'a> {
+    kernel: &'a str,
+    architecture: &'a str,
+    instructions: Vec<Instruction<'a>>,
+}
+
+/// Kernels of `cuobjdump -sass`.
+fn read(listing: &str) -> Vec<Code<'_>> {
+    let mut architecture = "";
+    let mut kernels: Vec<Code> = Vec::new();
+    for line in listing.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("code for ") {
+            architecture = name;
+        } else if let Some(kernel) = line.strip_prefix("Function : ") {
+            kernels.push(Code { kernel, architecture, instructions: Vec::new() });
+        } else if let (Some(last), Some(instruction)) = (kernels.last_mut(), instruction(line)) {
+            last.instructions.push(instruction);
+        }
+    }
+    kernels
+}
+
+/// `/*0a10*/  BRA 0x40 ;  /* ... */`
+fn instruction(line: &str) -> Option<Instruction<'_>> {
+    let (address, rest) = line.strip_prefix("/*")?.split_once("*/")?;
+    let (text, _) = rest.split_once(';')?;
+    Some((u64::from_str_radix(address, 16).ok()?, text.trim()))
+}
+
+/// The operation without its guard: `LDGSTS.E.BYPASS.128`.
+fn operation(text: &str) -> &str {
+    text.split_whitespace().find(|word| !word.starts_with('@')).unwrap_or_default()
+}
+
+fn is(text: &str, name: &str) -> bool {
+    operation(text).split('.').next() == Some(name)
+}
+
+/// The shortest loop with products: from the target of a branch back to the branch.
+fn main_loop<'a, 'c>(code: &'c Code<'a>) -> Option<&'c [Instruction<'a>]> {
+    let all = &code.instructions;
+    let loops = all.iter().enumerate().filter_map(|(end, (address, text))| {
+        let target = text.split_whitespace().last()?.strip_prefix("0x")?;
+        let target = u64::from_str_radix(target, 16).ok()?;
+        let back = is(text, "BRA") && target < *address;
+        let begin = all.iter().position(|(a, _)| *a == target)?;
+        back.then(|| &all[begin..=end])
+    });
+    loops.filter(|body| body.iter().any(|(_, t)| is(t, "HMMA"))).min_by_key(|body| body.len())
+}
+
+/// What is wrong with a kernel's main loop.
+fn faults(code: &Code) -> Vec<String> {
+    let Some(body) = main_loop(code) else { return vec!["no loop with products".to_owned()] };
+    let count = |name: &str| body.iter().filter(|(_, t)| is(t, name)).count();
+    let (products, loads, copies) = (count("HMMA"), count("LDSM"), count("LDGSTS"));
+    println!(
+        "{:<28} {:<7} {:>3} instructions, {products} products, {loads} matrix loads, {copies} copies",
+        code.kernel,
+        code.architecture,
+        body.len()
+    );
+    let mut faults = Vec::new();
+    if 2 * products < 5 * loads || loads == 0 {
+        faults.push(format!("{products} products for {loads} matrix loads, expected 2.5 each"));
+    }
+    if copies == 0 {
+        faults.push("no asynchronous copies".to_owned());
+    }
+    for (address, text) in body {
+        let part = |name: &str| operation(text).split('.').any(|p| p == name);
+        // After copies the assembler itself loads nothing from nowhere.
+        let idle = is(text, "LDS") && text.replace(' ', "").ends_with("LDSRZ,[RZ]");
+        let bad = ["LDG", "STG", "LDL", "STL", "STS", "LD", "ST"].iter().any(|name| is(text, name))
+            || (is(text, "LDS") && !idle)
+            || (is(text, "LDGSTS") && !part("128"))
+            || (is(text, "LDSM") && !(part("4") && (part("M88") || part("MT88"))));
+        if bad {
+            faults.push(format!("{text} at {address:#x}"));
+        }
+    }
+    faults
+}
+
+/// nvcc's tool, beside an nvcc that this build may have used.
+fn cuobjdump() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let releases = std::fs::read_dir(root.join(".cuda/nvidia")).into_iter().flatten().flatten();
+    let installed = releases.map(|release| release.path().join("bin"));
+    let variable = |name: &str| std::env::var_os(name).map(|v| PathBuf::from(v).join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = ["CUDA_HOME", "CUDA_PATH"].into_iter().filter_map(variable);
+    let folders = folders.chain(std::env::split_paths(&path)).chain(installed);
+    let has = |folder: &PathBuf| ["cuobjdump", "nvdisasm"].iter().all(|t| folder.join(t).exists());
+    Some(folders.into_iter().find(has)?.join("cuobjdump"))
+}
+
+#[test]
+fn main_loops_are_products_fed_by_wide_copies() {
+    let (Some(tool), Some(built)) = (cuobjdump(), built()) else {
+        let required = std::env::var("FAIRPRUNE_REQUIRE_NVCC").is_ok_and(|v| v == "1");
+        assert!(!required, "FAIRPRUNE_REQUIRE_NVCC=1, but no images or no cuobjdump and nvdisasm");
+        println!("skipped: no images, or no cuobjdump and nvdisasm to read them with");
+        return;
+    };
+    let mut found = Vec::new();
+    for family in FAMILIES {
+        let image = Path::new(env!("OUT_DIR")).join(format!("{family}.fatbin"));
+        let output = Command::new(&tool).arg("-sass").arg(&image).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let listing = String::from_utf8_lossy(&output.stdout);
+        let kernels = read(&listing);
+        let own: Vec<_> = kernels.iter().filter(|c| !c.kernel.contains("bias_grad")).collect();
+        let machines = built.architectures.iter().filter(|a| a.starts_with("sm_")).count();
+        assert_eq!(own.len(), 3 * machines, "{family}: kernels in the listing");
+        for code in own {
+            let here = faults(code).into_iter();
+            found.extend(here.map(|f| format!("{} on {}: {f}", code.kernel, code.architecture)));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Registers of a multiprocessor; a warp gets whole groups of 256.
+const REGISTERS: u32 = 65_536;
+/// Shared memory of a multiprocessor of sm_90, 1024 bytes a block of it the system's.
+const SHARED: u32 = 233_472;
+
+#[test]
+fn planned_blocks_fit_on_a_multiprocessor() {
+    if built().is_none_or(|built| !built.architectures.contains(&"sm_90a")) {
+        println!("skipped: no images of sm_90a");
+        return;
+    }
+    for family in FAMILIES {
+        let log = Path::new(env!("OUT_DIR")).join(format!("{family}.ptxas"));
+        let messages = std::fs::read_to_string(log).unwrap();
+        for (name, threads, shared, blocks) in [
+            ("wide", tiles::MMA_WIDE_THREADS, tiles::MMA_WIDE_SHARED, tiles::MMA_WIDE_BLOCKS),
+            (
+                "medium",
+                tiles::MMA_MEDIUM_THREADS,
+                tiles::MMA_MEDIUM_SHARED,
+                tiles::MMA_MEDIUM_BLOCKS,
+            ),
+            (
+                "narrow",
+                tiles::MMA_NARROW_THREADS,
+                tiles::MMA_NARROW_SHARED,
+                tiles::MMA_NARROW_BLOCKS,
+            ),
+        ] {
+            let kernel = family.replace("_bf16", &format!("_{name}_bf16"));
+            let start = format!("'{kernel}' for 'sm_90a'");
+            let (_, after) = messages.split_once(&start).unwrap_or_else(|| panic!("no {start}"));
+            let (_, used) = after.split_once("Used ").unwrap();
+            let registers: u32 = used.split(' ').next().unwrap().parse().unwrap();
+            let a_warp = (32 * registers).next_multiple_of(256);
+            let all = a_warp * threads / 32 * blocks;
+            assert!(all <= REGISTERS, "{kernel}: {registers} registers, {blocks} blocks");
+            assert!(blocks * (shared + 1024) <= SHARED, "{kernel}: {shared} B shared memory");
+        }
+    }
+}
+
+const GOOD: &str = "\
+\tcode for sm_90a
+\t\tFunction : k
+        /*0000*/                   LDG.E R2, [R4.64] ;        /* 0x0 */
+                                                              /* 0x0 */
+        /*0010*/                   LDSM.16.M88.4 R4, [R2] ;   /* 0x0 */
+        /*0020*/                   LDSM.16.MT88.4 R8, [R2] ;  /* 0x0 */
+        /*0030*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
+        /*0040*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
+        /*0050*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
+        /*0060*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
+        /*0070*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
+        /*0080*/              @!P1 LDGSTS.E.BYPASS.128 [R6], [R2.64], P0 ; /* 0x0 */
+        /*0090*/                   LDS RZ, [RZ] ;             /* 0x0 */
+        /*00a0*/               @P0 BRA 0x10 ;                 /* 0x0 */
+        /*00b0*/                   STG.E.128 [R2.64], R4 ;    /* 0x0 */
+        /*00c0*/                   BRA 0xc0 ;                 /* 0x0 */
+";
+
+#[test]
+fn planted_faults_are_found() {
+    let good = read(GOOD);
+    assert_eq!(good.len(), 1);
+    assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(10));
+    assert_eq!(faults(&good[0]), Vec::<String>::new());
+    for (from, to) in [
+        ("LDSM.16.M88.4", "LDSM.16.M88.2"),
+        ("BYPASS.128", "ACCESS.64"),
+        ("@!P1 LDGSTS.E.BYPASS.128 [R6], [R2.64], P0", "LDG.E.128 R6, [R2.64]"),
+        ("LDS RZ, [RZ]", "LDS R4, [R5]"),
+        ("LDS RZ, [RZ]", "STL [R1], R4"),
+        ("/*0030*/                   HMMA.16816.F32.BF16", "/*0030*/ FFMA"),
+        ("BRA 0x10", "BRA 0x1000"),
+    ] {
+        let bad = GOOD.replace(from, to);
+        assert_ne!(bad, GOOD);
+        assert!(!faults(&read(&bad)[0]).is_empty(), "{bad}");
+    }
+}
