@@ -76,8 +76,8 @@ fn check(what: &str, error: f64, bound: f64) -> f64 {
 }
 
 /// Initial weights, after some steps that make velocities and running statistics.
-fn beginning(cpu: &mut Machine<fairprune::backend::Cpu>, steps: usize) -> State {
-    let weights = fairprune::nn::init::initialise(cpu.executor.network(), 1);
+fn beginning(cpu: &mut Machine<fairprune::backend::Cpu>, net: Net, steps: usize) -> State {
+    let weights = fairprune::nn::init::initialise(cpu.executor.network(), net.seed);
     cpu.executor.set_weights(&weights).unwrap();
     cpu.executor.zero_velocities().unwrap();
     cpu.train(0, steps);
@@ -124,7 +124,7 @@ fn judge_step(net: Net, before: &State, ours: &State, own: &State, others: &[Sta
 
 fn training_steps_are_those_of_the_cpu(net: Net, steps: usize) {
     let (mut cpu, mut card) = (cpu(net), card(net, ArenaMode::Shared));
-    let mut before = beginning(&mut cpu, 3);
+    let mut before = beginning(&mut cpu, net, 3);
     let mut worst = 0.0f64;
     for step in 0..steps {
         let mut after = |state: &State| {
@@ -166,7 +166,7 @@ fn apart(a: &State, b: &State) -> f64 {
 #[test]
 fn a_free_run_stays_as_close_as_runs_one_ulp_apart() {
     let (mut cpu, mut card) = (cpu(RESNET8), card(RESNET8, ArenaMode::Shared));
-    let start = beginning(&mut cpu, 3);
+    let start = beginning(&mut cpu, RESNET8, 3);
     let mut run = |from: &State| -> Vec<State> {
         cpu.set(from);
         (0..STEPS)
@@ -192,7 +192,7 @@ fn a_free_run_stays_as_close_as_runs_one_ulp_apart() {
 /// the logits of a deep network saturate the softmax.
 fn scores_are_those_of_the_cpu(net: Net, steps: usize) {
     let (mut cpu, mut card) = (cpu(net), card(net, ArenaMode::Shared));
-    let state = beginning(&mut cpu, steps);
+    let state = beginning(&mut cpu, net, steps);
     let mut scores = |state: &State| {
         cpu.set(state);
         cpu.scores()
