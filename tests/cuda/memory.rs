@@ -55,6 +55,32 @@ fn a_fill_covers_its_view_and_no_more() {
 }
 
 #[test]
+fn bf16_is_rounded_on_the_way_in_and_exact_on_the_way_out() {
+    let cuda = cuda_device::open();
+    let mut memory = cuda.allocate(&[1024], true).unwrap();
+    let at = view(0, 256, 6, Dtype::Bf16);
+    // 1 + 2^-8 and 1 + 3 * 2^-8 lie between two values: to even.
+    let tie = 1.0 / 256.0;
+    let values = [1.0, 1.0 + tie, 1.0 + 3.0 * tie, -3.0e38, f32::INFINITY, 1.0e-45];
+    cuda.upload(&mut memory, at, &values).unwrap();
+    let mut back = [0.0; 6];
+    cuda.download(&memory, at, &mut back).unwrap();
+    assert_eq!(back[..3], [1.0, 1.0, 1.0 + 4.0 * tie]);
+    assert!((back[3] / -3.0e38 - 1.0).abs() <= tie);
+    assert_eq!(back[4..], [f32::INFINITY, 0.0]);
+    // Two values a word, the first in the lower half; what lies behind stays.
+    let mut words = vec![0; 4];
+    cuda.download_u32(&memory, view(0, 256, 4, Dtype::U32), &mut words).unwrap();
+    assert_eq!(words[..2], [0x3f80_3f80, words[1] & 0xffff_0000 | 0x3f82]);
+    assert!(f32::from_bits(words[3]).is_nan());
+    cuda.fill(&mut memory, at, -2.5).unwrap();
+    cuda.download(&memory, at, &mut back).unwrap();
+    assert_eq!(back, [-2.5; 6]);
+    cuda.download_u32(&memory, view(0, 256, 4, Dtype::U32), &mut words).unwrap();
+    assert!(f32::from_bits(words[3]).is_nan());
+}
+
+#[test]
 fn views_that_do_not_fit_are_refused() {
     let cuda = cuda_device::open();
     let mut memory = cuda.allocate(&[1024], false).unwrap();
@@ -76,7 +102,10 @@ fn views_that_do_not_fit_are_refused() {
     // Another length, another type.
     assert!(cuda.upload(&mut memory, floats(0, 3), &[0.0; 4]).is_err());
     assert!(cuda.upload(&mut memory, words(0, 4), &[0.0; 4]).is_err());
-    assert!(cuda.fill(&mut memory, view(0, 0, 4, Dtype::Bf16), 0.0).is_err());
+    assert!(cuda.upload(&mut memory, view(0, 0, 4, Dtype::Bf16), &[0.0; 3]).is_err());
+    // Not a whole number of words.
+    assert!(cuda.fill(&mut memory, view(0, 0, 3, Dtype::Bf16), 0.0).is_err());
+    assert!(cuda.fill(&mut memory, view(0, 0, 4, Dtype::U8), 0.0).is_err());
     assert_eq!(cuda.pointer(&memory, View::EMPTY).unwrap(), DevicePointer(0));
 }
 
