@@ -60,12 +60,13 @@ fn bf16_is_rounded_on_the_way_in_and_exact_on_the_way_out() {
     let mut memory = cuda.allocate(&[1024], true).unwrap();
     let at = view(0, 256, 6, Dtype::Bf16);
     // 1 + 2^-8 and 1 + 3 * 2^-8 lie between two values: to even.
-    let values = [1.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -3.0e38, f32::INFINITY, 1.0e-45];
+    let tie = 1.0 / 256.0;
+    let values = [1.0, 1.0 + tie, 1.0 + 3.0 * tie, -3.0e38, f32::INFINITY, 1.0e-45];
     cuda.upload(&mut memory, at, &values).unwrap();
     let mut back = [0.0; 6];
     cuda.download(&memory, at, &mut back).unwrap();
-    assert_eq!(back[..3], [1.0, 1.0, 1.015625]);
-    assert!((back[3] / -3.0e38 - 1.0).abs() <= 1.0 / 256.0);
+    assert_eq!(back[..3], [1.0, 1.0, 1.0 + 4.0 * tie]);
+    assert!((back[3] / -3.0e38 - 1.0).abs() <= tie);
     assert_eq!(back[4..], [f32::INFINITY, 0.0]);
     // Two values a word, the first in the lower half; what lies behind stays.
     let mut words = vec![0; 4];
