@@ -101,7 +101,7 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     queries.check()?;
     let memory = plan.planned_memory(&prepared, &queries)?;
     let dir = context::output_dir(&args.out, "run", job)?;
-    print_settings(args, &prepared, &plan, memory, &dir);
+    print_settings(args, &prepared, &plan, memory, &dir)?;
     let outcome = compute(common, &prepared, &plan, &dir)?;
     write_subsets(&prepared, &outcome, &plan, &dir)?;
     let summary = summarise(
