@@ -243,9 +243,9 @@ pub fn needs<B: Operators>(
     costs: &[Cost],
     planned: u64,
     dir: &OutputDir,
-) -> Vec<String> {
+) -> Result<Vec<String>> {
     if common.quiet {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let total = Total::of(costs);
     let mut lines = vec![
@@ -258,16 +258,12 @@ pub fn needs<B: Operators>(
     ];
     if !dir.continued() && total.steps > 0 {
         let images = format!("{} steps, {} images", total.steps, total.trained);
-        // A guess that fails is no reason not to run: what is wrong shows then.
-        let time = match cost::seconds(prepared, recipe, costs) {
-            Ok(seconds) => format!("about {} ({images})", output::seconds(seconds)),
-            Err(_) => images,
-        };
-        lines.push(format!("time      {time}"));
+        let seconds = output::seconds(cost::seconds(prepared, recipe, costs)?);
+        lines.push(format!("time      about {seconds} ({images})"));
     }
     let continued = if dir.continued() { " (continued)" } else { "" };
     lines.push(format!("output    {}{continued}", dir.root().display()));
-    lines
+    Ok(lines)
 }
 
 /// What of the data and network decides a result, for the job file.

@@ -103,7 +103,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let dir = context::output_dir(&args.out, "train", job)?;
     let mut lines = settings(args, &prepared, &cell);
     let costs = [Cost::of(&prepared, &cell)];
-    lines.extend(context::needs(common, &prepared, &recipe, &costs, memory, &dir));
+    lines.extend(context::needs(common, &prepared, &recipe, &costs, memory, &dir)?);
     output::note(common, lines.join("\n"));
     if cell.record.is_some() && recipe.augments() {
         let text = "note: presentations are augmented, and recorded as such; --flip false --translate 0 \

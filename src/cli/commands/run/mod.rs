@@ -92,7 +92,7 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     job.extend(job_of(&ready.plan));
     let memory = ready.plan.planned_memory(&ready.prepared, &ready.plan.queries())?;
     let dir = context::output_dir(&args.out, "run", job)?;
-    print_settings(args, &ready.prepared, &ready.plan, memory, &dir);
+    print_settings(args, &ready.prepared, &ready.plan, memory, &dir)?;
     let bar = Bar::new(common, 1);
     let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
     let outcome = run_plan(&ready.prepared, &ready.plan, &dir, interrupt::flag()?, &mut progress);

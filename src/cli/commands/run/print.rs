@@ -24,7 +24,7 @@ pub(super) fn print_settings<B: Operators>(
     plan: &RunPlan,
     memory: u64,
     dir: &OutputDir,
-) {
+) -> Result<()> {
     let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
     let names: Vec<String> = plan.strategies().iter().map(|s| s.label()).collect();
     let densities: Vec<String> = plan.densities().iter().map(|&d| percentages(d)).collect();
@@ -61,9 +61,10 @@ pub(super) fn print_settings<B: Operators>(
     let mut lines = lines.to_vec();
     lines.extend(query_lines(plan, prepared));
     let costs = plan.costs(prepared, &plan.queries());
-    let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir);
+    let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir)?;
     lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
+    Ok(())
 }
 
 /// The runs that only serve to choose samples.

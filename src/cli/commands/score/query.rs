@@ -67,7 +67,7 @@ fn by_query_runs_on<B: Operators>(
     let dir = claim(job)?;
     let costs: Vec<Cost> = cells.iter().map(|cell| Cost::of(&prepared, cell)).collect();
     let mut lines = describe(&queries, &runs, &prepared.split, prepared.data.train.len());
-    lines.extend(context::needs(common, &prepared, &queries.full, &costs, memory, &dir));
+    lines.extend(context::needs(common, &prepared, &queries.full, &costs, memory, &dir)?);
     output::note(common, lines.join("\n"));
     let finished = train_queries(args, &prepared, &runs, &cells, &dir)?;
     let query = queries.collect(&prepared.split, &finished, &[])?;
