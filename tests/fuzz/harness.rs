@@ -100,7 +100,9 @@ fn count_panics() {
                 PANICS.with(|n| n.set(n.get() + 1));
                 if std::env::var_os("FAIRPRUNE_FUZZ_SHOW").is_some() {
                     let (target, number) = INPUT.with(Cell::get);
-                    let _ = writeln!(std::io::stderr(), "{target} input {number}: {about}");
+                    let trace = std::backtrace::Backtrace::force_capture();
+                    let _ =
+                        writeln!(std::io::stderr(), "{target} input {number}: {about}\n{trace}");
                 }
             }
         }));

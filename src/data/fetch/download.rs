@@ -96,15 +96,17 @@ pub(super) fn download(
                 fruitless = if have > furthest { 0 } else { fruitless + 1 };
                 furthest = furthest.max(have);
                 if fruitless >= patience.tries {
-                    return Err(Error::invalid(
-                        url,
-                        format!("{reason}, {fruitless} times in a row"),
-                        format!(
-                            "{} bytes; {have} are in {}, and the same command goes on from there",
-                            archive.bytes,
-                            path.display()
-                        ),
-                    ));
+                    let mut expected = format!("{} bytes", archive.bytes);
+                    if have == 0 {
+                        fs::remove_file(&path).map_err(Error::io(&path))?;
+                    } else {
+                        let part = path.display();
+                        expected += &format!(
+                            "; {have} are in {part}, and the same command goes on from there"
+                        );
+                    }
+                    let found = format!("{reason}, {fruitless} times in a row");
+                    return Err(Error::invalid(url, found, expected));
                 }
                 std::thread::sleep(patience.pause);
             }

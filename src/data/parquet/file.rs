@@ -7,7 +7,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ColumnChunkMetaData;
@@ -15,6 +15,7 @@ use ::parquet::file::reader::{ChunkReader, FileReader};
 use ::parquet::file::serialized_reader::SerializedFileReader;
 use bytes::Bytes;
 
+use super::padded::Padded;
 use super::pages::{self, Bounds};
 use super::schema::Columns;
 use crate::data::Limits;
@@ -165,6 +166,19 @@ fn check_chunk<R: ChunkReader>(
     pages::check(size, bounds, |at, n| file.get_bytes(start + at, n).map_err(|e| e.to_string()))
 }
 
+/// The reader of one column of one row group.
+fn column<R: ChunkReader + 'static>(
+    reader: &SerializedFileReader<R>,
+    group: usize,
+    column: usize,
+) -> ::parquet::errors::Result<ColumnReader> {
+    let about = reader.metadata().row_group(group).column(column).column_descr_ptr();
+    let inner = reader.get_row_group(group)?.get_column_page_reader(column)?;
+    let levels = about.max_def_level() > 0;
+    let byte_arrays = about.physical_type() == ::parquet::basic::Type::BYTE_ARRAY;
+    Ok(get_column_reader(about, Box::new(Padded { inner, levels, byte_arrays })))
+}
+
 fn read_labels<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     columns: &Columns,
@@ -174,8 +188,7 @@ fn read_labels<R: ChunkReader + 'static>(
     let failed = |e: ParquetError| damaged(name, e);
     for (group, about) in reader.metadata().row_groups().iter().enumerate() {
         let rows = about.num_rows() as usize;
-        let column = reader.get_row_group(group).map_err(failed)?;
-        let column = column.get_column_reader(columns.label).map_err(failed)?;
+        let column = column(reader, group, columns.label).map_err(failed)?;
         let first = labels.len();
         let place = Place { name, column: "label", first };
         match column {
@@ -209,8 +222,7 @@ fn read_images<R: ChunkReader + 'static>(
     let failed = |e: ParquetError| damaged(name, e);
     for (group, about) in reader.metadata().row_groups().iter().enumerate() {
         let rows = about.num_rows() as usize;
-        let column = reader.get_row_group(group).map_err(failed)?;
-        let column = column.get_column_reader(columns.image).map_err(failed)?;
+        let column = column(reader, group, columns.image).map_err(failed)?;
         let ColumnReader::ByteArrayColumnReader(column) = column else {
             return Err(damaged(name, "images of another type than announced"));
         };

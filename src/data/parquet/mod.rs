@@ -6,6 +6,7 @@
 //! metadata, else the numbers. A test part whose labels are all -1 has none and is never used.
 
 mod file;
+mod padded;
 mod pages;
 pub mod schema;
 
