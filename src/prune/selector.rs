@@ -8,6 +8,9 @@ use super::rank::Direction;
 use super::space::{Features, Probabilities};
 use crate::error::{Error, Result};
 
+/// Strata beyond any use.
+const MOST_STRATA: usize = 1_000_000;
+
 /// Where k-center starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
@@ -262,7 +265,7 @@ impl Selector {
             }
             Selector::Ccs { beta, strata } => {
                 number("beta", beta, (0.0..=1.0).contains(&beta), "a number in [0, 1]")?;
-                count("strata", strata)
+                number("strata", strata as f64, (1..=MOST_STRATA).contains(&strata), "1 to 1000000")
             }
             Selector::D2 { forward, reverse, .. } => {
                 finite("forward", forward)?;

@@ -258,6 +258,7 @@ fn options_out_of_range_are_named() {
         (Selector::Ccs { beta: 1.5, strata: 50 }, "beta"),
         (Selector::Ccs { beta: f64::NAN, strata: 50 }, "beta"),
         (Selector::Ccs { beta: 0.1, strata: 0 }, "strata"),
+        (Selector::Ccs { beta: 0.1, strata: usize::MAX }, "strata"),
         (Selector::D2 { neighbours: 5, forward: -1.0, reverse: 0.1 }, "forward"),
         (Selector::D2 { neighbours: 5, forward: 1.0, reverse: f64::INFINITY }, "reverse"),
     ];
@@ -271,7 +272,7 @@ fn options_out_of_range_are_named() {
         says(found, &["clusters", "12"]);
     }
     // Fewer neighbours than asked for, or none, are what there is.
-    for neighbours in [0, 11, 12, 5000] {
+    for neighbours in [0, 11, 12, usize::MAX] {
         let selector = Selector::D2 { neighbours, forward: 1.0, reverse: 0.1 };
         assert_eq!(data.pick(selector, Scope::Whole, &Wanted::of_any(12), 0).order.len(), 12);
         cal(population, features, data.probabilities(), neighbours, 0).unwrap();

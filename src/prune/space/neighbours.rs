@@ -29,6 +29,7 @@ pub(crate) fn nearest<M: Measure>(
     seed: u64,
 ) -> Vec<Vec<Neighbour>> {
     let n = measure.len();
+    let count = count.min(n.saturating_sub(1));
     let all: Vec<usize> = (0..n).collect();
     let draw = Philox::new(seed, Stream::Neighbours);
     let key =
