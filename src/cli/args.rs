@@ -26,7 +26,7 @@ pub enum Command {
     Study(commands::study::StudyArgs),
     /// Train one network
     Train(commands::train::TrainArgs),
-    /// Score every training sample: query runs, or a network of your own
+    /// Score every training sample: by query runs, a network of your own, or a recorded run
     Score(commands::score::ScoreArgs),
     /// Choose the samples to keep: how many of each class, and which
     Prune(commands::prune::PruneArgs),

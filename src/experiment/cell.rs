@@ -136,7 +136,7 @@ pub struct CellResult {
 pub struct Finished {
     pub result: CellResult,
     pub scores: Scores,
-    /// None where it is not wanted, or the result was on disk already.
+    /// None where it is not wanted, or on disk.
     pub extracted: Option<Extracted>,
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
@@ -182,6 +182,7 @@ pub fn run_cell<B: Operators>(
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
+        remove_rows(cell, keeping)?;
         return Ok(Finished { result, scores, extracted: None, outcome });
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
@@ -195,6 +196,7 @@ pub fn run_cell<B: Operators>(
     let mut finished = finished?;
     if let Some(keeping) = keeping {
         export::write(prepared, cell, &mut finished, keeping.dir)?;
+        finished.extracted = None;
     }
     for (method, values) in &finished.scores {
         if let Some(path) = file(&format!("{method}.npy"))? {
@@ -207,10 +209,7 @@ pub fn run_cell<B: Operators>(
     if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
         discard_checkpoint(keeping, cell)?;
     }
-    // What was recorded lies in the output folder now.
-    if let (Some(path), Some(_)) = (file(ROWS_FILE)?, &cell.record) {
-        remove(&path)?;
-    }
+    remove_rows(cell, keeping)?;
     Ok(finished)
 }
 
@@ -226,6 +225,14 @@ pub fn discard_result(keeping: &Keeping, cell: &Cell) -> Result<()> {
 
 fn checkpoint_path(keeping: &Keeping, cell: &Cell) -> Result<PathBuf> {
     keeping.dir.file(&format!("work/{}/checkpoint.safetensors", cell.name))
+}
+
+/// What was recorded lies in the output folder when the result does.
+fn remove_rows(cell: &Cell, keeping: Option<&Keeping>) -> Result<()> {
+    match keeping.filter(|_| cell.record.is_some()) {
+        Some(k) => remove(&k.dir.file(&format!("work/{}/{ROWS_FILE}", cell.name))?),
+        None => Ok(()),
+    }
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -134,21 +134,8 @@ fn recorded_scores(cell: &Cell, recorder: &mut Recorder, samples: usize) -> Resu
     let wanted = cell.methods.iter().filter(|m| matches!(m.kind(cell.options), Kind::Dynamics(_)));
     let wanted: Vec<Method> = wanted.copied().collect();
     let scores = recorded::score(&wanted, cell.options, samples, |q| recorder.all(q))?;
-    check_presented(&scores, &cell.part.train)?;
+    recorded::check_presented(&scores, &cell.part.train)?;
     Ok(scores)
-}
-
-/// Refuses scores that lack one of `trained`: with so few epochs, one that dropped a sample left it
-/// without a window.
-pub fn check_presented(scores: &Scores, trained: &[usize]) -> Result<()> {
-    for (method, values) in scores {
-        if let Some(i) = trained.iter().find(|&&i| values[i].is_nan()) {
-            let found = "too few presentations in the recorded epochs";
-            let expected = "more epochs, or a longer --window";
-            return Err(Error::invalid(format!("{method} of sample {i}"), found, expected));
-        }
-    }
-    Ok(())
 }
 
 fn validation_counts<B: Operators>(

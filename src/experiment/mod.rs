@@ -1,7 +1,7 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
 pub mod cell;
-pub mod compute;
+mod compute;
 pub mod cost;
 pub mod export;
 pub mod prepared;

@@ -39,6 +39,19 @@ pub fn score(
     Ok(scores)
 }
 
+/// Refuses scores that lack one of `trained`: with so few epochs, one that dropped a sample left it
+/// without a window.
+pub fn check_presented(scores: &[(Method, Vec<f32>)], trained: &[usize]) -> Result<()> {
+    for (method, values) in scores {
+        if let Some(i) = trained.iter().find(|&&i| values[i].is_nan()) {
+            let found = "too few presentations in the recorded epochs";
+            let expected = "more epochs, or a longer --window";
+            return Err(Error::invalid(format!("{method} of sample {i}"), found, expected));
+        }
+    }
+    Ok(())
+}
+
 fn one(method: Method, options: &Options, of: Trajectories) -> Result<Vec<f32>> {
     match method {
         Method::El2n => el2n_sum(of, EL2N_EPOCHS),

@@ -60,6 +60,8 @@ pub struct Recorder {
     samples: usize,
     epochs: usize,
     rows: Rows,
+    /// Epochs that survive a loss of power.
+    durable: usize,
 }
 
 impl Recorder {
@@ -93,7 +95,7 @@ impl Recorder {
                 Rows::File(file)
             }
         };
-        Ok(Recorder { recording, samples, epochs, rows })
+        Ok(Recorder { recording, samples, epochs, rows, durable: 0 })
     }
 
     /// What is recorded.
@@ -140,11 +142,14 @@ impl Recorder {
     }
 
     /// Makes the rows durable: before a checkpoint that counts their epochs as done.
-    pub fn sync(&self) -> Result<()> {
-        match &self.rows {
-            Rows::Memory(_) => Ok(()),
-            Rows::File(file) => file.sync_data().map_err(Error::io(ROWS_FILE)),
+    pub fn sync(&mut self) -> Result<()> {
+        if let Rows::File(file) = &self.rows
+            && self.durable < self.epochs
+        {
+            file.sync_data().map_err(Error::io(ROWS_FILE))?;
+            self.durable = self.epochs;
         }
+        Ok(())
     }
 
     /// One epoch of one quantity, N values.

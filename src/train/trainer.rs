@@ -273,8 +273,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     }
 
     /// Rows of the epochs that the checkpoint counts as done come first.
-    fn save(&self, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-        self.recorder.as_ref().map_or(Ok(()), Recorder::sync)?;
+    fn save(&mut self, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+        self.recorder.as_mut().map_or(Ok(()), Recorder::sync)?;
         checkpoint::save(path, checkpoint)
     }
 

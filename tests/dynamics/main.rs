@@ -3,6 +3,7 @@
 
 mod features;
 mod golden;
+mod properties;
 mod recorded;
 
 #[path = "../common/recorded_run.rs"]

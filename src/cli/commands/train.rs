@@ -44,6 +44,7 @@ pub struct TrainArgs {
     #[arg(
         long,
         value_name = "all|plain",
+        help_heading = "Training",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "all"

@@ -28,30 +28,32 @@ pub struct ScoreArgs {
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
     /// dual, confidence, variability; of features: ssp [default: el2n; with --dynamics all it has]
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...", help_heading = "Scores")]
     pub method: Vec<String>,
-    #[command(flatten)]
-    pub queries: QueryArgs,
     /// Score this network as it is, instead of training query models
-    #[arg(long, value_name = "W.safetensors", conflicts_with_all = ["runs", "query_epochs"])]
+    #[arg(long, value_name = "W.safetensors", help_heading = "Scores")]
+    #[arg(conflicts_with_all = ["runs", "query_epochs"])]
     pub weights: Option<PathBuf>,
     /// With --weights: validation images for the recalls, a folder of class folders
-    #[arg(long, value_name = "PATH", requires = "weights")]
+    #[arg(long, value_name = "PATH", requires = "weights", help_heading = "Scores")]
     pub val: Option<PathBuf>,
     /// Score a recorded run, without data and without training: the folder `dynamics` of `train
     /// --dynamics`, `score` or `run`
-    #[arg(long, value_name = "DIR", conflicts_with_all = [
+    #[arg(long, value_name = "DIR", help_heading = "Scores")]
+    #[arg(conflicts_with_all = [
         "data", "format", "image_size", "data_seed", "split", "weights", "runs", "query_epochs",
         "features", "save_features",
     ])]
     pub dynamics: Option<PathBuf>,
     /// Features of your own for scores of features: N x D numbers, a row a training image
-    #[arg(long, value_name = "emb.npy")]
+    #[arg(long, value_name = "emb.npy", help_heading = "Scores")]
     pub features: Option<PathBuf>,
     /// Write the network's features and probabilities of all training images: features.npy (N x D),
     /// probabilities.npy (N x K)
-    #[arg(long)]
+    #[arg(long, help_heading = "Scores")]
     pub save_features: bool,
+    #[command(flatten)]
+    pub queries: QueryArgs,
     #[command(flatten)]
     pub variants: VariantArgs,
     #[command(flatten)]

@@ -6,7 +6,6 @@ use anyhow::Result;
 use fairprune::artefact::dynamics::{Quantity, Recording};
 use fairprune::artefact::{digest, tables};
 use fairprune::error::Error;
-use fairprune::experiment::compute::check_presented;
 use fairprune::score::{Kind, Method, Options, recorded};
 use serde_json::{Map, Value, json};
 
@@ -33,7 +32,7 @@ pub fn by_recorded_run(args: &ScoreArgs, folder: &Path) -> Result<u8> {
     }
     let samples = stated.samples;
     let scores = recorded::score(&wanted.methods, &wanted.options, samples, |q| recording.read(q))?;
-    check_presented(&scores, &trained)?;
+    recorded::check_presented(&scores, &trained)?;
     let mut job = Map::new();
     job.insert("dynamics".to_owned(), json!(digest(&serde_json::to_vec(stated)?)));
     let names: Vec<&str> = wanted.methods.iter().map(|m| m.name()).collect();
