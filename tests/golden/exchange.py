@@ -1,17 +1,23 @@
-"""The PyTorch side of the weight-file tests: `python exchange.py read|write|pickle DIR`.
+"""The PyTorch side of the weight-file tests: `python exchange.py read|write|pickle|convert DIR`.
 
 read    loads our `<name>.safetensors` with strict=True and writes the logits it gives,
 write   saves state dicts of fresh networks as `<name>.safetensors`, and their logits,
 pickle  the same as `<name>.pth`, as training scripts save them; also `module.pth`, a whole module,
-        and `extra.pth`, with a tensor that no network has.
+        and `extra.pth`, with a tensor that no network has,
+convert runs `scripts/pth_to_safetensors.py` in DIR on every line of `lines.json`, and writes exit
+        code and stderr of each to `ends.json`.
 
 Names and descriptions of the networks come from `DIR/networks.json`; logits go to
 `DIR/logits.json`: `values`, computed in float64 on the images of `common.py`, and how far
 float32 strays from them, in units of their root mean square.
 """
 
+import contextlib
+import io
 import json
+import os
 import pathlib
+import runpy
 import sys
 
 import torch
@@ -77,7 +83,25 @@ def pickle(directory, name, case):
     return logits(network, case)
 
 
+def convert(directory):
+    """In this process, since starting PyTorch takes seconds."""
+    script = pathlib.Path(__file__).parents[2] / "scripts/pth_to_safetensors.py"
+    ends = []
+    os.chdir(directory)
+    for line in json.loads((directory / "lines.json").read_text()):
+        code, errors, sys.argv = 0, io.StringIO(), [str(script), *line.split()]
+        with contextlib.redirect_stderr(errors):
+            try:
+                runpy.run_path(str(script), run_name="__main__")
+            except SystemExit as end:
+                code = end.code
+        ends.append([code, errors.getvalue()])
+    (directory / "ends.json").write_text(json.dumps(ends))
+
+
 def main():
+    if sys.argv[1] == "convert":
+        return convert(pathlib.Path(sys.argv[2]))
     actions = {"read": read, "write": write, "pickle": pickle}
     action, directory = actions[sys.argv[1]], pathlib.Path(sys.argv[2])
     cases = json.loads((directory / "networks.json").read_text())

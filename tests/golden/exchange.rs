@@ -47,13 +47,9 @@ fn networks() -> Vec<(&'static str, NetworkSpec)> {
     ]
 }
 
-fn interpreter() -> String {
-    std::env::var("FAIRPRUNE_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
 /// Runs the script, or says why not.
 fn python(action: &str, dir: &Path) -> bool {
-    let python = interpreter();
+    let python = std::env::var("FAIRPRUNE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let required = std::env::var("FAIRPRUNE_REQUIRE_TORCH").is_ok_and(|v| v == "1");
     let probe =
         Command::new(&python).args(["-c", "import torch, torchvision, safetensors"]).output();
@@ -98,13 +94,12 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         mean: inputs::MEAN,
         std: inputs::STD,
         arena: ArenaMode::Shared,
-        divergences: false,
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());
     let mut executor = Executor::new(cpu, spec.build().unwrap(), &requirements).unwrap();
     executor.set_weights(weights).unwrap();
-    let images = inputs::images(SAMPLES, spec.size, IMAGE_SEED).into();
+    let images = Arc::new(inputs::images(SAMPLES, spec.size, IMAGE_SEED));
     let positions: Vec<u32> = (0..SAMPLES as u32).collect();
     let labels = inputs::labels(SAMPLES, spec.classes);
     let set = EvaluationSet { images: &images, labels: &labels, positions: &positions };
@@ -187,13 +182,11 @@ fn a_committed_file_of_pytorch_gives_its_logits() {
     theirs.judge("resnet8_torch", &logits(&spec, &weights));
 }
 
-/// Runs `scripts/pth_to_safetensors.py` in `dir`: exit code, stdout, stderr.
-fn convert(dir: &Path, words: &str) -> (i32, String, String) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pth_to_safetensors.py");
-    let mut command = Command::new(interpreter());
-    let output = command.arg(script).args(words.split(' ')).current_dir(dir).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+/// Runs `scripts/pth_to_safetensors.py` in `dir` on each line: exit codes and stderr.
+fn convert(dir: &Path, lines: &[String]) -> Vec<(i32, String)> {
+    std::fs::write(dir.join("lines.json"), serde_json::to_vec(lines).unwrap()).unwrap();
+    assert!(python("convert", dir));
+    serde_json::from_slice(&std::fs::read(dir.join("ends.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -203,17 +196,19 @@ fn pickled_files_of_torchvision_become_ours() {
     if !python("pickle", dir) {
         return;
     }
+    let line = |(name, spec): &(&str, NetworkSpec)| {
+        let (arch, [h, w]) = (spec.arch, spec.size);
+        format!("{name}.pth {name}.safetensors --arch {arch} --size {h} {w} --mean .5,.25,.125")
+    };
+    let lines: Vec<String> = networks().iter().map(line).collect();
+    for (line, end) in lines.iter().zip(convert(dir, &lines)) {
+        assert_eq!(end, (0, String::new()), "{line}");
+    }
     let mut ours = BTreeMap::new();
     for (name, spec) in networks() {
-        let (arch, [h, w]) = (spec.arch, spec.size);
-        let line = format!(
-            "{name}.pth {name}.safetensors --arch {arch} --size {h} {w} --mean .5,.25,.125"
-        );
-        let (code, out, err) = convert(dir, &line);
-        assert_eq!((code, err.as_str()), (0, ""), "{line}: {out}");
         let (weights, metadata) = weights::read(&dir.join(format!("{name}.safetensors"))).unwrap();
         weights::check(&weights, &spec.build().unwrap(), name).unwrap();
-        assert_eq!((metadata.batches, metadata.arch), (20, Some(arch)), "{name}");
+        assert_eq!((metadata.batches, metadata.arch), (20, Some(spec.arch)), "{name}");
         assert_eq!((metadata.width, metadata.size), (Some(spec.width), Some(spec.size)), "{name}");
         assert_eq!((metadata.mean, metadata.std), (Some([0.5, 0.25, 0.125]), None), "{name}");
         let stem = if name.starts_with("vgg") { None } else { Some(spec.stem) };
@@ -222,7 +217,7 @@ fn pickled_files_of_torchvision_become_ours() {
     }
     compare(dir, &ours);
     // The last network, as it must not be saved, with a tensor too many, and under a wrong name.
-    for (words, code, message) in [
+    let cases = [
         ("module.pth no.safetensors --arch vgg19", 2, "without running code"),
         ("extra.pth no.safetensors --arch vgg19", 2, "unknown to vgg19: head.bias [2]"),
         ("vgg19.pth no.safetensors --arch vgg16", 2, "missing features.25."),
@@ -232,12 +227,13 @@ fn pickled_files_of_torchvision_become_ours() {
         ("absent.pth no.safetensors", 2, "absent.pth"),
         ("vgg19.pth no.safetensors --arch vgg19 --rename classifier=fc", 2, "classifier.bias"),
         ("extra.pth yes.safetensors --arch vgg19 --drop-unknown", 0, "unknown to vgg19: head.bias"),
-    ] {
-        let (found, out, err) = convert(dir, words);
-        assert_eq!(found, code, "{words}: {out}{err}");
+    ];
+    let lines: Vec<String> = cases.iter().map(|case| case.0.to_owned()).collect();
+    for ((words, code, message), (found, err)) in cases.into_iter().zip(convert(dir, &lines)) {
+        assert_eq!(found, code, "{words}: {err}");
         assert!(err.contains(message), "{words}: {err}");
-        assert!(!dir.join("no.safetensors").exists(), "{words}");
     }
+    assert!(!dir.join("no.safetensors").exists());
     let (kept, _) = weights::read(&dir.join("yes.safetensors")).unwrap();
     assert!(!kept.tensors.contains_key("head.bias") && kept.tensors.len() > 90);
 }
