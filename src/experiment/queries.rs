@@ -75,6 +75,7 @@ impl QueryRun {
             save_features: self.save_features,
             test: false,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 
