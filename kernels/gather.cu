@@ -5,7 +5,8 @@
 //
 // Image i is the data set's order[state[0] * batch + i]; it is mirrored, then shifted by draws of
 // Philox (seed; epoch = state[1], sample), the CPU's words exactly (ops::gather::Augmentation). A
-// sample that is not there (a defect of the caller) is NaN, which the loss then reports.
+// sample that is not there (a defect of the caller) is NaN, which the loss then reports. Where sources
+// are given, sample i has the pixels of image sources[i] and the draws of i.
 //
 // Grid: blocks an image x images, in one dimension, an image's blocks next to each other. Block:
 // ELEMENTWISE_THREADS, a thread an output value. No shared memory, no sums: equal to the CPU bit
@@ -21,6 +22,8 @@
 struct GatherArgs {
     const uint8_t* images;
     const uint32_t* order;
+    // An image a sample; null where a sample's image has its own number.
+    const uint32_t* sources;
     const uint32_t* state;
     float* out;
     uint32_t image_count, order_length, batch, h, w;
@@ -28,7 +31,7 @@ struct GatherArgs {
     Divisor by_blocks, by_row;
     float mean[3], std[3];
     uint32_t key_low, key_high, stream;
-    uint32_t flip, translate, augment, filler;
+    uint32_t flip, translate, augment, source_count;
 };
 
 // A shift in -translate..=translate.
@@ -45,7 +48,9 @@ KERNEL(gather_f32, GatherArgs, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     float* const out = args.out + image * size + value;
     const uint64_t place = uint64_t(args.state[0]) * args.batch + image;
     const uint32_t sample = place < args.order_length ? args.order[place] : 0xffffffffu;
-    if (sample >= args.image_count) {
+    uint32_t source = sample;
+    if (args.sources) source = sample < args.source_count ? args.sources[sample] : 0xffffffffu;
+    if (source >= args.image_count) {
         *out = NAN;
         return;
     }
@@ -62,7 +67,7 @@ KERNEL(gather_f32, GatherArgs, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     }
     float byte = 0.0f;
     if (uint32_t(y) < args.h && uint32_t(x) < args.w) {
-        const uint8_t* const pixels = args.images + uint64_t(sample) * size;
+        const uint8_t* const pixels = args.images + uint64_t(source) * size;
         byte = float(pixels[(uint32_t(y) * args.w + uint32_t(x)) * 3 + channel]);
     }
     *out = (byte / 255.0f - args.mean[channel]) / args.std[channel];

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::baseline::{self, Presentations};
 use super::compute::compute;
 use super::export;
 use super::prepared::{PassSize, Prepared};
+use super::stage::FIRST_STAGE;
 use crate::artefact::{OutputDir, npy};
 use crate::data::QueryPart;
 use crate::error::{Error, Result};
@@ -63,7 +65,7 @@ impl Cell<'_> {
         let test = if self.test { prepared.split.test.len() } else { 0 };
         let mut passes = vec![(Mode::Score, self.part.val.len()), (Mode::Score, test)];
         if self.until > 0 {
-            passes.push((Mode::Train, self.part.train.len()));
+            passes.extend(baseline::training_passes(self));
         }
         let all = prepared.data.train.len();
         passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
@@ -87,7 +89,7 @@ impl Cell<'_> {
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
     pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<PlannedMemory> {
         let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
-        prepared.planned_memory(self.recipe, &self.passes(prepared), divergences)
+        prepared.planned_memory(&baseline::recipe(self), &self.passes(prepared), divergences)
     }
 }
 
@@ -132,6 +134,9 @@ pub struct CellResult {
     pub train_seconds: f64,
     pub score_seconds: f64,
     pub planned_bytes: u64,
+    /// What a baseline presented; None for plain training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentations: Option<Presentations>,
 }
 
 /// A finished run in memory.
@@ -178,6 +183,8 @@ pub fn run_cell<B: Operators>(
             scores.push((method, values));
         }
         let outcome = match keeping {
+            // The checkpoint has the layer that DFR replaces.
+            Some(_) if matches!(cell.baseline, Some(Baseline::Dfr { .. })) => None,
             Some(k) if k.keep_checkpoint => {
                 checkpoint::load(&checkpoint_path(k, cell)?, &identity)?
             }
@@ -189,6 +196,9 @@ pub fn run_cell<B: Operators>(
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
     file(SCORING)?;
+    if cell.baseline.is_some() {
+        file(FIRST_STAGE)?;
+    }
     if cell.record.is_some() {
         file(ROWS_FILE)?;
     }
@@ -207,6 +217,9 @@ pub fn run_cell<B: Operators>(
     }
     if let Some(path) = &result_path {
         crate::artefact::atomic::write_json(path, &finished.result)?;
+    }
+    if let (Some(keeping), Some(_)) = (keeping, cell.baseline) {
+        remove(&keeping.dir.file(&format!("work/{}/{FIRST_STAGE}", cell.name))?)?;
     }
     if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
         discard_checkpoint(keeping, cell)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use super::baseline;
 use super::cell::{Cell, Finished, Keeping, run_cell};
 use super::prepared::Prepared;
 use super::queries::{Queries, QueryRun};
@@ -67,7 +68,7 @@ pub fn run<B: Operators>(
     }
     let queries = plan.queries();
     queries.check()?;
-    super::baseline::check_plan(plan, prepared)?;
+    baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -215,17 +216,21 @@ impl<B: Operators> Runner<'_, B> {
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
+                let cell = baseline::set(cell, strategy, density, plan, self.prepared);
                 // Epochs over a subset are short: validate as often as the full run does.
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
                     name: format!("{}-d{density}-s{seed}", strategy.stem()),
-                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };
                 let finished = self.cell(&cell, &task);
                 let Some(finished) = self.tolerate(&task, finished)? else { continue };
+                // SUBG has a density of its own.
+                let all = self.prepared.split.train.len() as f64;
+                let own = subset.total() as f64 / all;
+                let density = if strategy.stands_beside_all() { own } else { density };
                 runs.push(RunOf { strategy, density, seed, subset, finished });
             }
         }
@@ -248,6 +253,9 @@ impl<B: Operators> Runner<'_, B> {
             classes: data.classes.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
+        if let Some(subset) = baseline::subset(strategy, self.prepared, draw)? {
+            return Ok(subset);
+        }
         strategy.subset(population, density, draw, query, self.plan.quotas)
     }
 }

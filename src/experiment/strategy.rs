@@ -41,6 +41,8 @@ pub enum Strategy {
         ranking: Ranking,
         quota: Quota,
     },
+    /// Full data, in as many steps as a pruned run of the density has.
+    Short,
     /// Another way of training.
     Baseline(Baseline),
 }
@@ -135,6 +137,7 @@ impl FromStr for Strategy {
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
             }
+            None if name == "full-short" => Ok(Strategy::Short),
             None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
             None => {
                 let ranking = name.parse().map_err(|e| also_baselines(e, name))?;
@@ -151,8 +154,10 @@ impl FromStr for Strategy {
 fn also_baselines(error: Error, name: &str) -> Error {
     match error {
         Error::Invalid { what, expected, .. } => {
-            let expected =
-                format!("full, metriq, {expected}; or a baseline: {}", Baseline::names());
+            let expected = format!(
+                "full, full-short, metriq, {expected}; or a baseline: {}",
+                Baseline::names()
+            );
             Error::invalid(what, name, expected)
         }
         other => other,
@@ -163,6 +168,7 @@ impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Strategy::Full => f.write_str("full"),
+            Strategy::Short => f.write_str("full-short"),
             Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
@@ -187,6 +193,7 @@ impl Strategy {
     pub fn label(self) -> String {
         match self {
             Strategy::Full => "Full data".to_owned(),
+            Strategy::Short => "Full data, fewer steps".to_owned(),
             Strategy::Baseline(baseline) => baseline.label(),
             Strategy::Pruned { ranking, quota } => {
                 let quota = match quota {
@@ -205,7 +212,7 @@ impl Strategy {
     /// Its quota rule, as in files.
     pub fn quota(self) -> Quota {
         match self {
-            Strategy::Full | Strategy::Baseline(_) => Quota::None,
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => Quota::None,
             Strategy::Pruned { quota, .. } => quota,
         }
     }
@@ -218,7 +225,7 @@ impl Strategy {
     /// The score that ranks the samples, if one does.
     pub fn ranking_method(self) -> Option<Method> {
         match self {
-            Strategy::Full | Strategy::Baseline(_) => None,
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => None,
             Strategy::Pruned { ranking, .. } => ranking.method(),
         }
     }
@@ -242,10 +249,12 @@ impl Strategy {
         settings: QuotaSettings,
     ) -> Result<Subset> {
         let (ranking, quota) = match self {
-            Strategy::Full | Strategy::Baseline(_) => (Ranking::Random, Quota::None),
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => {
+                (Ranking::Random, Quota::None)
+            }
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
-        let density = if self.stands_beside_all() { 1.0 } else { density };
+        let density = if matches!(self, Strategy::Pruned { .. }) { density } else { 1.0 };
         let rule = match quota {
             Quota::None => None,
             Quota::Metriq => Some(QuotaRule::Metriq),
@@ -309,6 +318,7 @@ mod tests {
             "random+el2nq",
             "margin+uniform",
             "random+balanced",
+            "full-short",
             "cdb-w",
             "cdb-w:dynamic",
             "class-balanced:beta=0.99",

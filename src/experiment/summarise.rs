@@ -280,6 +280,7 @@ fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<Seed
         last: evaluation(&last.counts())?,
         best,
         train_seconds: result.train_seconds,
+        presentations: result.presentations,
     })
 }
 
@@ -382,7 +383,8 @@ pub fn paired_values(
 fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
     let labels = &prepared.data.train.labels;
     let classes = prepared.data.classes.len();
-    let pruned = outcome.runs.iter().filter(|r| !r.strategy.stands_beside_all());
+    let pruned = |r: &&RunOf| matches!(r.strategy, Strategy::Pruned { .. });
+    let pruned = outcome.runs.iter().filter(pruned);
     let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
     for run in pruned {

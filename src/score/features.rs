@@ -52,6 +52,15 @@ pub fn extract<B: Operators>(
     if !set.positions.iter().enumerate().all(|(i, &p)| p as usize == i) {
         return Err(Error::Internal("features of a part in another order".to_owned()));
     }
+    extract_of(executor, set, interrupt)
+}
+
+/// The same for any positions: row i is that of position i of the set.
+pub fn extract_of<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+    interrupt: &AtomicBool,
+) -> Result<Extracted> {
     let (width, classes) = (executor.network().feature_count(), executor.network().classes);
     let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
     let mut features = Vec::with_capacity(samples * width);

@@ -2,6 +2,7 @@
 //! the software device (or a card, with `FAIRPRUNE_REQUIRE_CUDA=1`).
 
 mod absence;
+mod baselines;
 mod commands;
 mod dynamics;
 mod faults;
@@ -18,6 +19,8 @@ mod selftest;
 mod cuda_device;
 #[path = "../common/recorded_run.rs"]
 mod recorded_run;
+#[path = "../common/small_run.rs"]
+mod small_run;
 
 use fairprune::backend::View;
 use fairprune::tensor::Dtype;

@@ -112,6 +112,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             last,
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
+            presentations: None,
         }
     };
     let full_runs: Vec<SeedRun> = seeds.iter().map(|&s| run(0, "none", 1.0, s)).collect();
