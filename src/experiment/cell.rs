@@ -191,7 +191,7 @@ pub fn run_cell<B: Operators>(
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
-        remove_rows(cell, keeping)?;
+        remove_leftovers(cell, keeping)?;
         return Ok(Finished { result, scores, extracted: None, outcome });
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
@@ -218,13 +218,10 @@ pub fn run_cell<B: Operators>(
     if let Some(path) = &result_path {
         crate::artefact::atomic::write_json(path, &finished.result)?;
     }
-    if let (Some(keeping), Some(_)) = (keeping, cell.baseline) {
-        remove(&keeping.dir.file(&format!("work/{}/{FIRST_STAGE}", cell.name))?)?;
-    }
     if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
         discard_checkpoint(keeping, cell)?;
     }
-    remove_rows(cell, keeping)?;
+    remove_leftovers(cell, keeping)?;
     Ok(finished)
 }
 
@@ -242,8 +239,11 @@ fn checkpoint_path(keeping: &Keeping, cell: &Cell) -> Result<PathBuf> {
     keeping.dir.file(&format!("work/{}/checkpoint.safetensors", cell.name))
 }
 
-/// What was recorded lies in the output folder when the result does.
-fn remove_rows(cell: &Cell, keeping: Option<&Keeping>) -> Result<()> {
+/// What was recorded lies in the output folder when the result does; a first stage has done its work.
+fn remove_leftovers(cell: &Cell, keeping: Option<&Keeping>) -> Result<()> {
+    if let (Some(keeping), Some(_)) = (keeping, cell.baseline) {
+        remove(&keeping.dir.file(&format!("work/{}/{FIRST_STAGE}", cell.name))?)?;
+    }
     match keeping.filter(|_| cell.record.is_some()) {
         Some(k) => remove(&k.dir.file(&format!("work/{}/{ROWS_FILE}", cell.name))?),
         None => Ok(()),

@@ -328,6 +328,6 @@ fn a_baseline_without_what_it_needs_says_so() {
         let text = message(&recipe, bare(name), false);
         assert!(text.contains("internal error") && text.contains("samples"), "{name}: {text}");
     }
-    let few = message(&recipe, Inputs::of("rho:candidates=320").input(), false);
-    assert!(few.contains("at least 2 to train on") || few.contains("26"), "{few}");
+    let few = message(&recipe, Inputs::of("rho:candidates=320:keep=.0063").input(), false);
+    assert!(few.contains("at least 2 to train on: 2 of 320 candidates"), "{few}");
 }
