@@ -32,6 +32,22 @@ pub struct Record {
     pub folder: String,
 }
 
+/// Where a run leaves the features of the training part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extract {
+    /// Below the output folder; empty: there.
+    pub folder: String,
+    /// Those of the validation images as well.
+    pub validation: bool,
+}
+
+/// What a network makes of the training part, and of the validation images where they are wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extraction {
+    pub train: Extracted,
+    pub validation: Option<Extracted>,
+}
+
 /// A run to be done.
 pub struct Cell<'a> {
     /// Folder below `work/`: `random-d0.5-s0`.
@@ -49,8 +65,8 @@ pub struct Cell<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
-    /// Write the network's features of the training part to the output folder.
-    pub save_features: bool,
+    /// Write the network's features to the output folder.
+    pub extract: Option<Extract>,
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
@@ -71,7 +87,7 @@ impl Cell<'_> {
     /// The passes over the whole training part when training is done.
     pub fn modes(&self) -> Vec<Mode> {
         let mut modes = modes(self.methods, self.options);
-        if self.save_features && !modes.contains(&Mode::Score) {
+        if self.extract.is_some() && !modes.contains(&Mode::Score) {
             modes.push(Mode::Score);
         }
         modes
@@ -79,7 +95,8 @@ impl Cell<'_> {
 
     /// Whether the network's features are needed.
     pub fn needs_features(&self) -> bool {
-        self.save_features || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
+        self.extract.is_some()
+            || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
     }
 
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
@@ -137,7 +154,7 @@ pub struct Finished {
     pub result: CellResult,
     pub scores: Scores,
     /// None where it is not wanted, or on disk.
-    pub extracted: Option<Extracted>,
+    pub extracted: Option<Extraction>,
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
 }
@@ -281,7 +298,7 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "options": if cell.methods.is_empty() { None } else { Some(cell.options) },
         "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
-        "features": cell.save_features,
+        "features": cell.extract.as_ref().map_or(json!(false), |e| json!([e.folder, e.validation])),
         "evaluate_every": cell.evaluate_every,
     }))
     .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::cell::{Cell, CellResult, Finished, SCORING, TestResult};
+use super::cell::{Cell, CellResult, Extraction, Finished, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use crate::data::PartName;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::exec::Executor;
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::score::features::{self, Evidence, Extracted};
+use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
 use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train};
 
@@ -109,7 +109,7 @@ fn network_scores<B: Operators>(
     cell: &Cell,
     executor: &mut Executor<B>,
     watch: &mut Watch,
-) -> Result<(Scores, Option<Extracted>)> {
+) -> Result<(Scores, Option<Extraction>)> {
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
     let set = prepared.set(PartName::Train, &all)?;
     let mut scores = pass::score(executor, &set, cell.methods, cell.options, watch)?;
@@ -126,7 +126,15 @@ fn network_scores<B: Operators>(
     for &method in cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features) {
         scores.push((method, features::score(method, evidence)?));
     }
-    Ok((scores, Some(extracted)))
+    let validation = match &cell.extract {
+        Some(extract) if extract.validation && !cell.part.val.is_empty() => {
+            let val = positions(&cell.part.val);
+            let set = prepared.set(cell.part.val_part, &val)?;
+            Some(features::extract(executor, &set, watch.interrupt)?)
+        }
+        _ => None,
+    };
+    Ok((scores, Some(Extraction { train: extracted, validation })))
 }
 
 /// Scores of what the run recorded: NaN for samples that it did not train on.

@@ -4,6 +4,7 @@ pub mod cell;
 mod compute;
 pub mod cost;
 pub mod export;
+pub mod picker;
 pub mod prepared;
 pub mod provenance;
 pub mod queries;

@@ -1,7 +1,6 @@
 //! From finished runs to the summary that is written and shown.
 
 use super::prepared::Prepared;
-use super::queries::DYNAMICS_SEEDS;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
@@ -10,8 +9,11 @@ use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
     QueryRun, RunSummary, SeedRun, Settings, Strip, Verdict,
 };
+use crate::data::Split;
 use crate::error::{Error, Result};
-use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
+use crate::metrics::{
+    ClassCounts, ClassMetrics, PairedDifference, mean_recalls, pearson, verdict_line,
+};
 use crate::ops::Operators;
 use crate::prune::error_ratio;
 use crate::score::Source;
@@ -62,7 +64,7 @@ pub fn summarise<B: Operators>(
             .zip(&sizes)
             .map(|(name, &train_size)| Class { name: name.clone(), train_size })
             .collect(),
-        query: query(&outcome.query, plan, &sizes),
+        query: query(&outcome.queries, plan, &prepared.split, &sizes),
         verdicts: verdicts(outcome, plan)?,
         strategies,
         phases: outcome.phases.clone(),
@@ -97,7 +99,9 @@ fn settings<B: Operators>(
         match &plan.query {
             None => "the full-data runs".into(),
             Some(q) => {
-                format!("{} runs of {} epochs without augmentation", q.runs, q.recipe.epochs).into()
+                let each = if q.per_seed { ", for each seed" } else { "" };
+                let (runs, epochs) = (q.runs, q.recipe.epochs);
+                format!("{runs} runs of {epochs} epochs without augmentation{each}").into()
             }
         },
     );
@@ -113,10 +117,23 @@ fn settings<B: Operators>(
             put(method.name(), numbers.join(", ").into());
         }
     }
-    if plan.quotas.laplace {
+    for picker in plan.strategies().iter().flat_map(|s| s.pickers()) {
+        let facts = picker.describe(&plan.choice.pickers).into_iter();
+        let facts: Vec<String> = facts
+            .map(|(k, v)| {
+                let value = v.as_str().unwrap_or_default();
+                if k == "variant" { value.to_owned() } else { format!("{k} {value}") }
+            })
+            .collect();
+        put(picker.name(), facts.join(", ").into());
+    }
+    if plan.features.is_some() {
+        put("features", "the user's".into());
+    }
+    if plan.choice.quotas.laplace {
         put("smooth", "laplace".into());
     }
-    if let Some(least) = plan.quotas.min_per_class {
+    if let Some(least) = plan.choice.quotas.min_per_class {
         put("min per class", least.into());
     }
     Settings {
@@ -154,16 +171,26 @@ fn f64_of(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
-    let recalls = data.recalls_of(None);
+/// Over the queries of all repetitions.
+fn query(asked: &[QueryData], plan: &RunPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
+    let first = asked.first()?;
+    let mut recalls = first.recalls_of(None).clone();
+    let others = asked[1..].iter().map(|q| q.recalls_of(None));
+    others.for_each(|other| recalls.runs.extend(other.runs.iter().cloned()));
     if recalls.runs.is_empty() {
         return None;
     }
-    let mean = recalls.mean();
-    let first_seed = match data.recalls.runs.is_empty() {
-        false if plan.query.is_none() => 0,
-        false => plan.queries().short.first_seed,
-        true => DYNAMICS_SEEDS,
+    let mean = match asked.len() {
+        1 => recalls.mean(),
+        _ => {
+            let means: Vec<_> = asked.iter().map(|q| q.recalls_of(None).mean()).collect();
+            mean_recalls(&means).unwrap_or_default()
+        }
+    };
+    let queries = plan.queries();
+    let first_seed = match first.recalls.runs.is_empty() {
+        false => queries.first()?.short.first_seed,
+        true => queries.first()?.first_dynamics_seed(split),
     };
     let seed_of = |run: usize| first_seed + run as u64;
     Some(Query {

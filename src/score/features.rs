@@ -39,8 +39,8 @@ pub struct Extracted {
     pub probabilities: Vec<f32>,
 }
 
-/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch. The set
-/// must be the whole part in order.
+/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch: a row a
+/// position of the set, in its order.
 ///
 /// # Errors
 /// A feature or a logit that is not finite, with its sample.
@@ -49,9 +49,6 @@ pub fn extract<B: Operators>(
     set: &EvaluationSet<B>,
     interrupt: &AtomicBool,
 ) -> Result<Extracted> {
-    if !set.positions.iter().enumerate().all(|(i, &p)| p as usize == i) {
-        return Err(Error::Internal("features of a part in another order".to_owned()));
-    }
     let (width, classes) = (executor.network().feature_count(), executor.network().classes);
     let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
     let mut features = Vec::with_capacity(samples * width);
@@ -67,7 +64,7 @@ pub fn extract<B: Operators>(
         [("feature", &features, width), ("probability", &probabilities, classes)]
     {
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            let found = format!("{} for sample {}", values[i], i / width);
+            let found = format!("{} for sample {}", values[i], set.positions[i / width]);
             return Err(Error::invalid(format!("{what} {}", i % width), found, "a finite network"));
         }
     }

@@ -95,7 +95,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         methods: &[],
         options: &Options::default(),
         record: record(args.dynamics.as_deref())?,
-        save_features: false,
+        extract: None,
         test: true,
         evaluate_every: 1,
     };

@@ -60,7 +60,7 @@ pub(super) fn print_settings<B: Operators>(
     ];
     let mut lines = lines.to_vec();
     lines.extend(query_lines(plan, prepared));
-    let costs = plan.costs(prepared, &plan.queries());
+    let costs = plan.costs(prepared);
     let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir)?;
     lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
@@ -69,7 +69,7 @@ pub(super) fn print_settings<B: Operators>(
 
 /// The runs that only serve to choose samples.
 fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<String> {
-    let runs = plan.queries().runs(&prepared.split);
+    let runs = plan.query_runs(&prepared.split);
     let line = |source: Source, what: &str| {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let first = of.first()?;

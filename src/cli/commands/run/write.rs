@@ -18,7 +18,8 @@ pub(super) fn write_subsets<B: Operators>(
     dir: &OutputDir,
 ) -> Result<()> {
     for run in &outcome.runs {
-        let recalls = outcome.query.recalls_of(run.strategy.ranking_method()).mean();
+        let recalls = outcome.query(run.seed);
+        let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
         let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
             format!("d{}-", run.density)
         } else {
@@ -34,7 +35,7 @@ pub(super) fn write_subsets<B: Operators>(
                 provenance::identity(&prepared.data),
                 run.strategy,
                 run.density,
-                plan.quotas,
+                &plan.choice,
                 &[run.seed as u64],
             ),
         )?;

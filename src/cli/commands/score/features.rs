@@ -1,35 +1,18 @@
 //! Features that the user brings.
 
-use std::path::Path;
-
 use anyhow::Result;
-use fairprune::artefact::{digest, npy};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
-use fairprune::score::features::{self, Evidence, Features};
+use fairprune::score::features::{self, Evidence};
 use fairprune::score::{Kind, Method, Options};
 use serde_json::{Map, Value, json};
 
 use super::write::{MethodScores, Scored};
 use super::{ScoreArgs, Wanted};
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::{context, device, output};
 
-/// A file of features, checked against the data set.
-pub struct OwnFeatures {
-    features: Features,
-    digest: String,
-}
-
 impl OwnFeatures {
-    /// Reads the file.
-    pub fn read(path: &Path, data: &DataSet) -> Result<Self> {
-        let array = npy::read(path)?;
-        let name = format!("--features {}", path.display());
-        let (width, values) = array.into_features(data.train.len(), &name)?;
-        let digest = digest(bytemuck::cast_slice(&values));
-        Ok(OwnFeatures { features: Features { width, values }, digest })
-    }
-
     /// For job.json and scores.json.
     pub fn describe(&self) -> Value {
         json!({ "source": "file", "digest": self.digest, "width": self.features.width })

@@ -9,6 +9,7 @@ use fairprune::artefact::digest;
 use fairprune::data::{self, DataSet, PartName, Split, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
+use fairprune::experiment::cell::Extract;
 use fairprune::experiment::export::{network, write_features};
 use fairprune::experiment::{TestResult, provenance};
 use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
@@ -18,10 +19,10 @@ use fairprune::score::{Kind, Method, Watch, modes, pass};
 use fairprune::train::evaluate;
 use serde_json::{Map, json};
 
-use super::features::OwnFeatures;
 use super::write::{MethodScores, Scored, write};
 use super::{ScoreArgs, Wanted};
 use crate::cli::args::RecipeArgs;
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::commands::train::recall_rows;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -136,7 +137,8 @@ fn by_weights_on<B: Operators>(
             let mut parameters = network(&prepared);
             parameters.insert("weights".to_owned(), json!(weights_digest));
             let identity = provenance::identity(&prepared.data);
-            write_features(&dir, identity, extracted, parameters, Vec::new())?;
+            let root = Extract { folder: String::new(), validation: false };
+            write_features(&dir, &root, identity, extracted, parameters, Vec::new())?;
         }
     }
     let mut scored = Scored::default();
