@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use fairprune::error::Error;
 use fairprune::experiment::run_plan::Block;
 use fairprune::experiment::strategy::Strategy;
@@ -190,7 +190,12 @@ impl PanelTable {
     ) -> Result<PanelSpec> {
         let mut words = Vec::new();
         for (key, value) in flags {
-            words.extend([format!("--{key}"), text(key, value, what)?]);
+            match value {
+                Value::Boolean(on) if is_switch(key) => {
+                    words.extend(on.then(|| format!("--{key}")));
+                }
+                _ => words.extend([format!("--{key}"), text(key, value, what)?]),
+            }
         }
         let mut all = words.clone();
         all.extend(extra(common));
@@ -249,6 +254,13 @@ fn extra(common: &Common) -> Vec<String> {
         format!("--threads={}", common.threads),
         "--quiet".to_owned(),
     ]
+}
+
+/// Whether a flag of `fairprune run` takes no value.
+fn is_switch(key: &str) -> bool {
+    let command = Flags::command();
+    let arg = command.get_arguments().find(|a| a.get_long() == Some(key));
+    arg.is_some_and(|a| !a.get_action().takes_values())
 }
 
 /// A value as a word of a command line.
