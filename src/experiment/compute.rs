@@ -119,12 +119,14 @@ fn network_scores<B: Operators>(
     let extracted = features::extract(executor, &set, watch.interrupt)?;
     let evidence = Evidence {
         features: &extracted.features,
+        probabilities: Some(&extracted.probabilities),
         labels: set.labels,
         eligible: &prepared.split.train,
         classes: prepared.data.classes.len(),
+        seed: cell.seeds.subset,
     };
     for &method in cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features) {
-        scores.push((method, features::score(method, evidence)?));
+        scores.push((method, features::score(method, cell.options, evidence)?));
     }
     let validation = match &cell.extract {
         Some(extract) if extract.validation && !cell.part.val.is_empty() => {

@@ -204,18 +204,26 @@ pub struct ValidationMaterial {
     pub labels: Vec<u32>,
 }
 
+/// How many samples of whom.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub population: Population<'a>,
+    pub wanted: &'a Wanted,
+    /// Whether quotas decide how many of each class.
+    pub quotas: bool,
+    pub seed: u64,
+}
+
 impl Material {
     /// The picks of `picker`; `score` gives the values of a score, one a training sample.
     pub fn pick<'a>(
         &'a self,
         picker: Picker,
         options: &PickerOptions,
-        population: Population,
-        wanted: &Wanted,
-        quotas: bool,
-        seed: u64,
+        asked: Asked,
         score: impl Fn(Method) -> Result<&'a [f64]>,
     ) -> Result<Picks> {
+        let Asked { population, wanted, quotas, seed } = asked;
         let selector = picker.selector(options);
         let of = |method: Method| -> Result<Score> {
             Ok(Score { values: score(method)?, direction: method.direction() })

@@ -222,13 +222,15 @@ impl<B: Operators> Runner<'_, B> {
             answer.material.features = Some(Arc::clone(own));
             let evidence = Evidence {
                 features: own,
+                probabilities: None,
                 labels: &data.train.labels,
                 eligible: &prepared.split.train,
                 classes: data.classes.len(),
+                seed: Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset,
             };
             for method in plan.methods() {
                 if method.kind(&plan.options) == Kind::Features {
-                    let values = features::score(method, evidence)?;
+                    let values = features::score(method, &plan.options, evidence)?;
                     answer.scores.insert(method, values.into_iter().map(f64::from).collect());
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::picker::{Picker, PickerOptions};
+use super::picker::{Asked, Picker, PickerOptions};
 use super::query::QueryData;
 use crate::error::{Error, Result};
 use crate::prune::{
@@ -345,17 +345,9 @@ impl QueryData {
             }
             Ranking::Picks(picker) => {
                 let wanted = Wanted::new(population, density, quotas, seed)?;
-                let values = |method| self.values(method);
-                let material = &self.material;
-                let picks = material.pick(
-                    picker,
-                    options,
-                    population,
-                    &wanted,
-                    quotas.is_some(),
-                    seed,
-                    values,
-                )?;
+                let quotas = quotas.is_some();
+                let asked = Asked { population, wanted: &wanted, quotas, seed };
+                let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
                 Ok(Ordering::Picked(picks))
             }
         }

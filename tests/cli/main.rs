@@ -5,6 +5,7 @@ mod dynamics;
 mod flow;
 mod folders;
 mod manual;
+mod pickers;
 mod prune;
 mod quota;
 mod selftest;

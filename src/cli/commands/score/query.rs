@@ -236,6 +236,7 @@ fn scored<B: Operators>(
             &wanted.options,
             &prepared.data,
             eligible,
+            queries.seed,
         )?);
     }
     scored.scores.sort_by_key(|s| s.method);

@@ -16,6 +16,7 @@ use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::score::features::{Evidence, extract, score as feature_score};
 use fairprune::score::{Kind, Method, Watch, modes, pass};
+use fairprune::train::Seeds;
 use fairprune::train::evaluate;
 use serde_json::{Map, json};
 
@@ -121,17 +122,19 @@ fn by_weights_on<B: Operators>(
     if let Some(own) = &own {
         let eligible = &prepared.split.train;
         let (methods, options) = (&wanted.methods, &wanted.options);
-        own_scores = own.scores(methods, options, &prepared.data, eligible)?;
+        own_scores = own.scores(methods, options, &prepared.data, eligible, common.seed)?;
     }
     if let Some(extracted) = &extracted {
         let evidence = Evidence {
             features: &extracted.features,
+            probabilities: Some(&extracted.probabilities),
             labels: set.labels,
             eligible: &prepared.split.train,
             classes: prepared.data.classes.len(),
+            seed: Seeds::derive(common.seed, 0).subset,
         };
         for &method in from_network.iter().filter(|m| m.kind(&wanted.options) == Kind::Features) {
-            scores.push((method, feature_score(method, evidence)?));
+            scores.push((method, feature_score(method, &wanted.options, evidence)?));
         }
         if args.save_features {
             let mut parameters = network(&prepared);
