@@ -55,13 +55,13 @@ fn every_method_by_the_features_of_a_query_run() {
         "contextual-diversity",
     ] {
         let mut larger: Option<Vec<usize>> = None;
-        for density in [0.8, 0.4] {
+        for density in [0.8f64, 0.4] {
             let out = format!("{method}-{density}");
             let line = format!("prune --scores scores --strategy {method} --quota none");
             let outcome = good(place.path(), &format!("{line} --density {density} --out {out}"));
             assert!(outcome.err.contains("picking") && outcome.err.contains("operations"));
             let picked = picks(&place, &out);
-            assert_eq!(picked.len(), (18.0 * density as f64).round() as usize);
+            assert_eq!(picked.len(), (18.0 * density).round() as usize);
             // The smaller subset lies inside the larger one.
             if let Some(larger) = larger.replace(picked.clone()) {
                 assert!(picked.iter().all(|i| larger.contains(i)), "{method}");
