@@ -78,6 +78,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     let subset = subset::read(common, &args.subset, &set)?;
     let kept = &subset.positions;
     let source = source(&args.data.data)?;
+    atomic::remove_abandoned(&args.out);
     match form {
         Form::Index => {
             let positions: Vec<i64> = kept.iter().map(|&i| i as i64).collect();
