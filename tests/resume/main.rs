@@ -215,7 +215,7 @@ fn training_killed_while_it_writes() {
     Victim::new(TRAIN, &TRAINED).kill(kills(), When::Writing);
 }
 
-const SCORE: &str = "score --epochs 8 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
+const SCORE: &str = "score --epochs 10 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
                      --save-features --checkpoint-every 0 {flags} --out {out}";
 const SCORED: [&str; 9] = [
     "{out}/el2n.npy",
