@@ -19,7 +19,7 @@ use crate::score::features::Extracted;
 use crate::score::{Kind, Method, Options, Scores, modes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Recording, Seeds};
+use crate::train::{Baseline, Control, EpochRecord, Outcome, Recipe, Recording, Seeds};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -70,6 +70,8 @@ pub struct Cell<'a> {
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
 }
 
 impl Cell<'_> {
@@ -282,7 +284,7 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
 
 /// A hash of everything that determines the cell's numbers.
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
-    let text = serde_json::to_string(&json!({
+    let mut facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "numerics": crate::ops::numerics(prepared.backend.as_ref()),
         "data": prepared.data.fingerprint,
@@ -300,7 +302,11 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
         "features": cell.extract.as_ref().map_or(json!(false), |e| json!([e.folder, e.validation])),
         "evaluate_every": cell.evaluate_every,
-    }))
-    .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
+    });
+    if let Some(baseline) = cell.baseline {
+        facts["baseline"] = json!(baseline.to_string());
+    }
+    let text = serde_json::to_string(&facts)
+        .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))
 }

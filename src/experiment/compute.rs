@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::baseline;
 use super::cell::{Cell, CellResult, Extraction, Finished, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use crate::data::PartName;
@@ -12,7 +13,7 @@ use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
-use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train};
+use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// Runs the cell from its checkpoint, if there is one.
 pub(super) fn compute<B: Operators>(
@@ -47,7 +48,7 @@ pub(super) fn compute<B: Operators>(
     };
     let mut outcome = match cell.until {
         0 => untrained(&mut executor, cell)?,
-        _ => train(&mut executor, &job, control)?,
+        _ => train_with(&mut executor, &job, baseline::input(cell).as_ref(), control)?,
     };
     let clock = Instant::now();
     let state = control.checkpoint.as_ref();

@@ -78,6 +78,7 @@ impl QueryRun {
             extract: self.extract.clone(),
             test: false,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 

@@ -83,6 +83,7 @@ pub fn run<B: Operators>(
     }
     let queries = plan.queries();
     queries.iter().try_for_each(Queries::check)?;
+    super::baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -273,7 +274,12 @@ impl<B: Operators> Runner<'_, B> {
         let first = runs.len();
         for (density, seeds) in self.plan.densities_of(strategy) {
             for seed in 0..seeds {
-                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
+                let task = match strategy.stands_beside_all() {
+                    true => format!("{}, seed {}", strategy.label(), seed + 1),
+                    false => {
+                        format!("{} at density {density}, seed {}", strategy.label(), seed + 1)
+                    }
+                };
                 let subset = self.subset(strategy, density, seed, of_seed(answers, seed));
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
@@ -282,7 +288,8 @@ impl<B: Operators> Runner<'_, B> {
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
-                    name: format!("{strategy}-d{density}-s{seed}"),
+                    name: format!("{}-d{density}-s{seed}", strategy.stem()),
+                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };

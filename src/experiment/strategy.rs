@@ -12,6 +12,7 @@ use crate::prune::{
     select, strategy_counts,
 };
 use crate::score::Method;
+use crate::train::Baseline;
 
 /// Which samples are preferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,12 @@ pub enum Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     Full,
-    Pruned { ranking: Ranking, quota: Quota },
+    Pruned {
+        ranking: Ranking,
+        quota: Quota,
+    },
+    /// Another way of training.
+    Baseline(Baseline),
 }
 
 /// Options of everything that chooses samples.
@@ -159,14 +165,18 @@ impl fmt::Display for Quota {
 impl FromStr for Strategy {
     type Err = Error;
 
-    /// `full`, `RANKING`, `metriq` (Random + MetriQ) or `RANKING+QUOTA`.
+    /// `full`, `RANKING`, `metriq` (Random + MetriQ), `RANKING+QUOTA` or a baseline.
     fn from_str(name: &str) -> Result<Self> {
         match name.split_once('+') {
             None if name == "full" => Ok(Strategy::Full),
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
             }
-            None => Ok(Strategy::Pruned { ranking: name.parse()?, quota: Quota::None }),
+            None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
+            None => {
+                let ranking = name.parse().map_err(|e| also_baselines(e, name))?;
+                Ok(Strategy::Pruned { ranking, quota: Quota::None })
+            }
             Some((ranking, quota)) => {
                 Ok(Strategy::Pruned { ranking: ranking.parse()?, quota: quota.parse()? })
             }
@@ -174,10 +184,23 @@ impl FromStr for Strategy {
     }
 }
 
+/// What else could stand there alone.
+fn also_baselines(error: Error, name: &str) -> Error {
+    match error {
+        Error::Invalid { what, expected, .. } => {
+            let expected =
+                format!("full, metriq, {expected}; or a baseline: {}", Baseline::names());
+            Error::invalid(what, name, expected)
+        }
+        other => other,
+    }
+}
+
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Strategy::Full => f.write_str("full"),
+            Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
             }
@@ -201,6 +224,7 @@ impl Strategy {
     pub fn label(self) -> String {
         match self {
             Strategy::Full => "Full data".to_owned(),
+            Strategy::Baseline(baseline) => baseline.label(),
             Strategy::Pruned { ranking, quota } => {
                 let quota = match quota {
                     Quota::None => return ranking.label().to_owned(),
@@ -218,7 +242,7 @@ impl Strategy {
     /// Its quota rule, as in files.
     pub fn quota(self) -> Quota {
         match self {
-            Strategy::Full => Quota::None,
+            Strategy::Full | Strategy::Baseline(_) => Quota::None,
             Strategy::Pruned { quota, .. } => quota,
         }
     }
@@ -231,7 +255,7 @@ impl Strategy {
     /// How its samples are ranked, and those of the strategy whose counts it takes.
     fn rankings(self) -> impl Iterator<Item = Ranking> {
         let (ranking, other) = match self {
-            Strategy::Full => (None, None),
+            Strategy::Full | Strategy::Baseline(_) => (None, None),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
             Strategy::Pruned { ranking, .. } => (Some(ranking), None),
         };
@@ -263,10 +287,10 @@ impl Strategy {
         choice: &Choice,
     ) -> Result<Subset> {
         let (ranking, quota) = match self {
-            Strategy::Full => (Ranking::Random, Quota::None),
+            Strategy::Full | Strategy::Baseline(_) => (Ranking::Random, Quota::None),
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
-        let density = if self == Strategy::Full { 1.0 } else { density };
+        let density = if self.stands_beside_all() { 1.0 } else { density };
         let rule = match quota {
             Quota::None => None,
             Quota::Metriq => Some(QuotaRule::Metriq),
@@ -380,13 +404,16 @@ mod tests {
             "coreset",
             "facility-location+metriq",
             "random+coresetq",
+            "cdb-w",
+            "cdb-w:dynamic",
+            "class-balanced:beta=0.99",
         ] {
             assert_eq!(name.parse::<Strategy>().unwrap().to_string(), name);
         }
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq"] {
+        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq"] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

@@ -237,7 +237,8 @@ fn strategies(
         Strategy::Full => plan.full_seeds(),
         _ => {
             let densities = plan.densities_of(strategy).into_iter();
-            densities.filter(|d| d.0 == density).map(|d| d.1).sum()
+            let at = |d: f64| d == density || strategy.stands_beside_all();
+            densities.filter(|d| at(d.0)).map(|d| d.1).sum()
         }
     };
     let full_recalls = |seed: usize| -> Option<Vec<Option<f64>>> {
@@ -267,6 +268,7 @@ fn strategies(
                 label: strategy.label(),
                 quota: strategy.quota().to_string(),
                 full_data: strategy == Strategy::Full,
+                every_density: strategy.stands_beside_all(),
                 points: vec![point],
             }),
         }
@@ -318,7 +320,8 @@ fn verdicts(outcome: &RunOutcome, plan: &RunPlan) -> Result<Vec<Verdict>> {
     compared.sort_by_key(|s| *s != Strategy::METRIQ);
     let mut list = Vec::new();
     for strategy in compared {
-        for (density, _) in plan.densities_of(strategy) {
+        let beside = if strategy.stands_beside_all() { Strategy::RANDOM } else { strategy };
+        for (density, _) in plan.densities_of(beside) {
             for metric in [Metric::WorstClass, Metric::AverageAccuracy, Metric::Gap, Metric::Std] {
                 list.extend(verdict(outcome, strategy, density, metric)?);
             }
@@ -377,10 +380,9 @@ pub fn paired_values(
     density: f64,
     metric: Metric,
 ) -> Result<Vec<(usize, [f64; 2])>> {
-    let at = |strategy| if strategy == Strategy::Full { 1.0 } else { density };
-    let run = |strategy, seed| {
-        let wanted =
-            |r: &&RunOf| r.strategy == strategy && r.density == at(strategy) && r.seed == seed;
+    let run = |strategy: Strategy, seed| {
+        let at = |r: &RunOf| strategy.stands_beside_all() || r.density == density;
+        let wanted = |r: &&RunOf| r.strategy == strategy && at(r) && r.seed == seed;
         outcome.runs.iter().find(wanted)
     };
     let value = |r: &RunOf| -> Result<f64> {
@@ -407,10 +409,11 @@ pub fn paired_values(
 fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
     let labels = &prepared.data.train.labels;
     let classes = prepared.data.classes.len();
-    let lowest = outcome.runs.iter().map(|r| r.density).fold(f64::INFINITY, f64::min);
+    let pruned = outcome.runs.iter().filter(|r| !r.strategy.stands_beside_all());
+    let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
-    for run in &outcome.runs {
-        if run.strategy == Strategy::Full || run.seed != 0 || run.density > lowest {
+    for run in pruned {
+        if run.seed != 0 || run.density > lowest {
             continue;
         }
         let (mut kept, mut dropped) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);

@@ -96,7 +96,8 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
     let spread = report::numbers::spread;
     let mut rows = Vec::new();
     for strategy in &summary.strategies {
-        let wanted = strategy.points.iter().filter(|p| strategy.full_data || p.density == density);
+        let wanted =
+            strategy.points.iter().filter(|p| strategy.every_density || p.density == density);
         for h in wanted.filter_map(|p| p.headline.as_ref()) {
             let worst = h.worst_of_means.as_ref().map(|w| summary.classes[w.class].name.clone());
             rows.push(vec![

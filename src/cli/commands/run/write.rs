@@ -4,7 +4,6 @@ use anyhow::Result;
 use fairprune::artefact::{OutputDir, npy, tables};
 use fairprune::experiment::run::RunOutcome;
 use fairprune::experiment::run_plan::RunPlan;
-use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::{Prepared, provenance};
 use fairprune::ops::Operators;
 use fairprune::report;
@@ -20,12 +19,12 @@ pub(super) fn write_subsets<B: Operators>(
     for run in &outcome.runs {
         let recalls = outcome.query(run.seed);
         let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
-        let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
+        let density = if plan.densities().len() > 1 && !run.strategy.stands_beside_all() {
             format!("d{}-", run.density)
         } else {
             String::new()
         };
-        let stem = format!("{}-{density}{}", run.strategy, run.seed);
+        let stem = format!("{}-{density}{}", run.strategy.stem(), run.seed);
         let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
         let name = format!("kept-{stem}.npy");
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;

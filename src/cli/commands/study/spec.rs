@@ -229,7 +229,7 @@ impl BlockTable {
     fn check(&self, what: &str) -> Result<Block> {
         let strategies =
             self.strategies.iter().map(|s| s.parse()).collect::<Result<Vec<Strategy>, Error>>()?;
-        let full_alone = strategies.iter().all(|s| *s == Strategy::Full);
+        let full_alone = strategies.iter().all(|s| s.stands_beside_all());
         if strategies.is_empty() || self.seeds == 0 || (self.density.is_empty() && !full_alone) {
             let found = format!(
                 "a block of {} strategies, {} densities, {} seeds",
