@@ -187,7 +187,9 @@ pub fn write(
     let counts = presentations.iter().map(|&n| n as f32).collect();
     let Samples { ids, labels, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
-    ScoreTable { ids, labels, parts, methods }.write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
+    let attributes = Vec::new();
+    ScoreTable { ids, labels, parts, attributes, methods }
+        .write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
     atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, description)
 }
 

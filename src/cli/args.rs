@@ -119,7 +119,8 @@ pub struct OutArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet, webdataset,
@@ -136,6 +137,16 @@ pub struct DataArgs {
     /// [default: the data set's own validation images, else holdout]
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,
+}
+
+/// What quotas and metrics are over.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct GroupArgs {
+    /// What quotas and metrics are over: classes, or the samples' attribute by its name (place; or
+    /// `attribute`) for class x attribute. The network learns the classes either way
+    #[arg(long, default_value = "classes", value_name = "NAME", alias = "groupby-fields")]
+    pub groups: String,
 }
 
 /// The network.

@@ -269,7 +269,7 @@ pub fn needs<B: Operators>(
 /// What of the data and network decides a result, for the job file.
 pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     let spec = &prepared.spec;
-    let Value::Object(map) = json!({
+    let Value::Object(mut map) = json!({
         "data": prepared.data.fingerprint,
         "split": prepared.split.kind.to_string(),
         "split_seed": prepared.split.seed,
@@ -282,6 +282,9 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     }) else {
         return Map::new();
     };
+    if let Some(attribute) = &prepared.partition.attribute {
+        map.insert("groups".to_owned(), json!(attribute));
+    }
     map
 }
 

@@ -20,6 +20,7 @@ pub mod imagenet;
 mod images;
 mod listed;
 pub mod parquet;
+mod partition;
 mod resize;
 pub mod shapes;
 mod shards;
@@ -39,6 +40,7 @@ pub use attributes::Attributes;
 pub use decode::decode_image;
 pub use format::Format;
 pub use listed::Listing;
+pub use partition::Partition;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
 
@@ -286,7 +288,7 @@ pub struct LoadOptions {
     pub limits: Limits,
 }
 
-/// Loads `spec`: a path, or `shapes`, `shapes:extreme` for the built-in sets.
+/// Loads `spec`: a path, or `shapes`, `shapes:extreme`, `shapes:spurious` for the built-in sets.
 ///
 /// Decoding runs in the current rayon pool and its result does not depend on the number of threads.
 /// Errors: [`Error::Invalid`] names the file and what was expected, [`Error::Io`] the path.
@@ -316,7 +318,7 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         Format::Parquet => parquet::load,
         Format::Metadata => groups::load,
         Format::Cache => cache::load,
-        Format::Shapes | Format::ShapesExtreme => {
+        Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious => {
             return Err(Error::Internal(format!("{spec} was not taken for a built-in set")));
         }
     };
@@ -332,7 +334,7 @@ fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
     if !root.exists() {
         return no_folder(
             "nothing",
-            "a folder, or the name of a built-in set: shapes, shapes:extreme",
+            "a folder, or the name of a built-in set: shapes, shapes:extreme, shapes:spurious",
         );
     }
     let format = asked.map_or_else(|| format::detect(root), Ok)?;
@@ -378,15 +380,17 @@ fn shapes_format(spec: &str, options: &LoadOptions) -> Result<Option<Format>> {
     let named = match spec {
         "shapes" => Some(Format::Shapes),
         "shapes:extreme" => Some(Format::ShapesExtreme),
+        "shapes:spurious" => Some(Format::ShapesSpurious),
         _ if spec.starts_with("shapes:") => {
-            return Err(Error::invalid("data", spec, "shapes, shapes:extreme or a path"));
+            let expected = "shapes, shapes:extreme, shapes:spurious or a path";
+            return Err(Error::invalid("data", spec, expected));
         }
         _ => None,
     };
     match (named, options.format) {
         (Some(a), None) => Ok(Some(a)),
         (Some(a), Some(b)) if a == b => Ok(Some(a)),
-        (None, Some(b @ (Format::Shapes | Format::ShapesExtreme))) => Err(Error::invalid(
+        (None, Some(b)) if b.is_built_in() => Err(Error::invalid(
             format!("data {spec} with format {b}"),
             "a path",
             format!("the built-in set by its name, {b}"),

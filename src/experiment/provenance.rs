@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::strategy::{QuotaSettings, Strategy};
 use crate::artefact::Provenance;
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
-use crate::data::DataSet;
+use crate::data::{DataSet, Partition};
 use crate::prune;
 use crate::score;
 
@@ -31,6 +31,16 @@ pub fn direction(method: score::Method) -> Direction {
 pub fn split_of(stated: &Provenance) -> Option<String> {
     let text = stated.methods.first()?.hyper_parameters.get("split")?;
     text.as_str().map(str::to_owned)
+}
+
+/// States what the quotas of a subset are over, where that is not the classes.
+pub fn over(partition: &Partition, mut stated: Provenance) -> Provenance {
+    if let (Some(attribute), Some(method)) = (&partition.attribute, stated.methods.first_mut()) {
+        let parameters = &mut method.hyper_parameters;
+        parameters.insert("groups".to_owned(), json!(attribute));
+        parameters.insert("group_names".to_owned(), json!(partition.names));
+    }
+    stated
 }
 
 /// Of a subset that `strategy` kept.

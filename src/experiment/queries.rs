@@ -230,6 +230,7 @@ impl Queries {
             of_dynamics: recorded.map(|runs| Recalls::collect(&runs, folds)),
             from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
             scores,
+            given: None,
         })
     }
 }

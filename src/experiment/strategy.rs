@@ -17,6 +17,8 @@ use crate::score::Method;
 pub enum Ranking {
     Random,
     Score(Method),
+    /// A score that another program computed.
+    Given,
 }
 
 /// How many samples a class keeps.
@@ -53,6 +55,9 @@ impl FromStr for Ranking {
         if name == "random" {
             return Ok(Ranking::Random);
         }
+        if name == "given" {
+            return Ok(Ranking::Given);
+        }
         name.parse().map(Ranking::Score).map_err(|_| {
             Error::invalid("strategy", name, format!("random or a score: {}", Method::names()))
         })
@@ -64,6 +69,7 @@ impl fmt::Display for Ranking {
         match self {
             Ranking::Random => f.write_str("random"),
             Ranking::Score(method) => f.write_str(method.name()),
+            Ranking::Given => f.write_str("given"),
         }
     }
 }
@@ -72,7 +78,7 @@ impl Ranking {
     /// The score, if it is one.
     pub fn method(self) -> Option<Method> {
         match self {
-            Ranking::Random => None,
+            Ranking::Random | Ranking::Given => None,
             Ranking::Score(method) => Some(method),
         }
     }
@@ -81,6 +87,7 @@ impl Ranking {
         match self {
             Ranking::Random => "Random",
             Ranking::Score(method) => method.label(),
+            Ranking::Given => "Given score",
         }
     }
 }
@@ -199,6 +206,16 @@ impl Strategy {
         }
     }
 
+    /// Whether it needs a score that another program computed.
+    pub fn uses_given(self) -> bool {
+        match self {
+            Strategy::Full => false,
+            Strategy::Pruned { ranking, quota } => {
+                ranking == Ranking::Given || quota == Quota::From(Ranking::Given)
+            }
+        }
+    }
+
     /// The scores it needs.
     pub fn methods(self) -> BTreeSet<Method> {
         let other = match self.quota() {
@@ -266,6 +283,13 @@ impl QueryData {
                 })?;
                 Ok(Order::Score { values, direction: method.direction() })
             }
+            Ranking::Given => match &self.given {
+                Some((values, direction)) => Ok(Order::Score { values, direction: *direction }),
+                None => {
+                    let expected = "a file of scores: `fairprune prune --scores FILE`";
+                    Err(Error::invalid("strategy given", "no given scores", expected))
+                }
+            },
         }
     }
 }

@@ -151,6 +151,7 @@ fn scores() -> ScoreTable {
         ids: vec!["a".into(), "b,c".into(), "d".into()],
         labels: vec![0, 2, 1],
         parts: vec![Part::Train, Part::Val, Part::Train],
+        attributes: Vec::new(),
         methods: vec![
             ("el2n".into(), vec![0.1, f32::NAN, 1.0e-7]),
             ("forgetting".into(), vec![3.0, 0.0, f32::INFINITY]),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::data::{DataSet, PartName, SplitKind};
+use fairprune::data::{DataSet, PartName, Partition, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
 use fairprune::experiment::TestResult;
@@ -15,7 +15,7 @@ use fairprune::train::evaluate;
 use serde_json::json;
 
 use super::train::{evaluation_json, print_evaluation};
-use crate::cli::args::{Common, DataArgs, NetworkArgs, RecipeArgs};
+use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
 
@@ -27,6 +27,8 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub data: EvalData,
     #[command(flatten)]
+    pub groups: GroupArgs,
+    #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
     pub common: Common,
@@ -36,7 +38,8 @@ pub struct EvalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct EvalData {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored, as in `fairprune train --help` [default: by its content]
@@ -67,7 +70,8 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     let device = Device::open(common)?;
     let data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(&args.weights, &metadata, &data)?;
-    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata))
+    let partition = Partition::of(&data, &args.groups.groups)?;
+    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata, &partition))
 }
 
 fn eval_on<B: Operators>(
@@ -76,6 +80,7 @@ fn eval_on<B: Operators>(
     data: Arc<DataSet>,
     weights: &Weights,
     metadata: &WeightsMetadata,
+    partition: &Partition,
 ) -> Result<u8> {
     let common = &args.common;
     let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
@@ -100,8 +105,12 @@ fn eval_on<B: Operators>(
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
     let evaluation = evaluate(&mut executor, &set)?;
-    let result = TestResult::new(0, &evaluation.counts);
-    let mut summary = evaluation_json(&prepared.data.classes, &result)?;
+    let result = TestResult::new(0, &evaluation);
+    // Weighted by the whole training part: what the network was trained on is not known.
+    let mut sizes = vec![0; partition.len()];
+    let labels = partition.labels(&prepared.data, &prepared.data.train);
+    labels.iter().for_each(|&g| sizes[g as usize] += 1);
+    let mut summary = evaluation_json(partition, &result, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
     summary.insert("split".to_owned(), json!(args.data.split));
     summary.insert("images".to_owned(), json!(positions.len()));

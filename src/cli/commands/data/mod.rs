@@ -58,7 +58,8 @@ pub fn data(args: &DataCommandArgs) -> Result<u8> {
 /// A data set, named first.
 #[derive(Args, Clone, Debug)]
 pub struct SetArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(value_name = "PATH|shapes")]
     pub path: String,
     /// How it is stored [default: by its content]

@@ -1,5 +1,7 @@
 //! `fairprune prune`: which samples to keep.
 
+mod folder;
+mod given;
 mod query;
 mod recalls;
 mod source;
@@ -14,7 +16,7 @@ use fairprune::artefact::provenance::Method as MethodRecord;
 use fairprune::error::Error;
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::strategy::{Quota, QuotaSettings, Ranking, Strategy};
-use fairprune::prune::{Population, Subset};
+use fairprune::prune::{Direction, Population, Subset, Warning};
 use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
 
@@ -32,10 +34,11 @@ pub struct PruneArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub density: DensityArgs,
-    /// Which samples are kept first: random, or a score (`fairprune score --help` lists them). Without
-    /// --scores, query runs on --data compute it in OUT/scores
-    #[arg(long, default_value = "random", value_name = "NAME", help_heading = "Selection")]
-    pub strategy: String,
+    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), or given, the
+    /// scores of --scores FILE. Without --scores, query runs on --data compute it in OUT/scores
+    /// [default: random; given with --scores FILE]
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub strategy: Option<String>,
     /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
     #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
     pub quota: String,
@@ -102,10 +105,22 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
 }
 
 fn plan(args: &PruneArgs) -> Result<Plan> {
-    let ranking: Ranking =
-        args.strategy.parse().map_err(|e| named("--strategy", &args.strategy, e))?;
+    let file = args.source.file();
+    let default = if file.is_some() { "given" } else { "random" };
+    let name = args.strategy.as_deref().unwrap_or(default);
+    let ranking: Ranking = name.parse().map_err(|e| named("--strategy", name, e))?;
     let quota: Quota = args.quota.parse().map_err(|e| named("--quota", &args.quota, e))?;
     let strategy = Strategy::Pruned { ranking, quota };
+    if let (Some(path), Some(method)) = (file, strategy.methods().first()) {
+        let what = format!("--strategy or --quota that use {method}");
+        let found = format!("the file {}, one score", path.display());
+        return Err(Error::invalid(what, found, "given, the name of that score here").into());
+    }
+    if file.is_some() && !strategy.uses_given() {
+        let text = "note: the scores of the file are not used: neither --strategy given nor --quota \
+                    from:given asks for them";
+        output::note(&args.common, text);
+    }
     let density = args.density.positive()?;
     let quotas = args.options.settings()?;
     let (common, name) = (&args.common, &args.quota);
@@ -164,26 +179,31 @@ fn select(plan: &Plan, source: Source, recalls: Option<Recalls>, seed: u64) -> R
         records.push(record.clone());
     }
     query.scores = columns;
-    let population = Population {
-        labels: &source.labels,
-        eligible: &source.eligible,
-        classes: source.identity.classes,
-    };
+    if let Some(given) = &source.given {
+        query.given = Some((given.values.clone(), given.direction));
+        if plan.strategy.uses_given() {
+            records.push(given.record.clone());
+        }
+    }
+    let partition = &source.partition;
+    let population =
+        Population { labels: &source.groups, eligible: &source.eligible, classes: partition.len() };
     // The draw of the first repetition of `run` under the same seed.
     let draw = Seeds::derive(seed, 0).subset;
     let subset = plan.strategy.subset(population, plan.density, draw, &query, plan.quotas)?;
-    let names = match (&source.names, &recalls) {
-        (Some(names), _) => names.clone(),
-        (None, Some(recalls)) => recalls.names.clone(),
-        (None, None) => (0..source.identity.classes).map(|k| format!("class {k}")).collect(),
+    let names = match &recalls {
+        Some(recalls) if !source.named => recalls.names.clone(),
+        _ => partition.names.clone(),
     };
-    let mut warnings: Vec<String> = subset.warnings.iter().map(|w| w.describe(&names)).collect();
+    let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
+    let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
     if plan.strategy.needs_recalls() {
         warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
     }
     let scores = match plan.ranking {
         Ranking::Random => None,
         Ranking::Score(method) => query.scores.remove(&method),
+        Ranking::Given => query.given.take().map(|given| given.0),
     };
     Ok(Pruned { source, names, recalls, subset, scores, records, warnings })
 }
@@ -197,6 +217,11 @@ fn source_job(source: &Source, recalls: Option<&Recalls>) -> Map<String, Value> 
         ("held_out".to_owned(), json!(source.ids.len() - source.eligible.len())),
         ("scores".to_owned(), json!(scores)),
         ("recalls".to_owned(), json!(recalls.map(|r| r.digest.as_str()))),
+        ("groups".to_owned(), json!(source.partition.attribute)),
+        (
+            "given".to_owned(),
+            json!(source.given.as_ref().map(|g| (&g.digest, g.direction == Direction::KeepLowest))),
+        ),
     ])
 }
 

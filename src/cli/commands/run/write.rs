@@ -30,18 +30,21 @@ pub(super) fn write_subsets<B: Operators>(
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
         dir.write_json(
             &format!("kept-{stem}.json"),
-            &provenance::of_subset(
-                provenance::identity(&prepared.data),
-                run.strategy,
-                run.density,
-                plan.quotas,
-                &[run.seed as u64],
+            &provenance::over(
+                &prepared.partition,
+                provenance::of_subset(
+                    provenance::identity(&prepared.data),
+                    run.strategy,
+                    run.density,
+                    plan.quotas,
+                    &[run.seed as u64],
+                ),
             ),
         )?;
-        let rows: Vec<tables::ClassRow> = (0..prepared.data.classes.len())
+        let rows: Vec<tables::ClassRow> = (0..prepared.partition.len())
             .map(|k| tables::ClassRow {
                 class: k as u32,
-                name: prepared.data.classes[k].clone(),
+                name: prepared.partition.names[k].clone(),
                 size: run.subset.sizes[k] as u64,
                 recall: recalls.get(k).copied().flatten(),
                 density: run.subset.densities[k],

@@ -19,7 +19,7 @@ use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::context;
 
 pub use self::query::by_query_runs;
-pub use self::write::{RECALLS, RECALLS_OF_DYNAMICS};
+pub use self::write::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
 
 #[derive(Args, Debug)]
 pub struct ScoreArgs {

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
-use fairprune::artefact::tables::{self, ScoreTable};
-use fairprune::artefact::{OutputDir, Provenance, npy};
-use fairprune::data::{DataSet, Split};
+use fairprune::artefact::tables::{self, GroupRecallRow, ScoreTable};
+use fairprune::artefact::{OutputDir, Provenance, digest, npy};
+use fairprune::data::{Attributes, DataSet, Split};
+use fairprune::error::Error;
 use fairprune::experiment::provenance;
 use fairprune::score::Method;
 use serde_json::{Map, Value, json};
@@ -15,6 +16,9 @@ use crate::cli::output;
 /// Recalls that quotas use, and those of the recorded run where other query runs gave the first.
 pub const RECALLS: &str = "recalls.csv";
 pub const RECALLS_OF_DYNAMICS: &str = "recalls-dynamics.csv";
+/// The same of groups, where the samples have an attribute.
+pub const GROUP_RECALLS: &str = "recalls-groups.csv";
+pub const GROUP_RECALLS_OF_DYNAMICS: &str = "recalls-dynamics-groups.csv";
 
 /// One score of every sample, NaN where it has none.
 pub struct MethodScores {
@@ -31,6 +35,8 @@ pub struct Scored {
     pub scores: Vec<MethodScores>,
     pub recalls: Option<Vec<tables::RecallRow>>,
     pub recalls_of_dynamics: Option<Vec<tables::RecallRow>>,
+    /// Both over groups; groups without validation samples are left out.
+    pub of_groups: [Option<Vec<tables::RecallRow>>; 2],
     /// Hyper-parameters that all scores share, unless they have their own.
     pub shared: Map<String, Value>,
     /// Of the runs behind `recalls`.
@@ -44,6 +50,8 @@ pub struct Samples {
     pub ids: Vec<String>,
     pub labels: Vec<u32>,
     pub parts: Vec<tables::Part>,
+    /// What the attribute is, and its value for each sample.
+    pub attributes: Option<(Attributes, Vec<u32>)>,
 }
 
 /// Files that are complete.
@@ -64,6 +72,7 @@ pub fn write(data: &DataSet, split: &Split, scored: Scored, dir: OutputDir) -> R
         ids: data.train.ids.clone(),
         labels: data.train.labels.clone(),
         parts,
+        attributes: data.attributes.clone().map(|a| (a, data.train.attributes.clone())),
     };
     write_samples(samples, scored, dir)
 }
@@ -78,8 +87,13 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
         npy::write(&dir.file(&format!("{name}.npy"))?, &[values.len()], values)?;
     }
     let count = samples.ids.len();
-    let Samples { identity, classes, ids, labels, parts } = samples;
-    ScoreTable { ids, labels, parts, methods: columns }.write(&dir.file("scores.csv")?)?;
+    let Samples { identity, classes, ids, labels, parts, attributes } = samples;
+    let (attribute, attributes) = attributes.unzip();
+    let attributes = attributes.unwrap_or_default();
+    let table = ScoreTable { ids, labels, parts, attributes, methods: columns };
+    let path = dir.file("scores.csv")?;
+    table.write(&path)?;
+    let digest = digest(&std::fs::read(&path).map_err(Error::io(&path))?);
     let record = |s: &MethodScores| {
         let mut hyper_parameters = scored.shared.clone();
         hyper_parameters.extend(s.parameters.clone());
@@ -94,12 +108,24 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     let stated = Provenance::new(identity, records, scored.seeds.clone());
     let mut document = serde_json::to_value(&stated)?;
     document["class_names"] = json!(classes);
+    document["scores_digest"] = json!(digest);
+    if let Some(a) = attribute {
+        document["attribute"] = json!({ "name": a.name, "values": a.values });
+    }
     dir.write_json("scores.json", &document)?;
     for (name, rows) in
         [(RECALLS, &scored.recalls), (RECALLS_OF_DYNAMICS, &scored.recalls_of_dynamics)]
     {
         if let Some(rows) = rows {
             tables::write(&dir.file(name)?, rows)?;
+        }
+    }
+    for (name, rows) in
+        [GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS].into_iter().zip(&scored.of_groups)
+    {
+        if let Some(rows) = rows {
+            let rows: Vec<_> = rows.iter().cloned().map(GroupRecallRow::of_class).collect();
+            tables::write(&dir.file(name)?, &rows)?;
         }
     }
     Ok(Written { dir, scored, document, samples: count })
@@ -119,8 +145,10 @@ impl Written {
         let headers = ["score", "mean", "min", "10 %", "median", "90 %", "max"];
         output::print(output::table(&headers, rows, 1))?;
         if let Some(recalls) = &self.scored.recalls {
+            let groups = self.scored.of_groups[0].iter().flatten();
             let rows = recalls
                 .iter()
+                .chain(groups)
                 .map(|r| {
                     let sd = r.recall_sd.map_or("-".to_owned(), |s| format!("{s:.3}"));
                     vec![r.name.clone(), r.train_size.to_string(), format!("{:.3}", r.recall), sd]
