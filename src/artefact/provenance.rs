@@ -30,6 +30,9 @@ pub struct DataIdentity {
     /// Training samples, held-out ones included.
     pub samples: usize,
     pub classes: usize,
+    /// The imbalance that was injected, as flags: `--long-tail 100 --data-seed 0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_tail: Option<String>,
 }
 
 /// One method's part in a file.
@@ -102,8 +105,9 @@ pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdenti
         return Ok(());
     }
     let describe = |d: &DataIdentity| {
+        let tail = d.long_tail.as_ref().map_or(String::new(), |t| format!(" with {t}"));
         format!(
-            "data set {:?} ({} samples, {} classes, fingerprint {})",
+            "data set {:?}{tail} ({} samples, {} classes, fingerprint {})",
             d.name, d.samples, d.classes, d.fingerprint
         )
     };

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fairprune::artefact::{Provenance, npy};
 use fairprune::data::DataSet;
 use fairprune::experiment::provenance;
-use fairprune::prune::check_indices;
+use fairprune::prune::{check_indices, check_within};
 
 use super::args::Common;
 use super::output;
@@ -45,5 +45,8 @@ pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
     let positions = check_indices(&name, &positions, data.train.len())?;
+    if data.long_tail.is_some() {
+        check_within(&name, &positions, &data.present())?;
+    }
     Ok(Subset { positions, stated })
 }

@@ -19,6 +19,7 @@ pub mod image_folder;
 pub mod imagenet;
 mod images;
 mod listed;
+mod long_tail;
 pub mod parquet;
 mod partition;
 mod resize;
@@ -40,6 +41,7 @@ pub use attributes::Attributes;
 pub use decode::decode_image;
 pub use format::Format;
 pub use listed::Listing;
+pub use long_tail::{LongTail, long_tail_sizes};
 pub use partition::Partition;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
@@ -115,7 +117,11 @@ pub struct DataSet {
     /// name, the number of values, each name with its length, and the attributes of each part.
     /// Integers are little-endian u64, labels and attributes u32. The path and the storage format do
     /// not enter: a moved or copied set stays the same.
+    ///
+    /// A long tail hashes it once more, with the positions that stay.
     pub fingerprint: String,
+    /// Injected class imbalance of the training part, see [`DataSet::with_long_tail`].
+    pub long_tail: Option<LongTail>,
     /// What the reader left out, in sentences for people.
     pub notes: Vec<String>,
 }
@@ -186,6 +192,7 @@ impl DataSet {
             test,
             attributes,
             fingerprint,
+            long_tail: None,
             notes,
         })
     }
@@ -201,6 +208,9 @@ impl DataSet {
 
     /// Mean and standard deviation of each channel over the training part, in [0, 1] units.
     pub fn channel_statistics(&self) -> ChannelStatistics {
+        if let Some(tail) = &self.long_tail {
+            return self.channel_statistics_of(&tail.present);
+        }
         statistics::channel_statistics(&self.train.images)
     }
 
@@ -216,14 +226,15 @@ impl DataSet {
             Some(_) => SplitKind::Shipped,
             None => SplitKind::Holdout,
         });
-        Split::new(
-            kind,
-            &self.classes,
-            &self.train.labels,
-            self.val.as_ref().map(|p| p.labels.as_slice()),
-            self.test.as_ref().map(|p| p.labels.as_slice()),
-            seed,
-        )
+        let val = self.val.as_ref().map(|p| p.labels.as_slice());
+        let test = self.test.as_ref().map(|p| p.labels.as_slice());
+        let labels = &self.train.labels;
+        let Some(tail) = &self.long_tail else {
+            return Split::new(kind, &self.classes, labels, val, test, seed);
+        };
+        let there: Vec<u32> = tail.present.iter().map(|&i| labels[i]).collect();
+        let split = Split::new(kind, &self.classes, &there, val, test, seed)?;
+        Ok(split.within(&tail.present, labels.len()))
     }
 }
 

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::strategy::{QuotaSettings, Strategy};
 use crate::artefact::Provenance;
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
-use crate::data::{DataSet, Partition};
+use crate::artefact::tables::Part;
+use crate::data::{DataSet, Partition, Split};
 use crate::prune;
 use crate::score;
 
@@ -16,7 +17,22 @@ pub fn identity(data: &DataSet) -> DataIdentity {
         fingerprint: data.fingerprint.clone(),
         samples: data.train.len(),
         classes: data.classes.len(),
+        long_tail: data
+            .long_tail
+            .as_ref()
+            .map(|t| format!("--long-tail {} --data-seed {}", t.factor, t.seed)),
     }
+}
+
+/// What each training sample is used for under a split.
+pub fn parts(data: &DataSet, split: &Split) -> Vec<Part> {
+    let mut parts =
+        vec![if data.long_tail.is_some() { Part::Out } else { Part::Val }; data.train.len()];
+    if let Some(tail) = &data.long_tail {
+        tail.present.iter().for_each(|&i| parts[i] = Part::Val);
+    }
+    split.train.iter().for_each(|&i| parts[i] = Part::Train);
+    parts
 }
 
 /// The direction of a score, as files state it.

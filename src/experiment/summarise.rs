@@ -84,6 +84,15 @@ fn settings<B: Operators>(
     let mut put = |key: &str, value: serde_json::Value| {
         rest.insert(key.to_owned(), value);
     };
+    if let Some(tail) = &data.long_tail {
+        let text = format!(
+            "factor {}, data seed {}, of {} images",
+            tail.factor,
+            tail.seed,
+            data.train.len()
+        );
+        put("long tail", text.into());
+    }
     put("stem", spec.stem.to_string().into());
     put("schedule", recipe.schedule.to_string().into());
     put("momentum", f64_of(recipe.momentum).into());

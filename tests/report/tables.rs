@@ -215,7 +215,13 @@ fn bad_scores_are_named() {
 
 fn data(fingerprint: &str) -> DataIdentity {
     let fingerprint = fingerprint.to_owned();
-    DataIdentity { name: "shapes".to_owned(), fingerprint, samples: 5000, classes: 10 }
+    DataIdentity {
+        name: "shapes".to_owned(),
+        fingerprint,
+        samples: 5000,
+        classes: 10,
+        long_tail: None,
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use fairprune::train::evaluate;
 use serde_json::json;
 
 use super::train::{evaluation_json, print_evaluation};
-use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, RecipeArgs};
+use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
 
@@ -48,9 +48,11 @@ pub struct EvalData {
     /// Resize the short side to S and keep the central S x S [default: the weights' image size]
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
-    /// Seed of the built-in data sets' drawings
+    /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
     /// Images to evaluate: test, val, train, or half-test (the second half of each test class)
     #[arg(long, default_value = "test", value_name = "PART")]
     pub split: String,
@@ -64,6 +66,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         format: args.data.format.clone(),
         image_size: args.data.image_size,
         data_seed: args.data.data_seed,
+        long_tail: args.data.long_tail,
         split: None,
     };
     let (weights, metadata, data_args) = context::weights(&args.weights, &given)?;
@@ -109,7 +112,7 @@ fn eval_on<B: Operators>(
     // Weighted by the whole training part: what the network was trained on is not known.
     let mut sizes = vec![0; partition.len()];
     let labels = partition.labels(&prepared.data, &prepared.data.train);
-    labels.iter().for_each(|&g| sizes[g as usize] += 1);
+    prepared.data.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let mut summary = evaluation_json(partition, &result, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
     summary.insert("split".to_owned(), json!(args.data.split));
@@ -142,7 +145,10 @@ fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<u32>)> {
     let positions = if args.split == "half-test" {
         data.split(Some(SplitKind::HalfTest), 0)?.test.iter().map(|&i| i as u32).collect()
     } else {
-        (0..part.len() as u32).collect()
+        match name {
+            PartName::Train => data.present().iter().map(|&i| i as u32).collect(),
+            _ => (0..part.len() as u32).collect(),
+        }
     };
     Ok((name, positions))
 }

@@ -9,7 +9,7 @@ mod make;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{Common, DataArgs};
+use crate::cli::args::{Common, DataArgs, LongTailArgs};
 
 #[derive(Args, Debug)]
 pub struct DataCommandArgs {
@@ -80,6 +80,7 @@ impl SetArgs {
             format: self.format.clone(),
             image_size: self.image_size,
             data_seed: self.data_seed,
+            long_tail: LongTailArgs::default(),
             split: None,
         }
     }

@@ -60,6 +60,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
         format: None,
         image_size: None,
         split: None,
+        long_tail: Default::default(),
         ..args.source.clone()
     };
     let source = Source::read(common, &source)?;

@@ -166,6 +166,7 @@ mod tests {
             fingerprint: "f".to_owned(),
             samples: 9,
             classes: 1,
+            long_tail: None,
         };
         let method = MethodRecord {
             name: "el2n".to_owned(),

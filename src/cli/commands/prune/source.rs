@@ -11,7 +11,7 @@ use fairprune::experiment::provenance;
 
 use super::folder::Scores;
 use super::given::{Given, GivenArgs};
-use crate::cli::args::{Common, DataArgs, GroupArgs};
+use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs};
 use crate::cli::{context, device};
 
 /// Where labels and scores come from.
@@ -31,9 +31,11 @@ pub struct SourceArgs {
     /// Resize the short side to S and keep the central S x S
     #[arg(long, value_name = "S", requires = "data")]
     pub image_size: Option<usize>,
-    /// Seed of the built-in data sets' drawings
+    /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
     /// Which training images are held out and never kept: holdout, half-test, crossfit[:R] or
     /// shipped [default: the scores' own; without scores as in `train`]
     #[arg(long, value_name = "SPLIT", requires = "data")]
@@ -52,6 +54,7 @@ impl SourceArgs {
             format: self.format.clone(),
             image_size: self.image_size,
             data_seed: self.data_seed,
+            long_tail: self.long_tail,
             split: self.split.clone(),
         })
     }
@@ -88,6 +91,10 @@ impl Source {
         if let (None, Some(flag)) = (args.file(), args.given.first()) {
             let expected = "a file of scores with it, --scores FILE";
             return Err(Error::invalid(flag, "no file of scores", expected).into());
+        }
+        if args.data.is_none() && args.long_tail.long_tail.is_some() {
+            let expected = "--data with it; scores of a folder state their own";
+            return Err(Error::invalid("--long-tail", "no --data", expected).into());
         }
         match (args.data_args(), &args.scores) {
             (None, None) => {

@@ -41,8 +41,8 @@ pub struct ScoreArgs {
     /// --dynamics`, `score` or `run`
     #[arg(long, value_name = "DIR", help_heading = "Scores")]
     #[arg(conflicts_with_all = [
-        "data", "format", "image_size", "data_seed", "split", "weights", "runs", "query_epochs",
-        "features", "save_features",
+        "data", "format", "image_size", "data_seed", "long_tail", "split", "weights", "runs",
+        "query_epochs", "features", "save_features",
     ])]
     pub dynamics: Option<PathBuf>,
     /// Features of your own for scores of features: N x D numbers, a row a training image

@@ -192,7 +192,7 @@ fn whole(data: &DataSet, name: Option<&str>, seed: u64) -> Result<Split> {
         None => Ok(Split {
             kind: SplitKind::Shipped,
             seed,
-            train: (0..data.train.len()).collect(),
+            train: data.present(),
             val_part: PartName::Val,
             val: Vec::new(),
             test: Vec::new(),

@@ -64,8 +64,7 @@ pub struct Written {
 
 /// Writes the files of a data set's scores.
 pub fn write(data: &DataSet, split: &Split, scored: Scored, dir: OutputDir) -> Result<Written> {
-    let mut parts = vec![tables::Part::Val; data.train.len()];
-    split.train.iter().for_each(|&i| parts[i] = tables::Part::Train);
+    let parts = provenance::parts(data, split);
     let samples = Samples {
         identity: provenance::identity(data),
         classes: data.classes.clone(),
