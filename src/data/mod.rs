@@ -197,6 +197,13 @@ impl DataSet {
         })
     }
 
+    /// 32 hexadecimal digits that change with any class name, id or label of the training part, with
+    /// their order, and with a long tail, but not with pixels or other parts: positions mean the same
+    /// samples wherever they are equal.
+    pub fn samples_fingerprint(&self) -> String {
+        fingerprint::samples(self)
+    }
+
     /// The part of that name, where the data set has it.
     pub fn part(&self, name: PartName) -> Option<&Part> {
         match name {

@@ -124,6 +124,7 @@ fn write_dynamics<B: Operators>(
                 name: q.name().to_owned(),
                 file: format!("{}.npy", q.name()),
                 meaning: q.meaning().to_owned(),
+                digest: None,
             })
             .collect(),
         network: Value::Object(network(prepared)),

@@ -3,18 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use super::strategy::{QuotaSettings, Strategy};
-use crate::artefact::Provenance;
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
 use crate::artefact::tables::Part;
+use crate::artefact::{Provenance, digest};
 use crate::data::{DataSet, Partition, Split};
+use crate::error::{Error, Result};
 use crate::prune;
 use crate::score;
+
+/// Hyper-parameter of a subset: the hash of its positions.
+const POSITIONS: &str = "positions_digest";
 
 /// The identity of a data set.
 pub fn identity(data: &DataSet) -> DataIdentity {
     DataIdentity {
         name: data.name.clone(),
         fingerprint: data.fingerprint.clone(),
+        samples_fingerprint: Some(data.samples_fingerprint()),
+        size: Some([data.height, data.width]),
         samples: data.train.len(),
         classes: data.classes.len(),
         long_tail: data
@@ -57,6 +63,31 @@ pub fn over(partition: &Partition, mut stated: Provenance) -> Provenance {
         parameters.insert("group_names".to_owned(), json!(partition.names));
     }
     stated
+}
+
+/// The hash of a subset's positions that its JSON states.
+pub fn digest_of(kept: &[usize]) -> String {
+    let bytes: Vec<u8> = kept.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect();
+    digest(&bytes)
+}
+
+/// States which positions a subset has, so that others under its name are noticed.
+pub fn with_positions(mut stated: Provenance, kept: &[usize]) -> Provenance {
+    if let Some(method) = stated.methods.first_mut() {
+        method.hyper_parameters.insert(POSITIONS.to_owned(), json!(digest_of(kept)));
+    }
+    stated
+}
+
+/// An error where the JSON of a subset states other positions than `kept`.
+pub fn check_positions(what: &str, stated: &Provenance, kept: &[usize]) -> Result<()> {
+    let digest = stated.methods.first().and_then(|m| m.hyper_parameters.get(POSITIONS));
+    let Some(digest) = digest.and_then(Value::as_str).filter(|d| *d != digest_of(kept)) else {
+        return Ok(());
+    };
+    let found = format!("{} positions of another subset", kept.len());
+    let expected = format!("those that its JSON states (digest {digest})");
+    Err(Error::invalid(what, found, expected))
 }
 
 /// Of a subset that `strategy` kept.

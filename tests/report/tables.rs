@@ -218,6 +218,8 @@ fn data(fingerprint: &str) -> DataIdentity {
     DataIdentity {
         name: "shapes".to_owned(),
         fingerprint,
+        samples_fingerprint: None,
+        size: None,
         samples: 5000,
         classes: 10,
         long_tail: None,

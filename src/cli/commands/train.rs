@@ -236,13 +236,14 @@ fn write<B: Operators>(
 ) -> Result<Map<String, Value>> {
     let result = &finished.result;
     if let Some(outcome) = &finished.outcome {
-        let metadata = WeightsMetadata::of(
+        let mut metadata = WeightsMetadata::of(
             &prepared.spec,
             &prepared.data.classes,
             prepared.mean,
             prepared.std,
             result.steps,
         );
+        metadata.data = Some(prepared.data.fingerprint.clone());
         let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
         atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
     }
@@ -267,6 +268,9 @@ fn write<B: Operators>(
         Some(last) => evaluation_json(&prepared.partition, last, &prepared.sizes())?,
         None => Map::new(),
     };
+    summary.insert("data".to_owned(), json!(provenance::identity(&prepared.data)));
+    summary.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    summary.insert("seeds".to_owned(), json!(cell.seeds));
     summary.insert("steps".to_owned(), json!(result.steps));
     summary.insert("train_seconds".to_owned(), json!(result.train_seconds));
     summary.insert("planned_bytes".to_owned(), json!(result.planned_bytes));

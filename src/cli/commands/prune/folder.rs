@@ -1,5 +1,6 @@
 //! The scores of a folder that `fairprune score` wrote.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -25,13 +26,26 @@ pub struct Scores {
     pub digest: String,
 }
 
+/// Refuses a CSV file whose bytes are not those that scores.json beside it states.
+pub fn check_digest(json: &Path, csv: &Path, bytes: &[u8]) -> Result<()> {
+    let stated: Names = read_json(json, Provenance::FORMAT_VERSION)?;
+    let name = csv.file_name().unwrap_or_default().to_string_lossy();
+    if stated.digests.get(&*name).is_none_or(|stated| *stated == digest(bytes)) {
+        return Ok(());
+    }
+    let expected =
+        "the bytes that scores.json states; numbers of your own belong in another folder";
+    Err(Error::invalid(csv.display().to_string(), "other bytes", expected).into())
+}
+
 /// What scores.json says beside its provenance.
 #[derive(Deserialize)]
 struct Names {
     class_names: Option<Vec<String>>,
     attribute: Option<AttributeNames>,
-    /// Of scores.csv, as it was written.
-    scores_digest: Option<String>,
+    /// Of the CSV files as they were written, by name.
+    #[serde(default)]
+    digests: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -98,7 +112,7 @@ impl Scores {
             }
         }
         let stated = Provenance::read(&json)?;
-        let Names { class_names: names, attribute, scores_digest } =
+        let Names { class_names: names, attribute, digests } =
             read_json(&json, Provenance::FORMAT_VERSION)?;
         let bytes = std::fs::read(&csv).map_err(Error::io(&csv))?;
         let digest = digest(&bytes);
@@ -119,7 +133,7 @@ impl Scores {
             let expected = format!("{classes}, one a class");
             return Err(Error::invalid(json.display().to_string(), found, expected).into());
         }
-        if scores_digest.is_some_and(|stated| stated != digest) {
+        if digests.get("scores.csv").is_some_and(|stated| *stated != digest) {
             let expected = "the bytes that `fairprune score` wrote; scores of your own are given as a \
                             file, --scores FILE --data DATA";
             return Err(

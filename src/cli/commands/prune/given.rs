@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::foreign::{self, Rows};
-use fairprune::artefact::{digest, provenance};
+use fairprune::artefact::{Provenance, digest, provenance};
 use fairprune::data::{DataSet, Format};
 use fairprune::error::Error;
+use fairprune::experiment::provenance::identity;
 use fairprune::prune::Direction;
 use serde_json::{Map, json};
 
@@ -64,6 +65,11 @@ impl Given {
     ) -> Result<Given> {
         let what = format!("--scores {}", path.display());
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        // An array or table of `fairprune score` says beside itself what it is of.
+        let stated = path.with_file_name("scores.json");
+        if let Some(stated) = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten() {
+            stated.check_positions(&what, &identity(data))?;
+        }
         let order = args.order.as_deref().map(|text| order(text, data)).transpose()?;
         let is =
             |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));

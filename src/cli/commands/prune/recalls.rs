@@ -3,12 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use fairprune::artefact::provenance::{DataIdentity, check_fingerprint};
 use fairprune::artefact::tables::{self, GroupRecallRow, RecallRow};
 use fairprune::artefact::{Provenance, digest};
 use fairprune::error::Error;
 use fairprune::experiment::provenance;
 use fairprune::score::Method;
 
+use serde_json::Value;
+
+use super::folder::check_digest;
 use super::source::Source;
 use crate::cli::commands::score::{
     GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS,
@@ -93,15 +97,22 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
         let expected = format!("{:?}, as in the data set", partition.names[row.class as usize]);
         return Err(Error::invalid(what, format!("{:?}", row.name), expected).into());
     }
-    let stated = path.with_file_name("scores.json");
-    let stated = if stated.is_file() { Some(Provenance::read(&stated)?) } else { None };
+    let json = path.with_file_name("scores.json");
+    let stated = if json.is_file() { Some(Provenance::read(&json)?) } else { None };
+    if stated.is_some() {
+        check_digest(&json, path, &bytes)?;
+    }
+    let of = stated.as_ref().map(|s| s.data.clone());
+    if let Some(of) = of.or(trained_on(path))
+        && !of.has_samples_of(&source.identity)
+    {
+        check_fingerprint(&place, &of, &source.identity)?;
+    }
     let of_dynamics = path.file_name().is_some_and(|name| {
         [RECALLS_OF_DYNAMICS, GROUP_RECALLS_OF_DYNAMICS].iter().any(|n| name == *n)
     });
     let mut warnings = Vec::new();
-    if stated.as_ref().is_some_and(|s| s.data.fingerprint != source.identity.fingerprint) {
-        warnings.push(format!("{place} was made on another data set"));
-    } else if let Some(text) = other_sizes(&rows, source) {
+    if let Some(text) = other_sizes(&rows, source) {
         warnings.push(format!("{place} was made on other training images: {text}"));
     }
     let mut values = vec![None; count];
@@ -115,6 +126,14 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
         all
     });
     Ok(Recalls { values, validation_sizes, names, warnings, digest: digest(&bytes) })
+}
+
+/// The data set that `summary.json` beside the recalls states, if `fairprune train` wrote them.
+fn trained_on(path: &Path) -> Option<DataIdentity> {
+    // Anybody's summary.json may lie there; only the identity of a data set is one.
+    let bytes = std::fs::read(path.with_file_name("summary.json")).ok()?;
+    let document: Value = serde_json::from_slice(&bytes).ok()?;
+    serde_json::from_value(document.get("data")?.clone()).ok()
 }
 
 /// The first class that has another size than the file says.
@@ -145,7 +164,7 @@ fn validation_sizes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
+    use fairprune::artefact::provenance::Method as MethodRecord;
     use serde_json::{Map, json};
 
     fn row(val_total: Option<u64>) -> RecallRow {
@@ -164,6 +183,8 @@ mod tests {
         let identity = DataIdentity {
             name: "d".to_owned(),
             fingerprint: "f".to_owned(),
+            samples_fingerprint: None,
+            size: None,
             samples: 9,
             classes: 1,
             long_tail: None,

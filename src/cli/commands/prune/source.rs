@@ -12,7 +12,7 @@ use fairprune::experiment::provenance;
 use super::folder::Scores;
 use super::given::{Given, GivenArgs};
 use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs};
-use crate::cli::{context, device};
+use crate::cli::{context, device, output};
 
 /// Where labels and scores come from.
 #[derive(Args, Clone, Debug)]
@@ -130,7 +130,9 @@ impl Source {
             }
             Some(scores) => {
                 let what = format!("scores {}", scores.folder.display());
-                scores.stated.check_data(&what, &identity)?;
+                if let Some(text) = scores.stated.check_positions(&what, &identity)? {
+                    output::note(common, format!("note: {text}"));
+                }
                 scores.check_samples(&data)?;
                 (scores.eligible(), scores.split())
             }

@@ -44,16 +44,15 @@ pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result
 
 fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    let mut stated = provenance::over(
-        &source.partition,
-        provenance::of_subset(
-            source.identity.clone(),
-            plan.strategy,
-            plan.density,
-            plan.quotas,
-            &[seed],
-        ),
+    let stated = provenance::of_subset(
+        source.identity.clone(),
+        plan.strategy,
+        plan.density,
+        plan.quotas,
+        &[seed],
     );
+    let stated = provenance::over(&source.partition, stated);
+    let mut stated = provenance::with_positions(stated, &subset.kept);
     if let Some(method) = stated.methods.first_mut() {
         let more = [
             ("kept", json!(subset.total())),

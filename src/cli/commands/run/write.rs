@@ -28,19 +28,16 @@ pub(super) fn write_subsets<B: Operators>(
         let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
         let name = format!("kept-{stem}.npy");
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
-        dir.write_json(
-            &format!("kept-{stem}.json"),
-            &provenance::over(
-                &prepared.partition,
-                provenance::of_subset(
-                    provenance::identity(&prepared.data),
-                    run.strategy,
-                    run.density,
-                    plan.quotas,
-                    &[run.seed as u64],
-                ),
-            ),
-        )?;
+        let stated = provenance::of_subset(
+            provenance::identity(&prepared.data),
+            run.strategy,
+            run.density,
+            plan.quotas,
+            &[run.seed as u64],
+        );
+        let stated = provenance::over(&prepared.partition, stated);
+        let stated = provenance::with_positions(stated, &run.subset.kept);
+        dir.write_json(&format!("kept-{stem}.json"), &stated)?;
         let rows: Vec<tables::ClassRow> = (0..prepared.partition.len())
             .map(|k| tables::ClassRow {
                 class: k as u32,

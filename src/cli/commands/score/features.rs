@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fairprune::artefact::{digest, npy};
+use fairprune::artefact::{Provenance, digest, npy};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
+use fairprune::experiment::provenance;
 use fairprune::score::features::{self, Evidence, Features};
 use fairprune::score::{Kind, Method, Options};
 use serde_json::{Map, Value, json};
@@ -23,6 +24,13 @@ pub struct OwnFeatures {
 impl OwnFeatures {
     /// Reads the file.
     pub fn read(path: &Path, data: &DataSet) -> Result<Self> {
+        let sidecar = path.with_extension("json");
+        if sidecar.is_file() {
+            // A JSON of another program says nothing to this one.
+            if let Ok(stated) = Provenance::read(&sidecar) {
+                stated.check_data(&path.display().to_string(), &provenance::identity(data))?;
+            }
+        }
         let array = npy::read(path)?;
         let name = format!("--features {}", path.display());
         let (width, values) = array.into_features(data.train.len(), &name)?;

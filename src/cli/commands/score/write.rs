@@ -1,5 +1,7 @@
 //! The files and the report of scores.
 
+use std::path::Path;
+
 use anyhow::Result;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
 use fairprune::artefact::tables::{self, GroupRecallRow, ScoreTable};
@@ -92,7 +94,7 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     let table = ScoreTable { ids, labels, parts, attributes, methods: columns };
     let path = dir.file("scores.csv")?;
     table.write(&path)?;
-    let digest = digest(&std::fs::read(&path).map_err(Error::io(&path))?);
+    let mut digests = Map::from_iter([("scores.csv".to_owned(), digest_of(&path)?)]);
     let record = |s: &MethodScores| {
         let mut hyper_parameters = scored.shared.clone();
         hyper_parameters.extend(s.parameters.clone());
@@ -107,16 +109,16 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     let stated = Provenance::new(identity, records, scored.seeds.clone());
     let mut document = serde_json::to_value(&stated)?;
     document["class_names"] = json!(classes);
-    document["scores_digest"] = json!(digest);
     if let Some(a) = attribute {
         document["attribute"] = json!({ "name": a.name, "values": a.values });
     }
-    dir.write_json("scores.json", &document)?;
     for (name, rows) in
         [(RECALLS, &scored.recalls), (RECALLS_OF_DYNAMICS, &scored.recalls_of_dynamics)]
     {
         if let Some(rows) = rows {
-            tables::write(&dir.file(name)?, rows)?;
+            let path = dir.file(name)?;
+            tables::write(&path, rows)?;
+            digests.insert(name.to_owned(), digest_of(&path)?);
         }
     }
     for (name, rows) in
@@ -124,10 +126,19 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     {
         if let Some(rows) = rows {
             let rows: Vec<_> = rows.iter().cloned().map(GroupRecallRow::of_class).collect();
-            tables::write(&dir.file(name)?, &rows)?;
+            let path = dir.file(name)?;
+            tables::write(&path, &rows)?;
+            digests.insert(name.to_owned(), digest_of(&path)?);
         }
     }
+    document["digests"] = Value::Object(digests);
+    dir.write_json("scores.json", &document)?;
     Ok(Written { dir, scored, document, samples: count })
+}
+
+/// The hash of a whole file, by which its JSON knows it.
+fn digest_of(path: &Path) -> Result<Value> {
+    Ok(json!(digest(&std::fs::read(path).map_err(Error::io(path))?)))
 }
 
 impl Written {
