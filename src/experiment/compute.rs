@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::baseline;
-use super::cell::{Cell, CellResult, Extraction, Finished, SCORING, TestResult};
+use super::cell::{Cell, CellResult, Extraction, Finished, GroupCounts, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use crate::data::PartName;
 use crate::error::{Error, Result};
@@ -73,7 +73,7 @@ pub(super) fn compute<B: Operators>(
             let what = "the test loss".to_owned();
             return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
         }
-        Ok(Some(TestResult::new(epoch, &evaluation.counts)))
+        Ok(Some(TestResult::new(epoch, &evaluation)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;
     let best = match (&outcome.best_weights, best_epoch) {
@@ -159,5 +159,11 @@ fn validation_counts<B: Operators>(
     let mut total = vec![0; prepared.data.classes.len()];
     cell.part.val.iter().for_each(|&i| total[part.labels[i] as usize] += 1);
     let correct = record.val_correct.clone()?;
-    Some(TestResult { epoch: record.epoch, correct, total })
+    let groups = record.val_groups.clone().map(|correct| {
+        let mut total = vec![0; correct.len()];
+        let of = prepared.groups(cell.part.val_part);
+        cell.part.val.iter().for_each(|&i| total[of[i] as usize] += 1);
+        GroupCounts { correct, total }
+    });
+    Some(TestResult { epoch: record.epoch, correct, total, groups })
 }

@@ -259,6 +259,7 @@ impl Queries {
             from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
             scores,
             material: Material::default(),
+            given: None,
         })
     }
 }

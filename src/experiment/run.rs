@@ -130,7 +130,8 @@ impl<B: Operators> Runner<'_, B> {
         forward(Progress { epoch: 0, step: 0, total_steps: cell.until });
         let mut control =
             Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
-        let finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        let mut finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        finished.result = finished.result.by(&self.prepared.partition)?;
         self.done += cell.until;
         (self.progress)(RunProgress { task, steps: self.done, total_steps });
         Ok(finished)
@@ -310,11 +311,10 @@ impl<B: Operators> Runner<'_, B> {
         seed: usize,
         query: &QueryData,
     ) -> Result<Subset> {
-        let data = &self.prepared.data;
         let population = Population {
-            labels: &data.train.labels,
+            labels: self.prepared.train_labels(),
             eligible: &self.prepared.split.train,
-            classes: data.classes.len(),
+            classes: self.prepared.partition.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
         strategy.subset(population, density, draw, query, &self.plan.choice)

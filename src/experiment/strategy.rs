@@ -20,6 +20,8 @@ pub enum Ranking {
     Random,
     Score(Method),
     Picks(Picker),
+    /// A score that another program computed.
+    Given,
 }
 
 /// How many samples a class keeps.
@@ -71,6 +73,9 @@ impl FromStr for Ranking {
         if let Ok(picker) = name.parse() {
             return Ok(Ranking::Picks(picker));
         }
+        if name == "given" {
+            return Ok(Ranking::Given);
+        }
         name.parse().map(Ranking::Score).map_err(|_| {
             let (scores, pickers) = (Method::names(), Picker::names());
             let expected = format!("random, a score ({scores}) or a selection method ({pickers})");
@@ -85,6 +90,7 @@ impl fmt::Display for Ranking {
             Ranking::Random => f.write_str("random"),
             Ranking::Score(method) => f.write_str(method.name()),
             Ranking::Picks(picker) => f.write_str(picker.name()),
+            Ranking::Given => f.write_str("given"),
         }
     }
 }
@@ -101,7 +107,7 @@ impl Ranking {
     /// The scores it looks at.
     fn methods(self, options: &PickerOptions) -> Vec<Method> {
         match self {
-            Ranking::Random => Vec::new(),
+            Ranking::Random | Ranking::Given => Vec::new(),
             Ranking::Score(method) => vec![method],
             Ranking::Picks(picker) => picker.methods(options),
         }
@@ -110,7 +116,7 @@ impl Ranking {
     /// The score whose run tells the recalls that go with it: the only thing that it looks at.
     fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
         match self {
-            Ranking::Random => None,
+            Ranking::Random | Ranking::Given => None,
             Ranking::Score(method) => Some(method),
             Ranking::Picks(p) if p.needs_features(options) || p.needs_probabilities(options) => {
                 None
@@ -124,6 +130,7 @@ impl Ranking {
             Ranking::Random => "Random",
             Ranking::Score(method) => method.label(),
             Ranking::Picks(picker) => picker.label(),
+            Ranking::Given => "Given score",
         }
     }
 }
@@ -267,6 +274,11 @@ impl Strategy {
         self.rankings().next()?.recalls_of(options)
     }
 
+    /// Whether it needs a score that another program computed.
+    pub fn uses_given(self) -> bool {
+        self.rankings().any(|r| r == Ranking::Given)
+    }
+
     /// The scores it needs.
     pub fn methods(self, options: &PickerOptions) -> BTreeSet<Method> {
         self.rankings().flat_map(|r| r.methods(options)).collect()
@@ -374,6 +386,15 @@ impl QueryData {
                 let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
                 Ok(Ordering::Picked(picks))
             }
+            Ranking::Given => match &self.given {
+                Some((values, direction)) => {
+                    Ok(Ordering::Known(Order::Score { values, direction: *direction }))
+                }
+                None => {
+                    let expected = "a file of scores: `fairprune prune --scores FILE`";
+                    Err(Error::invalid("strategy given", "no given scores", expected))
+                }
+            },
         }
     }
 

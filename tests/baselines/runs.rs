@@ -69,8 +69,12 @@ impl Driver {
     /// Correct and total validation samples of each class.
     fn validate(&mut self) -> Vec<(u64, u64)> {
         let positions = positions().1;
-        let set =
-            EvaluationSet { images: &self.images, labels: &self.labels, positions: &positions };
+        let set = EvaluationSet {
+            images: &self.images,
+            labels: &self.labels,
+            positions: &positions,
+            groups: None,
+        };
         let counts = evaluate(&mut self.executor, &set).unwrap().counts;
         counts.iter().map(|c| (c.correct, c.total)).collect()
     }

@@ -120,7 +120,7 @@ pub fn train<B: Operators>(
     let labels = labels();
     let (subset, val) = positions();
     let steps = recipe.steps(fairprune::train::Budget::Fixed, TRAINED, TRAINED);
-    let set = EvaluationSet { images, labels: &labels, positions: &val };
+    let set = EvaluationSet { images, labels: &labels, positions: &val, groups: None };
     let job = TrainJob {
         recipe,
         seeds: SEEDS,

@@ -461,8 +461,11 @@ fn json_documents() {
     let data = DataIdentity {
         name: "a \"set\"".to_owned(),
         fingerprint: "0f".repeat(16),
+        samples_fingerprint: None,
+        size: None,
         samples: 5000,
         classes: 10,
+        long_tail: None,
     };
     let method = Method {
         name: "el2n".to_owned(),

@@ -51,6 +51,7 @@ fn evaluation(recalls: Vec<f64>) -> Evaluation {
     Evaluation {
         average_accuracy: mean,
         balanced_accuracy: mean,
+        weighted_accuracy: None,
         worst_class: sorted[0].1,
         worst_recall: sorted[0].0,
         worst_5_percent: (recalls.len() >= 100)
@@ -277,6 +278,7 @@ fn settings(shape: &Shape, seeds: &[u64], train: usize) -> Settings {
         densities: shape.densities.clone(),
         budget: "matched".into(),
         split: "holdout".into(),
+        groups: None,
         epochs: 7.4,
         steps: 260,
         batch: 128,

@@ -163,7 +163,7 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
         .collect();
     let (kept, total) = (found.counts.iter().sum::<usize>(), args.sizes.iter().sum::<usize>());
     output::print(format!("{}: {kept} of {total} samples\n", percentages(density)))?;
-    output::print(class_table(&rows))?;
+    output::print(class_table(&rows, "class"))?;
     Ok(0)
 }
 
@@ -176,8 +176,8 @@ pub fn percentages(density: f64) -> String {
     format!("keeps {} %, prunes {} %", percent(density), percent(1.0 - density))
 }
 
-/// Classes with their recalls and densities; of very many, the least and the most dense.
-pub fn class_table(rows: &[ClassRow]) -> String {
+/// Classes, or what `unit` calls them, with their recalls and densities; of very many, the least and the most dense.
+pub fn class_table(rows: &[ClassRow], unit: &str) -> String {
     let line = |row: &ClassRow| {
         vec![
             row.name.clone(),
@@ -187,7 +187,7 @@ pub fn class_table(rows: &[ClassRow]) -> String {
             row.kept.to_string(),
         ]
     };
-    let headers = ["class", "size", "recall", "density", "kept"];
+    let headers = [unit, "size", "recall", "density", "kept"];
     if rows.len() <= MOST_ROWS {
         return output::table(&headers, rows.iter().map(line).collect(), 1);
     }
@@ -224,10 +224,10 @@ mod tests {
             kept: 0,
         };
         let rows: Vec<ClassRow> = (0..100).rev().map(row).collect();
-        let text = class_table(&rows);
+        let text = class_table(&rows, "class");
         assert_eq!(text.lines().count(), 2 * END_ROWS + 2);
         assert!(text.contains("c0 ") && text.contains("(76 more)") && text.contains("c99 "));
         assert!(!text.contains("c50 "));
-        assert_eq!(class_table(&rows[..40]).lines().count(), 41);
+        assert_eq!(class_table(&rows[..40], "class").lines().count(), 41);
     }
 }

@@ -23,8 +23,9 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Positions or mask of the samples to keep: kept.npy of `prune` or `run`
+    /// [default: all, with --long-tail those that it leaves]
     #[arg(long, value_name = "kept.npy")]
-    pub subset: PathBuf,
+    pub subset: Option<PathBuf>,
     /// index (positions, .npy), mask (.npy), csv (index, id, label, class), list (one id a line),
     /// links or copy (a tree of the kept images and everything else of the set), tar (WebDataset;
     /// a folder of shards unless --out ends in .tar)
@@ -75,7 +76,10 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     check_out(args, form)?;
     let cpu = device::host_only(common)?;
     let set = context::load_data(common, &args.data, &cpu)?;
-    let subset = subset::read(common, &args.subset, &set)?;
+    let subset = match &args.subset {
+        Some(path) => subset::read(common, path, &set)?,
+        None => Subset { positions: set.present(), stated: None },
+    };
     let kept = &subset.positions;
     let source = source(&args.data.data)?;
     atomic::remove_abandoned(&args.out);
@@ -135,7 +139,8 @@ fn check_out(args: &ExportArgs, form: Form) -> Result<(), Error> {
             "a new file, or --force to replace a file",
         );
     }
-    if !is_folder && [&args.subset, Path::new(&args.data.data)].contains(&out.as_path()) {
+    let read = [args.subset.as_deref(), Some(Path::new(&args.data.data))];
+    if !is_folder && read.contains(&Some(out.as_path())) {
         return refused("what is read", "another file");
     }
     Ok(())

@@ -28,20 +28,20 @@ pub(super) fn write_subsets<B: Operators>(
         let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
         let name = format!("kept-{stem}.npy");
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
-        dir.write_json(
-            &format!("kept-{stem}.json"),
-            &provenance::of_subset(
-                provenance::identity(&prepared.data),
-                run.strategy,
-                run.density,
-                &plan.choice,
-                &[run.seed as u64],
-            ),
-        )?;
-        let rows: Vec<tables::ClassRow> = (0..prepared.data.classes.len())
+        let stated = provenance::of_subset(
+            provenance::identity(&prepared.data),
+            run.strategy,
+            run.density,
+            &plan.choice,
+            &[run.seed as u64],
+        );
+        let stated = provenance::over(&prepared.partition, stated);
+        let stated = provenance::with_positions(stated, &run.subset.kept);
+        dir.write_json(&format!("kept-{stem}.json"), &stated)?;
+        let rows: Vec<tables::ClassRow> = (0..prepared.partition.len())
             .map(|k| tables::ClassRow {
                 class: k as u32,
-                name: prepared.data.classes[k].clone(),
+                name: prepared.partition.names[k].clone(),
                 size: run.subset.sizes[k] as u64,
                 recall: recalls.get(k).copied().flatten(),
                 density: run.subset.densities[k],
