@@ -159,11 +159,7 @@ fn unusable_recalls_are_named_with_their_line() {
         ("twice", line("0,ant,6,6,12,0.5,"), &["line 3", "class", "0 again"]),
         ("name", line("1,wasp,6,6,12,0.5,"), &["class 1", "wasp", "bee"]),
         ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 rows", "3"]),
-        (
-            "more",
-            format!("{whole}3,dog,1,1,1,0.5,\n"),
-            &["4 rows", "3, the classes of the data"],
-        ),
+        ("more", format!("{whole}3,dog,1,1,1,0.5,\n"), &["4 rows", "3, the classes of the data"]),
         ("header", whole.replace("val_total", "total"), &["line 1", "val_total"]),
         ("rows", whole.lines().next().unwrap().to_owned(), &["no rows"]),
         ("empty", String::new(), &["line 1", "columns"]),
