@@ -150,7 +150,7 @@ impl Settings {
         check("--images", images, images <= 1 << 28, "at most 268435456")?;
         let seconds = args.seconds.unwrap_or(SECONDS);
         check("--seconds", seconds, (0.0..=3600.0).contains(&seconds), "0 to 3600")?;
-        if suites.contains(&Suite::Read) && args.data.is_none() {
+        if suites_read(args) && args.data.is_none() {
             let suite = if args.suite.contains(&Suite::Read) { "read" } else { "pipeline" };
             let what = format!("--suite {suite}");
             return Err(Error::invalid(what, "no --data", "a folder of images to read"));
