@@ -16,12 +16,12 @@ type Value = fn(&Entry, usize) -> Option<Spread>;
 
 /// The share of each class that is kept.
 pub(super) fn densities(view: &View, entries: &[Entry]) -> String {
-    plot(view, entries, "Density of each class", kept_share, true)
+    plot(view, entries, &view.words("Density of each class"), kept_share, true)
 }
 
 /// The recall of each class.
 pub(super) fn recalls(view: &View, entries: &[Entry]) -> String {
-    plot(view, entries, "Recall of each class", |e, k| e.recall(k), false)
+    plot(view, entries, &view.words("Recall of each class"), |e, k| e.recall(k), false)
 }
 
 /// The density of a class; none for full data, which keeps all of everything.
@@ -35,7 +35,7 @@ fn plot(view: &View, entries: &[Entry], title: &str, value: Value, from_zero: bo
         figure(title, text, &rows(view, entries, title, value, from_zero))
     } else {
         let text = "Each strategy's classes sorted by this value, lowest first.";
-        figure(title, text, &curves(view, entries, title, value, from_zero))
+        figure(title, &view.words(text), &curves(view, entries, title, value, from_zero))
     }
 }
 

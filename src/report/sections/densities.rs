@@ -33,7 +33,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
         ("Standard deviation of recalls", "", |h| h.std),
     ];
     for (title, text, value) in plots {
-        body.push_str(&figure(title, text, &curves(view, title, value)));
+        let title = view.words(title);
+        body.push_str(&figure(&title, text, &curves(view, &title, value)));
     }
     body.push_str("</div>\n");
     Some(Section { id: "densities", title: "Against density", body })

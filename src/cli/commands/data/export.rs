@@ -26,7 +26,7 @@ pub struct ExportArgs {
     /// [default: all, with --long-tail those that it leaves]
     #[arg(long, value_name = "kept.npy")]
     pub subset: Option<PathBuf>,
-    /// index (positions, .npy), mask (.npy), csv (index, id, label, class), list (one id a line),
+    /// index (positions, .npy), mask (.npy), csv (index, id, label, class, attribute), list (one id a line),
     /// links or copy (a tree of the kept images and everything else of the set), tar (WebDataset;
     /// a folder of shards unless --out ends in .tar)
     #[arg(long = "as", value_name = "FORM")]
@@ -167,15 +167,16 @@ fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &Subset) -> Result
 fn write_csv(out: &Path, set: &DataSet, kept: &[usize]) -> Result<(), Error> {
     atomic::write(out, |file| {
         let mut table = csv::Writer::from_writer(file);
-        table.write_record(["index", "id", "label", "class"])?;
+        let attribute = set.attributes.as_ref();
+        let header = ["index", "id", "label", "class"].into_iter();
+        table.write_record(header.chain(attribute.map(|a| a.name.as_str())))?;
         for &i in kept {
             let label = set.train.labels[i];
-            table.write_record([
-                &i.to_string(),
-                &set.train.ids[i],
-                &label.to_string(),
-                &set.classes[label as usize],
-            ])?;
+            let (index, number) = (i.to_string(), label.to_string());
+            let class = &set.classes[label as usize];
+            let cells = [index.as_str(), set.train.ids[i].as_str(), number.as_str(), class];
+            let value = attribute.map(|a| a.values[set.train.attributes[i] as usize].as_str());
+            table.write_record(cells.into_iter().chain(value))?;
         }
         table.flush()
     })

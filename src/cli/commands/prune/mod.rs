@@ -24,12 +24,13 @@ use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
 
 use self::recalls::Recalls;
+pub use self::recalls::validation_sizes_beside;
 use self::source::{Source, SourceArgs};
 use super::quota::{DensityArgs, QuotaArgs};
 use crate::cli::args::{Common, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::commands::pickers::{FeatureArgs, OwnFeatures, PickerArgs};
-use crate::cli::commands::score::QueryArgs;
 use crate::cli::commands::score::variants::VariantArgs;
+use crate::cli::commands::score::{GROUP_RECALLS, QueryArgs, RECALLS};
 use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
@@ -134,6 +135,10 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
 
 fn plan(args: &PruneArgs) -> Result<Plan> {
     let file = args.source.file();
+    if let (None, Some(flag)) = (file, args.source.given.first()) {
+        let expected = "a file of scores with it, --scores FILE";
+        return Err(Error::invalid(flag, "no file of scores", expected).into());
+    }
     let default = if file.is_some() { "given" } else { "random" };
     let name = args.strategy.as_deref().unwrap_or(default);
     let ranking: Ranking = name.parse().map_err(|e| named("--strategy", name, e))?;
@@ -191,19 +196,20 @@ fn find_recalls(args: &PruneArgs, plan: &Plan, source: &Source) -> Result<Option
         plan.strategy.recalls_of(&plan.choice.pickers),
     )?;
     match recalls {
-        None if plan.strategy.needs_recalls() => Err(no_recalls(args).into()),
+        None if plan.strategy.needs_recalls() => Err(no_recalls(args, source).into()),
         recalls => Ok(recalls),
     }
 }
 
-fn no_recalls(args: &PruneArgs) -> Error {
+fn no_recalls(args: &PruneArgs, source: &Source) -> Error {
+    let name = if source.partition.attribute.is_some() { GROUP_RECALLS } else { RECALLS };
     let found = match &args.source.scores {
-        Some(folder) => format!("no recalls.csv in {}", folder.display()),
-        None => "no recalls".to_owned(),
+        Some(folder) if folder.is_dir() => format!("no {name} in {}", folder.display()),
+        _ => "no recalls".to_owned(),
     };
     let data = args.source.data.as_deref().unwrap_or("DATA");
     let expected = format!(
-        "--recalls recalls.csv, which `fairprune train --data {data}` and `fairprune score --data \
+        "--recalls {name}, which `fairprune train --data {data}` and `fairprune score --data \
          {data}` write; or --quota none, uniform or balanced"
     );
     Error::invalid(format!("--quota {}", args.quota), found, expected)

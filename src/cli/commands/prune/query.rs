@@ -31,6 +31,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
     let data = data.ok_or_else(|| Error::Internal("no data set to score".to_owned()))?;
     let score_args = ScoreArgs {
         data,
+        groups: Some(args.source.groups.groups.clone()),
         method: plan.methods().iter().map(|m| m.name().to_owned()).collect(),
         queries: args.queries.clone(),
         weights: None,

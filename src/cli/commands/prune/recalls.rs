@@ -108,9 +108,7 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
     {
         check_fingerprint(&place, &of, &source.identity)?;
     }
-    let of_dynamics = path.file_name().is_some_and(|name| {
-        [RECALLS_OF_DYNAMICS, GROUP_RECALLS_OF_DYNAMICS].iter().any(|n| name == *n)
-    });
+    let of_dynamics = is_of_dynamics(path);
     let mut warnings = Vec::new();
     if let Some(text) = other_sizes(&rows, source) {
         warnings.push(format!("{place} was made on other training images: {text}"));
@@ -143,6 +141,20 @@ fn other_sizes(rows: &[RecallRow], source: &Source) -> Option<String> {
     let row = rows.iter().find(|row| row.train_size != sizes[row.class as usize])?;
     let (unit, size) = (source.partition.unit(), sizes[row.class as usize]);
     Some(format!("{} of {unit} {:?} there, {size} here", row.train_size, row.name))
+}
+
+/// Validation samples behind each recall of a file, by what scores.json beside it says of its runs.
+pub fn validation_sizes_beside(path: &Path, rows: &[RecallRow]) -> Result<Option<Vec<u64>>> {
+    let json = path.with_file_name("scores.json");
+    let stated = if json.is_file() { Some(Provenance::read(&json)?) } else { None };
+    Ok(validation_sizes(rows, stated.as_ref(), is_of_dynamics(path)))
+}
+
+/// Whether the file's name is that of recalls of a recorded run.
+fn is_of_dynamics(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        [RECALLS_OF_DYNAMICS, GROUP_RECALLS_OF_DYNAMICS].iter().any(|n| name == *n)
+    })
 }
 
 /// The file counts validation samples over all query runs. Runs that share their validation

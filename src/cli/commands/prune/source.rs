@@ -88,10 +88,6 @@ pub struct Source {
 impl Source {
     /// Reads what the flags name.
     pub fn read(common: &Common, args: &SourceArgs) -> Result<Source> {
-        if let (None, Some(flag)) = (args.file(), args.given.first()) {
-            let expected = "a file of scores with it, --scores FILE";
-            return Err(Error::invalid(flag, "no file of scores", expected).into());
-        }
         if args.data.is_none() && args.long_tail.long_tail.is_some() {
             let expected = "--data with it; scores of a folder state their own";
             return Err(Error::invalid("--long-tail", "no --data", expected).into());

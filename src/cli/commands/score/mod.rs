@@ -25,6 +25,9 @@ pub use self::write::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS
 pub struct ScoreArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    /// Groups that the scores will be used with: refused here, not when the queries are done
+    #[arg(skip)]
+    pub groups: Option<String>,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
     /// dual, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]

@@ -44,6 +44,9 @@ fn by_query_runs_on<B: Operators>(
     data: Arc<DataSet>,
 ) -> Result<Written> {
     let common = &args.common;
+    if let Some(groups) = &args.groups {
+        Partition::of(&data, groups)?;
+    }
     let split = context::split(common, &args.data, &data)?;
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
     let side = data.height.min(data.width);
