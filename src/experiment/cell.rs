@@ -19,7 +19,7 @@ use crate::score::features::Extracted;
 use crate::score::{Kind, Method, Options, Scores, modes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
-use crate::train::{Control, EpochRecord, Evaluation, Outcome, Recipe, Recording, Seeds};
+use crate::train::{Baseline, Control, EpochRecord, Evaluation, Outcome, Recipe, Recording, Seeds};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -30,6 +30,22 @@ pub struct Record {
     pub what: Recording,
     /// Where it goes, below the output folder: `dynamics`.
     pub folder: String,
+}
+
+/// Where a run leaves the features of the training part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extract {
+    /// Below the output folder; empty: there.
+    pub folder: String,
+    /// Those of the validation images as well.
+    pub validation: bool,
+}
+
+/// What a network makes of the training part, and of the validation images where they are wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extraction {
+    pub train: Extracted,
+    pub validation: Option<Extracted>,
 }
 
 /// A run to be done.
@@ -49,11 +65,13 @@ pub struct Cell<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
-    /// Write the network's features of the training part to the output folder.
-    pub save_features: bool,
+    /// Write the network's features to the output folder.
+    pub extract: Option<Extract>,
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
 }
 
 impl Cell<'_> {
@@ -71,7 +89,7 @@ impl Cell<'_> {
     /// The passes over the whole training part when training is done.
     pub fn modes(&self) -> Vec<Mode> {
         let mut modes = modes(self.methods, self.options);
-        if self.save_features && !modes.contains(&Mode::Score) {
+        if self.extract.is_some() && !modes.contains(&Mode::Score) {
             modes.push(Mode::Score);
         }
         modes
@@ -79,7 +97,8 @@ impl Cell<'_> {
 
     /// Whether the network's features are needed.
     pub fn needs_features(&self) -> bool {
-        self.save_features || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
+        self.extract.is_some()
+            || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
     }
 
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
@@ -170,7 +189,7 @@ pub struct Finished {
     pub result: CellResult,
     pub scores: Scores,
     /// None where it is not wanted, or on disk.
-    pub extracted: Option<Extracted>,
+    pub extracted: Option<Extraction>,
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
 }
@@ -298,7 +317,7 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
 
 /// A hash of everything that determines the cell's numbers.
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
-    let mut document = json!({
+    let mut facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "numerics": crate::ops::numerics(prepared.backend.as_ref()),
         "data": prepared.data.fingerprint,
@@ -314,14 +333,17 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "options": if cell.methods.is_empty() { None } else { Some(cell.options) },
         "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
-        "features": cell.save_features,
+        "features": cell.extract.as_ref().map_or(json!(false), |e| json!([e.folder, e.validation])),
         "evaluate_every": cell.evaluate_every,
     });
+    if let Some(baseline) = cell.baseline {
+        facts["baseline"] = json!(baseline.to_string());
+    }
     // Results of sets with attributes have counts by group; others are as they always were.
     if prepared.data.attributes.is_some() {
-        document["groups"] = json!(true);
+        facts["groups"] = json!(true);
     }
-    let text = serde_json::to_string(&document)
+    let text = serde_json::to_string(&facts)
         .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))
 }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::cell::{Cell, CellResult, Finished, GroupCounts, SCORING, TestResult};
+use super::baseline;
+use super::cell::{Cell, CellResult, Extraction, Finished, GroupCounts, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use crate::data::PartName;
 use crate::error::{Error, Result};
@@ -10,9 +11,9 @@ use crate::exec::Executor;
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::score::features::{self, Evidence, Extracted};
+use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
-use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train};
+use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// Runs the cell from its checkpoint, if there is one.
 pub(super) fn compute<B: Operators>(
@@ -47,7 +48,7 @@ pub(super) fn compute<B: Operators>(
     };
     let mut outcome = match cell.until {
         0 => untrained(&mut executor, cell)?,
-        _ => train(&mut executor, &job, control)?,
+        _ => train_with(&mut executor, &job, baseline::input(cell).as_ref(), control)?,
     };
     let clock = Instant::now();
     let state = control.checkpoint.as_ref();
@@ -109,7 +110,7 @@ fn network_scores<B: Operators>(
     cell: &Cell,
     executor: &mut Executor<B>,
     watch: &mut Watch,
-) -> Result<(Scores, Option<Extracted>)> {
+) -> Result<(Scores, Option<Extraction>)> {
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
     let set = prepared.set(PartName::Train, &all)?;
     let mut scores = pass::score(executor, &set, cell.methods, cell.options, watch)?;
@@ -119,14 +120,24 @@ fn network_scores<B: Operators>(
     let extracted = features::extract(executor, &set, watch.interrupt)?;
     let evidence = Evidence {
         features: &extracted.features,
+        probabilities: Some(&extracted.probabilities),
         labels: set.labels,
         eligible: &prepared.split.train,
         classes: prepared.data.classes.len(),
+        seed: cell.seeds.subset,
     };
     for &method in cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features) {
-        scores.push((method, features::score(method, evidence)?));
+        scores.push((method, features::score(method, cell.options, evidence)?));
     }
-    Ok((scores, Some(extracted)))
+    let validation = match &cell.extract {
+        Some(extract) if extract.validation && !cell.part.val.is_empty() => {
+            let val = positions(&cell.part.val);
+            let set = prepared.set(cell.part.val_part, &val)?;
+            Some(features::extract(executor, &set, watch.interrupt)?)
+        }
+        _ => None,
+    };
+    Ok((scores, Some(Extraction { train: extracted, validation })))
 }
 
 /// Scores of what the run recorded: NaN for samples that it did not train on.

@@ -1,9 +1,11 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
+pub mod baseline;
 pub mod cell;
 mod compute;
 pub mod cost;
 pub mod export;
+pub mod picker;
 pub mod prepared;
 pub mod provenance;
 pub mod queries;

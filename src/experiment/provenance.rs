@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::strategy::{QuotaSettings, Strategy};
+use super::strategy::{Choice, Strategy};
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
 use crate::artefact::tables::Part;
 use crate::artefact::{Provenance, digest};
@@ -95,9 +95,10 @@ pub fn of_subset(
     data: DataIdentity,
     strategy: Strategy,
     density: f64,
-    quotas: QuotaSettings,
+    choice: &Choice,
     seeds: &[u64],
 ) -> Provenance {
+    let quotas = choice.quotas;
     let mut parameters = Map::new();
     parameters.insert("density".to_owned(), json!(density));
     let rate = prune::density_of_prune_rate(density).ok();
@@ -106,6 +107,9 @@ pub fn of_subset(
     parameters.insert("smooth".to_owned(), json!(if quotas.laplace { "laplace" } else { "none" }));
     parameters
         .insert("min_per_class".to_owned(), quotas.min_per_class.map_or(Value::Null, |n| json!(n)));
+    for picker in strategy.pickers() {
+        parameters.insert(picker.name().to_owned(), json!(picker.describe(&choice.pickers)));
+    }
     let method = Method {
         name: strategy.to_string(),
         variant: strategy.label(),

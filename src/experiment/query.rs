@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::{Finished, TestResult};
+use super::picker::Material;
 use crate::error::{Error, Result};
 use crate::prune::Direction;
 use crate::score::Method;
@@ -87,6 +88,8 @@ pub struct QueryData {
     pub from_dynamics: BTreeSet<Method>,
     /// Mean over the runs, one value a sample of the whole training part; NaN where no run has one.
     pub scores: BTreeMap<Method, Vec<f64>>,
+    /// What methods of selection look at beside scores: of the first run.
+    pub material: Material,
     /// A score that another program computed, one value a sample, and which end of it is kept.
     pub given: Option<(Vec<f64>, Direction)>,
 }

@@ -1,9 +1,11 @@
 //! The main job: full data, query, quotas, pruned runs, paired over seeds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::cell::{Cell, Finished, Keeping, run_cell};
+use super::export;
 use super::prepared::Prepared;
 use super::queries::{Queries, QueryRun};
 use super::query::QueryData;
@@ -15,7 +17,8 @@ use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
 use crate::prune::{Population, Subset};
-use crate::score::Source;
+use crate::score::features::{self, Evidence};
+use crate::score::{Kind, Source};
 use crate::train::{Control, Progress, Seeds};
 
 /// How far a run is, for people.
@@ -48,10 +51,23 @@ pub struct Failure {
 
 /// Everything a run found.
 pub struct RunOutcome {
-    pub query: QueryData,
+    /// What was asked: for all repetitions, or for each.
+    pub queries: Vec<QueryData>,
     pub runs: Vec<RunOf>,
     pub phases: Vec<Phase>,
     pub failures: Vec<Failure>,
+}
+
+impl RunOutcome {
+    /// What the queries of repetition `seed` told.
+    pub fn query(&self, seed: usize) -> &QueryData {
+        of_seed(&self.queries, seed)
+    }
+}
+
+/// One for all, or one a repetition.
+fn of_seed<T>(list: &[T], seed: usize) -> &T {
+    if list.len() == 1 { &list[0] } else { &list[seed] }
 }
 
 /// Runs the plan; finished parts found in `dir` are not done again.
@@ -66,7 +82,8 @@ pub fn run<B: Operators>(
         return Err(Error::invalid("--seeds", "0", "at least 1"));
     }
     let queries = plan.queries();
-    queries.check()?;
+    queries.iter().try_for_each(Queries::check)?;
+    super::baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -74,20 +91,22 @@ pub fn run<B: Operators>(
         interrupt,
         progress,
         done: 0,
-        total: plan.costs(prepared, &queries).iter().map(|c| c.steps).sum(),
+        total: plan.costs(prepared).iter().map(|c| c.steps).sum(),
         phases: Vec::new(),
         failures: Vec::new(),
     };
     let asked = runner.query_runs(&queries)?;
     let full = runner.full_runs(&queries)?;
-    let stand_in: Vec<&Finished> =
-        full.iter().map(|r| &r.finished).filter(|_| queries.stand_in).collect();
-    let query = queries.collect(&prepared.split, &asked, &stand_in)?;
+    let mut answers = Vec::with_capacity(queries.len());
+    for (queries, asked) in queries.iter().zip(&asked) {
+        answers.push(runner.answer(queries, asked, &full)?);
+    }
     let mut runs = full;
     for strategy in plan.strategies().into_iter().filter(|s| *s != Strategy::Full) {
-        runner.strategy(strategy, &query, &mut runs)?;
+        runner.strategy(strategy, &answers, &mut runs)?;
     }
-    Ok(RunOutcome { query, runs, phases: runner.phases, failures: runner.failures })
+    let (phases, failures) = (runner.phases, runner.failures);
+    Ok(RunOutcome { queries: answers, runs, phases, failures })
 }
 
 struct Runner<'a, B: Operators> {
@@ -152,13 +171,18 @@ impl<B: Operators> Runner<'_, B> {
         }
     }
 
-    fn query_runs(&mut self, queries: &Queries) -> Result<Vec<(Source, Finished)>> {
-        let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
-        let mut finished = Vec::with_capacity(runs.len());
-        for run in &runs {
-            let done = self.cell(&run.cell(&queries.options), &run.task);
-            let Some(done) = self.tolerate(&run.task, done)? else { continue };
-            finished.push((run.source, done));
+    /// The runs of each of the queries.
+    fn query_runs(&mut self, queries: &[Queries]) -> Result<Vec<Vec<(Source, Finished)>>> {
+        let mut all = Vec::with_capacity(queries.len());
+        for queries in queries {
+            let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
+            let mut finished = Vec::with_capacity(runs.len());
+            for run in &runs {
+                let done = self.cell(&run.cell(&queries.options), &run.task);
+                let Some(done) = self.tolerate(&run.task, done)? else { continue };
+                finished.push((run.source, done));
+            }
+            all.push(finished);
         }
         for (source, name) in [
             (Source::Query, "train query models"),
@@ -167,20 +191,66 @@ impl<B: Operators> Runner<'_, B> {
             (Source::Augmented, "train the augmented query model"),
         ] {
             let of: Vec<&Finished> =
-                finished.iter().filter(|f| f.0 == source).map(|f| &f.1).collect();
+                all.iter().flatten().filter(|f| f.0 == source).map(|f| &f.1).collect();
             self.phase(name.to_owned(), &of);
         }
-        Ok(finished)
+        Ok(all)
     }
 
-    fn full_runs(&mut self, queries: &Queries) -> Result<Vec<RunOf>> {
+    /// What finished runs tell, features included.
+    fn answer(
+        &self,
+        queries: &Queries,
+        asked: &[(Source, Finished)],
+        full: &[RunOf],
+    ) -> Result<QueryData> {
+        let stand_in: Vec<&Finished> =
+            full.iter().map(|r| &r.finished).filter(|_| queries.stand_in).collect();
+        let (prepared, plan) = (self.prepared, self.plan);
+        let mut answer = queries.collect(&prepared.split, asked, &stand_in)?;
+        let data = &prepared.data;
+        if let Some(extract) = &queries.extract {
+            let root = self.keeping.dir.root();
+            let material =
+                export::read_features(root, extract, data.train.len(), data.classes.len());
+            // A query run that failed has left none: reported where a strategy misses them.
+            match material {
+                Ok(material) => answer.material = material,
+                Err(_) if plan.keep_going => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(own) = &plan.features {
+            answer.material.features = Some(Arc::clone(own));
+            let evidence = Evidence {
+                features: own,
+                probabilities: None,
+                labels: &data.train.labels,
+                eligible: &prepared.split.train,
+                classes: data.classes.len(),
+                seed: Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset,
+            };
+            for method in plan.methods() {
+                if method.kind(&plan.options) == Kind::Features {
+                    let values = features::score(method, &plan.options, evidence)?;
+                    answer.scores.insert(method, values.into_iter().map(f64::from).collect());
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    fn full_runs(&mut self, queries: &[Queries]) -> Result<Vec<RunOf>> {
         let all = self.prepared.split.train.clone();
         let mut runs = Vec::new();
         for seed in 0..self.plan.full_seeds() {
-            let methods = queries.of_stand_in(seed);
+            // Queries of a repetition are never stood in for.
+            let first = queries.first();
+            let methods = first.map_or(Vec::new(), |q| q.of_stand_in(seed));
             let plan = self.plan;
             let cell = Cell {
                 name: format!("full-s{seed}"),
+                extract: first.and_then(|q| q.extract_of_stand_in(seed)),
                 ..plan.final_cell(self.prepared, all.clone(), seed, &methods)
             };
             let task = format!("full data, seed {}", seed + 1);
@@ -199,14 +269,19 @@ impl<B: Operators> Runner<'_, B> {
     fn strategy(
         &mut self,
         strategy: Strategy,
-        query: &QueryData,
+        answers: &[QueryData],
         runs: &mut Vec<RunOf>,
     ) -> Result<()> {
         let first = runs.len();
         for (density, seeds) in self.plan.densities_of(strategy) {
             for seed in 0..seeds {
-                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
-                let subset = self.subset(strategy, density, seed, query);
+                let task = match strategy.stands_beside_all() {
+                    true => format!("{}, seed {}", strategy.label(), seed + 1),
+                    false => {
+                        format!("{} at density {density}, seed {}", strategy.label(), seed + 1)
+                    }
+                };
+                let subset = self.subset(strategy, density, seed, of_seed(answers, seed));
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
@@ -214,7 +289,8 @@ impl<B: Operators> Runner<'_, B> {
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
-                    name: format!("{strategy}-d{density}-s{seed}"),
+                    name: format!("{}-d{density}-s{seed}", strategy.stem()),
+                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };
@@ -241,7 +317,7 @@ impl<B: Operators> Runner<'_, B> {
             classes: self.prepared.partition.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
-        strategy.subset(population, density, draw, query, self.plan.quotas)
+        strategy.subset(population, density, draw, query, &self.plan.choice)
     }
 }
 

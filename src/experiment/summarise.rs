@@ -1,7 +1,6 @@
 //! From finished runs to the summary that is written and shown.
 
 use super::prepared::Prepared;
-use super::queries::DYNAMICS_SEEDS;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
@@ -10,10 +9,11 @@ use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
     QueryRun, RunSummary, SeedRun, Settings, Strip, Verdict,
 };
-use crate::data::Partition;
+use crate::data::{Partition, Split};
 use crate::error::{Error, Result};
 use crate::metrics::{
-    ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line, weighted_accuracy,
+    ClassCounts, ClassMetrics, PairedDifference, mean_recalls, pearson, verdict_line,
+    weighted_accuracy,
 };
 use crate::ops::Operators;
 use crate::prune::error_ratio;
@@ -64,7 +64,7 @@ pub fn summarise<B: Operators>(
             .zip(&sizes)
             .map(|(name, &train_size)| Class { name: name.clone(), train_size })
             .collect(),
-        query: query(&outcome.query, plan, &sizes),
+        query: query(&outcome.queries, plan, &prepared.split, &sizes),
         verdicts: verdicts(outcome, plan, partition)?,
         strategies,
         phases: outcome.phases.clone(),
@@ -108,7 +108,9 @@ fn settings<B: Operators>(
         match &plan.query {
             None => "the full-data runs".into(),
             Some(q) => {
-                format!("{} runs of {} epochs without augmentation", q.runs, q.recipe.epochs).into()
+                let each = if q.per_seed { ", for each seed" } else { "" };
+                let (runs, epochs) = (q.runs, q.recipe.epochs);
+                format!("{runs} runs of {epochs} epochs without augmentation{each}").into()
             }
         },
     );
@@ -124,10 +126,23 @@ fn settings<B: Operators>(
             put(method.name(), numbers.join(", ").into());
         }
     }
-    if plan.quotas.laplace {
+    for picker in plan.strategies().iter().flat_map(|s| s.pickers()) {
+        let facts = picker.describe(&plan.choice.pickers).into_iter();
+        let facts: Vec<String> = facts
+            .map(|(k, v)| {
+                let value = v.as_str().unwrap_or_default();
+                if k == "variant" { value.to_owned() } else { format!("{k} {value}") }
+            })
+            .collect();
+        put(picker.name(), facts.join(", ").into());
+    }
+    if plan.features.is_some() {
+        put("features", "the user's".into());
+    }
+    if plan.choice.quotas.laplace {
         put("smooth", "laplace".into());
     }
-    if let Some(least) = plan.quotas.min_per_class {
+    if let Some(least) = plan.choice.quotas.min_per_class {
         put("min per class", least.into());
     }
     Settings {
@@ -166,16 +181,26 @@ fn f64_of(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
-    let recalls = data.recalls_of(None);
+/// Over the queries of all repetitions.
+fn query(asked: &[QueryData], plan: &RunPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
+    let first = asked.first()?;
+    let mut recalls = first.recalls_of(None).clone();
+    let others = asked[1..].iter().map(|q| q.recalls_of(None));
+    others.for_each(|other| recalls.runs.extend(other.runs.iter().cloned()));
     if recalls.runs.is_empty() {
         return None;
     }
-    let mean = recalls.mean();
-    let first_seed = match data.recalls.runs.is_empty() {
-        false if plan.query.is_none() => 0,
-        false => plan.queries().short.first_seed,
-        true => DYNAMICS_SEEDS,
+    let mean = match asked.len() {
+        1 => recalls.mean(),
+        _ => {
+            let means: Vec<_> = asked.iter().map(|q| q.recalls_of(None).mean()).collect();
+            mean_recalls(&means).unwrap_or_default()
+        }
+    };
+    let queries = plan.queries();
+    let first_seed = match first.recalls.runs.is_empty() {
+        false => queries.first()?.short.first_seed,
+        true => queries.first()?.first_dynamics_seed(split),
     };
     let seed_of = |run: usize| first_seed + run as u64;
     Some(Query {
@@ -238,7 +263,8 @@ fn strategies(
         Strategy::Full => plan.full_seeds(),
         _ => {
             let densities = plan.densities_of(strategy).into_iter();
-            densities.filter(|d| d.0 == density).map(|d| d.1).sum()
+            let at = |d: f64| d == density || strategy.stands_beside_all();
+            densities.filter(|d| at(d.0)).map(|d| d.1).sum()
         }
     };
     let full_recalls = |seed: usize| -> Option<Vec<Option<f64>>> {
@@ -271,6 +297,7 @@ fn strategies(
                 label: strategy.label(),
                 quota: strategy.quota().to_string(),
                 full_data: strategy == Strategy::Full,
+                every_density: strategy.stands_beside_all(),
                 points: vec![point],
             }),
         }
@@ -326,7 +353,8 @@ fn verdicts(outcome: &RunOutcome, plan: &RunPlan, partition: &Partition) -> Resu
     compared.sort_by_key(|s| *s != Strategy::METRIQ);
     let mut list = Vec::new();
     for strategy in compared {
-        for (density, _) in plan.densities_of(strategy) {
+        let beside = if strategy.stands_beside_all() { Strategy::RANDOM } else { strategy };
+        for (density, _) in plan.densities_of(beside) {
             for metric in [Metric::WorstClass, Metric::AverageAccuracy, Metric::Gap, Metric::Std] {
                 list.extend(verdict(outcome, strategy, density, metric, partition)?);
             }
@@ -388,10 +416,9 @@ pub fn paired_values(
     density: f64,
     metric: Metric,
 ) -> Result<Vec<(usize, [f64; 2])>> {
-    let at = |strategy| if strategy == Strategy::Full { 1.0 } else { density };
-    let run = |strategy, seed| {
-        let wanted =
-            |r: &&RunOf| r.strategy == strategy && r.density == at(strategy) && r.seed == seed;
+    let run = |strategy: Strategy, seed| {
+        let at = |r: &RunOf| strategy.stands_beside_all() || r.density == density;
+        let wanted = |r: &&RunOf| r.strategy == strategy && at(r) && r.seed == seed;
         outcome.runs.iter().find(wanted)
     };
     let value = |r: &RunOf| -> Result<f64> {
@@ -418,10 +445,11 @@ pub fn paired_values(
 fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
     let labels = prepared.train_labels();
     let classes = prepared.partition.len();
-    let lowest = outcome.runs.iter().map(|r| r.density).fold(f64::INFINITY, f64::min);
+    let pruned = outcome.runs.iter().filter(|r| !r.strategy.stands_beside_all());
+    let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
-    for run in &outcome.runs {
-        if run.strategy == Strategy::Full || run.seed != 0 || run.density > lowest {
+    for run in pruned {
+        if run.seed != 0 || run.density > lowest {
             continue;
         }
         let (mut kept, mut dropped) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);

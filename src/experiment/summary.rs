@@ -120,6 +120,9 @@ pub struct Strategy {
     pub quota: String,
     /// Whether this is training on everything, the reference of all the others.
     pub full_data: bool,
+    /// Whether its one point stands beside every density: full data, and baselines that do not prune.
+    #[serde(default)]
+    pub every_density: bool,
     /// One a density, in ascending order of density.
     pub points: Vec<Point>,
 }

@@ -11,6 +11,7 @@ mod groups;
 mod interop;
 mod long_tail;
 mod manual;
+mod pickers;
 mod prune;
 mod quota;
 mod selftest;

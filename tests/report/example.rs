@@ -128,6 +128,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
         label: "Full data".into(),
         quota: "none".into(),
         full_data: true,
+        every_density: true,
         points: vec![point(1.0, full_runs.clone())],
     }];
     for (i, (name, label, quota)) in shape.strategies.iter().enumerate() {
@@ -140,6 +141,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             label: label.clone(),
             quota: quota.clone(),
             full_data: false,
+            every_density: false,
             points: points.collect(),
         });
     }

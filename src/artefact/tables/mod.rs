@@ -6,6 +6,7 @@
 //! | `recalls.csv` | class, name, train_size, val_correct, val_total, recall, recall_sd: [`RecallRow`] |
 //! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
 //! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
+//! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
 //! | `classes.csv` | class, name, size, recall, density, kept: [`ClassRow`] |
 //!
 //! Numbers are written with the fewest digits that read back to the same value. Columns may come in
@@ -219,6 +220,48 @@ impl Row for KeptRow {
 
     fn key(&self) -> (u64, bool) {
         (self.index, false)
+    }
+}
+
+/// One pick of a method that picks samples one after another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PickRow {
+    /// From 0, in the order of picking.
+    pub pick: u64,
+    /// Position in the original training set.
+    pub index: u64,
+    pub id: String,
+    /// Class index.
+    pub label: u32,
+    /// What it stands for in training, where the method says so.
+    pub weight: Option<f64>,
+}
+
+impl Row for PickRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("pick", "a number from 0, each at most once"),
+        ("index", "a position in the training set"),
+        ("id", "text"),
+        ("label", "a class index"),
+        ("weight", "a number or nothing"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        Ok(PickRow {
+            pick: cells.value("pick")?,
+            index: cells.value("index")?,
+            id: cells.value("id")?,
+            label: cells.value("label")?,
+            weight: cells.optional("weight")?,
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        self.weight.is_some_and(f64::is_nan).then_some("weight")
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (self.pick, false)
     }
 }
 

@@ -107,7 +107,7 @@ impl ScoreTable {
             }
             scores.methods.push((name.to_owned(), Vec::new()));
         }
-        if !header.iter().take(FIXED.len()).eq(FIXED) || scores.methods.is_empty() {
+        if !header.iter().take(FIXED.len()).eq(FIXED) {
             return Err(table.wrong_header("index,id,label,part and a column for each method"));
         }
         while let Some((line, record)) = table.next_record()? {

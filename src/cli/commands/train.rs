@@ -11,12 +11,12 @@ use fairprune::data::{DataSet, Partition, QueryPart, Split};
 use fairprune::error::Error;
 use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, TestResult, run_cell};
 use fairprune::experiment::cost::Cost;
-use fairprune::experiment::{Prepared, provenance, summarise};
+use fairprune::experiment::{Prepared, baseline, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::check_within;
 use fairprune::score::Options;
-use fairprune::train::{Budget, Control, Recording, Seeds};
+use fairprune::train::{Baseline, Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
 
 use super::score::{GROUP_RECALLS, RECALLS};
@@ -53,6 +53,9 @@ pub struct TrainArgs {
         default_missing_value = "all"
     )]
     pub dynamics: Option<String>,
+    /// Train another way (docs/baselines.md): cdb-w, cdb-w:dynamic, class-balanced[:beta=B]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub baseline: Option<String>,
     /// Length of a run on a subset: fixed (the given epochs), matched or steps
     #[arg(long, default_value = "fixed", value_name = "NAME")]
     pub budget: String,
@@ -90,6 +93,10 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
     let prepared = prepared.over(partition);
     let split = &prepared.split;
+    let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
+    if let Some(baseline) = baseline {
+        baseline::check(baseline, &prepared, &recipe)?;
+    }
     let cell = Cell {
         name: "train".to_owned(),
         recipe: &recipe,
@@ -100,9 +107,10 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         methods: &[],
         options: &Options::default(),
         record: record(args.dynamics.as_deref())?,
-        save_features: false,
+        extract: None,
         test: true,
         evaluate_every: 1,
+        baseline,
     };
     let memory = cell.planned_memory(&prepared)?.total();
     let job = job_of(&prepared, &cell, common.seed);
@@ -164,6 +172,9 @@ fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<S
     job.insert("subset_size".to_owned(), json!(subset.len()));
     job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
+    if let Some(baseline) = cell.baseline {
+        job.insert("baseline".to_owned(), json!(baseline.to_string()));
+    }
     if let Some(record) = &cell.record {
         job.insert(
             "dynamics".to_owned(),

@@ -17,7 +17,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
          average. <i>Gap</i> is the highest minus the lowest recall, <i>std</i> their standard \
          deviation over {units}. All bars share one scale.</p>\n",
     );
-    let full: Vec<Entry> = view.full().into_iter().collect();
+    let beside = view.beside();
     if let Some(attribute) = &view.summary.settings.groups {
         push!(
             body,
@@ -27,8 +27,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
         );
     }
     let mut groups: Vec<(String, Vec<Entry>)> = Vec::new();
-    if !full.is_empty() {
-        groups.push((String::new(), full));
+    if !beside.is_empty() {
+        groups.push((String::new(), beside));
     }
     for &density in &view.densities {
         let digits = numbers::digits(density, places(density));
@@ -172,7 +172,9 @@ fn best_epochs(view: &View) -> String {
             let over = |value: fn(&crate::experiment::summary::BestEpoch) -> f64| {
                 markup::spread(Spread::of(best().map(value)).as_ref())
             };
-            if best().next().is_none() || (entry.strategy.full_data && !rows.is_empty()) {
+            let beside = entry.strategy.full_data || entry.strategy.every_density;
+            let again = beside && view.densities.first() != Some(&density);
+            if best().next().is_none() || again {
                 continue;
             }
             let density = entry.point.density;

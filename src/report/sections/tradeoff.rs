@@ -18,7 +18,7 @@ const BOTTOM: f64 = 44.0;
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
     let entries: Vec<Entry> = view
-        .full()
+        .beside()
         .into_iter()
         .chain(view.densities.iter().flat_map(|&d| view.pruned_at(d)))
         .filter(|e| e.point.headline.is_some())
@@ -137,7 +137,7 @@ fn place_labels(view: &View, svg: &mut Svg, labels: Vec<((f64, f64), &Entry)>) {
     let mut taken: Vec<[f64; 4]> =
         labels.iter().map(|((x, y), _)| [x - 6.0, y - 6.0, x + 6.0, y + 6.0]).collect();
     for ((x, y), e) in labels {
-        let text = if several && !e.strategy.full_data {
+        let text = if several && !e.strategy.full_data && !e.strategy.every_density {
             numbers::digits(e.point.density, places(e.point.density))
         } else {
             shorten(&e.strategy.label, 22)

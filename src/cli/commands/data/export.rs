@@ -82,6 +82,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     };
     let kept = &subset.positions;
     let source = source(&args.data.data)?;
+    atomic::remove_abandoned(&args.out);
     match form {
         Form::Index => {
             let positions: Vec<i64> = kept.iter().map(|&i| i as i64).collect();

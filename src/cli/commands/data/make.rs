@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::artefact::atomic;
 use fairprune::data::write::make::{self as files, Target};
 use fairprune::data::{Format, shapes};
 use fairprune::error::Error;
@@ -52,6 +53,7 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
         })?,
     };
     let cpu = device::host_only(common)?;
+    atomic::remove_abandoned(&args.out);
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "drawing");
     let made = cpu.pool().install(|| {

@@ -4,11 +4,12 @@ use anyhow::Result;
 use fairprune::artefact::OutputDir;
 use fairprune::error::Error;
 use fairprune::experiment::query::Recalls as QueryRecalls;
+use fairprune::score::Method;
 use serde_json::{Map, Value, json};
 
 use super::recalls::Recalls;
 use super::source::{Source, SourceArgs};
-use super::{Plan, PruneArgs, Pruned, find_recalls, plan_job, select};
+use super::{Plan, PruneArgs, Pruned, find_recalls, material, plan_job, select};
 use crate::cli::args::OutArgs;
 use crate::cli::commands::score::{ScoreArgs, by_query_runs, wanted};
 use crate::cli::context;
@@ -25,18 +26,19 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
     }
     let root = args.out.out.clone().unwrap_or_else(|| context::default_out("prune"));
     let scores = root.join(SCORES);
+    let ssp = plan.methods().contains(&Method::Ssp);
     let data = args.source.data_args();
     let data = data.ok_or_else(|| Error::Internal("no data set to score".to_owned()))?;
     let score_args = ScoreArgs {
         data,
         groups: Some(args.source.groups.groups.clone()),
-        method: plan.strategy.methods().iter().map(|m| m.name().to_owned()).collect(),
+        method: plan.methods().iter().map(|m| m.name().to_owned()).collect(),
         queries: args.queries.clone(),
         weights: None,
         val: None,
         dynamics: None,
-        features: None,
-        save_features: false,
+        features: args.features.features.clone().filter(|_| ssp),
+        save_features: plan.looks_at_network(args.features.features.is_some()),
         variants: args.variants.clone(),
         network: args.network.clone(),
         recipe: args.recipe.clone(),
@@ -49,6 +51,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
         whole.insert("query".to_owned(), json!(job));
         whole.insert("groups".to_owned(), json!(args.source.groups.groups));
         whole.insert("recalls".to_owned(), json!(args.recalls));
+        whole.insert("features".to_owned(), json!(args.features.features));
         let out = OutArgs { out: Some(root.clone()), ..args.out.clone() };
         outer = Some(context::output_dir(&out, "prune", whole)?);
         context::output_dir(&score_args.out, "score", job)
@@ -67,7 +70,9 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
     let source = Source::read(common, &source)?;
     drop(scored);
     let recalls = find_recalls(args, plan, &source)?;
-    let pruned = select(plan, source, recalls, common.seed)?;
+    let material = material::find(args, plan, &source)?;
+    material.announce(common, plan, &source)?;
+    let pruned = select(plan, source, recalls, material.material, common.seed)?;
     let outer = outer.ok_or_else(|| Error::Internal("nothing claimed the output".to_owned()))?;
     Ok((outer, pruned))
 }

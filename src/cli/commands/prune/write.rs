@@ -1,7 +1,7 @@
 //! The files and the report of a pruned data set.
 
 use anyhow::Result;
-use fairprune::artefact::tables::{self, ClassRow, KeptRow};
+use fairprune::artefact::tables::{self, ClassRow, KeptRow, PickRow};
 use fairprune::artefact::{OutputDir, npy};
 use fairprune::experiment::provenance;
 use serde_json::{Value, json};
@@ -37,6 +37,17 @@ pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result
         .collect();
     tables::write(&dir.file("kept.csv")?, &rows)?;
     tables::write(&dir.file("classes.csv")?, &class_rows(pruned))?;
+    if let Some(picks) = &subset.picks {
+        let row = |(i, &position): (usize, &usize)| PickRow {
+            pick: i as u64,
+            index: position as u64,
+            id: source.ids[position].clone(),
+            label: source.labels[position],
+            weight: picks.weights.as_ref().map(|w| w[i]),
+        };
+        let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
+        tables::write(&dir.file("picks.csv")?, &rows)?;
+    }
     let kept: Vec<i64> = subset.kept.iter().map(|&i| i as i64).collect();
     npy::write(&dir.file("kept.npy")?, &[kept.len()], &kept)?;
     Ok(())
@@ -48,7 +59,7 @@ fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
         source.identity.clone(),
         plan.strategy,
         plan.density,
-        plan.quotas,
+        &plan.choice,
         &[seed],
     );
     let stated = provenance::over(&source.partition, stated);
@@ -90,8 +101,11 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     let rows = class_rows(pruned);
     let path = |name: &str| dir.root().join(name).display().to_string();
     if args.common.json {
-        let files: serde_json::Map<String, Value> =
+        let mut files: serde_json::Map<String, Value> =
             FILES.iter().map(|(key, name)| ((*key).to_owned(), json!(path(name)))).collect();
+        if pruned.subset.picks.is_some() {
+            files.insert("picks".to_owned(), json!(path("picks.csv")));
+        }
         output::print_json(&json!({
             "kept": kept,
             "total": total,
@@ -110,7 +124,8 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
         percentages(plan.density),
         class_table(&rows, pruned.source.partition.unit())
     ))?;
-    let names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
+    let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
+    names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
     let data = args.source.data.as_deref().unwrap_or("DATA");
     // `train` holds out by default what these hold out.

@@ -64,7 +64,7 @@ pub(super) fn print_settings<B: Operators>(
         lines.insert(1, format!("groups      class x {attribute}: {groups}"));
     }
     lines.extend(query_lines(plan, prepared));
-    let costs = plan.costs(prepared, &plan.queries());
+    let costs = plan.costs(prepared);
     let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir)?;
     lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
@@ -73,7 +73,7 @@ pub(super) fn print_settings<B: Operators>(
 
 /// The runs that only serve to choose samples.
 fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<String> {
-    let runs = plan.queries().runs(&prepared.split);
+    let runs = plan.query_runs(&prepared.split);
     let line = |source: Source, what: &str| {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let first = of.first()?;
@@ -105,7 +105,8 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
     let spread = report::numbers::spread;
     let mut rows = Vec::new();
     for strategy in &summary.strategies {
-        let wanted = strategy.points.iter().filter(|p| strategy.full_data || p.density == density);
+        let wanted =
+            strategy.points.iter().filter(|p| strategy.every_density || p.density == density);
         for h in wanted.filter_map(|p| p.headline.as_ref()) {
             let worst = h.worst_of_means.as_ref().map(|w| summary.classes[w.class].name.clone());
             let weighted = h.weighted_accuracy.as_ref().map(spread);

@@ -4,7 +4,6 @@ use anyhow::Result;
 use fairprune::artefact::{OutputDir, npy, tables};
 use fairprune::experiment::run::RunOutcome;
 use fairprune::experiment::run_plan::RunPlan;
-use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::{Prepared, provenance};
 use fairprune::ops::Operators;
 use fairprune::report;
@@ -18,13 +17,14 @@ pub(super) fn write_subsets<B: Operators>(
     dir: &OutputDir,
 ) -> Result<()> {
     for run in &outcome.runs {
-        let recalls = outcome.query.recalls_of(run.strategy.ranking_method()).mean();
-        let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
+        let recalls = outcome.query(run.seed);
+        let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
+        let density = if plan.densities().len() > 1 && !run.strategy.stands_beside_all() {
             format!("d{}-", run.density)
         } else {
             String::new()
         };
-        let stem = format!("{}-{density}{}", run.strategy, run.seed);
+        let stem = format!("{}-{density}{}", run.strategy.stem(), run.seed);
         let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
         let name = format!("kept-{stem}.npy");
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
@@ -32,7 +32,7 @@ pub(super) fn write_subsets<B: Operators>(
             provenance::identity(&prepared.data),
             run.strategy,
             run.density,
-            plan.quotas,
+            &plan.choice,
             &[run.seed as u64],
         );
         let stated = provenance::over(&prepared.partition, stated);

@@ -30,7 +30,7 @@ pub struct ScoreArgs {
     pub groups: Option<String>,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
-    /// dual, confidence, variability; of features: ssp [default: el2n; with --dynamics all it has]
+    /// dual, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", help_heading = "Scores")]
     pub method: Vec<String>,
     /// Score this network as it is, instead of training query models

@@ -8,7 +8,7 @@ use fairprune::artefact::{OutputDir, tables};
 use fairprune::data::{DataSet, Partition, Split};
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
-use fairprune::experiment::cell::{Cell, Finished, Keeping, run_cell};
+use fairprune::experiment::cell::{Cell, Extract, Finished, Keeping, run_cell};
 use fairprune::experiment::cost::Cost;
 use fairprune::experiment::queries::{DYNAMICS_SEEDS, Queries, QueryRun, Short};
 use fairprune::experiment::query::{QueryData, Recalls};
@@ -18,9 +18,9 @@ use fairprune::score::{Kind, Method, Source};
 use fairprune::train::{Control, Recipe};
 use serde_json::{Map, Value, json};
 
-use super::features::OwnFeatures;
 use super::write::{MethodScores, Scored, Written, write};
 use super::{ScoreArgs, Wanted};
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -126,7 +126,8 @@ fn queries(
         stand_in: false,
         recalls: false,
         full,
-        save_features: args.save_features,
+        extract: args.save_features.then(|| Extract { folder: String::new(), validation: true }),
+        repetition: None,
     };
     queries.check()?;
     Ok(queries)
@@ -244,6 +245,7 @@ fn scored<B: Operators>(
             &wanted.options,
             &prepared.data,
             eligible,
+            queries.seed,
         )?);
     }
     scored.scores.sort_by_key(|s| s.method);

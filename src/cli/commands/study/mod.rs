@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::{Existing, OutputDir, atomic, tables};
+use fairprune::artefact::{Existing, OutputDir, atomic, digest, tables};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::run::{RunProgress, run as run_plan};
@@ -208,15 +208,21 @@ fn job<B: Operators>(ready: &Ready<B>) -> Map<String, serde_json::Value> {
     job.insert("command".to_owned(), json!("study"));
     job.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     job.extend(context::job_of(&ready.prepared));
-    let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
+    let query = plan
+        .query
+        .as_ref()
+        .map(|q| json!({ "runs": q.runs, "recipe": q.recipe, "per_seed": q.per_seed }));
+    let features = plan.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values)));
     for (key, value) in [
         ("seed", json!(plan.seed)),
         ("recipe", json!(plan.recipe)),
         ("budget", json!(plan.budget)),
         ("query", json!(query)),
         ("options", json!(plan.options)),
-        ("smooth", json!(plan.quotas.laplace)),
-        ("min_per_class", json!(plan.quotas.min_per_class)),
+        ("pickers", json!(format!("{:?}", plan.choice.pickers))),
+        ("features", json!(features)),
+        ("smooth", json!(plan.choice.quotas.laplace)),
+        ("min_per_class", json!(plan.choice.quotas.min_per_class)),
     ] {
         job.insert(key.to_owned(), value);
     }
@@ -270,7 +276,8 @@ fn write_cells(panel: &Panel, dir: &OutputDir) -> Result<()> {
     for strategy in &panel.summary.strategies {
         for point in &strategy.points {
             for run in &point.runs {
-                let name = format!("cells/{}-d{}-s{}.json", strategy.name, point.density, run.seed);
+                let stem = strategy.name.replace([':', '='], "-");
+                let name = format!("cells/{stem}-d{}-s{}.json", point.density, run.seed);
                 let mut numbers = json!(run);
                 if let Some(map) = numbers.as_object_mut() {
                     map.remove("train_seconds");
