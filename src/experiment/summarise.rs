@@ -4,6 +4,7 @@ use super::prepared::Prepared;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
+use super::spent::preparation;
 use super::strategy::Strategy;
 use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
@@ -39,7 +40,7 @@ pub fn summarise<B: Operators>(
     around: Surroundings,
 ) -> Result<RunSummary> {
     let sizes = prepared.class_sizes();
-    let strategies = strategies(&prepared.data.classes, plan, outcome)?;
+    let strategies = strategies(&prepared.data.classes, plan, &prepared.split, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -231,6 +232,7 @@ pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
 fn strategies(
     classes: &[String],
     plan: &RunPlan,
+    split: &Split,
     outcome: &RunOutcome,
 ) -> Result<Vec<summary::Strategy>> {
     let planned = |strategy: Strategy, density: f64| match strategy {
@@ -248,8 +250,11 @@ fn strategies(
     let mut worst_on_full = None;
     for runs in grouped(&outcome.runs).values() {
         let strategy = runs[0].strategy;
-        let seed_runs: Vec<SeedRun> =
-            runs.iter().map(|run| seed_run(run, &full_recalls(run.seed))).collect::<Result<_>>()?;
+        let one = |run: &&RunOf| -> Result<SeedRun> {
+            let preparation = Some(preparation(plan, split, outcome, run));
+            Ok(SeedRun { preparation, ..seed_run(run, &full_recalls(run.seed))? })
+        };
+        let seed_runs: Vec<SeedRun> = runs.iter().map(one).collect::<Result<_>>()?;
         if strategy == Strategy::Full {
             worst_on_full =
                 Headline::of(&seed_runs, None).and_then(|h| h.worst_of_means).map(|w| w.class);
@@ -305,6 +310,7 @@ fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<Seed
         last: evaluation(&last.counts())?,
         best,
         train_seconds: result.train_seconds,
+        preparation: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `fairprune prune`: which samples to keep.
 
 mod material;
+mod page;
 mod query;
 mod recalls;
 mod source;
@@ -97,14 +98,22 @@ pub struct Pruned {
     pub names: Vec<String>,
     pub recalls: Option<Recalls>,
     pub subset: Subset,
-    /// Scores of the strategy, one a sample, if it uses any.
-    pub scores: Option<Vec<f64>>,
+    /// The score that the page shows: the strategy's, or the one that its method starts from.
+    pub shown: Option<(Method, Vec<f64>)>,
     /// How the scores in use were made.
     pub records: Vec<MethodRecord>,
     pub warnings: Vec<String>,
 }
 
-/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`.
+impl Pruned {
+    /// Scores by which samples are ranked, one a sample, if any.
+    fn scores(&self, plan: &Plan) -> Option<&[f64]> {
+        let ranks = matches!(plan.ranking, Ranking::Score(_));
+        self.shown.as_ref().filter(|_| ranks).map(|s| s.1.as_slice())
+    }
+}
+
+/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`.
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
@@ -123,7 +132,7 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
         let pruned = select(&plan, source, recalls, material.material, common.seed)?;
         (context::output_dir(&args.out, "prune", job)?, pruned)
     };
-    write::files(&plan, &pruned, common.seed, &dir)?;
+    write::files(args, &plan, &pruned, &dir)?;
     for warning in &pruned.warnings {
         output::note(common, format!("warning: {warning}"));
     }
@@ -234,11 +243,13 @@ fn select(
     if plan.strategy.needs_recalls() {
         warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
     }
-    let scores = match plan.ranking {
-        Ranking::Score(method) => query.scores.remove(&method),
-        Ranking::Random | Ranking::Picks(_) => None,
+    let shown = match plan.ranking {
+        Ranking::Score(method) => Some(method),
+        Ranking::Picks(picker) => picker.base(&plan.choice.pickers),
+        Ranking::Random => None,
     };
-    Ok(Pruned { source, names, recalls, subset, scores, records, warnings })
+    let shown = shown.and_then(|m| Some((m, query.scores.remove(&m)?)));
+    Ok(Pruned { source, names, recalls, subset, shown, records, warnings })
 }
 
 /// What of the input decides the result.

@@ -68,7 +68,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
         data_seed: 0,
         split: None,
     };
-    let source = Source::read(common, &source)?;
+    let source = Source { data: scored.data.clone(), ..Source::read(common, &source)? };
     drop(scored);
     let recalls = find_recalls(args, plan, &source)?;
     let material = material::find(args, plan, &source)?;

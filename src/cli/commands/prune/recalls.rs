@@ -15,6 +15,8 @@ use crate::cli::commands::score::{RECALLS, RECALLS_OF_DYNAMICS};
 /// Recalls of all classes.
 pub struct Recalls {
     pub values: Vec<f64>,
+    /// Standard deviations between query runs.
+    pub sd: Vec<Option<f64>>,
     pub names: Vec<String>,
     /// Validation samples behind one recall; None unless every class tells them.
     pub validation_sizes: Option<Vec<u64>>,
@@ -77,6 +79,7 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
     }
     Ok(Recalls {
         values: rows.iter().map(|r| r.recall).collect(),
+        sd: rows.iter().map(|r| r.recall_sd).collect(),
         validation_sizes: validation_sizes(&rows, stated.as_ref(), of_dynamics),
         names: rows.into_iter().map(|r| r.name).collect(),
         warnings,

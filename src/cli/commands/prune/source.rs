@@ -1,12 +1,14 @@
 //! What is pruned: a data set, or the table that `fairprune score` made of one.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord, read_json};
 use fairprune::artefact::tables::{Part, ScoreTable};
 use fairprune::artefact::{Provenance, digest};
+use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::provenance;
 use fairprune::score::Method;
@@ -52,6 +54,8 @@ pub struct Source {
     /// What held the others out.
     pub split: Option<String>,
     pub scores: Option<Scores>,
+    /// The images, where they were read.
+    pub data: Option<Arc<DataSet>>,
 }
 
 /// The scores of a folder.
@@ -105,6 +109,7 @@ impl Source {
                     eligible,
                     split,
                     scores,
+                    data: Some(data),
                 })
             }
             (None, None) => {
@@ -123,6 +128,7 @@ impl Source {
             eligible: scores.eligible(),
             split: scores.split(),
             scores: Some(scores),
+            data: None,
         }
     }
 }

@@ -72,7 +72,9 @@ fn by_query_runs_on<B: Operators>(
     let finished = train_queries(args, &prepared, &runs, &cells, &dir)?;
     let query = queries.collect(&prepared.split, &finished, &[])?;
     let scored = scored(wanted, own.as_ref(), &queries, query, &prepared)?;
-    write(&prepared.data, &prepared.split, scored, dir)
+    let mut written = write(&prepared.data, &prepared.split, scored, dir)?;
+    written.data = Some(prepared.data);
+    Ok(written)
 }
 
 /// What the flags ask of query runs.

@@ -1,5 +1,7 @@
 //! The files and the report of scores.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
 use fairprune::artefact::tables::{self, ScoreTable};
@@ -49,6 +51,8 @@ pub struct Samples {
 /// Files that are complete.
 pub struct Written {
     pub dir: OutputDir,
+    /// What was scored, where it was read.
+    pub data: Option<Arc<DataSet>>,
     scored: Scored,
     document: Value,
     samples: usize,
@@ -102,7 +106,7 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
             tables::write(&dir.file(name)?, rows)?;
         }
     }
-    Ok(Written { dir, scored, document, samples: count })
+    Ok(Written { dir, data: None, scored, document, samples: count })
 }
 
 impl Written {
