@@ -127,11 +127,11 @@ fn a_score_with_quotas() {
         assert!(html.contains(&format!("<section id=\"{id}\"")), "no {id}");
     }
     assert!(!html.contains("id=\"picks\""));
-    assert_eq!(html.matches("<rect class=\"kept\"").count() > 10 * 5, true);
+    assert!(html.matches("<rect class=\"kept\"").count() > 10 * 5);
     let shown = |wanted: bool| -> usize {
         let of = |k: usize| {
             let mine = made.eligible.iter().filter(|&&i| made.labels[i] == k as u32);
-            mine.filter(|i| made.kept.contains(i) == wanted).count().min(10)
+            mine.filter(|i| made.kept.contains(i) == wanted).count().min(8)
         };
         (0..10).map(of).sum()
     };
@@ -173,7 +173,8 @@ fn picks_with_and_without_pictures() {
     assert!(!html.contains("id=\"scores\"") && !html.contains("not at hand"));
     let html = page("names", &set, false);
     assert!(!html.contains("<img") && html.contains("not at hand"));
-    assert!(html.contains("…") && html.contains("_00000000.JPEG") || html.contains(".JPEG</code>"));
+    let first = made.order[0];
+    assert!(html.contains(&format!("{first:08}.JPEG</code>")), "no name of the first pick");
 }
 
 #[test]

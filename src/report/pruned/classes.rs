@@ -51,7 +51,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
         let of_recalls = [series(set.classes.iter().map(|c| one(c.recall?)).collect())];
         push!(
             body,
-            "<div>{}{}</div>",
+            "<div class=\"modest\">{}</div>{}",
             figure(title, &text, &against.draw(&densities[0], &format!("{title} {r}"))),
             if set.classes.len() >= crate::report::classwise::MANY {
                 plot(&classes, &of_recalls, "Recall of each class", false)

@@ -227,7 +227,7 @@ fn summary(page: &Page) -> String {
     let of = |k: usize| {
         let c = &page.set.classes[k];
         format!(
-            "<b class=\"n\">{}</b> of {} ({} of {})",
+            "<b class=\"n\">{}</b>: {} ({} of {})",
             percent(c.density),
             name(&page.class_name(k)),
             numbers::count(c.kept as u64),
@@ -237,7 +237,7 @@ fn summary(page: &Page) -> String {
     let sentence = if page.set.classes[high].density - page.set.classes[low].density < 5e-4 {
         format!("{} of every class.", percent(page.set.classes[low].density))
     } else {
-        format!("Most is kept of one class, {}; least of another, {}.", of(high), of(low))
+        format!("The densest class keeps {}. The thinnest keeps {}.", of(high), of(low))
     };
     format!("<div class=\"verdict open\"><p>{sentence}</p></div>\n")
 }

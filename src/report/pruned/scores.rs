@@ -71,15 +71,15 @@ pub(super) fn section(page: &Page) -> Option<Section> {
         format!("The selection starts from it; the {end} are the hard ones.")
     };
     let mut body = format!(
-        "<p class=\"lead\">{} of the samples that may be kept. {role} Bars beyond the axis' ends count \
-         in the outer ones.</p>\n\
+        "<p class=\"lead\">{} of the samples that may be kept. {role} What lies beyond the axis counts in \
+         the outer bars.</p>\n\
          <p class=\"legend\"><span><i class=\"part kept\"></i>kept</span> \
          <span><i class=\"part dropped\"></i>dropped</span></p>\n",
         name(score.label)
     );
     let counts = bins.counts(page, score, page.set.eligible);
     let title = format!("{} of all samples", name(score.label));
-    body.push_str(&figure(&title, "", &histogram(&bins, &counts, score.label, (760.0, 220.0))));
+    body.push_str(&figure(&title, "", &histogram(&bins, &counts, score.label, (400.0, 210.0))));
     let lists = page.by_class();
     let small = Bins { count: 24, ..bins };
     let shown = page.order.iter().filter(|k| !lists[**k].is_empty()).take(CLASSES);
@@ -109,7 +109,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
 /// Bars of kept samples with the dropped ones on top.
 fn histogram(bins: &Bins, counts: &[[usize; 2]], what: &str, (w, h): (f64, f64)) -> String {
     let most = counts.iter().map(|c| c[0] + c[1]).max().unwrap_or(0).max(1) as f64;
-    let large = w > 400.0;
+    let large = w > 300.0;
     let (left, right, top, bottom) =
         (if large { 46.0 } else { 8.0 }, w - 8.0, 6.0, h - if large { 30.0 } else { 22.0 });
     let x = Scale::fixed(bins.low, bins.high, left, right);
@@ -143,7 +143,7 @@ fn histogram(bins: &Bins, counts: &[[usize; 2]], what: &str, (w, h): (f64, f64))
         }
     }
     svg.line((left, bottom), (right, bottom), "zero");
-    let (ticks, digits) = x.ticks(if large { 8 } else { 3 });
+    let (ticks, digits) = x.ticks(if large { 6 } else { 3 });
     for t in ticks {
         svg.line((x.at(t), bottom), (x.at(t), bottom + 4.0), "zero");
         let text = numbers::digits(t, digits);

@@ -191,6 +191,15 @@ fn plot(view: &View, all: &[&Timed], y_name: &str, value: fn(&Headline) -> Sprea
     svg.finish()
 }
 
+/// Seconds, or milliseconds where there are few.
+fn brief(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.0005 => "< 1 ms".to_owned(),
+        s if s < 0.095 => format!("{:.0} ms", s * 1000.0),
+        s => numbers::seconds(s),
+    }
+}
+
 const PARTS: [&str; 4] = ["Query runs", "Scoring", "Choosing", "Training"];
 
 fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> String {
@@ -224,7 +233,7 @@ fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> Str
                 "<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>"
             );
         };
-        cell("Total", format!("<b>{}</b>", numbers::seconds(t.total.mean)));
+        cell("Total", format!("<b>{}</b>", esc(&brief(t.total.mean))));
         let mut bar =
             String::from("<td class=\"wide\" aria-hidden=\"true\"><span class=\"stack\">");
         for (i, seconds) in t.parts.iter().enumerate() {
@@ -250,7 +259,7 @@ fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> Str
                     numbers::seconds(*seconds),
                     t.query_runs
                 ),
-                (_, true) => numbers::seconds(*seconds),
+                (_, true) => esc(&brief(*seconds)),
                 (_, false) => "<span class=\"soft\">–</span>".to_owned(),
             };
             cell(part, text);
