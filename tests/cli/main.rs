@@ -4,6 +4,7 @@ mod data;
 mod dynamics;
 mod flow;
 mod folders;
+mod guide;
 mod manual;
 mod pickers;
 mod prune;
