@@ -11,7 +11,7 @@ use super::export;
 use super::prepared::{PassSize, Prepared};
 use super::spent::ScorePart;
 use crate::artefact::{OutputDir, npy};
-use crate::data::QueryPart;
+use crate::data::{Partition, QueryPart};
 use crate::error::{Error, Result};
 use crate::exec::{Mode, PlannedMemory};
 use crate::metrics::ClassCounts;
@@ -20,7 +20,7 @@ use crate::score::features::Extracted;
 use crate::score::{Kind, Method, Options, Scores, modes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Recording, Seeds};
+use crate::train::{Baseline, Control, EpochRecord, Evaluation, Outcome, Recipe, Recording, Seeds};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -71,6 +71,8 @@ pub struct Cell<'a> {
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
 }
 
 impl Cell<'_> {
@@ -113,16 +115,40 @@ pub struct TestResult {
     pub epoch: u32,
     pub correct: Vec<u64>,
     pub total: Vec<u64>,
+    /// The same of every group, where the samples have an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupCounts>,
+}
+
+/// Correct and total of every group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupCounts {
+    pub correct: Vec<u64>,
+    pub total: Vec<u64>,
 }
 
 impl TestResult {
     /// Of one evaluation.
-    pub fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
-        TestResult {
-            epoch,
+    pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
+        let split = |counts: &[ClassCounts]| GroupCounts {
             correct: counts.iter().map(|c| c.correct).collect(),
             total: counts.iter().map(|c| c.total).collect(),
-        }
+        };
+        let GroupCounts { correct, total } = split(&evaluation.counts);
+        let groups = evaluation.groups.as_deref().map(split);
+        TestResult { epoch, correct, total, groups }
+    }
+
+    /// The counts of `partition`: of its groups instead of the classes, where it is one of groups.
+    pub fn by(&self, partition: &Partition) -> Result<TestResult> {
+        let GroupCounts { correct, total } = match (&partition.attribute, &self.groups) {
+            (None, _) => return Ok(TestResult { groups: None, ..self.clone() }),
+            (Some(_), Some(groups)) => groups.clone(),
+            (Some(name), None) => {
+                return Err(Error::Internal(format!("nothing was counted by {name}")));
+            }
+        };
+        Ok(TestResult { epoch: self.epoch, correct, total, groups: None })
     }
 
     /// As counts.
@@ -151,6 +177,15 @@ pub struct CellResult {
     #[serde(default)]
     pub score_parts: Vec<ScorePart>,
     pub planned_bytes: u64,
+}
+
+impl CellResult {
+    /// The same with every evaluation counted by `partition`.
+    pub fn by(&self, partition: &Partition) -> Result<CellResult> {
+        let view = |r: &Option<TestResult>| r.as_ref().map(|r| r.by(partition)).transpose();
+        let [last, best, validation] = [&self.last, &self.best, &self.validation].map(view);
+        Ok(CellResult { last: last?, best: best?, validation: validation?, ..self.clone() })
+    }
 }
 
 /// A finished run in memory.
@@ -286,7 +321,7 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
 
 /// A hash of everything that determines the cell's numbers.
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
-    let text = serde_json::to_string(&json!({
+    let mut facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "numerics": crate::ops::numerics(prepared.backend.as_ref()),
         "data": prepared.data.fingerprint,
@@ -304,7 +339,15 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
         "features": cell.extract.as_ref().map_or(json!(false), |e| json!([e.folder, e.validation])),
         "evaluate_every": cell.evaluate_every,
-    }))
-    .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
+    });
+    if let Some(baseline) = cell.baseline {
+        facts["baseline"] = json!(baseline.to_string());
+    }
+    // Results of sets with attributes have counts by group; others are as they always were.
+    if prepared.data.attributes.is_some() {
+        facts["groups"] = json!(true);
+    }
+    let text = serde_json::to_string(&facts)
+        .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))
 }

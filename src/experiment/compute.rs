@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use super::cell::{Cell, CellResult, Extraction, Finished, SCORING, TestResult};
+use super::baseline;
+use super::cell::{Cell, CellResult, Extraction, Finished, GroupCounts, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use super::spent::ScorePart;
 use crate::data::PartName;
@@ -13,7 +14,7 @@ use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
-use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train};
+use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// Runs the cell from its checkpoint, if there is one.
 pub(super) fn compute<B: Operators>(
@@ -48,7 +49,7 @@ pub(super) fn compute<B: Operators>(
     };
     let mut outcome = match cell.until {
         0 => untrained(&mut executor, cell)?,
-        _ => train(&mut executor, &job, control)?,
+        _ => train_with(&mut executor, &job, baseline::input(cell).as_ref(), control)?,
     };
     let clock = Instant::now();
     let state = control.checkpoint.as_ref();
@@ -78,7 +79,7 @@ pub(super) fn compute<B: Operators>(
             let what = "the test loss".to_owned();
             return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
         }
-        Ok(Some(TestResult::new(epoch, &evaluation.counts)))
+        Ok(Some(TestResult::new(epoch, &evaluation)))
     };
     let last = on_test(&outcome.weights, last_epoch)?;
     let best = match (&outcome.best_weights, best_epoch) {
@@ -185,5 +186,11 @@ fn validation_counts<B: Operators>(
     let mut total = vec![0; prepared.data.classes.len()];
     cell.part.val.iter().for_each(|&i| total[part.labels[i] as usize] += 1);
     let correct = record.val_correct.clone()?;
-    Some(TestResult { epoch: record.epoch, correct, total })
+    let groups = record.val_groups.clone().map(|correct| {
+        let mut total = vec![0; correct.len()];
+        let of = prepared.groups(cell.part.val_part);
+        cell.part.val.iter().for_each(|&i| total[of[i] as usize] += 1);
+        GroupCounts { correct, total }
+    });
+    Some(TestResult { epoch: record.epoch, correct, total, groups })
 }

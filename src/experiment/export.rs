@@ -11,7 +11,6 @@ use super::prepared::Prepared;
 use super::provenance;
 use crate::artefact::dynamics::{self, Description, QuantityRecord, Samples, ValidationRecord};
 use crate::artefact::provenance::{DataIdentity, Method};
-use crate::artefact::tables::Part;
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
@@ -198,6 +197,7 @@ fn write_dynamics<B: Operators>(
                 name: q.name().to_owned(),
                 file: format!("{}.npy", q.name()),
                 meaning: q.meaning().to_owned(),
+                digest: None,
             })
             .collect(),
         network: Value::Object(network(prepared)),
@@ -209,8 +209,7 @@ fn write_dynamics<B: Operators>(
         numerics: prepared.backend.name(),
         validation,
     };
-    let mut parts = vec![Part::Val; data.train.len()];
-    prepared.split.train.iter().for_each(|&i| parts[i] = Part::Train);
+    let parts = provenance::parts(data, &prepared.split);
     let samples = Samples { ids: data.train.ids.clone(), labels: data.train.labels.clone(), parts };
     dynamics::write(dir, &record.folder, &description, samples, quantities, |quantity, epoch| {
         recorder.row(quantity, epoch)

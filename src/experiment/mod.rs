@@ -1,5 +1,6 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
+pub mod baseline;
 pub mod cell;
 mod compute;
 pub mod cost;

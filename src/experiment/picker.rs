@@ -229,7 +229,17 @@ impl Material {
             Ok(Score { values: score(method)?, direction: method.direction() })
         };
         let table = |f: &'a features::Features| Features::new(&f.values, f.width);
-        let classes = population.classes;
+        // Of predictions; the population may be one of groups.
+        let classes = match &self.probabilities {
+            Some(p) => p.len() / population.labels.len().max(1),
+            None => population.classes,
+        };
+        let gradients = picker.needs_features(options) && picker.needs_probabilities(options);
+        if gradients && classes != population.classes {
+            let found = format!("{} groups", population.classes);
+            let expected = "classes: it looks at gradients of class predictions";
+            return Err(Error::invalid(picker.name(), found, expected));
+        }
         let validation = match &self.validation {
             Some(v) if picker.needs_validation(options) => Some(Validation {
                 features: table(&v.features)?,

@@ -78,6 +78,7 @@ impl QueryRun {
             extract: self.extract.clone(),
             test: false,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 
@@ -264,6 +265,7 @@ impl Queries {
             from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
             scores,
             material: Material::default(),
+            given: None,
         })
     }
 }

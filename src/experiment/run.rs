@@ -89,6 +89,7 @@ pub fn run<B: Operators>(
     }
     let queries = plan.queries();
     queries.iter().try_for_each(Queries::check)?;
+    super::baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -138,7 +139,8 @@ impl<B: Operators> Runner<'_, B> {
         forward(Progress { epoch: 0, step: 0, total_steps: cell.until });
         let mut control =
             Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
-        let finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        let mut finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        finished.result = finished.result.by(&self.prepared.partition)?;
         self.done += cell.until;
         (self.progress)(RunProgress { task, steps: self.done, total_steps });
         Ok(finished)
@@ -295,7 +297,12 @@ impl<B: Operators> Runner<'_, B> {
         let first = runs.len();
         for (density, seeds) in self.plan.densities_of(strategy) {
             for seed in 0..seeds {
-                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
+                let task = match strategy.stands_beside_all() {
+                    true => format!("{}, seed {}", strategy.label(), seed + 1),
+                    false => {
+                        format!("{} at density {density}, seed {}", strategy.label(), seed + 1)
+                    }
+                };
                 let clock = Instant::now();
                 let subset = self.subset(strategy, density, seed, of_seed(answers, seed));
                 let choose_seconds = clock.elapsed().as_secs_f64();
@@ -306,7 +313,8 @@ impl<B: Operators> Runner<'_, B> {
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
-                    name: format!("{strategy}-d{density}-s{seed}"),
+                    name: format!("{}-d{density}-s{seed}", strategy.stem()),
+                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };
@@ -336,11 +344,10 @@ impl<B: Operators> Runner<'_, B> {
         seed: usize,
         query: &QueryData,
     ) -> Result<Subset> {
-        let data = &self.prepared.data;
         let population = Population {
-            labels: &data.train.labels,
+            labels: self.prepared.train_labels(),
             eligible: &self.prepared.split.train,
-            classes: data.classes.len(),
+            classes: self.prepared.partition.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
         strategy.subset(population, density, draw, query, &self.plan.choice)

@@ -84,8 +84,13 @@ impl RunPlan {
         self.blocks.iter().map(|b| b.seeds).max().unwrap_or(0)
     }
 
-    /// Densities at which a strategy is run, ascending, each with its repetitions.
+    /// Densities at which a strategy is run, ascending, each with its repetitions; 1 alone for what
+    /// does not prune.
     pub fn densities_of(&self, strategy: Strategy) -> Vec<(f64, usize)> {
+        if strategy.stands_beside_all() {
+            let with = self.blocks.iter().filter(|b| b.strategies.contains(&strategy));
+            return with.map(|b| b.seeds).max().map(|seeds| (1.0, seeds)).into_iter().collect();
+        }
         let seeds = |density: f64| {
             let with =
                 |b: &&Block| b.strategies.contains(&strategy) && b.densities.contains(&density);
@@ -254,6 +259,7 @@ impl RunPlan {
             extract: None,
             test: true,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::prune::{
     select, strategy_counts,
 };
 use crate::score::Method;
+use crate::train::Baseline;
 
 /// Which samples are preferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Ranking {
     Random,
     Score(Method),
     Picks(Picker),
+    /// A score that another program computed.
+    Given,
 }
 
 /// How many samples a class keeps.
@@ -38,7 +41,12 @@ pub enum Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     Full,
-    Pruned { ranking: Ranking, quota: Quota },
+    Pruned {
+        ranking: Ranking,
+        quota: Quota,
+    },
+    /// Another way of training.
+    Baseline(Baseline),
 }
 
 /// Options of everything that chooses samples.
@@ -65,6 +73,9 @@ impl FromStr for Ranking {
         if let Ok(picker) = name.parse() {
             return Ok(Ranking::Picks(picker));
         }
+        if name == "given" {
+            return Ok(Ranking::Given);
+        }
         name.parse().map(Ranking::Score).map_err(|_| {
             let (scores, pickers) = (Method::names(), Picker::names());
             let expected = format!("random, a score ({scores}) or a selection method ({pickers})");
@@ -79,6 +90,7 @@ impl fmt::Display for Ranking {
             Ranking::Random => f.write_str("random"),
             Ranking::Score(method) => f.write_str(method.name()),
             Ranking::Picks(picker) => f.write_str(picker.name()),
+            Ranking::Given => f.write_str("given"),
         }
     }
 }
@@ -95,7 +107,7 @@ impl Ranking {
     /// The scores it looks at.
     fn methods(self, options: &PickerOptions) -> Vec<Method> {
         match self {
-            Ranking::Random => Vec::new(),
+            Ranking::Random | Ranking::Given => Vec::new(),
             Ranking::Score(method) => vec![method],
             Ranking::Picks(picker) => picker.methods(options),
         }
@@ -104,7 +116,7 @@ impl Ranking {
     /// The score whose run tells the recalls that go with it: the only thing that it looks at.
     fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
         match self {
-            Ranking::Random => None,
+            Ranking::Random | Ranking::Given => None,
             Ranking::Score(method) => Some(method),
             Ranking::Picks(p) if p.needs_features(options) || p.needs_probabilities(options) => {
                 None
@@ -118,6 +130,7 @@ impl Ranking {
             Ranking::Random => "Random",
             Ranking::Score(method) => method.label(),
             Ranking::Picks(picker) => picker.label(),
+            Ranking::Given => "Given score",
         }
     }
 }
@@ -159,14 +172,18 @@ impl fmt::Display for Quota {
 impl FromStr for Strategy {
     type Err = Error;
 
-    /// `full`, `RANKING`, `metriq` (Random + MetriQ) or `RANKING+QUOTA`.
+    /// `full`, `RANKING`, `metriq` (Random + MetriQ), `RANKING+QUOTA` or a baseline.
     fn from_str(name: &str) -> Result<Self> {
         match name.split_once('+') {
             None if name == "full" => Ok(Strategy::Full),
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
             }
-            None => Ok(Strategy::Pruned { ranking: name.parse()?, quota: Quota::None }),
+            None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
+            None => {
+                let ranking = name.parse().map_err(|e| also_baselines(e, name))?;
+                Ok(Strategy::Pruned { ranking, quota: Quota::None })
+            }
             Some((ranking, quota)) => {
                 Ok(Strategy::Pruned { ranking: ranking.parse()?, quota: quota.parse()? })
             }
@@ -174,10 +191,23 @@ impl FromStr for Strategy {
     }
 }
 
+/// What else could stand there alone.
+fn also_baselines(error: Error, name: &str) -> Error {
+    match error {
+        Error::Invalid { what, expected, .. } => {
+            let expected =
+                format!("full, metriq, {expected}; or a baseline: {}", Baseline::names());
+            Error::invalid(what, name, expected)
+        }
+        other => other,
+    }
+}
+
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Strategy::Full => f.write_str("full"),
+            Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
             }
@@ -201,6 +231,7 @@ impl Strategy {
     pub fn label(self) -> String {
         match self {
             Strategy::Full => "Full data".to_owned(),
+            Strategy::Baseline(baseline) => baseline.label(),
             Strategy::Pruned { ranking, quota } => {
                 let quota = match quota {
                     Quota::None => return ranking.label().to_owned(),
@@ -218,7 +249,7 @@ impl Strategy {
     /// Its quota rule, as in files.
     pub fn quota(self) -> Quota {
         match self {
-            Strategy::Full => Quota::None,
+            Strategy::Full | Strategy::Baseline(_) => Quota::None,
             Strategy::Pruned { quota, .. } => quota,
         }
     }
@@ -231,7 +262,7 @@ impl Strategy {
     /// How its samples are ranked, and those of the strategy whose counts it takes.
     fn rankings(self) -> impl Iterator<Item = Ranking> {
         let (ranking, other) = match self {
-            Strategy::Full => (None, None),
+            Strategy::Full | Strategy::Baseline(_) => (None, None),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
             Strategy::Pruned { ranking, .. } => (Some(ranking), None),
         };
@@ -241,6 +272,11 @@ impl Strategy {
     /// The score whose run tells the recalls that its quotas use; None: the short query runs.
     pub fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
         self.rankings().next()?.recalls_of(options)
+    }
+
+    /// Whether it needs a score that another program computed.
+    pub fn uses_given(self) -> bool {
+        self.rankings().any(|r| r == Ranking::Given)
     }
 
     /// The scores it needs.
@@ -263,10 +299,10 @@ impl Strategy {
         choice: &Choice,
     ) -> Result<Subset> {
         let (ranking, quota) = match self {
-            Strategy::Full => (Ranking::Random, Quota::None),
+            Strategy::Full | Strategy::Baseline(_) => (Ranking::Random, Quota::None),
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
-        let density = if self == Strategy::Full { 1.0 } else { density };
+        let density = if self.stands_beside_all() { 1.0 } else { density };
         let rule = match quota {
             Quota::None => None,
             Quota::Metriq => Some(QuotaRule::Metriq),
@@ -350,6 +386,15 @@ impl QueryData {
                 let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
                 Ok(Ordering::Picked(picks))
             }
+            Ranking::Given => match &self.given {
+                Some((values, direction)) => {
+                    Ok(Ordering::Known(Order::Score { values, direction: *direction }))
+                }
+                None => {
+                    let expected = "a file of scores: `fairprune prune --scores FILE`";
+                    Err(Error::invalid("strategy given", "no given scores", expected))
+                }
+            },
         }
     }
 
@@ -380,13 +425,16 @@ mod tests {
             "coreset",
             "facility-location+metriq",
             "random+coresetq",
+            "cdb-w",
+            "cdb-w:dynamic",
+            "class-balanced:beta=0.99",
         ] {
             assert_eq!(name.parse::<Strategy>().unwrap().to_string(), name);
         }
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq"] {
+        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq"] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

@@ -1,6 +1,6 @@
 //! Drawings over classes: rows with names for a few, sorted curves for many; values against recall.
 
-use super::markup::{figure, shorten};
+use super::markup::{figure, shorten, words};
 use super::numbers;
 use super::svg::{Anchor, Mark, Scale, Svg};
 use crate::experiment::summary::Spread;
@@ -19,6 +19,8 @@ pub(super) struct Classes {
     pub(super) names: Vec<String>,
     /// Class indices, first row first.
     pub(super) order: Vec<usize>,
+    /// Whether they are groups.
+    pub(super) groups: bool,
 }
 
 /// One value a class.
@@ -47,7 +49,7 @@ pub(super) fn plot(classes: &Classes, series: &[Series], title: &str, from_zero:
     } else {
         let each = if series.len() > 1 { "Each strategy's classes" } else { "Classes" };
         let text = format!("{each} sorted by this value, lowest first.");
-        figure(title, &text, &curves(classes.names.len(), series, title, from_zero))
+        figure(title, &words(classes.groups, &text), &curves(classes, series, title, from_zero))
     }
 }
 
@@ -97,7 +99,8 @@ fn rows(classes: &Classes, series: &[Series], title: &str, from_zero: bool) -> S
 }
 
 /// A curve a series: its classes sorted by their mean.
-fn curves(classes: usize, series: &[Series], title: &str, from_zero: bool) -> String {
+fn curves(shown: &Classes, series: &[Series], title: &str, from_zero: bool) -> String {
+    let classes = shown.names.len();
     const HEIGHT: f64 = 280.0;
     let (left, bottom) = (40.0, HEIGHT - 40.0);
     let y = scale(series, from_zero, (bottom, 8.0));
@@ -115,7 +118,7 @@ fn curves(classes: usize, series: &[Series], title: &str, from_zero: bool) -> St
         svg.text(x.at(t), bottom + 17.0, Anchor::Middle, "tick", &format!("{t:.0}"));
     }
     let middle = (left + WIDTH - RIGHT) / 2.0;
-    svg.text(middle, HEIGHT - 5.0, Anchor::Middle, "axis", "classes, sorted");
+    svg.text(middle, HEIGHT - 5.0, Anchor::Middle, "axis", &words(shown.groups, "classes, sorted"));
     for of in series {
         let mut sorted: Vec<f64> = of.values.iter().flatten().map(|s| s.mean).collect();
         sorted.sort_by(f64::total_cmp);

@@ -195,12 +195,8 @@ fn unusable_recalls_are_named_with_their_line() {
         ("cells", line("1,bee,6"), &["line 3", "3 cells", "7"]),
         ("twice", line("0,ant,6,6,12,0.5,"), &["line 3", "class", "0 again"]),
         ("name", line("1,wasp,6,6,12,0.5,"), &["class 1", "wasp", "bee"]),
-        ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 classes", "3"]),
-        (
-            "more",
-            format!("{whole}3,dog,1,1,1,0.5,\n"),
-            &["4 classes", "3, the classes of the data"],
-        ),
+        ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 rows", "3"]),
+        ("more", format!("{whole}3,dog,1,1,1,0.5,\n"), &["4 rows", "3, the classes of the data"]),
         ("header", whole.replace("val_total", "total"), &["line 1", "val_total"]),
         ("rows", whole.lines().next().unwrap().to_owned(), &["no rows"]),
         ("empty", String::new(), &["line 1", "columns"]),
@@ -229,13 +225,12 @@ fn unusable_recalls_are_named_with_their_line() {
 }
 
 #[test]
-fn recalls_of_other_data_are_said_to_be() {
+fn recalls_of_other_data_are_refused_or_said_to_be() {
     let place = Place::new();
     place.score();
     place.tree("other", &[("train", [20, 20, 20])]);
     let line = "prune --data other --recalls scores/recalls.csv --density .5 --out out";
-    let outcome = good(place.path(), line);
-    assert!(outcome.err.contains("made on another data set"), "{}", outcome.err);
+    refused(place.path(), line, &["scores/recalls.csv", "36 samples", "60 samples", "fingerprint"]);
     fs::copy(place.path().join("scores/recalls.csv"), place.path().join("alone.csv")).unwrap();
     let line = "prune --data other --recalls alone.csv --density .5 --out alone";
     let outcome = good(place.path(), line);
@@ -259,7 +254,7 @@ fn unusable_scores_are_named_with_their_line() {
         (gap, &[at.as_str(), "el2n", "a number"]),
         (with_line(&whole, 2, "0,a,9,train,.5,.5"), &["line 2", "label", "below 3"]),
         (with_line(&whole, 2, "0,a,x,train,.5,.5"), &["line 2", "label", "a class index"]),
-        (with_line(&whole, 2, "0,a,0,test,.5,.5"), &["line 2", "part", "train or val"]),
+        (with_line(&whole, 2, "0,a,0,test,.5,.5"), &["line 2", "part", "train, val or out"]),
         (with_line(&whole, 2, "1,a,0,train,.5,.5"), &["line 2", "index", "data-set order"]),
         (whole.lines().take(9).collect::<Vec<_>>().join("\n"), &["8 samples", "36"]),
         (whole.replacen("el2n", "margin", 1), &["line 1", "different names"]),

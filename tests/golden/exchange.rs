@@ -103,7 +103,8 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
     let images = inputs::images(SAMPLES, spec.size, IMAGE_SEED).into();
     let positions: Vec<u32> = (0..SAMPLES as u32).collect();
     let labels = inputs::labels(SAMPLES, spec.classes);
-    let set = EvaluationSet { images: &images, labels: &labels, positions: &positions };
+    let set =
+        EvaluationSet { images: &images, labels: &labels, positions: &positions, groups: None };
     run_pass(&mut executor, Mode::Score, &set).unwrap();
     executor.logits(Mode::Score, SAMPLES).unwrap()
 }

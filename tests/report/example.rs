@@ -51,6 +51,7 @@ fn evaluation(recalls: Vec<f64>) -> Evaluation {
     Evaluation {
         average_accuracy: mean,
         balanced_accuracy: mean,
+        weighted_accuracy: None,
         worst_class: sorted[0].1,
         worst_recall: sorted[0].0,
         worst_5_percent: (recalls.len() >= 100)
@@ -137,6 +138,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
         label: "Full data".into(),
         quota: "none".into(),
         full_data: true,
+        every_density: true,
         points: vec![point(1.0, full_runs.clone())],
     }];
     for (i, (name, label, quota)) in shape.strategies.iter().enumerate() {
@@ -149,6 +151,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             label: label.clone(),
             quota: quota.clone(),
             full_data: false,
+            every_density: false,
             points: points.collect(),
         });
     }
@@ -285,6 +288,7 @@ fn settings(shape: &Shape, seeds: &[u64], train: usize) -> Settings {
         densities: shape.densities.clone(),
         budget: "matched".into(),
         split: "holdout".into(),
+        groups: None,
         epochs: 7.4,
         steps: 260,
         batch: 128,

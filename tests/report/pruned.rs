@@ -70,6 +70,7 @@ impl Made {
             quota: "metriq".into(),
             density: 0.3,
             classes: self.classes.clone(),
+            groups: None,
             correlation: Some(-0.97),
             ids: &self.ids,
             labels: &self.labels,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::{digest, npy};
+use fairprune::artefact::provenance::DataIdentity;
+use fairprune::artefact::{Provenance, digest, npy};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::picker::{Picker, PickerOptions};
+use fairprune::experiment::provenance;
 use fairprune::score::features::Features;
 
 use crate::cli::args::Common;
@@ -168,11 +170,19 @@ pub struct OwnFeatures {
 impl OwnFeatures {
     /// Reads the file.
     pub fn read(path: &Path, data: &DataSet) -> Result<Self> {
-        Self::read_rows(path, data.train.len())
+        Self::read_for(path, &provenance::identity(data))
     }
 
-    /// Reads a file of so many rows.
-    pub fn read_rows(path: &Path, rows: usize) -> Result<Self> {
+    /// Reads a file of features of this data set.
+    pub fn read_for(path: &Path, data: &DataIdentity) -> Result<Self> {
+        let sidecar = path.with_extension("json");
+        if sidecar.is_file() {
+            // A JSON of another program says nothing to this one.
+            if let Ok(stated) = Provenance::read(&sidecar) {
+                stated.check_data(&path.display().to_string(), data)?;
+            }
+        }
+        let rows = data.samples;
         let array = npy::read(path)?;
         let name = format!("--features {}", path.display());
         let (width, values) = array.into_features(rows, &name)?;

@@ -18,6 +18,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     let classes = Classes {
         names: (0..set.classes.len()).map(|k| page.class_name(k)).collect(),
         order: page.order.clone(),
+        groups: set.groups.is_some(),
     };
     let one = |value: f64| Spread::of([value]);
     let series =
@@ -26,13 +27,12 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     let densities = [series(set.classes.iter().map(|c| one(density(c)?)).collect())];
     let mut body = String::new();
     if page.has_recalls() {
-        body.push_str(
-            "<p class=\"lead\">Recalls are those of the query runs on validation images; classes \
-             stand in their order, hardest first.</p>\n",
-        );
+        let text = "Recalls are those of the query runs on validation images; classes stand in \
+                    their order, hardest first.";
+        push!(body, "<p class=\"lead\">{}</p>\n", page.words(text));
     }
     body.push_str("<div class=\"pair\">");
-    body.push_str(&plot(&classes, &densities, "Density of each class", true));
+    body.push_str(&plot(&classes, &densities, &page.words("Density of each class"), true));
     if page.has_recalls() {
         let recalls: Vec<Option<f64>> = set.classes.iter().map(|c| c.recall).collect();
         let r = match set.correlation {
@@ -46,22 +46,24 @@ pub(super) fn section(page: &Page) -> Option<Section> {
             all: &densities,
         };
         let text =
-            format!("{r}. Each mark is a class. A negative r means that hard classes keep more.");
-        let title = "Does a class that is hard keep more?";
+            page.words("Each mark is a class. A negative r means that hard classes keep more.");
+        let text = format!("{r}. {text}");
+        let title = page.words("Does a class that is hard keep more?");
         let of_recalls = [series(set.classes.iter().map(|c| one(c.recall?)).collect())];
         push!(
             body,
             "<div class=\"modest\">{}</div>{}",
-            figure(title, &text, &against.draw(&densities[0], &format!("{title} {r}"))),
+            figure(&title, &text, &against.draw(&densities[0], &format!("{title} {r}"))),
             if set.classes.len() >= crate::report::classwise::MANY {
-                plot(&classes, &of_recalls, "Recall of each class", false)
+                plot(&classes, &of_recalls, &page.words("Recall of each class"), false)
             } else {
                 String::new()
             }
         );
     }
     body.push_str("</div>\n");
-    Some(Section { id: "classes", title: "Class by class", body })
+    let title = if set.groups.is_some() { "Group by group" } else { "Class by class" };
+    Some(Section { id: "classes", title, body })
 }
 
 /// Sizes, recalls, densities and counts of all classes.
@@ -73,7 +75,7 @@ pub(super) fn quotas(page: &Page) -> Option<Section> {
     let mut body = String::new();
     if set.quota.starts_with("metriq") {
         body.push_str(
-            "<p class=\"lead\">A class gets a density in proportion to its error, \
+            "<p class=\"lead\">Each gets a density in proportion to its error, \
              1&nbsp;−&nbsp;recall, and at most 1; ± is the standard deviation of the recall between \
              query runs.",
         );
@@ -112,11 +114,12 @@ pub(super) fn quotas(page: &Page) -> Option<Section> {
     let size: usize = set.classes.iter().map(|c| c.size).sum();
     let share = if size > 0 { kept as f64 / size as f64 } else { 0.0 };
     let table = format!(
-        "<table class=\"quota\"><thead><tr><th scope=\"col\">Class</th><th scope=\"col\" \
+        "<table class=\"quota\"><thead><tr><th scope=\"col\">{}</th><th scope=\"col\" \
          class=\"n\">Size</th>{}<th scope=\"col\" class=\"n first\">Density</th><th scope=\"col\" \
          class=\"n\">Kept</th></tr></thead><tbody>{rows}</tbody><tfoot><tr><th scope=\"row\">All\
          </th><td class=\"n\">{}</td>{}<td class=\"n first\">{}</td><td class=\"n\">{}</td></tr>\
          </tfoot></table>",
+        page.words("Class"),
         if recalls { "<th scope=\"col\">Query recall</th>" } else { "" },
         numbers::count(size as u64),
         if recalls { "<td></td>" } else { "" },

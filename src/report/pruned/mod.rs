@@ -6,7 +6,7 @@ mod samples;
 mod scores;
 
 use super::html::{Pictures, Section, frame};
-use super::markup::{esc, minus, name, push};
+use super::markup::{self, esc, minus, name, push};
 use super::numbers;
 use super::sections::top::{places, warnings};
 
@@ -24,6 +24,8 @@ pub struct PrunedSet<'a> {
     /// The density that was asked for.
     pub density: f64,
     pub classes: Vec<PrunedClass>,
+    /// The attribute where they are groups; `labels` are then those of the groups.
+    pub groups: Option<String>,
     /// Pearson's, of the class densities before rounding and the recalls; None where either is
     /// constant or there are no recalls.
     pub correlation: Option<f64>,
@@ -128,6 +130,11 @@ impl<'a> Page<'a> {
         Page { set, order, is_kept }
     }
 
+    /// A phrase about classes, as it reads about groups.
+    fn words(&self, text: &str) -> String {
+        markup::words(self.set.groups.is_some(), text)
+    }
+
     fn has_recalls(&self) -> bool {
         self.set.classes.iter().any(|c| c.recall.is_some())
     }
@@ -136,7 +143,7 @@ impl<'a> Page<'a> {
     fn class_name(&self, class: usize) -> String {
         match self.set.classes.get(class) {
             Some(c) if !c.name.trim().is_empty() => c.name.clone(),
-            _ => format!("class {class}"),
+            _ => self.words(&format!("class {class}")),
         }
     }
 
@@ -159,7 +166,8 @@ impl<'a> Page<'a> {
             return String::new();
         }
         let which = if self.has_recalls() { "of lowest recall" } else { "of lowest density" };
-        format!(" The {classes} {which} of {} classes are shown.", numbers::count(all as u64))
+        let all = numbers::count(all as u64);
+        self.words(&format!(" The {classes} {which} of {all} classes are shown."))
     }
 }
 
@@ -173,19 +181,21 @@ fn header(page: &Page) -> String {
     out.push_str(&summary(page));
     let held_out = set.labels.len().saturating_sub(set.eligible.len());
     let mut data = format!(
-        "{}, {} classes, {} training samples",
+        "{}, {} {}, {} training samples",
         name(&set.data),
         numbers::count(set.classes.len() as u64),
+        page.words("classes"),
         numbers::count(set.eligible.len() as u64)
     );
     if held_out > 0 {
         push!(data, " and {} held out", numbers::count(held_out as u64));
     }
     let places = places(set.density);
+    let count = page.words("How many of each class");
     let facts = [
         ("Data", data),
         ("Which samples", name(&set.strategy)),
-        ("How many of each class", quota_name(&set.quota).to_owned()),
+        (count.as_str(), quota_name(&set.quota)),
         (
             "Density",
             format!("{}: {}", numbers::digits(set.density, places), numbers::density(set.density)),
@@ -235,9 +245,14 @@ fn summary(page: &Page) -> String {
         )
     };
     let sentence = if page.set.classes[high].density - page.set.classes[low].density < 5e-4 {
-        format!("{} of every class.", percent(page.set.classes[low].density))
+        page.words(&format!("{} of every class.", percent(page.set.classes[low].density)))
     } else {
-        format!("The densest class keeps {}. The thinnest keeps {}.", of(high), of(low))
+        format!(
+            "The densest {} keeps {}. The thinnest keeps {}.",
+            page.words("class"),
+            of(high),
+            of(low)
+        )
     };
     format!("<div class=\"verdict open\"><p>{sentence}</p></div>\n")
 }

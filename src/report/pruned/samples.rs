@@ -79,10 +79,11 @@ pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> 
         None => "",
     };
     let body = format!(
-        "<p class=\"lead\">{} picks one sample after another. These are the first of each class, \
-         in order; beside the class stand their places in the whole order, which is in \
+        "<p class=\"lead\">{} picks one sample after another. These are the first of each {}, \
+         in order; beside the name stand their places in the whole order, which is in \
          picks.csv.{weights}{}{}</p>\n{rows}\n",
         name(&page.set.strategy),
+        page.words("class"),
         page.shown(CLASSES),
         missing(page, pictures)
     );
@@ -101,7 +102,7 @@ pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section
             "From left to right from the first that {} keeps to the last.",
             name(score.label)
         ),
-        None => "Taken at even distances from each class.".to_owned(),
+        None => "Taken at even distances from all.".to_owned(),
     };
     let lists = page.by_class();
     let mut rows = String::new();
@@ -141,9 +142,10 @@ pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section
         return None;
     }
     let body = format!(
-        "<p class=\"lead\">Some training samples of each class. {order}{}{}</p>\n\
+        "<p class=\"lead\">Some training samples of each {}. {order}{}{}</p>\n\
          <div class=\"film names\" aria-hidden=\"true\"><span></span><span>kept</span>\
          <span>dropped</span></div>{rows}\n",
+        page.words("class"),
         page.shown(CLASSES),
         missing(page, pictures)
     );

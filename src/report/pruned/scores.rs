@@ -85,8 +85,9 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     let shown = page.order.iter().filter(|k| !lists[**k].is_empty()).take(CLASSES);
     push!(
         body,
-        "<h3>Class by class</h3>\n<p class=\"lead\">On the same axis; each class has its own \
-         height.{}</p>\n<div class=\"multiples\">",
+        "<h3>{}</h3>\n<p class=\"lead\">On the same axis; each has its own height.{}</p>\n\
+         <div class=\"multiples\">",
+        page.words("Class by class"),
         page.shown(CLASSES)
     );
     for &k in shown {

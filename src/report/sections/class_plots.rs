@@ -8,7 +8,8 @@ use crate::report::view::{Entry, View};
 
 fn classes(view: &View) -> Classes {
     let names = (0..view.summary.classes.len()).map(|k| view.class_name(k)).collect();
-    Classes { names, order: view.hardest_first.clone() }
+    let groups = view.summary.settings.groups.is_some();
+    Classes { names, order: view.hardest_first.clone(), groups }
 }
 
 fn series(
@@ -28,13 +29,13 @@ fn series(
 /// place: rows stand beside those of the recalls.
 pub(super) fn densities(view: &View, entries: &[Entry]) -> String {
     let share = |e: &Entry, k| if e.strategy.full_data { None } else { e.density(k) };
-    plot(&classes(view), &series(view, entries, share), "Density of each class", true)
+    plot(&classes(view), &series(view, entries, share), &view.words("Density of each class"), true)
 }
 
 /// The recall of each class.
 pub(super) fn recalls(view: &View, entries: &[Entry]) -> String {
     let series = series(view, entries, |e, k| e.recall(k));
-    plot(&classes(view), &series, "Recall of each class", false)
+    plot(&classes(view), &series, &view.words("Recall of each class"), false)
 }
 
 /// A small scatter plot a strategy: full-data recall across, density up, on common scales.

@@ -69,8 +69,8 @@ pub(in crate::report) fn section(view: &View, pictures: Pictures, most: &Most) -
         return None;
     }
     let body = format!(
-        "<p class=\"lead\">Some training images of each class, kept and \
-         dropped, hardest class first.</p>\n{groups_html}"
+        "<p class=\"lead\">{}</p>\n{groups_html}",
+        view.words("Some training images of each class, kept and dropped, hardest class first.")
     );
     Some(Section { id: "examples", title: "Kept and dropped", body })
 }

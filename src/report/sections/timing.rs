@@ -51,14 +51,14 @@ impl<'a> Timed<'a> {
 }
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
-    let full = view.full().and_then(Timed::of);
+    let beside: Vec<Timed> = view.beside().into_iter().filter_map(Timed::of).collect();
     let at =
         |&d: &f64| -> Vec<Timed> { view.pruned_at(d).into_iter().filter_map(Timed::of).collect() };
     let groups: Vec<(f64, Vec<Timed>)> = view.densities.iter().map(|d| (*d, at(d))).collect();
     if groups.iter().all(|g| g.1.is_empty()) {
         return None;
     }
-    let all: Vec<&Timed> = full.iter().chain(groups.iter().flat_map(|g| &g.1)).collect();
+    let all: Vec<&Timed> = beside.iter().chain(groups.iter().flat_map(|g| &g.1)).collect();
     let mut body = String::from(
         "<p class=\"lead\">Total time is everything that one result takes: the query runs that its \
          strategy needs, scoring, choosing the samples, training on them. Query runs, and scoring \
@@ -82,10 +82,10 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
         figure(
             "Worst class",
             &text,
-            &plot(view, &all, "recall of the worst class", |h| { h.worst_recall })
+            &plot(view, &all, &view.words("recall of the worst class"), |h| { h.worst_recall })
         )
     );
-    body.push_str(&table(view, full.as_ref(), &groups));
+    body.push_str(&table(view, &beside, &groups));
     Some(Section { id: "time", title: "Accuracy against total time", body })
 }
 
@@ -202,8 +202,9 @@ fn brief(seconds: f64) -> String {
 
 const PARTS: [&str; 4] = ["Query runs", "Scoring", "Choosing", "Training"];
 
-fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> String {
-    let rows = || full.into_iter().chain(groups.iter().flat_map(|g| &g.1));
+fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
+    let full = beside.iter().find(|t| t.entry.strategy.full_data);
+    let rows = || beside.iter().chain(groups.iter().flat_map(|g| &g.1));
     let longest = rows().map(|t| t.total.mean).fold(0.0, f64::max);
     let reference = full.map(|t| t.total.mean).filter(|s| *s > 0.0);
     let mut out = String::from(
@@ -217,9 +218,11 @@ fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> Str
     for (i, part) in PARTS.iter().enumerate() {
         push!(out, "<th scope=\"col\" class=\"n\"><i class=\"part p{i}\"></i>{part}</th>");
     }
-    out.push_str(
-        "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">Worst class</th>\
+    push!(
+        out,
+        "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">{}</th>\
          </tr></thead>\n",
+        view.words("Worst class"),
     );
     let row = |t: &Timed| {
         let mut out = format!(
@@ -266,11 +269,11 @@ fn table(view: &View, full: Option<&Timed>, groups: &[(f64, Vec<Timed>)]) -> Str
         }
         let share = |s: Spread| markup::minus(&numbers::share(s.mean));
         cell("Average", share(t.headline.average_accuracy));
-        cell("Worst class", share(t.headline.worst_recall));
+        cell(&view.words("Worst class"), share(t.headline.worst_recall));
         out + "</tr>"
     };
-    if let Some(full) = full {
-        push!(out, "<tbody>{}</tbody>\n", row(full));
+    if !beside.is_empty() {
+        push!(out, "<tbody>{}</tbody>\n", beside.iter().map(row).collect::<String>());
     }
     for (density, entries) in groups.iter().filter(|g| !g.1.is_empty()) {
         let digits = numbers::digits(*density, places(*density));

@@ -12,7 +12,7 @@ use crate::report::view::{Entry, View};
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
     let entries: Vec<Entry> = view
-        .full()
+        .beside()
         .into_iter()
         .chain(view.densities.iter().flat_map(|&d| view.pruned_at(d)))
         .filter(|e| e.point.headline.is_some())
@@ -22,10 +22,10 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     }
     let text = "Each small dot is one seed; the large mark is their mean, its whiskers reach from \
                 the lowest seed to the highest. Up and to the right is better.";
-    let title = "Average accuracy against the worst class";
+    let title = view.words("Average accuracy against the worst class");
     let mut body = legend(view);
     body.push_str("<div class=\"pair\">");
-    body.push_str(&figure(title, text, &scatter(view, &entries)));
+    body.push_str(&figure(&title, text, &scatter(view, &entries)));
     // Beside the plot as many figures as are about as high as it, the others below.
     let mut figures = pairs::figures(view);
     let beside = if view.summary.verdicts.len() > 4 * figures.len() { 1 } else { 2 };
@@ -58,13 +58,14 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
     let x = Scale::around(spreads().flat_map(|s| ends(s.0)), (0.0, 1.0), ACROSS);
     let y = Scale::around(spreads().flat_map(|s| ends(s.1)), (0.0, 1.0), UP);
     let label = format!(
-        "Scatter plot of average accuracy and worst-class recall of {} strategies; the values are \
+        "Scatter plot of average accuracy and {} recall of {} strategies; the values are \
          in the table above.",
+        view.words("worst-class"),
         entries.len()
     );
     let mut svg = Svg::new(WIDTH, HEIGHT, label);
-    let (x, y) =
-        (Axis::of_numbers(x, "average accuracy"), Axis::of_numbers(y, "recall of the worst class"));
+    let worst = view.words("recall of the worst class");
+    let (x, y) = (Axis::of_numbers(x, "average accuracy"), Axis::of_numbers(y, &worst));
     axes(&mut svg, &x, &y);
     if let Some(h) = view.full().and_then(|f| f.point.headline.as_ref()) {
         let (fx, fy) = (x.at(h.average_accuracy.mean), y.at(h.worst_recall.mean));
@@ -87,10 +88,11 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
         for run in &e.point.runs {
             let at = (x.at(run.last.average_accuracy), y.at(run.last.worst_recall));
             let title = format!(
-                "{}, seed {}: average {}, worst class {}",
+                "{}, seed {}: average {}, {} {}",
                 e.strategy.label,
                 run.seed,
                 numbers::share(run.last.average_accuracy),
+                view.words("worst class"),
                 numbers::share(run.last.worst_recall)
             );
             svg.dot(at, 2.4, &format!("seed {}", e.mark.class()), &title);
@@ -108,10 +110,11 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
         let Some(h) = &e.point.headline else { continue };
         let at = (x.at(h.average_accuracy.mean), y.at(h.worst_recall.mean));
         let title = format!(
-            "{}, density {}: average {}, worst class {}",
+            "{}, density {}: average {}, {} {}",
             e.strategy.label,
             numbers::digits(e.point.density, places(e.point.density)),
             numbers::spread(&h.average_accuracy),
+            view.words("worst class"),
             numbers::spread(&h.worst_recall)
         );
         svg.mark(e.mark, at, 5.5, &title);
@@ -123,7 +126,8 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
 
 /// What stands beside a mark: the density where there are several, else the strategy.
 pub(super) fn tag(view: &View, e: &Entry) -> String {
-    if view.densities.len() > 1 && !e.strategy.full_data {
+    let beside_all = e.strategy.full_data || e.strategy.every_density;
+    if view.densities.len() > 1 && !beside_all {
         numbers::digits(e.point.density, places(e.point.density))
     } else {
         shorten(&e.strategy.label, 22)

@@ -32,7 +32,7 @@ pub fn find(args: &PruneArgs, plan: &Plan, source: &Source) -> Result<Found> {
         found = of_folder(plan, source)?;
     }
     if let Some(path) = &args.features.features {
-        let own = OwnFeatures::read_rows(path, source.ids.len())?;
+        let own = OwnFeatures::read_for(path, &source.identity)?;
         found.material.features = Some(own.features);
         found.digest = Some(own.digest);
     }

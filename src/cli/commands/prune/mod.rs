@@ -1,5 +1,7 @@
 //! `fairprune prune`: which samples to keep.
 
+mod folder;
+mod given;
 mod material;
 mod page;
 mod query;
@@ -17,18 +19,19 @@ use fairprune::error::Error;
 use fairprune::experiment::picker::{Material, Picker};
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::strategy::{Choice, Quota, Ranking, Strategy};
-use fairprune::prune::{Population, Subset};
+use fairprune::prune::{Direction, Population, Subset, Warning};
 use fairprune::score::{Kind, Method};
 use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
 
 use self::recalls::Recalls;
+pub use self::recalls::validation_sizes_beside;
 use self::source::{Source, SourceArgs};
 use super::quota::{DensityArgs, QuotaArgs};
 use crate::cli::args::{Common, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::commands::pickers::{FeatureArgs, OwnFeatures, PickerArgs};
-use crate::cli::commands::score::QueryArgs;
 use crate::cli::commands::score::variants::VariantArgs;
+use crate::cli::commands::score::{GROUP_RECALLS, QueryArgs, RECALLS};
 use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
@@ -37,12 +40,12 @@ pub struct PruneArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub density: DensityArgs,
-    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), or a
-    /// selection method: coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
-    /// facility-location, contextual-diversity. Without --scores, query runs on --data compute what it
-    /// needs in OUT/scores
-    #[arg(long, default_value = "random", value_name = "NAME", help_heading = "Selection")]
-    pub strategy: String,
+    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
+    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, d2, craig,
+    /// grad-match, glister, graph-cut, facility-location, contextual-diversity. Without --scores, query
+    /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub strategy: Option<String>,
     /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
     #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
     pub quota: String,
@@ -99,17 +102,31 @@ pub struct Pruned {
     pub recalls: Option<Recalls>,
     pub subset: Subset,
     /// The score that the page shows: the strategy's, or the one that its method starts from.
-    pub shown: Option<(Method, Vec<f64>)>,
+    pub shown: Option<Shown>,
     /// How the scores in use were made.
     pub records: Vec<MethodRecord>,
     pub warnings: Vec<String>,
 }
 
+/// A score of every sample that the page shows.
+pub struct Shown {
+    pub label: String,
+    pub values: Vec<f64>,
+    pub direction: Direction,
+}
+
+impl Shown {
+    fn of(method: Method, query: &mut QueryData) -> Option<Self> {
+        let values = query.scores.remove(&method)?;
+        Some(Shown { label: method.label().to_owned(), values, direction: method.direction() })
+    }
+}
+
 impl Pruned {
     /// Scores by which samples are ranked, one a sample, if any.
     fn scores(&self, plan: &Plan) -> Option<&[f64]> {
-        let ranks = matches!(plan.ranking, Ranking::Score(_));
-        self.shown.as_ref().filter(|_| ranks).map(|s| s.1.as_slice())
+        let ranks = matches!(plan.ranking, Ranking::Score(_) | Ranking::Given);
+        self.shown.as_ref().filter(|_| ranks).map(|s| s.values.as_slice())
     }
 }
 
@@ -140,14 +157,30 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
 }
 
 fn plan(args: &PruneArgs) -> Result<Plan> {
-    let ranking: Ranking =
-        args.strategy.parse().map_err(|e| named("--strategy", &args.strategy, e))?;
+    let file = args.source.file();
+    if let (None, Some(flag)) = (file, args.source.given.first()) {
+        let expected = "a file of scores with it, --scores FILE";
+        return Err(Error::invalid(flag, "no file of scores", expected).into());
+    }
+    let default = if file.is_some() { "given" } else { "random" };
+    let name = args.strategy.as_deref().unwrap_or(default);
+    let ranking: Ranking = name.parse().map_err(|e| named("--strategy", name, e))?;
     let quota: Quota = args.quota.parse().map_err(|e| named("--quota", &args.quota, e))?;
     let strategy = Strategy::Pruned { ranking, quota };
-    let density = args.density.positive()?;
-    let quotas = args.options.settings()?;
     let chosen: Vec<Picker> = strategy.pickers().collect();
     let pickers = args.pickers.options(&args.common, &chosen)?;
+    if let (Some(path), Some(method)) = (file, strategy.methods(&pickers).first()) {
+        let what = format!("--strategy or --quota that use {method}");
+        let found = format!("the file {}, one score", path.display());
+        return Err(Error::invalid(what, found, "given, the name of that score here").into());
+    }
+    if file.is_some() && !strategy.uses_given() {
+        let text = "note: the scores of the file are not used: neither --strategy given nor --quota \
+                    from:given asks for them";
+        output::note(&args.common, text);
+    }
+    let density = args.density.positive()?;
+    let quotas = args.options.settings()?;
     if args.features.features.is_some() {
         OwnFeatures::check(&chosen, &pickers)?;
         let options = args.variants.options(&args.common, &[])?;
@@ -155,7 +188,7 @@ fn plan(args: &PruneArgs) -> Result<Plan> {
         let used = chosen.iter().any(|p| p.needs_features(&pickers))
             || strategy.methods(&pickers).iter().any(features);
         if !used {
-            let found = format!("--strategy {}", args.strategy);
+            let found = format!("--strategy {name}");
             let expected = "a strategy that looks at features, such as coreset or ssp";
             return Err(Error::invalid("--features", found, expected).into());
         }
@@ -186,19 +219,20 @@ fn find_recalls(args: &PruneArgs, plan: &Plan, source: &Source) -> Result<Option
         plan.strategy.recalls_of(&plan.choice.pickers),
     )?;
     match recalls {
-        None if plan.strategy.needs_recalls() => Err(no_recalls(args).into()),
+        None if plan.strategy.needs_recalls() => Err(no_recalls(args, source).into()),
         recalls => Ok(recalls),
     }
 }
 
-fn no_recalls(args: &PruneArgs) -> Error {
+fn no_recalls(args: &PruneArgs, source: &Source) -> Error {
+    let name = if source.partition.attribute.is_some() { GROUP_RECALLS } else { RECALLS };
     let found = match &args.source.scores {
-        Some(folder) => format!("no recalls.csv in {}", folder.display()),
-        None => "no recalls".to_owned(),
+        Some(folder) if folder.is_dir() => format!("no {name} in {}", folder.display()),
+        _ => "no recalls".to_owned(),
     };
     let data = args.source.data.as_deref().unwrap_or("DATA");
     let expected = format!(
-        "--recalls recalls.csv, which `fairprune train --data {data}` and `fairprune score --data \
+        "--recalls {name}, which `fairprune train --data {data}` and `fairprune score --data \
          {data}` write; or --quota none, uniform or balanced"
     );
     Error::invalid(format!("--quota {}", args.quota), found, expected)
@@ -226,29 +260,39 @@ fn select(
         records.push(record.clone());
     }
     query.scores = columns;
-    let population = Population {
-        labels: &source.labels,
-        eligible: &source.eligible,
-        classes: source.identity.classes,
-    };
+    if let Some(given) = &source.given {
+        query.given = Some((given.values.clone(), given.direction));
+        if plan.strategy.uses_given() {
+            records.push(given.record.clone());
+        }
+    }
+    let partition = &source.partition;
+    let population =
+        Population { labels: &source.groups, eligible: &source.eligible, classes: partition.len() };
     // The draw of the first repetition of `run` under the same seed.
     let draw = Seeds::derive(seed, 0).subset;
     let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice)?;
-    let names = match (&source.names, &recalls) {
-        (Some(names), _) => names.clone(),
-        (None, Some(recalls)) => recalls.names.clone(),
-        (None, None) => (0..source.identity.classes).map(|k| format!("class {k}")).collect(),
+    let names = match &recalls {
+        Some(recalls) if !source.named => recalls.names.clone(),
+        _ => partition.names.clone(),
     };
-    let mut warnings: Vec<String> = subset.warnings.iter().map(|w| w.describe(&names)).collect();
+    let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
+    let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
     if plan.strategy.needs_recalls() {
         warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
     }
     let shown = match plan.ranking {
-        Ranking::Score(method) => Some(method),
-        Ranking::Picks(picker) => picker.base(&plan.choice.pickers),
+        Ranking::Score(method) => Shown::of(method, &mut query),
+        Ranking::Picks(picker) => {
+            picker.base(&plan.choice.pickers).and_then(|method| Shown::of(method, &mut query))
+        }
+        Ranking::Given => query.given.take().map(|(values, direction)| Shown {
+            label: "Given score".to_owned(),
+            values,
+            direction,
+        }),
         Ranking::Random => None,
     };
-    let shown = shown.and_then(|m| Some((m, query.scores.remove(&m)?)));
     Ok(Pruned { source, names, recalls, subset, shown, records, warnings })
 }
 
@@ -261,6 +305,11 @@ fn source_job(source: &Source, recalls: Option<&Recalls>) -> Map<String, Value> 
         ("held_out".to_owned(), json!(source.ids.len() - source.eligible.len())),
         ("scores".to_owned(), json!(scores)),
         ("recalls".to_owned(), json!(recalls.map(|r| r.digest.as_str()))),
+        ("groups".to_owned(), json!(source.partition.attribute)),
+        (
+            "given".to_owned(),
+            json!(source.given.as_ref().map(|g| (&g.digest, g.direction == Direction::KeepLowest))),
+        ),
     ])
 }
 

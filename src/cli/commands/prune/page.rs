@@ -1,9 +1,8 @@
 //! `report.html`: the pruned set for people.
 
 use fairprune::artefact::OutputDir;
-use fairprune::artefact::provenance::Direction;
-use fairprune::experiment::provenance;
 use fairprune::metrics::pearson;
+use fairprune::prune::Direction;
 use fairprune::report::Thumb;
 use fairprune::report::pruned::{PrunedClass, PrunedSet, ShownPicks, ShownScore, render_pruned};
 use serde_json::Value;
@@ -38,18 +37,17 @@ pub fn render(
     let classes = (0..pruned.names.len()).map(|k| PrunedClass {
         name: pruned.names[k].clone(),
         size: subset.sizes[k],
-        recall: recalls.map(|r| r.values[k]),
+        recall: recalls.and_then(|r| r.values[k]),
         recall_sd: recalls.and_then(|r| r.sd[k]),
         density: subset.densities[k],
         kept: subset.counts[k],
     });
     let asked = subset.quota_densities.as_ref().unwrap_or(&subset.densities);
-    let given = |r: &super::Recalls| r.values.iter().map(|&v| Some(v)).collect::<Vec<_>>();
     let ranks = pruned.scores(plan).is_some();
-    let shown = pruned.shown.as_ref().map(|(method, values)| ShownScore {
-        label: method.label(),
-        values,
-        highest_first: provenance::direction(*method) == Direction::HigherFirst,
+    let shown = pruned.shown.as_ref().map(|shown| ShownScore {
+        label: &shown.label,
+        values: &shown.values,
+        highest_first: shown.direction == Direction::KeepHighest,
         ranks,
     });
     let picks = subset.picks.as_ref();
@@ -60,9 +58,10 @@ pub fn render(
         quota: plan.strategy.quota().to_string(),
         density: plan.density,
         classes: classes.collect(),
-        correlation: recalls.and_then(|r| pearson(asked, &given(r)).ok().flatten()),
+        groups: source.partition.attribute.clone(),
+        correlation: recalls.and_then(|r| pearson(asked, &r.values).ok().flatten()),
         ids: &source.ids,
-        labels: &source.labels,
+        labels: &source.groups,
         eligible: &source.eligible,
         kept: &subset.kept,
         score: shown,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::recalls::Recalls;
 use super::source::{Source, SourceArgs};
 use super::{Plan, PruneArgs, Pruned, find_recalls, material, plan_job, select};
-use crate::cli::args::{DataArgs, OutArgs};
+use crate::cli::args::OutArgs;
 use crate::cli::commands::score::{ScoreArgs, by_query_runs, wanted};
 use crate::cli::context;
 
@@ -27,14 +27,11 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
     let root = args.out.out.clone().unwrap_or_else(|| context::default_out("prune"));
     let scores = root.join(SCORES);
     let ssp = plan.methods().contains(&Method::Ssp);
+    let data = args.source.data_args();
+    let data = data.ok_or_else(|| Error::Internal("no data set to score".to_owned()))?;
     let score_args = ScoreArgs {
-        data: DataArgs {
-            data: args.source.data.clone().unwrap_or_default(),
-            format: args.source.format.clone(),
-            image_size: args.source.image_size,
-            data_seed: args.source.data_seed,
-            split: args.source.split.clone(),
-        },
+        data,
+        groups: Some(args.source.groups.groups.clone()),
         method: plan.methods().iter().map(|m| m.name().to_owned()).collect(),
         queries: args.queries.clone(),
         weights: None,
@@ -52,6 +49,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
     let mut claim = |job: Map<String, Value>| {
         let mut whole = plan_job(plan, common.seed);
         whole.insert("query".to_owned(), json!(job));
+        whole.insert("groups".to_owned(), json!(args.source.groups.groups));
         whole.insert("recalls".to_owned(), json!(args.recalls));
         whole.insert("features".to_owned(), json!(args.features.features));
         let out = OutArgs { out: Some(root.clone()), ..args.out.clone() };
@@ -65,8 +63,9 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
         data: None,
         format: None,
         image_size: None,
-        data_seed: 0,
         split: None,
+        long_tail: Default::default(),
+        ..args.source.clone()
     };
     let source = Source { data: scored.data.clone(), ..Source::read(common, &source)? };
     drop(scored);
@@ -81,7 +80,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
 /// Recalls of a file, as quotas take them.
 pub(super) fn recalls_of(recalls: Option<&Recalls>) -> QueryRecalls {
     QueryRecalls {
-        given: recalls.map(|r| r.values.iter().map(|&v| Some(v)).collect()),
+        given: recalls.map(|r| r.values.clone()),
         validation_sizes: recalls.and_then(|r| r.validation_sizes.clone()),
         ..QueryRecalls::default()
     }

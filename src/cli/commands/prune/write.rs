@@ -60,13 +60,15 @@ pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) ->
 
 fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    let mut stated = provenance::of_subset(
+    let stated = provenance::of_subset(
         source.identity.clone(),
         plan.strategy,
         plan.density,
         &plan.choice,
         &[seed],
     );
+    let stated = provenance::over(&source.partition, stated);
+    let mut stated = provenance::with_positions(stated, &subset.kept);
     if let Some(method) = stated.methods.first_mut() {
         let more = [
             ("kept", json!(subset.total())),
@@ -91,7 +93,7 @@ fn class_rows(pruned: &Pruned) -> Vec<ClassRow> {
             class: k as u32,
             name: pruned.names[k].clone(),
             size: subset.sizes[k] as u64,
-            recall: pruned.recalls.as_ref().map(|r| r.values[k]),
+            recall: pruned.recalls.as_ref().and_then(|r| r.values[k]),
             density: subset.densities[k],
             kept: subset.counts[k] as u64,
         })
@@ -115,6 +117,7 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
             "density": plan.density,
             "strategy": plan.strategy.to_string(),
             "classes": rows,
+            "groups": pruned.source.partition.attribute,
             "warnings": pruned.warnings,
             "files": files,
         }))?;
@@ -124,7 +127,7 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
         "{}: {} ({kept} of {total} training images)\n\n{}\n",
         plan.strategy.label(),
         percentages(plan.density),
-        class_table(&rows)
+        class_table(&rows, pruned.source.partition.unit())
     ))?;
     let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
     names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));

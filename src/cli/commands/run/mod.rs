@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
-use fairprune::data::DataSet;
+use fairprune::data::{DataSet, Partition};
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::queries::Queries;
@@ -26,7 +26,7 @@ use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
 pub use self::write::thumbnails;
 use self::write::write_subsets;
-use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::commands::pickers::{FeatureArgs, PickerArgs};
 use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
@@ -40,6 +40,8 @@ const SHAPES_WIDTH: usize = 8;
 pub struct RunArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub groups: GroupArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
@@ -141,12 +143,14 @@ pub fn ready<B: Operators>(
     data: Arc<DataSet>,
 ) -> Result<Ready<B>> {
     let common = &args.common;
+    let partition = Partition::of(&data, &args.groups.groups)?;
     let split = context::split(common, &args.data, &data)?;
     let default_width =
         (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
-    let plan = plan(args, &data, &split)?;
+    let plan = plan(args, &data, &split, &partition)?;
     let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared = prepared.over(partition);
     if prepared.split.test.is_empty() {
         let expected = "test images to report on: a test or val folder beside train";
         return Err(Error::invalid(&args.data.data, "no test part", expected).into());

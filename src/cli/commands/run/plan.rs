@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fairprune::artefact::digest;
-use fairprune::data::{DataSet, Split};
+use fairprune::data::{DataSet, Partition, Split};
 use fairprune::error::Error;
 use fairprune::experiment::picker::Picker;
 use fairprune::experiment::run_plan::{Block, QueryPlan, RunPlan};
@@ -19,7 +19,12 @@ use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::context;
 
 /// The plan that the arguments ask for.
-pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunPlan> {
+pub(super) fn plan(
+    args: &RunArgs,
+    data: &DataSet,
+    split: &Split,
+    partition: &Partition,
+) -> Result<RunPlan> {
     let strategies = args
         .strategies
         .iter()
@@ -29,6 +34,11 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         return Err(
             Error::invalid("--strategies", format!("{} twice", twice.1), "each once").into()
         );
+    }
+    if let Some(strategy) = strategies.iter().find(|s| s.uses_given()) {
+        let expected = "strategies that this command can compute; `fairprune prune --scores FILE` takes \
+                        scores of other programs";
+        return Err(Error::invalid("--strategies", strategy.to_string(), expected).into());
     }
     let pickers: Vec<Picker> = strategies.iter().flat_map(|s| s.pickers()).collect();
     let pickers_options = args.pickers.options(&args.common, &pickers)?;
@@ -49,7 +59,7 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         if !(d > 0.0 && d <= 1.0) {
             return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
         }
-        enough_samples(d, args.min_per_class, data, split)?;
+        enough_samples(d, args.min_per_class, data, split, partition)?;
     }
     if args.seeds == 0 {
         return Err(Error::invalid("--seeds", "0", "at least 1").into());
@@ -120,6 +130,7 @@ fn enough_samples(
     min_per_class: Option<usize>,
     data: &DataSet,
     split: &Split,
+    partition: &Partition,
 ) -> Result<()> {
     let all = split.train.len();
     let kept = prune::Budget::new(density, all)?.count;
@@ -127,8 +138,9 @@ fn enough_samples(
         let found = format!("{density}, {kept} of {all} training images");
         return Err(Error::invalid("--density", found, "at least 2 to train on").into());
     }
-    let mut sizes = vec![0; data.classes.len()];
-    split.train.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
+    let mut sizes = vec![0; partition.len()];
+    let labels = partition.labels(data, &data.train);
+    split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let rule = prune::QuotaRule::Uniform;
     let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
     prune::quotas(&sizes, density, &options, 0)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fairprune::artefact::digest;
-use fairprune::data::{self, DataSet, PartName, Split, SplitKind};
+use fairprune::data::{self, DataSet, PartName, Partition, Split, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
 use fairprune::experiment::cell::Extract;
@@ -160,9 +160,13 @@ fn by_weights_on<B: Operators>(
         );
     } else {
         let set = prepared.set(prepared.split.val_part, &val)?;
-        let counts = evaluate(&mut executor, &set)?.counts;
-        let result = TestResult::new(0, &counts);
-        scored.recalls = Some(recall_rows(&prepared.data, &prepared.split.train, &result));
+        let result = TestResult::new(0, &evaluate(&mut executor, &set)?);
+        let (data, trained) = (&prepared.data, &prepared.split.train);
+        scored.recalls = Some(recall_rows(data, &Partition::classes(data), trained, &result)?);
+        if data.attributes.is_some() {
+            let groups = Partition::of(data, "attribute")?;
+            scored.of_groups[0] = Some(recall_rows(data, &groups, trained, &result)?);
+        }
     }
     scored.shared = Map::from_iter([("weights".to_owned(), json!(weights_digest))]);
     write(&prepared.data, &prepared.split, scored, dir)?.report(common)
@@ -193,7 +197,7 @@ fn whole(data: &DataSet, name: Option<&str>, seed: u64) -> Result<Split> {
         None => Ok(Split {
             kind: SplitKind::Shipped,
             seed,
-            train: (0..data.train.len()).collect(),
+            train: data.present(),
             val_part: PartName::Val,
             val: Vec::new(),
             test: Vec::new(),

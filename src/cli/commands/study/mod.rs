@@ -286,7 +286,8 @@ fn write_cells(panel: &Panel, dir: &OutputDir) -> Result<()> {
     for strategy in &panel.summary.strategies {
         for point in &strategy.points {
             for run in &point.runs {
-                let name = format!("cells/{}-d{}-s{}.json", strategy.name, point.density, run.seed);
+                let stem = strategy.name.replace([':', '='], "-");
+                let name = format!("cells/{stem}-d{}-s{}.json", point.density, run.seed);
                 let mut numbers = json!(run);
                 if let Some(map) = numbers.as_object_mut() {
                     map.remove("train_seconds");

@@ -229,7 +229,7 @@ impl BlockTable {
     fn check(&self, what: &str) -> Result<Block> {
         let strategies =
             self.strategies.iter().map(|s| s.parse()).collect::<Result<Vec<Strategy>, Error>>()?;
-        let full_alone = strategies.iter().all(|s| *s == Strategy::Full);
+        let full_alone = strategies.iter().all(|s| s.stands_beside_all());
         if strategies.is_empty() || self.seeds == 0 || (self.density.is_empty() && !full_alone) {
             let found = format!(
                 "a block of {} strategies, {} densities, {} seeds",
@@ -287,4 +287,46 @@ fn slug(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let text: String = name.chars().map(plain).collect();
     text.trim_start_matches(['.', '-']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every flag is one of `fairprune run`, every strategy and claim can be read.
+    #[test]
+    fn the_studies_that_come_with_the_program_can_be_read() {
+        let words = ["fairprune", "study", "x.toml"];
+        let crate::cli::args::Command::Study(args) =
+            crate::cli::args::Cli::try_parse_from(words).unwrap().command
+        else {
+            panic!("another command");
+        };
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("studies");
+        let mut found = 0;
+        for folder in [root.clone(), root.join("paper")] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|e| e != "toml") {
+                    continue;
+                }
+                let study = Study::read(&path, &args.common).unwrap();
+                let name = path.display();
+                assert!(!study.claims.is_empty() && !study.panels.is_empty(), "{name}");
+                let known: BTreeSet<String> = study.panels[0]
+                    .blocks
+                    .iter()
+                    .flat_map(|b| &b.strategies)
+                    .map(Strategy::to_string)
+                    .collect();
+                for claim in &study.claims {
+                    for strategy in [&claim.method, &claim.baseline] {
+                        assert!(known.contains(strategy), "{name}: {strategy} is not run");
+                    }
+                }
+                found += 1;
+            }
+        }
+        assert!(found >= 7, "{found}");
+    }
 }
