@@ -315,7 +315,7 @@ fn arguments() -> Vec<String> {
 }
 
 /// A word as a shell reads it back.
-fn quote(word: String) -> String {
+pub fn quote(word: String) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word

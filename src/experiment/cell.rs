@@ -9,6 +9,7 @@ use serde_json::json;
 use super::compute::compute;
 use super::export;
 use super::prepared::{PassSize, Prepared};
+use super::spent::ScorePart;
 use crate::artefact::{OutputDir, npy};
 use crate::data::{Partition, QueryPart};
 use crate::error::{Error, Result};
@@ -172,6 +173,9 @@ pub struct CellResult {
     pub validation: Option<TestResult>,
     pub train_seconds: f64,
     pub score_seconds: f64,
+    /// What the scoring went into; empty in files of versions that did not record it.
+    #[serde(default)]
+    pub score_parts: Vec<ScorePart>,
     pub planned_bytes: u64,
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::baseline;
 use super::cell::{Cell, CellResult, Extraction, Finished, GroupCounts, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
+use super::spent::ScorePart;
 use crate::data::PartName;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
@@ -55,9 +56,14 @@ pub(super) fn compute<B: Operators>(
     let keeping =
         state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
     let mut watch = Watch { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
-    let (mut scores, extracted) = network_scores(prepared, cell, &mut executor, &mut watch)?;
+    let mut parts = Vec::new();
+    let (mut scores, extracted) =
+        network_scores(prepared, cell, &mut executor, &mut watch, &mut parts)?;
     if let Some(recorder) = &mut outcome.dynamics {
-        scores.extend(recorded_scores(cell, recorder, prepared.data.train.len())?);
+        let (clock, samples) = (Instant::now(), prepared.data.train.len());
+        let recorded = recorded_scores(cell, recorder, samples)?;
+        parts.push(ScorePart::new(&names(&recorded), false, clock.elapsed().as_secs_f64()));
+        scores.extend(recorded);
     }
     let score_seconds = clock.elapsed().as_secs_f64();
     let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
@@ -90,6 +96,7 @@ pub(super) fn compute<B: Operators>(
         validation: validation_counts(prepared, cell, &outcome),
         train_seconds: outcome.seconds,
         score_seconds,
+        score_parts: parts,
         planned_bytes: executor.planned_memory().total(),
     };
     Ok(Finished { result, scores, extracted, outcome: Some(outcome) })
@@ -103,21 +110,36 @@ fn untrained<B: Operators>(executor: &mut Executor<B>, cell: &Cell) -> Result<Ou
     Ok(Outcome { weights, best_weights, history, steps: 0, seconds: 0.0, dynamics })
 }
 
+/// The methods of some scores.
+fn names(scores: &Scores) -> Vec<Method> {
+    scores.iter().map(|s| s.0).collect()
+}
+
 /// Scores of the whole training part that the trained network gives, and its features where they
-/// are wanted.
+/// are wanted; `parts` gets what each piece took.
 fn network_scores<B: Operators>(
     prepared: &Prepared<B>,
     cell: &Cell,
     executor: &mut Executor<B>,
     watch: &mut Watch,
+    parts: &mut Vec<ScorePart>,
 ) -> Result<(Scores, Option<Extraction>)> {
     let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
     let set = prepared.set(PartName::Train, &all)?;
+    let clock = Instant::now();
     let mut scores = pass::score(executor, &set, cell.methods, cell.options, watch)?;
+    if !scores.is_empty() {
+        parts.push(ScorePart::new(&names(&scores), false, clock.elapsed().as_secs_f64()));
+    }
     if !cell.needs_features() {
         return Ok((scores, None));
     }
+    let of_features: Vec<Method> =
+        cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features).copied().collect();
+    let clock = Instant::now();
     let extracted = features::extract(executor, &set, watch.interrupt)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    parts.push(ScorePart::new(&of_features, cell.extract.is_some(), seconds));
     let evidence = Evidence {
         features: &extracted.features,
         probabilities: Some(&extracted.probabilities),
@@ -126,14 +148,19 @@ fn network_scores<B: Operators>(
         classes: prepared.data.classes.len(),
         seed: cell.seeds.subset,
     };
-    for &method in cell.methods.iter().filter(|m| m.kind(cell.options) == Kind::Features) {
+    for method in of_features {
+        let clock = Instant::now();
         scores.push((method, features::score(method, cell.options, evidence)?));
+        parts.push(ScorePart::new(&[method], false, clock.elapsed().as_secs_f64()));
     }
     let validation = match &cell.extract {
         Some(extract) if extract.validation && !cell.part.val.is_empty() => {
             let val = positions(&cell.part.val);
             let set = prepared.set(cell.part.val_part, &val)?;
-            Some(features::extract(executor, &set, watch.interrupt)?)
+            let clock = Instant::now();
+            let extracted = features::extract(executor, &set, watch.interrupt)?;
+            parts.push(ScorePart::new(&[], true, clock.elapsed().as_secs_f64()));
+            Some(extracted)
         }
         _ => None,
     };

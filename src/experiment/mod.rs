@@ -12,6 +12,7 @@ pub mod queries;
 pub mod query;
 pub mod run;
 pub mod run_plan;
+pub mod spent;
 pub mod strategy;
 pub mod study;
 pub mod summarise;

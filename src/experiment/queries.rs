@@ -144,6 +144,12 @@ impl Queries {
         if self.stand_in { self.of_run(run, &self.of(Source::Query)) } else { Vec::new() }
     }
 
+    /// Whether those runs are needed, not only there.
+    pub fn needs_stand_in(&self) -> bool {
+        let wanted = self.recalls || self.extract.is_some() || !self.of_stand_in(0).is_empty();
+        self.stand_in && wanted
+    }
+
     /// What run `run` of those writes of its features.
     pub fn extract_of_stand_in(&self, run: usize) -> Option<Extract> {
         self.extract.clone().filter(|_| self.stand_in && run == 0)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::cell::{Cell, Finished, Keeping, run_cell};
 use super::export;
@@ -10,6 +11,7 @@ use super::prepared::Prepared;
 use super::queries::{Queries, QueryRun};
 use super::query::QueryData;
 use super::run_plan::RunPlan;
+use super::spent::{QueryTimes, ScorePart, Spent, own_features};
 use super::strategy::Strategy;
 use super::summary::Phase;
 use crate::artefact::OutputDir;
@@ -38,6 +40,8 @@ pub struct RunOf {
     /// Index of the repetition.
     pub seed: usize,
     pub subset: Subset,
+    /// What choosing it took.
+    pub choose_seconds: f64,
     pub finished: Finished,
 }
 
@@ -54,6 +58,8 @@ pub struct RunOutcome {
     /// What was asked: for all repetitions, or for each.
     pub queries: Vec<QueryData>,
     pub runs: Vec<RunOf>,
+    /// What the query runs took.
+    pub query_times: QueryTimes,
     pub phases: Vec<Phase>,
     pub failures: Vec<Failure>,
 }
@@ -93,6 +99,7 @@ pub fn run<B: Operators>(
         done: 0,
         total: plan.costs(prepared).iter().map(|c| c.steps).sum(),
         phases: Vec::new(),
+        query_times: QueryTimes::new(),
         failures: Vec::new(),
     };
     let asked = runner.query_runs(&queries)?;
@@ -105,8 +112,9 @@ pub fn run<B: Operators>(
     for strategy in plan.strategies().into_iter().filter(|s| *s != Strategy::Full) {
         runner.strategy(strategy, &answers, &mut runs)?;
     }
-    let (phases, failures) = (runner.phases, runner.failures);
-    Ok(RunOutcome { queries: answers, runs, phases, failures })
+    runner.choosing(&runs);
+    let Runner { phases, failures, query_times, .. } = runner;
+    Ok(RunOutcome { queries: answers, runs, query_times, phases, failures })
 }
 
 struct Runner<'a, B: Operators> {
@@ -118,6 +126,7 @@ struct Runner<'a, B: Operators> {
     done: u64,
     total: u64,
     phases: Vec<Phase>,
+    query_times: QueryTimes,
     failures: Vec<Failure>,
 }
 
@@ -178,8 +187,10 @@ impl<B: Operators> Runner<'_, B> {
             let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
             let mut finished = Vec::with_capacity(runs.len());
             for run in &runs {
-                let done = self.cell(&run.cell(&queries.options), &run.task);
+                let cell = run.cell(&queries.options);
+                let done = self.cell(&cell, &run.task);
                 let Some(done) = self.tolerate(&run.task, done)? else { continue };
+                self.query_times.insert(cell.name, Spent::of(&done.result));
                 finished.push((run.source, done));
             }
             all.push(finished);
@@ -199,7 +210,7 @@ impl<B: Operators> Runner<'_, B> {
 
     /// What finished runs tell, features included.
     fn answer(
-        &self,
+        &mut self,
         queries: &Queries,
         asked: &[(Source, Finished)],
         full: &[RunOf],
@@ -230,9 +241,13 @@ impl<B: Operators> Runner<'_, B> {
                 classes: data.classes.len(),
                 seed: Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset,
             };
+            let times = self.query_times.entry(own_features(queries.repetition)).or_default();
             for method in plan.methods() {
                 if method.kind(&plan.options) == Kind::Features {
+                    let clock = Instant::now();
                     let values = features::score(method, &plan.options, evidence)?;
+                    let seconds = clock.elapsed().as_secs_f64();
+                    times.parts.push(ScorePart::new(&[method], false, seconds));
                     answer.scores.insert(method, values.into_iter().map(f64::from).collect());
                 }
             }
@@ -257,7 +272,14 @@ impl<B: Operators> Runner<'_, B> {
             let finished = self.cell(&cell, &task);
             let Some(finished) = self.tolerate(&task, finished)? else { continue };
             let subset = self.subset(Strategy::Full, 1.0, seed, &QueryData::default())?;
-            runs.push(RunOf { strategy: Strategy::Full, density: 1.0, seed, subset, finished });
+            runs.push(RunOf {
+                strategy: Strategy::Full,
+                density: 1.0,
+                seed,
+                subset,
+                choose_seconds: 0.0,
+                finished,
+            });
         }
         if !runs.is_empty() {
             let name = "train on full data".to_owned();
@@ -281,7 +303,9 @@ impl<B: Operators> Runner<'_, B> {
                         format!("{} at density {density}, seed {}", strategy.label(), seed + 1)
                     }
                 };
+                let clock = Instant::now();
                 let subset = self.subset(strategy, density, seed, of_seed(answers, seed));
+                let choose_seconds = clock.elapsed().as_secs_f64();
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
@@ -296,12 +320,21 @@ impl<B: Operators> Runner<'_, B> {
                 };
                 let finished = self.cell(&cell, &task);
                 let Some(finished) = self.tolerate(&task, finished)? else { continue };
-                runs.push(RunOf { strategy, density, seed, subset, finished });
+                runs.push(RunOf { strategy, density, seed, subset, choose_seconds, finished });
             }
         }
         let finished: Vec<&Finished> = runs[first..].iter().map(|r| &r.finished).collect();
         self.phase(format!("train on {}", strategy.label()), &finished);
         Ok(())
+    }
+
+    /// The phase of all choices.
+    fn choosing(&mut self, runs: &[RunOf]) {
+        let seconds: f64 = runs.iter().map(|r| r.choose_seconds).sum();
+        if seconds > 0.0 {
+            let name = "choose samples".to_owned();
+            self.phases.push(Phase { name, seconds, samples: None, peak_bytes: None });
+        }
     }
 
     fn subset(

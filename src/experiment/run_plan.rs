@@ -101,10 +101,7 @@ impl RunPlan {
 
     /// Repetitions of training on full data, for itself or to stand in for query runs.
     pub fn full_seeds(&self) -> usize {
-        let needed = |q: &Queries| {
-            q.stand_in && (q.recalls || q.extract.is_some() || !q.of_stand_in(0).is_empty())
-        };
-        if self.queries().iter().any(needed) {
+        if self.queries().iter().any(Queries::needs_stand_in) {
             return self.seeds();
         }
         let with = self.blocks.iter().filter(|b| b.strategies.contains(&Strategy::Full));
@@ -136,6 +133,12 @@ impl RunPlan {
             self.queries_of(&strategies, Some(seed))
         };
         (0..self.seeds()).map(of).collect()
+    }
+
+    /// The query runs that one strategy would need alone, for one repetition.
+    pub fn queries_for(&self, strategy: Strategy, seed: usize) -> Queries {
+        let per_seed = self.query.as_ref().is_some_and(|q| q.per_seed);
+        self.queries_of(&[strategy], per_seed.then_some(seed))
     }
 
     fn queries_of(&self, strategies: &[Strategy], repetition: Option<usize>) -> Queries {

@@ -4,6 +4,7 @@ use super::prepared::Prepared;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
+use super::spent::preparation;
 use super::strategy::Strategy;
 use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
@@ -40,7 +41,7 @@ pub fn summarise<B: Operators>(
     around: Surroundings,
 ) -> Result<RunSummary> {
     let (sizes, partition) = (prepared.sizes(), &prepared.partition);
-    let strategies = strategies(partition, &sizes, plan, outcome)?;
+    let strategies = strategies(partition, &sizes, plan, &prepared.split, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -257,6 +258,7 @@ fn strategies(
     partition: &Partition,
     sizes: &[usize],
     plan: &RunPlan,
+    split: &Split,
     outcome: &RunOutcome,
 ) -> Result<Vec<summary::Strategy>> {
     let planned = |strategy: Strategy, density: f64| match strategy {
@@ -276,10 +278,11 @@ fn strategies(
     for runs in grouped(&outcome.runs).values() {
         let strategy = runs[0].strategy;
         let measure = |counts: &[ClassCounts]| evaluation_over(partition, counts, sizes);
-        let seed_runs: Vec<SeedRun> = runs
-            .iter()
-            .map(|run| seed_run(run, &full_recalls(run.seed), &measure))
-            .collect::<Result<_>>()?;
+        let one = |run: &&RunOf| -> Result<SeedRun> {
+            let preparation = Some(preparation(plan, split, outcome, run));
+            Ok(SeedRun { preparation, ..seed_run(run, &full_recalls(run.seed), &measure)? })
+        };
+        let seed_runs: Vec<SeedRun> = runs.iter().map(one).collect::<Result<_>>()?;
         if strategy == Strategy::Full {
             worst_on_full =
                 Headline::of(&seed_runs, None).and_then(|h| h.worst_of_means).map(|w| w.class);
@@ -340,6 +343,7 @@ fn seed_run(
         last: measure(&last.counts())?,
         best,
         train_seconds: result.train_seconds,
+        preparation: None,
     })
 }
 

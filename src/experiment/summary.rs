@@ -157,6 +157,30 @@ pub struct SeedRun {
     /// The same at the epoch of best validation accuracy: looked at, not reported as the result.
     pub best: Option<BestEpoch>,
     pub train_seconds: f64,
+    /// What went before training; None in files of versions that did not record it.
+    #[serde(default)]
+    pub preparation: Option<Preparation>,
+}
+
+impl SeedRun {
+    /// Everything that the result took, in seconds.
+    pub fn total_seconds(&self) -> Option<f64> {
+        let p = self.preparation.as_ref()?;
+        Some(p.query_seconds + p.score_seconds + p.choose_seconds + self.train_seconds)
+    }
+}
+
+/// What a strategy needs before its model is trained. Runs and passes that strategies share are
+/// counted whole for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    pub query_runs: usize,
+    /// Training and validation of the query runs.
+    pub query_seconds: f64,
+    /// Scoring passes, features, and what is made of them.
+    pub score_seconds: f64,
+    /// Quotas and the choice of samples.
+    pub choose_seconds: f64,
 }
 
 /// How well one model does.

@@ -125,12 +125,7 @@ impl<'a> View<'a> {
 
     /// A phrase of the page about classes, as it reads where the summary is about groups.
     pub(super) fn words(&self, text: &str) -> String {
-        if self.summary.settings.groups.is_none() {
-            return text.to_owned();
-        }
-        let pairs =
-            [("classes", "groups"), ("Classes", "Groups"), ("class", "group"), ("Class", "Group")];
-        pairs.into_iter().fold(text.to_owned(), |text, (a, b)| text.replace(a, b))
+        markup::words(self.summary.settings.groups.is_some(), text)
     }
 
     /// Name of a class, or its number where it has none; not yet escaped.

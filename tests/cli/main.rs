@@ -8,6 +8,7 @@ mod flow;
 mod folders;
 mod given;
 mod groups;
+mod guide;
 mod interop;
 mod long_tail;
 mod manual;

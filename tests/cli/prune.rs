@@ -4,7 +4,8 @@ use crate::*;
 
 use fairprune::artefact::npy;
 
-const ALL: [&str; 6] = ["classes.csv", "job.json", "kept.csv", "kept.json", "kept.npy", "mask.npy"];
+const ALL: [&str; 7] =
+    ["classes.csv", "job.json", "kept.csv", "kept.json", "kept.npy", "mask.npy", "report.html"];
 
 /// The cells of a column.
 fn column(csv: &str, name: &str) -> Vec<String> {
@@ -60,6 +61,42 @@ fn all_files_agree() {
     assert_eq!(stated["methods"][1]["name"], "el2n");
     assert_eq!(stated["seeds"][0], 0);
     assert!(Path::new(document["files"]["kept"].as_str().unwrap()).ends_with("out/kept.npy"));
+}
+
+#[test]
+fn the_page_shows_what_was_chosen() {
+    let place = Place::new();
+    place.score();
+    let line = "prune --scores scores --density .5 --strategy margin --out out";
+    let document = json(place.path(), line);
+    let page = place.read("out/report.html");
+    assert!(Path::new(document["files"]["report"].as_str().unwrap()).ends_with("report.html"));
+    for text in ["Margin + MetriQ", "The lowest are kept first", "were not at hand", line] {
+        assert!(page.contains(text), "no {text}");
+    }
+    assert!(!page.contains("<img"));
+    for class in document["classes"].as_array().unwrap() {
+        assert!(page.contains(class["name"].as_str().unwrap()));
+    }
+    // With the data set at hand, pictures of all 18: at most eight of a class on a side.
+    let seen = |line: &str| place_images(&place, line);
+    assert_eq!(seen("--scores scores --data data --strategy margin"), 18);
+    assert_eq!(seen("--data data --quota uniform"), 18);
+    // The query run's images, without reading them again; picks are shown, too.
+    let line = format!("--data data {TINY} --runs 1 --strategy coreset --quota uniform");
+    assert_eq!(seen(&line), 18 + 9);
+    // The same command again gives the same page.
+    let page = place.read("page/report.html");
+    seen(&line);
+    assert_eq!(place.read("page/report.html"), page);
+}
+
+/// Pictures on the page of a selection.
+fn place_images(place: &Place, flags: &str) -> usize {
+    let out =
+        if flags.contains("coreset") { "page".to_owned() } else { flags.replace([' ', '-'], "") };
+    good(place.path(), &format!("prune {flags} --density .5 --out {out}"));
+    place.read(&format!("{out}/report.html")).matches("<img ").count()
 }
 
 #[test]

@@ -76,7 +76,15 @@ fn a_grid_with_everything_it_writes() {
     let failures = fs::read_to_string(out.join("failures.csv")).unwrap();
     assert_eq!(failures, "panel,task,error\n");
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    for text in ["Quotas help", "data-resnet14", "undecided", "study.toml"] {
+    for text in [
+        "Quotas help",
+        "data-resnet14",
+        "undecided",
+        "study.toml",
+        "Accuracy against total time",
+        "Kept and dropped",
+        "<img ",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     let cell = out.join("panels/data-resnet8/cells/metriq-d0.8-s1.json");

@@ -113,6 +113,16 @@ pub fn summary(shape: &Shape) -> RunSummary {
             last,
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
+            preparation: Some(match (strategy, quota) {
+                _ if density >= 1.0 => Preparation::default(),
+                (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },
+                (_, quota) => Preparation {
+                    query_runs: 5,
+                    query_seconds: 3.1,
+                    score_seconds: if quota == "none" { 1.2 } else { 0.0 },
+                    choose_seconds: 0.01 * strategy as f64,
+                },
+            }),
         }
     };
     let full_runs: Vec<SeedRun> = seeds.iter().map(|&s| run(0, "none", 1.0, s)).collect();

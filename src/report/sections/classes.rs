@@ -7,9 +7,6 @@ use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::view::{Entry, View};
 
-/// From this many classes on, rows with names give way to sorted curves.
-pub(super) const MANY: usize = 26;
-
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
     if view.summary.classes.is_empty() || view.densities.is_empty() {
         return None;

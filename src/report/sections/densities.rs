@@ -24,7 +24,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     push!(
         body,
         "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
-         The dashed line is full data.</p>\n<div class=\"pair\">"
+         The dotted line is full data.</p>\n<div class=\"pair\">"
     );
     let plots: [(&str, &str, Value); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),

@@ -3,6 +3,7 @@
 mod folder;
 mod given;
 mod material;
+mod page;
 mod query;
 mod recalls;
 mod source;
@@ -100,14 +101,36 @@ pub struct Pruned {
     pub names: Vec<String>,
     pub recalls: Option<Recalls>,
     pub subset: Subset,
-    /// Scores of the strategy, one a sample, if it uses any.
-    pub scores: Option<Vec<f64>>,
+    /// The score that the page shows: the strategy's, or the one that its method starts from.
+    pub shown: Option<Shown>,
     /// How the scores in use were made.
     pub records: Vec<MethodRecord>,
     pub warnings: Vec<String>,
 }
 
-/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`.
+/// A score of every sample that the page shows.
+pub struct Shown {
+    pub label: String,
+    pub values: Vec<f64>,
+    pub direction: Direction,
+}
+
+impl Shown {
+    fn of(method: Method, query: &mut QueryData) -> Option<Self> {
+        let values = query.scores.remove(&method)?;
+        Some(Shown { label: method.label().to_owned(), values, direction: method.direction() })
+    }
+}
+
+impl Pruned {
+    /// Scores by which samples are ranked, one a sample, if any.
+    fn scores(&self, plan: &Plan) -> Option<&[f64]> {
+        let ranks = matches!(plan.ranking, Ranking::Score(_) | Ranking::Given);
+        self.shown.as_ref().filter(|_| ranks).map(|s| s.values.as_slice())
+    }
+}
+
+/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`.
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
@@ -126,7 +149,7 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
         let pruned = select(&plan, source, recalls, material.material, common.seed)?;
         (context::output_dir(&args.out, "prune", job)?, pruned)
     };
-    write::files(&plan, &pruned, common.seed, &dir)?;
+    write::files(args, &plan, &pruned, &dir)?;
     for warning in &pruned.warnings {
         output::note(common, format!("warning: {warning}"));
     }
@@ -258,12 +281,19 @@ fn select(
     if plan.strategy.needs_recalls() {
         warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
     }
-    let scores = match plan.ranking {
-        Ranking::Score(method) => query.scores.remove(&method),
-        Ranking::Random | Ranking::Picks(_) => None,
-        Ranking::Given => query.given.take().map(|given| given.0),
+    let shown = match plan.ranking {
+        Ranking::Score(method) => Shown::of(method, &mut query),
+        Ranking::Picks(picker) => {
+            picker.base(&plan.choice.pickers).and_then(|method| Shown::of(method, &mut query))
+        }
+        Ranking::Given => query.given.take().map(|(values, direction)| Shown {
+            label: "Given score".to_owned(),
+            values,
+            direction,
+        }),
+        Ranking::Random => None,
     };
-    Ok(Pruned { source, names, recalls, subset, scores, records, warnings })
+    Ok(Pruned { source, names, recalls, subset, shown, records, warnings })
 }
 
 /// What of the input decides the result.

@@ -67,7 +67,7 @@ pub(super) fn score_and_select(args: &PruneArgs, plan: &Plan) -> Result<(OutputD
         long_tail: Default::default(),
         ..args.source.clone()
     };
-    let source = Source::read(common, &source)?;
+    let source = Source { data: scored.data.clone(), ..Source::read(common, &source)? };
     drop(scored);
     let recalls = find_recalls(args, plan, &source)?;
     let material = material::find(args, plan, &source)?;

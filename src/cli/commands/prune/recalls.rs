@@ -22,6 +22,8 @@ use crate::cli::commands::score::{
 pub struct Recalls {
     /// None for a group without validation samples.
     pub values: Vec<Option<f64>>,
+    /// Standard deviations between query runs.
+    pub sd: Vec<Option<f64>>,
     pub names: Vec<String>,
     /// Validation samples behind one recall; None unless every class tells them.
     pub validation_sizes: Option<Vec<u64>>,
@@ -113,9 +115,10 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
     if let Some(text) = other_sizes(&rows, source) {
         warnings.push(format!("{place} was made on other training images: {text}"));
     }
-    let mut values = vec![None; count];
+    let (mut values, mut sd) = (vec![None; count], vec![None; count]);
     let mut names = partition.names.clone();
     rows.iter().for_each(|r| values[r.class as usize] = Some(r.recall));
+    rows.iter().for_each(|r| sd[r.class as usize] = r.recall_sd);
     rows.iter().for_each(|r| names[r.class as usize].clone_from(&r.name));
     let known = validation_sizes(&rows, stated.as_ref(), of_dynamics);
     let validation_sizes = known.map(|sizes| {
@@ -123,7 +126,7 @@ fn read(path: &Path, source: &Source) -> Result<Recalls> {
         rows.iter().zip(sizes).for_each(|(row, n)| all[row.class as usize] = n);
         all
     });
-    Ok(Recalls { values, validation_sizes, names, warnings, digest: digest(&bytes) })
+    Ok(Recalls { values, sd, validation_sizes, names, warnings, digest: digest(&bytes) })
 }
 
 /// The data set that `summary.json` beside the recalls states, if `fairprune train` wrote them.

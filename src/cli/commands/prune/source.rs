@@ -1,11 +1,12 @@
 //! What is pruned: a data set, or the table that `fairprune score` made of one.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::provenance::DataIdentity;
-use fairprune::data::{Attributes, Partition};
+use fairprune::data::{Attributes, DataSet, Partition};
 use fairprune::error::Error;
 use fairprune::experiment::provenance;
 
@@ -83,6 +84,8 @@ pub struct Source {
     pub split: Option<String>,
     pub scores: Option<Scores>,
     pub given: Option<Given>,
+    /// The images, where they were read.
+    pub data: Option<Arc<DataSet>>,
 }
 
 impl Source {
@@ -146,6 +149,7 @@ impl Source {
             split,
             scores,
             given: given.transpose()?,
+            data: Some(data),
         })
     }
 
@@ -171,6 +175,7 @@ impl Source {
             split: scores.split(),
             scores: Some(scores),
             given: None,
+            data: None,
         })
     }
 }

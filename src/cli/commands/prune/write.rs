@@ -6,32 +6,35 @@ use fairprune::artefact::{OutputDir, npy};
 use fairprune::experiment::provenance;
 use serde_json::{Value, json};
 
-use super::{Plan, PruneArgs, Pruned};
+use super::{Plan, PruneArgs, Pruned, page};
 use crate::cli::commands::quota::{class_table, percentages};
 use crate::cli::output;
 
 /// The files, in the order in which they are written.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("provenance", "kept.json"),
     ("mask", "mask.npy"),
     ("samples", "kept.csv"),
     ("classes", "classes.csv"),
+    ("report", "report.html"),
     ("kept", "kept.npy"),
 ];
 
 /// Writes all files; `kept.npy` comes last, so that it never lies there without its provenance.
-pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result<()> {
+pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -> Result<()> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    dir.write_json("kept.json", &provenance_of(plan, pruned, seed)?)?;
+    let stated = provenance_of(plan, pruned, args.common.seed)?;
+    dir.write_json("kept.json", &stated)?;
     let mask = subset.mask(source.ids.len())?;
     npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
+    let scores = pruned.scores(plan);
     let rows: Vec<KeptRow> = (0..mask.len())
         .map(|i| KeptRow {
             index: i as u64,
             id: source.ids[i].clone(),
             label: source.labels[i],
             // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
-            score: pruned.scores.as_ref().map(|s| s[i] as f32).filter(|s| !s.is_nan()),
+            score: scores.map(|s| s[i] as f32).filter(|s| !s.is_nan()),
             kept: mask[i],
         })
         .collect();
@@ -48,6 +51,8 @@ pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result
         let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
         tables::write(&dir.file("picks.csv")?, &rows)?;
     }
+    let page = page::render(args, plan, pruned, &stated, dir);
+    dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
     let kept: Vec<i64> = subset.kept.iter().map(|&i| i as i64).collect();
     npy::write(&dir.file("kept.npy")?, &[kept.len()], &kept)?;
     Ok(())
@@ -127,13 +132,7 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
     names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
-    let data = args.source.data.as_deref().unwrap_or("DATA");
-    // `train` holds out by default what these hold out.
-    let split = match pruned.source.split.as_deref() {
-        None | Some("holdout" | "shipped") => String::new(),
-        Some(name) => format!(" --split {name}"),
-    };
-    let subset = path("kept.npy");
-    output::print(format!("next:    fairprune train --data {data}{split} --subset {subset}"))?;
+    output::print(format!("page:    {}", path("report.html")))?;
+    output::print(format!("next:    {}", page::next(args, pruned, dir)))?;
     Ok(0)
 }

@@ -24,7 +24,8 @@ use fairprune::report;
 
 use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
-use self::write::{thumbnails, write_subsets};
+pub use self::write::thumbnails;
+use self::write::write_subsets;
 use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::commands::pickers::{FeatureArgs, PickerArgs};
 use crate::cli::commands::score::variants::VariantArgs;

@@ -54,7 +54,7 @@ pub(super) fn write_subsets<B: Operators>(
 }
 
 /// Pictures for the report.
-pub(super) fn thumbnails<B: Operators>(
+pub fn thumbnails<B: Operators>(
     prepared: &Prepared<B>,
 ) -> impl Fn(usize) -> Option<report::Thumb> + '_ {
     let data = &prepared.data;

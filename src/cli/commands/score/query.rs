@@ -84,9 +84,11 @@ fn by_query_runs_on<B: Operators>(
         let prepared = prepared.over(groups);
         let query = queries.collect(&prepared.split, &finished, &[])?;
         scored.of_groups = recalls(&query, &prepared);
-        return write(&prepared.data, &prepared.split, scored, dir);
+        let written = write(&prepared.data, &prepared.split, scored, dir)?;
+        return Ok(written.with(prepared.data));
     }
-    write(&prepared.data, &prepared.split, scored, dir)
+    let written = write(&prepared.data, &prepared.split, scored, dir)?;
+    Ok(written.with(prepared.data))
 }
 
 /// What the flags ask of query runs.

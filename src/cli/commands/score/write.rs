@@ -1,6 +1,7 @@
 //! The files and the report of scores.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
@@ -59,6 +60,8 @@ pub struct Samples {
 /// Files that are complete.
 pub struct Written {
     pub dir: OutputDir,
+    /// What was scored, where it was read.
+    pub data: Option<Arc<DataSet>>,
     scored: Scored,
     document: Value,
     samples: usize,
@@ -133,7 +136,7 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     }
     document["digests"] = Value::Object(digests);
     dir.write_json("scores.json", &document)?;
-    Ok(Written { dir, scored, document, samples: count })
+    Ok(Written { dir, data: None, scored, document, samples: count })
 }
 
 /// The hash of a whole file, by which its JSON knows it.
@@ -142,6 +145,11 @@ fn digest_of(path: &Path) -> Result<Value> {
 }
 
 impl Written {
+    /// With the data set that was scored.
+    pub fn with(self, data: Arc<DataSet>) -> Self {
+        Written { data: Some(data), ..self }
+    }
+
     /// Prints the outcome: one JSON document, or tables of the scores and the recalls.
     pub fn report(mut self, common: &Common) -> Result<u8> {
         let root = self.dir.root().display().to_string();
