@@ -27,6 +27,7 @@ pub enum Stream {
     KMeans = 20,
     Start = 21,
     Neighbours = 22,
+    LongTail = 30,
     /// Samples that InfoBatch drops.
     InfoBatch = 40,
     /// Samples that an epoch draws with replacement.

@@ -8,7 +8,7 @@ use super::cost::Cost;
 use super::prepared::{PassSize, Prepared};
 use super::run_plan::RunPlan;
 use super::strategy::Strategy;
-use crate::data::Part;
+use crate::data::PartName;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
@@ -57,15 +57,12 @@ impl Strategy {
 
 /// Class and attribute of every sample of a part together, class by class; classes alone where the data
 /// set has no attributes. With the number of groups.
-pub fn groups<B: Operators>(prepared: &Prepared<B>, part: &Part) -> (Vec<u32>, usize) {
-    let classes = prepared.data.classes.len();
-    match &prepared.data.attributes {
-        Some(attributes) => {
-            let pairs = part.labels.iter().zip(&part.attributes);
-            let all = pairs.map(|(&label, &value)| attributes.group(label, value) as u32);
-            (all.collect(), attributes.groups(classes))
-        }
-        None => (part.labels.clone(), classes),
+pub fn groups<B: Operators>(prepared: &Prepared<B>, part: PartName) -> (&[u32], usize) {
+    let data = &prepared.data;
+    let classes = data.classes.len();
+    match &data.attributes {
+        Some(attributes) => (prepared.groups(part), attributes.groups(classes)),
+        None => (data.part(part).map_or(&[], |p| &p.labels), classes),
     }
 }
 
@@ -122,21 +119,29 @@ pub(super) fn subset<B: Operators>(
     prepared: &Prepared<B>,
     seed: u64,
 ) -> Result<Option<Subset>> {
-    let part = &prepared.data.train;
+    let labels = prepared.train_labels();
     let eligible = &prepared.split.train;
-    let classes = prepared.data.classes.len();
+    let classes = prepared.partition.len();
     let kept = match strategy {
         Strategy::Short | Strategy::Baseline(_) => {
             trained_on(strategy.baseline(), prepared, eligible, seed)?
         }
         Strategy::Full | Strategy::Pruned { .. } => return Ok(None),
     };
-    let sizes = Population { labels: &part.labels, eligible, classes }.sizes()?;
-    let counts = Population { labels: &part.labels, eligible: &kept, classes }.sizes()?;
+    let sizes = Population { labels, eligible, classes }.sizes()?;
+    let counts = Population { labels, eligible: &kept, classes }.sizes()?;
     let densities = counts.iter().zip(&sizes).map(|(&n, &size)| n as f64 / size.max(1) as f64);
     let densities = densities.collect();
     let warnings = Warning::few_samples(&counts, &sizes).into_iter().collect();
-    Ok(Some(Subset { kept, sizes, counts, densities, quota_densities: None, warnings }))
+    Ok(Some(Subset {
+        kept,
+        sizes,
+        counts,
+        densities,
+        quota_densities: None,
+        picks: None,
+        warnings,
+    }))
 }
 
 /// What of `eligible` a baseline trains on.
@@ -148,7 +153,7 @@ pub fn trained_on<B: Operators>(
 ) -> Result<Vec<usize>> {
     match baseline {
         Some(Baseline::Subg) => {
-            balanced_groups(&groups(prepared, &prepared.data.train).0, eligible, seed)
+            balanced_groups(&groups(prepared, PartName::Train).0, eligible, seed)
         }
         _ => Ok(eligible.to_vec()),
     }

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::baseline::{self, groups};
+use super::baseline::groups;
 use super::cell::Cell;
 use super::prepared::{Prepared, positions};
 use crate::data::PartName;
@@ -15,7 +15,7 @@ use crate::exec::Mode;
 use crate::nn::{ParameterKind, Weights};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
-use crate::score::features::extract_of;
+use crate::score::features::extract;
 use crate::tensor::Tensor;
 use crate::train::last_layer::{HeldOut, refit};
 use crate::train::{
@@ -29,33 +29,33 @@ pub(super) const FIRST_STAGE: &str = "first-stage.safetensors";
 const FIRST_SEEDS: u64 = 1 << 34;
 
 /// What the trainer is given beside the job.
-pub(super) struct Evidence {
+pub(super) struct Evidence<'a> {
     baseline: Baseline,
     values: Vec<f32>,
-    groups: Vec<u32>,
+    groups: &'a [u32],
     group_count: usize,
     /// Samples that the first stage was trained with.
     pub before: u64,
 }
 
-impl Evidence {
+impl Evidence<'_> {
     pub(super) fn input(&self) -> BaselineInput<'_> {
         BaselineInput {
             baseline: self.baseline,
             values: &self.values,
-            groups: &self.groups,
+            groups: self.groups,
             group_count: self.group_count,
         }
     }
 }
 
 /// Does what comes before training; None for cells without a baseline.
-pub(super) fn before<B: Operators>(
-    prepared: &Prepared<B>,
+pub(super) fn before<'a, B: Operators>(
+    prepared: &'a Prepared<B>,
     cell: &Cell,
     identity: &str,
     control: &mut Control,
-) -> Result<Option<Evidence>> {
+) -> Result<Option<Evidence<'a>>> {
     let Some(baseline) = cell.baseline else { return Ok(None) };
     let (values, before) = match baseline {
         Baseline::Rho { .. } | Baseline::Jtt { .. } => {
@@ -63,7 +63,7 @@ pub(super) fn before<B: Operators>(
         }
         _ => (Vec::new(), 0),
     };
-    let (groups, group_count) = groups(prepared, &prepared.data.train);
+    let (groups, group_count) = groups(prepared, PartName::Train);
     Ok(Some(Evidence { baseline, values, groups, group_count, before }))
 }
 
@@ -137,17 +137,17 @@ pub(super) fn after<B: Operators>(
     executor.set_weights(weights)?;
     let val = positions(&cell.part.val);
     let set = prepared.set(cell.part.val_part, &val)?;
-    let extracted = extract_of(executor, &set, control.interrupt)?;
+    let extracted = extract(executor, &set, control.interrupt)?;
     let part = prepared.data.part(cell.part.val_part);
     let part = part.ok_or_else(|| Error::Internal("validation images of no part".to_owned()))?;
-    let (groups, _) = baseline::groups(prepared, part);
+    let (groups, _) = groups(prepared, cell.part.val_part);
     let of = |values: &[u32]| cell.part.val.iter().map(|&i| values[i]).collect::<Vec<u32>>();
     let held_out = HeldOut {
         features: &extracted.features.values,
         width: extracted.features.width,
         labels: &of(&part.labels),
         classes: prepared.data.classes.len(),
-        groups: &of(&groups),
+        groups: &of(groups),
     };
     let layer = refit(held_out, resamples, c, cell.seeds.subset)?;
     for parameter in executor.network().parameters() {

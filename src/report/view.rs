@@ -123,6 +123,11 @@ impl<'a> View<'a> {
         found.map_or(name, |s| s.label.as_str())
     }
 
+    /// A phrase of the page about classes, as it reads where the summary is about groups.
+    pub(super) fn words(&self, text: &str) -> String {
+        markup::words(self.summary.settings.groups.is_some(), text)
+    }
+
     /// Name of a class, or its number where it has none; not yet escaped.
     pub(super) fn class_name(&self, class: usize) -> String {
         match self.summary.classes.get(class) {

@@ -373,6 +373,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             return Err(self.diverged("the validation loss", self.position.steps - 1));
         }
         let counts = evaluation.as_ref().map(|e| e.counts.as_slice());
+        let groups = evaluation.as_ref().and_then(|e| e.groups.as_ref());
+        let correct = |c: &[ClassCounts]| c.iter().map(|c| c.correct).collect();
         Ok(EpochRecord {
             epoch,
             steps: self.position.steps,
@@ -381,7 +383,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             train_accuracy,
             val_loss: evaluation.as_ref().map(|e| e.loss),
             val_accuracy: counts.and_then(crate::metrics::average_accuracy),
-            val_correct: counts.map(|c| c.iter().map(|c: &ClassCounts| c.correct).collect()),
+            val_correct: counts.map(correct),
+            val_groups: groups.map(|c| correct(c)),
             seconds: self.position.seconds + self.clock.elapsed().as_secs_f64(),
         })
     }

@@ -88,8 +88,12 @@ impl Driver {
     /// Correct and total validation samples of each class.
     fn validate(&mut self) -> Vec<(u64, u64)> {
         let positions = positions().1;
-        let set =
-            EvaluationSet { images: &self.images, labels: &self.labels, positions: &positions };
+        let set = EvaluationSet {
+            images: &self.images,
+            labels: &self.labels,
+            positions: &positions,
+            groups: None,
+        };
         let counts = evaluate(&mut self.executor, &set).unwrap().counts;
         counts.iter().map(|c| (c.correct, c.total)).collect()
     }
@@ -221,6 +225,7 @@ fn rho_trains_on_what_is_furthest_above_its_irreducible_loss() {
                 images: &driver.images,
                 labels: &driver.labels,
                 positions: candidates,
+                groups: None,
             };
             run_pass(&mut driver.executor, Mode::Score, &set).unwrap();
             let losses = driver.losses();

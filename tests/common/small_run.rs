@@ -179,7 +179,7 @@ pub fn train<B: Operators>(
         None => recipe.steps(Budget::Fixed, TRAINED, TRAINED) / recipe.epochs as u64,
     };
     let steps = recipe.epochs as u64 * per_epoch;
-    let set = EvaluationSet { images, labels: &labels, positions: &val };
+    let set = EvaluationSet { images, labels: &labels, positions: &val, groups: None };
     let job = TrainJob {
         recipe,
         seeds: SEEDS,

@@ -51,6 +51,7 @@ fn evaluation(recalls: Vec<f64>) -> Evaluation {
     Evaluation {
         average_accuracy: mean,
         balanced_accuracy: mean,
+        weighted_accuracy: None,
         worst_class: sorted[0].1,
         worst_recall: sorted[0].0,
         worst_5_percent: (recalls.len() >= 100)
@@ -113,6 +114,16 @@ pub fn summary(shape: &Shape) -> RunSummary {
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
             presentations: None,
+            preparation: Some(match (strategy, quota) {
+                _ if density >= 1.0 => Preparation::default(),
+                (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },
+                (_, quota) => Preparation {
+                    query_runs: 5,
+                    query_seconds: 3.1,
+                    score_seconds: if quota == "none" { 1.2 } else { 0.0 },
+                    choose_seconds: 0.01 * strategy as f64,
+                },
+            }),
         }
     };
     let full_runs: Vec<SeedRun> = seeds.iter().map(|&s| run(0, "none", 1.0, s)).collect();
@@ -278,6 +289,7 @@ fn settings(shape: &Shape, seeds: &[u64], train: usize) -> Settings {
         densities: shape.densities.clone(),
         budget: "matched".into(),
         split: "holdout".into(),
+        groups: None,
         epochs: 7.4,
         steps: 260,
         batch: 128,

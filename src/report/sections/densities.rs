@@ -24,7 +24,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     push!(
         body,
         "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
-         The dashed line is full data.</p>\n<div class=\"pair\">"
+         The dotted line is full data.</p>\n<div class=\"pair\">"
     );
     let plots: [(&str, &str, Value); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),
@@ -33,7 +33,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
         ("Standard deviation of recalls", "", |h| h.std),
     ];
     for (title, text, value) in plots {
-        body.push_str(&figure(title, text, &curves(view, title, value)));
+        let title = view.words(title);
+        body.push_str(&figure(&title, text, &curves(view, &title, value)));
     }
     body.push_str("</div>\n");
     Some(Section { id: "densities", title: "Against density", body })

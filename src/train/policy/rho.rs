@@ -57,7 +57,12 @@ impl<B: Operators> Policy<B> for Rho {
         let start = at.batch * self.candidates;
         let end = (start + self.candidates).min(at.shown.order.len());
         let candidates = &at.shown.order[start..end];
-        let set = EvaluationSet { images: at.images, labels: at.labels, positions: candidates };
+        let set = EvaluationSet {
+            images: at.images,
+            labels: at.labels,
+            positions: candidates,
+            groups: None,
+        };
         run_pass(at.executor, Mode::Score, &set)?;
         let column = at.executor.column(Field::Loss, at.labels.len())?;
         let of =

@@ -8,6 +8,7 @@
 //! | `verify` | a wrong result is not worth timing |
 //! | `timing` | repeats within a budget of seconds |
 //! | `suites` | the rows: train, forward, grand, read |
+//! | `pipeline` | rows of the user's own images, from the disk on |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
 //! | `noise` | medians, spreads, and how large a difference chance makes |
@@ -19,6 +20,7 @@ mod interleave;
 mod machine;
 mod memory;
 mod noise;
+mod pipeline;
 mod results;
 mod settings;
 mod subject;
