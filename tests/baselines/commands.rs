@@ -230,7 +230,7 @@ fn run_gives_subg_its_density_and_full_short_the_steps_of_a_pruned_run() {
     assert!((density - exact).abs() < 1e-12, "{density}");
     assert_eq!(of("subg")["every_density"], true);
     assert!(
-        run("rho:candidates=12:keep=.25", 0)["presentations"]["selection"].as_u64().unwrap() > 0
+        run("rho:candidates=12:keep=0.25", 0)["presentations"]["selection"].as_u64().unwrap() > 0
     );
     let (_, table, _) = program(root, &line);
     assert_eq!(table.matches("\nSUBG").count(), 2, "{table}");

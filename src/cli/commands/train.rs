@@ -93,6 +93,9 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
     if let Some(baseline) = baseline {
         baseline::check(baseline, &prepared, &recipe)?;
+        if let Some(record) = record(args.dynamics.as_deref())? {
+            baseline.check_recording(record.what)?;
+        }
     }
     let seeds = Seeds::derive(common.seed, 0);
     let subset = baseline::trained_on(baseline, &prepared, &subset, seeds.subset)?;
