@@ -10,6 +10,20 @@ use crate::small_run::*;
 
 const EPOCHS: usize = 3;
 
+/// Every baseline, as small as the run.
+const NAMES: [&str; 10] = [
+    "cdb-w",
+    "cdb-w:dynamic",
+    "class-balanced:beta=.9",
+    "infobatch:start=1.2:until=.8",
+    "rho:candidates=10:keep=.4",
+    "rwg",
+    "jtt:lambda=4",
+    "groupdro:eta=.1",
+    "groupdro:balanced",
+    "dfr",
+];
+
 #[test]
 fn every_baseline_resumes_with_the_same_bits() {
     for name in NAMES {

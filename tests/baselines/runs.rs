@@ -231,7 +231,7 @@ fn rho_trains_on_what_is_furthest_above_its_irreducible_loss() {
             };
             run_pass(&mut driver.executor, Mode::Score, &set).unwrap();
             let losses = driver.losses();
-            let reducible = |&i: &u32| losses[i as usize] - inputs.values()[i as usize];
+            let reducible = |&i: &u32| losses[i as usize] - inputs.values[i as usize];
             let mut ranked = candidates.to_vec();
             ranked.sort_by(|a, b| reducible(b).total_cmp(&reducible(a)));
             let chosen: Vec<u32> =
@@ -259,7 +259,7 @@ fn rwg_and_jtt_draw_samples_in_proportion_to_their_weight() {
                     let same = |&&g: &&u32| g == inputs.groups[i];
                     1.0 / inputs.groups[..TRAINED].iter().filter(same).count() as f64
                 }
-                _ if inputs.values()[i] > 0.0 => 4.0,
+                _ if inputs.values[i] > 0.0 => 4.0,
                 _ => 1.0,
             })
             .collect();

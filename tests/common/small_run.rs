@@ -34,7 +34,7 @@ pub fn labels() -> Vec<u32> {
 /// What baselines have to know beside the job.
 pub struct Inputs {
     pub baseline: Baseline,
-    values: Vec<f32>,
+    pub values: Vec<f32>,
     pub groups: Vec<u32>,
 }
 
@@ -60,30 +60,12 @@ impl Inputs {
         }
     }
 
-    pub fn values(&self) -> &[f32] {
-        &self.values
-    }
-
     /// The recipe with the baseline's own batch.
     pub fn recipe(&self, epochs: usize) -> Recipe {
         let own = self.baseline.chosen();
         Recipe { batch: if own > 0 { own } else { BATCH }, ..recipe(epochs) }
     }
 }
-
-/// Every baseline, as small as the run.
-pub const NAMES: [&str; 10] = [
-    "cdb-w",
-    "cdb-w:dynamic",
-    "class-balanced:beta=.9",
-    "infobatch:start=1.2:until=.8",
-    "rho:candidates=10:keep=.4",
-    "rwg",
-    "jtt:lambda=4",
-    "groupdro:eta=.1",
-    "groupdro:balanced",
-    "dfr",
-];
 
 /// Images of classes that are hard to tell apart.
 pub fn images() -> Bytes {

@@ -273,6 +273,21 @@ fn a_comparison_killed_at_any_time() {
     Victim::new(RUN, &RAN).kill(kills(), When::AnyTime);
 }
 
+/// Runs of two stages are killed in either of them.
+const BASELINES: [&str; 5] =
+    ["infobatch", "rho:candidates=32:keep=.25", "jtt:epochs=8", "groupdro:balanced", "dfr"];
+
+#[test]
+fn baselines_killed_at_any_time() {
+    for name in BASELINES {
+        let line = format!(
+            "train --epochs 24 --baseline {name} --checkpoint-every 0 {{flags}} --out {{out}}"
+        );
+        let results = ["{out}/model.safetensors", "{out}/recalls.csv"];
+        Victim::new(&line, &results).kill(kills(), When::AnyTime);
+    }
+}
+
 const STUDY: &str = r#"
     [flags]
     data = "data"
