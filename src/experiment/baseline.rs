@@ -153,7 +153,7 @@ pub fn trained_on<B: Operators>(
 ) -> Result<Vec<usize>> {
     match baseline {
         Some(Baseline::Subg) => {
-            balanced_groups(&groups(prepared, PartName::Train).0, eligible, seed)
+            balanced_groups(groups(prepared, PartName::Train).0, eligible, seed)
         }
         _ => Ok(eligible.to_vec()),
     }
