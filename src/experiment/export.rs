@@ -10,7 +10,7 @@ use crate::artefact::provenance::{DataIdentity, Method};
 use crate::artefact::tables::Part;
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
-use crate::ops::Operators;
+use crate::ops::{Operators, Precision};
 use crate::score::features::Extracted;
 
 /// Files of the features: the arrays, and last the JSON that says whose they are.
@@ -133,7 +133,10 @@ fn write_dynamics<B: Operators>(
         steps: finished.result.steps,
         schedule_steps: cell.steps,
         split: prepared.split.kind.to_string(),
-        numerics: prepared.backend.name(),
+        numerics: match prepared.precision {
+            Precision::F32 => prepared.backend.name(),
+            Precision::Bf16 => format!("{}/bf16", prepared.backend.name()),
+        },
         validation,
     };
     let mut parts = vec![Part::Val; data.train.len()];

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::data::{DataSet, Part, PartName, Split};
 use crate::error::{Error, Result};
 use crate::exec::{
-    ArenaMode, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
+    ArenaMode, Compute, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
 };
 use crate::nn::{Network, NetworkSpec};
-use crate::ops::Operators;
 use crate::ops::sgd::SgdProblem;
+use crate::ops::{Operators, Precision};
 use crate::train::Recipe;
 use crate::train::evaluate::EvaluationSet;
 
@@ -25,6 +25,8 @@ pub struct Prepared<B: Operators> {
     pub std: [f32; 3],
     /// Samples of an evaluation batch.
     pub score_batch: usize,
+    /// How activations are stored.
+    pub precision: Precision,
     images: [Option<B::Images>; 3],
 }
 
@@ -66,7 +68,25 @@ impl<B: Operators> Prepared<B> {
                 "a positive number; all images have one value there, so give --mean and --std";
             return Err(Error::invalid(what, std[c].to_string(), expected));
         }
-        Ok(Prepared { backend, data, split, spec, network, mean, std, score_batch, images })
+        let precision = Precision::F32;
+        Ok(Prepared {
+            backend,
+            data,
+            split,
+            spec,
+            network,
+            mean,
+            std,
+            score_batch,
+            precision,
+            images,
+        })
+    }
+
+    /// The same with activations stored otherwise; an error where the device does not store them so.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        precision.check(&*self.backend)?;
+        Ok(Prepared { precision, ..self })
     }
 
     fn part(&self, name: PartName) -> Result<(&Part, &B::Images)> {
@@ -146,6 +166,7 @@ impl<B: Operators> Prepared<B> {
             mean: self.mean,
             std: self.std,
             arena: ArenaMode::Shared,
+            compute: Compute::new(self.precision),
             memory_limit: None,
         }
     }

@@ -94,6 +94,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         mean: inputs::MEAN,
         std: inputs::STD,
         arena: ArenaMode::Shared,
+        compute: fairprune::exec::Compute::default(),
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());

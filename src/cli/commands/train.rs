@@ -83,7 +83,8 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         let found = format!("{} samples", subset.len());
         return Err(Error::invalid("training images", found, "at least 2 samples").into());
     }
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared =
+        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let split = &prepared.split;
     let cell = Cell {
         name: "train".to_owned(),

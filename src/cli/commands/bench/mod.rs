@@ -8,6 +8,7 @@
 //! | `verify` | a wrong result is not worth timing |
 //! | `timing` | repeats within a budget of seconds |
 //! | `suites` | the rows: train, forward, grand, read |
+//! | `kernels` | rows of single operators, beside their floors |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
 //! | `noise` | medians, spreads, and how large a difference chance makes |
@@ -16,6 +17,7 @@
 
 mod compare;
 mod interleave;
+mod kernels;
 mod machine;
 mod memory;
 mod noise;
@@ -73,8 +75,11 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
         output::note(common, "note: this is a development build; time one made with --release");
     }
     let cpu = device.host(common)?;
-    let machine = machine::describe(&cpu, device.card());
-    let rows = on_device!(device, backend => suites::run(&backend, &cpu, &settings, common))?;
+    let card = device.card();
+    let machine = machine::describe(&cpu, card.clone());
+    let rows = on_device!(device, backend => {
+        suites::run(&backend, card.as_deref(), &cpu, &settings, common)
+    })?;
     let document = results::document(&rows, &machine, &settings)?;
     if common.json {
         output::print_json(&document)?;
