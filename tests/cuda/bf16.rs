@@ -78,6 +78,11 @@ fn judge(own: &Tensors, ours: &Tensors, others: &[Tensors]) -> f64 {
         let response = others.iter().map(|o| distance(&o[name].data, &t.data)).fold(0.0, f64::max);
         let bound = ROUNDINGS * (response + U16 * size(&t.data));
         let error = distance(&ours[name].data, &t.data);
+        println!(
+            "{name:<30} response {:.3}, error {:.3} of its norm",
+            response / size(&t.data),
+            error / size(&t.data)
+        );
         assert!(error <= bound, "{name}: error {error:.3e}, bound {bound:.3e}");
         worst = worst.max(error / bound);
         sharp += usize::from(bound <= 0.5 * size(&t.data));
@@ -247,5 +252,30 @@ fn the_benchmark_runs_in_bf16() {
             if more.is_empty() { serde_json::Value::Null } else { "none".into() }
         );
         assert_eq!(document["rows"].as_array().unwrap().len(), 3);
+    }
+}
+
+/// Operators by themselves, beside a floor only where the card's ceilings are known.
+#[test]
+fn the_benchmark_times_single_operators() {
+    let line = "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 2 --image-size 8 \
+                --seconds 0 --suite kernels --suite tune --json --precision";
+    for (precision, least) in [("bf16", 60), ("f32", 50)] {
+        let outcome = run(&mut on_software_device(), &format!("{line} {precision}"));
+        assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+        let document: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+        let rows = document["rows"].as_array().unwrap();
+        assert!(rows.len() >= least, "{} rows", rows.len());
+        let of = |what: &str| {
+            rows.iter().filter(|r| r["work"].as_str().unwrap().starts_with(what)).count()
+        };
+        assert!(of("dgrad") > 0 && of("apply") > 0 && of("Gram") > 0 && of("fprop 3x3") > 0);
+        assert_eq!(of("dgrad+bn") > 0, precision == "bf16");
+        let chosen = rows.iter().filter(|r| r["work"].as_str().unwrap().ends_with(" *")).count();
+        assert_eq!(chosen, of("Instantiate"), "one form a layer");
+        for row in rows {
+            assert!(row["images_per_second"]["median"].as_f64().unwrap() > 0.0, "{row}");
+            assert!(row.get("fraction_of_floor").is_none(), "the software device has no floor");
+        }
     }
 }
