@@ -166,7 +166,27 @@ fn what_does_not_fit_the_data_set_is_refused() {
     // A score that another command cannot have.
     let line = format!("run --data data {TINY} --strategies full,given --out refused");
     refused(place.path(), &line, &["given", "prune --scores FILE"]);
-    // Held-out samples need no row; quotas take the given ranking.
+    // Held-out samples need no row.
+    good(place.path(), "prune --data data --density 1 --quota none --out everything");
+    let eligible = positions(&place, "everything");
+    assert_eq!(eligible.len(), 18);
+    with(&eligible.iter().map(|&i| all[i].clone()).collect::<Vec<_>>());
+    let line =
+        "prune --data data --scores s.csv --direction low --density .5 --quota none --out some";
+    good(place.path(), line);
+    let mut order = eligible.clone();
+    order.sort_by(|&a, &b| score(a).total_cmp(&score(b)));
+    order.truncate(9);
+    order.sort_unstable();
+    assert_eq!(positions(&place, "some"), order);
+    with(&eligible[1..].iter().map(|&i| all[i].clone()).collect::<Vec<_>>());
+    refused(
+        place.path(),
+        &line.replace("some", "refused"),
+        &["1 names without a row", &ids()[eligible[0]]],
+    );
+    with(&all);
+    // Quotas take the given ranking.
     let line = "prune --data data --scores s.csv --direction high --density .5 --quota from:given --strategy random --out counts";
     let counts = json(place.path(), line);
     assert_eq!(counts["strategy"], "random+givenq");

@@ -2,6 +2,7 @@
 //! the software device (or a card, with `FAIRPRUNE_REQUIRE_CUDA=1`).
 
 mod absence;
+mod bf16;
 mod commands;
 mod dynamics;
 mod faults;

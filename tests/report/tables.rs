@@ -190,7 +190,7 @@ fn bad_scores_are_named() {
         (format!("{head}0,a,0,train,NaN\n"), "line 2, column el2n"),
         (format!("{head}0,a,0,train,\n"), "line 2, column el2n"),
         (format!("{head}0,a,0,val,x\n"), "a number or nothing"),
-        (format!("{head}0,a,0,test,1\n"), "train or val"),
+        (format!("{head}0,a,0,test,1\n"), "train, val or out"),
         (format!("{head}0,a,-1,train,1\n"), "column label"),
         (format!("{head}1,a,0,train,1\n"), "data-set order"),
         (format!("{head}0,a,0,train,1\n0,b,0,train,1\n"), "line 3, column index"),

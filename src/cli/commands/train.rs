@@ -90,7 +90,8 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         let found = format!("{} samples", subset.len());
         return Err(Error::invalid("training images", found, "at least 2 samples").into());
     }
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared =
+        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let prepared = prepared.over(partition);
     let split = &prepared.split;
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;

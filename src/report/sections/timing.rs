@@ -80,7 +80,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
             &plot(view, &all, "average accuracy", |h| { h.average_accuracy })
         ),
         figure(
-            "Worst class",
+            &view.words("Worst class"),
             &text,
             &plot(view, &all, &view.words("recall of the worst class"), |h| { h.worst_recall })
         )

@@ -189,6 +189,7 @@ impl<B: Operators> Pipeline<'_, B> {
             std,
             arena: ArenaMode::Shared,
             divergences: false,
+            compute: self.settings.compute,
             memory_limit: None,
         };
         let mut executor = Executor::new(Arc::clone(self.backend), network.clone(), &requirements)?;

@@ -70,8 +70,8 @@ fn of_folder(plan: &Plan, source: &Source) -> Result<Found> {
 impl Found {
     /// Says what the picks will take.
     pub fn announce(&self, common: &Common, plan: &Plan, source: &Source) -> Result<()> {
-        let mut sizes = vec![0; source.identity.classes];
-        source.eligible.iter().for_each(|&i| sizes[source.labels[i] as usize] += 1);
+        let mut sizes = vec![0; source.partition.len()];
+        source.eligible.iter().for_each(|&i| sizes[source.groups[i] as usize] += 1);
         let quotas = plan.strategy.quota() != fairprune::experiment::strategy::Quota::None;
         // The counts are not known yet; those in the classes' ratios cost about as much.
         let total = (plan.density * source.eligible.len() as f64).round() as usize;
