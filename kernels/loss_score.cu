@@ -9,7 +9,8 @@
 // of this one (f32); a lane reads and writes the same classes. Its sum is DIVERGENCE.
 //
 // Gradient: NONE; SAMPLE, p - onehot(y); MEAN, of the batch's objective
-//   sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i},   0 if all weigh 0.
+//   sum_i s_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i},   0 if all weigh 0;
+// s_i are the sample weights, 1 where none are given.
 // Every block finds the sum of the batch's weights itself, in the same order.
 //
 // A non-finite loss, or a sample outside the order, the labels or the classes (a defect of the
@@ -37,6 +38,8 @@ struct LossScoreArgs {
     const uint32_t* labels;
     // A weight a class, for the mean objective.
     const float* weights;
+    // A weight a sample of the part, for the same; null where all are 1.
+    const float* sample_weights;
     uint32_t* state;
     float* table;
     float* dlogits;
@@ -163,6 +166,8 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
     float rival = -INFINITY;
     const double main = mean ? (1.0 - double(args.smoothing)) * double(args.weights[label]) : 1.0;
     const double share = mean ? double(args.smoothing) / double(k) : 0.0;
+    const double of_sample =
+        mean && args.sample_weights ? double(args.sample_weights[sample]) : 1.0;
     for (uint32_t j = lane; j < k; j += 32) {
         const double p = exp(double(z[j]) - top) / sum;
         const double off = j == label ? p - 1.0 : p;
@@ -180,7 +185,7 @@ KERNEL(loss_score_f32, LossScoreArgs, FAIRPRUNE_LOSS_THREADS, 2) {
             const double value = main * off + share * (p * weights.classes - weight);
             // Weights of 0 for the whole batch: nothing to learn, not 0 / 0.
             args.dlogits[uint64_t(i) * k + j] =
-                weights.batch > 0.0 ? float(value / weights.batch) : 0.0f;
+                weights.batch > 0.0 ? float(of_sample * value / weights.batch) : 0.0f;
         }
     }
     squares = warp_sum(squares);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Kills training, scoring and the comparison at random moments, most of them while a file is being
-# written, resumes, and compares bits: scripts/soak-resume.sh [KILLS_OF_EACH_TEST]
-# Five tests; 30 kills each by default, about 10 minutes on 2 cores.
+# Kills every long command (train, score, prune, run, study, data cache) at random moments, or while a
+# file is being written, lets the same command go on, and compares bits:
+#   scripts/soak-resume.sh [KILLS_OF_EACH_TEST]
+# Ten tests; 100 kills each by default, about half an hour on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-FAIRPRUNE_KILLS=${1:-30} cargo test --locked --release --test resume -- --nocapture --test-threads 1
+FAIRPRUNE_KILLS=${1:-100} cargo test --locked --release --test resume -- --nocapture --test-threads 1

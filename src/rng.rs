@@ -27,6 +27,7 @@ pub enum Stream {
     KMeans = 20,
     Start = 21,
     Neighbours = 22,
+    LongTail = 30,
 }
 
 /// One Philox4x32-10 block: four words from a 128-bit counter and a 64-bit key.

@@ -91,6 +91,40 @@ fn reading_is_timed_over_all_images() {
 }
 
 #[test]
+fn a_pipeline_is_timed_stage_by_stage_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("set");
+    let data = data.to_str().unwrap();
+    let made = fairprune(&[
+        "data",
+        "make",
+        "shapes",
+        "--as",
+        "imagefolder",
+        "--out",
+        data,
+        "--per-class",
+        "6,2,3",
+    ]);
+    assert!(made.status.success(), "{}", message(&made));
+    let flags = ["--data", data, "--seconds", "0", "--json", "--arch", "resnet8", "--width", "4"];
+    let output =
+        fairprune(&[&["bench", "--suite", "pipeline", "--batch", "7"], &flags[..]].concat());
+    let document = json_of(&output);
+    let stages = ["decode", "augment", "forward", "grand", "disk-el2n", "disk-grand"];
+    assert_eq!(works(&document), stages.map(|s| format!("pipeline-{s}")));
+    let images: Vec<u64> =
+        (0..6).map(|i| document["rows"][i]["images_a_repeat"].as_u64().unwrap()).collect();
+    assert_eq!(images, [110, 60, 110, 110, 110, 110]);
+    let rate = |i: usize| document["rows"][i]["images_per_second"]["median"].as_f64().unwrap();
+    // A whole takes longer than its parts; twice as long is more than noise.
+    assert!(rate(4) < rate(0) && rate(5) < 2.0 * rate(3), "{document}");
+    assert!(document["classes"].is_null() && document["images"].is_null());
+    let unnamed = fairprune(&["bench", "--suite", "pipeline"]);
+    assert!(message(&unnamed).contains("--suite pipeline"), "{}", message(&unnamed));
+}
+
+#[test]
 fn tables_fit_100_columns() {
     let output = fairprune(&[&["bench", "--suite", "score"], &SMALL[..]].concat());
     let text = String::from_utf8(output.stdout).unwrap();

@@ -80,6 +80,7 @@ tests! {
         saturated_logits_stay_finite,
         the_first_of_equal_logits_is_predicted,
         gradients_are_derivatives_of_the_objective,
+        sample_weights_multiply_their_samples,
         per_sample_gradients_ignore_the_batch,
         a_batch_without_weight_has_no_gradient,
         only_the_rows_of_the_batch_are_written,

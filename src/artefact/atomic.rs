@@ -3,7 +3,8 @@
 //! The content goes to a temporary name in the same folder (a rename is atomic only inside one file
 //! system), is synced, takes its final name, and then the folder is synced, since the new name is
 //! the folder's content. A temporary file that a killed process left behind carries [`TEMPORARY`]
-//! and is removed by the next [`OutputDir::claim`](super::OutputDir::claim).
+//! and is removed by the next [`OutputDir::claim`](super::OutputDir::claim), or beside a file or folder
+//! that is an output of its own by [`remove_abandoned`]. The writer holds a lock on it as long as it lives.
 
 use crate::error::{Error, Result};
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub fn write_with<T>(
         // Not left to the drop: the last block is where a full disk shows.
         let file = out.into_inner().map_err(|e| e.into_error())?;
         file.sync_all()?;
-        fs::rename(&temporary.0, path)?;
+        fs::rename(&temporary.path, path)?;
         sync_folder(parent(path))
     };
     finish().map_err(Error::io(path))?;
@@ -90,14 +91,32 @@ pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Re
         Ok(_) => return Err(Error::invalid(what(), "a file", "a folder that is not there")),
     }
     let temporary = Temporary::folder(path).map_err(Error::io(path))?;
-    let value = fill(&temporary.0)?;
+    let value = fill(&temporary.path)?;
     let finish = || {
-        sync_folder(&temporary.0)?;
-        fs::rename(&temporary.0, path)?;
+        sync_folder(&temporary.path)?;
+        fs::rename(&temporary.path, path)?;
         sync_folder(parent(path))
     };
     finish().map_err(Error::io(path))?;
     Ok(value)
+}
+
+/// Removes what killed processes left unfinished beside `path`, the output of a command: files and
+/// folders that nobody holds the lock of.
+pub fn remove_abandoned(path: &Path) {
+    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(&prefix) || !name.ends_with(TEMPORARY) {
+            continue;
+        }
+        // The lock is held until the file is gone: its writer, if it has only just made it, sees that.
+        if let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            drop(Temporary { path: entry.path(), _lock: None });
+        }
+    }
 }
 
 /// Makes the names in `folder` durable: created, renamed and removed files stay so after a crash.
@@ -113,22 +132,33 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// The unfinished file or folder; dropping it removes it unless it was renamed.
-struct Temporary(PathBuf);
+/// The unfinished file or folder, and for a folder its lock; dropping it removes it unless it was
+/// renamed.
+struct Temporary {
+    path: PathBuf,
+    _lock: Option<File>,
+}
 
 impl Temporary {
-    /// A new, empty file beside `path` under a name of our own: process and counter keep concurrent
-    /// writers apart, and names that a killed process left behind are skipped.
+    /// A new, empty file beside `path` under a name of our own, locked: process and counter keep
+    /// concurrent writers apart, and names that a killed process left behind are skipped.
     fn beside(path: &Path) -> io::Result<(Temporary, File)> {
-        Self::create(path, |name| OpenOptions::new().write(true).create_new(true).open(name))
+        let new = |name: &Path| OpenOptions::new().write(true).create_new(true).open(name);
+        let (name, file) = Self::create(path, new)?;
+        Ok((Temporary { path: name, _lock: None }, file))
     }
 
     /// The same for an empty folder.
     fn folder(path: &Path) -> io::Result<Temporary> {
-        Ok(Self::create(path, |name| fs::create_dir(name))?.0)
+        let new = |name: &Path| fs::create_dir(name).and_then(|()| File::open(name));
+        let (name, lock) = Self::create(path, new)?;
+        Ok(Temporary { path: name, _lock: Some(lock) })
     }
 
-    fn create<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(Temporary, T)> {
+    fn create(
+        path: &Path,
+        make: impl Fn(&Path) -> io::Result<File>,
+    ) -> io::Result<(PathBuf, File)> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let n = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -136,9 +166,14 @@ impl Temporary {
             name.push(path.file_name().unwrap_or_default());
             name.push(format!(".{}-{n}{TEMPORARY}", std::process::id()));
             let temporary = parent(path).join(name);
-            match make(&temporary) {
+            let file = match make(&temporary) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                made => return Ok((Temporary(temporary), made?)),
+                made => made?,
+            };
+            // Where locks do not exist, nobody takes it for abandoned either.
+            let _ = file.lock();
+            if fs::symlink_metadata(&temporary).is_ok() {
+                return Ok((temporary, file));
             }
         }
     }
@@ -146,7 +181,8 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let is_folder = fs::symlink_metadata(&self.0).is_ok_and(|m| m.is_dir());
-        let _ = if is_folder { fs::remove_dir_all(&self.0) } else { fs::remove_file(&self.0) };
+        let is_folder = fs::symlink_metadata(&self.path).is_ok_and(|m| m.is_dir());
+        let _ =
+            if is_folder { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) };
     }
 }

@@ -100,6 +100,9 @@ pub struct QuantityRecord {
     pub name: String,
     pub file: String,
     pub meaning: String,
+    /// BLAKE3 of the values, row after row, in 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// Validation of the recorded run at its best epoch: counts of each class.
@@ -172,23 +175,33 @@ pub fn write(
     mut row: impl FnMut(Quantity, usize) -> io::Result<Vec<f32>>,
 ) -> Result<()> {
     let shape = [description.epochs, description.samples];
+    let mut description = description.clone();
     let mut presentations = vec![0u32; description.samples];
     for &quantity in quantities {
         let path = dir.file(&format!("{folder}/{}.npy", quantity.name()))?;
+        let mut hash = blake3::Hasher::new();
         npy::write_rows(&path, shape, |epoch| {
             let values = row(quantity, epoch)?;
             if quantity == Quantity::Loss {
                 let seen = presentations.iter_mut().zip(&values).filter(|(_, v)| !v.is_nan());
                 seen.for_each(|(count, _)| *count += 1);
             }
+            values.iter().for_each(|v| {
+                hash.update(&v.to_le_bytes());
+            });
             Ok(values)
         })?;
+        let digest = hash.finalize().to_hex()[..32].to_owned();
+        let records = description.quantities.iter_mut().filter(|q| q.name == quantity.name());
+        records.for_each(|record| record.digest = Some(digest.clone()));
     }
     let counts = presentations.iter().map(|&n| n as f32).collect();
     let Samples { ids, labels, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
-    ScoreTable { ids, labels, parts, methods }.write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
-    atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, description)
+    let attributes = Vec::new();
+    ScoreTable { ids, labels, parts, attributes, methods }
+        .write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
+    atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, &description)
 }
 
 /// A recording on disk. Arrays are read when they are asked for.
@@ -287,6 +300,17 @@ impl Recording {
                 let what = format!("{name}, sample {i}");
                 let expected = format!("{expected}: samples.csv counts {stated} presentations");
                 return Err(Error::invalid(what, format!("{found} values"), expected));
+            }
+        }
+        let record = self.description.quantities.iter().find(|q| q.name == quantity.name());
+        if let Some(stated) = record.and_then(|r| r.digest.as_ref()) {
+            let mut hash = blake3::Hasher::new();
+            values.iter().for_each(|v| {
+                hash.update(&v.to_le_bytes());
+            });
+            if hash.finalize().to_hex()[..32] != *stated {
+                let expected = format!("those that dynamics.json states (digest {stated})");
+                return Err(Error::invalid(name, "other values", expected));
             }
         }
         Ok(values)

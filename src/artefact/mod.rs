@@ -7,10 +7,12 @@
 //! | [`npy`] | NumPy arrays |
 //! | [`tables`] | the CSV files and their checks |
 //! | [`dynamics`] | recorded training dynamics: T x N arrays and what run they are of |
+//! | [`foreign`] | scores of other programs, by name or in a stated order |
 //! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
 
 pub mod atomic;
 pub mod dynamics;
+pub mod foreign;
 mod ledger;
 pub mod npy;
 pub mod output_dir;

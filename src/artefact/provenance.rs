@@ -25,11 +25,21 @@ pub enum Direction {
 pub struct DataIdentity {
     /// As the user named it.
     pub name: String,
-    /// Hash of ids, labels and sizes of the training set.
+    /// Hash of names, labels and pixels of all parts.
     pub fingerprint: String,
+    /// Hash of the training samples' names, classes and order alone: equal for the same files at
+    /// another image size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_fingerprint: Option<String>,
+    /// Height and width of the images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
     /// Training samples, held-out ones included.
     pub samples: usize,
     pub classes: usize,
+    /// The imbalance that was injected, as flags: `--long-tail 100 --data-seed 0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_tail: Option<String>,
 }
 
 /// One method's part in a file.
@@ -90,9 +100,33 @@ impl Provenance {
         })
     }
 
+    /// Refuses an artefact of other samples than `expected`, in another order, or of other classes. Says
+    /// so in words if it was made of the same ones at another image size.
+    pub fn check_positions(&self, what: &str, expected: &DataIdentity) -> Result<Option<String>> {
+        if self.data.fingerprint == expected.fingerprint {
+            return Ok(None);
+        }
+        if self.data.has_samples_of(expected) {
+            let [h, w] = self.data.size.unwrap_or_default();
+            return Ok(Some(format!("{what} was made on the same samples at {w}x{h}")));
+        }
+        check_fingerprint(what, &self.data, expected).map(|()| None)
+    }
+
     /// Refuses an artefact of another data set than `expected`; `what` names the artefact.
     pub fn check_data(&self, what: &str, expected: &DataIdentity) -> Result<()> {
         check_fingerprint(what, &self.data, expected)
+    }
+}
+
+impl DataIdentity {
+    /// Whether positions mean the same samples: the data set is the same, or its images were read at
+    /// another size and their names, classes and order are the same.
+    pub fn has_samples_of(&self, other: &DataIdentity) -> bool {
+        let resized = self.size.is_some() && other.size.is_some() && self.size != other.size;
+        let stated = self.samples_fingerprint.is_some();
+        self.fingerprint == other.fingerprint
+            || (resized && stated && self.samples_fingerprint == other.samples_fingerprint)
     }
 }
 
@@ -102,8 +136,9 @@ pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdenti
         return Ok(());
     }
     let describe = |d: &DataIdentity| {
+        let tail = d.long_tail.as_ref().map_or(String::new(), |t| format!(" with {t}"));
         format!(
-            "data set {:?} ({} samples, {} classes, fingerprint {})",
+            "data set {:?}{tail} ({} samples, {} classes, fingerprint {})",
             d.name, d.samples, d.classes, d.fingerprint
         )
     };

@@ -119,7 +119,8 @@ pub struct OutArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet, webdataset,
@@ -129,13 +130,35 @@ pub struct DataArgs {
     /// Resize the short side to S and keep the central S x S
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
-    /// Seed of the built-in data sets' drawings
+    /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
     /// Where recalls come from: holdout, half-test, crossfit[:R] or shipped
     /// [default: the data set's own validation images, else holdout]
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,
+}
+
+/// Injected imbalance.
+#[derive(Args, Clone, Copy, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Data")]
+pub struct LongTailArgs {
+    /// Make the training part long-tailed: class k of K keeps n_max FACTOR^(-k/(K-1)) images, drawn with
+    /// --data-seed; the last class is the tail
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    pub long_tail: Option<f64>,
+}
+
+/// What quotas and metrics are over.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct GroupArgs {
+    /// What quotas and metrics are over: classes, or the samples' attribute by its name (place; or
+    /// `attribute`) for class x attribute. The network learns the classes either way
+    #[arg(long, default_value = "classes", value_name = "NAME", alias = "groupby-fields")]
+    pub groups: String,
 }
 
 /// The network.

@@ -33,11 +33,26 @@ pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<Data
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
     bar.finish();
-    let set = set?;
+    let mut set = set?;
+    if let Some(factor) = args.long_tail.long_tail {
+        set = set.with_long_tail(factor, args.data_seed)?;
+        output::note(common, describe_tail(&set));
+    }
     for text in &set.notes {
         output::note(common, format!("note: {text}"));
     }
     Ok(Arc::new(set))
+}
+
+/// What a long tail leaves, in a line.
+fn describe_tail(set: &DataSet) -> String {
+    let mut sizes = vec![0usize; set.classes.len()];
+    let present = set.present();
+    present.iter().for_each(|&i| sizes[set.train.labels[i] as usize] += 1);
+    let of = |k: usize| format!("{} of {}", sizes[k], set.classes[k]);
+    let (all, last) = (set.train.len(), set.classes.len().saturating_sub(1));
+    let counts = format!("{} of {all} training images", present.len());
+    format!("note: the long tail leaves {counts}, from {} to {}", of(0), of(last))
 }
 
 /// How `--format`, `--image-size` and `--data-seed` say to read.
@@ -271,7 +286,7 @@ pub fn needs<B: Operators>(
 /// What of the data and network decides a result, for the job file.
 pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     let spec = &prepared.spec;
-    let Value::Object(map) = json!({
+    let Value::Object(mut map) = json!({
         "data": prepared.data.fingerprint,
         "split": prepared.split.kind.to_string(),
         "split_seed": prepared.split.seed,
@@ -284,6 +299,9 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     }) else {
         return Map::new();
     };
+    if let Some(attribute) = &prepared.partition.attribute {
+        map.insert("groups".to_owned(), json!(attribute));
+    }
     map
 }
 
@@ -299,7 +317,7 @@ fn arguments() -> Vec<String> {
 }
 
 /// A word as a shell reads it back.
-fn quote(word: String) -> String {
+pub fn quote(word: String) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word

@@ -6,7 +6,7 @@ use anyhow::Result;
 use fairprune::artefact::{Provenance, npy};
 use fairprune::data::DataSet;
 use fairprune::experiment::provenance;
-use fairprune::prune::check_indices;
+use fairprune::prune::{check_indices, check_within};
 
 use super::args::Common;
 use super::output;
@@ -24,15 +24,24 @@ pub fn sidecar(path: &Path) -> PathBuf {
     path.with_extension("json")
 }
 
+/// The JSON that there is: `prune` writes one for kept.npy and mask.npy together.
+fn beside(path: &Path) -> PathBuf {
+    let (own, shared) = (sidecar(path), path.with_file_name("kept.json"));
+    let is_mask = path.file_name().is_some_and(|name| name == "mask.npy");
+    if is_mask && !own.exists() && shared.exists() { shared } else { own }
+}
+
 /// Reads positions or a mask, checked against the data set; its fingerprint too where a JSON of the
 /// same name states it.
 pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let name = path.display().to_string();
-    let sidecar = sidecar(path);
+    let sidecar = beside(path);
     let mut stated = None;
     if sidecar.exists() {
         let found = Provenance::read(&sidecar)?;
-        found.check_data(&name, &provenance::identity(data))?;
+        if let Some(text) = found.check_positions(&name, &provenance::identity(data))? {
+            output::note(common, format!("note: {text}"));
+        }
         stated = Some(found);
     } else {
         let text = format!(
@@ -45,5 +54,11 @@ pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
     let positions = check_indices(&name, &positions, data.train.len())?;
+    if data.long_tail.is_some() {
+        check_within(&name, &positions, &data.present())?;
+    }
+    if let Some(stated) = &stated {
+        provenance::check_positions(&name, stated, &positions)?;
+    }
     Ok(Subset { positions, stated })
 }

@@ -27,10 +27,16 @@ impl Attributes {
         label as usize * self.values.len() + attribute as usize
     }
 
-    /// The name of a group, `waterbird, land`; `group` must be below [`Attributes::groups`].
+    /// The name of a group, `waterbird / land`; `group` must be below [`Attributes::groups`].
     pub fn group_name(&self, classes: &[String], group: usize) -> String {
         let (class, value) = (group / self.values.len(), group % self.values.len());
-        format!("{}, {}", classes[class], self.values[value])
+        format!("{} / {}", classes[class], self.values[value])
+    }
+
+    /// The group of each sample of a part.
+    pub fn group_labels(&self, part: &super::Part) -> Vec<u32> {
+        let pairs = part.labels.iter().zip(&part.attributes);
+        pairs.map(|(&label, &attribute)| self.group(label, attribute) as u32).collect()
     }
 
     /// Samples of each group of a part.

@@ -1,6 +1,6 @@
 //! What identifies a data set: its content, whatever its place and storage.
 
-use super::{Contents, Part};
+use super::{Contents, DataSet, Part};
 
 /// Version of the definition; part of the hash.
 const VERSION: u32 = 1;
@@ -41,6 +41,28 @@ pub(super) fn fingerprint(set: &Contents) -> String {
         number(&mut hash, attributes.values.len());
         attributes.values.iter().for_each(|v| text(&mut hash, v));
         parts.into_iter().flatten().for_each(|p: &Part| numbers(&mut hash, &p.attributes));
+    }
+    hash.finalize().to_hex()[..32].to_owned()
+}
+
+/// See [`DataSet::samples_fingerprint`].
+pub(super) fn samples(set: &DataSet) -> String {
+    let mut hash = blake3::Hasher::new();
+    let mut text = |s: &str| {
+        hash.update(&(s.len() as u64).to_le_bytes());
+        hash.update(s.as_bytes());
+    };
+    text("fairprune samples");
+    text(&set.classes.len().to_string());
+    set.classes.iter().for_each(|c| text(c));
+    set.train.ids.iter().for_each(|id| text(id));
+    set.train.labels.iter().for_each(|l| {
+        hash.update(&l.to_le_bytes());
+    });
+    if let Some(tail) = set.long_tail.as_ref().filter(|t| t.present.len() < set.train.len()) {
+        tail.present.iter().for_each(|&i| {
+            hash.update(&(i as u64).to_le_bytes());
+        });
     }
     hash.finalize().to_hex()[..32].to_owned()
 }

@@ -14,6 +14,8 @@ pub enum Format {
     Shapes,
     /// The same with three classes that are far harder than the rest.
     ShapesExtreme,
+    /// Four of these classes on two grounds that go with the classes in training.
+    ShapesSpurious,
     /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
     ImageFolder,
     /// CIFAR-10 or CIFAR-100, binary version.
@@ -38,7 +40,7 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 12] = [
+    pub const ALL: [Format; 13] = [
         Format::ImageFolder,
         Format::CifarBinary,
         Format::CifarPython,
@@ -51,6 +53,7 @@ impl Format {
         Format::Cache,
         Format::Shapes,
         Format::ShapesExtreme,
+        Format::ShapesSpurious,
     ];
 
     /// The name that `--format` takes.
@@ -58,6 +61,7 @@ impl Format {
         match self {
             Format::Shapes => "shapes",
             Format::ShapesExtreme => "shapes:extreme",
+            Format::ShapesSpurious => "shapes:spurious",
             Format::ImageFolder => "imagefolder",
             Format::CifarBinary => "cifar",
             Format::CifarPython => "cifar-python",
@@ -73,7 +77,7 @@ impl Format {
 
     /// Whether the images are drawn by this program.
     pub fn is_built_in(self) -> bool {
-        matches!(self, Format::Shapes | Format::ShapesExtreme)
+        matches!(self, Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious)
     }
 
     /// Whether every image is a file of its own, whose path below the root is the sample's id.
@@ -148,7 +152,7 @@ fn of_file(path: &Path) -> Result<Format> {
             "a file",
             format!(
                 "a folder, a file of a known kind (.{}, .tar, .parquet), or the name of a built-in \
-                 set: shapes, shapes:extreme",
+                 set: shapes, shapes:extreme, shapes:spurious",
                 cache::EXTENSION
             ),
         )),

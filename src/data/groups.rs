@@ -2,15 +2,16 @@
 //! after it.
 //!
 //! Columns are found by name: the file (`img_filename` or `filename`), the class (`y`), the split
-//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`, `a` or
-//! `attribute`). Others are not read. Order inside a part is that of the lines, classes and values are
-//! the numbers, as in WILDS.
+//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`, `background`,
+//! `a` or `attribute`). Others are not read. Order inside a part is that of the lines, classes and values are
+//! the numbers, as in WILDS; `classes.txt` and a text file with the attribute's name may name them.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path};
 
+use super::images::read_text;
 use super::listed::{Listed, Listing};
 use super::{Attributes, DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ pub(super) const FILE: &str = "metadata.csv";
 /// Names that a column may have.
 const FILE_COLUMNS: [&str; 2] = ["img_filename", "filename"];
 const ATTRIBUTE_COLUMNS: [&str; 3] = ["place", "a", "attribute"];
+/// The attribute where none of these is there.
+const OTHER_ATTRIBUTE: [&str; 1] = ["background"];
 
 /// Most bytes of the list.
 const MOST_BYTES: u64 = 1 << 30;
@@ -51,7 +54,7 @@ impl Columns {
             file: find(&FILE_COLUMNS)?,
             class: find(&["y"])?,
             split: find(&["split"])?,
-            attribute: find(&ATTRIBUTE_COLUMNS),
+            attribute: find(&ATTRIBUTE_COLUMNS).or_else(|| find(&OTHER_ATTRIBUTE)),
         })
     }
 }
@@ -77,7 +80,14 @@ pub(super) fn load(
     let path = root.join(FILE);
     let file = File::open(&path).map_err(Error::io(&path))?;
     let table = Table::parse(file.take(MOST_BYTES), &path.display().to_string())?;
-    let (classes, attributes) = table.names();
+    let (mut classes, mut attributes) = table.names();
+    if !table.waterbirds {
+        classes = names_or(&root.join("classes.txt"), classes)?;
+        if let Some(a) = &mut attributes {
+            a.values =
+                names_or(&root.join(format!("{}.txt", a.name)), std::mem::take(&mut a.values))?;
+        }
+    }
     let [train, val, test] = table.parts;
     let some = |listing: Listing| (!listing.ids.is_empty()).then_some(listing);
     let (mut val, mut test) = (some(val), some(test));
@@ -86,6 +96,25 @@ pub(super) fn load(
     }
     let listed = Listed { classes, train, val, test, attributes, notes: Vec::new() };
     listed.load(root, name, Format::Metadata, options, progress)
+}
+
+/// The lines of a text file as names, where there is one; at least as many as there are numbers.
+fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
+    if !path.is_file() {
+        return Ok(numbers);
+    }
+    let names: Vec<String> =
+        read_text(path, 1 << 24)?.lines().map(|l| l.trim().to_owned()).collect();
+    let different: HashSet<&String> = names.iter().collect();
+    if names.len() < numbers.len()
+        || different.len() != names.len()
+        || different.contains(&String::new())
+    {
+        let found = format!("{} lines", names.len());
+        let expected = format!("at least {} different names, one a line", numbers.len());
+        return Err(Error::invalid(path.display().to_string(), found, expected));
+    }
+    Ok(names)
 }
 
 /// What a `metadata.csv` lists.
@@ -116,7 +145,7 @@ impl Table {
             return Err(Error::invalid(
                 format!("{what}, line 1"),
                 format!("the columns {:?}", found.join(",")),
-                "img_filename (or filename), y, split, each once, and place, a or attribute where \
+                "img_filename (or filename), y, split, each once, and place, background, a or attribute where \
                  there is one",
             ));
         };

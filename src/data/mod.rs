@@ -19,7 +19,9 @@ pub mod image_folder;
 pub mod imagenet;
 mod images;
 mod listed;
+mod long_tail;
 pub mod parquet;
+mod partition;
 mod resize;
 pub mod shapes;
 mod shards;
@@ -39,6 +41,8 @@ pub use attributes::Attributes;
 pub use decode::decode_image;
 pub use format::Format;
 pub use listed::Listing;
+pub use long_tail::{LongTail, long_tail_sizes};
+pub use partition::Partition;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
 
@@ -113,7 +117,11 @@ pub struct DataSet {
     /// name, the number of values, each name with its length, and the attributes of each part.
     /// Integers are little-endian u64, labels and attributes u32. The path and the storage format do
     /// not enter: a moved or copied set stays the same.
+    ///
+    /// A long tail hashes it once more, with the positions that stay.
     pub fingerprint: String,
+    /// Injected class imbalance of the training part, see [`DataSet::with_long_tail`].
+    pub long_tail: Option<LongTail>,
     /// What the reader left out, in sentences for people.
     pub notes: Vec<String>,
 }
@@ -184,8 +192,16 @@ impl DataSet {
             test,
             attributes,
             fingerprint,
+            long_tail: None,
             notes,
         })
+    }
+
+    /// 32 hexadecimal digits that change with any class name, id or label of the training part, with
+    /// their order, and with a long tail, but not with pixels or other parts: positions mean the same
+    /// samples wherever they are equal.
+    pub fn samples_fingerprint(&self) -> String {
+        fingerprint::samples(self)
     }
 
     /// The part of that name, where the data set has it.
@@ -199,6 +215,9 @@ impl DataSet {
 
     /// Mean and standard deviation of each channel over the training part, in [0, 1] units.
     pub fn channel_statistics(&self) -> ChannelStatistics {
+        if let Some(tail) = &self.long_tail {
+            return self.channel_statistics_of(&tail.present);
+        }
         statistics::channel_statistics(&self.train.images)
     }
 
@@ -214,14 +233,15 @@ impl DataSet {
             Some(_) => SplitKind::Shipped,
             None => SplitKind::Holdout,
         });
-        Split::new(
-            kind,
-            &self.classes,
-            &self.train.labels,
-            self.val.as_ref().map(|p| p.labels.as_slice()),
-            self.test.as_ref().map(|p| p.labels.as_slice()),
-            seed,
-        )
+        let val = self.val.as_ref().map(|p| p.labels.as_slice());
+        let test = self.test.as_ref().map(|p| p.labels.as_slice());
+        let labels = &self.train.labels;
+        let Some(tail) = &self.long_tail else {
+            return Split::new(kind, &self.classes, labels, val, test, seed);
+        };
+        let there: Vec<u32> = tail.present.iter().map(|&i| labels[i]).collect();
+        let split = Split::new(kind, &self.classes, &there, val, test, seed)?;
+        Ok(split.within(&tail.present, labels.len()))
     }
 }
 
@@ -286,7 +306,7 @@ pub struct LoadOptions {
     pub limits: Limits,
 }
 
-/// Loads `spec`: a path, or `shapes`, `shapes:extreme` for the built-in sets.
+/// Loads `spec`: a path, or `shapes`, `shapes:extreme`, `shapes:spurious` for the built-in sets.
 ///
 /// Decoding runs in the current rayon pool and its result does not depend on the number of threads.
 /// Errors: [`Error::Invalid`] names the file and what was expected, [`Error::Io`] the path.
@@ -316,7 +336,7 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         Format::Parquet => parquet::load,
         Format::Metadata => groups::load,
         Format::Cache => cache::load,
-        Format::Shapes | Format::ShapesExtreme => {
+        Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious => {
             return Err(Error::Internal(format!("{spec} was not taken for a built-in set")));
         }
     };
@@ -332,7 +352,7 @@ fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
     if !root.exists() {
         return no_folder(
             "nothing",
-            "a folder, or the name of a built-in set: shapes, shapes:extreme",
+            "a folder, or the name of a built-in set: shapes, shapes:extreme, shapes:spurious",
         );
     }
     let format = asked.map_or_else(|| format::detect(root), Ok)?;
@@ -378,15 +398,17 @@ fn shapes_format(spec: &str, options: &LoadOptions) -> Result<Option<Format>> {
     let named = match spec {
         "shapes" => Some(Format::Shapes),
         "shapes:extreme" => Some(Format::ShapesExtreme),
+        "shapes:spurious" => Some(Format::ShapesSpurious),
         _ if spec.starts_with("shapes:") => {
-            return Err(Error::invalid("data", spec, "shapes, shapes:extreme or a path"));
+            let expected = "shapes, shapes:extreme, shapes:spurious or a path";
+            return Err(Error::invalid("data", spec, expected));
         }
         _ => None,
     };
     match (named, options.format) {
         (Some(a), None) => Ok(Some(a)),
         (Some(a), Some(b)) if a == b => Ok(Some(a)),
-        (None, Some(b @ (Format::Shapes | Format::ShapesExtreme))) => Err(Error::invalid(
+        (None, Some(b)) if b.is_built_in() => Err(Error::invalid(
             format!("data {spec} with format {b}"),
             "a path",
             format!("the built-in set by its name, {b}"),

@@ -103,7 +103,8 @@ pub struct Split {
     pub val: Vec<usize>,
     /// Positions in the test part to report on; empty where there is no test part.
     pub test: Vec<usize>,
-    /// Fold of each position of the training part under `crossfit`, else empty.
+    /// Fold of each position of the training part under `crossfit`, else empty; u32::MAX of samples that
+    /// a long tail removed.
     pub folds: Vec<u32>,
 }
 
@@ -173,6 +174,23 @@ impl Split {
         Ok(split)
     }
 
+    /// A split of chosen samples as one of the training part of `samples` that they are from: position
+    /// i here is `positions[i]` there.
+    pub(super) fn within(self, positions: &[usize], samples: usize) -> Split {
+        let there = |list: Vec<usize>| list.into_iter().map(|i| positions[i]).collect();
+        let mut folds = Vec::new();
+        if !self.folds.is_empty() {
+            folds = vec![u32::MAX; samples];
+            positions.iter().zip(&self.folds).for_each(|(&i, &fold)| folds[i] = fold);
+        }
+        Split {
+            train: there(self.train),
+            val: if self.val_part == PartName::Train { there(self.val) } else { self.val },
+            folds,
+            ..self
+        }
+    }
+
     /// Number of query runs that the split dictates: the folds of `crossfit`, else none.
     pub fn query_runs(&self) -> Option<usize> {
         match self.kind {
@@ -227,7 +245,7 @@ pub(super) fn class_sizes(labels: &[u32], classes: usize) -> Vec<usize> {
 }
 
 /// Positions of each class, ascending.
-fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
+pub(super) fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     let mut positions = vec![Vec::new(); classes];
     for (i, &l) in labels.iter().enumerate() {
         positions[l as usize].push(i);

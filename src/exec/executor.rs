@@ -211,6 +211,26 @@ impl<B: Operators> Executor<B> {
         Ok(())
     }
 
+    /// Loss weights of the part's samples for training, from the next step on; none: all are 1,
+    /// which has the same bits as weights of 1.
+    pub fn set_sample_weights(&mut self, weights: Option<&[f32]>) -> Result<()> {
+        let view = match weights {
+            Some(weights) if weights.len() <= self.layout.sample_weights.len => {
+                let view = self.layout.sample_weights;
+                self.backend.upload(&mut self.memory, view.prefix(weights.len()), weights)?;
+                view
+            }
+            Some(weights) => {
+                let (found, planned) = (weights.len(), self.layout.sample_weights.len);
+                return Err(Error::Internal(format!("{found} sample weights, {planned} planned")));
+            }
+            None => View::EMPTY,
+        };
+        let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
+        plans.for_each(|(_, plan)| plan.set_sample_weights(view));
+        Ok(())
+    }
+
     /// Runs the next batch of the pass, of `n` samples.
     pub fn step(&mut self, mode: Mode, n: usize, images: &B::Images) -> Result<()> {
         let plan = self.plans.get(&(mode, n));

@@ -13,6 +13,9 @@ pub struct EvaluationSet<'a, B: Operators> {
     pub labels: &'a [u32],
     /// Positions in the part, ascending.
     pub positions: &'a [u32],
+    /// Group of each sample of the whole part and the number of groups, where correct predictions
+    /// are counted by group as well.
+    pub groups: Option<(&'a [u32], usize)>,
 }
 
 /// One pass without updates over the set; results are in the executor's columns.

@@ -42,6 +42,8 @@ pub struct Layout {
     pub lrs: View,
     /// f32, one weight a class.
     pub class_weights: View,
+    /// f32, one loss weight a sample of the part; empty where nothing is trained.
+    pub sample_weights: View,
     trains: bool,
 }
 
@@ -115,6 +117,7 @@ impl Layout {
         };
         let lrs = cursor.take(steps.max(1), Dtype::F32);
         let class_weights = cursor.take(network.classes, Dtype::F32);
+        let sample_weights = cursor.take(if trains { capacity } else { 0 }, Dtype::F32);
         Layout {
             parameters,
             places,
@@ -127,6 +130,7 @@ impl Layout {
             batch,
             lrs,
             class_weights,
+            sample_weights,
             trains,
         }
     }

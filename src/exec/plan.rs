@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::nn::Network;
 use crate::ops::Operators;
 use crate::ops::gather::Augmentation;
+use crate::ops::loss_score::LogitGradient;
 use crate::ops::sgd::SgdProblem;
 use crate::tensor::Dtype;
 
@@ -126,6 +127,18 @@ impl Plan {
             });
         }
         Ok(Plan { mode, n, steps, arena, logits, features })
+    }
+
+    /// Where the objective finds its sample weights; empty: all are 1.
+    pub(super) fn set_sample_weights(&mut self, view: View) {
+        for step in &mut self.steps {
+            if let Step::LossScore {
+                gradient: LogitGradient::Mean { sample_weights, .. }, ..
+            } = step
+            {
+                *sample_weights = view;
+            }
+        }
     }
 
     /// Bytes of activations, gradients and workspace.

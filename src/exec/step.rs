@@ -226,8 +226,8 @@ impl Step {
             Step::LossScore { logits, batch, gradient, dlogits, .. } => {
                 [logits, dlogits].into_iter().for_each(&mut *f);
                 visit_batch(batch, f);
-                if let LogitGradient::Mean { class_weights, .. } = gradient {
-                    f(class_weights);
+                if let LogitGradient::Mean { class_weights, sample_weights, .. } = gradient {
+                    [class_weights, sample_weights].into_iter().for_each(f);
                 }
             }
             Step::Zero { view } => f(view),

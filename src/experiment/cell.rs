@@ -9,8 +9,9 @@ use serde_json::json;
 use super::compute::compute;
 use super::export;
 use super::prepared::{PassSize, Prepared};
+use super::spent::ScorePart;
 use crate::artefact::{OutputDir, npy};
-use crate::data::QueryPart;
+use crate::data::{Partition, QueryPart};
 use crate::error::{Error, Result};
 use crate::exec::{Mode, PlannedMemory};
 use crate::metrics::ClassCounts;
@@ -19,7 +20,7 @@ use crate::score::features::Extracted;
 use crate::score::{Kind, Method, Options, Scores, modes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
-use crate::train::{Control, EpochRecord, Outcome, Recipe, Recording, Seeds};
+use crate::train::{Baseline, Control, EpochRecord, Evaluation, Outcome, Recipe, Recording, Seeds};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -30,6 +31,22 @@ pub struct Record {
     pub what: Recording,
     /// Where it goes, below the output folder: `dynamics`.
     pub folder: String,
+}
+
+/// Where a run leaves the features of the training part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extract {
+    /// Below the output folder; empty: there.
+    pub folder: String,
+    /// Those of the validation images as well.
+    pub validation: bool,
+}
+
+/// What a network makes of the training part, and of the validation images where they are wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extraction {
+    pub train: Extracted,
+    pub validation: Option<Extracted>,
 }
 
 /// A run to be done.
@@ -49,11 +66,13 @@ pub struct Cell<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
-    /// Write the network's features of the training part to the output folder.
-    pub save_features: bool,
+    /// Write the network's features to the output folder.
+    pub extract: Option<Extract>,
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
 }
 
 impl Cell<'_> {
@@ -71,7 +90,7 @@ impl Cell<'_> {
     /// The passes over the whole training part when training is done.
     pub fn modes(&self) -> Vec<Mode> {
         let mut modes = modes(self.methods, self.options);
-        if self.save_features && !modes.contains(&Mode::Score) {
+        if self.extract.is_some() && !modes.contains(&Mode::Score) {
             modes.push(Mode::Score);
         }
         modes
@@ -79,7 +98,8 @@ impl Cell<'_> {
 
     /// Whether the network's features are needed.
     pub fn needs_features(&self) -> bool {
-        self.save_features || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
+        self.extract.is_some()
+            || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
     }
 
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
@@ -95,16 +115,40 @@ pub struct TestResult {
     pub epoch: u32,
     pub correct: Vec<u64>,
     pub total: Vec<u64>,
+    /// The same of every group, where the samples have an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupCounts>,
+}
+
+/// Correct and total of every group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupCounts {
+    pub correct: Vec<u64>,
+    pub total: Vec<u64>,
 }
 
 impl TestResult {
     /// Of one evaluation.
-    pub fn new(epoch: u32, counts: &[ClassCounts]) -> Self {
-        TestResult {
-            epoch,
+    pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
+        let split = |counts: &[ClassCounts]| GroupCounts {
             correct: counts.iter().map(|c| c.correct).collect(),
             total: counts.iter().map(|c| c.total).collect(),
-        }
+        };
+        let GroupCounts { correct, total } = split(&evaluation.counts);
+        let groups = evaluation.groups.as_deref().map(split);
+        TestResult { epoch, correct, total, groups }
+    }
+
+    /// The counts of `partition`: of its groups instead of the classes, where it is one of groups.
+    pub fn by(&self, partition: &Partition) -> Result<TestResult> {
+        let GroupCounts { correct, total } = match (&partition.attribute, &self.groups) {
+            (None, _) => return Ok(TestResult { groups: None, ..self.clone() }),
+            (Some(_), Some(groups)) => groups.clone(),
+            (Some(name), None) => {
+                return Err(Error::Internal(format!("nothing was counted by {name}")));
+            }
+        };
+        Ok(TestResult { epoch: self.epoch, correct, total, groups: None })
     }
 
     /// As counts.
@@ -129,7 +173,19 @@ pub struct CellResult {
     pub validation: Option<TestResult>,
     pub train_seconds: f64,
     pub score_seconds: f64,
+    /// What the scoring went into; empty in files of versions that did not record it.
+    #[serde(default)]
+    pub score_parts: Vec<ScorePart>,
     pub planned_bytes: u64,
+}
+
+impl CellResult {
+    /// The same with every evaluation counted by `partition`.
+    pub fn by(&self, partition: &Partition) -> Result<CellResult> {
+        let view = |r: &Option<TestResult>| r.as_ref().map(|r| r.by(partition)).transpose();
+        let [last, best, validation] = [&self.last, &self.best, &self.validation].map(view);
+        Ok(CellResult { last: last?, best: best?, validation: validation?, ..self.clone() })
+    }
 }
 
 /// A finished run in memory.
@@ -137,7 +193,7 @@ pub struct Finished {
     pub result: CellResult,
     pub scores: Scores,
     /// None where it is not wanted, or on disk.
-    pub extracted: Option<Extracted>,
+    pub extracted: Option<Extraction>,
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
 }
@@ -265,7 +321,7 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
 
 /// A hash of everything that determines the cell's numbers.
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
-    let text = serde_json::to_string(&json!({
+    let mut facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "numerics": crate::ops::numerics(prepared.backend.as_ref(), prepared.precision),
         "data": prepared.data.fingerprint,
@@ -281,9 +337,17 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
         "scores": cell.methods.iter().map(|m| m.name()).collect::<Vec<_>>(),
         "options": if cell.methods.is_empty() { None } else { Some(cell.options) },
         "record": cell.record.as_ref().map(|r| json!([r.what.divergence, r.folder])),
-        "features": cell.save_features,
+        "features": cell.extract.as_ref().map_or(json!(false), |e| json!([e.folder, e.validation])),
         "evaluate_every": cell.evaluate_every,
-    }))
-    .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
+    });
+    if let Some(baseline) = cell.baseline {
+        facts["baseline"] = json!(baseline.to_string());
+    }
+    // Results of sets with attributes have counts by group; others are as they always were.
+    if prepared.data.attributes.is_some() {
+        facts["groups"] = json!(true);
+    }
+    let text = serde_json::to_string(&facts)
+        .map_err(|e| Error::Internal(format!("identity of {}: {e}", cell.name)))?;
     Ok(crate::artefact::digest(text.as_bytes()))
 }

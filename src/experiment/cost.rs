@@ -63,7 +63,7 @@ impl Cost {
         if cell.needs_features() {
             let features = 4 * samples * (prepared.network.feature_count() as u64 + classes);
             cost.host += features;
-            cost.kept += if cell.save_features { features } else { 0 };
+            cost.kept += if cell.extract.is_some() { features } else { 0 };
         }
         cost
     }

@@ -1,15 +1,18 @@
 //! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
 
+pub mod baseline;
 pub mod cell;
 mod compute;
 pub mod cost;
 pub mod export;
+pub mod picker;
 pub mod prepared;
 pub mod provenance;
 pub mod queries;
 pub mod query;
 pub mod run;
 pub mod run_plan;
+pub mod spent;
 pub mod strategy;
 pub mod study;
 pub mod summarise;

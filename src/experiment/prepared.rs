@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::data::{DataSet, Part, PartName, Split};
+use crate::data::{DataSet, Part, PartName, Partition, Split};
 use crate::error::{Error, Result};
 use crate::exec::{
     ArenaMode, Compute, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
@@ -12,6 +12,8 @@ use crate::ops::sgd::SgdProblem;
 use crate::ops::{Operators, Precision};
 use crate::train::Recipe;
 use crate::train::evaluate::EvaluationSet;
+
+const PARTS: [PartName; 3] = [PartName::Train, PartName::Val, PartName::Test];
 
 /// Images on the device, the split, the network, the normalisation.
 pub struct Prepared<B: Operators> {
@@ -25,9 +27,13 @@ pub struct Prepared<B: Operators> {
     pub std: [f32; 3],
     /// Samples of an evaluation batch.
     pub score_batch: usize,
+    /// What quotas and reported metrics are over: the classes, unless [`Prepared::over`] says otherwise.
+    pub partition: Partition,
     /// How activations are stored.
     pub precision: Precision,
     images: [Option<B::Images>; 3],
+    /// Group (class x attribute) of each sample of each part; empty where there is no attribute.
+    groups: [Vec<u32>; 3],
 }
 
 /// A pass over one part: kind, and number of positions.
@@ -46,8 +52,7 @@ impl<B: Operators> Prepared<B> {
     ) -> Result<Self> {
         let network = spec.build()?;
         let mut images = [None, None, None];
-        for (slot, name) in images.iter_mut().zip([PartName::Train, PartName::Val, PartName::Test])
-        {
+        for (slot, name) in images.iter_mut().zip(PARTS) {
             if let Some(part) = data.part(name) {
                 *slot = Some(backend.images(&part.images)?);
             }
@@ -68,6 +73,11 @@ impl<B: Operators> Prepared<B> {
                 "a positive number; all images have one value there, so give --mean and --std";
             return Err(Error::invalid(what, std[c].to_string(), expected));
         }
+        let groups = PARTS.map(|name| match (&data.attributes, data.part(name)) {
+            (Some(attributes), Some(part)) => attributes.group_labels(part),
+            _ => Vec::new(),
+        });
+        let partition = Partition::classes(&data);
         let precision = Precision::F32;
         Ok(Prepared {
             backend,
@@ -79,8 +89,36 @@ impl<B: Operators> Prepared<B> {
             std,
             score_batch,
             precision,
+            partition,
             images,
+            groups,
         })
+    }
+
+    /// The same with quotas and reported metrics over `partition`.
+    pub fn over(self, partition: Partition) -> Self {
+        Prepared { partition, ..self }
+    }
+
+    /// Group of each sample of a part; empty where the samples have no attribute.
+    pub fn groups(&self, name: PartName) -> &[u32] {
+        &self.groups[name as usize]
+    }
+
+    /// Group of each training sample in the partition: its class, or its class and attribute.
+    pub fn train_labels(&self) -> &[u32] {
+        match self.partition.attribute {
+            Some(_) => self.groups(PartName::Train),
+            None => &self.data.train.labels,
+        }
+    }
+
+    /// Training samples that the split leaves, of each group of the partition.
+    pub fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.partition.len()];
+        let labels = self.train_labels();
+        self.split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
+        sizes
     }
 
     /// The same with activations stored otherwise; an error where the device does not store them so.
@@ -104,7 +142,9 @@ impl<B: Operators> Prepared<B> {
     /// Positions of one part, to evaluate or score.
     pub fn set<'a>(&'a self, name: PartName, positions: &'a [u32]) -> Result<EvaluationSet<'a, B>> {
         let (part, images) = self.part(name)?;
-        Ok(EvaluationSet { images, labels: &part.labels, positions })
+        let count = self.data.attributes.as_ref().map(|a| a.groups(self.data.classes.len()));
+        let groups = count.map(|count| (self.groups(name), count));
+        Ok(EvaluationSet { images, labels: &part.labels, positions, groups })
     }
 
     /// An executor for the given passes. Batches of training have the recipe's size, all others
@@ -146,8 +186,7 @@ impl<B: Operators> Prepared<B> {
         passes: &[PassSize],
         divergences: bool,
     ) -> Requirements {
-        let parts = [PartName::Train, PartName::Val, PartName::Test];
-        let largest = parts.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
+        let largest = PARTS.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
         let size = |mode| if mode == Mode::Train { recipe.batch } else { self.score_batch };
         Requirements {
             passes: passes.iter().map(|&(mode, samples)| (mode, size(mode), samples)).collect(),

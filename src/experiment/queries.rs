@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::cell::{Cell, Finished, Record};
+use super::cell::{Cell, Extract, Finished, Record};
+use super::picker::Material;
 use super::query::{QueryData, Recalls, mean_scores};
 use crate::data::{QueryPart, Split, SplitKind};
 use crate::error::Result;
@@ -40,7 +41,9 @@ pub struct Queries {
     /// How the final models are trained, augmentation included.
     pub full: Recipe,
     /// The short run 0 writes its features.
-    pub save_features: bool,
+    pub extract: Option<Extract>,
+    /// The repetition that these queries are for; None: they serve all.
+    pub repetition: Option<usize>,
 }
 
 /// One query run.
@@ -56,7 +59,7 @@ pub struct QueryRun {
     part: QueryPart,
     methods: Vec<Method>,
     record: Option<Record>,
-    save_features: bool,
+    extract: Option<Extract>,
 }
 
 impl QueryRun {
@@ -72,9 +75,10 @@ impl QueryRun {
             methods: &self.methods,
             options,
             record: self.record.clone(),
-            save_features: self.save_features,
+            extract: self.extract.clone(),
             test: false,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 
@@ -111,7 +115,7 @@ impl Queries {
     pub fn runs(&self, split: &Split) -> Vec<QueryRun> {
         let mut runs = Vec::new();
         let query = self.of(Source::Query);
-        let wanted = self.recalls || self.save_features || !query.is_empty();
+        let wanted = self.recalls || self.extract.is_some() || !query.is_empty();
         if wanted && !self.stand_in {
             runs.extend(self.short_runs(split, Source::Query, &query));
         }
@@ -140,17 +144,40 @@ impl Queries {
         if self.stand_in { self.of_run(run, &self.of(Source::Query)) } else { Vec::new() }
     }
 
+    /// Whether those runs are needed, not only there.
+    pub fn needs_stand_in(&self) -> bool {
+        let wanted = self.recalls || self.extract.is_some() || !self.of_stand_in(0).is_empty();
+        self.stand_in && wanted
+    }
+
+    /// What run `run` of those writes of its features.
+    pub fn extract_of_stand_in(&self, run: usize) -> Option<Extract> {
+        self.extract.clone().filter(|_| self.stand_in && run == 0)
+    }
+
+    /// Of names: which repetition.
+    fn tag(&self) -> String {
+        self.repetition.map_or(String::new(), |s| format!("s{s}-"))
+    }
+
+    /// Of texts for people.
+    fn whose(&self) -> String {
+        self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
+    }
+
     fn short_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
-        let (short, trained) = (&self.short, source == Source::Query);
+        let (short, trained, whose) = (&self.short, source == Source::Query, self.whose());
         let one = |run: usize| {
             let part = split.query(run);
             let steps = short.recipe.steps(Budget::Fixed, part.train.len(), part.train.len());
             QueryRun {
                 source,
-                name: format!("query-{}r{run}", if trained { "" } else { "init-" }),
+                name: format!("query-{}{}r{run}", self.tag(), if trained { "" } else { "init-" }),
                 task: match source {
-                    Source::Initial => format!("initialisation {} of {}", run + 1, short.runs),
-                    _ => format!("query run {} of {}", run + 1, short.runs),
+                    Source::Initial => {
+                        format!("initialisation {} of {}{whose}", run + 1, short.runs)
+                    }
+                    _ => format!("query run {} of {}{whose}", run + 1, short.runs),
                 },
                 recipe: short.recipe.clone(),
                 seeds: Seeds::derive(self.seed, short.first_seed + run as u64),
@@ -159,10 +186,16 @@ impl Queries {
                 part,
                 methods: self.of_run(run, methods),
                 record: None,
-                save_features: trained && run == 0 && self.save_features,
+                extract: self.extract.clone().filter(|_| trained && run == 0),
             }
         };
         (0..short.runs).map(one).collect()
+    }
+
+    /// The seed of the first recorded run: each repetition has its own.
+    pub fn first_dynamics_seed(&self, split: &Split) -> u64 {
+        let folds = split.query_runs().unwrap_or(1);
+        DYNAMICS_SEEDS + (self.repetition.unwrap_or(0) * folds) as u64
     }
 
     /// One run, or one a fold.
@@ -172,6 +205,7 @@ impl Queries {
         let recipe = if augmented { self.full.clone() } else { self.full.without_augmentation() };
         let kind = if augmented { "augmented" } else { "full" };
         let divergence = methods.contains(&Method::Tdds);
+        let repetition = self.repetition.map_or(String::new(), |s| format!("-s{s}"));
         let one = |run: usize| {
             let part = split.query(run);
             let n = part.train.len();
@@ -181,10 +215,10 @@ impl Queries {
             let of = folds.map_or(String::new(), |r| format!(" {} of {r}", run + 1));
             QueryRun {
                 source,
-                name: format!("query-{kind}{fold}"),
-                task: format!("{kind} query run{of}"),
+                name: format!("query-{}{kind}{fold}", self.tag()),
+                task: format!("{kind} query run{of}{}", self.whose()),
                 recipe: recipe.clone(),
-                seeds: Seeds::derive(self.seed, DYNAMICS_SEEDS + run as u64),
+                seeds: Seeds::derive(self.seed, self.first_dynamics_seed(split) + run as u64),
                 steps,
                 until: if augmented { steps.min((EL2N_EPOCHS * per_epoch) as u64) } else { steps },
                 part,
@@ -192,11 +226,11 @@ impl Queries {
                 record: Some(Record {
                     what: Recording { divergence },
                     folder: match augmented {
-                        true => format!("dynamics-augmented{fold}"),
-                        false => format!("dynamics{fold}"),
+                        true => format!("dynamics-augmented{repetition}{fold}"),
+                        false => format!("dynamics{repetition}{fold}"),
                     },
                 }),
-                save_features: false,
+                extract: None,
             }
         };
         (0..folds.unwrap_or(1)).map(one).collect()
@@ -230,6 +264,8 @@ impl Queries {
             of_dynamics: recorded.map(|runs| Recalls::collect(&runs, folds)),
             from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
             scores,
+            material: Material::default(),
+            given: None,
         })
     }
 }

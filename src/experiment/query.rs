@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cell::{Finished, TestResult};
+use super::picker::Material;
 use crate::error::{Error, Result};
+use crate::prune::Direction;
 use crate::score::Method;
 
 /// Class recalls over the query runs of one kind.
@@ -86,6 +88,10 @@ pub struct QueryData {
     pub from_dynamics: BTreeSet<Method>,
     /// Mean over the runs, one value a sample of the whole training part; NaN where no run has one.
     pub scores: BTreeMap<Method, Vec<f64>>,
+    /// What methods of selection look at beside scores: of the first run.
+    pub material: Material,
+    /// A score that another program computed, one value a sample, and which end of it is kept.
+    pub given: Option<(Vec<f64>, Direction)>,
 }
 
 impl QueryData {

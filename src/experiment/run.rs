@@ -1,13 +1,17 @@
 //! The main job: full data, query, quotas, pruned runs, paired over seeds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::cell::{Cell, Finished, Keeping, run_cell};
+use super::export;
 use super::prepared::Prepared;
 use super::queries::{Queries, QueryRun};
 use super::query::QueryData;
 use super::run_plan::RunPlan;
+use super::spent::{QueryTimes, ScorePart, Spent, own_features};
 use super::strategy::Strategy;
 use super::summary::Phase;
 use crate::artefact::OutputDir;
@@ -15,7 +19,8 @@ use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
 use crate::prune::{Population, Subset};
-use crate::score::Source;
+use crate::score::features::{self, Evidence};
+use crate::score::{Kind, Source};
 use crate::train::{Control, Progress, Seeds};
 
 /// How far a run is, for people.
@@ -35,6 +40,8 @@ pub struct RunOf {
     /// Index of the repetition.
     pub seed: usize,
     pub subset: Subset,
+    /// What choosing it took.
+    pub choose_seconds: f64,
     pub finished: Finished,
 }
 
@@ -48,10 +55,25 @@ pub struct Failure {
 
 /// Everything a run found.
 pub struct RunOutcome {
-    pub query: QueryData,
+    /// What was asked: for all repetitions, or for each.
+    pub queries: Vec<QueryData>,
     pub runs: Vec<RunOf>,
+    /// What the query runs took.
+    pub query_times: QueryTimes,
     pub phases: Vec<Phase>,
     pub failures: Vec<Failure>,
+}
+
+impl RunOutcome {
+    /// What the queries of repetition `seed` told.
+    pub fn query(&self, seed: usize) -> &QueryData {
+        of_seed(&self.queries, seed)
+    }
+}
+
+/// One for all, or one a repetition.
+fn of_seed<T>(list: &[T], seed: usize) -> &T {
+    if list.len() == 1 { &list[0] } else { &list[seed] }
 }
 
 /// Runs the plan; finished parts found in `dir` are not done again.
@@ -66,7 +88,8 @@ pub fn run<B: Operators>(
         return Err(Error::invalid("--seeds", "0", "at least 1"));
     }
     let queries = plan.queries();
-    queries.check()?;
+    queries.iter().try_for_each(Queries::check)?;
+    super::baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -74,20 +97,24 @@ pub fn run<B: Operators>(
         interrupt,
         progress,
         done: 0,
-        total: plan.costs(prepared, &queries).iter().map(|c| c.steps).sum(),
+        total: plan.costs(prepared).iter().map(|c| c.steps).sum(),
         phases: Vec::new(),
+        query_times: QueryTimes::new(),
         failures: Vec::new(),
     };
     let asked = runner.query_runs(&queries)?;
     let full = runner.full_runs(&queries)?;
-    let stand_in: Vec<&Finished> =
-        full.iter().map(|r| &r.finished).filter(|_| queries.stand_in).collect();
-    let query = queries.collect(&prepared.split, &asked, &stand_in)?;
+    let mut answers = Vec::with_capacity(queries.len());
+    for (queries, asked) in queries.iter().zip(&asked) {
+        answers.push(runner.answer(queries, asked, &full)?);
+    }
     let mut runs = full;
     for strategy in plan.strategies().into_iter().filter(|s| *s != Strategy::Full) {
-        runner.strategy(strategy, &query, &mut runs)?;
+        runner.strategy(strategy, &answers, &mut runs)?;
     }
-    Ok(RunOutcome { query, runs, phases: runner.phases, failures: runner.failures })
+    runner.choosing(&runs);
+    let Runner { phases, failures, query_times, .. } = runner;
+    Ok(RunOutcome { queries: answers, runs, query_times, phases, failures })
 }
 
 struct Runner<'a, B: Operators> {
@@ -99,6 +126,7 @@ struct Runner<'a, B: Operators> {
     done: u64,
     total: u64,
     phases: Vec<Phase>,
+    query_times: QueryTimes,
     failures: Vec<Failure>,
 }
 
@@ -111,7 +139,8 @@ impl<B: Operators> Runner<'_, B> {
         forward(Progress { epoch: 0, step: 0, total_steps: cell.until });
         let mut control =
             Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
-        let finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        let mut finished = run_cell(self.prepared, cell, Some(&self.keeping), &mut control)?;
+        finished.result = finished.result.by(&self.prepared.partition)?;
         self.done += cell.until;
         (self.progress)(RunProgress { task, steps: self.done, total_steps });
         Ok(finished)
@@ -151,13 +180,20 @@ impl<B: Operators> Runner<'_, B> {
         }
     }
 
-    fn query_runs(&mut self, queries: &Queries) -> Result<Vec<(Source, Finished)>> {
-        let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
-        let mut finished = Vec::with_capacity(runs.len());
-        for run in &runs {
-            let done = self.cell(&run.cell(&queries.options), &run.task);
-            let Some(done) = self.tolerate(&run.task, done)? else { continue };
-            finished.push((run.source, done));
+    /// The runs of each of the queries.
+    fn query_runs(&mut self, queries: &[Queries]) -> Result<Vec<Vec<(Source, Finished)>>> {
+        let mut all = Vec::with_capacity(queries.len());
+        for queries in queries {
+            let runs: Vec<QueryRun> = queries.runs(&self.prepared.split);
+            let mut finished = Vec::with_capacity(runs.len());
+            for run in &runs {
+                let cell = run.cell(&queries.options);
+                let done = self.cell(&cell, &run.task);
+                let Some(done) = self.tolerate(&run.task, done)? else { continue };
+                self.query_times.insert(cell.name, Spent::of(&done.result));
+                finished.push((run.source, done));
+            }
+            all.push(finished);
         }
         for (source, name) in [
             (Source::Query, "train query models"),
@@ -166,27 +202,84 @@ impl<B: Operators> Runner<'_, B> {
             (Source::Augmented, "train the augmented query model"),
         ] {
             let of: Vec<&Finished> =
-                finished.iter().filter(|f| f.0 == source).map(|f| &f.1).collect();
+                all.iter().flatten().filter(|f| f.0 == source).map(|f| &f.1).collect();
             self.phase(name.to_owned(), &of);
         }
-        Ok(finished)
+        Ok(all)
     }
 
-    fn full_runs(&mut self, queries: &Queries) -> Result<Vec<RunOf>> {
+    /// What finished runs tell, features included.
+    fn answer(
+        &mut self,
+        queries: &Queries,
+        asked: &[(Source, Finished)],
+        full: &[RunOf],
+    ) -> Result<QueryData> {
+        let stand_in: Vec<&Finished> =
+            full.iter().map(|r| &r.finished).filter(|_| queries.stand_in).collect();
+        let (prepared, plan) = (self.prepared, self.plan);
+        let mut answer = queries.collect(&prepared.split, asked, &stand_in)?;
+        let data = &prepared.data;
+        if let Some(extract) = &queries.extract {
+            let root = self.keeping.dir.root();
+            let material =
+                export::read_features(root, extract, data.train.len(), data.classes.len());
+            // A query run that failed has left none: reported where a strategy misses them.
+            match material {
+                Ok(material) => answer.material = material,
+                Err(_) if plan.keep_going => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(own) = &plan.features {
+            answer.material.features = Some(Arc::clone(own));
+            let evidence = Evidence {
+                features: own,
+                probabilities: None,
+                labels: &data.train.labels,
+                eligible: &prepared.split.train,
+                classes: data.classes.len(),
+                seed: Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset,
+            };
+            let times = self.query_times.entry(own_features(queries.repetition)).or_default();
+            for method in plan.methods() {
+                if method.kind(&plan.options) == Kind::Features {
+                    let clock = Instant::now();
+                    let values = features::score(method, &plan.options, evidence)?;
+                    let seconds = clock.elapsed().as_secs_f64();
+                    times.parts.push(ScorePart::new(&[method], false, seconds));
+                    answer.scores.insert(method, values.into_iter().map(f64::from).collect());
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    fn full_runs(&mut self, queries: &[Queries]) -> Result<Vec<RunOf>> {
         let all = self.prepared.split.train.clone();
         let mut runs = Vec::new();
         for seed in 0..self.plan.full_seeds() {
-            let methods = queries.of_stand_in(seed);
+            // Queries of a repetition are never stood in for.
+            let first = queries.first();
+            let methods = first.map_or(Vec::new(), |q| q.of_stand_in(seed));
             let plan = self.plan;
             let cell = Cell {
                 name: format!("full-s{seed}"),
+                extract: first.and_then(|q| q.extract_of_stand_in(seed)),
                 ..plan.final_cell(self.prepared, all.clone(), seed, &methods)
             };
             let task = format!("full data, seed {}", seed + 1);
             let finished = self.cell(&cell, &task);
             let Some(finished) = self.tolerate(&task, finished)? else { continue };
             let subset = self.subset(Strategy::Full, 1.0, seed, &QueryData::default())?;
-            runs.push(RunOf { strategy: Strategy::Full, density: 1.0, seed, subset, finished });
+            runs.push(RunOf {
+                strategy: Strategy::Full,
+                density: 1.0,
+                seed,
+                subset,
+                choose_seconds: 0.0,
+                finished,
+            });
         }
         if !runs.is_empty() {
             let name = "train on full data".to_owned();
@@ -198,14 +291,21 @@ impl<B: Operators> Runner<'_, B> {
     fn strategy(
         &mut self,
         strategy: Strategy,
-        query: &QueryData,
+        answers: &[QueryData],
         runs: &mut Vec<RunOf>,
     ) -> Result<()> {
         let first = runs.len();
         for (density, seeds) in self.plan.densities_of(strategy) {
             for seed in 0..seeds {
-                let task = format!("{} at density {density}, seed {}", strategy.label(), seed + 1);
-                let subset = self.subset(strategy, density, seed, query);
+                let task = match strategy.stands_beside_all() {
+                    true => format!("{}, seed {}", strategy.label(), seed + 1),
+                    false => {
+                        format!("{} at density {density}, seed {}", strategy.label(), seed + 1)
+                    }
+                };
+                let clock = Instant::now();
+                let subset = self.subset(strategy, density, seed, of_seed(answers, seed));
+                let choose_seconds = clock.elapsed().as_secs_f64();
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
@@ -213,18 +313,28 @@ impl<B: Operators> Runner<'_, B> {
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
-                    name: format!("{strategy}-d{density}-s{seed}"),
+                    name: format!("{}-d{density}-s{seed}", strategy.stem()),
+                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };
                 let finished = self.cell(&cell, &task);
                 let Some(finished) = self.tolerate(&task, finished)? else { continue };
-                runs.push(RunOf { strategy, density, seed, subset, finished });
+                runs.push(RunOf { strategy, density, seed, subset, choose_seconds, finished });
             }
         }
         let finished: Vec<&Finished> = runs[first..].iter().map(|r| &r.finished).collect();
         self.phase(format!("train on {}", strategy.label()), &finished);
         Ok(())
+    }
+
+    /// The phase of all choices.
+    fn choosing(&mut self, runs: &[RunOf]) {
+        let seconds: f64 = runs.iter().map(|r| r.choose_seconds).sum();
+        if seconds > 0.0 {
+            let name = "choose samples".to_owned();
+            self.phases.push(Phase { name, seconds, samples: None, peak_bytes: None });
+        }
     }
 
     fn subset(
@@ -234,14 +344,13 @@ impl<B: Operators> Runner<'_, B> {
         seed: usize,
         query: &QueryData,
     ) -> Result<Subset> {
-        let data = &self.prepared.data;
         let population = Population {
-            labels: &data.train.labels,
+            labels: self.prepared.train_labels(),
             eligible: &self.prepared.split.train,
-            classes: data.classes.len(),
+            classes: self.prepared.partition.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
-        strategy.subset(population, density, draw, query, self.plan.quotas)
+        strategy.subset(population, density, draw, query, &self.plan.choice)
     }
 }
 

@@ -1,17 +1,20 @@
 //! What a run compares, and the runs that this takes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::cell::Cell;
+use super::cell::{Cell, Extract};
 use super::cost::Cost;
+use super::picker::Picker;
 use super::prepared::Prepared;
-use super::queries::{Queries, Short};
-use super::strategy::{QuotaSettings, Strategy};
-use crate::data::QueryPart;
+use super::queries::{Queries, QueryRun, Short};
+use super::strategy::{Choice, Strategy};
+use crate::data::{QueryPart, Split};
 use crate::error::Result;
 use crate::ops::Operators;
-use crate::score::{Method, Options, Source};
+use crate::score::features::Features;
+use crate::score::{Kind, Method, Options, Source};
 use crate::train::{Budget, Recipe, Seeds};
 
 /// Every strategy at every density, with every seed.
@@ -37,7 +40,10 @@ pub struct RunPlan {
     pub query: Option<QueryPlan>,
     /// Variants of the scores.
     pub options: Options,
-    pub quotas: QuotaSettings,
+    /// Of quotas and methods of selection.
+    pub choice: Choice,
+    /// Features of the user's, instead of a query model's.
+    pub features: Option<Arc<Features>>,
     pub checkpoint_interval: Duration,
     /// A run that fails is reported, and the others are done.
     pub keep_going: bool,
@@ -48,6 +54,8 @@ pub struct RunPlan {
 pub struct QueryPlan {
     pub runs: usize,
     pub recipe: Recipe,
+    /// So many for each repetition, which then varies everything, instead of for all of them.
+    pub per_seed: bool,
 }
 
 impl RunPlan {
@@ -76,8 +84,13 @@ impl RunPlan {
         self.blocks.iter().map(|b| b.seeds).max().unwrap_or(0)
     }
 
-    /// Densities at which a strategy is run, ascending, each with its repetitions.
+    /// Densities at which a strategy is run, ascending, each with its repetitions; 1 alone for what
+    /// does not prune.
     pub fn densities_of(&self, strategy: Strategy) -> Vec<(f64, usize)> {
+        if strategy.stands_beside_all() {
+            let with = self.blocks.iter().filter(|b| b.strategies.contains(&strategy));
+            return with.map(|b| b.seeds).max().map(|seeds| (1.0, seeds)).into_iter().collect();
+        }
         let seeds = |density: f64| {
             let with =
                 |b: &&Block| b.strategies.contains(&strategy) && b.densities.contains(&density);
@@ -88,10 +101,7 @@ impl RunPlan {
 
     /// Repetitions of training on full data, for itself or to stand in for query runs.
     pub fn full_seeds(&self) -> usize {
-        let queries = self.queries();
-        let stand_in =
-            self.query.is_none() && (queries.recalls || !queries.of_stand_in(0).is_empty());
-        if stand_in {
+        if self.queries().iter().any(Queries::needs_stand_in) {
             return self.seeds();
         }
         let with = self.blocks.iter().filter(|b| b.strategies.contains(&Strategy::Full));
@@ -100,45 +110,95 @@ impl RunPlan {
 
     /// Scores that the strategies need.
     pub fn methods(&self) -> Vec<Method> {
+        self.methods_of(&self.strategies())
+    }
+
+    fn methods_of(&self, strategies: &[Strategy]) -> Vec<Method> {
         let methods: BTreeSet<Method> =
-            self.strategies().iter().flat_map(|s| s.methods()).collect();
+            strategies.iter().flat_map(|s| s.methods(&self.choice.pickers)).collect();
         methods.into_iter().collect()
     }
 
-    /// The query runs of the plan.
-    pub fn queries(&self) -> Queries {
+    /// The query runs of the plan: for all repetitions, or for each.
+    pub fn queries(&self) -> Vec<Queries> {
+        if !self.query.as_ref().is_some_and(|q| q.per_seed) {
+            return vec![self.queries_of(&self.strategies(), None)];
+        }
+        let of = |seed: usize| {
+            let wanted = |s: &&Strategy| {
+                self.blocks.iter().any(|b| b.seeds > seed && b.strategies.contains(s))
+            };
+            let strategies: Vec<Strategy> = self.strategies();
+            let strategies: Vec<Strategy> = strategies.iter().filter(wanted).copied().collect();
+            self.queries_of(&strategies, Some(seed))
+        };
+        (0..self.seeds()).map(of).collect()
+    }
+
+    /// The query runs that one strategy would need alone, for one repetition.
+    pub fn queries_for(&self, strategy: Strategy, seed: usize) -> Queries {
+        let per_seed = self.query.as_ref().is_some_and(|q| q.per_seed);
+        self.queries_of(&[strategy], per_seed.then_some(seed))
+    }
+
+    fn queries_of(&self, strategies: &[Strategy], repetition: Option<usize>) -> Queries {
         let (runs, recipe, first_seed) = match &self.query {
             // Apart from the seeds of the compared runs.
-            Some(query) => (query.runs, query.recipe.clone(), 1 << 32),
+            Some(query) => {
+                let first = repetition.unwrap_or(0) * query.runs;
+                (query.runs, query.recipe.clone(), (1 << 32) + first as u64)
+            }
             None => (self.seeds(), self.recipe.without_augmentation(), 0),
         };
+        let pickers = &self.choice.pickers;
+        let any = |wanted: &dyn Fn(Picker) -> bool| {
+            strategies.iter().flat_map(|s| s.pickers()).any(wanted)
+        };
+        let features = self.features.is_none() && any(&|p| p.needs_features(pickers));
+        let folder = repetition.map_or("features".to_owned(), |s| format!("features-s{s}"));
+        let validation = any(&|p| p.needs_validation(pickers));
+        let extract = (features || any(&|p| p.needs_probabilities(pickers)))
+            .then_some(Extract { folder, validation });
+        let mut methods = self.methods_of(strategies);
+        if self.features.is_some() {
+            methods.retain(|m| m.kind(&self.options) != Kind::Features);
+        }
         Queries {
             seed: self.seed,
-            methods: self.methods(),
+            methods,
             options: self.options,
             short: Short { runs, recipe, first_seed },
             stand_in: self.query.is_none(),
-            recalls: self.strategies().iter().any(|s| self.needs_short_recalls(*s)),
+            recalls: strategies.iter().any(|s| self.needs_short_recalls(*s)),
             full: self.recipe.clone(),
-            save_features: false,
+            extract,
+            repetition,
         }
     }
 
     /// Quotas from recalls, which are those of the recorded run where that ranks the samples.
     fn needs_short_recalls(&self, strategy: Strategy) -> bool {
         let recorded = |m: Method| m.source(&self.options) == Source::Dynamics;
-        strategy.needs_recalls() && !strategy.ranking_method().is_some_and(recorded)
+        let of = strategy.recalls_of(&self.choice.pickers);
+        strategy.needs_recalls() && !of.is_some_and(recorded)
+    }
+
+    /// The runs of all queries.
+    pub fn query_runs(&self, split: &Split) -> Vec<QueryRun> {
+        self.queries().iter().flat_map(|q| q.runs(split)).collect()
     }
 
     /// What every run of the plan is as far as its cost goes: query runs, full data, pruned runs at
     /// the size they will have.
-    pub fn costs<B: Operators>(&self, prepared: &Prepared<B>, queries: &Queries) -> Vec<Cost> {
+    pub fn costs<B: Operators>(&self, prepared: &Prepared<B>) -> Vec<Cost> {
         let split = &prepared.split;
-        let runs = queries.runs(split);
-        let mut costs: Vec<Cost> =
-            runs.iter().map(|run| Cost::of(prepared, &run.cell(&queries.options))).collect();
+        let mut costs: Vec<Cost> = self
+            .query_runs(split)
+            .iter()
+            .map(|run| Cost::of(prepared, &run.cell(&self.options)))
+            .collect();
         for seed in 0..self.full_seeds() {
-            let methods = queries.of_stand_in(seed);
+            let methods = self.of_stand_in(seed);
             let cell = self.final_cell(prepared, split.train.clone(), seed, &methods);
             costs.push(Cost::of(prepared, &cell));
         }
@@ -156,20 +216,21 @@ impl RunPlan {
 
     /// Bytes that the largest run will allocate on the device, images apart; an error where they
     /// do not fit.
-    pub fn planned_memory<B: Operators>(
-        &self,
-        prepared: &Prepared<B>,
-        queries: &Queries,
-    ) -> Result<u64> {
-        let methods = queries.of_stand_in(0);
+    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<u64> {
+        let methods = self.of_stand_in(0);
         let train = prepared.split.train.clone();
         let full = self.final_cell(prepared, train, 0, &methods).planned_memory(prepared)?;
         let mut largest = full.total();
-        for run in queries.runs(&prepared.split) {
-            let planned = run.cell(&queries.options).planned_memory(prepared)?;
+        for run in self.query_runs(&prepared.split) {
+            let planned = run.cell(&self.options).planned_memory(prepared)?;
             largest = largest.max(planned.total());
         }
         Ok(largest)
+    }
+
+    /// Scores that full-data run `seed` gives in place of query runs.
+    fn of_stand_in(&self, seed: usize) -> Vec<Method> {
+        self.queries().iter().flat_map(|q| q.of_stand_in(seed)).collect()
     }
 
     /// A run of a final model on `train`.
@@ -195,9 +256,10 @@ impl RunPlan {
             methods,
             options: &self.options,
             record: None,
-            save_features: false,
+            extract: None,
             test: true,
             evaluate_every: 1,
+            baseline: None,
         }
     }
 }

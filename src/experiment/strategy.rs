@@ -4,19 +4,24 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::picker::{Asked, Picker, PickerOptions};
 use super::query::QueryData;
 use crate::error::{Error, Result};
 use crate::prune::{
-    Order, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, select,
-    strategy_counts,
+    Order, Picks, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, Wanted,
+    select, strategy_counts,
 };
 use crate::score::Method;
+use crate::train::Baseline;
 
 /// Which samples are preferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ranking {
     Random,
     Score(Method),
+    Picks(Picker),
+    /// A score that another program computed.
+    Given,
 }
 
 /// How many samples a class keeps.
@@ -36,7 +41,19 @@ pub enum Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     Full,
-    Pruned { ranking: Ranking, quota: Quota },
+    Pruned {
+        ranking: Ranking,
+        quota: Quota,
+    },
+    /// Another way of training.
+    Baseline(Baseline),
+}
+
+/// Options of everything that chooses samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Choice {
+    pub quotas: QuotaSettings,
+    pub pickers: PickerOptions,
 }
 
 /// Options of quotas that use recalls.
@@ -53,8 +70,16 @@ impl FromStr for Ranking {
         if name == "random" {
             return Ok(Ranking::Random);
         }
+        if let Ok(picker) = name.parse() {
+            return Ok(Ranking::Picks(picker));
+        }
+        if name == "given" {
+            return Ok(Ranking::Given);
+        }
         name.parse().map(Ranking::Score).map_err(|_| {
-            Error::invalid("strategy", name, format!("random or a score: {}", Method::names()))
+            let (scores, pickers) = (Method::names(), Picker::names());
+            let expected = format!("random, a score ({scores}) or a selection method ({pickers})");
+            Error::invalid("strategy", name, expected)
         })
     }
 }
@@ -64,16 +89,39 @@ impl fmt::Display for Ranking {
         match self {
             Ranking::Random => f.write_str("random"),
             Ranking::Score(method) => f.write_str(method.name()),
+            Ranking::Picks(picker) => f.write_str(picker.name()),
+            Ranking::Given => f.write_str("given"),
         }
     }
 }
 
 impl Ranking {
-    /// The score, if it is one.
-    pub fn method(self) -> Option<Method> {
+    /// The method of selection, if it is one.
+    pub fn picker(self) -> Option<Picker> {
         match self {
-            Ranking::Random => None,
+            Ranking::Picks(picker) => Some(picker),
+            _ => None,
+        }
+    }
+
+    /// The scores it looks at.
+    fn methods(self, options: &PickerOptions) -> Vec<Method> {
+        match self {
+            Ranking::Random | Ranking::Given => Vec::new(),
+            Ranking::Score(method) => vec![method],
+            Ranking::Picks(picker) => picker.methods(options),
+        }
+    }
+
+    /// The score whose run tells the recalls that go with it: the only thing that it looks at.
+    fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
+        match self {
+            Ranking::Random | Ranking::Given => None,
             Ranking::Score(method) => Some(method),
+            Ranking::Picks(p) if p.needs_features(options) || p.needs_probabilities(options) => {
+                None
+            }
+            Ranking::Picks(picker) => picker.base(options),
         }
     }
 
@@ -81,6 +129,8 @@ impl Ranking {
         match self {
             Ranking::Random => "Random",
             Ranking::Score(method) => method.label(),
+            Ranking::Picks(picker) => picker.label(),
+            Ranking::Given => "Given score",
         }
     }
 }
@@ -122,14 +172,18 @@ impl fmt::Display for Quota {
 impl FromStr for Strategy {
     type Err = Error;
 
-    /// `full`, `RANKING`, `metriq` (Random + MetriQ) or `RANKING+QUOTA`.
+    /// `full`, `RANKING`, `metriq` (Random + MetriQ), `RANKING+QUOTA` or a baseline.
     fn from_str(name: &str) -> Result<Self> {
         match name.split_once('+') {
             None if name == "full" => Ok(Strategy::Full),
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
             }
-            None => Ok(Strategy::Pruned { ranking: name.parse()?, quota: Quota::None }),
+            None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
+            None => {
+                let ranking = name.parse().map_err(|e| also_baselines(e, name))?;
+                Ok(Strategy::Pruned { ranking, quota: Quota::None })
+            }
             Some((ranking, quota)) => {
                 Ok(Strategy::Pruned { ranking: ranking.parse()?, quota: quota.parse()? })
             }
@@ -137,10 +191,23 @@ impl FromStr for Strategy {
     }
 }
 
+/// What else could stand there alone.
+fn also_baselines(error: Error, name: &str) -> Error {
+    match error {
+        Error::Invalid { what, expected, .. } => {
+            let expected =
+                format!("full, metriq, {expected}; or a baseline: {}", Baseline::names());
+            Error::invalid(what, name, expected)
+        }
+        other => other,
+    }
+}
+
 impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Strategy::Full => f.write_str("full"),
+            Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
             }
@@ -164,6 +231,7 @@ impl Strategy {
     pub fn label(self) -> String {
         match self {
             Strategy::Full => "Full data".to_owned(),
+            Strategy::Baseline(baseline) => baseline.label(),
             Strategy::Pruned { ranking, quota } => {
                 let quota = match quota {
                     Quota::None => return ranking.label().to_owned(),
@@ -181,7 +249,7 @@ impl Strategy {
     /// Its quota rule, as in files.
     pub fn quota(self) -> Quota {
         match self {
-            Strategy::Full => Quota::None,
+            Strategy::Full | Strategy::Baseline(_) => Quota::None,
             Strategy::Pruned { quota, .. } => quota,
         }
     }
@@ -191,21 +259,34 @@ impl Strategy {
         matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased)
     }
 
-    /// The score that ranks the samples, if one does.
-    pub fn ranking_method(self) -> Option<Method> {
-        match self {
-            Strategy::Full => None,
-            Strategy::Pruned { ranking, .. } => ranking.method(),
-        }
+    /// How its samples are ranked, and those of the strategy whose counts it takes.
+    fn rankings(self) -> impl Iterator<Item = Ranking> {
+        let (ranking, other) = match self {
+            Strategy::Full | Strategy::Baseline(_) => (None, None),
+            Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
+            Strategy::Pruned { ranking, .. } => (Some(ranking), None),
+        };
+        ranking.into_iter().chain(other)
+    }
+
+    /// The score whose run tells the recalls that its quotas use; None: the short query runs.
+    pub fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
+        self.rankings().next()?.recalls_of(options)
+    }
+
+    /// Whether it needs a score that another program computed.
+    pub fn uses_given(self) -> bool {
+        self.rankings().any(|r| r == Ranking::Given)
     }
 
     /// The scores it needs.
-    pub fn methods(self) -> BTreeSet<Method> {
-        let other = match self.quota() {
-            Quota::From(other) => other.method(),
-            _ => None,
-        };
-        self.ranking_method().into_iter().chain(other).collect()
+    pub fn methods(self, options: &PickerOptions) -> BTreeSet<Method> {
+        self.rankings().flat_map(|r| r.methods(options)).collect()
+    }
+
+    /// The methods of selection it needs.
+    pub fn pickers(self) -> impl Iterator<Item = Picker> {
+        self.rankings().filter_map(Ranking::picker)
     }
 
     /// The subset it keeps at `density`.
@@ -215,13 +296,13 @@ impl Strategy {
         density: f64,
         seed: u64,
         query: &QueryData,
-        settings: QuotaSettings,
+        choice: &Choice,
     ) -> Result<Subset> {
         let (ranking, quota) = match self {
-            Strategy::Full => (Ranking::Random, Quota::None),
+            Strategy::Full | Strategy::Baseline(_) => (Ranking::Random, Quota::None),
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
-        let density = if self == Strategy::Full { 1.0 } else { density };
+        let density = if self.stands_beside_all() { 1.0 } else { density };
         let rule = match quota {
             Quota::None => None,
             Quota::Metriq => Some(QuotaRule::Metriq),
@@ -229,11 +310,12 @@ impl Strategy {
             Quota::Uniform => Some(QuotaRule::Uniform),
             Quota::Balanced => Some(QuotaRule::Balanced),
             Quota::From(other) => {
-                let order = query.order(other)?;
-                Some(QuotaRule::From(strategy_counts(population, order, density, seed)?))
+                let order = query.order(other, population, density, None, seed, &choice.pickers)?;
+                Some(QuotaRule::From(strategy_counts(population, order.as_order(), density, seed)?))
             }
         };
-        let recalls_of = query.recalls_of(ranking.method());
+        let settings = choice.quotas;
+        let recalls_of = query.recalls_of(ranking.recalls_of(&choice.pickers));
         let recalls = recalls_of.mean();
         let options = rule.map(|rule| {
             let smooth = settings.laplace && rule.needs_recalls();
@@ -245,28 +327,83 @@ impl Strategy {
                 min_per_class: settings.min_per_class,
             }
         });
-        select(
-            population,
-            &Selection { order: query.order(ranking)?, quota: options, density, seed },
-        )
+        let order =
+            query.order(ranking, population, density, options.as_ref(), seed, &choice.pickers)?;
+        let selection = Selection { order: order.as_order(), quota: options, density, seed };
+        let mut subset = select(population, &selection)?;
+        // Exactly the wanted samples were picked.
+        subset.picks = order.into_picks();
+        Ok(subset)
+    }
+}
+
+/// How samples are ordered, with what was made for it.
+pub enum Ordering<'a> {
+    /// Nothing was.
+    Known(Order<'a>),
+    Picked(Picks),
+}
+
+impl Ordering<'_> {
+    /// As the selection takes it.
+    pub fn as_order(&self) -> Order<'_> {
+        match self {
+            Ordering::Known(order) => *order,
+            Ordering::Picked(picks) => Order::Picked(&picks.order),
+        }
+    }
+
+    fn into_picks(self) -> Option<Picks> {
+        match self {
+            Ordering::Known(_) => None,
+            Ordering::Picked(picks) => Some(picks),
+        }
     }
 }
 
 impl QueryData {
-    /// The order of a ranking; its score must be there.
-    pub fn order(&self, ranking: Ranking) -> Result<Order<'_>> {
+    /// The order of a ranking, for a subset of this density under these quotas; its scores, features
+    /// and predictions must be there.
+    pub fn order(
+        &self,
+        ranking: Ranking,
+        population: Population,
+        density: f64,
+        quotas: Option<&QuotaOptions>,
+        seed: u64,
+        options: &PickerOptions,
+    ) -> Result<Ordering<'_>> {
         match ranking {
-            Ranking::Random => Ok(Order::Random),
+            Ranking::Random => Ok(Ordering::Known(Order::Random)),
             Ranking::Score(method) => {
-                let values = self.scores.get(&method).ok_or_else(|| {
-                    let known: Vec<&str> = self.scores.keys().map(|m| m.name()).collect();
-                    let found =
-                        if known.is_empty() { "no scores".to_owned() } else { known.join(", ") };
-                    Error::invalid("scores", found, format!("{method} among them"))
-                })?;
-                Ok(Order::Score { values, direction: method.direction() })
+                let (values, direction) = (self.values(method)?, method.direction());
+                Ok(Ordering::Known(Order::Score { values, direction }))
             }
+            Ranking::Picks(picker) => {
+                let wanted = Wanted::new(population, density, quotas, seed)?;
+                let quotas = quotas.is_some();
+                let asked = Asked { population, wanted: &wanted, quotas, seed };
+                let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
+                Ok(Ordering::Picked(picks))
+            }
+            Ranking::Given => match &self.given {
+                Some((values, direction)) => {
+                    Ok(Ordering::Known(Order::Score { values, direction: *direction }))
+                }
+                None => {
+                    let expected = "a file of scores: `fairprune prune --scores FILE`";
+                    Err(Error::invalid("strategy given", "no given scores", expected))
+                }
+            },
         }
+    }
+
+    fn values(&self, method: Method) -> Result<&[f64]> {
+        self.scores.get(&method).map(Vec::as_slice).ok_or_else(|| {
+            let known: Vec<&str> = self.scores.keys().map(|m| m.name()).collect();
+            let found = if known.is_empty() { "no scores".to_owned() } else { known.join(", ") };
+            Error::invalid("scores", found, format!("{method} among them"))
+        })
     }
 }
 
@@ -285,13 +422,19 @@ mod tests {
             "random+el2nq",
             "margin+uniform",
             "random+balanced",
+            "coreset",
+            "facility-location+metriq",
+            "random+coresetq",
+            "cdb-w",
+            "cdb-w:dynamic",
+            "class-balanced:beta=0.99",
         ] {
             assert_eq!(name.parse::<Strategy>().unwrap().to_string(), name);
         }
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq"] {
+        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq"] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

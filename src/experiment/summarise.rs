@@ -1,17 +1,21 @@
 //! From finished runs to the summary that is written and shown.
 
 use super::prepared::Prepared;
-use super::queries::DYNAMICS_SEEDS;
 use super::query::QueryData;
 use super::run::{RunOf, RunOutcome, grouped};
 use super::run_plan::RunPlan;
+use super::spent::preparation;
 use super::strategy::Strategy;
 use super::summary::{
     self, BestEpoch, Class, Data, Difference, Evaluation, Headline, Metric, Outcome, Point, Query,
     QueryRun, RunSummary, SeedRun, Settings, Strip, Verdict,
 };
+use crate::data::{Partition, Split};
 use crate::error::{Error, Result};
-use crate::metrics::{ClassCounts, ClassMetrics, PairedDifference, pearson, verdict_line};
+use crate::metrics::{
+    ClassCounts, ClassMetrics, PairedDifference, mean_recalls, pearson, verdict_line,
+    weighted_accuracy,
+};
 use crate::ops::Operators;
 use crate::prune::error_ratio;
 use crate::score::Source;
@@ -36,8 +40,8 @@ pub fn summarise<B: Operators>(
     outcome: &RunOutcome,
     around: Surroundings,
 ) -> Result<RunSummary> {
-    let sizes = prepared.class_sizes();
-    let strategies = strategies(&prepared.data.classes, plan, outcome)?;
+    let (sizes, partition) = (prepared.sizes(), &prepared.partition);
+    let strategies = strategies(partition, &sizes, plan, &prepared.split, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -45,7 +49,7 @@ pub fn summarise<B: Operators>(
                 "{} at density {}: {}",
                 run.strategy.label(),
                 run.density,
-                warning.describe(&prepared.data.classes)
+                warning.describe_over(partition.unit(), &partition.names)
             );
             if !warnings.contains(&text) {
                 warnings.push(text);
@@ -55,15 +59,14 @@ pub fn summarise<B: Operators>(
     Ok(RunSummary {
         format_version: RunSummary::FORMAT_VERSION,
         settings: settings(prepared, plan, around),
-        classes: prepared
-            .data
-            .classes
+        classes: partition
+            .names
             .iter()
             .zip(&sizes)
             .map(|(name, &train_size)| Class { name: name.clone(), train_size })
             .collect(),
-        query: query(&outcome.query, plan, &sizes),
-        verdicts: verdicts(outcome, plan)?,
+        query: query(&outcome.queries, plan, &prepared.split, &sizes),
+        verdicts: verdicts(outcome, plan, partition)?,
         strategies,
         phases: outcome.phases.clone(),
         warnings,
@@ -82,6 +85,15 @@ fn settings<B: Operators>(
     let mut put = |key: &str, value: serde_json::Value| {
         rest.insert(key.to_owned(), value);
     };
+    if let Some(tail) = &data.long_tail {
+        let text = format!(
+            "factor {}, data seed {}, of {} images",
+            tail.factor,
+            tail.seed,
+            data.train.len()
+        );
+        put("long tail", text.into());
+    }
     put("stem", spec.stem.to_string().into());
     put("schedule", recipe.schedule.to_string().into());
     put("momentum", f64_of(recipe.momentum).into());
@@ -97,7 +109,9 @@ fn settings<B: Operators>(
         match &plan.query {
             None => "the full-data runs".into(),
             Some(q) => {
-                format!("{} runs of {} epochs without augmentation", q.runs, q.recipe.epochs).into()
+                let each = if q.per_seed { ", for each seed" } else { "" };
+                let (runs, epochs) = (q.runs, q.recipe.epochs);
+                format!("{runs} runs of {epochs} epochs without augmentation{each}").into()
             }
         },
     );
@@ -113,10 +127,23 @@ fn settings<B: Operators>(
             put(method.name(), numbers.join(", ").into());
         }
     }
-    if plan.quotas.laplace {
+    for picker in plan.strategies().iter().flat_map(|s| s.pickers()) {
+        let facts = picker.describe(&plan.choice.pickers).into_iter();
+        let facts: Vec<String> = facts
+            .map(|(k, v)| {
+                let value = v.as_str().unwrap_or_default();
+                if k == "variant" { value.to_owned() } else { format!("{k} {value}") }
+            })
+            .collect();
+        put(picker.name(), facts.join(", ").into());
+    }
+    if plan.features.is_some() {
+        put("features", "the user's".into());
+    }
+    if plan.choice.quotas.laplace {
         put("smooth", "laplace".into());
     }
-    if let Some(least) = plan.quotas.min_per_class {
+    if let Some(least) = plan.choice.quotas.min_per_class {
         put("min per class", least.into());
     }
     Settings {
@@ -137,6 +164,7 @@ fn settings<B: Operators>(
         densities: plan.densities(),
         budget: plan.budget.to_string(),
         split: split.kind.to_string(),
+        groups: prepared.partition.attribute.clone(),
         epochs: recipe.epochs as f64,
         steps: recipe.steps(crate::train::Budget::Fixed, split.train.len(), split.train.len()),
         batch: recipe.batch,
@@ -154,16 +182,26 @@ fn f64_of(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
-fn query(data: &QueryData, plan: &RunPlan, sizes: &[usize]) -> Option<Query> {
-    let recalls = data.recalls_of(None);
+/// Over the queries of all repetitions.
+fn query(asked: &[QueryData], plan: &RunPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
+    let first = asked.first()?;
+    let mut recalls = first.recalls_of(None).clone();
+    let others = asked[1..].iter().map(|q| q.recalls_of(None));
+    others.for_each(|other| recalls.runs.extend(other.runs.iter().cloned()));
     if recalls.runs.is_empty() {
         return None;
     }
-    let mean = recalls.mean();
-    let first_seed = match data.recalls.runs.is_empty() {
-        false if plan.query.is_none() => 0,
-        false => plan.queries().short.first_seed,
-        true => DYNAMICS_SEEDS,
+    let mean = match asked.len() {
+        1 => recalls.mean(),
+        _ => {
+            let means: Vec<_> = asked.iter().map(|q| q.recalls_of(None).mean()).collect();
+            mean_recalls(&means).unwrap_or_default()
+        }
+    };
+    let queries = plan.queries();
+    let first_seed = match first.recalls.runs.is_empty() {
+        false => queries.first()?.short.first_seed,
+        true => queries.first()?.first_dynamics_seed(split),
     };
     let seed_of = |run: usize| first_seed + run as u64;
     Some(Query {
@@ -192,6 +230,7 @@ pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
     Ok(Evaluation {
         average_accuracy: m.average_accuracy.ok_or_else(missing)?,
         balanced_accuracy: m.balanced_accuracy.ok_or_else(missing)?,
+        weighted_accuracy: None,
         worst_class,
         worst_recall,
         worst_5_percent: m.worst_five_percent,
@@ -201,16 +240,33 @@ pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
     })
 }
 
+/// The same over `partition`: of groups also the mean weighted by their training samples, `sizes`.
+pub fn evaluation_over(
+    partition: &Partition,
+    counts: &[ClassCounts],
+    sizes: &[usize],
+) -> Result<Evaluation> {
+    let evaluation = evaluation(counts)?;
+    let weighted_accuracy = match partition.attribute {
+        Some(_) => weighted_accuracy(&evaluation.recalls, sizes)?,
+        None => None,
+    };
+    Ok(Evaluation { weighted_accuracy, ..evaluation })
+}
+
 fn strategies(
-    classes: &[String],
+    partition: &Partition,
+    sizes: &[usize],
     plan: &RunPlan,
+    split: &Split,
     outcome: &RunOutcome,
 ) -> Result<Vec<summary::Strategy>> {
     let planned = |strategy: Strategy, density: f64| match strategy {
         Strategy::Full => plan.full_seeds(),
         _ => {
             let densities = plan.densities_of(strategy).into_iter();
-            densities.filter(|d| d.0 == density).map(|d| d.1).sum()
+            let at = |d: f64| d == density || strategy.stands_beside_all();
+            densities.filter(|d| at(d.0)).map(|d| d.1).sum()
         }
     };
     let full_recalls = |seed: usize| -> Option<Vec<Option<f64>>> {
@@ -221,8 +277,12 @@ fn strategies(
     let mut worst_on_full = None;
     for runs in grouped(&outcome.runs).values() {
         let strategy = runs[0].strategy;
-        let seed_runs: Vec<SeedRun> =
-            runs.iter().map(|run| seed_run(run, &full_recalls(run.seed))).collect::<Result<_>>()?;
+        let measure = |counts: &[ClassCounts]| evaluation_over(partition, counts, sizes);
+        let one = |run: &&RunOf| -> Result<SeedRun> {
+            let preparation = Some(preparation(plan, split, outcome, run));
+            Ok(SeedRun { preparation, ..seed_run(run, &full_recalls(run.seed), &measure)? })
+        };
+        let seed_runs: Vec<SeedRun> = runs.iter().map(one).collect::<Result<_>>()?;
         if strategy == Strategy::Full {
             worst_on_full =
                 Headline::of(&seed_runs, None).and_then(|h| h.worst_of_means).map(|w| w.class);
@@ -230,7 +290,7 @@ fn strategies(
         let point = Point {
             density: runs[0].density,
             planned: planned(strategy, runs[0].density),
-            headline: Headline::of(&seed_runs, worst_on_full.filter(|&k| k < classes.len())),
+            headline: Headline::of(&seed_runs, worst_on_full.filter(|&k| k < partition.len())),
             runs: seed_runs,
         };
         match list.last_mut().filter(|s| s.name == strategy.to_string()) {
@@ -240,6 +300,7 @@ fn strategies(
                 label: strategy.label(),
                 quota: strategy.quota().to_string(),
                 full_data: strategy == Strategy::Full,
+                every_density: strategy.stands_beside_all(),
                 points: vec![point],
             }),
         }
@@ -247,7 +308,11 @@ fn strategies(
     Ok(list)
 }
 
-fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<SeedRun> {
+fn seed_run(
+    run: &RunOf,
+    full_recalls: &Option<Vec<Option<f64>>>,
+    measure: &dyn Fn(&[ClassCounts]) -> Result<Evaluation>,
+) -> Result<SeedRun> {
     let result = &run.finished.result;
     let last = result.last.as_ref().ok_or_else(|| {
         Error::invalid(
@@ -264,7 +329,7 @@ fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<Seed
     let best = match &result.best {
         Some(best) => Some(BestEpoch {
             epoch: u64::from(best.epoch) + 1,
-            evaluation: evaluation(&best.counts())?,
+            evaluation: measure(&best.counts())?,
         }),
         None => None,
     };
@@ -275,14 +340,15 @@ fn seed_run(run: &RunOf, full_recalls: &Option<Vec<Option<f64>>>) -> Result<Seed
         class_counts: run.subset.counts.clone(),
         class_densities: run.subset.densities.clone(),
         density_recall_correlation: correlation,
-        last: evaluation(&last.counts())?,
+        last: measure(&last.counts())?,
         best,
         train_seconds: result.train_seconds,
+        preparation: None,
     })
 }
 
 /// MetriQ against Random where both ran; else each strategy against Random.
-fn verdicts(outcome: &RunOutcome, plan: &RunPlan) -> Result<Vec<Verdict>> {
+fn verdicts(outcome: &RunOutcome, plan: &RunPlan, partition: &Partition) -> Result<Vec<Verdict>> {
     let mut compared = plan.strategies();
     if !compared.contains(&Strategy::RANDOM) {
         return Ok(Vec::new());
@@ -291,9 +357,10 @@ fn verdicts(outcome: &RunOutcome, plan: &RunPlan) -> Result<Vec<Verdict>> {
     compared.sort_by_key(|s| *s != Strategy::METRIQ);
     let mut list = Vec::new();
     for strategy in compared {
-        for (density, _) in plan.densities_of(strategy) {
+        let beside = if strategy.stands_beside_all() { Strategy::RANDOM } else { strategy };
+        for (density, _) in plan.densities_of(beside) {
             for metric in [Metric::WorstClass, Metric::AverageAccuracy, Metric::Gap, Metric::Std] {
-                list.extend(verdict(outcome, strategy, density, metric)?);
+                list.extend(verdict(outcome, strategy, density, metric, partition)?);
             }
         }
     }
@@ -305,6 +372,7 @@ fn verdict(
     strategy: Strategy,
     density: f64,
     metric: Metric,
+    partition: &Partition,
 ) -> Result<Option<Verdict>> {
     let pairs = paired_values(outcome, [strategy, Strategy::RANDOM], density, metric)?;
     if pairs.is_empty() {
@@ -314,7 +382,9 @@ fn verdict(
     let baseline: Vec<f64> = pairs.iter().map(|p| p.1[1]).collect();
     let paired = PairedDifference::new(&method, &baseline)?;
     let name = if strategy == Strategy::METRIQ { "MetriQ".to_owned() } else { strategy.label() };
-    let mut text = verdict_line(metric.label(), &name, "Random", &paired);
+    let label =
+        if partition.attribute.is_some() { metric.label_of_groups() } else { metric.label() };
+    let mut text = verdict_line(label, &name, "Random", &paired);
     let raised = paired.verdict();
     let outcome_word = match (raised, metric.higher_is_better()) {
         (crate::metrics::Verdict::NotDecided, _) => Outcome::NotDecided,
@@ -350,10 +420,9 @@ pub fn paired_values(
     density: f64,
     metric: Metric,
 ) -> Result<Vec<(usize, [f64; 2])>> {
-    let at = |strategy| if strategy == Strategy::Full { 1.0 } else { density };
-    let run = |strategy, seed| {
-        let wanted =
-            |r: &&RunOf| r.strategy == strategy && r.density == at(strategy) && r.seed == seed;
+    let run = |strategy: Strategy, seed| {
+        let at = |r: &RunOf| strategy.stands_beside_all() || r.density == density;
+        let wanted = |r: &&RunOf| r.strategy == strategy && at(r) && r.seed == seed;
         outcome.runs.iter().find(wanted)
     };
     let value = |r: &RunOf| -> Result<f64> {
@@ -378,12 +447,13 @@ pub fn paired_values(
 
 /// Kept and dropped examples of the first repetition at the lowest density, for every strategy.
 fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
-    let labels = &prepared.data.train.labels;
-    let classes = prepared.data.classes.len();
-    let lowest = outcome.runs.iter().map(|r| r.density).fold(f64::INFINITY, f64::min);
+    let labels = prepared.train_labels();
+    let classes = prepared.partition.len();
+    let pruned = outcome.runs.iter().filter(|r| !r.strategy.stands_beside_all());
+    let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
-    for run in &outcome.runs {
-        if run.strategy == Strategy::Full || run.seed != 0 || run.density > lowest {
+    for run in pruned {
+        if run.seed != 0 || run.density > lowest {
             continue;
         }
         let (mut kept, mut dropped) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);

@@ -1,7 +1,8 @@
 //! What a run found, as plain data: `summary.json` for scripts, and all that the report shows.
 //!
 //! Shares (accuracies, recalls, densities) are numbers from 0 to 1, class indices count from 0, and
-//! lists over classes have one entry a class, in the order of [`RunSummary::classes`]. What was not
+//! lists over classes have one entry a class (or a group, with `--groups`), in the order of
+//! [`RunSummary::classes`]. What was not
 //! measured is None, `null` in the file; a run that did not finish is absent from its list.
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,10 @@ pub struct Settings {
     pub budget: String,
     /// `holdout`, `half-test`, `crossfit` or `shipped`.
     pub split: String,
+    /// The attribute that divides the classes into groups; None where [`RunSummary::classes`] are the
+    /// classes themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
     /// Of the full-data run; pruned runs state their own steps.
     pub epochs: f64,
     pub steps: u64,
@@ -115,6 +120,9 @@ pub struct Strategy {
     pub quota: String,
     /// Whether this is training on everything, the reference of all the others.
     pub full_data: bool,
+    /// Whether its one point stands beside every density: full data, and baselines that do not prune.
+    #[serde(default)]
+    pub every_density: bool,
     /// One a density, in ascending order of density.
     pub points: Vec<Point>,
 }
@@ -149,6 +157,30 @@ pub struct SeedRun {
     /// The same at the epoch of best validation accuracy: looked at, not reported as the result.
     pub best: Option<BestEpoch>,
     pub train_seconds: f64,
+    /// What went before training; None in files of versions that did not record it.
+    #[serde(default)]
+    pub preparation: Option<Preparation>,
+}
+
+impl SeedRun {
+    /// Everything that the result took, in seconds.
+    pub fn total_seconds(&self) -> Option<f64> {
+        let p = self.preparation.as_ref()?;
+        Some(p.query_seconds + p.score_seconds + p.choose_seconds + self.train_seconds)
+    }
+}
+
+/// What a strategy needs before its model is trained. Runs and passes that strategies share are
+/// counted whole for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    pub query_runs: usize,
+    /// Training and validation of the query runs.
+    pub query_seconds: f64,
+    /// Scoring passes, features, and what is made of them.
+    pub score_seconds: f64,
+    /// Quotas and the choice of samples.
+    pub choose_seconds: f64,
 }
 
 /// How well one model does.
@@ -158,6 +190,10 @@ pub struct Evaluation {
     pub average_accuracy: f64,
     /// Mean of the class recalls.
     pub balanced_accuracy: f64,
+    /// Mean of the group recalls weighted by the groups' training samples before pruning, as
+    /// group DRO reports it; None for classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted_accuracy: Option<f64>,
     /// None for a class without reported images.
     pub recalls: Vec<Option<f64>>,
     /// The class of lowest recall, and that recall.
@@ -209,6 +245,8 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
+    /// Of the groups, where there are groups.
+    #[serde(alias = "worst_group")]
     WorstClass,
     AverageAccuracy,
     Gap,
@@ -223,6 +261,14 @@ impl Metric {
             Metric::AverageAccuracy => "average",
             Metric::Gap => "gap",
             Metric::Std => "std",
+        }
+    }
+
+    /// The same about groups.
+    pub fn label_of_groups(self) -> &'static str {
+        match self {
+            Metric::WorstClass => "worst group",
+            other => other.label(),
         }
     }
 
@@ -278,6 +324,9 @@ pub struct Strip {
 pub struct Headline {
     pub average_accuracy: Spread,
     pub balanced_accuracy: Spread,
+    /// Of groups: weighted by their training samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted_accuracy: Option<Spread>,
     /// Of each seed's lowest recall, whichever class that was.
     pub worst_recall: Spread,
     pub worst_5_percent: Option<Spread>,
@@ -325,6 +374,7 @@ impl Headline {
         Some(Headline {
             average_accuracy: over(|e| e.average_accuracy)?,
             balanced_accuracy: over(|e| e.balanced_accuracy)?,
+            weighted_accuracy: all(|r| r.last.weighted_accuracy),
             worst_recall: over(|e| e.worst_recall)?,
             worst_5_percent: all(|r| r.last.worst_5_percent),
             gap: over(|e| e.gap)?,

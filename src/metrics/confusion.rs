@@ -125,6 +125,38 @@ pub fn tally(labels: &[u32], predictions: &[u32], classes: usize) -> Result<Vec<
     Ok(counts)
 }
 
+/// Correct and total of every group: sample i, of group `groups[i]`, is correct where its prediction is
+/// its label.
+///
+/// # Errors
+/// Different lengths, a group not below `count` (named with its position).
+pub fn tally_groups(
+    groups: &[u32],
+    labels: &[u32],
+    predictions: &[u32],
+    count: usize,
+) -> Result<Vec<ClassCounts>> {
+    for (what, found) in [("predictions", predictions.len()), ("groups", groups.len())] {
+        if found != labels.len() {
+            let expected = format!("{}, one for each label", labels.len());
+            return Err(Error::invalid(what, format!("{found} values"), expected));
+        }
+    }
+    let mut counts = vec![ClassCounts::default(); count];
+    for (i, (&group, (label, prediction))) in
+        groups.iter().zip(labels.iter().zip(predictions)).enumerate()
+    {
+        let Some(of) = counts.get_mut(group as usize) else {
+            let what = format!("group of sample {i}");
+            let expected = format!("below {count}, the number of groups");
+            return Err(Error::invalid(what, group.to_string(), expected));
+        };
+        of.total += 1;
+        of.correct += u64::from(label == prediction);
+    }
+    Ok(counts)
+}
+
 fn pairs<'a>(
     labels: &'a [u32],
     predictions: &'a [u32],
@@ -158,6 +190,26 @@ fn in_range(what: &str, value: u32, classes: usize) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_count_correct_classes() {
+        // Groups 0..4 are class x attribute; the samples' attributes are 0 1 1 0 1 1.
+        let groups = [0, 1, 1, 2, 3, 7];
+        let counts = tally_groups(&groups, &LABELS, &PREDICTIONS, 8).unwrap();
+        let of = |correct, total| ClassCounts { correct, total };
+        assert_eq!(counts[..4], [of(1, 1), of(1, 2), of(1, 1), of(0, 1)]);
+        assert_eq!((counts[4], counts[7]), (of(0, 0), of(0, 1)));
+        // Groups of a class add up to the class.
+        let classes = tally(&LABELS, &PREDICTIONS, 4).unwrap();
+        for (k, pair) in counts.chunks(2).enumerate() {
+            let sum = of(pair[0].correct + pair[1].correct, pair[0].total + pair[1].total);
+            assert_eq!(sum, classes[k]);
+        }
+        let error = tally_groups(&groups, &LABELS, &PREDICTIONS, 7).unwrap_err().to_string();
+        assert!(error.contains("sample 5") && error.contains("below 7"), "{error}");
+        assert!(tally_groups(&groups[1..], &LABELS, &PREDICTIONS, 8).is_err());
+        assert!(tally_groups(&groups, &LABELS, &PREDICTIONS[1..], 8).is_err());
+    }
 
     const LABELS: [u32; 6] = [0, 0, 0, 1, 1, 3];
     const PREDICTIONS: [u32; 6] = [0, 1, 0, 1, 3, 2];

@@ -16,7 +16,7 @@ pub use class::{
     ClassMetrics, WORST_SHARE_CLASSES, average_accuracy, balanced_accuracy, gap, least_samples,
     pearson, recalls, std, weighted_accuracy, worst_class, worst_five_percent,
 };
-pub use confusion::{ClassCounts, ConfusionMatrix, tally};
+pub use confusion::{ClassCounts, ConfusionMatrix, tally, tally_groups};
 pub use paired::{Claim, ClaimVerdict, PairedDifference, Verdict};
 pub use seeds::{Spread, WorstOverSeeds, mean_recalls};
 pub use student::{normal_quantile, t_quantile};

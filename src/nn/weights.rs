@@ -30,6 +30,8 @@ pub struct WeightsMetadata {
     /// Height and width of the training images.
     pub size: Option<[usize; 2]>,
     pub classes: Option<Vec<String>>,
+    /// Fingerprint of the data set it was trained on.
+    pub data: Option<String>,
     pub mean: Option<[f32; 3]>,
     pub std: Option<[f32; 3]>,
     /// Batches the running statistics have seen.
@@ -51,6 +53,7 @@ impl WeightsMetadata {
             stem: Some(spec.stem),
             size: Some(spec.size),
             classes: Some(classes.to_vec()),
+            data: None,
             mean: Some(mean),
             std: Some(std),
             batches,
@@ -74,6 +77,7 @@ impl WeightsMetadata {
         put("stem", self.stem.map(|s| s.to_string()));
         put("size", self.size.and_then(|s| serde_json::to_string(&s).ok()));
         put("classes", self.classes.as_ref().and_then(|c| serde_json::to_string(c).ok()));
+        put("data", self.data.clone());
         put("mean", self.mean.as_ref().and_then(json));
         put("std", self.std.as_ref().and_then(json));
         map
@@ -101,6 +105,7 @@ impl WeightsMetadata {
             stem: map.get("stem").map(|s| s.parse()).transpose()?,
             size: parse(path, map, "size", "[height, width]")?,
             classes: parse(path, map, "classes", "a JSON list of class names")?,
+            data: map.get("data").cloned(),
             mean: parse(path, map, "mean", "a JSON list of three numbers")?,
             std: parse(path, map, "std", "a JSON list of three numbers")?,
             batches: 0,

@@ -15,6 +15,7 @@
 //! remainder may take one back).
 
 use super::budget::Budget;
+use super::pick::Picks;
 use super::quota::{QuotaOptions, Quotas, quotas};
 use super::rank::{Order, ranking};
 use super::warning::Warning;
@@ -58,6 +59,9 @@ pub struct Subset {
     pub densities: Vec<f64>,
     /// The class densities that the quota rule asked for, before rounding; `None` without quotas.
     pub quota_densities: Option<Vec<f64>>,
+    /// The kept samples in the order in which a method picked them, with their weights; `None` where
+    /// none did.
+    pub picks: Option<Picks>,
     /// Findings to show.
     pub warnings: Vec<Warning>,
 }
@@ -190,7 +194,7 @@ pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<S
         Some(Quotas { densities, warnings, .. }) => (Some(densities), warnings),
         None => (None, Warning::few_samples(&counts, &sizes).into_iter().collect()),
     };
-    Ok(Subset { kept, sizes, counts, densities, quota_densities, warnings })
+    Ok(Subset { kept, sizes, counts, densities, quota_densities, picks: None, warnings })
 }
 
 /// Class counts of the subset that `order` keeps without quotas: what [`QuotaRule::From`] takes.

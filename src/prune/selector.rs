@@ -240,7 +240,7 @@ impl Selector {
     ///
     /// # Errors
     /// [`Error::Invalid`] with the option.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let number = |what: &str, value: f64, good: bool, expected: &str| match good {
             true => Ok(()),
             false => Err(Error::invalid(

@@ -51,30 +51,35 @@ pub enum Warning {
 impl Warning {
     /// The message, with `names[class]` where there is one and the class number elsewhere.
     pub fn describe(&self, names: &[String]) -> String {
+        self.describe_over("class", names)
+    }
+
+    /// The same about a partition whose parts are called `unit`: `class`, or `group`.
+    pub fn describe_over(&self, unit: &str, names: &[String]) -> String {
+        let units = if unit == "class" { "classes".to_owned() } else { format!("{unit}s") };
         let name = |class: usize| match names.get(class) {
             Some(name) => format!("{name:?}"),
-            None => format!("class {class}"),
+            None => format!("{unit} {class}"),
         };
         match self {
             Warning::Smoothed => {
                 "recalls are smoothed, (correct + 1) / (total + 2), before the quotas".to_owned()
             }
-            Warning::NoErrors => {
-                "every recall is 1, so no class has an error to weigh: the quotas are uniform"
-                    .to_owned()
-            }
+            Warning::NoErrors => format!(
+                "every recall is 1, so no {unit} has an error to weigh: the quotas are uniform"
+            ),
             Warning::ErrorRatio { ratio, hardest, easiest } => {
                 let size =
                     if ratio.is_finite() { format!("{ratio:.1}") } else { "infinite".to_owned() };
                 format!(
                     "the error ratio is {size} ({} over {}), above {ERROR_RATIO_LIMIT}: easy \
-                     classes may starve and become the worst; a minimum per class prevents it",
+                     {units} may starve and become the worst; a minimum per {unit} prevents it",
                     name(*hardest),
                     name(*easiest)
                 )
             }
             Warning::KeepsNothing { classes } => format!(
-                "recall 1 leaves no quota, nothing is kept of {}; a minimum per class or \
+                "recall 1 leaves no quota, nothing is kept of {}; a minimum per {unit} or \
                  smoothed recalls prevent it",
                 list(classes, |&class| name(class))
             ),

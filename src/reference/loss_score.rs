@@ -59,14 +59,15 @@ pub fn divergence(before: &[f64], z: &[f32]) -> f64 {
 }
 
 /// The batch's objective: cross-entropy with class weights `w` and label smoothing `e`, mean as
-/// PyTorch takes it. `logits` holds one row of `w.len()` values a label.
-pub fn objective(logits: &[f64], labels: &[usize], w: &[f64], e: f64) -> f64 {
+/// PyTorch takes it, each term times the weight `s` of its row. `logits` holds one row of `w.len()`
+/// values a label.
+pub fn objective(logits: &[f64], labels: &[usize], [w, s]: [&[f64]; 2], e: f64) -> f64 {
     let k = w.len();
     let mut total = 0.0;
-    for (z, &y) in logits.chunks(k).zip(labels) {
+    for ((z, &y), s) in logits.chunks(k).zip(labels).zip(s) {
         let log_p = log_softmax(z);
         let smooth: f64 = w.iter().zip(&log_p).map(|(w, l)| -w * l).sum();
-        total += (1.0 - e) * w[y] * -log_p[y] + e / k as f64 * smooth;
+        total += s * ((1.0 - e) * w[y] * -log_p[y] + e / k as f64 * smooth);
     }
     total / labels.iter().map(|&y| w[y]).sum::<f64>()
 }
@@ -77,12 +78,17 @@ const STEP: f64 = 1e-4;
 pub const DIFFERENCE_ERROR: f64 = 1e-10;
 
 /// Gradient of [`objective`] by five-point differences.
-pub fn objective_gradient(logits: &[f32], labels: &[usize], w: &[f64], e: f64) -> Vec<f64> {
+pub fn objective_gradient(
+    logits: &[f32],
+    labels: &[usize],
+    weights: [&[f64]; 2],
+    e: f64,
+) -> Vec<f64> {
     let logits: Vec<f64> = logits.iter().map(|&v| v.into()).collect();
     let at = |i: usize, offset: f64| {
         let mut moved = logits.clone();
         moved[i] += offset;
-        objective(&moved, labels, w, e)
+        objective(&moved, labels, weights, e)
     };
     (0..logits.len())
         .map(|i| {

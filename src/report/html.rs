@@ -1,7 +1,7 @@
 //! The page: head, sections in order, end.
 
 use super::markup::{esc, push};
-use super::sections::{classes, costs, densities, recipe, results, strips, top, tradeoff};
+use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::thumb::Thumb;
 use super::view::View;
 use crate::experiment::summary::RunSummary;
@@ -20,9 +20,10 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
         results::section(&view),
         tradeoff::section(&view),
         densities::section(&view),
+        timing::section(&view),
         classes::section(&view),
         classes::quotas(&view),
-        pictures.and_then(|p| strips::section(&view, p)),
+        pictures.and_then(|p| strips::section(&view, p, &strips::Most::OF_A_RUN)),
         costs::section(&view),
         recipe::how_to_read(&view),
         recipe::section(&view),

@@ -47,6 +47,16 @@ pub(super) fn shorten(name: &str, length: usize) -> String {
     name.chars().take(length.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// A phrase about classes, as it reads about groups.
+pub(super) fn words(groups: bool, text: &str) -> String {
+    if !groups {
+        return text.to_owned();
+    }
+    let pairs =
+        [("classes", "groups"), ("Classes", "Groups"), ("class", "group"), ("Class", "Group")];
+    pairs.into_iter().fold(text.to_owned(), |text, (a, b)| text.replace(a, b))
+}
+
 /// A name from outside, kept apart from the direction of writing around it.
 pub(super) fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", esc(text))

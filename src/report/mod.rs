@@ -4,13 +4,16 @@
 //! are inline. Every drawing's values are also in a table. It reads [`RunSummary`] only, so that a
 //! page can be rendered again from `summary.json`.
 //!
-//! [`two_gaussians`] is a page of its own, on the theory.
+//! [`two_gaussians`] is a page of its own, on the theory; [`pruned`] one on a set that was pruned.
 //!
 //! [`RunSummary`]: crate::experiment::summary::RunSummary
 
+mod classwise;
 pub mod html;
 mod markup;
 pub mod numbers;
+mod plane;
+pub mod pruned;
 mod sections;
 mod study;
 mod svg;
@@ -19,5 +22,6 @@ pub mod two_gaussians;
 mod view;
 
 pub use html::render;
+pub use pruned::render_pruned;
 pub use study::render_study;
 pub use thumb::Thumb;

@@ -3,12 +3,17 @@
 use super::html::{Part, page};
 use super::markup::{esc, minus, name, push};
 use super::numbers;
-use super::sections::{classes, densities, recipe, results, top, tradeoff};
+use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
+use super::thumb::Thumb;
 use super::view::View;
 use crate::experiment::study::{ClaimResult, Panel, StudySummary};
 
-/// Renders the page: self-contained, the same bytes for the same summary.
-pub fn render_study(summary: &StudySummary) -> String {
+/// Renders the page: self-contained, the same bytes for the same summary and pictures. `pictures`
+/// gives the training sample of a panel, both by their place, for the sample strips.
+pub fn render_study(
+    summary: &StudySummary,
+    pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
+) -> String {
     let mut parts = Vec::new();
     if !summary.claims.is_empty() {
         parts.push(part("claims", "Claims", claims(&summary.claims)));
@@ -19,7 +24,7 @@ pub fn render_study(summary: &StudySummary) -> String {
     }
     for (i, panel) in summary.panels.iter().enumerate() {
         let id = format!("panel-{}", i + 1);
-        parts.push(Part { id, title: name(&panel.name), body: body(panel) });
+        parts.push(Part { id, title: name(&panel.name), body: body(panel, i, pictures) });
     }
     let repeat = format!(
         "<p>This command repeats the study, or continues it.</p>\n<pre><code>{}</code></pre>\n",
@@ -126,14 +131,23 @@ fn failures(summary: &StudySummary) -> String {
 }
 
 /// The sections of a run, the first open.
-fn body(panel: &Panel) -> String {
+fn body(
+    panel: &Panel,
+    place: usize,
+    pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
+) -> String {
     let view = View::new(&panel.summary);
     let sections = [
         results::section(&view),
         densities::section(&view),
         tradeoff::section(&view),
+        timing::section(&view),
         classes::section(&view),
         classes::quotas(&view),
+        pictures.and_then(|p| {
+            strips::section(&view, &|position| p(place, position), &strips::Most::OF_A_PANEL)
+        }),
+        costs::section(&view),
         recipe::section(&view),
     ];
     let mut out = String::new();

@@ -48,7 +48,7 @@ fn same(a: f64, b: f64) -> bool {
 
 impl<'a> View<'a> {
     pub(super) fn new(summary: &'a RunSummary) -> Self {
-        let pruned = summary.strategies.iter().filter(|s| !s.full_data);
+        let pruned = summary.strategies.iter().filter(|s| !s.full_data && !s.every_density);
         let mut densities: Vec<f64> =
             pruned.flat_map(|s| s.points.iter().map(|p| p.density)).collect();
         densities.sort_by(f64::total_cmp);
@@ -75,10 +75,19 @@ impl<'a> View<'a> {
         self.full().and_then(|f| f.recall(class)).map(|s| s.mean).or_else(query)
     }
 
+    /// Full data, then other ways of training: what stands beside every density.
+    pub(super) fn beside(&self) -> Vec<Entry<'a>> {
+        let other = self.with_marks().filter(|(_, s)| s.every_density && !s.full_data);
+        let other = other.filter_map(|(mark, strategy)| {
+            Some(Entry { mark, strategy, point: strategy.points.first()? })
+        });
+        self.full().into_iter().chain(other).collect()
+    }
+
     /// What was pruned to this density, in display order.
     pub(super) fn pruned_at(&self, density: f64) -> Vec<Entry<'a>> {
         self.with_marks()
-            .filter(|(_, s)| !s.full_data)
+            .filter(|(_, s)| !s.full_data && !s.every_density)
             .filter_map(|(mark, strategy)| {
                 let point = strategy.points.iter().find(|p| same(p.density, density))?;
                 Some(Entry { mark, strategy, point })
@@ -86,9 +95,9 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Full data, then what was pruned to this density.
+    /// What stands beside every density, then what was pruned to this one.
     pub(super) fn all_at(&self, density: f64) -> Vec<Entry<'a>> {
-        self.full().into_iter().chain(self.pruned_at(density)).collect()
+        self.beside().into_iter().chain(self.pruned_at(density)).collect()
     }
 
     /// Strategies with their marks: a strategy looks the same everywhere on the page.
@@ -112,6 +121,11 @@ impl<'a> View<'a> {
     {
         let found = self.summary.strategies.iter().find(|s| s.name == name);
         found.map_or(name, |s| s.label.as_str())
+    }
+
+    /// A phrase of the page about classes, as it reads where the summary is about groups.
+    pub(super) fn words(&self, text: &str) -> String {
+        markup::words(self.summary.settings.groups.is_some(), text)
     }
 
     /// Name of a class, or its number where it has none; not yet escaped.

@@ -6,9 +6,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::method::Method;
+use super::options::{CAL_NEIGHBOURS, Options, SspForm};
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
+use crate::prune::{self, KMeans, Population, Probabilities};
 
 /// One row a sample of the whole training part, in data-set order.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,8 +41,8 @@ pub struct Extracted {
     pub probabilities: Vec<f32>,
 }
 
-/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch. The set
-/// must be the whole part in order.
+/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch: a row a
+/// position of the set, in its order.
 ///
 /// # Errors
 /// A feature or a logit that is not finite, with its sample.
@@ -49,9 +51,6 @@ pub fn extract<B: Operators>(
     set: &EvaluationSet<B>,
     interrupt: &AtomicBool,
 ) -> Result<Extracted> {
-    if !set.positions.iter().enumerate().all(|(i, &p)| p as usize == i) {
-        return Err(Error::Internal("features of a part in another order".to_owned()));
-    }
     let (width, classes) = (executor.network().feature_count(), executor.network().classes);
     let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
     let mut features = Vec::with_capacity(samples * width);
@@ -67,7 +66,7 @@ pub fn extract<B: Operators>(
         [("feature", &features, width), ("probability", &probabilities, classes)]
     {
         if let Some(i) = values.iter().position(|v| !v.is_finite()) {
-            let found = format!("{} for sample {}", values[i], i / width);
+            let found = format!("{} for sample {}", values[i], set.positions[i / width]);
             return Err(Error::invalid(format!("{what} {}", i % width), found, "a finite network"));
         }
     }
@@ -85,32 +84,57 @@ fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     pub features: &'a Features,
+    /// N x K, of the network whose features they are.
+    pub probabilities: Option<&'a [f32]>,
     /// Class of every sample.
     pub labels: &'a [u32],
     /// Positions that are not held out, ascending.
     pub eligible: &'a [usize],
     pub classes: usize,
+    /// Of prototypes' starts and of ties between neighbours.
+    pub seed: u64,
 }
 
 /// The score of every sample; NaN for held-out ones that a method has no score for.
 ///
 /// # Errors
-/// Features of another number of samples; a method of another kind.
-pub fn score(method: Method, evidence: Evidence) -> Result<Vec<f32>> {
+/// Features of another number of samples; a method that looks at predictions, without any; more
+/// prototypes than samples; a method of another kind.
+pub fn score(method: Method, options: &Options, evidence: Evidence) -> Result<Vec<f32>> {
     let (found, samples) = (evidence.features.samples(), evidence.labels.len());
     if found != samples {
         let expected = format!("{samples}, one a training sample");
         return Err(Error::invalid("features", format!("{found} rows"), expected));
     }
-    match method {
-        Method::Ssp => Ok(distance_to_class_mean(evidence)),
-        other => Err(Error::Internal(format!("{other} is not made from features"))),
-    }
+    let Evidence { features, labels, eligible, classes, seed, .. } = evidence;
+    let population = Population { labels, eligible, classes };
+    let table = || prune::Features::new(&features.values, features.width);
+    let scores = match method {
+        Method::Ssp if options.ssp == SspForm::Labels => {
+            return Ok(distance_to_class_mean(evidence));
+        }
+        Method::Ssp => {
+            let clusters = KMeans::new(options.prototypes.unwrap_or(classes));
+            prune::prototype_distances(population, table()?, clusters, seed)?
+        }
+        Method::Cal => {
+            let p = evidence.probabilities.ok_or_else(|| {
+                let found = "features without predictions";
+                let expected = "a network of whose both it looks at: leave --features out";
+                Error::invalid("score cal", found, expected)
+            })?;
+            let neighbours = options.cal_neighbours.unwrap_or(CAL_NEIGHBOURS);
+            let p = Probabilities::new(p, classes)?;
+            prune::cal(population, table()?, p, neighbours, seed)?
+        }
+        other => return Err(Error::Internal(format!("{other} is not made from features"))),
+    };
+    Ok(scores.values.into_iter().map(|v| v as f32).collect())
 }
 
 /// SSP with labels: || h - mean of h over the eligible samples of its class ||_2; high = hard.
 fn distance_to_class_mean(evidence: Evidence) -> Vec<f32> {
-    let Evidence { features, labels, eligible, classes } = evidence;
+    let Evidence { features, labels, eligible, classes, .. } = evidence;
     let width = features.width;
     let (mut sums, mut counts) = (vec![0.0f64; classes * width], vec![0u64; classes]);
     for &i in eligible {
@@ -147,11 +171,13 @@ mod tests {
         // Sample 2 is held out: it moves no mean. Class 2 has a held-out sample only.
         let evidence = Evidence {
             features: &features,
+            probabilities: None,
             labels: &[0, 0, 0, 1, 2],
             eligible: &[0, 1, 3],
             classes: 3,
+            seed: 0,
         };
-        let scores = score(Method::Ssp, evidence).unwrap();
+        let scores = score(Method::Ssp, &Options::default(), evidence).unwrap();
         assert_eq!(scores[..2], [2.0, 2.0]);
         assert_eq!(scores[2], (98.0f64 * 98.0 + 1.0).sqrt() as f32);
         assert_eq!(scores[3], 0.0);
@@ -161,12 +187,47 @@ mod tests {
     #[test]
     fn unfit_features_and_methods_are_refused() {
         let features = Features { width: 2, values: vec![0.0; 4] };
-        let evidence =
-            Evidence { features: &features, labels: &[0, 0, 0], eligible: &[0], classes: 1 };
-        let message = score(Method::Ssp, evidence).unwrap_err().to_string();
+        let evidence = Evidence {
+            features: &features,
+            probabilities: None,
+            labels: &[0, 0, 0],
+            eligible: &[0],
+            classes: 1,
+            seed: 0,
+        };
+        let options = Options::default();
+        let message = score(Method::Ssp, &options, evidence).unwrap_err().to_string();
         assert!(message.contains("2 rows") && message.contains('3'), "{message}");
         let evidence = Evidence { labels: &[0, 0], ..evidence };
-        assert!(score(Method::El2n, evidence).is_err());
+        assert!(score(Method::El2n, &options, evidence).is_err());
+        let message = score(Method::Cal, &options, evidence).unwrap_err().to_string();
+        assert!(message.contains("without predictions"), "{message}");
+        let options = Options { ssp: SspForm::Prototypes, prototypes: Some(2), ..options };
+        let message = score(Method::Ssp, &options, evidence).unwrap_err().to_string();
+        assert!(message.contains("clusters") && message.contains('2'), "{message}");
+    }
+
+    /// Two tight clusters under two centroids: only what lies between them is far.
+    #[test]
+    fn prototypes_do_not_look_at_labels() {
+        let values = vec![1.0, 0.0, 1.0, 0.1, 0.0, 1.0, 0.1, 1.0, 1.0, 0.8, 5.0, 5.0];
+        let features = Features { width: 2, values };
+        let of = |labels: &[u32]| {
+            let evidence = Evidence {
+                features: &features,
+                probabilities: None,
+                labels,
+                eligible: &[0, 1, 2, 3, 4],
+                classes: 2,
+                seed: 3,
+            };
+            let form = SspForm::Prototypes;
+            score(Method::Ssp, &Options { ssp: form, ..Options::default() }, evidence).unwrap()
+        };
+        let scores = of(&[0, 0, 0, 0, 0, 1]);
+        assert_eq!(scores[..5], of(&[0, 1, 0, 1, 0, 1])[..5]);
+        assert!((0..4).all(|i| scores[i] < scores[4]), "{scores:?}");
+        assert!(scores[5].is_nan());
     }
 
     #[test]

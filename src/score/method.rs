@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
-use super::options::{EL2N_EPOCHS, El2nForm, GrandAt, GrandLayers, Options};
+use super::options::{
+    CAL_NEIGHBOURS, EL2N_EPOCHS, El2nForm, GrandAt, GrandLayers, Options, SspForm,
+};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::exec::Mode;
@@ -43,8 +45,10 @@ pub enum Method {
     Confidence,
     /// Deviation over presentations of p_y (same source); high = ambiguous.
     Variability,
-    /// Distance of h to its class's mean (Sorscher et al. 2022, with labels).
+    /// Distance of h to its class's mean, or to the nearest prototype (Sorscher et al. 2022).
     Ssp,
+    /// Divergence of p from that of the nearest neighbours in h (Margatina et al. 2021).
+    Cal,
 }
 
 /// What a score is computed from.
@@ -73,7 +77,7 @@ pub enum Source {
 
 impl Method {
     /// Every method, in the order of help and tables.
-    pub const ALL: [Method; 14] = [
+    pub const ALL: [Method; 15] = [
         Method::El2n,
         Method::Grand,
         Method::Entropy,
@@ -88,6 +92,7 @@ impl Method {
         Method::Confidence,
         Method::Variability,
         Method::Ssp,
+        Method::Cal,
     ];
 
     /// Name on the command line and in files; label in tables and figures; which end is kept first:
@@ -111,6 +116,7 @@ impl Method {
             Method::Confidence => ("confidence", "Confidence", KeepLowest),
             Method::Variability => ("variability", "Variability", KeepHighest),
             Method::Ssp => ("ssp", "SSP", KeepHighest),
+            Method::Cal => ("cal", "CAL", KeepHighest),
         }
     }
 
@@ -158,7 +164,7 @@ impl Method {
             | Method::Variability => Kind::Dynamics(Quantity::LabelProbability),
             Method::Aum => Kind::Dynamics(Quantity::LogitMargin),
             Method::Tdds => Kind::Dynamics(Quantity::Divergence),
-            Method::Ssp => Kind::Features,
+            Method::Ssp | Method::Cal => Kind::Features,
         }
     }
 
@@ -205,7 +211,13 @@ impl Method {
             Method::Dual => format!("{of}; 10 std (1 - mean), all T - J + 1 windows"),
             Method::Tdds => format!("{of}; |p_k (ln p_k - ln p'_k)| summed over classes"),
             Method::Variability => format!("{of}; divided by their number"),
+            Method::Ssp if options.ssp == SspForm::Prototypes => {
+                format!("{of}; 1 - cos to the nearest centroid of spherical k-means")
+            }
             Method::Ssp => format!("{of}; Euclidean distance to the mean of the own class"),
+            Method::Cal => {
+                format!("{of}; mean symmetric divergence from the predictions of neighbours")
+            }
             _ => of.to_owned(),
         }
     }
@@ -229,6 +241,13 @@ impl Method {
                 ("trajectory", json!(options.dual_epochs())),
                 ("window", json!(options.window)),
             ],
+            Method::Ssp if options.ssp == SspForm::Prototypes => {
+                let clusters = options.prototypes.map_or(json!("classes"), |c| json!(c));
+                vec![("form", json!(options.ssp.name())), ("prototypes", clusters)]
+            }
+            Method::Cal => {
+                vec![("neighbours", json!(options.cal_neighbours.unwrap_or(CAL_NEIGHBOURS)))]
+            }
             _ => Vec::new(),
         };
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()

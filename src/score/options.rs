@@ -88,6 +88,19 @@ named! {
     Presentations = "presentations",
 }
 
+named! {
+    /// What SSP measures the distance to.
+    SspForm, "--ssp":
+    /// The mean of the sample's class, Euclidean.
+    #[default]
+    Labels = "labels",
+    /// The nearest of the centroids of k-means, 1 - cos: self-supervised.
+    Prototypes = "prototypes",
+}
+
+/// Nearest neighbours of CAL unless told otherwise.
+pub const CAL_NEIGHBOURS: usize = 10;
+
 /// Everything that decides a score beside its name.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
@@ -101,6 +114,19 @@ pub struct Options {
     pub trajectory: Option<usize>,
     /// Of TDDS.
     pub decay: f64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ssp: SspForm,
+    /// Clusters of SSP's prototypes; None: as many as classes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prototypes: Option<usize>,
+    /// Neighbours of CAL; None: [`CAL_NEIGHBOURS`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cal_neighbours: Option<usize>,
+}
+
+/// What is not said is not written: results of before an option was there stay valid.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Options {
@@ -113,6 +139,9 @@ impl Default for Options {
             window: WINDOW,
             trajectory: None,
             decay: 0.9,
+            ssp: SspForm::Labels,
+            prototypes: None,
+            cal_neighbours: None,
         }
     }
 }
@@ -137,6 +166,13 @@ impl Options {
         if let Some(epochs) = self.trajectory.filter(|&t| t < self.window) {
             let expected = format!("at least {}, the window (--window)", self.window);
             return Err(Error::invalid("--trajectory", epochs.to_string(), expected));
+        }
+        for (flag, value) in
+            [("--prototypes", self.prototypes), ("--cal-neighbours", self.cal_neighbours)]
+        {
+            if value == Some(0) {
+                return Err(Error::invalid(flag, "0", "at least 1"));
+            }
         }
         if !(self.decay > 0.0 && self.decay <= 1.0) {
             return Err(Error::invalid("--decay", self.decay.to_string(), "above 0 and at most 1"));
@@ -166,6 +202,8 @@ mod tests {
         for (options, flag) in [
             (Options { window: 1, ..good }, "--window"),
             (Options { trajectory: Some(9), ..good }, "--trajectory"),
+            (Options { prototypes: Some(0), ..good }, "--prototypes"),
+            (Options { cal_neighbours: Some(0), ..good }, "--cal-neighbours"),
             (Options { decay: 0.0, ..good }, "--decay"),
             (Options { decay: f64::NAN, ..good }, "--decay"),
             (Options { decay: 1.1, ..good }, "--decay"),

@@ -33,6 +33,8 @@ pub struct Call<'a> {
     pub state: [u32; 4],
     /// Class weights and smoothing of the mean objective; none: `per_sample` decides.
     pub mean: Option<(&'a [f32], f32)>,
+    /// Of the samples of the part, for the mean objective; empty: all 1.
+    pub sample_weights: &'a [f32],
     pub per_sample: bool,
     /// ln p of the previous presentation, row by row of the part; empty: not kept.
     pub previous: &'a [f32],
@@ -71,9 +73,11 @@ impl Call<'_> {
             Fill::Values(weights),
             Fill::Poison(gradients),
             Fill::Values(self.previous),
+            Fill::Values(self.sample_weights),
         ];
         let mut f = Fenced::new(subject, &tensors)?;
-        let [logits, order, labels, state, table, class_weights, dlogits, previous] = f.views[..]
+        let [logits, order, labels, state, table, class_weights, dlogits, previous, sample_weights] =
+            f.views[..]
         else {
             unreachable!()
         };
@@ -85,7 +89,7 @@ impl Call<'_> {
             previous,
         };
         let gradient = match (self.mean, self.per_sample) {
-            (Some(_), _) => LogitGradient::Mean { class_weights, smoothing },
+            (Some(_), _) => LogitGradient::Mean { class_weights, sample_weights, smoothing },
             (None, true) => LogitGradient::PerSample,
             (None, false) => LogitGradient::None,
         };
@@ -117,6 +121,7 @@ fn whole<B: LossScore>(
         labels,
         state,
         mean,
+        sample_weights: &[],
         per_sample: false,
         previous: &[],
     };
@@ -230,17 +235,62 @@ pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subjec
                 labels: &labels,
                 state: [0; 4],
                 mean: Some((&weights, smoothing)),
+                sample_weights: &[],
                 per_sample: false,
                 previous: &[],
             };
             let after = call.run(subject)?;
             let y: Vec<usize> = labels.iter().map(|&l| l as usize).collect();
             let w: Vec<f64> = weights.iter().map(|&w| w.into()).collect();
-            let reference = oracle::objective_gradient(&logits, &y, &w, smoothing.into());
+            let s = vec![1.0; n];
+            let reference = oracle::objective_gradient(&logits, &y, [&w, &s], smoothing.into());
             judge(&format!("{n} x {k}, smoothing {smoothing}"), &after.dlogits, &reference, |i| {
                 U * reference[i].abs() + oracle::DIFFERENCE_ERROR
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Weights of samples of the part, not of places in the batch: factors of the terms, not of the
+/// divisor. Weights of 1 are none, bit for bit.
+pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>) -> Outcome {
+    for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (40, 37, 0.5)] {
+        let part = n + 6;
+        let mut values = Values::new(7);
+        let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * 4.0).collect();
+        let labels = values.below(part, k as u32);
+        let order: Vec<u32> = (0..n as u32).map(|i| (i * 5 + 3) % part as u32).rev().collect();
+        let class_weights: Vec<f32> = values.uniform(k).iter().map(|v| 1.1 + v).collect();
+        let mut uneven: Vec<f32> = values.uniform(part).iter().map(|v| 2.0 + 2.0 * v).collect();
+        uneven[order[0] as usize] = 0.0;
+        let run = |sample_weights: &[f32]| {
+            let call = Call {
+                problem: LossScoreProblem { n, batch: n, k },
+                logits: &logits,
+                order: &order,
+                labels: &labels,
+                state: [0; 4],
+                mean: Some((&class_weights, smoothing)),
+                sample_weights,
+                per_sample: false,
+                previous: &[],
+            };
+            call.run(subject)
+        };
+        let (none, ones, weighted) = (run(&[])?, run(&vec![1.0; part])?, run(&uneven)?);
+        expect("dlogits of weights 1", &words(&ones.dlogits), &words(&none.dlogits))?;
+        // The table holds what the sample is, whatever it weighs.
+        expect("table", &words(&weighted.table), &words(&none.table))?;
+        let y: Vec<usize> = order.iter().map(|&i| labels[i as usize] as usize).collect();
+        let w: Vec<f64> = class_weights.iter().map(|&w| w.into()).collect();
+        let s: Vec<f64> = order.iter().map(|&i| uneven[i as usize].into()).collect();
+        let reference = oracle::objective_gradient(&logits, &y, [&w, &s], smoothing.into());
+        judge(&format!("{n} x {k}, weighted"), &weighted.dlogits, &reference, |i| {
+            U * reference[i].abs() + 4.0 * oracle::DIFFERENCE_ERROR
+        })?;
+        let zero = weighted.dlogits[..k].iter().all(|&d| d == 0.0);
+        ensure(zero, || "a sample of weight 0 has a gradient".to_owned())?;
     }
     Ok(())
 }
@@ -259,6 +309,7 @@ pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>)
         labels: &labels,
         state: [0; 4],
         mean: None,
+        sample_weights: &[],
         per_sample: true,
         previous: &[],
     };
@@ -267,7 +318,7 @@ pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>)
     for i in 0..n {
         let row = &logits[i * k..(i + 1) * k];
         let y = [labels[i] as usize];
-        let reference = oracle::objective_gradient(row, &y, &vec![1.0; k], 0.0);
+        let reference = oracle::objective_gradient(row, &y, [&vec![1.0; k], &[1.0]], 0.0);
         judge(&format!("sample {i}"), &after.dlogits[i * k..(i + 1) * k], &reference, |j| {
             U * reference[j].abs() + oracle::DIFFERENCE_ERROR
         })?;
@@ -291,6 +342,7 @@ pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>
         labels: &labels,
         state: [0; 4],
         mean: Some((&[0.0, 1.0], 0.0)),
+        sample_weights: &[],
         per_sample: false,
         previous: &[],
     };
@@ -313,6 +365,7 @@ pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>
         labels: &labels,
         state: [2, 5, 0, 77],
         mean: None,
+        sample_weights: &[],
         per_sample: false,
         previous: &[],
     };
@@ -360,6 +413,7 @@ pub fn divergences_are_between_successive_presentations<B: LossScore>(
                     labels: &labels,
                     state: [batch, 0, 0, 0],
                     mean: Some((&vec![1.0; k], 0.0)),
+                    sample_weights: &[],
                     per_sample: false,
                     previous: &previous,
                 };
@@ -409,6 +463,7 @@ pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome
             labels: &labels,
             state,
             mean: None,
+            sample_weights: &[],
             per_sample: false,
             previous: &[],
         };
@@ -464,6 +519,7 @@ pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outc
         labels: &[2, 2],
         state: [0; 4],
         mean: Some((&[1.0; 3], 0.0)),
+        sample_weights: &[],
         per_sample: false,
         previous: &[],
     }
@@ -494,7 +550,8 @@ pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> Outcome 
         let order: View = as_u32(zeros);
         let state = as_u32(state);
         let batch = BatchViews { order, labels: order, state, table, previous };
-        let gradient = LogitGradient::Mean { class_weights, smoothing: 0.0 };
+        let sample_weights = View::EMPTY;
+        let gradient = LogitGradient::Mean { class_weights, sample_weights, smoothing: 0.0 };
         let (backend, memory) = (subject.backend, &mut f.memory);
         let result = backend.loss_score(memory, &problem, logits, &batch, gradient, dlogits);
         let what = || format!("accepted {logits_len} {dlogits_len} {weights_len} {previous_len}");

@@ -63,6 +63,8 @@ pub struct Checkpoint {
     pub columns: BTreeMap<String, Vec<f32>>,
     /// ln p of every sample's last presentation, N x K, where divergences are recorded.
     pub previous: Vec<f32>,
+    /// State of a baseline.
+    pub policy: BTreeMap<String, Vec<f32>>,
 }
 
 impl Checkpoint {
@@ -85,6 +87,7 @@ const VELOCITY: &str = "velocity.";
 const BEST: &str = "best.";
 const COLUMN: &str = "column.";
 const PREVIOUS: &str = "previous";
+const POLICY: &str = "policy.";
 
 fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("checkpoint: {error}"))
@@ -96,6 +99,7 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let best = checkpoint.best.iter().flat_map(|w| &w.tensors);
     let vector = |v: &Vec<f32>| Cow::Owned(Tensor { shape: vec![v.len()], data: v.clone() });
     let columns = checkpoint.columns.iter().map(|(n, v)| (COLUMN, n.as_str(), vector(v)));
+    let policy = checkpoint.policy.iter().map(|(n, v)| (POLICY, n.as_str(), vector(v)));
     let previous = Some(&checkpoint.previous).filter(|v| !v.is_empty());
     let previous = previous.into_iter().map(|v| (PREVIOUS, "", vector(v)));
     let tensors =
@@ -105,6 +109,7 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
             )
             .chain(best.map(|(n, t)| (BEST, n.as_str(), Cow::Borrowed(t))))
             .chain(columns)
+            .chain(policy)
             .chain(previous);
     let named: Vec<(String, Cow<Tensor>)> =
         tensors.map(|(prefix, name, t)| (format!("{prefix}{name}"), t)).collect();
@@ -152,6 +157,7 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
         best: None,
         columns: BTreeMap::new(),
         previous: Vec::new(),
+        policy: BTreeMap::new(),
     };
     for (name, view) in file.tensors() {
         let data: Vec<f32> = bytemuck::pod_collect_to_vec(view.data());
@@ -165,6 +171,8 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
             best.tensors.insert(name.to_owned(), tensor);
         } else if let Some(name) = name.strip_prefix(COLUMN) {
             checkpoint.columns.insert(name.to_owned(), tensor.data);
+        } else if let Some(name) = name.strip_prefix(POLICY) {
+            checkpoint.policy.insert(name.to_owned(), tensor.data);
         } else if name == PREVIOUS {
             checkpoint.previous = tensor.data;
         }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode};
-use crate::metrics::{ClassCounts, tally};
+use crate::metrics::{ClassCounts, tally, tally_groups};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 
@@ -13,6 +13,8 @@ pub use crate::exec::{EvaluationSet, run_pass};
 pub struct Evaluation {
     /// Correct and total, one entry a class.
     pub counts: Vec<ClassCounts>,
+    /// The same, one entry a group, where the set has groups.
+    pub groups: Option<Vec<ClassCounts>>,
     /// Mean loss over the samples.
     pub loss: f64,
 }
@@ -43,5 +45,12 @@ pub fn measure<B: Operators>(
     let predicted: Vec<u32> = set.positions.iter().map(|i| predictions[at(i)] as u32).collect();
     let loss: f64 = set.positions.iter().map(|i| f64::from(losses[at(i)])).sum();
     let loss = loss / set.positions.len().max(1) as f64;
-    Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, loss })
+    let groups = match set.groups {
+        Some((of, count)) => {
+            let of: Vec<u32> = set.positions.iter().map(|i| of[at(i)]).collect();
+            Some(tally_groups(&of, &labels, &predicted, count)?)
+        }
+        None => None,
+    };
+    Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, groups, loss })
 }

@@ -1,15 +1,20 @@
-//! Training: recipe, order of samples, loop, evaluation, checkpoints, recorded dynamics.
+//! Training: recipe, order of samples, loop, evaluation, checkpoints, recorded dynamics, and
+//! baselines that change the objective or what an epoch presents.
 
+mod baseline;
 pub mod checkpoint;
 pub mod evaluate;
 pub mod order;
 mod outcome;
+mod policy;
 pub mod recipe;
 pub mod recorder;
 mod trainer;
 
+pub use baseline::Baseline;
 pub use evaluate::{Evaluation, evaluate, measure};
 pub use outcome::{EpochRecord, Outcome};
+pub use policy::{BaselineInput, class_weights};
 pub use recipe::{Budget, Recipe, Schedule, Seeds};
 pub use recorder::{Recorder, Recording};
-pub use trainer::{Control, Progress, TrainJob, train};
+pub use trainer::{Control, Progress, TrainJob, train, train_with};

@@ -20,6 +20,9 @@ pub struct EpochRecord {
     pub val_accuracy: Option<f64>,
     /// Correct validation samples of each class.
     pub val_correct: Option<Vec<u64>>,
+    /// The same of each group, where the samples have an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_groups: Option<Vec<u64>>,
     pub seconds: f64,
 }
 

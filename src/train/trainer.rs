@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, Checkpoint, Position};
 use super::evaluate::{EvaluationSet, measure};
-use super::order::epoch_order;
 use super::outcome::{EpochRecord, Outcome};
+use super::policy::{BaselineInput, Policy, policy};
 use super::recipe::{Recipe, Seeds};
 use super::recorder::{ROWS_FILE, Recorder, Recording, field};
 use crate::artefact::dynamics::Quantity;
@@ -69,9 +69,20 @@ pub fn train<B: Operators>(
     job: &TrainJob<B>,
     control: &mut Control,
 ) -> Result<Outcome> {
-    let mut run = Run::start(executor, job, control.checkpoint.as_ref().map(|c| &c.0))?;
+    train_with(executor, job, None, control)
+}
+
+/// As [`train`], with a baseline's order and weights.
+pub fn train_with<B: Operators>(
+    executor: &mut Executor<B>,
+    job: &TrainJob<B>,
+    baseline: Option<&BaselineInput>,
+    control: &mut Control,
+) -> Result<Outcome> {
+    let path = control.checkpoint.as_ref().map(|c| &c.0);
+    let mut run = Run::start(executor, job, baseline, path)?;
     // A checkpoint can hold all steps of the last epoch, but not yet its record.
-    while run.position.steps < job.until || run.position.batch > 0 {
+    while run.begin() < job.until {
         run.epoch(control)?;
     }
     run.finish(control)
@@ -80,9 +91,10 @@ pub fn train<B: Operators>(
 struct Run<'a, 'j, B: Operators> {
     executor: &'a mut Executor<B>,
     job: &'a TrainJob<'j, B>,
+    policy: Box<dyn Policy<B>>,
     position: Position,
-    /// Batch sizes of a full epoch over the subset.
-    sizes: Vec<usize>,
+    /// Steps of the schedule that an epoch is: batches of the whole subset.
+    span: u64,
     best: Option<Weights>,
     resumed_columns: Option<BTreeMap<String, Vec<f32>>>,
     recorder: Option<Recorder>,
@@ -96,6 +108,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     fn start(
         executor: &'a mut Executor<B>,
         job: &'a TrainJob<'j, B>,
+        baseline: Option<&BaselineInput>,
         path: Option<&PathBuf>,
     ) -> Result<Self> {
         let inside = job.subset.last().is_none_or(|&i| (i as usize) < job.labels.len());
@@ -103,11 +116,12 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             let expected = format!("ascending positions below {}", job.labels.len());
             return Err(Error::invalid("training subset", "positions out of order", expected));
         }
-        let sizes = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len());
-        if sizes.is_empty() {
+        let span = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len()).len() as u64;
+        if span == 0 {
             let found = format!("{} samples", job.subset.len());
             return Err(Error::invalid("training subset", found, "at least 2 samples"));
         }
+        let mut policy = policy(job, executor.network().classes, baseline)?;
         let stored = match path {
             Some(path) => checkpoint::load(path, &job.identity)?,
             None => None,
@@ -116,6 +130,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             Some(stored) => {
                 executor.set_weights(&stored.weights)?;
                 executor.set_velocities(&stored.velocities)?;
+                policy.restore(&stored.policy)?;
                 if job.record.is_some_and(|r| r.divergence) {
                     let (found, classes) = (stored.previous.len(), executor.network().classes);
                     if found != job.labels.len() * classes {
@@ -151,8 +166,9 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             recorder,
             executor,
             job,
+            policy,
             position,
-            sizes,
+            span,
             best,
             resumed_columns,
             clock: now,
@@ -165,20 +181,21 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     fn epoch(&mut self, control: &mut Control) -> Result<()> {
         let job = self.job;
         let (epoch, first) = (self.position.epoch, self.position.batch as usize);
-        let order = epoch_order(job.seeds.order, epoch, job.labels.len(), job.subset);
-        let begin = self.position.steps - first as u64;
-        let batches = self.sizes.len().min((job.until - begin) as usize);
-        let lrs: Vec<f32> = (0..self.sizes.len() as u64)
-            .map(|i| job.recipe.lr_at(begin + i, job.total_steps))
-            .collect();
+        let shown = self.policy.epoch(epoch, &self.position.history)?;
+        let (begin, order) = (self.begin(), &shown.order);
+        let sizes = batch_sizes(Mode::Train, job.recipe.batch, order.len());
+        let batches = sizes.len().min((job.until - begin) as usize);
+        let lrs: Vec<f32> =
+            (0..sizes.len() as u64).map(|i| job.recipe.lr_at(begin + i, job.total_steps)).collect();
+        self.executor.set_sample_weights(shown.sample_weights.as_deref())?;
         self.executor.begin(&Pass {
             labels: job.labels,
-            order: &order,
+            order,
             epoch,
             start: first as u32,
             steps_done: self.position.steps as u32,
             lrs: &lrs,
-            class_weights: &self.class_weights(),
+            class_weights: &shown.class_weights,
         })?;
         if let Some(columns) = self.resumed_columns.take().filter(|_| first > 0) {
             for quantity in self.tracked() {
@@ -190,13 +207,13 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             }
         }
         for batch in first..batches {
-            self.executor.step(Mode::Train, self.sizes[batch], job.images)?;
+            self.executor.step(Mode::Train, sizes[batch], job.images)?;
             self.position.batch += 1;
             self.position.steps += 1;
             self.look(control)?;
         }
         self.check_finite()?;
-        let presented = &order[..order.len().min(self.sizes[..batches].iter().sum())];
+        let presented = &order[..order.len().min(sizes[..batches].iter().sum())];
         let record = self.record(presented, lrs[batches - 1])?;
         if self.job.keep_best && record.val_accuracy > self.best_accuracy() {
             self.best = Some(self.executor.weights()?);
@@ -205,6 +222,11 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         self.position.epoch += 1;
         self.position.batch = 0;
         self.look(control)
+    }
+
+    /// Steps of the schedule before the current epoch.
+    fn begin(&self) -> u64 {
+        u64::from(self.position.epoch) * self.span
     }
 
     /// What is read at the end of an epoch.
@@ -218,11 +240,6 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     fn best_accuracy(&self) -> Option<f64> {
         let accuracies = self.position.history.iter().filter_map(|r| r.val_accuracy);
         accuracies.max_by(f64::total_cmp)
-    }
-
-    fn class_weights(&self) -> Vec<f32> {
-        let classes = self.executor.network().classes;
-        self.job.recipe.class_weights.clone().unwrap_or_else(|| vec![1.0; classes])
     }
 
     fn check_finite(&self) -> Result<()> {
@@ -292,6 +309,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             best: self.best.clone(),
             columns: columns.collect::<Result<_>>()?,
             previous: self.executor.previous(samples)?,
+            policy: self.policy.state(),
         })
     }
 
@@ -312,7 +330,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             recorder.push(&mut columns, presented)?;
         }
         let epoch = self.position.epoch;
-        let last = self.position.steps >= self.job.until;
+        let last = self.begin() + self.span >= self.job.until;
         let due = last || (epoch + 1).is_multiple_of(self.job.evaluate_every.max(1));
         let evaluation = match &self.job.validation {
             Some(set) if due => Some(measure(self.executor, set)?),
@@ -322,6 +340,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             return Err(self.diverged("the validation loss", self.position.steps - 1));
         }
         let counts = evaluation.as_ref().map(|e| e.counts.as_slice());
+        let groups = evaluation.as_ref().and_then(|e| e.groups.as_ref());
+        let correct = |c: &[ClassCounts]| c.iter().map(|c| c.correct).collect();
         Ok(EpochRecord {
             epoch,
             steps: self.position.steps,
@@ -330,7 +350,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             train_accuracy,
             val_loss: evaluation.as_ref().map(|e| e.loss),
             val_accuracy: counts.and_then(crate::metrics::average_accuracy),
-            val_correct: counts.map(|c| c.iter().map(|c: &ClassCounts| c.correct).collect()),
+            val_correct: counts.map(correct),
+            val_groups: groups.map(|c| correct(c)),
             seconds: self.position.seconds + self.clock.elapsed().as_secs_f64(),
         })
     }

@@ -19,6 +19,31 @@ fn from_scores_to_a_network_trained_on_the_kept_half() {
     assert_eq!(evaluated["images"], 12);
 }
 
+/// The full-data runs stand in for queries: whoever needs recalls or scores pays for all of them.
+fn total_times(summary: &Value) {
+    let runs = |name: &str| -> Vec<Value> {
+        let strategies = summary["strategies"].as_array().unwrap().iter();
+        let points = strategies.filter(|s| s["name"] == name).flat_map(|s| s["points"].as_array());
+        points.flatten().flat_map(|p| p["runs"].as_array().unwrap().clone()).collect()
+    };
+    let full: f64 = runs("full").iter().map(|r| r["train_seconds"].as_f64().unwrap()).sum();
+    for (name, query, scoring) in [
+        ("full", false, false),
+        ("random", false, false),
+        ("metriq", true, false),
+        ("el2n+uniform", true, true),
+    ] {
+        for run in runs(name) {
+            let seconds = |key: &str| run["preparation"][key].as_f64().unwrap();
+            assert_eq!(run["preparation"]["query_runs"], if query { 2 } else { 0 }, "{name}");
+            let wanted = if query { full } else { 0.0 };
+            assert!((seconds("query_seconds") - wanted).abs() < 1e-9, "{name}: {run}");
+            assert_eq!(seconds("score_seconds") > 0.0, scoring, "{name}");
+            assert_eq!(seconds("choose_seconds") > 0.0, name != "full", "{name}");
+        }
+    }
+}
+
 #[test]
 fn run_writes_what_it_promises() {
     let place = Place::new();
@@ -47,6 +72,7 @@ fn run_writes_what_it_promises() {
     expected.sort();
     assert_eq!(names(&place.path().join("out")), expected);
     assert_eq!(summary, serde_json::from_str::<Value>(&place.read("out/summary.json")).unwrap());
+    total_times(&summary);
     let text = good(place.path(), &format!("{line} --out out"));
     assert!(text.err.contains("(continued)"), "{}", text.err);
     assert!(text.out.contains("keeps 30 %, prunes 70 %"), "{}", text.out);

@@ -205,3 +205,25 @@ fn a_file_system_without_room() {
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("No space left on device") && !text.contains("-tmp"), "{text}");
 }
+
+/// Clocks jump, and files are copied without their times.
+#[test]
+fn the_times_of_files_decide_nothing() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let place = Place::new();
+    let line = format!("score --data data {TINY} --epochs 2 --runs 2 --method el2n --out out")
+        .replacen("--epochs 1 ", "", 1);
+    good(place.path(), &line);
+    let read = |name: &str| fs::read(place.path().join("out").join(name)).unwrap();
+    let expected = read("scores.csv");
+    for year in [0u64, 130] {
+        for name in files(place.path()) {
+            let file = fs::File::options().write(true).open(place.path().join(name)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(year * 31_557_600)).unwrap();
+        }
+        // The second run is lost and done again; the first is taken as it is.
+        fs::remove_file(place.path().join("out/work/query-r1/result.json")).unwrap();
+        good(place.path(), &line);
+        assert!(read("scores.csv") == expected, "files of {}", 1970 + year);
+    }
+}

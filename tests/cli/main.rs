@@ -1,10 +1,18 @@
 //! The command line as scripts use it: exit codes, streams, files, and what hostile input meets.
 
+mod artefacts;
 mod data;
 mod dynamics;
+mod export;
 mod flow;
 mod folders;
+mod given;
+mod groups;
+mod guide;
+mod interop;
+mod long_tail;
 mod manual;
+mod pickers;
 mod prune;
 mod quota;
 mod selftest;

@@ -4,7 +4,8 @@ use crate::*;
 
 use fairprune::artefact::npy;
 
-const ALL: [&str; 6] = ["classes.csv", "job.json", "kept.csv", "kept.json", "kept.npy", "mask.npy"];
+const ALL: [&str; 7] =
+    ["classes.csv", "job.json", "kept.csv", "kept.json", "kept.npy", "mask.npy", "report.html"];
 
 /// The cells of a column.
 fn column(csv: &str, name: &str) -> Vec<String> {
@@ -60,6 +61,42 @@ fn all_files_agree() {
     assert_eq!(stated["methods"][1]["name"], "el2n");
     assert_eq!(stated["seeds"][0], 0);
     assert!(Path::new(document["files"]["kept"].as_str().unwrap()).ends_with("out/kept.npy"));
+}
+
+#[test]
+fn the_page_shows_what_was_chosen() {
+    let place = Place::new();
+    place.score();
+    let line = "prune --scores scores --density .5 --strategy margin --out out";
+    let document = json(place.path(), line);
+    let page = place.read("out/report.html");
+    assert!(Path::new(document["files"]["report"].as_str().unwrap()).ends_with("report.html"));
+    for text in ["Margin + MetriQ", "The lowest are kept first", "were not at hand", line] {
+        assert!(page.contains(text), "no {text}");
+    }
+    assert!(!page.contains("<img"));
+    for class in document["classes"].as_array().unwrap() {
+        assert!(page.contains(class["name"].as_str().unwrap()));
+    }
+    // With the data set at hand, pictures of all 18: at most eight of a class on a side.
+    let seen = |line: &str| place_images(&place, line);
+    assert_eq!(seen("--scores scores --data data --strategy margin"), 18);
+    assert_eq!(seen("--data data --quota uniform"), 18);
+    // The query run's images, without reading them again; picks are shown, too.
+    let line = format!("--data data {TINY} --runs 1 --strategy coreset --quota uniform");
+    assert_eq!(seen(&line), 18 + 9);
+    // The same command again gives the same page.
+    let page = place.read("page/report.html");
+    seen(&line);
+    assert_eq!(place.read("page/report.html"), page);
+}
+
+/// Pictures on the page of a selection.
+fn place_images(place: &Place, flags: &str) -> usize {
+    let out =
+        if flags.contains("coreset") { "page".to_owned() } else { flags.replace([' ', '-'], "") };
+    good(place.path(), &format!("prune {flags} --density .5 --out {out}"));
+    place.read(&format!("{out}/report.html")).matches("<img ").count()
 }
 
 #[test]
@@ -158,12 +195,8 @@ fn unusable_recalls_are_named_with_their_line() {
         ("cells", line("1,bee,6"), &["line 3", "3 cells", "7"]),
         ("twice", line("0,ant,6,6,12,0.5,"), &["line 3", "class", "0 again"]),
         ("name", line("1,wasp,6,6,12,0.5,"), &["class 1", "wasp", "bee"]),
-        ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 classes", "3"]),
-        (
-            "more",
-            format!("{whole}3,dog,1,1,1,0.5,\n"),
-            &["4 classes", "3, the classes of the data"],
-        ),
+        ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 rows", "3"]),
+        ("more", format!("{whole}3,dog,1,1,1,0.5,\n"), &["4 rows", "3, the classes of the data"]),
         ("header", whole.replace("val_total", "total"), &["line 1", "val_total"]),
         ("rows", whole.lines().next().unwrap().to_owned(), &["no rows"]),
         ("empty", String::new(), &["line 1", "columns"]),
@@ -192,13 +225,12 @@ fn unusable_recalls_are_named_with_their_line() {
 }
 
 #[test]
-fn recalls_of_other_data_are_said_to_be() {
+fn recalls_of_other_data_are_refused_or_said_to_be() {
     let place = Place::new();
     place.score();
     place.tree("other", &[("train", [20, 20, 20])]);
     let line = "prune --data other --recalls scores/recalls.csv --density .5 --out out";
-    let outcome = good(place.path(), line);
-    assert!(outcome.err.contains("made on another data set"), "{}", outcome.err);
+    refused(place.path(), line, &["scores/recalls.csv", "36 samples", "60 samples", "fingerprint"]);
     fs::copy(place.path().join("scores/recalls.csv"), place.path().join("alone.csv")).unwrap();
     let line = "prune --data other --recalls alone.csv --density .5 --out alone";
     let outcome = good(place.path(), line);
@@ -222,7 +254,7 @@ fn unusable_scores_are_named_with_their_line() {
         (gap, &[at.as_str(), "el2n", "a number"]),
         (with_line(&whole, 2, "0,a,9,train,.5,.5"), &["line 2", "label", "below 3"]),
         (with_line(&whole, 2, "0,a,x,train,.5,.5"), &["line 2", "label", "a class index"]),
-        (with_line(&whole, 2, "0,a,0,test,.5,.5"), &["line 2", "part", "train or val"]),
+        (with_line(&whole, 2, "0,a,0,test,.5,.5"), &["line 2", "part", "train, val or out"]),
         (with_line(&whole, 2, "1,a,0,train,.5,.5"), &["line 2", "index", "data-set order"]),
         (whole.lines().take(9).collect::<Vec<_>>().join("\n"), &["8 samples", "36"]),
         (whole.replacen("el2n", "margin", 1), &["line 1", "different names"]),

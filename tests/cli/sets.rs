@@ -79,10 +79,10 @@ fn info_says_what_is_there_for_people() {
         fs::copy(place.join("set/train/cone/00000.png"), place.join("birds").join(name)).unwrap();
     }
     let text = good(place, "data info birds").out;
-    assert!(text.contains("class, place") && text.contains("1, 1"), "{text}");
+    assert!(text.contains("class / place") && text.contains("1 / 1"), "{text}");
     let about = json(place, "data info birds");
     assert_eq!(about["parts"]["train"]["group_sizes"], serde_json::json!([1, 0, 0, 1]));
-    assert_eq!(about["groups"]["names"][3], "1, 1");
+    assert_eq!(about["groups"]["names"][3], "1 / 1");
     refused(place, "data info nowhere", &["nowhere", "nothing"]);
     refused(place, "data info set --format idx", &["no IDX files", "train-images-idx3-ubyte"]);
     refused(place, "data info set/train/cone/00000.png", &["a file", ".fpc", ".tar", ".parquet"]);

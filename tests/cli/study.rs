@@ -76,7 +76,15 @@ fn a_grid_with_everything_it_writes() {
     let failures = fs::read_to_string(out.join("failures.csv")).unwrap();
     assert_eq!(failures, "panel,task,error\n");
     let page = fs::read_to_string(out.join("report.html")).unwrap();
-    for text in ["Quotas help", "data-resnet14", "undecided", "study.toml"] {
+    for text in [
+        "Quotas help",
+        "data-resnet14",
+        "undecided",
+        "study.toml",
+        "Accuracy against total time",
+        "Kept and dropped",
+        "<img ",
+    ] {
         assert!(page.contains(text), "{text}");
     }
     let cell = out.join("panels/data-resnet8/cells/metriq-d0.8-s1.json");
@@ -193,8 +201,8 @@ fn the_studies_that_come_with_the_program_can_be_planned() {
     assert!(plan["seconds"].as_f64().unwrap() > 1.0, "{plan}");
     let text = fs::read_to_string(folder.join("studies/cifar10.toml")).unwrap();
     let place = Place::new();
-    put(place.path(), "cifar10.toml", text.replace("data/cifar10", "data").as_bytes());
+    put(place.path(), "cifar10.toml", text.replace("data/cifar10-10000", "data").as_bytes());
     let plan = json(place.path(), "study cifar10.toml --dry-run");
-    // 3 + 1 query runs, 8 full, 48, 27, 36.
-    assert_eq!(plan["panels"][0]["runs"], 123, "{plan}");
+    // 8 short query runs and 3 recorded ones, 8 full, 48, 27, 72, 3 of CDB-W.
+    assert_eq!(plan["panels"][0]["runs"], 169, "{plan}");
 }

@@ -134,7 +134,7 @@ impl Run {
             labels,
             subset: &all,
             // Between two epochs, into the same table.
-            validation: Some(EvaluationSet { images, labels, positions: &all }),
+            validation: Some(EvaluationSet { images, labels, positions: &all, groups: None }),
             evaluate_every: 1,
             keep_best: false,
             identity: "a recorded run".to_owned(),
@@ -262,7 +262,7 @@ pub fn check_features<B: Operators>(
 ) {
     let weights = with_bias(executor);
     let all: Vec<u32> = (0..SAMPLES as u32).collect();
-    let set = EvaluationSet { images, labels, positions: &all };
+    let set = EvaluationSet { images, labels, positions: &all, groups: None };
     let extracted = extract(executor, &set, &AtomicBool::new(false)).unwrap();
     let features = &extracted.features;
     assert_eq!((features.samples(), features.width), (SAMPLES, 16));

@@ -173,7 +173,8 @@ impl<B: Operators> Machine<B> {
     pub fn scores(&mut self) -> [Vec<f32>; 3] {
         let positions: Vec<u32> = (0..SCORED as u32).collect();
         let labels = &self.labels[..SCORED];
-        let set = EvaluationSet { images: &self.images, labels, positions: &positions };
+        let set =
+            EvaluationSet { images: &self.images, labels, positions: &positions, groups: None };
         run_pass(&mut self.executor, Mode::Score, &set).unwrap();
         let forward = self.executor.column(Field::El2n, SCORED).unwrap();
         run_pass(&mut self.executor, Mode::GradNorm, &set).unwrap();

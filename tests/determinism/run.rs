@@ -169,6 +169,7 @@ impl Training<'_> {
                 images: &self.part.images,
                 labels: &self.part.labels,
                 positions: &positions,
+                groups: None,
             }),
             evaluate_every: self.evaluate_every,
             keep_best: true,
@@ -233,7 +234,12 @@ pub fn limited(
 /// Every field of every sample after a pass, field by field.
 pub fn score(executor: &mut Executor<Cpu>, mode: Mode, part: &Part) -> Vec<Vec<f32>> {
     let positions = part.positions();
-    let set = EvaluationSet { images: &part.images, labels: &part.labels, positions: &positions };
+    let set = EvaluationSet {
+        images: &part.images,
+        labels: &part.labels,
+        positions: &positions,
+        groups: None,
+    };
     run_pass(executor, mode, &set).unwrap();
     FIELDS.map(|f| executor.column(f, part.labels.len()).unwrap()).to_vec()
 }

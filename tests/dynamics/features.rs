@@ -25,15 +25,16 @@ fn other_batches_give_the_same_features() {
     let mut e = executor(Arc::new(Cpu::new(2).unwrap()), false, ArenaMode::Shared);
     with_bias(&mut e);
     let all: Vec<u32> = (0..SAMPLES as u32).collect();
-    let set = EvaluationSet { images: &images, labels: &labels, positions: &all };
+    let set = EvaluationSet { images: &images, labels: &labels, positions: &all, groups: None };
     let goes_on = AtomicBool::new(false);
     let whole = extract(&mut e, &set, &goes_on).unwrap();
     // Eleven samples are batches of 7 and 4: there is a plan for both, 25 leaves the same rest.
     let first = EvaluationSet { positions: &all[..11], ..set };
     let some = extract(&mut e, &first, &goes_on).unwrap();
     assert_eq!(some.features.values[..], whole.features.values[..11 * whole.features.width]);
-    let shuffled = EvaluationSet { images: &images, labels: &labels, positions: &[1, 0] };
+    let shuffled =
+        EvaluationSet { images: &images, labels: &labels, positions: &[1, 0], groups: None };
     assert!(extract(&mut e, &shuffled, &goes_on).is_err());
-    let whole = EvaluationSet { images: &images, labels: &labels, positions: &all };
+    let whole = EvaluationSet { images: &images, labels: &labels, positions: &all, groups: None };
     assert!(extract(&mut e, &whole, &AtomicBool::new(true)).is_err(), "interrupted");
 }

@@ -6,8 +6,9 @@ use std::io::Cursor;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use fairprune::artefact::foreign;
 use fairprune::artefact::provenance::{DataIdentity, Direction, Method, Provenance};
-use fairprune::artefact::tables::{self, ClassRow, KeptRow, RecallRow, ScoreTable};
+use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, KeptRow, RecallRow, ScoreTable};
 use fairprune::artefact::{Existing, OutputDir, npy};
 use fairprune::data::Limits;
 use fairprune::data::cifar::pickle::Pickle;
@@ -381,9 +382,15 @@ fn tables_of_results() {
     let kept = b"index,id,label,score,kept\n0,a,1,0.5,1\n7,\"b\"\"c\",0,,0\n";
     let classes = b"class,name,size,recall,density,kept\n0,a,10,0.5,0.5,5\n1,b,10,,0,0\n";
     let scores = b"index,id,label,part,el2n,loss\n0,a,1,train,0.5,1e-3\n1,b,0,val,,inf\n";
+    let attributed = b"index,id,label,part,attribute,el2n\n0,a,1,train,0,0.5\n1,b,0,out,1,\n";
+    let groups = b"group,name,train_size,val_correct,val_total,recall,recall_sd\n3,a / b,9,,,.5,\n";
+    let foreign = b"epoch,sample_id,aum\n7,train/b/1.png,0.5\n7,./x.png,-1e3\n";
+    let ids = ["train/a/x.png", "train/b/1.png"].map(str::to_owned);
     run(&Target {
         name: "csv-tables",
-        corpus: vec![recalls.to_vec(), kept.to_vec(), classes.to_vec(), scores.to_vec()],
+        corpus: [&recalls[..], kept, classes, scores, attributed, groups, foreign]
+            .map(<[u8]>::to_vec)
+            .to_vec(),
         words: &[
             b",",
             b"\"",
@@ -393,6 +400,9 @@ fn tables_of_results() {
             b"-1",
             b"\xff",
             b"index",
+            b"sample_id",
+            b"group",
+            b"/",
             b"18446744073709551616",
         ],
         memory: Memory { fixed: 1 << 17, per_byte: 200 },
@@ -403,6 +413,10 @@ fn tables_of_results() {
                 | tables::read::<KeptRow>(&path).is_ok()
                 | tables::read::<ClassRow>(&path).is_ok()
                 | ScoreTable::read(&path).is_ok()
+                | tables::read::<GroupRecallRow>(&path).is_ok()
+                | foreign::read_csv(&path, None)
+                    .and_then(|(_, rows)| foreign::by_name("x", &rows, &ids, &[0]))
+                    .is_ok()
         },
     });
 }
@@ -461,8 +475,11 @@ fn json_documents() {
     let data = DataIdentity {
         name: "a \"set\"".to_owned(),
         fingerprint: "0f".repeat(16),
+        samples_fingerprint: None,
+        size: None,
         samples: 5000,
         classes: 10,
+        long_tail: None,
     };
     let method = Method {
         name: "el2n".to_owned(),

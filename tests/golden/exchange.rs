@@ -94,16 +94,18 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         mean: inputs::MEAN,
         std: inputs::STD,
         arena: ArenaMode::Shared,
+        divergences: false,
         compute: fairprune::exec::Compute::default(),
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());
     let mut executor = Executor::new(cpu, spec.build().unwrap(), &requirements).unwrap();
     executor.set_weights(weights).unwrap();
-    let images = Arc::new(inputs::images(SAMPLES, spec.size, IMAGE_SEED));
+    let images = inputs::images(SAMPLES, spec.size, IMAGE_SEED).into();
     let positions: Vec<u32> = (0..SAMPLES as u32).collect();
     let labels = inputs::labels(SAMPLES, spec.classes);
-    let set = EvaluationSet { images: &images, labels: &labels, positions: &positions };
+    let set =
+        EvaluationSet { images: &images, labels: &labels, positions: &positions, groups: None };
     run_pass(&mut executor, Mode::Score, &set).unwrap();
     executor.logits(Mode::Score, SAMPLES).unwrap()
 }

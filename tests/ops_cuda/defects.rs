@@ -1,6 +1,7 @@
 //! Defects of a caller that a device finds while it computes, and does not wait to report: nothing
 //! outside the tensors is touched, and the step counts as bad.
 
+use fairprune::backend::View;
 use fairprune::cuda::Cuda;
 use fairprune::ops::gather::Augmentation;
 use fairprune::ops::loss_score::{BatchViews, FIELDS, LogitGradient, LossScore, LossScoreProblem};
@@ -49,7 +50,8 @@ fn loss(cuda: &Cuda, order: &[u32], labels: &[u32], batch: u32) -> (Vec<u32>, [V
     let [order, labels, state] = [order, labels, state].map(as_u32);
     let batch = BatchViews { order, labels, state, table, previous };
     let problem = LossScoreProblem { n: 3, batch: 3, k: 2 };
-    let gradient = LogitGradient::Mean { class_weights, smoothing: 0.1 };
+    let gradient =
+        LogitGradient::Mean { class_weights, sample_weights: View::EMPTY, smoothing: 0.1 };
     cuda.loss_score(&mut f.memory, &problem, logits, &batch, gradient, dlogits).unwrap();
     // The norms of the same batch: nothing of it is written outside the table either.
     cuda.store_norms(&mut f.memory, &problem, logits.prefix(3), &batch).unwrap();

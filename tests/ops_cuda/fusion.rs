@@ -71,7 +71,7 @@ fn step(fusion: Fusion) -> [u64; 2] {
     executor.step(Mode::Train, BATCH, &images).unwrap();
     assert_eq!(executor.state().unwrap().bad_step, None);
     let trained = moved();
-    let set = EvaluationSet { images: &images, labels: &labels, positions: &order };
+    let set = EvaluationSet { images: &images, labels: &labels, positions: &order, groups: None };
     run_pass(&mut executor, Mode::Score, &set).unwrap();
     executor.state().unwrap();
     [trained - start, moved() - trained]

@@ -21,6 +21,7 @@ fn the_bytes_are_pinned() {
     let print = |format| shapes::generate(format, 0, [32, 16, 16], &quiet).unwrap().fingerprint;
     assert_eq!(print(Format::Shapes), "1458204c9f62fc34810a0733b4633321");
     assert_eq!(print(Format::ShapesExtreme), "2019b97867ab204fb3f734342b63fd48");
+    assert_eq!(print(Format::ShapesSpurious), "58b48528db1b1bf71f4e6fe7754d4aff");
 }
 
 #[test]
@@ -34,6 +35,32 @@ fn parts_differ_and_a_larger_set_starts_alike() {
     assert_ne!(val.image(0), set.train.image(0));
     assert_eq!(test.class_sizes(10), [20; 10]);
     assert_eq!(set.train.ids[30], format!("train/{}/00000", set.classes[1]));
+}
+
+/// The ground goes with the class in exactly 95 % of the training images, with nothing elsewhere, and
+/// is what the pixels show.
+#[test]
+fn grounds_are_spurious_in_training_alone() {
+    let set = shapes::generate(Format::ShapesSpurious, 5, [40, 10, 20], &quiet).unwrap();
+    let attributes = set.attributes.as_ref().unwrap();
+    assert_eq!((attributes.name.as_str(), attributes.values.len()), ("background", 2));
+    assert_eq!(set.classes.len(), 4);
+    let sizes = |part| attributes.group_sizes(4, part);
+    assert_eq!(sizes(&set.train), [38, 2, 2, 38, 38, 2, 2, 38]);
+    assert_eq!(sizes(set.val.as_ref().unwrap()), [5; 8]);
+    assert_eq!(sizes(set.test.as_ref().unwrap()), [10; 8]);
+    let test = set.test.as_ref().unwrap();
+    for i in 0..test.len() {
+        // Corners: a warm ground is red, a cool one green to blue.
+        let image = test.image(i);
+        let corners = [0, 31, 31 * 32, 32 * 32 - 1].map(|p| &image[p * 3..][..3]);
+        let warmth: i32 = corners.iter().map(|c| i32::from(c[0]) - i32::from(c[1])).sum();
+        assert_eq!(warmth < 0, test.attributes[i] == 1, "{}: {warmth}", test.ids[i]);
+    }
+    // A larger set starts with the same images and grounds.
+    let larger = shapes::generate(Format::ShapesSpurious, 5, [60, 0, 0], &quiet).unwrap();
+    assert_eq!(larger.train.image(60 + 7), set.train.image(40 + 7));
+    assert_eq!(larger.train.attributes[60..100], set.train.attributes[40..80]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn waterbirds_lists_are_read_in_their_order_with_places() {
         (vec![0, 0, 0, 1], vec![0, 1, 0, 0])
     );
     assert_eq!((attributes.groups(2), attributes.group(1, 0)), (4, 2));
-    assert_eq!(attributes.group_name(&set.classes, 2), "waterbird, land");
+    assert_eq!(attributes.group_name(&set.classes, 2), "waterbird / land");
 }
 
 #[test]

@@ -196,3 +196,29 @@ fn a_refused_content_leaves_the_old_one() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(names(place.path()), ["file"]);
 }
+
+#[test]
+fn what_a_killed_process_left_is_removed_and_what_another_writes_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let tmp = atomic::TEMPORARY;
+    fs::write(at(&format!(".state.bin.77-0{tmp}")), b"half").unwrap();
+    fs::create_dir_all(at(&format!(".state.bin.77-1{tmp}/deep"))).unwrap();
+    fs::write(at(&format!(".other.bin.77-0{tmp}")), b"half").unwrap();
+    fs::write(at(".state.bin.bak"), b"the user's").unwrap();
+    let path = at("state.bin");
+    atomic::write(&path, |out| {
+        out.write_all(b"new")?;
+        // Another command with the same output starts meanwhile.
+        atomic::remove_abandoned(&path);
+        Ok(())
+    })
+    .unwrap();
+    let mut names: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, [format!(".other.bin.77-0{tmp}").as_str(), ".state.bin.bak", "state.bin"]);
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+}

@@ -51,6 +51,7 @@ fn evaluation(recalls: Vec<f64>) -> Evaluation {
     Evaluation {
         average_accuracy: mean,
         balanced_accuracy: mean,
+        weighted_accuracy: None,
         worst_class: sorted[0].1,
         worst_recall: sorted[0].0,
         worst_5_percent: (recalls.len() >= 100)
@@ -112,6 +113,16 @@ pub fn summary(shape: &Shape) -> RunSummary {
             last,
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
+            preparation: Some(match (strategy, quota) {
+                _ if density >= 1.0 => Preparation::default(),
+                (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },
+                (_, quota) => Preparation {
+                    query_runs: 5,
+                    query_seconds: 3.1,
+                    score_seconds: if quota == "none" { 1.2 } else { 0.0 },
+                    choose_seconds: 0.01 * strategy as f64,
+                },
+            }),
         }
     };
     let full_runs: Vec<SeedRun> = seeds.iter().map(|&s| run(0, "none", 1.0, s)).collect();
@@ -127,6 +138,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
         label: "Full data".into(),
         quota: "none".into(),
         full_data: true,
+        every_density: true,
         points: vec![point(1.0, full_runs.clone())],
     }];
     for (i, (name, label, quota)) in shape.strategies.iter().enumerate() {
@@ -139,6 +151,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             label: label.clone(),
             quota: quota.clone(),
             full_data: false,
+            every_density: false,
             points: points.collect(),
         });
     }
@@ -275,6 +288,7 @@ fn settings(shape: &Shape, seeds: &[u64], train: usize) -> Settings {
         densities: shape.densities.clone(),
         budget: "matched".into(),
         split: "holdout".into(),
+        groups: None,
         epochs: 7.4,
         steps: 260,
         batch: 128,

@@ -84,8 +84,10 @@ fn named(n: usize, name: impl Fn(usize) -> String) -> Vec<String> {
 fn the_usual_page() {
     let s = summary(&Shape::usual());
     let html = page("usual", &s);
-    for id in ["results", "tradeoff", "classes", "quotas", "examples", "costs", "reading", "recipe"]
-    {
+    for id in [
+        "results", "tradeoff", "time", "classes", "quotas", "examples", "costs", "reading",
+        "recipe",
+    ] {
         assert!(html.contains(&format!("<section id=\"{id}\"")), "no {id}");
     }
     // What the page is for: verdict, the headline's numbers, the command, the fingerprint.

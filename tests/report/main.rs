@@ -6,5 +6,7 @@ mod html;
 mod npy;
 mod numbers;
 mod output_dir;
+mod pruned;
+mod study;
 mod tables;
 mod two_gaussians;

@@ -151,6 +151,7 @@ fn scores() -> ScoreTable {
         ids: vec!["a".into(), "b,c".into(), "d".into()],
         labels: vec![0, 2, 1],
         parts: vec![Part::Train, Part::Val, Part::Train],
+        attributes: Vec::new(),
         methods: vec![
             ("el2n".into(), vec![0.1, f32::NAN, 1.0e-7]),
             ("forgetting".into(), vec![3.0, 0.0, f32::INFINITY]),
@@ -189,7 +190,7 @@ fn bad_scores_are_named() {
         (format!("{head}0,a,0,train,NaN\n"), "line 2, column el2n"),
         (format!("{head}0,a,0,train,\n"), "line 2, column el2n"),
         (format!("{head}0,a,0,val,x\n"), "a number or nothing"),
-        (format!("{head}0,a,0,test,1\n"), "train or val"),
+        (format!("{head}0,a,0,test,1\n"), "train, val or out"),
         (format!("{head}0,a,-1,train,1\n"), "column label"),
         (format!("{head}1,a,0,train,1\n"), "data-set order"),
         (format!("{head}0,a,0,train,1\n0,b,0,train,1\n"), "line 3, column index"),
@@ -214,7 +215,15 @@ fn bad_scores_are_named() {
 
 fn data(fingerprint: &str) -> DataIdentity {
     let fingerprint = fingerprint.to_owned();
-    DataIdentity { name: "shapes".to_owned(), fingerprint, samples: 5000, classes: 10 }
+    DataIdentity {
+        name: "shapes".to_owned(),
+        fingerprint,
+        samples_fingerprint: None,
+        size: None,
+        samples: 5000,
+        classes: 10,
+        long_tail: None,
+    }
 }
 
 #[test]

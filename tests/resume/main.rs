@@ -13,6 +13,8 @@ use fairprune::artefact::atomic::TEMPORARY;
 use fairprune::rng::{Philox, Sequence, Stream};
 
 const FLAGS: &str = "--data data --arch resnet8 --width 4 --batch 16 --threads 2 -q";
+/// Stands for the output in lines and results: a folder, or a file's stem.
+const OUT: &str = "{out}";
 
 /// A command, what it leaves, and where it was killed.
 struct Victim {
@@ -28,7 +30,15 @@ struct Victim {
 
 impl Victim {
     fn new(line: &str, results: &[&'static str]) -> Victim {
+        Victim::with_file(line, results, None)
+    }
+
+    /// With a file in the working folder: name and text.
+    fn with_file(line: &str, results: &[&'static str], file: Option<(&str, &str)>) -> Victim {
         let folder = tempfile::tempdir().unwrap();
+        if let Some((name, text)) = file {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
         for (part, count) in [("train", 60), ("val", 20), ("test", 20)] {
             for class in 0..3u8 {
                 for i in 0..count {
@@ -49,7 +59,7 @@ impl Victim {
         let random = Philox::new(seed, Stream::Bootstrap).sequence(0);
         let mut victim = Victim {
             folder,
-            line: format!("{line} {FLAGS}"),
+            line: line.replace("{flags}", FLAGS),
             results: results.to_vec(),
             expected: BTreeMap::new(),
             duration: Duration::ZERO,
@@ -63,7 +73,8 @@ impl Victim {
     }
 
     fn spawn(&self, out: &str) -> Child {
-        let words = self.line.split_whitespace().chain(["--out", out]);
+        let line = self.line.replace(OUT, out);
+        let words = line.split_whitespace();
         Command::new(env!("CARGO_BIN_EXE_fairprune"))
             .current_dir(self.folder.path())
             .args(words)
@@ -81,7 +92,7 @@ impl Victim {
 
     fn read(&self, out: &str) -> BTreeMap<&'static str, Vec<u8>> {
         let read = |name: &&'static str| {
-            let path = self.folder.path().join(out).join(name);
+            let path = self.folder.path().join(name.replace(OUT, out));
             (*name, fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
         };
         self.results.iter().map(read).collect()
@@ -107,7 +118,7 @@ impl Victim {
                     // Not the first write that comes, or it would never get past it.
                     let wait = f64::from(self.random.uniform());
                     std::thread::sleep(self.duration.mul_f64(0.5 * wait));
-                    wait_for_write(&mut child, &self.folder.path().join(&out))
+                    wait_for_write(&mut child, self.folder.path(), &out)
                 }
             };
             child.kill().unwrap();
@@ -119,7 +130,7 @@ impl Victim {
             } else {
                 let message = String::from_utf8_lossy(&output.stderr);
                 assert_eq!(message, "", "{} was to die without a word", self.line);
-                let cut = !unfinished(&self.folder.path().join(&out)).is_empty();
+                let cut = !unfinished(self.folder.path(), &out).is_empty();
                 killed += usize::from(hit && (when == When::AnyTime || cut));
             }
         }
@@ -132,7 +143,7 @@ impl Victim {
         for (name, bytes) in self.read(out) {
             assert!(bytes == self.expected[name], "{name} of {out} has other bytes: {}", self.line);
         }
-        let left = unfinished(&self.folder.path().join(out));
+        let left = unfinished(self.folder.path(), out);
         assert_eq!(left, Vec::<PathBuf>::new(), "a finished run leaves nothing unfinished");
     }
 }
@@ -144,9 +155,9 @@ enum When {
 }
 
 /// Returns when an unfinished file is there (true), or the process has ended.
-fn wait_for_write(child: &mut Child, folder: &Path) -> bool {
+fn wait_for_write(child: &mut Child, folder: &Path, out: &str) -> bool {
     loop {
-        if !unfinished(folder).is_empty() {
+        if !unfinished(folder, out).is_empty() {
             return true;
         }
         if child.try_wait().unwrap().is_some() {
@@ -155,18 +166,19 @@ fn wait_for_write(child: &mut Child, folder: &Path) -> bool {
     }
 }
 
-/// Unfinished files below `folder`.
-fn unfinished(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.to_string_lossy().ends_with(TEMPORARY) {
-                found.push(path);
-            }
+/// Unfinished files of the output `out`, which is in `folder` or is named after it.
+fn unfinished(folder: &Path, out: &str) -> Vec<PathBuf> {
+    let own = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name == out || name.trim_start_matches('.').starts_with(&format!("{out}."))
+    };
+    let top = fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).filter(|p| own(p));
+    let (mut paths, mut found) = (top.collect::<Vec<_>>(), Vec::new());
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|e| e.path()));
+        } else if path.to_string_lossy().ends_with(TEMPORARY) {
+            found.push(path);
         }
     }
     found
@@ -180,17 +192,17 @@ fn kills() -> usize {
     }
 }
 
-const TRAIN: &str = "train --epochs 60 --dynamics --checkpoint-every 0";
+const TRAIN: &str = "train --epochs 24 --dynamics --checkpoint-every 0 {flags} --out {out}";
 const TRAINED: [&str; 9] = [
-    "model.safetensors",
-    "recalls.csv",
-    "dynamics/loss.npy",
-    "dynamics/label-probability.npy",
-    "dynamics/correct.npy",
-    "dynamics/logit-margin.npy",
-    "dynamics/divergence.npy",
-    "dynamics/samples.csv",
-    "dynamics/dynamics.json",
+    "{out}/model.safetensors",
+    "{out}/recalls.csv",
+    "{out}/dynamics/loss.npy",
+    "{out}/dynamics/label-probability.npy",
+    "{out}/dynamics/correct.npy",
+    "{out}/dynamics/logit-margin.npy",
+    "{out}/dynamics/divergence.npy",
+    "{out}/dynamics/samples.csv",
+    "{out}/dynamics/dynamics.json",
 ];
 
 #[test]
@@ -203,18 +215,18 @@ fn training_killed_while_it_writes() {
     Victim::new(TRAIN, &TRAINED).kill(kills(), When::Writing);
 }
 
-const SCORE: &str = "score --epochs 20 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
-                     --save-features --checkpoint-every 0";
+const SCORE: &str = "score --epochs 10 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
+                     --save-features --checkpoint-every 0 {flags} --out {out}";
 const SCORED: [&str; 9] = [
-    "el2n.npy",
-    "grand.npy",
-    "tdds.npy",
-    "features.npy",
-    "scores.csv",
-    "recalls.csv",
-    "recalls-dynamics.csv",
-    "dynamics/divergence.npy",
-    "dynamics/dynamics.json",
+    "{out}/el2n.npy",
+    "{out}/grand.npy",
+    "{out}/tdds.npy",
+    "{out}/features.npy",
+    "{out}/scores.csv",
+    "{out}/recalls.csv",
+    "{out}/recalls-dynamics.csv",
+    "{out}/dynamics/divergence.npy",
+    "{out}/dynamics/dynamics.json",
 ];
 
 #[test]
@@ -227,11 +239,78 @@ fn scoring_killed_while_it_writes() {
     Victim::new(SCORE, &SCORED).kill(kills(), When::Writing);
 }
 
-const RUN: &str = "run --epochs 10 --seeds 2 --density .5 --checkpoint-every 0";
-const RAN: [&str; 4] =
-    ["kept-el2n-0.npy", "kept-metriq-1.npy", "classes-el2n-1.csv", "classes-random-0.csv"];
+const PRUNE: &str = "prune --strategy coreset --density .5 --runs 2 --epochs 5 \
+                     --checkpoint-every 0 {flags} --out {out}";
+const PRUNED: [&str; 6] = [
+    "{out}/kept.npy",
+    "{out}/kept.csv",
+    "{out}/kept.json",
+    "{out}/picks.csv",
+    "{out}/classes.csv",
+    "{out}/scores/features.npy",
+];
+
+#[test]
+fn pruning_killed_at_any_time() {
+    Victim::new(PRUNE, &PRUNED).kill(kills(), When::AnyTime);
+}
+
+#[test]
+fn pruning_killed_while_it_writes() {
+    Victim::new(PRUNE, &PRUNED).kill(kills(), When::Writing);
+}
+
+const RUN: &str = "run --epochs 5 --seeds 2 --density .5 --checkpoint-every 0 {flags} --out {out}";
+const RAN: [&str; 4] = [
+    "{out}/kept-el2n-0.npy",
+    "{out}/kept-metriq-1.npy",
+    "{out}/classes-el2n-1.csv",
+    "{out}/classes-random-0.csv",
+];
 
 #[test]
 fn a_comparison_killed_at_any_time() {
     Victim::new(RUN, &RAN).kill(kills(), When::AnyTime);
+}
+
+const STUDY: &str = r#"
+    [flags]
+    data = "data"
+    arch = "resnet8"
+    width = 4
+    batch = 16
+    epochs = 4
+    query-runs = 1
+    query-epochs = 3
+    query-per-seed = true
+    checkpoint-every = 0
+    [[panel]]
+    [[panel.block]]
+    strategies = ["full", "random", "metriq", "el2n+metriq"]
+    density = [0.3, 0.6]
+    seeds = 2
+    [[claim]]
+    text = "higher"
+    metric = "worst_class"
+    method = "metriq"
+    direction = "higher"
+"#;
+
+#[test]
+fn a_study_killed_at_any_time() {
+    let line = "study study.toml --threads 2 -q --out {out}";
+    let results = ["{out}/cells.csv", "{out}/classes.csv", "{out}/failures.csv"];
+    Victim::with_file(line, &results, Some(("study.toml", STUDY))).kill(kills(), When::AnyTime);
+}
+
+#[test]
+fn a_cache_killed_at_any_time() {
+    let line = "data cache data --image-size 300 -q --out {out}.fpc";
+    Victim::new(line, &["{out}.fpc"]).kill(kills(), When::AnyTime);
+}
+
+#[test]
+fn a_cache_killed_while_it_is_written() {
+    let line = "data cache data --image-size 300 -q --out {out}.fpc";
+    Victim::new(line, &["{out}.fpc"]).kill(kills(), When::Writing);
 }

@@ -2,9 +2,11 @@
 //!
 //! | file | columns |
 //! |---|---|
-//! | `scores.csv` | index, id, label, part, one column a method: [`ScoreTable`] |
+//! | `scores.csv` | index, id, label, part, attribute where there is one, one column a method: [`ScoreTable`] |
 //! | `recalls.csv` | class, name, train_size, val_correct, val_total, recall, recall_sd: [`RecallRow`] |
+//! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
 //! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
+//! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
 //! | `classes.csv` | class, name, size, recall, density, kept: [`ClassRow`] |
 //!
 //! Numbers are written with the fewest digits that read back to the same value. Columns may come in
@@ -101,6 +103,78 @@ impl Row for RecallRow {
     }
 }
 
+/// The same of one group, class x attribute. Groups without validation samples have no row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GroupRecallRow {
+    /// Group index, from 0: class by class, attribute values in their order.
+    pub group: u32,
+    /// `waterbird / land`.
+    pub name: String,
+    pub train_size: u64,
+    pub val_correct: Option<u64>,
+    pub val_total: Option<u64>,
+    pub recall: f64,
+    pub recall_sd: Option<f64>,
+}
+
+impl GroupRecallRow {
+    /// The row as one of a class.
+    pub fn to_class(&self) -> RecallRow {
+        let GroupRecallRow { group, train_size, val_correct, val_total, recall, recall_sd, .. } =
+            *self;
+        let name = self.name.clone();
+        RecallRow { class: group, name, train_size, val_correct, val_total, recall, recall_sd }
+    }
+
+    /// The row of a class as one of a group.
+    pub fn of_class(row: RecallRow) -> GroupRecallRow {
+        let RecallRow { class, name, train_size, val_correct, val_total, recall, recall_sd } = row;
+        GroupRecallRow { group: class, name, train_size, val_correct, val_total, recall, recall_sd }
+    }
+}
+
+impl Row for GroupRecallRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("group", "a group index, each at most once"),
+        ("name", "text"),
+        ("train_size", COUNT),
+        ("val_correct", "a whole number, at most val_total, or nothing"),
+        ("val_total", "a whole number or nothing"),
+        ("recall", SHARE),
+        ("recall_sd", "a number from 0 to 1 or nothing"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        Ok(GroupRecallRow {
+            group: cells.value("group")?,
+            name: cells.value("name")?,
+            train_size: cells.value("train_size")?,
+            val_correct: cells.optional("val_correct")?,
+            val_total: cells.optional("val_total")?,
+            recall: cells.value("recall")?,
+            recall_sd: cells.optional("recall_sd")?,
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        self.to_class().unusable()
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (u64::from(self.group), false)
+    }
+}
+
+/// Opens a table of any columns.
+pub(super) fn open(path: &Path) -> Result<read::Table> {
+    read::Table::open(path)
+}
+
+/// Whether the file's first column is `group`: recalls of groups, not of classes.
+pub fn is_of_groups(path: &Path) -> Result<bool> {
+    Ok(read::Table::open(path)?.header.iter().any(|h| h == "group"))
+}
+
 /// What happened to one sample.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KeptRow {
@@ -146,6 +220,48 @@ impl Row for KeptRow {
 
     fn key(&self) -> (u64, bool) {
         (self.index, false)
+    }
+}
+
+/// One pick of a method that picks samples one after another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PickRow {
+    /// From 0, in the order of picking.
+    pub pick: u64,
+    /// Position in the original training set.
+    pub index: u64,
+    pub id: String,
+    /// Class index.
+    pub label: u32,
+    /// What it stands for in training, where the method says so.
+    pub weight: Option<f64>,
+}
+
+impl Row for PickRow {
+    const COLUMNS: &'static [(&'static str, &'static str)] = &[
+        ("pick", "a number from 0, each at most once"),
+        ("index", "a position in the training set"),
+        ("id", "text"),
+        ("label", "a class index"),
+        ("weight", "a number or nothing"),
+    ];
+
+    fn parse(cells: &Cells) -> Result<Self, &'static str> {
+        Ok(PickRow {
+            pick: cells.value("pick")?,
+            index: cells.value("index")?,
+            id: cells.value("id")?,
+            label: cells.value("label")?,
+            weight: cells.optional("weight")?,
+        })
+    }
+
+    fn unusable(&self) -> Option<&'static str> {
+        self.weight.is_some_and(f64::is_nan).then_some("weight")
+    }
+
+    fn key(&self) -> (u64, bool) {
+        (self.pick, false)
     }
 }
 

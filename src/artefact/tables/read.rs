@@ -8,15 +8,15 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// An open table and what its errors need.
-pub(super) struct Table {
+pub(in crate::artefact) struct Table {
     reader: csv::Reader<File>,
-    pub(super) header: StringRecord,
+    pub(in crate::artefact) header: StringRecord,
     name: String,
 }
 
 impl Table {
     /// Opens the file and reads its header.
-    pub(super) fn open(path: &Path) -> Result<Table> {
+    pub(in crate::artefact) fn open(path: &Path) -> Result<Table> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
@@ -25,7 +25,7 @@ impl Table {
     }
 
     /// The next record and its line, None at the end.
-    pub(super) fn next_record(&mut self) -> Result<Option<(u64, StringRecord)>> {
+    pub(in crate::artefact) fn next_record(&mut self) -> Result<Option<(u64, StringRecord)>> {
         let mut record = StringRecord::new();
         match self.reader.read_record(&mut record) {
             Ok(false) => Ok(None),
@@ -35,7 +35,7 @@ impl Table {
     }
 
     /// An error about the header.
-    pub(super) fn wrong_header(&self, expected: impl Into<String>) -> Error {
+    pub(in crate::artefact) fn wrong_header(&self, expected: impl Into<String>) -> Error {
         let found: Vec<&str> = self.header.iter().collect();
         Error::invalid(
             format!("{}, line 1", self.name),
@@ -45,13 +45,19 @@ impl Table {
     }
 
     /// An error about one cell.
-    pub(super) fn cell(&self, line: u64, column: &str, found: &str, expected: &str) -> Error {
+    pub(in crate::artefact) fn cell(
+        &self,
+        line: u64,
+        column: &str,
+        found: &str,
+        expected: &str,
+    ) -> Error {
         let place = format!("{}, line {line}, column {column}", self.name);
         Error::invalid(place, format!("{found:?}"), expected)
     }
 
     /// An error about the whole.
-    pub(super) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
+    pub(in crate::artefact) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
         Error::invalid(self.name.as_str(), found, expected)
     }
 }

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 const FIXED: [&str; 4] = ["index", "id", "label", "part"];
+/// The column after them, where the samples have an attribute.
+const ATTRIBUTE: &str = "attribute";
 
 /// What a row of the training set was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub enum Part {
     Train,
     /// Held out for validation, never kept.
     Val,
+    /// Removed by `--long-tail`: neither trained on nor validated on, never kept.
+    Out,
 }
 
 impl Part {
@@ -22,6 +26,7 @@ impl Part {
         match self {
             Part::Train => "train",
             Part::Val => "val",
+            Part::Out => "out",
         }
     }
 }
@@ -33,8 +38,10 @@ pub struct ScoreTable {
     /// Class indices.
     pub labels: Vec<u32>,
     pub parts: Vec<Part>,
-    /// (method, one score a row). NaN stands for "not scored" and is allowed for held-out rows
-    /// only; it is an empty cell in the file.
+    /// Attribute of each sample; empty, and no column, where the samples have none.
+    pub attributes: Vec<u32>,
+    /// (method, one score a row). NaN stands for "not scored" and is allowed for rows that are not
+    /// trained on only; it is an empty cell in the file.
     pub methods: Vec<(String, Vec<f32>)>,
 }
 
@@ -59,7 +66,8 @@ impl ScoreTable {
     /// [`atomic::write`] says.
     pub fn write(&self, path: &Path) -> Result<()> {
         let n = self.ids.len();
-        let lengths = [self.labels.len(), self.parts.len()];
+        let attributes = if self.attributes.is_empty() { n } else { self.attributes.len() };
+        let lengths = [self.labels.len(), self.parts.len(), attributes];
         let columns = self.methods.iter().map(|m| m.1.len());
         if lengths.into_iter().chain(columns).any(|length| length != n) {
             return Err(Error::Internal("columns of scores.csv differ in length".to_owned()));
@@ -73,12 +81,14 @@ impl ScoreTable {
         }
         atomic::write(path, |out| {
             let mut table = csv::Writer::from_writer(out);
-            table
-                .write_record(FIXED.into_iter().chain(self.methods.iter().map(|m| m.0.as_str())))?;
+            let attribute = (!self.attributes.is_empty()).then_some(ATTRIBUTE);
+            let methods = self.methods.iter().map(|m| m.0.as_str());
+            table.write_record(FIXED.into_iter().chain(attribute).chain(methods))?;
             for i in 0..n {
                 let fixed = (i, &self.ids[i], self.labels[i], self.parts[i].name());
                 let scores = self.methods.iter().map(|m| Some(m.1[i]).filter(|x| !x.is_nan()));
-                table.serialize((fixed, scores.collect::<Vec<_>>()))?;
+                let attribute: Vec<u32> = self.attributes.get(i).copied().into_iter().collect();
+                table.serialize((fixed, attribute, scores.collect::<Vec<_>>()))?;
             }
             table.flush()
         })
@@ -89,13 +99,15 @@ impl ScoreTable {
         let mut table = Table::open(path)?;
         let header = table.header.clone();
         let mut scores = ScoreTable::default();
-        for (i, name) in header.iter().enumerate().skip(FIXED.len()) {
+        let attributed = header.get(FIXED.len()) == Some(ATTRIBUTE);
+        let fixed = FIXED.len() + usize::from(attributed);
+        for (i, name) in header.iter().enumerate().skip(fixed) {
             if name.is_empty() || header.iter().position(|h| h == name) != Some(i) {
                 return Err(table.wrong_header("different names for all columns"));
             }
             scores.methods.push((name.to_owned(), Vec::new()));
         }
-        if !header.iter().take(FIXED.len()).eq(FIXED) || scores.methods.is_empty() {
+        if !header.iter().take(FIXED.len()).eq(FIXED) {
             return Err(table.wrong_header("index,id,label,part and a column for each method"));
         }
         while let Some((line, record)) = table.next_record()? {
@@ -112,18 +124,23 @@ impl ScoreTable {
             let part = match cell(3) {
                 "train" => Part::Train,
                 "val" => Part::Val,
-                other => return Err(table.cell(line, "part", other, "train or val")),
+                "out" => Part::Out,
+                other => return Err(table.cell(line, "part", other, "train, val or out")),
             };
             scores.parts.push(part);
+            if attributed {
+                let wrong = |_| table.cell(line, ATTRIBUTE, cell(4), "the number of a value");
+                scores.attributes.push(cell(4).parse().map_err(wrong)?);
+            }
             for (i, (name, column)) in scores.methods.iter_mut().enumerate() {
-                let text = cell(FIXED.len() + i);
+                let text = cell(fixed + i);
                 let value: Option<f32> = match text {
-                    "" if part == Part::Val => Some(f32::NAN),
+                    "" if part != Part::Train => Some(f32::NAN),
                     _ => text.parse().ok().filter(|x: &f32| !x.is_nan()),
                 };
                 let expected = match part {
                     Part::Train => "a number",
-                    Part::Val => "a number or nothing",
+                    Part::Val | Part::Out => "a number or nothing",
                 };
                 column.push(value.ok_or_else(|| table.cell(line, name, text, expected))?);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::data::{DataSet, PartName, SplitKind};
+use fairprune::data::{DataSet, PartName, Partition, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
 use fairprune::experiment::TestResult;
@@ -15,7 +15,7 @@ use fairprune::train::evaluate;
 use serde_json::json;
 
 use super::train::{evaluation_json, print_evaluation};
-use crate::cli::args::{Common, DataArgs, NetworkArgs, RecipeArgs};
+use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
 
@@ -27,6 +27,8 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub data: EvalData,
     #[command(flatten)]
+    pub groups: GroupArgs,
+    #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
     pub common: Common,
@@ -36,7 +38,8 @@ pub struct EvalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct EvalData {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored, as in `fairprune train --help` [default: by its content]
@@ -45,9 +48,11 @@ pub struct EvalData {
     /// Resize the short side to S and keep the central S x S [default: the weights' image size]
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
-    /// Seed of the built-in data sets' drawings
+    /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
     /// Images to evaluate: test, val, train, or half-test (the second half of each test class)
     #[arg(long, default_value = "test", value_name = "PART")]
     pub split: String,
@@ -61,13 +66,15 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         format: args.data.format.clone(),
         image_size: args.data.image_size,
         data_seed: args.data.data_seed,
+        long_tail: args.data.long_tail,
         split: None,
     };
     let (weights, metadata, data_args) = context::weights(&args.weights, &given)?;
     let device = Device::open(common)?;
     let data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(&args.weights, &metadata, &data)?;
-    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata))
+    let partition = Partition::of(&data, &args.groups.groups)?;
+    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata, &partition))
 }
 
 fn eval_on<B: Operators>(
@@ -76,6 +83,7 @@ fn eval_on<B: Operators>(
     data: Arc<DataSet>,
     weights: &Weights,
     metadata: &WeightsMetadata,
+    partition: &Partition,
 ) -> Result<u8> {
     let common = &args.common;
     let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
@@ -108,8 +116,12 @@ fn eval_on<B: Operators>(
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
     let evaluation = evaluate(&mut executor, &set)?;
-    let result = TestResult::new(0, &evaluation.counts);
-    let mut summary = evaluation_json(&prepared.data.classes, &result)?;
+    let result = TestResult::new(0, &evaluation);
+    // Weighted by the whole training part: what the network was trained on is not known.
+    let mut sizes = vec![0; partition.len()];
+    let labels = partition.labels(&prepared.data, &prepared.data.train);
+    prepared.data.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1);
+    let mut summary = evaluation_json(partition, &result, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
     summary.insert("split".to_owned(), json!(args.data.split));
     summary.insert("images".to_owned(), json!(positions.len()));
@@ -141,7 +153,10 @@ fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<u32>)> {
     let positions = if args.split == "half-test" {
         data.split(Some(SplitKind::HalfTest), 0)?.test.iter().map(|&i| i as u32).collect()
     } else {
-        (0..part.len() as u32).collect()
+        match name {
+            PartName::Train => data.present().iter().map(|&i| i as u32).collect(),
+            _ => (0..part.len() as u32).collect(),
+        }
     };
     Ok((name, positions))
 }

@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod eval;
 pub mod manual;
+pub mod pickers;
 pub mod prune;
 pub mod quota;
 pub mod run;

@@ -1,15 +1,19 @@
 //! `fairprune quota`: how many samples each class keeps, from sizes and recalls alone.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::tables::ClassRow;
+use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, RecallRow};
 use fairprune::error::Error;
 use fairprune::experiment::strategy::{Quota, QuotaSettings};
-use fairprune::prune::{QuotaOptions, QuotaRule, Smoothing, density_of_prune_rate, quotas};
+use fairprune::prune::{
+    QuotaOptions, QuotaRule, Smoothing, Warning, density_of_prune_rate, quotas,
+};
 use fairprune::train::Seeds;
 use serde_json::json;
 
-use super::prune::named;
+use super::prune::{named, validation_sizes_beside};
 use crate::cli::args::Common;
 use crate::cli::{device, output};
 
@@ -20,8 +24,13 @@ const END_ROWS: usize = 12;
 #[derive(Args, Debug)]
 pub struct QuotaCommandArgs {
     /// Samples of each class
-    #[arg(long, value_name = "N,...", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(required_unless_present = "recalls_from")]
     pub sizes: Vec<usize>,
+    /// Names, sizes, recalls and validation images of a recalls.csv, or of groups of a
+    /// recalls-groups.csv, instead of --sizes and --recalls
+    #[arg(long, value_name = "recalls.csv", conflicts_with_all = ["sizes", "recalls", "val_sizes"])]
+    pub recalls_from: Option<PathBuf>,
     /// Validation recall of each class, for metriq
     #[arg(long, value_name = "R,...", value_delimiter = ',', allow_hyphen_values = true)]
     pub recalls: Vec<f64>,
@@ -107,6 +116,43 @@ impl QuotaArgs {
     }
 }
 
+/// What quotas are computed from.
+struct Parts {
+    /// `class` or `group`.
+    unit: &'static str,
+    /// Empty where only numbers are known.
+    names: Vec<String>,
+    sizes: Vec<usize>,
+    recalls: Vec<f64>,
+    val_sizes: Option<Vec<u64>>,
+}
+
+impl Parts {
+    fn of(args: &QuotaCommandArgs) -> Result<Parts> {
+        let Some(path) = &args.recalls_from else {
+            return Ok(Parts {
+                unit: "class",
+                names: Vec::new(),
+                sizes: args.sizes.clone(),
+                recalls: args.recalls.clone(),
+                val_sizes: args.val_sizes.clone(),
+            });
+        };
+        let groups = tables::is_of_groups(path)?;
+        let rows: Vec<RecallRow> = match groups {
+            true => tables::read(path)?.iter().map(GroupRecallRow::to_class).collect(),
+            false => tables::read(path)?,
+        };
+        Ok(Parts {
+            unit: if groups { "group" } else { "class" },
+            names: rows.iter().map(|r| r.name.clone()).collect(),
+            sizes: rows.iter().map(|r| r.train_size as usize).collect(),
+            recalls: rows.iter().map(|r| r.recall).collect(),
+            val_sizes: validation_sizes_beside(path, &rows)?,
+        })
+    }
+}
+
 /// Prints the quotas.
 pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let common = &args.common;
@@ -114,6 +160,7 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let density = args.density.density()?;
     let settings = args.options.settings()?;
     let expected = "metriq, metriq-released, uniform or balanced";
+    let parts = Parts::of(args)?;
     let rule = match args.quota.parse().map_err(|e| named("--quota", &args.quota, e))? {
         Quota::Metriq => QuotaRule::Metriq,
         Quota::MetriqReleased => QuotaRule::MetriqReleased,
@@ -123,47 +170,51 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
             return Err(Error::invalid("--quota", &args.quota, expected).into());
         }
     };
-    if rule.needs_recalls() && args.recalls.is_empty() {
+    if rule.needs_recalls() && parts.recalls.is_empty() {
         let expected = "one recall a class; or --quota uniform or balanced";
         return Err(Error::invalid("--recalls", "none", expected).into());
     }
     let smooth = settings.laplace && rule.needs_recalls();
-    let recalls: Vec<Option<f64>> = args.recalls.iter().map(|&r| Some(r)).collect();
+    let recalls: Vec<Option<f64>> = parts.recalls.iter().map(|&r| Some(r)).collect();
     let options = QuotaOptions {
         rule,
         recalls: &recalls,
-        validation_sizes: args.val_sizes.as_deref(),
+        validation_sizes: parts.val_sizes.as_deref(),
         smoothing: if smooth { Smoothing::Laplace } else { Smoothing::None },
         min_per_class: settings.min_per_class,
     };
-    let found = quotas(&args.sizes, density, &options, Seeds::derive(common.seed, 0).subset)?;
-    let warnings: Vec<String> = found.warnings.iter().map(ToString::to_string).collect();
+    let found = quotas(&parts.sizes, density, &options, Seeds::derive(common.seed, 0).subset)?;
+    let describe = |w: &Warning| w.describe_over(parts.unit, &parts.names);
+    let warnings: Vec<String> = found.warnings.iter().map(describe).collect();
     if common.json {
         // On one line: a row of numbers a class is read by programs, not by people.
-        let document = json!({
+        let mut document = json!({
             "counts": found.counts,
             "densities": found.densities,
             "warnings": warnings,
         });
+        if let (Some(map), false) = (document.as_object_mut(), parts.names.is_empty()) {
+            map.insert("names".to_owned(), json!(parts.names));
+        }
         output::print(document.to_string())?;
         return Ok(0);
     }
     for warning in warnings {
         output::note(common, format!("warning: {warning}"));
     }
-    let rows: Vec<ClassRow> = (0..args.sizes.len())
+    let rows: Vec<ClassRow> = (0..parts.sizes.len())
         .map(|k| ClassRow {
             class: k as u32,
-            name: k.to_string(),
-            size: args.sizes[k] as u64,
-            recall: args.recalls.get(k).copied(),
+            name: parts.names.get(k).cloned().unwrap_or_else(|| k.to_string()),
+            size: parts.sizes[k] as u64,
+            recall: parts.recalls.get(k).copied(),
             density: found.densities[k],
             kept: found.counts[k] as u64,
         })
         .collect();
-    let (kept, total) = (found.counts.iter().sum::<usize>(), args.sizes.iter().sum::<usize>());
+    let (kept, total) = (found.counts.iter().sum::<usize>(), parts.sizes.iter().sum::<usize>());
     output::print(format!("{}: {kept} of {total} samples\n", percentages(density)))?;
-    output::print(class_table(&rows))?;
+    output::print(class_table(&rows, parts.unit))?;
     Ok(0)
 }
 
@@ -176,8 +227,8 @@ pub fn percentages(density: f64) -> String {
     format!("keeps {} %, prunes {} %", percent(density), percent(1.0 - density))
 }
 
-/// Classes with their recalls and densities; of very many, the least and the most dense.
-pub fn class_table(rows: &[ClassRow]) -> String {
+/// Classes, or what `unit` calls them, with their recalls and densities; of very many, the least and the most dense.
+pub fn class_table(rows: &[ClassRow], unit: &str) -> String {
     let line = |row: &ClassRow| {
         vec![
             row.name.clone(),
@@ -187,7 +238,7 @@ pub fn class_table(rows: &[ClassRow]) -> String {
             row.kept.to_string(),
         ]
     };
-    let headers = ["class", "size", "recall", "density", "kept"];
+    let headers = [unit, "size", "recall", "density", "kept"];
     if rows.len() <= MOST_ROWS {
         return output::table(&headers, rows.iter().map(line).collect(), 1);
     }
@@ -224,10 +275,10 @@ mod tests {
             kept: 0,
         };
         let rows: Vec<ClassRow> = (0..100).rev().map(row).collect();
-        let text = class_table(&rows);
+        let text = class_table(&rows, "class");
         assert_eq!(text.lines().count(), 2 * END_ROWS + 2);
         assert!(text.contains("c0 ") && text.contains("(76 more)") && text.contains("c99 "));
         assert!(!text.contains("c50 "));
-        assert_eq!(class_table(&rows[..40]).lines().count(), 41);
+        assert_eq!(class_table(&rows[..40], "class").lines().count(), 41);
     }
 }

@@ -7,19 +7,20 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::{OutputDir, atomic, tables};
-use fairprune::data::{DataSet, QueryPart, Split};
+use fairprune::data::{DataSet, Partition, QueryPart, Split};
 use fairprune::error::Error;
 use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, TestResult, run_cell};
 use fairprune::experiment::cost::Cost;
-use fairprune::experiment::{Prepared, provenance, summarise};
+use fairprune::experiment::{Prepared, baseline, provenance, summarise};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::check_within;
 use fairprune::score::Options;
-use fairprune::train::{Budget, Control, Recording, Seeds};
+use fairprune::train::{Baseline, Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
 
-use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+use super::score::{GROUP_RECALLS, RECALLS};
+use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::subset::{self, Subset};
@@ -32,6 +33,8 @@ const MODEL: &str = "model.safetensors";
 pub struct TrainArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub groups: GroupArgs,
     #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
@@ -50,6 +53,9 @@ pub struct TrainArgs {
         default_missing_value = "all"
     )]
     pub dynamics: Option<String>,
+    /// Train another way (docs/baselines.md): cdb-w, cdb-w:dynamic, class-balanced[:beta=B]
+    #[arg(long, value_name = "NAME", help_heading = "Training")]
+    pub baseline: Option<String>,
     /// Length of a run on a subset: fixed (the given epochs), matched or steps
     #[arg(long, default_value = "fixed", value_name = "NAME")]
     pub budget: String,
@@ -69,6 +75,7 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
 
 fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
     let common = &args.common;
+    let partition = Partition::of(&data, &args.groups.groups)?;
     let split = context::split(common, &args.data, &data)?;
     let subset = match &args.subset {
         Some(path) => read_subset(common, path, &data, &split)?,
@@ -85,7 +92,12 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     }
     let prepared =
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
+    let prepared = prepared.over(partition);
     let split = &prepared.split;
+    let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
+    if let Some(baseline) = baseline {
+        baseline::check(baseline, &prepared, &recipe)?;
+    }
     let cell = Cell {
         name: "train".to_owned(),
         recipe: &recipe,
@@ -96,9 +108,10 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         methods: &[],
         options: &Options::default(),
         record: record(args.dynamics.as_deref())?,
-        save_features: false,
+        extract: None,
         test: true,
         evaluate_every: 1,
+        baseline,
     };
     let memory = cell.planned_memory(&prepared)?.total();
     let job = job_of(&prepared, &cell, common.seed);
@@ -160,6 +173,9 @@ fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<S
     job.insert("subset_size".to_owned(), json!(subset.len()));
     job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
+    if let Some(baseline) = cell.baseline {
+        job.insert("baseline".to_owned(), json!(baseline.to_string()));
+    }
     if let Some(record) = &cell.record {
         job.insert(
             "dynamics".to_owned(),
@@ -232,13 +248,14 @@ fn write<B: Operators>(
 ) -> Result<Map<String, Value>> {
     let result = &finished.result;
     if let Some(outcome) = &finished.outcome {
-        let metadata = WeightsMetadata::of(
+        let mut metadata = WeightsMetadata::of(
             &prepared.spec,
             &prepared.data.classes,
             prepared.mean,
             prepared.std,
             result.steps,
         );
+        metadata.data = Some(prepared.data.fingerprint.clone());
         let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
         atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
     }
@@ -249,18 +266,28 @@ fn write<B: Operators>(
     }
     dir.write("log.jsonl", |out| std::io::Write::write_all(out, log.as_bytes()))?;
     if let Some(validation) = &result.validation {
-        let rows = recall_rows(&prepared.data, &cell.part.train, validation);
-        tables::write(&dir.file("recalls.csv")?, &rows)?;
+        let (data, trained) = (&prepared.data, &cell.part.train);
+        let rows = recall_rows(data, &Partition::classes(data), trained, validation)?;
+        tables::write(&dir.file(RECALLS)?, &rows)?;
+        if data.attributes.is_some() {
+            let groups = Partition::of(data, "attribute")?;
+            let rows = recall_rows(data, &groups, trained, validation)?;
+            let rows: Vec<_> = rows.into_iter().map(tables::GroupRecallRow::of_class).collect();
+            tables::write(&dir.file(GROUP_RECALLS)?, &rows)?;
+        }
     }
     let mut summary = match &result.last {
-        Some(last) => evaluation_json(&prepared.data.classes, last)?,
+        Some(last) => evaluation_json(&prepared.partition, last, &prepared.sizes())?,
         None => Map::new(),
     };
+    summary.insert("data".to_owned(), json!(provenance::identity(&prepared.data)));
+    summary.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+    summary.insert("seeds".to_owned(), json!(cell.seeds));
     summary.insert("steps".to_owned(), json!(result.steps));
     summary.insert("train_seconds".to_owned(), json!(result.train_seconds));
     summary.insert("planned_bytes".to_owned(), json!(result.planned_bytes));
     if let Some(best) = &result.best {
-        let mut at_best = evaluation_json(&prepared.data.classes, best)?;
+        let mut at_best = evaluation_json(&prepared.partition, best, &prepared.sizes())?;
         at_best.insert("epoch".to_owned(), json!(best.epoch + 1));
         summary.insert("best_on_validation".to_owned(), Value::Object(at_best));
     }
@@ -285,43 +312,52 @@ fn report(common: &Common, summary: &Map<String, Value>, dir: &OutputDir) -> Res
 /// Rows of recalls.csv from one run's validation counts.
 pub fn recall_rows(
     data: &DataSet,
+    partition: &Partition,
     trained: &[usize],
     validation: &TestResult,
-) -> Vec<tables::RecallRow> {
-    let mut sizes = vec![0u64; data.classes.len()];
-    trained.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
-    (0..data.classes.len())
-        .filter(|&k| validation.total[k] > 0)
-        .map(|k| tables::RecallRow {
+) -> Result<Vec<tables::RecallRow>, Error> {
+    let validation = validation.by(partition)?;
+    let mut sizes = vec![0u64; partition.len()];
+    let labels = partition.labels(data, &data.train);
+    trained.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
+    let rows =
+        (0..partition.len()).filter(|&k| validation.total[k] > 0).map(|k| tables::RecallRow {
             class: k as u32,
-            name: data.classes[k].clone(),
+            name: partition.names[k].clone(),
             train_size: sizes[k],
             val_correct: Some(validation.correct[k]),
             val_total: Some(validation.total[k]),
             recall: validation.correct[k] as f64 / validation.total[k] as f64,
             recall_sd: None,
-        })
-        .collect()
+        });
+    Ok(rows.collect())
 }
 
-/// The keys of summary.json that `train` and `eval` share.
-pub fn evaluation_json(classes: &[String], test: &TestResult) -> Result<Map<String, Value>, Error> {
-    let e = summarise::evaluation(&test.counts())?;
-    let recalls: Vec<Value> = (0..classes.len())
+/// The keys of summary.json that `train` and `eval` share; `sizes` are the training samples of each
+/// group.
+pub fn evaluation_json(
+    partition: &Partition,
+    test: &TestResult,
+    sizes: &[usize],
+) -> Result<Map<String, Value>, Error> {
+    let test = test.by(partition)?;
+    let (e, names) =
+        (summarise::evaluation_over(partition, &test.counts(), sizes)?, &partition.names);
+    let recalls: Vec<Value> = (0..names.len())
         .map(|k| {
             json!({
-                "class": k,
-                "name": classes[k],
+                partition.unit(): k,
+                "name": names[k],
                 "correct": test.correct[k],
                 "total": test.total[k],
                 "recall": e.recalls[k],
             })
         })
         .collect();
-    let Value::Object(map) = json!({
+    let Value::Object(mut map) = json!({
         "average_accuracy": e.average_accuracy,
         "balanced_accuracy": e.balanced_accuracy,
-        "worst_class": classes[e.worst_class],
+        format!("worst_{}", partition.unit()): names[e.worst_class],
         "worst_recall": e.worst_recall,
         "worst_5_percent": e.worst_5_percent,
         "gap": e.gap,
@@ -330,6 +366,10 @@ pub fn evaluation_json(classes: &[String], test: &TestResult) -> Result<Map<Stri
     }) else {
         return Ok(Map::new());
     };
+    if let Some(attribute) = &partition.attribute {
+        map.insert("groups".to_owned(), json!(attribute));
+        map.insert("weighted_accuracy".to_owned(), json!(e.weighted_accuracy));
+    }
     Ok(map)
 }
 
@@ -352,12 +392,17 @@ pub fn print_evaluation(summary: &Map<String, Value>) -> Result<()> {
             ]
         })
         .collect();
-    output::print(output::table(&["class", "recall", "correct", "total"], rows, 1))?;
+    let unit = if summary.contains_key("groups") { "group" } else { "class" };
+    let weighted = match summary.get("weighted_accuracy").and_then(Value::as_f64) {
+        Some(value) => format!("   weighted {value:.3}"),
+        None => String::new(),
+    };
+    output::print(output::table(&[unit, "recall", "correct", "total"], rows, 1))?;
     output::print(format!(
-        "\naverage {:.3}   balanced {:.3}   worst class {} {:.3}   gap {:.3}   std {:.3}",
+        "\naverage {:.3}   balanced {:.3}{weighted}   worst {unit} {} {:.3}   gap {:.3}   std {:.3}",
         number("average_accuracy"),
         number("balanced_accuracy"),
-        summary.get("worst_class").and_then(Value::as_str).unwrap_or(""),
+        summary.get(&format!("worst_{unit}")).and_then(Value::as_str).unwrap_or(""),
         number("worst_recall"),
         number("gap"),
         number("std")

@@ -102,7 +102,7 @@ pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
             let dx = x as f32 - middle - view.centre[0];
             let dy = middle - y as f32 - view.centre[1];
             let across = (x as f32 - middle) * slope.1 + (middle - y as f32) * slope.0;
-            let ground = rgb(view.dark + view.slope * across / middle, 0.04, dark_hue);
+            let ground = rgb(view.dark + view.slope * across / middle, view.dark_chroma, dark_hue);
 
             let u = (dx * turn.1 + dy * turn.0) / stretch;
             let v = (dy * turn.1 - dx * turn.0) * stretch;

@@ -2,7 +2,8 @@
 //!
 //! A class is a row of constants (outline, hue, stripes); all else varies alike in every class, and
 //! the same 12.5 % of the images of each class are hard views. How hard a class is follows from how
-//! near its neighbours' constants are, as in photographs. An image is a pure function of
+//! near its neighbours' constants are, as in photographs. `shapes:spurious` has four classes and two
+//! coloured grounds, of which a class has mostly one in training. An image is a pure function of
 //! (data seed, part, class, number).
 
 mod classes;
@@ -13,13 +14,22 @@ use rayon::prelude::*;
 
 use self::classes::Set;
 use self::view::View;
-use super::{DataSet, Format, LoadOptions, Part, Progress};
+use super::{Attributes, Contents, DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
 /// Images of each class in the training, validation and test part of the built-in sets: 40 whole
 /// batches of 128 an epoch, and whole blocks of hard views.
 pub const SIZES: [usize; 3] = [512, 192, 512];
+
+/// The same of `shapes:spurious`: 30 whole batches of 128 an epoch, whole blocks of hard views and of
+/// rare grounds, so that exactly 48 training images of each class are on the other ground.
+pub const SPURIOUS_SIZES: [usize; 3] = [960, 192, 512];
+
+/// Images of each class in the parts of a built-in set.
+pub fn sizes(format: Format) -> [usize; 3] {
+    if format == Format::ShapesSpurious { SPURIOUS_SIZES } else { SIZES }
+}
 
 /// Images between two progress calls.
 const CHUNK: usize = 64;
@@ -32,7 +42,7 @@ pub(super) fn load(format: Format, options: &LoadOptions, progress: Progress) ->
             format!("{size}"),
             format!("{}, the size that the built-in images are drawn at", draw::SIDE),
         )),
-        _ => generate(format, options.seed, SIZES, progress),
+        _ => generate(format, options.seed, sizes(format), progress),
     }
 }
 
@@ -49,6 +59,7 @@ pub fn generate(
     let set = match format {
         Format::Shapes => &classes::SHAPES,
         Format::ShapesExtreme => &classes::EXTREME,
+        Format::ShapesSpurious => &classes::SPURIOUS,
         _ => return Err(Error::Internal(format!("{format} is not drawn"))),
     };
     let philox = Philox::new(seed, Stream::Shapes);
@@ -64,15 +75,19 @@ pub fn generate(
     let mut next = || parts.next().unwrap_or_default();
     let (train, val, test) = (next(), next(), next());
     let some = |part: Part| (!part.is_empty()).then_some(part);
-    DataSet::new(
-        format.name(),
-        format,
-        set.styles.iter().map(|s| s.name.to_owned()).collect(),
-        (draw::SIDE, draw::SIDE),
+    let attributes = set.grounds.as_ref().map(|g| Attributes {
+        name: g.name.to_owned(),
+        values: g.values.iter().map(|(name, _)| (*name).to_owned()).collect(),
+    });
+    let contents = Contents {
+        classes: set.styles.iter().map(|s| s.name.to_owned()).collect(),
+        size: (draw::SIDE, draw::SIDE),
         train,
-        some(val),
-        some(test),
-    )
+        val: some(val),
+        test: some(test),
+        attributes,
+    };
+    DataSet::of(format.name(), format, contents)
 }
 
 /// One part, class after class as a folder data set would have it.
@@ -103,6 +118,12 @@ fn draw_part(
         images: images.into(),
         labels: each().map(|(class, _)| class as u32).collect(),
         ids: each().map(|(class, n)| format!("{name}/{}/{n:05}", set.styles[class].name)).collect(),
-        attributes: Vec::new(),
+        attributes: match set.grounds {
+            Some(_) => {
+                let ground = |(class, n)| view::ground(philox, (part, class, n)) as u32;
+                each().map(ground).collect()
+            }
+            None => Vec::new(),
+        },
     }
 }

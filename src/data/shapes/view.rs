@@ -1,6 +1,6 @@
 //! One image's free variables, drawn alike for every class.
 
-use super::classes::{HARD_BLOCK, HARD_VIEWS, Set, spread};
+use super::classes::{Grounds, HARD_BLOCK, HARD_VIEWS, RARE_BLOCK, Set, spread};
 use crate::rng::{Philox, Sequence};
 
 /// What makes a view hard.
@@ -36,6 +36,8 @@ pub(super) struct View {
     pub phase: f32,
     pub dark: f32,
     pub dark_hue: f32,
+    /// Distance of the background's colour from grey.
+    pub dark_chroma: f32,
     /// Change of the background's luminance from one side to the other, and its direction.
     pub slope: f32,
     pub slope_turn: f32,
@@ -44,7 +46,7 @@ pub(super) struct View {
 }
 
 /// Philox counter line of image `number` of class `class` in part `part`: 2^40 images a class,
-/// 2^16 classes; bit 63 marks the lines that place the hard views.
+/// 2^16 classes; bit 63 marks the lines that place the hard views, bit 62 those of rare grounds.
 fn line(part: u8, class: usize, number: usize) -> u64 {
     u64::from(part) << 56 | (class as u64) << 40 | number as u64
 }
@@ -55,6 +57,19 @@ fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
     let mut order: [usize; HARD_BLOCK] = std::array::from_fn(|i| i);
     philox.sequence(1 << 63 | line(part, class, block)).shuffle(&mut order);
     order[..HARD_VIEWS].contains(&(number % HARD_BLOCK))
+}
+
+/// The ground of image `number` of a class: its usual one, but for one training image of each block and
+/// every second image of the other parts.
+pub(super) fn ground(philox: &Philox, (part, class, number): (u8, usize, usize)) -> usize {
+    let rare = match part {
+        0 => {
+            let place = philox.sequence(1 << 62 | line(part, class, number / RARE_BLOCK));
+            place.clone().below(RARE_BLOCK as u32) as usize == number % RARE_BLOCK
+        }
+        _ => number % 2 == 1,
+    };
+    Grounds::usual(class) ^ usize::from(rare)
 }
 
 impl View {
@@ -86,10 +101,17 @@ impl View {
             phase: full_turn * s.uniform(),
             dark: spread::DARK.0 + spread::DARK.1 * normal(&mut s),
             dark_hue: full_turn * s.uniform(),
+            dark_chroma: 0.04,
             slope: 0.06 * normal(&mut s),
             slope_turn: full_turn * s.uniform(),
             bar: None,
         };
+        if let Some(grounds) = &set.grounds {
+            let (_, mean) = grounds.values[ground(philox, (part, class, number))];
+            let aside = 2.0 * view.dark_hue / full_turn - 1.0;
+            view.dark_hue = degrees * (mean + grounds.spread * aside);
+            view.dark_chroma = grounds.chroma;
+        }
         let (kind, bar_turn, bar_edge) = (s.below(3), s.uniform(), s.uniform());
         if is_hard(philox, part, class, number) {
             match [Hard::Faded, Hard::Small, Hard::Covered][kind as usize] {

@@ -1,5 +1,6 @@
 //! A data set in memory as files in a common format.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
@@ -8,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{png, shards};
 use crate::artefact::atomic;
-use crate::data::{DataSet, Part, PartName};
+use crate::data::{DataSet, Part, PartName, groups};
 use crate::error::{Error, Result};
 
 /// A format that sets can be written in.
@@ -20,6 +21,19 @@ pub enum Target {
     CifarBinary,
     /// `PART-NNNNNN.tar` of PNG images and classes, with `classes.txt`.
     Webdataset,
+    /// PNG images with a `metadata.csv` of class, split and attribute, and the names in text files.
+    Metadata,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Target::ImageFolder => "imagefolder",
+            Target::CifarBinary => "cifar",
+            Target::Webdataset => "webdataset",
+            Target::Metadata => "metadata",
+        })
+    }
 }
 
 impl FromStr for Target {
@@ -30,7 +44,11 @@ impl FromStr for Target {
             "imagefolder" => Ok(Target::ImageFolder),
             "cifar" => Ok(Target::CifarBinary),
             "webdataset" => Ok(Target::Webdataset),
-            _ => Err(Error::invalid("format to write", s, "imagefolder, cifar or webdataset")),
+            "metadata" => Ok(Target::Metadata),
+            _ => {
+                let expected = "imagefolder, cifar, webdataset or metadata";
+                Err(Error::invalid("format to write", s, expected))
+            }
         }
     }
 }
@@ -49,14 +67,15 @@ const CIFAR: (usize, usize) = (32, 10);
 /// hold, class names that cannot be folder names.
 pub fn make(set: &DataSet, target: Target, out: &Path) -> Result<()> {
     match target {
-        Target::ImageFolder => check_folders(set)?,
+        Target::ImageFolder | Target::Metadata => check_folders(set)?,
         Target::CifarBinary => check_cifar(set)?,
         Target::Webdataset => {}
     }
     atomic::write_folder(out, |folder| match target {
         Target::ImageFolder => {
-            parts(set).try_for_each(|(name, part)| image_folder(set, name, part, folder))
+            parts(set).try_for_each(|(name, part)| image_folder(set, name, part, folder).map(drop))
         }
+        Target::Metadata => metadata(set, folder),
         Target::CifarBinary => cifar(set, folder),
         Target::Webdataset => shards::all(set, folder),
     })
@@ -107,7 +126,36 @@ fn check_cifar(set: &DataSet) -> Result<()> {
     }
 }
 
-fn image_folder(set: &DataSet, name: PartName, part: &Part, folder: &Path) -> Result<()> {
+/// Images and their list; the attribute's column has its name.
+fn metadata(set: &DataSet, folder: &Path) -> Result<()> {
+    let path = folder.join(groups::FILE);
+    let wrong = |e: csv::Error| Error::Internal(format!("{}: {e}", path.display()));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let attribute = set.attributes.as_ref().map(|a| a.name.as_str());
+    table
+        .write_record(["img_filename", "y", "split"].into_iter().chain(attribute))
+        .map_err(wrong)?;
+    for (split, (name, part)) in parts(set).enumerate() {
+        let split = if name == PartName::Test { 2 } else { split };
+        for (i, file) in image_folder(set, name, part, folder)?.into_iter().enumerate() {
+            let attribute = part.attributes.get(i).map(u32::to_string);
+            let cells = [file, part.labels[i].to_string(), split.to_string()];
+            table.write_record(cells.into_iter().chain(attribute)).map_err(wrong)?;
+        }
+    }
+    let bytes = table.into_inner().map_err(|e| Error::Internal(e.to_string()))?;
+    fs::write(&path, bytes).map_err(Error::io(&path))?;
+    let names = folder.join("classes.txt");
+    fs::write(&names, set.classes.join("\n") + "\n").map_err(Error::io(&names))?;
+    if let Some(attributes) = &set.attributes {
+        let names = folder.join(format!("{}.txt", attributes.name));
+        fs::write(&names, attributes.values.join("\n") + "\n").map_err(Error::io(&names))?;
+    }
+    Ok(())
+}
+
+/// The images of a part; their paths below the folder.
+fn image_folder(set: &DataSet, name: PartName, part: &Part, folder: &Path) -> Result<Vec<String>> {
     for class in &set.classes {
         let path = folder.join(name.name()).join(class);
         fs::create_dir_all(&path).map_err(Error::io(path))?;
@@ -123,13 +171,17 @@ fn image_folder(set: &DataSet, name: PartName, part: &Part, folder: &Path) -> Re
         })
         .collect();
     let digits = next.iter().max().map_or(1, |n| n.to_string().len()).max(5);
-    (0..part.len()).into_par_iter().try_for_each(|i| {
+    let file = |i: usize| {
         let class = &set.classes[part.labels[i] as usize];
-        let file = format!("{:0digits$}.png", numbers[i]);
-        let path = folder.join(name.name()).join(class).join(file);
+        format!("{}/{class}/{:0digits$}.png", name.name(), numbers[i])
+    };
+    let files: Vec<String> = (0..part.len()).map(file).collect();
+    files.par_iter().enumerate().try_for_each(|(i, file)| {
+        let path = folder.join(file);
         let bytes = png(part.image(i), (set.height, set.width))?;
         fs::write(&path, bytes).map_err(Error::io(&path))
-    })
+    })?;
+    Ok(files)
 }
 
 fn cifar(set: &DataSet, folder: &Path) -> Result<()> {

@@ -123,7 +123,15 @@ impl Tree<'_> {
         let kept = ids.into_iter().map(String::as_str).collect();
         let text = groups::without(&text, &kept, &path.display().to_string())?;
         let path = self.out.join(groups::FILE);
-        fs::write(&path, text).map_err(Error::io(&path))
+        fs::write(&path, text).map_err(Error::io(&path))?;
+        // The names of classes and of the attribute's values.
+        let values = set.attributes.as_ref().map(|a| format!("{}.txt", a.name));
+        for name in std::iter::once("classes.txt".to_owned()).chain(values) {
+            if self.root.join(&name).is_file() && !self.out.join(&name).exists() {
+                self.place(&name)?;
+            }
+        }
+        Ok(())
     }
 
     fn make(&self, folder: &Path) -> Result<()> {

@@ -111,6 +111,8 @@ pub(super) fn lower<B: Operators>(
     let gradient = match mode {
         Mode::Train => LogitGradient::Mean {
             class_weights: layout.class_weights,
+            // Until somebody sets some.
+            sample_weights: View::EMPTY,
             smoothing: options.smoothing,
         },
         Mode::Score => LogitGradient::None,

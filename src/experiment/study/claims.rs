@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Panel;
 use crate::error::Result;
-use crate::experiment::summary::{Metric, SeedRun};
+use crate::experiment::summary::{Metric, Point, SeedRun, Strategy};
 use crate::metrics::{self, ClaimVerdict, PairedDifference};
 
 /// Which way a metric is said to move.
@@ -60,8 +60,8 @@ fn value(run: &SeedRun, metric: Metric) -> f64 {
     }
 }
 
-/// Judges a claim wherever both strategies were run with the same seeds. Full data, as a baseline,
-/// stands beside every density.
+/// Judges a claim wherever both strategies were run with the same seeds. What does not prune, such as
+/// full data, stands beside every density of the other.
 pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
     let mut results = Vec::new();
     let wanted = |p: &&Panel| claim.panels.is_empty() || claim.panels.contains(&p.name);
@@ -70,13 +70,17 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
         let (Some(method), Some(baseline)) = (of(&claim.method), of(&claim.baseline)) else {
             continue;
         };
-        for point in &method.points {
-            let density = point.density;
+        let axis = if method.every_density { baseline } else { method };
+        for density in axis.points.iter().map(|p| p.density) {
             if !claim.density.is_empty() && !claim.density.contains(&density) {
                 continue;
             }
-            let beside = |d: f64| d == density || baseline.full_data;
-            let Some(other) = baseline.points.iter().find(|p| beside(p.density)) else { continue };
+            let at = |s: &'_ Strategy| {
+                let beside = |p: &Point| p.density == density || s.every_density;
+                s.points.iter().position(beside)
+            };
+            let (Some(point), Some(other)) = (at(method), at(baseline)) else { continue };
+            let (point, other) = (&method.points[point], &baseline.points[other]);
             let pairs: Vec<[f64; 2]> = point
                 .runs
                 .iter()

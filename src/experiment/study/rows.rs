@@ -6,7 +6,7 @@ use super::Panel;
 use crate::experiment::summary::{Point, SeedRun, Strategy};
 
 /// Columns of [`CellRow`].
-pub const CELL_COLUMNS: [&str; 22] = [
+pub const CELL_COLUMNS: [&str; 24] = [
     "panel",
     "data",
     "fingerprint",
@@ -29,6 +29,8 @@ pub const CELL_COLUMNS: [&str; 22] = [
     "std",
     "density_recall_correlation",
     "least_kept",
+    "groups",
+    "weighted_accuracy",
 ];
 /// Columns of [`ClassRow`].
 pub const CLASS_COLUMNS: [&str; 10] = [
@@ -73,6 +75,10 @@ pub struct CellRow {
     /// Pearson's, of class density and recall on full data.
     pub density_recall_correlation: Option<f64>,
     pub least_kept: Option<usize>,
+    /// The attribute that makes groups of the classes, where the metrics are over groups.
+    pub groups: Option<String>,
+    /// Mean recall of the groups, weighted by their training samples.
+    pub weighted_accuracy: Option<f64>,
 }
 
 /// One class of a finished cell.
@@ -134,6 +140,8 @@ pub fn cell_rows(panel: &Panel) -> Vec<CellRow> {
             std: run.last.std,
             density_recall_correlation: run.density_recall_correlation,
             least_kept: run.class_counts.iter().copied().min(),
+            groups: settings.groups.clone(),
+            weighted_accuracy: run.last.weighted_accuracy,
         })
         .collect()
 }

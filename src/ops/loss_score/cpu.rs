@@ -95,16 +95,17 @@ impl LossScore for Cpu {
         dlogits: View,
     ) -> Result<()> {
         problem.check(logits, batch, gradient, dlogits)?;
-        let (weights, smoothing) = match gradient {
-            LogitGradient::Mean { class_weights, smoothing } => {
-                (class_weights, f64::from(smoothing))
+        let (weights, of_samples, smoothing) = match gradient {
+            LogitGradient::Mean { class_weights, sample_weights, smoothing } => {
+                (class_weights, sample_weights, f64::from(smoothing))
             }
-            LogitGradient::None | LogitGradient::PerSample => (View::EMPTY, 0.0),
+            LogitGradient::None | LogitGradient::PerSample => (View::EMPTY, View::EMPTY, 0.0),
         };
-        let ([logits, order, labels, weights], [state, table, dlogits, previous]) = memory.slices(
-            [logits, batch.order, batch.labels, weights],
-            [batch.state, batch.table, dlogits, batch.previous],
-        )?;
+        let ([logits, order, labels, weights, of_samples], [state, table, dlogits, previous]) =
+            memory.slices(
+                [logits, batch.order, batch.labels, weights, of_samples],
+                [batch.state, batch.table, dlogits, batch.previous],
+            )?;
         let (order, labels): (&[u32], &[u32]) =
             (bytemuck::cast_slice(order), bytemuck::cast_slice(labels));
         let state: &mut [u32] = bytemuck::cast_slice_mut(state);
@@ -139,6 +140,7 @@ impl LossScore for Cpu {
                     |p, (((&i, z), dz), now)| {
                         let y = labels[i as usize] as usize;
                         let row = score_sample(z, y, p, (before(i), now));
+                        let of_sample = of_samples.get(i as usize).map_or(1.0, |&s| f64::from(s));
                         let main = (1.0 - smoothing) * weight(y);
                         let share = smoothing / k as f64;
                         for (j, d) in dz.iter_mut().enumerate() {
@@ -146,7 +148,8 @@ impl LossScore for Cpu {
                             let value =
                                 main * (p[j] - hot) + share * (p[j] * weight_sum - weight(j));
                             // Weights of 0 for the whole batch: nothing to learn, not 0 / 0.
-                            *d = if total > 0.0 { (value / total) as f32 } else { 0.0 };
+                            let share = of_sample * value / total;
+                            *d = if total > 0.0 { share as f32 } else { 0.0 };
                         }
                         row
                     },

@@ -16,6 +16,7 @@ struct Args {
     order: DevicePointer,
     labels: DevicePointer,
     weights: DevicePointer,
+    sample_weights: DevicePointer,
     state: DevicePointer,
     table: DevicePointer,
     dlogits: DevicePointer,
@@ -60,11 +61,12 @@ impl LossScore for Cuda {
     ) -> Result<()> {
         problem.check(logits, batch, gradient, dlogits)?;
         // The order of the kernel's enumeration.
-        let (kind, weights, smoothing) = match gradient {
-            LogitGradient::None => (0, NULL, 0.0),
-            LogitGradient::PerSample => (1, NULL, 0.0),
-            LogitGradient::Mean { class_weights, smoothing } => {
-                (2, self.pointer(memory, class_weights)?, smoothing)
+        let (kind, weights, sample_weights, smoothing) = match gradient {
+            LogitGradient::None => (0, NULL, NULL, 0.0),
+            LogitGradient::PerSample => (1, NULL, NULL, 0.0),
+            LogitGradient::Mean { class_weights, sample_weights, smoothing } => {
+                let weights = self.pointer(memory, class_weights)?;
+                (2, weights, self.pointer(memory, sample_weights)?, smoothing)
             }
         };
         let capacity = batch.table.len / FIELDS;
@@ -73,6 +75,7 @@ impl LossScore for Cuda {
             order: self.pointer(memory, batch.order)?,
             labels: self.pointer(memory, batch.labels)?,
             weights,
+            sample_weights,
             state: self.pointer(memory, batch.state)?,
             table: self.pointer(memory, batch.table)?,
             dlogits: self.pointer(memory, dlogits)?,
@@ -89,7 +92,7 @@ impl LossScore for Cuda {
         let grid = [args.n.div_ceil(tiles::LOSS_SAMPLES), 1, 1];
         let (threads, shared_bytes) = (tiles::LOSS_THREADS, tiles::LOSS_SHARED);
         // SAFETY: LossScoreArgs; the views have the problem's lengths, and what lies outside order,
-        // labels, table or previous presentations is neither read nor written.
+        // labels, table, sample weights or previous presentations is neither read nor written.
         unsafe { self.launch(&self.kernels().loss_score_f32, grid, threads, shared_bytes, &args) }
     }
 

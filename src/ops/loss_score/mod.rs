@@ -15,7 +15,8 @@
 //!
 //! The objective is PyTorch's cross-entropy with class weights w and label smoothing e, mean over
 //! the batch: sum_i [ (1-e) w_y (-ln p_y) + e/K sum_k w_k (-ln p_k) ] / sum_i w_{y_i}. A batch
-//! whose labels all weigh 0 has a gradient of 0.
+//! whose labels all weigh 0 has a gradient of 0. Sample weights s_i multiply the terms of the sum and
+//! leave the divisor alone: without class weights, `(cross_entropy(z, y, reduction="none") * s).mean()`.
 
 mod cpu;
 mod cuda;
@@ -75,8 +76,9 @@ pub struct LossScoreProblem {
 pub enum LogitGradient {
     /// None: scoring.
     None,
-    /// Of the batch's objective; `class_weights` (K).
-    Mean { class_weights: View, smoothing: f32 },
+    /// Of the batch's objective; `class_weights` (K), `sample_weights` one a sample of the whole
+    /// part, or empty where all are 1.
+    Mean { class_weights: View, sample_weights: View, smoothing: f32 },
     /// Of each sample's own cross-entropy, p - onehot(y): for gradient norms.
     PerSample,
 }
@@ -95,11 +97,15 @@ impl LossScoreProblem {
         if gradient != LogitGradient::None {
             check_len("loss", "dlogits", dlogits, self.n * self.k)?;
         }
-        if let LogitGradient::Mean { class_weights, .. } = gradient {
+        let rows = batch.labels.len.min(batch.table.len / FIELDS);
+        if let LogitGradient::Mean { class_weights, sample_weights, .. } = gradient {
             check_len("loss", "class weights", class_weights, self.k)?;
+            if (1..rows).contains(&sample_weights.len) {
+                let found = format!("{} sample weights", sample_weights.len);
+                return Err(Error::Internal(format!("loss: {found} of {rows} samples")));
+            }
         }
         if batch.previous.len > 0 {
-            let rows = batch.labels.len.min(batch.table.len / FIELDS);
             let expected = format!("{} values a sample, {rows} samples", self.k);
             if batch.previous.len < rows * self.k {
                 let found = format!("{} values", batch.previous.len);

@@ -7,34 +7,41 @@ use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::view::{Entry, View};
 
-/// From this many classes on, rows with names give way to sorted curves.
-pub(super) const MANY: usize = 26;
-
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
     if view.summary.classes.is_empty() || view.densities.is_empty() {
         return None;
     }
-    let mut body = String::from(
-        "<p class=\"lead\">Classes stand in the order of their recall on full data, hardest first. \
-         A score alone decides how many samples each class keeps; what it takes from a class \
-         often shows in that class's recall.</p>\n",
+    let mut body = format!(
+        "<p class=\"lead\">{}</p>\n",
+        view.words(
+            "Classes stand in the order of their recall on full data, hardest first. A score alone \
+             decides how many samples each class keeps; what it takes from a class often shows in \
+             that class's recall."
+        )
     );
     body.push_str(&super::tradeoff::legend(view));
     body.push_str(&by_density(view, |density| {
         let pruned = view.pruned_at(density);
         let all = view.all_at(density);
         format!(
-            "<div class=\"pair\">{}{}</div>\n<h3>Does a class that is hard keep more?</h3>\n\
-             <p class=\"lead\">Each mark is a class: its recall on full data and the share of it \
-             that is kept. A negative correlation r means that hard classes keep more.</p>\n{}{}{}",
+            "<div class=\"pair\">{}{}</div>\n<h3>{}</h3>\n<p class=\"lead\">{}</p>\n{}{}{}",
             class_plots::densities(view, &all),
             class_plots::recalls(view, &all),
+            view.words("Does a class that is hard keep more?"),
+            view.words(
+                "Each mark is a class: its recall on full data and the share of it that is kept. A \
+                 negative correlation r means that hard classes keep more."
+            ),
             class_plots::correlations(view, &pruned),
             least(view, &pruned),
             all_recalls(view, &all),
         )
     }));
-    Some(Section { id: "classes", title: "Class by class", body })
+    Some(Section { id: "classes", title: by_class(view), body })
+}
+
+fn by_class(view: &View) -> &'static str {
+    if view.summary.settings.groups.is_some() { "Group by group" } else { "Class by class" }
 }
 
 /// The same content for every density: in plain sight if there is one, folded if several.
@@ -81,9 +88,11 @@ fn least(view: &View, entries: &[Entry]) -> String {
         return String::new();
     }
     let table = format!(
-        "<table><thead><tr><th scope=\"col\">Strategy</th><th scope=\"col\" class=\"n\">Least \
-         samples in a class</th><th scope=\"col\">Class</th><th scope=\"col\">Correlation of \
-         density and full-data recall</th></tr></thead><tbody>{rows}</tbody></table>"
+        "<table><thead><tr><th scope=\"col\">Strategy</th><th scope=\"col\" class=\"n\">{}</th>\
+         <th scope=\"col\">{}</th><th scope=\"col\">Correlation of \
+         density and full-data recall</th></tr></thead><tbody>{rows}</tbody></table>",
+        view.words("Least samples in a class"),
+        view.words("Class")
     );
     markup::scrolling("Least samples and correlations", "", &table)
 }
@@ -103,12 +112,14 @@ fn all_recalls(view: &View, entries: &[Entry]) -> String {
         rows.push_str("</tr>");
     }
     let table = format!(
-        "<table><thead><tr><th scope=\"col\">Class</th>{head}</tr></thead><tbody>{rows}</tbody>\
-         </table>"
+        "<table><thead><tr><th scope=\"col\">{}</th>{head}</tr></thead><tbody>{rows}</tbody>\
+         </table>",
+        view.words("Class")
     );
     format!(
-        "<details><summary>Recalls of all {} classes</summary>{}</details>\n",
+        "<details><summary>Recalls of all {} {}</summary>{}</details>\n",
         view.summary.classes.len(),
+        view.words("classes"),
         markup::scrolling("Recalls by class", "tall", &table)
     )
 }
@@ -125,9 +136,10 @@ pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
         push!(
             body,
             "Query recall is measured on validation images, over {runs} model{} trained on full \
-             data; ± is the standard deviation between them. Class quotas give a class a density \
+             data; ± is the standard deviation between them. {} a density \
              in proportion to its error, 1&nbsp;−&nbsp;recall, and at most 1.",
-            if runs == 1 { "" } else { "s" }
+            if runs == 1 { "" } else { "s" },
+            view.words("Class quotas give a class")
         );
         if let Some(ratio) = q.error_ratio.filter(|r| r.is_finite()) {
             push!(body, " The largest error is <b class=\"n\">{ratio:.1}</b> times the smallest.");
@@ -147,8 +159,9 @@ fn quota_table(view: &View, density: f64) -> String {
         entries.iter().partition(|e| e.strategy.quota != "none");
     let columns: Vec<&Entry> = with.into_iter().chain(without).collect();
     let query = view.summary.query.as_ref();
-    let mut first = String::from(
-        "<th scope=\"col\" rowspan=\"2\">Class</th><th scope=\"col\" class=\"n\" rowspan=\"2\">Size</th>",
+    let mut first = format!(
+        "<th scope=\"col\" rowspan=\"2\">{}</th><th scope=\"col\" class=\"n\" rowspan=\"2\">Size</th>",
+        view.words("Class")
     );
     if query.is_some() {
         first.push_str("<th scope=\"col\" rowspan=\"2\">Query recall</th>");

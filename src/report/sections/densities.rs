@@ -24,7 +24,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     push!(
         body,
         "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
-         The dashed line is full data.</p>\n<div class=\"pair\">"
+         The dotted line is full data.</p>\n<div class=\"pair\">"
     );
     let plots: [(&str, &str, Value); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),
@@ -33,7 +33,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
         ("Standard deviation of recalls", "", |h| h.std),
     ];
     for (title, text, value) in plots {
-        body.push_str(&figure(title, text, &curves(view, title, value)));
+        let title = view.words(title);
+        body.push_str(&figure(&title, text, &curves(view, &title, value)));
     }
     body.push_str("</div>\n");
     Some(Section { id: "densities", title: "Against density", body })
@@ -80,7 +81,12 @@ fn curves(view: &View, title: &str, value: Value) -> String {
         }
     }
     for (mark, strategy) in series() {
-        let points = points(strategy);
+        let mut points = points(strategy);
+        if strategy.every_density {
+            // One value beside every density: a line, and a mark at each.
+            let one: Vec<Spread> = points.iter().map(|p| p.1).collect();
+            points = one.iter().flat_map(|s| view.densities.iter().map(|&d| (d, *s))).collect();
+        }
         let line: Vec<(f64, f64)> = points.iter().map(|(d, s)| (x.at(*d), y.at(s.mean))).collect();
         if line.len() > 1 {
             svg.path(&line, false, &format!("curve {}", mark.class()));

@@ -8,5 +8,6 @@ mod pairs;
 pub(super) mod recipe;
 pub(super) mod results;
 pub(super) mod strips;
+pub(super) mod timing;
 pub(super) mod top;
 pub(super) mod tradeoff;

@@ -125,23 +125,23 @@ pub(super) fn table(view: &View) -> String {
             push!(
                 rows,
                 "<tr><td>{}</td><th scope=\"row\">{} − {}</th>{}<td><b>{}</b></td>\
-                 <td>{interval}</td><td class=\"seeds\">{}</td>\
-                 <td><span class=\"badge {}\">{}</span></td></tr>",
+                 <td>{interval}</td><td><span class=\"badge {}\">{}</span></td>\
+                 <td class=\"seeds\">{}</td></tr>",
                 metric.label(),
                 name(view.label(&v.strategy)),
                 name(view.label(&v.baseline)),
                 several(&format!("<td>{}</td>", numbers::digits(v.density, places(v.density)))),
                 minus(numbers::difference(v.mean, v.interval).split(' ').next().unwrap_or("")),
-                seeds.join(" "),
                 outcome_class(v.outcome),
-                v.outcome.label()
+                v.outcome.label(),
+                seeds.join(" ")
             );
         }
     }
     let table = format!(
         "<table><thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">Difference</th>\
          {}<th scope=\"col\">Mean</th><th scope=\"col\">Interval</th>\
-         <th scope=\"col\">By seed</th><th scope=\"col\">Verdict</th></tr></thead>\
+         <th scope=\"col\">Verdict</th><th scope=\"col\">By seed</th></tr></thead>\
          <tbody>{rows}</tbody></table>",
         several("<th scope=\"col\">Density</th>")
     );

@@ -15,15 +15,18 @@ pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
     let mut body = String::from("<div class=\"prose\">\n");
     push!(
         body,
-        "<p><b>Worst class.</b> The mean of each seed's lowest recall is never higher than \
-         the lowest of the classes' mean recalls, because every seed picks its own unlucky class. Both are shown; compare \
+        "<p><b>{}</b> The mean of each seed's lowest recall is never higher than \
+         the lowest of the {} mean recalls, because every seed picks its own unlucky {}. Both are shown; compare \
          like with like.</p>\n\
          <p><b>Pairs.</b> Runs of the same seed start from the same weights and see their samples \
          in the same order with the same augmentation. Differences are taken seed by seed, which \
          removes what the seeds have in common.</p>\n\
          <p><b>Verdicts.</b> A difference is called <i>improved</i> or <i>worsened</i> only where \
          its interval excludes 0. <i>Not decided</i> is not <i>no effect</i>: it says that these \
-         seeds cannot tell. "
+         seeds cannot tell. ",
+        view.words("Worst class."),
+        view.words("classes'"),
+        view.words("class")
     );
     if seeds < 5 {
         push!(
@@ -45,14 +48,14 @@ pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
         );
     }
     body.push_str("</p>\n");
-    body.push_str(
+    body.push_str(&view.words(
         "<p><b>Quotas.</b> MetriQ keeps more of the classes that a model trained on everything \
          gets wrong, and fewer of those it gets right. Where errors differ a lot between classes, \
          easy classes can be left with too little and become the worst themselves; watch the \
          least number of samples and the warnings.</p>\n\
          <p><b>What is compared.</b> One data set, one network, one recipe. The seeds vary the \
          training, not the data: the intervals say nothing about other data sets.</p>\n</div>\n",
-    );
+    ));
     Some(Section { id: "reading", title: "How to read this", body })
 }
 

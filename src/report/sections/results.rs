@@ -8,17 +8,27 @@ use crate::report::numbers;
 use crate::report::view::{Entry, View};
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {
-    let mut body = String::from(
+    let worst = view.words("Worst class");
+    let (unit, units) = (view.words("class"), view.words("classes"));
+    let mut body = format!(
         "<p class=\"lead\">Means over seeds with [lowest, highest], on images that took no part in \
-         training, after the last step. <i>Worst class</i> is the mean of each seed's lowest \
-         recall; beside it stands the class whose recall averaged over seeds is lowest, and that \
+         training, after the last step. <i>{worst}</i> is the mean of each seed's lowest \
+         recall; beside it stands the {unit} whose recall averaged over seeds is lowest, and that \
          average. <i>Gap</i> is the highest minus the lowest recall, <i>std</i> their standard \
-         deviation over classes. All bars share one scale.</p>\n",
+         deviation over {units}. All bars share one scale.</p>\n",
     );
-    let full: Vec<Entry> = view.full().into_iter().collect();
+    let beside = view.beside();
+    if let Some(attribute) = &view.summary.settings.groups {
+        push!(
+            body,
+            "<p class=\"lead\">Groups are class × {}; the networks learned classes. <i>Weighted</i> is the \
+             mean of the group recalls, weighted by their training samples before pruning.</p>\n",
+            name(attribute)
+        );
+    }
     let mut groups: Vec<(String, Vec<Entry>)> = Vec::new();
-    if !full.is_empty() {
-        groups.push((String::new(), full));
+    if !beside.is_empty() {
+        groups.push((String::new(), beside));
     }
     for &density in &view.densities {
         let digits = numbers::digits(density, places(density));
@@ -37,6 +47,7 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
     let headlines = || groups.iter().flat_map(|g| &g.1).filter_map(|e| e.point.headline.as_ref());
     let balanced =
         headlines().any(|h| (h.balanced_accuracy.mean - h.average_accuracy.mean).abs() > 0.002);
+    let weighted = headlines().any(|h| h.weighted_accuracy.is_some());
     let hundred = headlines().any(|h| h.worst_5_percent.is_some());
     let reference = view
         .full()
@@ -60,7 +71,11 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
     if balanced {
         out.push_str("<th scope=\"col\">Balanced</th>");
     }
-    out.push_str("<th scope=\"col\">Worst class</th><th scope=\"col\">Lowest mean recall</th>");
+    if weighted {
+        out.push_str("<th scope=\"col\">Weighted</th>");
+    }
+    let worst = view.words("Worst class");
+    push!(out, "<th scope=\"col\">{worst}</th><th scope=\"col\">Lowest mean recall</th>");
     if let Some(class) = reference {
         push!(
             out,
@@ -69,10 +84,11 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
         );
     }
     if hundred {
-        out.push_str("<th scope=\"col\">Worst 5 % of classes</th>");
+        push!(out, "<th scope=\"col\">{}</th>", view.words("Worst 5 % of classes"));
     }
     out.push_str("<th scope=\"col\">Gap</th><th scope=\"col\">Std</th></tr></thead>\n");
-    let columns = 6 + [balanced, reference.is_some(), hundred].iter().filter(|c| **c).count();
+    let optional = [balanced, weighted, reference.is_some(), hundred];
+    let columns = 6 + optional.iter().filter(|c| **c).count();
     let class_cell = |c: &Option<ClassRecall>, with_name: bool| match c {
         None => "<span class=\"soft\">–</span>".to_owned(),
         Some(c) if with_name => format!(
@@ -114,13 +130,19 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
             if balanced {
                 cell("Balanced", markup::spread(Some(&h.balanced_accuracy)));
             }
-            cell("Worst class", accuracy(&h.worst_recall));
+            if weighted {
+                cell("Weighted", markup::spread(h.weighted_accuracy.as_ref()));
+            }
+            cell(&worst, accuracy(&h.worst_recall));
             cell("Lowest mean recall", class_cell(&h.worst_of_means, true));
             if reference.is_some() {
                 cell("Full data's worst", class_cell(&h.worst_on_full, false));
             }
             if hundred {
-                cell("Worst 5 % of classes", markup::spread(h.worst_5_percent.as_ref()));
+                cell(
+                    &view.words("Worst 5 % of classes"),
+                    markup::spread(h.worst_5_percent.as_ref()),
+                );
             }
             cell("Gap", markup::spread(Some(&h.gap)));
             cell("Std", markup::spread(Some(&h.std)));
@@ -150,7 +172,9 @@ fn best_epochs(view: &View) -> String {
             let over = |value: fn(&crate::experiment::summary::BestEpoch) -> f64| {
                 markup::spread(Spread::of(best().map(value)).as_ref())
             };
-            if best().next().is_none() || (entry.strategy.full_data && !rows.is_empty()) {
+            let beside = entry.strategy.full_data || entry.strategy.every_density;
+            let again = beside && view.densities.first() != Some(&density);
+            if best().next().is_none() || again {
                 continue;
             }
             let density = entry.point.density;
@@ -175,7 +199,8 @@ fn best_epochs(view: &View) -> String {
     let table = format!(
         "<table><thead><tr><th scope=\"col\">Strategy</th><th scope=\"col\">Density</th>\
          <th scope=\"col\">Epoch</th><th scope=\"col\">Average</th>\
-         <th scope=\"col\">Worst class</th></tr></thead><tbody>{rows}</tbody></table>"
+         <th scope=\"col\">{}</th></tr></thead><tbody>{rows}</tbody></table>",
+        view.words("Worst class")
     );
     format!(
         "<details><summary>At the epoch of best validation accuracy</summary><p>Shown for \

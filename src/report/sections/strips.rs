@@ -7,12 +7,24 @@ use crate::report::markup::{esc, name, push};
 use crate::report::numbers;
 use crate::report::view::View;
 
-/// Of many classes, those that the page shows: the hardest.
-const CLASSES: usize = 12;
-/// Pictures a class on either side.
-const EACH: usize = 10;
+/// How much a page shows.
+pub(in crate::report) struct Most {
+    /// Strategies; of many the first ones and the last.
+    pub(in crate::report) strategies: usize,
+    /// Of many classes the hardest.
+    pub(in crate::report) classes: usize,
+    /// Pictures a class on either side.
+    pub(in crate::report) each: usize,
+}
 
-pub(in crate::report) fn section(view: &View, pictures: Pictures) -> Option<Section> {
+impl Most {
+    /// The page of one run.
+    pub(in crate::report) const OF_A_RUN: Most = Most { strategies: 12, classes: 12, each: 10 };
+    /// A panel of several on one page.
+    pub(in crate::report) const OF_A_PANEL: Most = Most { strategies: 3, classes: 6, each: 6 };
+}
+
+pub(in crate::report) fn section(view: &View, pictures: Pictures, most: &Most) -> Option<Section> {
     let mut groups: Vec<(&Strip, Vec<&Strip>)> = Vec::new();
     for strip in &view.summary.strips {
         let same = |s: &Strip| {
@@ -23,18 +35,21 @@ pub(in crate::report) fn section(view: &View, pictures: Pictures) -> Option<Sect
             None => groups.push((strip, vec![strip])),
         }
     }
+    if groups.len() > most.strategies {
+        groups.drain(most.strategies - 1..groups.len() - 1);
+    }
     let mut groups_html = String::new();
     for (i, (first, strips)) in groups.iter().enumerate() {
         let mut rows = String::new();
         let shown = view.hardest_first.iter().filter_map(|&k| strips.iter().find(|s| s.class == k));
-        for strip in shown.take(CLASSES) {
+        for strip in shown.take(most.classes) {
             let class = view.class_name(strip.class);
             push!(
                 rows,
                 "<div class=\"film\"><h4>{}</h4>{}{}</div>",
                 view.class_html(strip.class),
-                film("kept", &class, &strip.kept, pictures),
-                film("dropped", &class, &strip.dropped, pictures)
+                film("kept", &class, &strip.kept, pictures, most.each),
+                film("dropped", &class, &strip.dropped, pictures, most.each)
             );
         }
         if rows.is_empty() {
@@ -54,15 +69,15 @@ pub(in crate::report) fn section(view: &View, pictures: Pictures) -> Option<Sect
         return None;
     }
     let body = format!(
-        "<p class=\"lead\">Some training images of each class, kept and \
-         dropped, hardest class first.</p>\n{groups_html}"
+        "<p class=\"lead\">{}</p>\n{groups_html}",
+        view.words("Some training images of each class, kept and dropped, hardest class first.")
     );
     Some(Section { id: "examples", title: "Kept and dropped", body })
 }
 
-fn film(side: &str, class: &str, positions: &[usize], pictures: Pictures) -> String {
+fn film(side: &str, class: &str, positions: &[usize], pictures: Pictures, most: usize) -> String {
     let mut out = format!("<div class=\"{side}\"><small>{side}</small>");
-    for &position in positions.iter().take(EACH) {
+    for &position in positions.iter().take(most) {
         let Some(url) = pictures(position).and_then(|p| p.data_url()) else { continue };
         push!(
             out,

@@ -75,10 +75,10 @@ fn sentence(view: &View, v: &Verdict) -> String {
     let strategy = name(view.label(&v.strategy));
     let baseline = name(view.label(&v.baseline));
     let what = match v.metric {
-        Metric::WorstClass => "the worst class",
-        Metric::AverageAccuracy => "average accuracy",
-        Metric::Gap => "the gap between classes",
-        Metric::Std => "the spread between classes",
+        Metric::WorstClass => view.words("the worst class"),
+        Metric::AverageAccuracy => "average accuracy".to_owned(),
+        Metric::Gap => view.words("the gap between classes"),
+        Metric::Std => view.words("the spread between classes"),
     };
     let place = format!("at density {}", numbers::digits(v.density, places(v.density)));
     let seeds = v.differences.len();
@@ -127,9 +127,13 @@ fn facts(view: &View) -> String {
     facts.push((
         "Data",
         format!(
-            "{}, {} classes, {h}×{w}; {} for training, {} reported on",
+            "{}, {} {}, {h}×{w}; {} for training, {} reported on",
             name(&s.data.name),
             view.summary.classes.len(),
+            match &s.groups {
+                Some(attribute) => format!("groups (class × {})", esc(attribute)),
+                None => "classes".to_owned(),
+            },
             numbers::count(s.data.train as u64),
             numbers::count(s.data.test as u64)
         ),

@@ -8,6 +8,7 @@
 //! | `verify` | a wrong result is not worth timing |
 //! | `timing` | repeats within a budget of seconds |
 //! | `suites` | the rows: train, forward, grand, read |
+//! | `pipeline` | rows of the user's own images, from the disk on |
 //! | `kernels` | rows of single operators, beside their floors |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
@@ -21,6 +22,7 @@ mod kernels;
 mod machine;
 mod memory;
 mod noise;
+mod pipeline;
 mod results;
 mod settings;
 mod subject;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::machine::Machine;
-use super::settings::Settings;
+use super::settings::{Settings, Suite};
 use super::timing::Rates;
 use crate::cli::output;
 
@@ -74,6 +74,12 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
     if let Some(folder) = &settings.data {
         document["data"] = json!(folder);
     }
+    if !settings.computes() {
+        // No random images: sizes and classes are the data set's.
+        document["image_size"] = json!(settings.read_size);
+        document["classes"] = Value::Null;
+        document["images"] = Value::Null;
+    }
     Ok(document)
 }
 
@@ -99,6 +105,9 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
             side = spec.size[0],
             precision = settings.compute.precision
         ));
+    }
+    if let (true, Some(folder)) = (settings.suites.contains(&Suite::Pipeline), &settings.data) {
+        lines.push(format!("pipeline  {folder}: {}, batches of {}", spec.arch, settings.batch));
     }
     lines.push(String::new());
     let cells = rows.iter().map(|row| {

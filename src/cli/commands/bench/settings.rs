@@ -31,6 +31,8 @@ pub enum Suite {
     Score,
     /// Reading --data from a warm page cache
     Read,
+    /// From --data on disk to scores: decoding, augmenting, both passes, and all at once
+    Pipeline,
     /// Every operator of the network by itself, beside its floor
     Kernels,
     /// Gradient norms of every layer in every form
@@ -51,7 +53,7 @@ pub struct SuiteArgs {
     /// Images of a batch [default: 128]
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
-    /// Side of the random images; `read` resizes to it if given [default: 32]
+    /// Side of the random images; `read` and `pipeline` resize to it if given [default: 32]
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
     /// Classes [default: 10]
@@ -81,7 +83,7 @@ pub struct SuiteArgs {
     /// Launch every kernel of a step by itself, without a CUDA graph
     #[arg(long)]
     pub no_graphs: bool,
-    /// The folder that `--suite read` reads
+    /// The folder that `--suite read` and `pipeline` read
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
 }
@@ -126,6 +128,8 @@ impl SuiteArgs {
 pub struct Settings {
     pub suites: Vec<Suite>,
     pub spec: NetworkSpec,
+    /// If it was asked for; else by image size.
+    pub stem: Option<Stem>,
     pub batch: usize,
     /// Random images: whole batches and one more, which a batch of one is made of.
     pub images: usize,
@@ -147,7 +151,14 @@ impl Settings {
         let suites = match args.suite.as_slice() {
             [] => vec![Suite::Train, Suite::Score],
             given => {
-                let all = [Suite::Train, Suite::Score, Suite::Read, Suite::Kernels, Suite::Tune];
+                let all = [
+                    Suite::Train,
+                    Suite::Score,
+                    Suite::Read,
+                    Suite::Pipeline,
+                    Suite::Kernels,
+                    Suite::Tune,
+                ];
                 all.into_iter().filter(|s| given.contains(s)).collect()
             }
         };
@@ -163,18 +174,19 @@ impl Settings {
         check("--images", images, images <= 1 << 28, "at most 268435456")?;
         let seconds = args.seconds.unwrap_or(SECONDS);
         check("--seconds", seconds, (0.0..=3600.0).contains(&seconds), "0 to 3600")?;
-        if suites.contains(&Suite::Read) && args.data.is_none() {
-            return Err(Error::invalid("--suite read", "no --data", "a folder of images to read"));
+        if suites_read(args) && args.data.is_none() {
+            let suite = if args.suite.contains(&Suite::Read) { "read" } else { "pipeline" };
+            let what = format!("--suite {suite}");
+            return Err(Error::invalid(what, "no --data", "a folder of images to read"));
         }
-        let stem = match &args.stem {
-            Some(name) => name.parse()?,
-            None => Stem::for_size(side),
-        };
+        let asked = args.stem.as_ref().map(|name| name.parse::<Stem>()).transpose()?;
+        let stem = asked.unwrap_or(Stem::for_size(side));
         let width = args.width.unwrap_or(arch.default_width());
         let [mean, std] = context::normalisation(&network_args(args), None)?;
         Ok(Settings {
             suites,
             spec: NetworkSpec { arch, width, stem, classes, size: [side; 2] },
+            stem: asked,
             batch,
             images: images.div_ceil(batch).max(1) * batch + 1,
             seconds,
@@ -193,12 +205,12 @@ impl Settings {
 
     /// Whether a network is timed at all.
     pub fn computes(&self) -> bool {
-        self.suites.iter().any(|s| *s != Suite::Read)
+        self.suites.iter().any(|s| matches!(s, Suite::Train | Suite::Score))
     }
 }
 
 fn suites_read(args: &SuiteArgs) -> bool {
-    args.suite.contains(&Suite::Read)
+    args.suite.contains(&Suite::Read) || args.suite.contains(&Suite::Pipeline)
 }
 
 fn check(flag: &str, value: impl ToString, good: bool, expected: &str) -> Result<()> {

@@ -108,7 +108,7 @@ fn pixels(philox: &Philox, len: usize) -> Vec<u8> {
 }
 
 /// Fresh weights with small residual branches.
-fn weights(network: &Network, seed: u64) -> Weights {
+pub(super) fn weights(network: &Network, seed: u64) -> Weights {
     let mut weights = init::initialise(network, seed);
     let producers: BTreeMap<_, _> = network.nodes.iter().map(|n| (n.output, n)).collect();
     for add in network.nodes.iter().filter(|n| n.layer == Layer::Add) {

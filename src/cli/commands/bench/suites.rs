@@ -1,4 +1,4 @@
-//! The rows: train, forward, grand, read.
+//! The rows: train, forward, grand, read; those of `pipeline` have a file of their own.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use fairprune::exec::{Executor, Mode};
 use fairprune::ops::Operators;
 
 use super::memory::Peak;
+use super::pipeline;
 use super::results::Row;
 use super::settings::{Settings, Suite};
 use super::subject::Subject;
@@ -39,7 +40,7 @@ pub fn run<B: Operators>(
             let works: &[(&str, Mode)] = match suite {
                 Suite::Train => &[("train", Mode::Train)],
                 Suite::Score => &[("forward", Mode::Score), ("grand", Mode::GradNorm)],
-                Suite::Read | Suite::Kernels | Suite::Tune => &[],
+                Suite::Read | Suite::Pipeline | Suite::Kernels | Suite::Tune => &[],
             };
             for &(work, mode) in works {
                 rows.push(compute(&subject, work, mode, settings, common)?);
@@ -51,12 +52,17 @@ pub fn run<B: Operators>(
         rows.extend(super::kernels::rows(backend, device, *suite, settings)?);
     }
     if let Some(folder) = &settings.data {
-        rows.push(read(cpu, folder, settings, common)?);
+        if settings.suites.contains(&Suite::Read) {
+            rows.push(read(cpu, folder, settings, common)?);
+        }
+        if settings.suites.contains(&Suite::Pipeline) {
+            rows.extend(pipeline::run(backend, cpu, folder, settings, common)?);
+        }
     }
     Ok(rows)
 }
 
-fn clock(work: &str, settings: &Settings) -> Clock {
+pub(super) fn clock(work: &str, settings: &Settings) -> Clock {
     Clock { seconds: settings.seconds, slowdown: settings.slowdown.of(work) }
 }
 
@@ -166,7 +172,7 @@ fn read(cpu: &Cpu, folder: &str, settings: &Settings, common: &Common) -> Result
     Ok(row("read", images as f64, &times, [peak.bytes(), None], clock))
 }
 
-fn row(
+pub(super) fn row(
     work: &str,
     images: f64,
     times: &[f64],

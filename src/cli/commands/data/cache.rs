@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::artefact::atomic;
 use fairprune::data::cache::{self, EXTENSION, Header};
 use fairprune::error::Error;
 use serde_json::json;
@@ -61,6 +62,7 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
         )
         .into());
     }
+    atomic::remove_abandoned(&args.out);
     cpu.pool().install(|| cache::write(&args.out, &set, source))?;
     report(args, &cache::header(&args.out)?, true)
 }

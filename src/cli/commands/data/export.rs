@@ -23,9 +23,10 @@ pub struct ExportArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// Positions or mask of the samples to keep: kept.npy of `prune` or `run`
+    /// [default: all, with --long-tail those that it leaves]
     #[arg(long, value_name = "kept.npy")]
-    pub subset: PathBuf,
-    /// index (positions, .npy), mask (.npy), csv (index, id, label, class), list (one id a line),
+    pub subset: Option<PathBuf>,
+    /// index (positions, .npy), mask (.npy), csv (index, id, label, class, attribute), list (one id a line),
     /// links or copy (a tree of the kept images and everything else of the set), tar (WebDataset;
     /// a folder of shards unless --out ends in .tar)
     #[arg(long = "as", value_name = "FORM")]
@@ -75,9 +76,13 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     check_out(args, form)?;
     let cpu = device::host_only(common)?;
     let set = context::load_data(common, &args.data, &cpu)?;
-    let subset = subset::read(common, &args.subset, &set)?;
+    let subset = match &args.subset {
+        Some(path) => subset::read(common, path, &set)?,
+        None => Subset { positions: set.present(), stated: None },
+    };
     let kept = &subset.positions;
     let source = source(&args.data.data)?;
+    atomic::remove_abandoned(&args.out);
     match form {
         Form::Index => {
             let positions: Vec<i64> = kept.iter().map(|&i| i as i64).collect();
@@ -134,7 +139,8 @@ fn check_out(args: &ExportArgs, form: Form) -> Result<(), Error> {
             "a new file, or --force to replace a file",
         );
     }
-    if !is_folder && [&args.subset, Path::new(&args.data.data)].contains(&out.as_path()) {
+    let read = [args.subset.as_deref(), Some(Path::new(&args.data.data))];
+    if !is_folder && read.contains(&Some(out.as_path())) {
         return refused("what is read", "another file");
     }
     Ok(())
@@ -161,15 +167,16 @@ fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &Subset) -> Result
 fn write_csv(out: &Path, set: &DataSet, kept: &[usize]) -> Result<(), Error> {
     atomic::write(out, |file| {
         let mut table = csv::Writer::from_writer(file);
-        table.write_record(["index", "id", "label", "class"])?;
+        let attribute = set.attributes.as_ref();
+        let header = ["index", "id", "label", "class"].into_iter();
+        table.write_record(header.chain(attribute.map(|a| a.name.as_str())))?;
         for &i in kept {
             let label = set.train.labels[i];
-            table.write_record([
-                &i.to_string(),
-                &set.train.ids[i],
-                &label.to_string(),
-                &set.classes[label as usize],
-            ])?;
+            let (index, number) = (i.to_string(), label.to_string());
+            let class = &set.classes[label as usize];
+            let cells = [index.as_str(), set.train.ids[i].as_str(), number.as_str(), class];
+            let value = attribute.map(|a| a.values[set.train.attributes[i] as usize].as_str());
+            table.write_record(cells.into_iter().chain(value))?;
         }
         table.flush()
     })

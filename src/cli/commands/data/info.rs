@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::data::{DataSet, Part, PartName, cache};
+use fairprune::data::{DataSet, Part, PartName, Partition, cache};
 use serde_json::{Map, Value, json};
 
 use super::SetArgs;
-use crate::cli::args::Common;
+use crate::cli::args::{Common, DataArgs, LongTailArgs};
 use crate::cli::{context, device, output};
 
 /// Longest table that is printed whole, and what is left of a longer one at each end.
@@ -22,6 +22,8 @@ pub struct InfoArgs {
     #[command(flatten)]
     pub set: SetArgs,
     #[command(flatten)]
+    pub long_tail: LongTailArgs,
+    #[command(flatten)]
     pub common: Common,
 }
 
@@ -29,7 +31,8 @@ pub struct InfoArgs {
 pub fn info(args: &InfoArgs) -> Result<u8> {
     let common = &args.common;
     let cpu = device::host_only(common)?;
-    let set = context::load_data(common, &args.set.to_data_args(), &cpu)?;
+    let given = DataArgs { long_tail: args.long_tail, ..args.set.to_data_args() };
+    let set = context::load_data(common, &given, &cpu)?;
     let source = cache_source(&args.set.path)?;
     if common.json {
         output::print_json(&document(&set, source))?;
@@ -50,18 +53,21 @@ fn cache_source(path: &str) -> Result<Option<String>> {
 
 fn document(set: &DataSet, source: Option<String>) -> Value {
     let statistics = set.channel_statistics();
-    let part = |part: &Part| {
+    let part = |name: PartName| {
+        let part = set.part(name)?;
         let mut about = Map::new();
-        about.insert("images".to_owned(), json!(part.len()));
-        about.insert("class_sizes".to_owned(), json!(part.class_sizes(set.classes.len())));
-        if let Some(attributes) = &set.attributes {
-            let sizes = attributes.group_sizes(set.classes.len(), part);
-            about.insert("group_sizes".to_owned(), json!(sizes));
+        let sizes = sizes(set, &Partition::classes(set), name, part);
+        about.insert("images".to_owned(), json!(sizes.iter().sum::<usize>()));
+        about.insert("class_sizes".to_owned(), json!(sizes));
+        if let Ok(groups) = Partition::of(set, "attribute") {
+            about.insert("group_sizes".to_owned(), json!(self::sizes(set, &groups, name, part)));
         }
-        Value::Object(about)
+        Some((name.name().to_owned(), Value::Object(about)))
     };
-    let parts: Map<String, Value> =
-        PARTS.iter().filter_map(|&n| Some((n.name().to_owned(), part(set.part(n)?)))).collect();
+    let parts: Map<String, Value> = PARTS.iter().filter_map(|&n| part(n)).collect();
+    let tail = set.long_tail.as_ref().map(|t| {
+        json!({"factor": t.factor, "seed": t.seed, "images": set.train.len(), "fingerprint": t.of})
+    });
     let groups = set.attributes.as_ref().map(|a| {
         let names = (0..a.groups(set.classes.len())).map(|g| a.group_name(&set.classes, g));
         json!({"attribute": a.name, "values": a.values, "names": names.collect::<Vec<_>>()})
@@ -75,6 +81,7 @@ fn document(set: &DataSet, source: Option<String>) -> Value {
         "classes": set.classes,
         "parts": parts,
         "groups": groups,
+        "long_tail": tail,
         "fingerprint": set.fingerprint,
         "mean": statistics.mean,
         "std": statistics.std,
@@ -106,21 +113,26 @@ fn print(set: &DataSet, source: Option<String>) -> Result<()> {
     ];
     let parts: Vec<(PartName, &Part)> =
         PARTS.iter().filter_map(|&n| Some((n, set.part(n)?))).collect();
-    let sizes: Vec<Vec<usize>> =
-        parts.iter().map(|(_, p)| p.class_sizes(set.classes.len())).collect();
-    lines.push(table("class", &set.classes, &parts, &sizes));
-    if let Some(attributes) = &set.attributes {
-        let groups = attributes.groups(set.classes.len());
-        let names: Vec<String> =
-            (0..groups).map(|g| attributes.group_name(&set.classes, g)).collect();
-        let sizes: Vec<Vec<usize>> =
-            parts.iter().map(|(_, p)| attributes.group_sizes(set.classes.len(), p)).collect();
-        lines.extend([
-            String::new(),
-            table(&format!("class, {}", attributes.name), &names, &parts, &sizes),
-        ]);
+    let of = |partition: &Partition| -> Vec<Vec<usize>> {
+        parts.iter().map(|(name, p)| sizes(set, partition, *name, p)).collect()
+    };
+    lines.push(table("class", &set.classes, &parts, &of(&Partition::classes(set))));
+    if let Ok(groups) = Partition::of(set, "attribute") {
+        let head = format!("class / {}", groups.name());
+        lines.extend([String::new(), table(&head, &groups.names, &parts, &of(&groups))]);
     }
     output::print(lines.join("\n"))
+}
+
+/// Images of each class or group of a part; of the training part those that a long tail leaves.
+fn sizes(set: &DataSet, partition: &Partition, name: PartName, part: &Part) -> Vec<usize> {
+    let mut sizes = vec![0; partition.len()];
+    let labels = partition.labels(set, part);
+    match name {
+        PartName::Train => set.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1),
+        _ => labels.iter().for_each(|&l| sizes[l as usize] += 1),
+    }
+    sizes
 }
 
 /// Sizes of classes or groups in every part, and their sums; of very many rows both ends.
@@ -144,7 +156,7 @@ fn table(
         let ends = (names.len() - END_ROWS..names.len()).map(row);
         (0..END_ROWS).map(row).chain([between]).chain(ends).collect()
     };
-    let sums = parts.iter().map(|(_, p)| p.len().to_string());
+    let sums = sizes.iter().map(|s| s.iter().sum::<usize>().to_string());
     rows.push(std::iter::once("all".to_owned()).chain(sums).collect());
     output::table(&headers, rows, 1)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::artefact::atomic;
 use fairprune::data::write::make::{self as files, Target};
 use fairprune::data::{Format, shapes};
 use fairprune::error::Error;
@@ -15,16 +16,18 @@ use crate::cli::{device, output};
 
 #[derive(Args, Debug)]
 pub struct MakeArgs {
-    /// shapes or shapes:extreme
+    /// shapes, shapes:extreme or shapes:spurious
     #[arg(value_name = "shapes")]
     pub set: String,
     /// The folder to make
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The format: imagefolder (PNG), cifar (binary files) or webdataset (tar)
+    /// The format: imagefolder (PNG), cifar (binary files), webdataset (tar) or metadata (PNG listed
+    /// with class, split and background)
     #[arg(long = "as", default_value = "imagefolder", value_name = "FORMAT")]
     pub target: String,
-    /// Images of each class in the training, validation and test part [default: 512,192,512]
+    /// Images of each class in the training, validation and test part [default: 512,192,512; of
+    /// shapes:spurious 960,192,512]
     #[arg(long, value_name = "TRAIN,VAL,TEST", value_delimiter = ',')]
     pub per_class: Option<Vec<usize>>,
     /// Seed of the drawings
@@ -39,17 +42,18 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
     let common = &args.common;
     let built_in = |f: &Format| f.is_built_in();
     let Some(format) = args.set.parse::<Format>().ok().filter(built_in) else {
-        let expected = "shapes or shapes:extreme";
+        let expected = "shapes, shapes:extreme or shapes:spurious";
         return Err(Error::invalid("set to make", &args.set, expected).into());
     };
     let target: Target = args.target.parse()?;
     let sizes = match &args.per_class {
-        None => shapes::SIZES,
+        None => shapes::sizes(format),
         Some(sizes) => <[usize; 3]>::try_from(sizes.as_slice()).map_err(|_| {
             Error::invalid("--per-class", format!("{sizes:?}"), "three numbers: TRAIN,VAL,TEST")
         })?,
     };
     let cpu = device::host_only(common)?;
+    atomic::remove_abandoned(&args.out);
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "drawing");
     let made = cpu.pool().install(|| {
@@ -62,6 +66,11 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
     let images: usize = images.into_iter().flatten().map(|p| p.len()).sum();
     if target == Target::CifarBinary && set.val.is_some() && set.test.is_some() {
         output::note(common, "note: CIFAR's files hold no validation part; it was left out");
+    }
+    if let (Some(attributes), true) = (&set.attributes, target != Target::Metadata) {
+        let text =
+            format!("note: {target} has no place for the {}; --as metadata has", attributes.name);
+        output::note(common, text);
     }
     let out = args.out.display().to_string();
     if common.json {

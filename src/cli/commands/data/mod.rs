@@ -9,7 +9,7 @@ mod make;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{Common, DataArgs};
+use crate::cli::args::{Common, DataArgs, LongTailArgs};
 
 #[derive(Args, Debug)]
 pub struct DataCommandArgs {
@@ -58,7 +58,8 @@ pub fn data(args: &DataCommandArgs) -> Result<u8> {
 /// A data set, named first.
 #[derive(Args, Clone, Debug)]
 pub struct SetArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes or shapes:extreme
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
+    /// shapes:spurious
     #[arg(value_name = "PATH|shapes")]
     pub path: String,
     /// How it is stored [default: by its content]
@@ -79,6 +80,7 @@ impl SetArgs {
             format: self.format.clone(),
             image_size: self.image_size,
             data_seed: self.data_seed,
+            long_tail: LongTailArgs::default(),
             split: None,
         }
     }

@@ -3,18 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use fairprune::artefact::tables::{self, RecallRow};
+use fairprune::artefact::provenance::{DataIdentity, check_fingerprint};
+use fairprune::artefact::tables::{self, GroupRecallRow, RecallRow};
 use fairprune::artefact::{Provenance, digest};
 use fairprune::error::Error;
 use fairprune::experiment::provenance;
 use fairprune::score::Method;
 
-use super::source::Source;
-use crate::cli::commands::score::{RECALLS, RECALLS_OF_DYNAMICS};
+use serde_json::Value;
 
-/// Recalls of all classes.
+use super::folder::check_digest;
+use super::source::Source;
+use crate::cli::commands::score::{
+    GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS,
+};
+
+/// Recalls of all classes, or groups.
 pub struct Recalls {
-    pub values: Vec<f64>,
+    /// None for a group without validation samples.
+    pub values: Vec<Option<f64>>,
+    /// Standard deviations between query runs.
+    pub sd: Vec<Option<f64>>,
     pub names: Vec<String>,
     /// Validation samples behind one recall; None unless every class tells them.
     pub validation_sizes: Option<Vec<u64>>,
@@ -42,54 +51,113 @@ impl Recalls {
             }
             _ => false,
         };
-        let own = if recorded { beside(RECALLS_OF_DYNAMICS) } else { None };
-        match given.cloned().or(own).or(beside(RECALLS)) {
+        let [first, of_dynamics] = match source.partition.attribute {
+            None => [RECALLS, RECALLS_OF_DYNAMICS],
+            Some(_) => [GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS],
+        };
+        let own = if recorded { beside(of_dynamics) } else { None };
+        match given.cloned().or(own).or(beside(first)) {
             Some(path) => read(&path, source).map(Some),
             None => Ok(None),
         }
     }
 }
 
+/// The rows of a file of classes or groups.
+fn rows_of(path: &Path, source: &Source) -> Result<Vec<RecallRow>> {
+    let place = path.display().to_string();
+    if !tables::is_of_groups(path)? {
+        return Ok(tables::read(path)?);
+    }
+    if source.partition.attribute.is_none() {
+        let expected = "recalls of classes; or --groups with the name of the attribute";
+        return Err(Error::invalid(place, "recalls of groups", expected).into());
+    }
+    let rows: Vec<GroupRecallRow> = tables::read(path)?;
+    Ok(rows.iter().map(GroupRecallRow::to_class).collect())
+}
+
 fn read(path: &Path, source: &Source) -> Result<Recalls> {
     let place = path.display().to_string();
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
-    let rows: Vec<RecallRow> = tables::read(path)?;
-    let classes = source.identity.classes;
-    if rows.len() != classes {
-        let expected = format!("{classes}, the classes of the data set");
-        return Err(Error::invalid(place, format!("{} classes", rows.len()), expected).into());
+    let rows = rows_of(path, source)?;
+    let (partition, unit) = (&source.partition, source.partition.unit());
+    let count = partition.len();
+    let of_classes = partition.attribute.is_none();
+    let beyond = rows.iter().any(|row| row.class as usize >= count);
+    if beyond || (of_classes && rows.len() != count) {
+        let found = format!("{} rows", rows.len());
+        let expected = match &partition.attribute {
+            None => format!("{count}, the classes of the data set"),
+            Some(name) => format!("at most {count}, the groups class x {name} of the data set"),
+        };
+        return Err(Error::invalid(place, found, expected).into());
     }
-    if let Some(names) = &source.names
-        && let Some((row, name)) = rows.iter().zip(names).find(|(row, name)| row.name != **name)
-    {
-        let what = format!("{place}, class {}", row.class);
-        let expected = format!("{name:?}, as in the data set");
+    let other = |row: &&RecallRow| row.name != partition.names[row.class as usize];
+    if let Some(row) = rows.iter().find(other).filter(|_| source.named) {
+        let what = format!("{place}, {unit} {}", row.class);
+        let expected = format!("{:?}, as in the data set", partition.names[row.class as usize]);
         return Err(Error::invalid(what, format!("{:?}", row.name), expected).into());
     }
-    let stated = path.with_file_name("scores.json");
-    let stated = if stated.is_file() { Some(Provenance::read(&stated)?) } else { None };
-    let of_dynamics = path.file_name().is_some_and(|name| name == RECALLS_OF_DYNAMICS);
+    let json = path.with_file_name("scores.json");
+    let stated = if json.is_file() { Some(Provenance::read(&json)?) } else { None };
+    if stated.is_some() {
+        check_digest(&json, path, &bytes)?;
+    }
+    let of = stated.as_ref().map(|s| s.data.clone());
+    if let Some(of) = of.or(trained_on(path))
+        && !of.has_samples_of(&source.identity)
+    {
+        check_fingerprint(&place, &of, &source.identity)?;
+    }
+    let of_dynamics = is_of_dynamics(path);
     let mut warnings = Vec::new();
-    if stated.as_ref().is_some_and(|s| s.data.fingerprint != source.identity.fingerprint) {
-        warnings.push(format!("{place} was made on another data set"));
-    } else if let Some(text) = other_sizes(&rows, source) {
+    if let Some(text) = other_sizes(&rows, source) {
         warnings.push(format!("{place} was made on other training images: {text}"));
     }
-    Ok(Recalls {
-        values: rows.iter().map(|r| r.recall).collect(),
-        validation_sizes: validation_sizes(&rows, stated.as_ref(), of_dynamics),
-        names: rows.into_iter().map(|r| r.name).collect(),
-        warnings,
-        digest: digest(&bytes),
-    })
+    let (mut values, mut sd) = (vec![None; count], vec![None; count]);
+    let mut names = partition.names.clone();
+    rows.iter().for_each(|r| values[r.class as usize] = Some(r.recall));
+    rows.iter().for_each(|r| sd[r.class as usize] = r.recall_sd);
+    rows.iter().for_each(|r| names[r.class as usize].clone_from(&r.name));
+    let known = validation_sizes(&rows, stated.as_ref(), of_dynamics);
+    let validation_sizes = known.map(|sizes| {
+        let mut all = vec![0; count];
+        rows.iter().zip(sizes).for_each(|(row, n)| all[row.class as usize] = n);
+        all
+    });
+    Ok(Recalls { values, sd, validation_sizes, names, warnings, digest: digest(&bytes) })
+}
+
+/// The data set that `summary.json` beside the recalls states, if `fairprune train` wrote them.
+fn trained_on(path: &Path) -> Option<DataIdentity> {
+    // Anybody's summary.json may lie there; only the identity of a data set is one.
+    let bytes = std::fs::read(path.with_file_name("summary.json")).ok()?;
+    let document: Value = serde_json::from_slice(&bytes).ok()?;
+    serde_json::from_value(document.get("data")?.clone()).ok()
 }
 
 /// The first class that has another size than the file says.
 fn other_sizes(rows: &[RecallRow], source: &Source) -> Option<String> {
-    let mut sizes = vec![0u64; rows.len()];
-    source.eligible.iter().for_each(|&i| sizes[source.labels[i] as usize] += 1);
-    let (row, size) = rows.iter().zip(sizes).find(|(row, size)| row.train_size != *size)?;
-    Some(format!("{} of class {:?} there, {size} here", row.train_size, row.name))
+    let mut sizes = vec![0u64; source.partition.len()];
+    source.eligible.iter().for_each(|&i| sizes[source.groups[i] as usize] += 1);
+    let row = rows.iter().find(|row| row.train_size != sizes[row.class as usize])?;
+    let (unit, size) = (source.partition.unit(), sizes[row.class as usize]);
+    Some(format!("{} of {unit} {:?} there, {size} here", row.train_size, row.name))
+}
+
+/// Validation samples behind each recall of a file, by what scores.json beside it says of its runs.
+pub fn validation_sizes_beside(path: &Path, rows: &[RecallRow]) -> Result<Option<Vec<u64>>> {
+    let json = path.with_file_name("scores.json");
+    let stated = if json.is_file() { Some(Provenance::read(&json)?) } else { None };
+    Ok(validation_sizes(rows, stated.as_ref(), is_of_dynamics(path)))
+}
+
+/// Whether the file's name is that of recalls of a recorded run.
+fn is_of_dynamics(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        [RECALLS_OF_DYNAMICS, GROUP_RECALLS_OF_DYNAMICS].iter().any(|n| name == *n)
+    })
 }
 
 /// The file counts validation samples over all query runs. Runs that share their validation
@@ -111,7 +179,7 @@ fn validation_sizes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
+    use fairprune::artefact::provenance::Method as MethodRecord;
     use serde_json::{Map, json};
 
     fn row(val_total: Option<u64>) -> RecallRow {
@@ -130,8 +198,11 @@ mod tests {
         let identity = DataIdentity {
             name: "d".to_owned(),
             fingerprint: "f".to_owned(),
+            samples_fingerprint: None,
+            size: None,
             samples: 9,
             classes: 1,
+            long_tail: None,
         };
         let method = MethodRecord {
             name: "el2n".to_owned(),

@@ -1,42 +1,58 @@
 //! The files and the report of a pruned data set.
 
 use anyhow::Result;
-use fairprune::artefact::tables::{self, ClassRow, KeptRow};
+use fairprune::artefact::tables::{self, ClassRow, KeptRow, PickRow};
 use fairprune::artefact::{OutputDir, npy};
 use fairprune::experiment::provenance;
 use serde_json::{Value, json};
 
-use super::{Plan, PruneArgs, Pruned};
+use super::{Plan, PruneArgs, Pruned, page};
 use crate::cli::commands::quota::{class_table, percentages};
 use crate::cli::output;
 
 /// The files, in the order in which they are written.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("provenance", "kept.json"),
     ("mask", "mask.npy"),
     ("samples", "kept.csv"),
     ("classes", "classes.csv"),
+    ("report", "report.html"),
     ("kept", "kept.npy"),
 ];
 
 /// Writes all files; `kept.npy` comes last, so that it never lies there without its provenance.
-pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result<()> {
+pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -> Result<()> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    dir.write_json("kept.json", &provenance_of(plan, pruned, seed)?)?;
+    let stated = provenance_of(plan, pruned, args.common.seed)?;
+    dir.write_json("kept.json", &stated)?;
     let mask = subset.mask(source.ids.len())?;
     npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
+    let scores = pruned.scores(plan);
     let rows: Vec<KeptRow> = (0..mask.len())
         .map(|i| KeptRow {
             index: i as u64,
             id: source.ids[i].clone(),
             label: source.labels[i],
             // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
-            score: pruned.scores.as_ref().map(|s| s[i] as f32).filter(|s| !s.is_nan()),
+            score: scores.map(|s| s[i] as f32).filter(|s| !s.is_nan()),
             kept: mask[i],
         })
         .collect();
     tables::write(&dir.file("kept.csv")?, &rows)?;
     tables::write(&dir.file("classes.csv")?, &class_rows(pruned))?;
+    if let Some(picks) = &subset.picks {
+        let row = |(i, &position): (usize, &usize)| PickRow {
+            pick: i as u64,
+            index: position as u64,
+            id: source.ids[position].clone(),
+            label: source.labels[position],
+            weight: picks.weights.as_ref().map(|w| w[i]),
+        };
+        let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
+        tables::write(&dir.file("picks.csv")?, &rows)?;
+    }
+    let page = page::render(args, plan, pruned, &stated, dir);
+    dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
     let kept: Vec<i64> = subset.kept.iter().map(|&i| i as i64).collect();
     npy::write(&dir.file("kept.npy")?, &[kept.len()], &kept)?;
     Ok(())
@@ -44,13 +60,15 @@ pub fn files(plan: &Plan, pruned: &Pruned, seed: u64, dir: &OutputDir) -> Result
 
 fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    let mut stated = provenance::of_subset(
+    let stated = provenance::of_subset(
         source.identity.clone(),
         plan.strategy,
         plan.density,
-        plan.quotas,
+        &plan.choice,
         &[seed],
     );
+    let stated = provenance::over(&source.partition, stated);
+    let mut stated = provenance::with_positions(stated, &subset.kept);
     if let Some(method) = stated.methods.first_mut() {
         let more = [
             ("kept", json!(subset.total())),
@@ -75,7 +93,7 @@ fn class_rows(pruned: &Pruned) -> Vec<ClassRow> {
             class: k as u32,
             name: pruned.names[k].clone(),
             size: subset.sizes[k] as u64,
-            recall: pruned.recalls.as_ref().map(|r| r.values[k]),
+            recall: pruned.recalls.as_ref().and_then(|r| r.values[k]),
             density: subset.densities[k],
             kept: subset.counts[k] as u64,
         })
@@ -88,14 +106,18 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     let rows = class_rows(pruned);
     let path = |name: &str| dir.root().join(name).display().to_string();
     if args.common.json {
-        let files: serde_json::Map<String, Value> =
+        let mut files: serde_json::Map<String, Value> =
             FILES.iter().map(|(key, name)| ((*key).to_owned(), json!(path(name)))).collect();
+        if pruned.subset.picks.is_some() {
+            files.insert("picks".to_owned(), json!(path("picks.csv")));
+        }
         output::print_json(&json!({
             "kept": kept,
             "total": total,
             "density": plan.density,
             "strategy": plan.strategy.to_string(),
             "classes": rows,
+            "groups": pruned.source.partition.attribute,
             "warnings": pruned.warnings,
             "files": files,
         }))?;
@@ -105,17 +127,12 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
         "{}: {} ({kept} of {total} training images)\n\n{}\n",
         plan.strategy.label(),
         percentages(plan.density),
-        class_table(&rows)
+        class_table(&rows, pruned.source.partition.unit())
     ))?;
-    let names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
+    let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
+    names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
-    let data = args.source.data.as_deref().unwrap_or("DATA");
-    // `train` holds out by default what these hold out.
-    let split = match pruned.source.split.as_deref() {
-        None | Some("holdout" | "shipped") => String::new(),
-        Some(name) => format!(" --split {name}"),
-    };
-    let subset = path("kept.npy");
-    output::print(format!("next:    fairprune train --data {data}{split} --subset {subset}"))?;
+    output::print(format!("page:    {}", path("report.html")))?;
+    output::print(format!("next:    {}", page::next(args, pruned, dir)))?;
     Ok(0)
 }

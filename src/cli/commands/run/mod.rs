@@ -10,9 +10,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
-use fairprune::data::DataSet;
+use fairprune::data::{DataSet, Partition};
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
+use fairprune::experiment::queries::Queries;
 use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::summarise::{Surroundings, summarise};
@@ -23,8 +24,10 @@ use fairprune::report;
 
 use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
-use self::write::{thumbnails, write_subsets};
-use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
+pub use self::write::thumbnails;
+use self::write::write_subsets;
+use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::commands::pickers::{FeatureArgs, PickerArgs};
 use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -38,11 +41,15 @@ pub struct RunArgs {
     #[command(flatten)]
     pub data: DataArgs,
     #[command(flatten)]
+    pub groups: GroupArgs,
+    #[command(flatten)]
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), or
-    /// STRATEGY+QUOTA such as el2n+metriq, forgetting+uniform, random+el2nq, random+balanced
+    /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), a
+    /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
+    /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
+    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve
@@ -63,8 +70,15 @@ pub struct RunArgs {
     /// Epochs of separate query runs [default: a tenth of --epochs, at least 10 if there are]
     #[arg(long, value_name = "E")]
     pub query_epochs: Option<usize>,
+    /// Query runs of its own for every seed, R each: a seed then varies everything
+    #[arg(long)]
+    pub query_per_seed: bool,
+    #[command(flatten)]
+    pub features: FeatureArgs,
     #[command(flatten)]
     pub variants: VariantArgs,
+    #[command(flatten)]
+    pub pickers: PickerArgs,
     /// Smooth recalls: laplace is (correct + 1) / (total + 2)
     #[arg(long, value_name = "NAME")]
     pub smooth: Option<String>,
@@ -90,7 +104,7 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     let common = &args.common;
     let mut job = context::job_of(&ready.prepared);
     job.extend(job_of(&ready.plan));
-    let memory = ready.plan.planned_memory(&ready.prepared, &ready.plan.queries())?;
+    let memory = ready.plan.planned_memory(&ready.prepared)?;
     let dir = context::output_dir(&args.out, "run", job)?;
     print_settings(args, &ready.prepared, &ready.plan, memory, &dir)?;
     let bar = Bar::new(common, 1);
@@ -129,18 +143,20 @@ pub fn ready<B: Operators>(
     data: Arc<DataSet>,
 ) -> Result<Ready<B>> {
     let common = &args.common;
+    let partition = Partition::of(&data, &args.groups.groups)?;
     let split = context::split(common, &args.data, &data)?;
     let default_width =
         (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
-    let plan = plan(args, &data, &split)?;
+    let plan = plan(args, &data, &split, &partition)?;
     let prepared =
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
+    let prepared = prepared.over(partition);
     if prepared.split.test.is_empty() {
         let expected = "test images to report on: a test or val folder beside train";
         return Err(Error::invalid(&args.data.data, "no test part", expected).into());
     }
-    plan.queries().check()?;
+    plan.queries().iter().try_for_each(Queries::check)?;
     Ok(Ready { prepared, plan })
 }
 

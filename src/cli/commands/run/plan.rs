@@ -4,19 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Result;
-use fairprune::data::{DataSet, Split};
+use fairprune::artefact::digest;
+use fairprune::data::{DataSet, Partition, Split};
 use fairprune::error::Error;
+use fairprune::experiment::picker::Picker;
 use fairprune::experiment::run_plan::{Block, QueryPlan, RunPlan};
-use fairprune::experiment::strategy::{QuotaSettings, Strategy};
+use fairprune::experiment::strategy::{Choice, QuotaSettings, Strategy};
 use fairprune::prune;
 use fairprune::score::Method;
 use serde_json::{Value, json};
 
 use super::RunArgs;
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::context;
 
 /// The plan that the arguments ask for.
-pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunPlan> {
+pub(super) fn plan(
+    args: &RunArgs,
+    data: &DataSet,
+    split: &Split,
+    partition: &Partition,
+) -> Result<RunPlan> {
     let strategies = args
         .strategies
         .iter()
@@ -27,7 +35,15 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
             Error::invalid("--strategies", format!("{} twice", twice.1), "each once").into()
         );
     }
-    let methods: BTreeSet<Method> = strategies.iter().flat_map(|s| s.methods()).collect();
+    if let Some(strategy) = strategies.iter().find(|s| s.uses_given()) {
+        let expected = "strategies that this command can compute; `fairprune prune --scores FILE` takes \
+                        scores of other programs";
+        return Err(Error::invalid("--strategies", strategy.to_string(), expected).into());
+    }
+    let pickers: Vec<Picker> = strategies.iter().flat_map(|s| s.pickers()).collect();
+    let pickers_options = args.pickers.options(&args.common, &pickers)?;
+    let methods: BTreeSet<Method> =
+        strategies.iter().flat_map(|s| s.methods(&pickers_options)).collect();
     let methods: Vec<Method> = methods.into_iter().collect();
     let options = args.variants.options(&args.common, &methods)?;
     let mut densities = match &args.prune_rate {
@@ -43,7 +59,7 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         if !(d > 0.0 && d <= 1.0) {
             return Err(Error::invalid("--density", d.to_string(), "above 0 and at most 1").into());
         }
-        enough_samples(d, args.min_per_class, data, split)?;
+        enough_samples(d, args.min_per_class, data, split, partition)?;
     }
     if args.seeds == 0 {
         return Err(Error::invalid("--seeds", "0", "at least 1").into());
@@ -67,9 +83,20 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
             let epochs = args.query_epochs.unwrap_or(tenth);
             let recipe = fairprune::train::Recipe { epochs, ..recipe.without_augmentation() };
             recipe.check(data.classes.len())?;
-            Some(QueryPlan { runs, recipe })
+            Some(QueryPlan { runs, recipe, per_seed: args.query_per_seed })
         }
         (None, None) => None,
+    };
+    if args.query_per_seed && query.is_none() {
+        let expected = "--query-runs R with it";
+        return Err(Error::invalid("--query-per-seed", "no separate query runs", expected).into());
+    }
+    let own = match &args.features.features {
+        None => None,
+        Some(path) => {
+            OwnFeatures::check(&pickers, &pickers_options)?;
+            Some(OwnFeatures::read(path, data)?)
+        }
     };
     if args.query_epochs.is_some() && query.is_none() {
         return Err(Error::invalid(
@@ -86,7 +113,11 @@ pub(super) fn plan(args: &RunArgs, data: &DataSet, split: &Split) -> Result<RunP
         budget: args.budget.parse()?,
         query,
         options,
-        quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
+        choice: Choice {
+            quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
+            pickers: pickers_options,
+        },
+        features: own.map(|own| own.features),
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
         keep_going: false,
     })
@@ -99,6 +130,7 @@ fn enough_samples(
     min_per_class: Option<usize>,
     data: &DataSet,
     split: &Split,
+    partition: &Partition,
 ) -> Result<()> {
     let all = split.train.len();
     let kept = prune::Budget::new(density, all)?.count;
@@ -106,8 +138,9 @@ fn enough_samples(
         let found = format!("{density}, {kept} of {all} training images");
         return Err(Error::invalid("--density", found, "at least 2 to train on").into());
     }
-    let mut sizes = vec![0; data.classes.len()];
-    split.train.iter().for_each(|&i| sizes[data.train.labels[i] as usize] += 1);
+    let mut sizes = vec![0; partition.len()];
+    let labels = partition.labels(data, &data.train);
+    split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let rule = prune::QuotaRule::Uniform;
     let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
     prune::quotas(&sizes, density, &options, 0)?;
@@ -117,7 +150,14 @@ fn enough_samples(
 /// What the plan adds to the description of the job.
 pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
     let names: Vec<String> = plan.strategies().iter().map(Strategy::to_string).collect();
-    let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
+    let query = plan
+        .query
+        .as_ref()
+        .map(|q| json!({ "runs": q.runs, "recipe": q.recipe, "per_seed": q.per_seed }));
+    let pickers: BTreeSet<Picker> = plan.strategies().iter().flat_map(|s| s.pickers()).collect();
+    let of = |p: &Picker| (p.name().to_owned(), Value::Object(p.describe(&plan.choice.pickers)));
+    let pickers: serde_json::Map<String, Value> = pickers.iter().map(of).collect();
+    let features = plan.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values)));
     let Value::Object(map) = json!({
         "strategies": names,
         "densities": plan.densities(),
@@ -127,8 +167,10 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
         "budget": plan.budget,
         "query": query,
         "options": plan.options,
-        "smooth": plan.quotas.laplace,
-        "min_per_class": plan.quotas.min_per_class,
+        "pickers": pickers,
+        "features": features,
+        "smooth": plan.choice.quotas.laplace,
+        "min_per_class": plan.choice.quotas.min_per_class,
     }) else {
         return serde_json::Map::new();
     };

@@ -59,8 +59,12 @@ pub(super) fn print_settings<B: Operators>(
         format!("seeds       {} paired, from seed {}", plan.seeds(), plan.seed),
     ];
     let mut lines = lines.to_vec();
+    if let Some(attribute) = &prepared.partition.attribute {
+        let groups = prepared.partition.names.join(", ");
+        lines.insert(1, format!("groups      class x {attribute}: {groups}"));
+    }
     lines.extend(query_lines(plan, prepared));
-    let costs = plan.costs(prepared, &plan.queries());
+    let costs = plan.costs(prepared);
     let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir)?;
     lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
@@ -69,7 +73,7 @@ pub(super) fn print_settings<B: Operators>(
 
 /// The runs that only serve to choose samples.
 fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<String> {
-    let runs = plan.queries().runs(&prepared.split);
+    let runs = plan.query_runs(&prepared.split);
     let line = |source: Source, what: &str| {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let first = of.first()?;
@@ -91,17 +95,25 @@ fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<Stri
     .collect()
 }
 
+/// What the metrics are over: `class` or `group`.
+fn unit(summary: &RunSummary) -> &'static str {
+    if summary.settings.groups.is_some() { "group" } else { "class" }
+}
+
 /// The results at one density, full data first.
 fn result_table(summary: &RunSummary, density: f64) -> String {
     let spread = report::numbers::spread;
     let mut rows = Vec::new();
     for strategy in &summary.strategies {
-        let wanted = strategy.points.iter().filter(|p| strategy.full_data || p.density == density);
+        let wanted =
+            strategy.points.iter().filter(|p| strategy.every_density || p.density == density);
         for h in wanted.filter_map(|p| p.headline.as_ref()) {
             let worst = h.worst_of_means.as_ref().map(|w| summary.classes[w.class].name.clone());
+            let weighted = h.weighted_accuracy.as_ref().map(spread);
             rows.push(vec![
                 strategy.label.clone(),
                 spread(&h.average_accuracy),
+                weighted.unwrap_or_default(),
                 spread(&h.worst_recall),
                 worst.unwrap_or_default(),
                 spread(&h.gap),
@@ -110,7 +122,15 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
             ]);
         }
     }
-    let headers = ["strategy", "average", "worst class", "which", "gap", "std", "least\nkept"];
+    let worst = format!("worst {}", unit(summary));
+    let mut headers =
+        vec!["strategy", "average", "weighted", &worst, "which", "gap", "std", "least\nkept"];
+    if summary.settings.groups.is_none() {
+        headers.remove(2);
+        rows.iter_mut().for_each(|row| {
+            row.remove(2);
+        });
+    }
     output::table(&headers, rows, headers.len() - 1)
 }
 
@@ -122,9 +142,13 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
         output::print(result_table(summary, density))?;
     }
     let seeds = summary.settings.seeds.len();
+    let unit = unit(summary);
     output::print(format!(
-        "\nmean [min, max] over {seeds} seeds, test images; worst class: mean of each seed's lowest recall"
+        "\nmean [min, max] over {seeds} seeds, test images; worst {unit}: mean of each seed's lowest recall"
     ))?;
+    if summary.settings.groups.is_some() {
+        output::print("weighted: mean recall of the groups, weighted by their training samples")?;
+    }
     for warning in &summary.warnings {
         output::note(common, format!("warning: {warning}"));
     }

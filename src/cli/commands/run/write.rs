@@ -4,7 +4,6 @@ use anyhow::Result;
 use fairprune::artefact::{OutputDir, npy, tables};
 use fairprune::experiment::run::RunOutcome;
 use fairprune::experiment::run_plan::RunPlan;
-use fairprune::experiment::strategy::Strategy;
 use fairprune::experiment::{Prepared, provenance};
 use fairprune::ops::Operators;
 use fairprune::report;
@@ -18,30 +17,31 @@ pub(super) fn write_subsets<B: Operators>(
     dir: &OutputDir,
 ) -> Result<()> {
     for run in &outcome.runs {
-        let recalls = outcome.query.recalls_of(run.strategy.ranking_method()).mean();
-        let density = if plan.densities().len() > 1 && run.strategy != Strategy::Full {
+        let recalls = outcome.query(run.seed);
+        let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
+        let density = if plan.densities().len() > 1 && !run.strategy.stands_beside_all() {
             format!("d{}-", run.density)
         } else {
             String::new()
         };
-        let stem = format!("{}-{density}{}", run.strategy, run.seed);
+        let stem = format!("{}-{density}{}", run.strategy.stem(), run.seed);
         let kept: Vec<i64> = run.subset.kept.iter().map(|&i| i as i64).collect();
         let name = format!("kept-{stem}.npy");
         npy::write(&dir.file(&name)?, &[kept.len()], &kept)?;
-        dir.write_json(
-            &format!("kept-{stem}.json"),
-            &provenance::of_subset(
-                provenance::identity(&prepared.data),
-                run.strategy,
-                run.density,
-                plan.quotas,
-                &[run.seed as u64],
-            ),
-        )?;
-        let rows: Vec<tables::ClassRow> = (0..prepared.data.classes.len())
+        let stated = provenance::of_subset(
+            provenance::identity(&prepared.data),
+            run.strategy,
+            run.density,
+            &plan.choice,
+            &[run.seed as u64],
+        );
+        let stated = provenance::over(&prepared.partition, stated);
+        let stated = provenance::with_positions(stated, &run.subset.kept);
+        dir.write_json(&format!("kept-{stem}.json"), &stated)?;
+        let rows: Vec<tables::ClassRow> = (0..prepared.partition.len())
             .map(|k| tables::ClassRow {
                 class: k as u32,
-                name: prepared.data.classes[k].clone(),
+                name: prepared.partition.names[k].clone(),
                 size: run.subset.sizes[k] as u64,
                 recall: recalls.get(k).copied().flatten(),
                 density: run.subset.densities[k],
@@ -54,7 +54,7 @@ pub(super) fn write_subsets<B: Operators>(
 }
 
 /// Pictures for the report.
-pub(super) fn thumbnails<B: Operators>(
+pub fn thumbnails<B: Operators>(
     prepared: &Prepared<B>,
 ) -> impl Fn(usize) -> Option<report::Thumb> + '_ {
     let data = &prepared.data;

@@ -1,35 +1,25 @@
 //! Features that the user brings.
 
-use std::path::Path;
-
 use anyhow::Result;
-use fairprune::artefact::{digest, npy};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
-use fairprune::score::features::{self, Evidence, Features};
+use fairprune::score::features::{self, Evidence};
+use fairprune::score::options::SspForm;
 use fairprune::score::{Kind, Method, Options};
+use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
 
 use super::write::{MethodScores, Scored};
 use super::{ScoreArgs, Wanted};
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::{context, device, output};
 
-/// A file of features, checked against the data set.
-pub struct OwnFeatures {
-    features: Features,
-    digest: String,
-}
+/// Variants of SSP on features that were given.
+const OWN_LABELS: &str = "the user's features; Euclidean distance to the mean of the own class";
+const OWN_PROTOTYPES: &str =
+    "the user's features; 1 - cos to the nearest centroid of spherical k-means";
 
 impl OwnFeatures {
-    /// Reads the file.
-    pub fn read(path: &Path, data: &DataSet) -> Result<Self> {
-        let array = npy::read(path)?;
-        let name = format!("--features {}", path.display());
-        let (width, values) = array.into_features(data.train.len(), &name)?;
-        let digest = digest(bytemuck::cast_slice(&values));
-        Ok(OwnFeatures { features: Features { width, values }, digest })
-    }
-
     /// For job.json and scores.json.
     pub fn describe(&self) -> Value {
         json!({ "source": "file", "digest": self.digest, "width": self.features.width })
@@ -47,23 +37,28 @@ impl OwnFeatures {
         options: &Options,
         data: &DataSet,
         eligible: &[usize],
+        seed: u64,
     ) -> Result<Vec<MethodScores>, Error> {
         let evidence = Evidence {
             features: &self.features,
+            probabilities: None,
             labels: &data.train.labels,
             eligible,
             classes: data.classes.len(),
+            seed: Seeds::derive(seed, 0).subset,
         };
         let wanted = methods.iter().filter(|m| m.kind(options) == Kind::Features);
         let one = |&method: &Method| {
-            let values = features::score(method, evidence)?;
+            let values = features::score(method, options, evidence)?;
             let mut parameters = method.parameters(options);
             parameters.insert("features".to_owned(), self.describe());
             Ok(MethodScores {
                 method,
                 values: values.into_iter().map(f64::from).collect(),
-                variant: "the user's features; Euclidean distance to the mean of the own class"
-                    .to_owned(),
+                variant: match options.ssp {
+                    SspForm::Labels => OWN_LABELS.to_owned(),
+                    SspForm::Prototypes => OWN_PROTOTYPES.to_owned(),
+                },
                 parameters,
             })
         };
@@ -80,7 +75,7 @@ pub fn by_features(args: &ScoreArgs, wanted: &Wanted) -> Result<u8> {
     let data = context::load_data(common, &args.data, &device::host_only(common)?)?;
     let split = context::split(common, &args.data, &data)?;
     let own = OwnFeatures::read(path, &data)?;
-    let scores = own.scores(&wanted.methods, &wanted.options, &data, &split.train)?;
+    let scores = own.scores(&wanted.methods, &wanted.options, &data, &split.train, common.seed)?;
     let names: Vec<&str> = wanted.methods.iter().map(|m| m.name()).collect();
     let job = Map::from_iter([
         ("data".to_owned(), json!(data.fingerprint)),

@@ -19,15 +19,18 @@ use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::context;
 
 pub use self::query::by_query_runs;
-pub use self::write::{RECALLS, RECALLS_OF_DYNAMICS};
+pub use self::write::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
 
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    /// Groups that the scores will be used with: refused here, not when the queries are done
+    #[arg(skip)]
+    pub groups: Option<String>,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
-    /// dual, confidence, variability; of features: ssp [default: el2n; with --dynamics all it has]
+    /// dual, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", help_heading = "Scores")]
     pub method: Vec<String>,
     /// Score this network as it is, instead of training query models
@@ -41,8 +44,8 @@ pub struct ScoreArgs {
     /// --dynamics`, `score` or `run`
     #[arg(long, value_name = "DIR", help_heading = "Scores")]
     #[arg(conflicts_with_all = [
-        "data", "format", "image_size", "data_seed", "split", "weights", "runs", "query_epochs",
-        "features", "save_features",
+        "data", "format", "image_size", "data_seed", "long_tail", "split", "weights", "runs",
+        "query_epochs", "features", "save_features",
     ])]
     pub dynamics: Option<PathBuf>,
     /// Features of your own for scores of features: N x D numbers, a row a training image

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fairprune::artefact::{OutputDir, tables};
-use fairprune::data::{DataSet, Split};
+use fairprune::data::{DataSet, Partition, Split};
 use fairprune::error::Error;
 use fairprune::experiment::Prepared;
-use fairprune::experiment::cell::{Cell, Finished, Keeping, run_cell};
+use fairprune::experiment::cell::{Cell, Extract, Finished, Keeping, run_cell};
 use fairprune::experiment::cost::Cost;
 use fairprune::experiment::queries::{DYNAMICS_SEEDS, Queries, QueryRun, Short};
 use fairprune::experiment::query::{QueryData, Recalls};
@@ -18,9 +18,9 @@ use fairprune::score::{Kind, Method, Source};
 use fairprune::train::{Control, Recipe};
 use serde_json::{Map, Value, json};
 
-use super::features::OwnFeatures;
 use super::write::{MethodScores, Scored, Written, write};
 use super::{ScoreArgs, Wanted};
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -44,6 +44,9 @@ fn by_query_runs_on<B: Operators>(
     data: Arc<DataSet>,
 ) -> Result<Written> {
     let common = &args.common;
+    if let Some(groups) = &args.groups {
+        Partition::of(&data, groups)?;
+    }
     let split = context::split(common, &args.data, &data)?;
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
     let side = data.height.min(data.width);
@@ -70,10 +73,23 @@ fn by_query_runs_on<B: Operators>(
     let mut lines = describe(&queries, &runs, &prepared.split, prepared.data.train.len());
     lines.extend(context::needs(common, &prepared, &queries.full, &costs, memory, &dir)?);
     output::note(common, lines.join("\n"));
-    let finished = train_queries(args, &prepared, &runs, &cells, &dir)?;
+    let mut finished = train_queries(args, &prepared, &runs, &cells, &dir)?;
     let query = queries.collect(&prepared.split, &finished, &[])?;
-    let scored = scored(wanted, own.as_ref(), &queries, query, &prepared)?;
-    write(&prepared.data, &prepared.split, scored, dir)
+    let mut scored = scored(wanted, own.as_ref(), &queries, query, &prepared)?;
+    if prepared.data.attributes.is_some() {
+        let groups = Partition::of(&prepared.data, "attribute")?;
+        for (_, run) in &mut finished {
+            run.result = run.result.by(&groups)?;
+            run.scores.clear();
+        }
+        let prepared = prepared.over(groups);
+        let query = queries.collect(&prepared.split, &finished, &[])?;
+        scored.of_groups = recalls(&query, &prepared);
+        let written = write(&prepared.data, &prepared.split, scored, dir)?;
+        return Ok(written.with(prepared.data));
+    }
+    let written = write(&prepared.data, &prepared.split, scored, dir)?;
+    Ok(written.with(prepared.data))
 }
 
 /// What the flags ask of query runs.
@@ -113,7 +129,8 @@ fn queries(
         stand_in: false,
         recalls: false,
         full,
-        save_features: args.save_features,
+        extract: args.save_features.then(|| Extract { folder: String::new(), validation: true }),
+        repetition: None,
     };
     queries.check()?;
     Ok(queries)
@@ -210,15 +227,10 @@ fn scored<B: Operators>(
     prepared: &Prepared<B>,
 ) -> Result<Scored> {
     let mut scored = Scored::default();
-    let short = !query.recalls.runs.is_empty();
-    if short {
-        scored.recalls = recall_rows(prepared, &query.recalls);
-        let of_dynamics = query.of_dynamics.as_ref();
-        let of_dynamics = of_dynamics.filter(|_| !query.from_dynamics.is_empty());
-        scored.recalls_of_dynamics = of_dynamics.and_then(|r| recall_rows(prepared, r));
+    [scored.recalls, scored.recalls_of_dynamics] = recalls(&query, prepared);
+    if !query.recalls.runs.is_empty() {
         scored.seeds = (0..queries.short.runs as u64).collect();
     } else if let Some(recalls) = &query.of_dynamics {
-        scored.recalls = recall_rows(prepared, recalls);
         scored.seeds = (0..recalls.runs.len() as u64).map(|r| DYNAMICS_SEEDS + r).collect();
     }
     for (method, values) in std::mem::take(&mut query.scores) {
@@ -236,6 +248,7 @@ fn scored<B: Operators>(
             &wanted.options,
             &prepared.data,
             eligible,
+            queries.seed,
         )?);
     }
     scored.scores.sort_by_key(|s| s.method);
@@ -272,17 +285,31 @@ fn parameters(method: Method, queries: &Queries, split: &Split) -> Map<String, V
     parameters
 }
 
+/// Recalls over the partition, and those of the recorded run where the first are of other runs.
+fn recalls<B: Operators>(
+    query: &QueryData,
+    prepared: &Prepared<B>,
+) -> [Option<Vec<tables::RecallRow>>; 2] {
+    let of_dynamics = query.of_dynamics.as_ref();
+    if query.recalls.runs.is_empty() {
+        return [of_dynamics.and_then(|r| recall_rows(prepared, r)), None];
+    }
+    let apart = of_dynamics.filter(|_| !query.from_dynamics.is_empty());
+    [recall_rows(prepared, &query.recalls), apart.and_then(|r| recall_rows(prepared, r))]
+}
+
+/// A row a class, or nothing where one has no recall; a row a group that has one.
 fn recall_rows<B: Operators>(
     prepared: &Prepared<B>,
     recalls: &Recalls,
 ) -> Option<Vec<tables::RecallRow>> {
     let (correct, total) = (recalls.correct.as_ref()?, recalls.total.as_ref()?);
     let (means, sds) = (recalls.mean(), recalls.sd());
-    let sizes = prepared.class_sizes();
+    let sizes = prepared.sizes();
     let row = |k: usize| {
         Some(tables::RecallRow {
             class: k as u32,
-            name: prepared.data.classes[k].clone(),
+            name: prepared.partition.names[k].clone(),
             train_size: sizes[k] as u64,
             val_correct: Some(correct[k]),
             val_total: Some(total[k]),
@@ -290,5 +317,8 @@ fn recall_rows<B: Operators>(
             recall_sd: sds[k],
         })
     };
-    (0..sizes.len()).map(row).collect()
+    match prepared.partition.attribute {
+        Some(_) => Some((0..sizes.len()).filter_map(row).collect()),
+        None => (0..sizes.len()).map(row).collect(),
+    }
 }

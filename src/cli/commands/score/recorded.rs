@@ -80,6 +80,7 @@ pub fn by_recorded_run(args: &ScoreArgs, folder: &Path) -> Result<u8> {
         ids: recording.samples.ids.clone(),
         labels: recording.samples.labels.clone(),
         parts: recording.samples.parts.clone(),
+        attributes: None,
     };
     write_samples(samples, scored, dir)?.report(common)
 }

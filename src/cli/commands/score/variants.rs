@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::score::options::SspForm;
 use fairprune::score::{Method, Options};
 
 use crate::cli::args::Common;
@@ -32,6 +33,16 @@ pub struct VariantArgs {
     /// tdds: how fast earlier windows fade [default: 0.9]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub decay: Option<f64>,
+    /// ssp: distance to the own class's mean (labels) or to the nearest centroid of k-means
+    /// (prototypes) [default: labels]
+    #[arg(long, value_name = "FORM")]
+    pub ssp: Option<String>,
+    /// ssp: centroids [default: as many as classes]
+    #[arg(long, value_name = "C")]
+    pub prototypes: Option<usize>,
+    /// cal: nearest neighbours [default: 10]
+    #[arg(long, value_name = "N")]
+    pub cal_neighbours: Option<usize>,
 }
 
 impl VariantArgs {
@@ -73,6 +84,21 @@ impl VariantArgs {
         if let Some(decay) = self.decay {
             options.decay = decay;
             used("--decay", &[Method::Tdds]);
+        }
+        if let Some(text) = &self.ssp {
+            options.ssp = text.parse()?;
+            used("--ssp", &[Method::Ssp]);
+        }
+        if let Some(clusters) = self.prototypes {
+            options.prototypes = Some(clusters);
+            used("--prototypes", &[Method::Ssp]);
+            if options.ssp == SspForm::Labels {
+                output::note(common, "note: --prototypes is about --ssp prototypes");
+            }
+        }
+        if let Some(neighbours) = self.cal_neighbours {
+            options.cal_neighbours = Some(neighbours);
+            used("--cal-neighbours", &[Method::Cal]);
         }
         options.check()?;
         Ok(options)

@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use anyhow::Result;
 use fairprune::artefact::digest;
-use fairprune::data::{self, DataSet, PartName, Split, SplitKind};
+use fairprune::data::{self, DataSet, PartName, Partition, Split, SplitKind};
 use fairprune::error::Error;
 use fairprune::exec::Mode;
+use fairprune::experiment::cell::Extract;
 use fairprune::experiment::export::{network, write_features};
 use fairprune::experiment::{TestResult, provenance};
 use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::score::features::{Evidence, extract, score as feature_score};
 use fairprune::score::{Kind, Method, Watch, modes, pass};
+use fairprune::train::Seeds;
 use fairprune::train::evaluate;
 use serde_json::{Map, json};
 
-use super::features::OwnFeatures;
 use super::write::{MethodScores, Scored, write};
 use super::{ScoreArgs, Wanted};
 use crate::cli::args::RecipeArgs;
+use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::commands::train::recall_rows;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -128,23 +130,26 @@ fn by_weights_on<B: Operators>(
     if let Some(own) = &own {
         let eligible = &prepared.split.train;
         let (methods, options) = (&wanted.methods, &wanted.options);
-        own_scores = own.scores(methods, options, &prepared.data, eligible)?;
+        own_scores = own.scores(methods, options, &prepared.data, eligible, common.seed)?;
     }
     if let Some(extracted) = &extracted {
         let evidence = Evidence {
             features: &extracted.features,
+            probabilities: Some(&extracted.probabilities),
             labels: set.labels,
             eligible: &prepared.split.train,
             classes: prepared.data.classes.len(),
+            seed: Seeds::derive(common.seed, 0).subset,
         };
         for &method in from_network.iter().filter(|m| m.kind(&wanted.options) == Kind::Features) {
-            scores.push((method, feature_score(method, evidence)?));
+            scores.push((method, feature_score(method, &wanted.options, evidence)?));
         }
         if args.save_features {
             let mut parameters = network(&prepared);
             parameters.insert("weights".to_owned(), json!(weights_digest));
             let identity = provenance::identity(&prepared.data);
-            write_features(&dir, identity, extracted, parameters, Vec::new())?;
+            let root = Extract { folder: String::new(), validation: false };
+            write_features(&dir, &root, identity, extracted, parameters, Vec::new())?;
         }
     }
     let mut scored = Scored::default();
@@ -163,9 +168,13 @@ fn by_weights_on<B: Operators>(
         );
     } else {
         let set = prepared.set(prepared.split.val_part, &val)?;
-        let counts = evaluate(&mut executor, &set)?.counts;
-        let result = TestResult::new(0, &counts);
-        scored.recalls = Some(recall_rows(&prepared.data, &prepared.split.train, &result));
+        let result = TestResult::new(0, &evaluate(&mut executor, &set)?);
+        let (data, trained) = (&prepared.data, &prepared.split.train);
+        scored.recalls = Some(recall_rows(data, &Partition::classes(data), trained, &result)?);
+        if data.attributes.is_some() {
+            let groups = Partition::of(data, "attribute")?;
+            scored.of_groups[0] = Some(recall_rows(data, &groups, trained, &result)?);
+        }
     }
     scored.shared = Map::from_iter([("weights".to_owned(), json!(weights_digest))]);
     write(&prepared.data, &prepared.split, scored, dir)?.report(common)
@@ -196,7 +205,7 @@ fn whole(data: &DataSet, name: Option<&str>, seed: u64) -> Result<Split> {
         None => Ok(Split {
             kind: SplitKind::Shipped,
             seed,
-            train: (0..data.train.len()).collect(),
+            train: data.present(),
             val_part: PartName::Val,
             val: Vec::new(),
             test: Vec::new(),

@@ -1,10 +1,14 @@
 //! The files and the report of scores.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use anyhow::Result;
 use fairprune::artefact::provenance::{DataIdentity, Method as MethodRecord};
-use fairprune::artefact::tables::{self, ScoreTable};
-use fairprune::artefact::{OutputDir, Provenance, npy};
-use fairprune::data::{DataSet, Split};
+use fairprune::artefact::tables::{self, GroupRecallRow, ScoreTable};
+use fairprune::artefact::{OutputDir, Provenance, digest, npy};
+use fairprune::data::{Attributes, DataSet, Split};
+use fairprune::error::Error;
 use fairprune::experiment::provenance;
 use fairprune::score::Method;
 use serde_json::{Map, Value, json};
@@ -15,6 +19,9 @@ use crate::cli::output;
 /// Recalls that quotas use, and those of the recorded run where other query runs gave the first.
 pub const RECALLS: &str = "recalls.csv";
 pub const RECALLS_OF_DYNAMICS: &str = "recalls-dynamics.csv";
+/// The same of groups, where the samples have an attribute.
+pub const GROUP_RECALLS: &str = "recalls-groups.csv";
+pub const GROUP_RECALLS_OF_DYNAMICS: &str = "recalls-dynamics-groups.csv";
 
 /// One score of every sample, NaN where it has none.
 pub struct MethodScores {
@@ -31,6 +38,8 @@ pub struct Scored {
     pub scores: Vec<MethodScores>,
     pub recalls: Option<Vec<tables::RecallRow>>,
     pub recalls_of_dynamics: Option<Vec<tables::RecallRow>>,
+    /// Both over groups; groups without validation samples are left out.
+    pub of_groups: [Option<Vec<tables::RecallRow>>; 2],
     /// Hyper-parameters that all scores share, unless they have their own.
     pub shared: Map<String, Value>,
     /// Of the runs behind `recalls`.
@@ -44,11 +53,15 @@ pub struct Samples {
     pub ids: Vec<String>,
     pub labels: Vec<u32>,
     pub parts: Vec<tables::Part>,
+    /// What the attribute is, and its value for each sample.
+    pub attributes: Option<(Attributes, Vec<u32>)>,
 }
 
 /// Files that are complete.
 pub struct Written {
     pub dir: OutputDir,
+    /// What was scored, where it was read.
+    pub data: Option<Arc<DataSet>>,
     scored: Scored,
     document: Value,
     samples: usize,
@@ -56,14 +69,14 @@ pub struct Written {
 
 /// Writes the files of a data set's scores.
 pub fn write(data: &DataSet, split: &Split, scored: Scored, dir: OutputDir) -> Result<Written> {
-    let mut parts = vec![tables::Part::Val; data.train.len()];
-    split.train.iter().for_each(|&i| parts[i] = tables::Part::Train);
+    let parts = provenance::parts(data, split);
     let samples = Samples {
         identity: provenance::identity(data),
         classes: data.classes.clone(),
         ids: data.train.ids.clone(),
         labels: data.train.labels.clone(),
         parts,
+        attributes: data.attributes.clone().map(|a| (a, data.train.attributes.clone())),
     };
     write_samples(samples, scored, dir)
 }
@@ -78,8 +91,13 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
         npy::write(&dir.file(&format!("{name}.npy"))?, &[values.len()], values)?;
     }
     let count = samples.ids.len();
-    let Samples { identity, classes, ids, labels, parts } = samples;
-    ScoreTable { ids, labels, parts, methods: columns }.write(&dir.file("scores.csv")?)?;
+    let Samples { identity, classes, ids, labels, parts, attributes } = samples;
+    let (attribute, attributes) = attributes.unzip();
+    let attributes = attributes.unwrap_or_default();
+    let table = ScoreTable { ids, labels, parts, attributes, methods: columns };
+    let path = dir.file("scores.csv")?;
+    table.write(&path)?;
+    let mut digests = Map::from_iter([("scores.csv".to_owned(), digest_of(&path)?)]);
     let record = |s: &MethodScores| {
         let mut hyper_parameters = scored.shared.clone();
         hyper_parameters.extend(s.parameters.clone());
@@ -94,18 +112,44 @@ pub fn write_samples(samples: Samples, scored: Scored, dir: OutputDir) -> Result
     let stated = Provenance::new(identity, records, scored.seeds.clone());
     let mut document = serde_json::to_value(&stated)?;
     document["class_names"] = json!(classes);
-    dir.write_json("scores.json", &document)?;
+    if let Some(a) = attribute {
+        document["attribute"] = json!({ "name": a.name, "values": a.values });
+    }
     for (name, rows) in
         [(RECALLS, &scored.recalls), (RECALLS_OF_DYNAMICS, &scored.recalls_of_dynamics)]
     {
         if let Some(rows) = rows {
-            tables::write(&dir.file(name)?, rows)?;
+            let path = dir.file(name)?;
+            tables::write(&path, rows)?;
+            digests.insert(name.to_owned(), digest_of(&path)?);
         }
     }
-    Ok(Written { dir, scored, document, samples: count })
+    for (name, rows) in
+        [GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS].into_iter().zip(&scored.of_groups)
+    {
+        if let Some(rows) = rows {
+            let rows: Vec<_> = rows.iter().cloned().map(GroupRecallRow::of_class).collect();
+            let path = dir.file(name)?;
+            tables::write(&path, &rows)?;
+            digests.insert(name.to_owned(), digest_of(&path)?);
+        }
+    }
+    document["digests"] = Value::Object(digests);
+    dir.write_json("scores.json", &document)?;
+    Ok(Written { dir, data: None, scored, document, samples: count })
+}
+
+/// The hash of a whole file, by which its JSON knows it.
+fn digest_of(path: &Path) -> Result<Value> {
+    Ok(json!(digest(&std::fs::read(path).map_err(Error::io(path))?)))
 }
 
 impl Written {
+    /// With the data set that was scored.
+    pub fn with(self, data: Arc<DataSet>) -> Self {
+        Written { data: Some(data), ..self }
+    }
+
     /// Prints the outcome: one JSON document, or tables of the scores and the recalls.
     pub fn report(mut self, common: &Common) -> Result<u8> {
         let root = self.dir.root().display().to_string();
@@ -119,8 +163,10 @@ impl Written {
         let headers = ["score", "mean", "min", "10 %", "median", "90 %", "max"];
         output::print(output::table(&headers, rows, 1))?;
         if let Some(recalls) = &self.scored.recalls {
+            let groups = self.scored.of_groups[0].iter().flatten();
             let rows = recalls
                 .iter()
+                .chain(groups)
                 .map(|r| {
                     let sd = r.recall_sd.map_or("-".to_owned(), |s| format!("{s:.3}"));
                     vec![r.name.clone(), r.train_size.to_string(), format!("{:.3}", r.recall), sd]

@@ -3,6 +3,7 @@
 mod print;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::{Existing, OutputDir, atomic, tables};
+use fairprune::artefact::{Existing, OutputDir, atomic, digest, tables};
 use fairprune::data::DataSet;
 use fairprune::error::Error;
 use fairprune::experiment::run::{RunProgress, run as run_plan};
@@ -19,11 +20,11 @@ use fairprune::experiment::study::{
     class_rows, judge,
 };
 use fairprune::ops::Operators;
-use fairprune::report;
+use fairprune::report::{self, Thumb};
 use serde_json::{Map, json};
 
 use self::spec::{PanelSpec, Study};
-use super::run::{Ready, complete, ready};
+use super::run::{Ready, complete, ready, thumbnails};
 use crate::cli::args::{Common, DataArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -60,7 +61,8 @@ pub fn study(args: &StudyArgs) -> Result<u8> {
     let device = Device::open(&args.common)?;
     let host = device.host(&args.common)?;
     on_device!(device, backend => {
-        let mut runner = Runner { args, study: &study, backend, host, loaded: None };
+        let pictures = BTreeMap::new();
+        let mut runner = Runner { args, study: &study, backend, host, loaded: None, pictures };
         if args.dry_run { runner.describe() } else { runner.run() }
     })
 }
@@ -72,6 +74,8 @@ struct Runner<'a, B: Operators> {
     host: Arc<fairprune::backend::Cpu>,
     /// The data set of the last panel.
     loaded: Option<(DataArgs, Arc<DataSet>)>,
+    /// Samples of the finished panels that their strips show, by panel and position.
+    pictures: BTreeMap<(String, usize), Thumb>,
 }
 
 impl<B: Operators> Runner<'_, B> {
@@ -163,7 +167,7 @@ impl<B: Operators> Runner<'_, B> {
             unusable,
             claims,
         };
-        let failed = write(&root, &summary)?;
+        let failed = write(&root, &summary, &self.pictures)?;
         if common.json {
             output::print_json(&summary)?;
         } else {
@@ -190,6 +194,12 @@ impl<B: Operators> Runner<'_, B> {
             let text = format!("failed: {}, {}: {}", spec.name, failure.task, failure.error);
             output::note(common, text);
         }
+        let picture = thumbnails(prepared);
+        for &i in summary.strips.iter().flat_map(|s| s.kept.iter().chain(&s.dropped)) {
+            if let Some(thumb) = picture(i) {
+                self.pictures.insert((spec.name.clone(), i), thumb);
+            }
+        }
         let failures = outcome.failures.into_iter().map(|f| (f.task, f.error)).collect();
         let panel = Panel { name: spec.name.clone(), summary, failures };
         write_cells(&panel, &dir)?;
@@ -208,15 +218,21 @@ fn job<B: Operators>(ready: &Ready<B>) -> Map<String, serde_json::Value> {
     job.insert("command".to_owned(), json!("study"));
     job.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     job.extend(context::job_of(&ready.prepared));
-    let query = plan.query.as_ref().map(|q| json!({ "runs": q.runs, "recipe": q.recipe }));
+    let query = plan
+        .query
+        .as_ref()
+        .map(|q| json!({ "runs": q.runs, "recipe": q.recipe, "per_seed": q.per_seed }));
+    let features = plan.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values)));
     for (key, value) in [
         ("seed", json!(plan.seed)),
         ("recipe", json!(plan.recipe)),
         ("budget", json!(plan.budget)),
         ("query", json!(query)),
         ("options", json!(plan.options)),
-        ("smooth", json!(plan.quotas.laplace)),
-        ("min_per_class", json!(plan.quotas.min_per_class)),
+        ("pickers", json!(format!("{:?}", plan.choice.pickers))),
+        ("features", json!(features)),
+        ("smooth", json!(plan.choice.quotas.laplace)),
+        ("min_per_class", json!(plan.choice.quotas.min_per_class)),
     ] {
         job.insert(key.to_owned(), value);
     }
@@ -270,10 +286,12 @@ fn write_cells(panel: &Panel, dir: &OutputDir) -> Result<()> {
     for strategy in &panel.summary.strategies {
         for point in &strategy.points {
             for run in &point.runs {
-                let name = format!("cells/{}-d{}-s{}.json", strategy.name, point.density, run.seed);
+                let stem = strategy.name.replace([':', '='], "-");
+                let name = format!("cells/{stem}-d{}-s{}.json", point.density, run.seed);
                 let mut numbers = json!(run);
                 if let Some(map) = numbers.as_object_mut() {
                     map.remove("train_seconds");
+                    map.remove("preparation");
                 }
                 let mut around = json!(settings);
                 if let Some(map) = around.as_object_mut() {
@@ -300,7 +318,11 @@ fn write_cells(panel: &Panel, dir: &OutputDir) -> Result<()> {
 }
 
 /// Tables, summary and report of the whole study; the number of failures.
-fn write(root: &Path, summary: &StudySummary) -> Result<usize> {
+fn write(
+    root: &Path,
+    summary: &StudySummary,
+    pictures: &BTreeMap<(String, usize), Thumb>,
+) -> Result<usize> {
     let panels = &summary.panels;
     let cells: Vec<_> = panels.iter().flat_map(cell_rows).collect();
     tables::write_listing(&root.join("cells.csv"), &CELL_COLUMNS, &cells)?;
@@ -323,7 +345,10 @@ fn write(root: &Path, summary: &StudySummary) -> Result<usize> {
         }));
     }
     tables::write_listing(&root.join("failures.csv"), &FAILURE_COLUMNS, &failures)?;
-    let page = report::render_study(summary);
+    let picture = |panel: usize, position: usize| {
+        pictures.get(&(panels[panel].name.clone(), position)).cloned()
+    };
+    let page = report::render_study(summary, Some(&picture));
     atomic::write_bytes(&root.join("report.html"), page.as_bytes())?;
     atomic::write_json(&root.join(MARK), summary)?;
     Ok(failures.len())

@@ -28,15 +28,14 @@ pub struct Needs {
 impl Needs {
     pub fn of<B: Operators>(name: &str, ready: &Ready<B>) -> Result<Needs> {
         let Ready { prepared, plan } = ready;
-        let queries = plan.queries();
-        let costs = plan.costs(prepared, &queries);
+        let costs = plan.costs(prepared);
         let total = Total::of(&costs);
         Ok(Needs {
             panel: name.to_owned(),
             runs: total.runs,
             steps: total.steps,
             seconds: seconds(prepared, &plan.recipe, &costs)?,
-            memory_bytes: plan.planned_memory(prepared, &queries)? + total.host,
+            memory_bytes: plan.planned_memory(prepared)? + total.host,
             disk_bytes: total.disk,
         })
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use fairprune::error::Error;
 use fairprune::experiment::run_plan::Block;
 use fairprune::experiment::strategy::Strategy;
@@ -190,7 +190,12 @@ impl PanelTable {
     ) -> Result<PanelSpec> {
         let mut words = Vec::new();
         for (key, value) in flags {
-            words.extend([format!("--{key}"), text(key, value, what)?]);
+            match value {
+                Value::Boolean(on) if is_switch(key) => {
+                    words.extend(on.then(|| format!("--{key}")));
+                }
+                _ => words.extend([format!("--{key}"), text(key, value, what)?]),
+            }
         }
         let mut all = words.clone();
         all.extend(extra(common));
@@ -224,7 +229,7 @@ impl BlockTable {
     fn check(&self, what: &str) -> Result<Block> {
         let strategies =
             self.strategies.iter().map(|s| s.parse()).collect::<Result<Vec<Strategy>, Error>>()?;
-        let full_alone = strategies.iter().all(|s| *s == Strategy::Full);
+        let full_alone = strategies.iter().all(|s| s.stands_beside_all());
         if strategies.is_empty() || self.seeds == 0 || (self.density.is_empty() && !full_alone) {
             let found = format!(
                 "a block of {} strategies, {} densities, {} seeds",
@@ -251,6 +256,13 @@ fn extra(common: &Common) -> Vec<String> {
     ]
 }
 
+/// Whether a flag of `fairprune run` takes no value.
+fn is_switch(key: &str) -> bool {
+    let command = Flags::command();
+    let arg = command.get_arguments().find(|a| a.get_long() == Some(key));
+    arg.is_some_and(|a| !a.get_action().takes_values())
+}
+
 /// A value as a word of a command line.
 fn text(key: &str, value: &Value, what: &str) -> Result<String> {
     Ok(match value {
@@ -275,4 +287,46 @@ fn slug(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let text: String = name.chars().map(plain).collect();
     text.trim_start_matches(['.', '-']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every flag is one of `fairprune run`, every strategy and claim can be read.
+    #[test]
+    fn the_studies_that_come_with_the_program_can_be_read() {
+        let words = ["fairprune", "study", "x.toml"];
+        let crate::cli::args::Command::Study(args) =
+            crate::cli::args::Cli::try_parse_from(words).unwrap().command
+        else {
+            panic!("another command");
+        };
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("studies");
+        let mut found = 0;
+        for folder in [root.clone(), root.join("paper")] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_none_or(|e| e != "toml") {
+                    continue;
+                }
+                let study = Study::read(&path, &args.common).unwrap();
+                let name = path.display();
+                assert!(!study.claims.is_empty() && !study.panels.is_empty(), "{name}");
+                let known: BTreeSet<String> = study.panels[0]
+                    .blocks
+                    .iter()
+                    .flat_map(|b| &b.strategies)
+                    .map(Strategy::to_string)
+                    .collect();
+                for claim in &study.claims {
+                    for strategy in [&claim.method, &claim.baseline] {
+                        assert!(known.contains(strategy), "{name}: {strategy} is not run");
+                    }
+                }
+                found += 1;
+            }
+        }
+        assert!(found >= 7, "{found}");
+    }
 }

@@ -1,0 +1,150 @@
+//! Scores that other programs computed: a CSV of names and numbers, or an array in a stated order.
+//!
+//! Nothing is guessed: every training sample that may be kept gets exactly one number, every row belongs to
+//! a sample, and what does not fit is named.
+
+mod csv;
+mod names;
+
+use std::path::Path;
+
+use super::npy::{self, Values};
+use crate::error::{Error, Result};
+
+pub use csv::{Columns, NAME_COLUMNS, SCORE_COLUMNS, read as read_csv};
+pub use names::Names;
+
+/// Messages list this many names before they count the rest.
+pub(super) const LISTED: usize = 5;
+
+/// One number a row of a file, with what the row calls its sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    pub names: Vec<String>,
+    pub scores: Vec<f64>,
+}
+
+/// The numbers of an array of one axis, none NaN.
+pub fn read_array(path: &Path) -> Result<Vec<f64>> {
+    let what = path.display().to_string();
+    let array = npy::read(path)?;
+    if array.shape.len() != 1 {
+        let found = format!("shape {:?}", array.shape);
+        return Err(Error::invalid(what, found, "one axis: a number a sample"));
+    }
+    let values: Vec<f64> = match array.values {
+        Values::F32(values) => values.into_iter().map(f64::from).collect(),
+        Values::F64(values) => values,
+        Values::Int(values) => values.into_iter().map(|v| v as f64).collect(),
+        Values::Bool(_) => return Err(Error::invalid(what, "booleans", "scores (numbers)")),
+    };
+    match values.iter().position(|v| v.is_nan()) {
+        Some(i) => Err(Error::invalid(format!("{what}, position {i}"), "NaN", "a number")),
+        None => Ok(values),
+    }
+}
+
+/// Numbers that stand in the order of `ids`.
+pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>> {
+    if scores.len() == samples {
+        return Ok(scores);
+    }
+    let expected = format!("{samples}, one a training sample of the data set");
+    Err(Error::invalid(what, format!("{} numbers", scores.len()), expected))
+}
+
+/// Puts numbers where their names say: one a sample of `ids`, NaN for samples without a row, of which
+/// there are none among `needed`.
+///
+/// # Errors
+/// Names of no sample, of several, or of one that has a row already; needed samples without a row. The
+/// first few are listed.
+pub fn by_name(what: &str, rows: &Rows, ids: &[String], needed: &[usize]) -> Result<Vec<f64>> {
+    let names = Names::new(ids);
+    let mut scores = vec![f64::NAN; ids.len()];
+    let (mut unknown, mut twice) = (Vec::new(), Vec::new());
+    for (name, &score) in rows.names.iter().zip(&rows.scores) {
+        match names.find(name).map_err(|ids| {
+            let expected =
+                "names that tell the samples apart, such as `data export --as list` writes";
+            Error::invalid(what, format!("{name:?}, which may be {}", ids.join(" or ")), expected)
+        })? {
+            None => unknown.push(name.as_str()),
+            Some(i) if !scores[i].is_nan() => twice.push(name.as_str()),
+            Some(i) => scores[i] = score,
+        }
+    }
+    let missing: Vec<&str> =
+        needed.iter().filter(|&&i| scores[i].is_nan()).map(|&i| ids[i].as_str()).collect();
+    refuse(what, "that no training sample has", &unknown, "names of training samples")?;
+    refuse(what, "more than once", &twice, "a row a sample")?;
+    refuse(what, "without a row", &missing, "a row for every training sample that may be kept")?;
+    Ok(scores)
+}
+
+fn refuse(what: &str, why: &str, names: &[&str], expected: &str) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = names.iter().take(LISTED).map(|n| format!("{n:?}")).collect();
+    let more = match names.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let found = format!("{} names {why}: {}{more}", names.len(), shown.join(", "));
+    Err(Error::invalid(what, found, expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(pairs: &[(&str, f64)]) -> Rows {
+        Rows {
+            names: pairs.iter().map(|p| p.0.to_owned()).collect(),
+            scores: pairs.iter().map(|p| p.1).collect(),
+        }
+    }
+
+    fn ids() -> Vec<String> {
+        ["train/cat/1.png", "train/cat/2.png", "train/dog/1.png"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn rows_go_where_their_names_say() {
+        let given =
+            rows(&[("dog/1.png", 3.0), ("/home/x/set/train/cat/1.png", 1.0), ("2.png", 2.0)]);
+        assert_eq!(by_name("s.csv", &given, &ids(), &[0, 1, 2]).unwrap(), [1.0, 2.0, 3.0]);
+        // What may not be kept needs no row.
+        let given = rows(&[("cat/1.png", f64::INFINITY), ("dog/1.png", 3.0)]);
+        let scores = by_name("s.csv", &given, &ids(), &[0, 2]).unwrap();
+        assert!(scores[1].is_nan() && scores[0] == f64::INFINITY && scores[2] == 3.0);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let refused = |pairs: &[(&str, f64)]| {
+            by_name("s.csv", &rows(pairs), &ids(), &[0, 1, 2]).unwrap_err().to_string()
+        };
+        let all = [("cat/1.png", 1.0), ("cat/2.png", 2.0), ("dog/1.png", 3.0)];
+        let text = refused(&all[..2]);
+        assert!(text.contains("1 names without a row: \"train/dog/1.png\""), "{text}");
+        let text = refused(&[all[0], all[1], all[2], ("train/cat/1.png", 1.0)]);
+        assert!(text.contains("more than once: \"train/cat/1.png\""), "{text}");
+        let text = refused(&[all[0], ("bird/1.png", 1.0)]);
+        assert!(text.contains("no training sample has: \"bird/1.png\""), "{text}");
+        let text = refused(&[("1.png", 1.0)]);
+        assert!(text.contains("train/cat/1.png or train/dog/1.png"), "{text}");
+        let strange: Vec<(String, f64)> = (0..9).map(|i| (format!("x{i}"), 0.0)).collect();
+        let strange: Vec<(&str, f64)> = strange.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+        let text = refused(&strange);
+        assert!(text.contains("9 names") && text.contains("\"x4\" and 4 more"), "{text}");
+    }
+
+    #[test]
+    fn arrays_have_the_right_length() {
+        assert_eq!(in_order("s", vec![1.0, 2.0], 2).unwrap(), [1.0, 2.0]);
+        let text = in_order("s", vec![1.0], 2).unwrap_err().to_string();
+        assert!(text.contains("1 numbers") && text.contains("expected 2"), "{text}");
+    }
+}

@@ -1,0 +1,117 @@
+//! `report.html`: the pruned set for people.
+
+use fairprune::artefact::OutputDir;
+use fairprune::metrics::pearson;
+use fairprune::prune::Direction;
+use fairprune::report::Thumb;
+use fairprune::report::pruned::{PrunedClass, PrunedSet, ShownPicks, ShownScore, render_pruned};
+use serde_json::Value;
+
+use super::{Plan, PruneArgs, Pruned};
+use crate::cli::context;
+
+/// The command that trains on what is kept.
+pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
+    let data = args.source.data.as_deref().unwrap_or("DATA");
+    let size = args.source.image_size.map_or(String::new(), |s| format!(" --image-size {s}"));
+    // `train` holds out by default what these hold out.
+    let split = match pruned.source.split.as_deref() {
+        None | Some("holdout" | "shipped") => String::new(),
+        Some(name) => format!(" --split {name}"),
+    };
+    let subset = context::quote(dir.root().join("kept.npy").display().to_string());
+    let data = context::quote(data.to_owned());
+    format!("fairprune train --data {data}{size}{split} --subset {subset}")
+}
+
+/// The page; `stated` is what `kept.json` says.
+pub fn render(
+    args: &PruneArgs,
+    plan: &Plan,
+    pruned: &Pruned,
+    stated: &Value,
+    dir: &OutputDir,
+) -> String {
+    let (source, subset) = (&pruned.source, &pruned.subset);
+    let recalls = pruned.recalls.as_ref();
+    let classes = (0..pruned.names.len()).map(|k| PrunedClass {
+        name: pruned.names[k].clone(),
+        size: subset.sizes[k],
+        recall: recalls.and_then(|r| r.values[k]),
+        recall_sd: recalls.and_then(|r| r.sd[k]),
+        density: subset.densities[k],
+        kept: subset.counts[k],
+    });
+    let asked = subset.quota_densities.as_ref().unwrap_or(&subset.densities);
+    let ranks = pruned.scores(plan).is_some();
+    let shown = pruned.shown.as_ref().map(|shown| ShownScore {
+        label: &shown.label,
+        values: &shown.values,
+        highest_first: shown.direction == Direction::KeepHighest,
+        ranks,
+    });
+    let picks = subset.picks.as_ref();
+    let set = PrunedSet {
+        data: args.source.data.clone().unwrap_or_else(|| source.identity.name.clone()),
+        fingerprint: source.identity.fingerprint.clone(),
+        strategy: plan.strategy.label(),
+        quota: plan.strategy.quota().to_string(),
+        density: plan.density,
+        classes: classes.collect(),
+        groups: source.partition.attribute.clone(),
+        correlation: recalls.and_then(|r| pearson(asked, &r.values).ok().flatten()),
+        ids: &source.ids,
+        labels: &source.groups,
+        eligible: &source.eligible,
+        kept: &subset.kept,
+        score: shown,
+        picks: picks.map(|p| ShownPicks { order: &p.order, weights: p.weights.as_deref() }),
+        warnings: &pruned.warnings,
+        recipe: recipe(args, stated),
+        command: context::command_line(),
+        next: next(args, pruned, dir),
+        kept_file: dir.root().join("kept.npy").display().to_string(),
+        without_pictures: "The images were not at hand: the same command with --data and the data \
+                           set that was scored (and its --image-size) shows them."
+            .to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("FAIRPRUNE_COMMIT").to_owned(),
+    };
+    let data = source.data.as_deref();
+    let picture = |i: usize| {
+        let data = data?;
+        (i < data.train.len()).then(|| Thumb {
+            width: data.width,
+            height: data.height,
+            rgb: data.train.image(i).to_vec(),
+        })
+    };
+    render_pruned(&set, data.is_some().then_some(&picture))
+}
+
+/// Everything that kept.json states of the selection and of the scores in use, one row a number.
+fn recipe(args: &PruneArgs, stated: &Value) -> Vec<(String, String)> {
+    let mut rows = vec![("seed".to_owned(), args.common.seed.to_string())];
+    for method in stated["methods"].as_array().into_iter().flatten() {
+        let name = method["name"].as_str().unwrap_or_default();
+        rows.push((name.to_owned(), method["variant"].as_str().unwrap_or_default().to_owned()));
+        let numbers = method["hyper_parameters"].as_object().into_iter().flatten();
+        // The recalls are in the table of classes.
+        for (key, value) in numbers.filter(|(key, _)| *key != "recalls") {
+            flatten(key, value, &mut rows);
+        }
+    }
+    rows
+}
+
+fn flatten(key: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(map) => {
+            map.iter().for_each(|(inner, value)| flatten(&format!("{key} {inner}"), value, rows));
+        }
+        Value::String(text) => rows.push((key.to_owned(), text.clone())),
+        Value::Bool(b) => rows.push((key.to_owned(), if *b { "yes" } else { "no" }.to_owned())),
+        other => rows.push((key.to_owned(), other.to_string())),
+    }
+}

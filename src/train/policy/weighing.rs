@@ -1,0 +1,49 @@
+//! Methods that weigh classes and present every sample once an epoch.
+
+use super::{Facts, Policy, Presentation, class_weights};
+use crate::error::{Error, Result};
+use crate::ops::Operators;
+use crate::train::outcome::EpochRecord;
+
+/// CDB-W: weights from the previous epoch's validation recalls, 1 in the first epoch.
+pub(super) struct FromRecalls {
+    pub facts: Facts,
+    /// Validation samples of each class.
+    pub totals: Vec<u64>,
+    pub dynamic: bool,
+}
+
+impl<B: Operators> Policy<B> for FromRecalls {
+    fn epoch(&mut self, epoch: u32, history: &[EpochRecord]) -> Result<Presentation> {
+        let weights = match history.last() {
+            None => vec![1.0; self.totals.len()],
+            Some(last) => {
+                let missing = || Error::Internal(format!("no recalls before epoch {epoch}"));
+                let correct = last.val_correct.as_ref().ok_or_else(missing)?.iter().copied();
+                let counts: Vec<(u64, u64)> = correct.zip(self.totals.iter().copied()).collect();
+                class_weights::cdb_w(&counts, self.dynamic)
+            }
+        };
+        Ok(Presentation {
+            order: self.facts.order(epoch),
+            class_weights: weights,
+            sample_weights: None,
+        })
+    }
+}
+
+/// The same weights in every epoch.
+pub(super) struct Fixed {
+    pub facts: Facts,
+    pub weights: Vec<f32>,
+}
+
+impl<B: Operators> Policy<B> for Fixed {
+    fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
+        Ok(Presentation {
+            order: self.facts.order(epoch),
+            class_weights: self.weights.clone(),
+            sample_weights: None,
+        })
+    }
+}

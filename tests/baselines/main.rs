@@ -1,0 +1,9 @@
+//! Baselines that change training: their rules against NumPy and PyTorch, whole runs against a
+//! driver that knows no trainer, resumption, and the command line.
+
+mod commands;
+mod resume;
+mod rules;
+mod runs;
+#[path = "../common/small_run.rs"]
+mod small_run;

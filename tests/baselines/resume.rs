@@ -1,0 +1,42 @@
+//! Interrupted after every step and resumed, a run ends with the bits of one that nobody stopped,
+//! whatever the number of threads.
+
+use fairprune::error::Error;
+use fairprune::exec::ArenaMode;
+use fairprune::ops::gather::Gather;
+use fairprune::train::BaselineInput;
+
+use crate::runs::{cpu, parse};
+use crate::small_run::*;
+
+const EPOCHS: usize = 3;
+
+#[test]
+fn every_baseline_resumes_with_the_same_bits() {
+    for name in ["cdb-w", "cdb-w:dynamic", "class-balanced"] {
+        let recipe = recipe(EPOCHS);
+        let input = BaselineInput { baseline: parse(name) };
+        let run = |threads: usize, watched: &Watched| {
+            let cpu = cpu(threads);
+            let images = cpu.images(&images()).unwrap();
+            let mut executor = executor(cpu, &recipe, ArenaMode::Shared);
+            train(&mut executor, &images, &recipe, Some(&input), watched)
+        };
+        let whole = essence(&run(1, &Watched::default()).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        // Interruptions fall inside epochs and between them: every run ends after one step more.
+        let path = folder.path().join("checkpoint.safetensors");
+        let watched = Watched { checkpoint: Some(path), ..Watched::default() };
+        let mut interruptions = 0;
+        let outcome = loop {
+            let stop_after = Some(1 + interruptions % 3);
+            match run(2, &Watched { stop_after, ..watched.clone() }) {
+                Err(Error::Interrupted) => interruptions += 1,
+                other => break other.unwrap(),
+            }
+            assert!(interruptions < 100, "{name} gets nowhere");
+        };
+        assert!(interruptions >= 5, "{name}: {interruptions}");
+        assert!(essence(&outcome) == whole, "{name} differs after {interruptions} interruptions");
+    }
+}

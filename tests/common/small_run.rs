@@ -1,0 +1,162 @@
+//! A small run of any baseline on any backend: 26 samples of three uneven classes, and 12
+//! validation samples.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fairprune::error::Result;
+use fairprune::exec::{ArenaMode, EvaluationSet, Executor, Mode, Requirements, TrainOptions};
+use fairprune::nn::{NetworkSpec, Stem};
+use fairprune::ops::Operators;
+use fairprune::ops::sgd::SgdProblem;
+use fairprune::rng::{Philox, Stream};
+use fairprune::train::{
+    BaselineInput, Control, EpochRecord, Outcome, Progress, Recipe, Schedule, Seeds, TrainJob,
+    train_with,
+};
+
+pub const CLASSES: usize = 3;
+pub const SAMPLES: usize = 38;
+/// Samples from here on are validation's.
+pub const TRAINED: usize = 26;
+pub const BATCH: usize = 8;
+pub const SEEDS: Seeds = Seeds { init: 3, order: 4, augment: 5, subset: 0 };
+const SIZE: [usize; 2] = [8, 8];
+
+/// Labels of all samples; class 0 is common, class 2 rare.
+pub fn labels() -> Vec<u32> {
+    (0..SAMPLES).map(|i| [0, 1, 0, 2, 0, 1][i % 6]).collect()
+}
+
+/// Images of classes that are hard to tell apart.
+pub fn images() -> Bytes {
+    let mut draws = Philox::new(8, Stream::Shapes).sequence(0);
+    let values = SIZE[0] * SIZE[1] * 3;
+    let pixel = |label: u32, draw: u32| (draw * 3 / 4 + 14 * label) as u8;
+    let all = labels().into_iter().flat_map(|l| vec![l; values]);
+    Bytes::from(all.map(|l| pixel(l, draws.below(256))).collect::<Vec<u8>>())
+}
+
+/// Positions that are trained on, and those of validation.
+pub fn positions() -> (Vec<u32>, Vec<u32>) {
+    ((0..TRAINED as u32).collect(), (TRAINED as u32..SAMPLES as u32).collect())
+}
+
+pub fn recipe(epochs: usize) -> Recipe {
+    Recipe {
+        epochs,
+        batch: BATCH,
+        lr: 0.05,
+        schedule: Schedule::Cosine,
+        warmup_steps: 2,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+        label_smoothing: 0.05,
+        class_weights: None,
+        flip: true,
+        translate: 1,
+    }
+}
+
+/// An executor for training in batches of any size up to `recipe`'s, and for evaluation.
+pub fn executor<B: Operators>(backend: Arc<B>, recipe: &Recipe, arena: ArenaMode) -> Executor<B> {
+    let spec = NetworkSpec {
+        arch: "resnet8".parse().unwrap(),
+        width: 4,
+        stem: Stem::Cifar,
+        classes: CLASSES,
+        size: SIZE,
+    };
+    let mut passes = vec![
+        (Mode::Train, recipe.batch, TRAINED),
+        (Mode::Score, 7, SAMPLES),
+        (Mode::Score, 7, SAMPLES - TRAINED),
+    ];
+    passes.extend((2..recipe.batch).map(|n| (Mode::Train, recipe.batch, n)));
+    let requirements = Requirements {
+        passes,
+        capacity: SAMPLES,
+        options: TrainOptions {
+            sgd: SgdProblem {
+                momentum: recipe.momentum,
+                weight_decay: recipe.weight_decay,
+                nesterov: recipe.nesterov,
+            },
+            smoothing: recipe.label_smoothing,
+            augmentation: recipe.augmentation(),
+            seed: SEEDS.augment,
+        },
+        divergences: false,
+        mean: [0.5, 0.45, 0.4],
+        std: [0.25, 0.2, 0.3],
+        arena,
+        compute: fairprune::exec::Compute::default(),
+        memory_limit: None,
+    };
+    Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()
+}
+
+/// How the run is watched.
+#[derive(Clone, Default)]
+pub struct Watched {
+    /// Kept after every step.
+    pub checkpoint: Option<PathBuf>,
+    /// Steps after which it is interrupted.
+    pub stop_after: Option<u64>,
+    pub without_validation: bool,
+}
+
+/// Trains `recipe.epochs` epochs.
+pub fn train<B: Operators>(
+    executor: &mut Executor<B>,
+    images: &B::Images,
+    recipe: &Recipe,
+    baseline: Option<&BaselineInput>,
+    watched: &Watched,
+) -> Result<Outcome> {
+    let labels = labels();
+    let (subset, val) = positions();
+    let steps = recipe.steps(fairprune::train::Budget::Fixed, TRAINED, TRAINED);
+    let set = EvaluationSet { images, labels: &labels, positions: &val, groups: None };
+    let job = TrainJob {
+        recipe,
+        seeds: SEEDS,
+        total_steps: steps,
+        until: steps,
+        images,
+        labels: &labels,
+        subset: &subset,
+        validation: Some(set).filter(|_| !watched.without_validation),
+        evaluate_every: 1,
+        keep_best: true,
+        identity: "a small run".to_owned(),
+        initial: None,
+        record: None,
+    };
+    let interrupt = AtomicBool::new(false);
+    let mut seen = 0;
+    let mut progress = |_: Progress| {
+        seen += 1;
+        if Some(seen) == watched.stop_after {
+            interrupt.store(true, Ordering::Relaxed);
+        }
+    };
+    let checkpoint = watched.checkpoint.clone().map(|path| (path, Duration::ZERO));
+    let mut control = Control { interrupt: &interrupt, progress: &mut progress, checkpoint };
+    train_with(executor, &job, baseline, &mut control)
+}
+
+/// What of an outcome must not depend on time or interruptions: every bit of the weights, and the
+/// epochs' records.
+pub fn essence(outcome: &Outcome) -> (Vec<(String, Vec<u32>)>, Vec<EpochRecord>) {
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
+    let all = outcome.weights.tensors.iter();
+    let best = outcome.best_weights.iter().flat_map(|w| &w.tensors);
+    let tensors = all.chain(best).map(|(name, t)| (name.clone(), bits(&t.data))).collect();
+    let records = outcome.history.iter().map(|r| EpochRecord { seconds: 0.0, ..r.clone() });
+    (tensors, records.collect())
+}
