@@ -98,9 +98,8 @@ impl Baseline {
     }
 
     fn set(&mut self, name: &str, number: f64) {
-        match (self, name) {
-            (Baseline::ClassBalanced { beta }, "beta") => *beta = number,
-            _ => {}
+        if let (Baseline::ClassBalanced { beta }, "beta") = (self, name) {
+            *beta = number;
         }
     }
 
