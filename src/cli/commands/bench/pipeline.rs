@@ -219,7 +219,7 @@ impl<B: Operators> Pipeline<'_, B> {
 
     fn uploaded<'s>(&self, set: &'s DataSet) -> Result<Vec<(&'s Part, B::Images)>> {
         let one = |part: &'s Part| Ok((part, self.backend.images(&part.images)?));
-        parts(set).filter(|p| p.len() > 0).map(one).collect()
+        parts(set).filter(|p| !p.is_empty()).map(one).collect()
     }
 
     fn resident(
