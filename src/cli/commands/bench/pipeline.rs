@@ -160,7 +160,14 @@ impl<B: Operators> Pipeline<'_, B> {
                 problem.n = batch.min(samples - start);
                 self.backend.upload_u32(&mut memory, state, &[i as u32, epoch, 0, 0])?;
                 let out = out.prefix(problem.n * h * w * 3);
-                self.backend.gather(&mut memory, &problem, &on_device, list, state, out)?;
+                self.backend.gather(
+                    &mut memory,
+                    &problem,
+                    &on_device,
+                    [list, View::EMPTY],
+                    state,
+                    out,
+                )?;
             }
             epoch += 1;
             Ok(self.backend.synchronize()?)
