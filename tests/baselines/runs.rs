@@ -197,7 +197,7 @@ fn infobatch_drops_easy_samples_and_weighs_the_others_of_them() {
         }
         dropped_in.push(TRAINED - order.len());
         weighed += order.iter().filter(|&&i| weights[i as usize] > 1.0).count();
-        presented += order.len() as u64;
+        presented += batch_sizes(Mode::Train, BATCH, order.len()).iter().sum::<usize>() as u64;
         driver.epoch(epoch, &order, &[1.0; CLASSES], Some(&weights));
         let losses = driver.losses();
         order.iter().for_each(|&i| scores[i as usize] = losses[i as usize]);

@@ -16,7 +16,7 @@ use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::check_within;
 use fairprune::score::Options;
-use fairprune::train::{Baseline, Budget, Control, Recording, Seeds};
+use fairprune::train::{Baseline, Budget, Control, Recording, Seeds, check_recording};
 use serde_json::{Map, Value, json};
 
 use super::score::{GROUP_RECALLS, RECALLS};
@@ -103,6 +103,10 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         let found = format!("{} samples", subset.len());
         return Err(Error::invalid("training images", found, "at least 2 samples").into());
     }
+    let record = record(args.dynamics.as_deref())?;
+    if let Some(baseline) = baseline {
+        check_recording(record.as_ref().map(|r| r.what), baseline)?;
+    }
     let cell = Cell {
         name: "train".to_owned(),
         recipe: &recipe,
@@ -112,7 +116,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
         methods: &[],
         options: &Options::default(),
-        record: record(args.dynamics.as_deref())?,
+        record,
         extract: None,
         test: true,
         evaluate_every: 1,

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use super::baseline::Baseline;
 use super::order::epoch_order;
 use super::outcome::EpochRecord;
+use super::recorder::Recording;
 use super::trainer::TrainJob;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
@@ -196,7 +197,7 @@ pub(super) fn policy<B: Operators>(
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
     baseline.check(job.recipe)?;
-    check_recording(job, baseline)?;
+    check_recording(job.record, baseline)?;
     let groups = || check_groups(input, job.labels.len());
     Ok(match baseline {
         Baseline::CdbW { dynamic } => {
@@ -252,8 +253,8 @@ fn check_validation<B: Operators>(job: &TrainJob<B>, baseline: Baseline) -> Resu
 
 /// A sample drawn twice has no one value an epoch; a step in two halves would see itself as its own
 /// predecessor.
-fn check_recording<B: Operators>(job: &TrainJob<B>, baseline: Baseline) -> Result<()> {
-    let Some(recording) = job.record else { return Ok(()) };
+pub fn check_recording(recording: Option<Recording>, baseline: Baseline) -> Result<()> {
+    let Some(recording) = recording else { return Ok(()) };
     if baseline.draws() {
         let found = format!("{baseline}, which draws samples more than once an epoch");
         return Err(Error::invalid("--dynamics", found, "a method that does not"));
