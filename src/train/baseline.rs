@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::rules;
 use super::recipe::Recipe;
+use super::recorder::Recording;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 
@@ -237,6 +238,20 @@ impl Baseline {
             // Waterbirds: 60 of 300.
             _ => epochs.div_ceil(5),
         }
+    }
+
+    /// Refuses to record what has no one value an epoch: a sample drawn twice; and the divergence from
+    /// the last presentation where a step in two halves would see itself.
+    pub fn check_recording(self, recording: Recording) -> Result<()> {
+        if self.draws() {
+            let found = format!("{self}, which draws samples more than once an epoch");
+            return Err(Error::invalid("--dynamics", found, "a method that does not"));
+        }
+        if recording.divergence && matches!(self, Baseline::GroupDro { .. }) {
+            let found = format!("all, with {self}");
+            return Err(Error::invalid("--dynamics", found, "--dynamics=plain"));
+        }
+        Ok(())
     }
 
     /// Refuses a recipe that says what the method decides.

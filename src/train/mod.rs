@@ -15,7 +15,7 @@ mod trainer;
 pub use baseline::Baseline;
 pub use evaluate::{Evaluation, evaluate, measure, run_pass};
 pub use outcome::{EpochRecord, Outcome};
-pub use policy::{BaselineInput, check_recording, class_weights, rules};
+pub use policy::{BaselineInput, class_weights, rules};
 pub use recipe::{Budget, Recipe, Schedule, Seeds};
 pub use recorder::{Recorder, Recording};
 pub use trainer::{Control, Progress, TrainJob, train, train_with};

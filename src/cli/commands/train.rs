@@ -16,7 +16,7 @@ use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::check_within;
 use fairprune::score::Options;
-use fairprune::train::{Baseline, Budget, Control, Recording, Seeds, check_recording};
+use fairprune::train::{Baseline, Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
 
 use super::score::{GROUP_RECALLS, RECALLS};
@@ -94,6 +94,9 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
     if let Some(baseline) = baseline {
         baseline::check(baseline, &prepared, &recipe)?;
+        if let Some(record) = record(args.dynamics.as_deref())? {
+            baseline.check_recording(record.what)?;
+        }
     }
     let seeds = Seeds::derive(common.seed, 0);
     let subset = baseline::trained_on(baseline, &prepared, &subset, seeds.subset)?;
@@ -102,10 +105,6 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     if steps == 0 {
         let found = format!("{} samples", subset.len());
         return Err(Error::invalid("training images", found, "at least 2 samples").into());
-    }
-    let record = record(args.dynamics.as_deref())?;
-    if let Some(baseline) = baseline {
-        check_recording(record.as_ref().map(|r| r.what), baseline)?;
     }
     let cell = Cell {
         name: "train".to_owned(),
@@ -116,7 +115,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
         methods: &[],
         options: &Options::default(),
-        record,
+        record: record(args.dynamics.as_deref())?,
         extract: None,
         test: true,
         evaluate_every: 1,

@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use super::baseline::Baseline;
 use super::order::epoch_order;
 use super::outcome::EpochRecord;
-use super::recorder::Recording;
 use super::trainer::TrainJob;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
@@ -197,7 +196,7 @@ pub(super) fn policy<B: Operators>(
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
     baseline.check(job.recipe)?;
-    check_recording(job.record, baseline)?;
+    job.record.map_or(Ok(()), |recording| baseline.check_recording(recording))?;
     let groups = || check_groups(input, job.labels.len());
     Ok(match baseline {
         Baseline::CdbW { dynamic } => {
@@ -249,21 +248,6 @@ fn check_validation<B: Operators>(job: &TrainJob<B>, baseline: Baseline) -> Resu
     };
     let expected = "class recalls on validation images, every epoch";
     Err(Error::invalid(baseline.to_string(), found, expected))
-}
-
-/// A sample drawn twice has no one value an epoch; a step in two halves would see itself as its own
-/// predecessor.
-pub fn check_recording(recording: Option<Recording>, baseline: Baseline) -> Result<()> {
-    let Some(recording) = recording else { return Ok(()) };
-    if baseline.draws() {
-        let found = format!("{baseline}, which draws samples more than once an epoch");
-        return Err(Error::invalid("--dynamics", found, "a method that does not"));
-    }
-    if recording.divergence && matches!(baseline, Baseline::GroupDro { .. }) {
-        let found = format!("all, with {baseline}");
-        return Err(Error::invalid("--dynamics", found, "--dynamics=plain"));
-    }
-    Ok(())
 }
 
 fn check_values(input: &BaselineInput, samples: usize) -> Result<Vec<f32>> {
