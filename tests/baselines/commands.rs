@@ -240,7 +240,7 @@ fn run_gives_subg_its_density_and_full_short_the_steps_of_a_pruned_run() {
     );
     let (_, table, _) = program(root, &line);
     assert_eq!(table.matches("\nSUBG").count(), 2, "{table}");
-    assert_eq!(table.matches("Full data, fewer steps").count(), 2, "{table}");
+    assert_eq!(table.matches("\nFull data, fewer").count(), 2, "{table}");
     assert!(table.contains("RHO-loss (candidates 12, keep 0.25): trained with"), "{table}");
     assert!(root.join("out/kept-rho-candidates-12-keep-0.25-0.npy").is_file());
 }
