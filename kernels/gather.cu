@@ -5,7 +5,8 @@
 //
 // Image i is the data set's order[state[0] * batch + i]; it is mirrored, then shifted by draws of
 // Philox (seed; epoch = state[1], sample), the CPU's words exactly (ops::gather::Augmentation). A
-// sample that is not there (a defect of the caller) is NaN, which the loss then reports.
+// sample that is not there (a defect of the caller) is NaN, which the loss then reports. Where sources
+// are given, sample i has the pixels of image sources[i] and the draws of i.
 //
 // Grid: blocks an image x images, in one dimension, an image's blocks next to each other. Block:
 // ELEMENTWISE_THREADS, a thread an output value, in bf16 a pixel of 16 bytes. No shared memory, no
@@ -21,6 +22,8 @@
 struct GatherArgs {
     const uint8_t* images;
     const uint32_t* order;
+    // An image a sample; null where a sample's image has its own number.
+    const uint32_t* sources;
     const uint32_t* state;
     // f32 or bf16.
     void* out;
@@ -29,7 +32,7 @@ struct GatherArgs {
     Divisor by_blocks, by_row;
     float mean[3], std[3];
     uint32_t key_low, key_high, stream;
-    uint32_t flip, translate, augment, filler;
+    uint32_t flip, translate, augment, source_count;
 };
 
 // A shift in -translate..=translate.
@@ -38,12 +41,12 @@ DEVICE int32_t shift(uint32_t word, uint32_t translate) {
 }
 
 // The pixel (y, x) of the data set that a pixel of the output shows, or none: the image outside.
-struct Source {
+struct Pixel {
     int32_t y, x;
     bool inside;
 };
 
-DEVICE Source source_of(const GatherArgs& args, uint32_t sample, uint32_t row, uint32_t column) {
+DEVICE Pixel pixel_of(const GatherArgs& args, uint32_t sample, uint32_t row, uint32_t column) {
     int32_t y = int32_t(row), x = int32_t(column);
     if (args.augment) {
         const PhiloxBlock words =
@@ -56,11 +59,19 @@ DEVICE Source source_of(const GatherArgs& args, uint32_t sample, uint32_t row, u
     return {y, x, uint32_t(y) < args.h && uint32_t(x) < args.w};
 }
 
-// The sample of the batch's image, 0xffffffff where there is none.
+// The sample at a place of the batch, NONE where there is none.
+constexpr uint32_t NONE = 0xffffffffu;
+
 DEVICE uint32_t sample_of(const GatherArgs& args, uint32_t image) {
     const uint64_t place = uint64_t(args.state[0]) * args.batch + image;
-    const uint32_t sample = place < args.order_length ? args.order[place] : 0xffffffffu;
-    return sample < args.image_count ? sample : 0xffffffffu;
+    return place < args.order_length ? args.order[place] : NONE;
+}
+
+// The image of a sample, NONE where it is not there.
+DEVICE uint32_t image_of(const GatherArgs& args, uint32_t sample) {
+    uint32_t source = sample;
+    if (args.sources) source = sample < args.source_count ? args.sources[sample] : NONE;
+    return source < args.image_count ? source : NONE;
 }
 
 KERNEL(gather_f32, GatherArgs, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
@@ -70,17 +81,17 @@ KERNEL(gather_f32, GatherArgs, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     const uint32_t size = args.h * args.w * 3;
     if (value >= size) return;
     float* const out = static_cast<float*>(args.out) + image * size + value;
-    const uint32_t sample = sample_of(args, image);
-    if (sample == 0xffffffffu) {
+    const uint32_t sample = sample_of(args, image), number = image_of(args, sample);
+    if (number == NONE) {
         *out = NAN;
         return;
     }
     uint32_t row = value;
     const uint32_t in_row = divide(row, args.by_row), channel = in_row % 3;
-    const Source source = source_of(args, sample, row, in_row / 3);
+    const Pixel source = pixel_of(args, sample, row, in_row / 3);
     float byte = 0.0f;
     if (source.inside) {
-        const uint8_t* const pixels = args.images + uint64_t(sample) * size;
+        const uint8_t* const pixels = args.images + uint64_t(number) * size;
         byte = float(pixels[(uint32_t(source.y) * args.w + uint32_t(source.x)) * 3 + channel]);
     }
     *out = (byte / 255.0f - args.mean[channel]) / args.std[channel];
@@ -95,16 +106,16 @@ KERNEL(gather_bf16, GatherArgs, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     const uint32_t size = args.h * args.w;
     if (pixel >= size) return;
     float values[8] = {};
-    const uint32_t sample = sample_of(args, image);
-    if (sample == 0xffffffffu) {
+    const uint32_t sample = sample_of(args, image), number = image_of(args, sample);
+    if (number == NONE) {
         UNROLL for (int c = 0; c < 3; c++) values[c] = NAN;
     } else {
         uint32_t row = pixel;
         const uint32_t column = divide(row, args.by_row);
-        const Source source = source_of(args, sample, row, column);
+        const Pixel source = pixel_of(args, sample, row, column);
         const uint8_t* const bytes =
             args.images +
-            (uint64_t(sample) * size + uint32_t(source.y) * args.w + uint32_t(source.x)) * 3;
+            (uint64_t(number) * size + uint32_t(source.y) * args.w + uint32_t(source.x)) * 3;
         UNROLL for (int c = 0; c < 3; c++) {
             const float byte = source.inside ? float(bytes[c]) : 0.0f;
             values[c] = (byte / 255.0f - args.mean[c]) / args.std[c];

@@ -28,6 +28,12 @@ pub enum Stream {
     Start = 21,
     Neighbours = 22,
     LongTail = 30,
+    /// Samples that InfoBatch drops.
+    InfoBatch = 40,
+    /// Samples that an epoch draws with replacement.
+    Draws = 41,
+    /// Balanced samples of DFR.
+    Dfr = 42,
 }
 
 /// One Philox4x32-10 block: four words from a 128-bit counter and a 64-bit key.

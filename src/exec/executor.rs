@@ -228,7 +228,60 @@ impl<B: Operators> Executor<B> {
         };
         let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
         plans.for_each(|(_, plan)| plan.set_sample_weights(view));
+        self.forget_training_steps();
         Ok(())
+    }
+
+    /// Images of the positions that training passes present, from the next step on: for epochs that
+    /// draw with replacement, where a position is a draw. None: a position is its image's.
+    pub fn set_sources(&mut self, sources: Option<&[u32]>) -> Result<()> {
+        let view = match sources {
+            Some(sources) if sources.len() <= self.layout.sources.len => {
+                let view = self.layout.sources.prefix(sources.len());
+                self.backend.upload_u32(&mut self.memory, view, sources)?;
+                view
+            }
+            Some(sources) => {
+                let (found, planned) = (sources.len(), self.layout.sources.len);
+                return Err(Error::Internal(format!("{found} draws, {planned} planned")));
+            }
+            None => View::EMPTY,
+        };
+        let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
+        plans.for_each(|(_, plan)| plan.set_sources(view));
+        self.forget_training_steps();
+        Ok(())
+    }
+
+    /// The first half of a training step: forward, with the losses of the batch in their column, so
+    /// that its sample weights may depend on them. [`Executor::step_backward`] must follow. Not
+    /// where divergences are kept, which would see the batch twice.
+    pub fn step_forward(&mut self, n: usize, images: &B::Images) -> Result<()> {
+        let forward = self.plan(Mode::Train, n)?.forward_steps();
+        self.run_steps(Mode::Train, n, 0..forward, images)
+    }
+
+    /// The second half: the gradient of the objective under the weights as they are now, backward,
+    /// update.
+    pub fn step_backward(&mut self, n: usize, images: &B::Images) -> Result<()> {
+        let forward = self.plan(Mode::Train, n)?.forward_steps();
+        let all = self.plan(Mode::Train, n)?.steps.len();
+        self.run_steps(Mode::Train, n, forward.saturating_sub(1)..all, images)
+    }
+
+    /// Some steps of a batch, one by one.
+    fn run_steps(
+        &mut self,
+        mode: Mode,
+        n: usize,
+        range: std::ops::Range<usize>,
+        images: &B::Images,
+    ) -> Result<()> {
+        let plan = self.plans.get(&(mode, n));
+        let plan =
+            plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
+        let (backend, memory) = (&*self.backend, &mut self.memory);
+        plan.steps[range].iter().try_for_each(|step| step.run(backend, memory, images))
     }
 
     /// Runs the next batch of the pass, of `n` samples.
@@ -257,6 +310,11 @@ impl<B: Operators> Executor<B> {
             Some(work) => unsafe { backend.replay(work) },
             None => issue(),
         }
+    }
+
+    /// What was recorded of training steps holds the views that they had.
+    fn forget_training_steps(&mut self) {
+        self.recorded.retain(|(mode, _), _| *mode != Mode::Train);
     }
 
     /// The counters; waits for the device.

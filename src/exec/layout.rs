@@ -44,6 +44,8 @@ pub struct Layout {
     pub class_weights: View,
     /// f32, one loss weight a sample of the part; empty where nothing is trained.
     pub sample_weights: View,
+    /// u32, the image of every draw of an epoch; empty where nothing is trained.
+    pub sources: View,
     trains: bool,
 }
 
@@ -117,7 +119,9 @@ impl Layout {
         };
         let lrs = cursor.take(steps.max(1), Dtype::F32);
         let class_weights = cursor.take(network.classes, Dtype::F32);
-        let sample_weights = cursor.take(if trains { capacity } else { 0 }, Dtype::F32);
+        let of_training = if trains { capacity } else { 0 };
+        let sample_weights = cursor.take(of_training, Dtype::F32);
+        let sources = cursor.take(of_training, Dtype::U32);
         Layout {
             parameters,
             places,
@@ -131,6 +135,7 @@ impl Layout {
             lrs,
             class_weights,
             sample_weights,
+            sources,
             trains,
         }
     }

@@ -141,6 +141,21 @@ impl Plan {
         }
     }
 
+    /// Where the input finds the images of its positions; empty: a position is its image's.
+    pub(super) fn set_sources(&mut self, view: View) {
+        for step in &mut self.steps {
+            if let Step::Gather { sources, .. } = step {
+                *sources = view;
+            }
+        }
+    }
+
+    /// Steps up to the one that computes the losses.
+    pub(super) fn forward_steps(&self) -> usize {
+        let is_loss = |step: &Step| matches!(step, Step::LossScore { .. });
+        self.steps.iter().position(is_loss).map_or(0, |place| place + 1)
+    }
+
     /// Bytes of activations, gradients and workspace.
     pub fn arena_bytes(&self) -> usize {
         self.arena.iter().sum()

@@ -16,6 +16,8 @@ pub(super) enum Step {
     Gather {
         problem: GatherProblem,
         order: View,
+        /// Images of the positions; empty: their own.
+        sources: View,
         state: View,
         out: View,
     },
@@ -164,7 +166,9 @@ impl Step {
     /// Calls `f` on every view of the step, which may replace it.
     pub(super) fn visit(&mut self, f: &mut impl FnMut(&mut View)) {
         match self {
-            Step::Gather { order, state, out, .. } => [order, state, out].into_iter().for_each(f),
+            Step::Gather { order, sources, state, out, .. } => {
+                [order, sources, state, out].into_iter().for_each(f)
+            }
             Step::ConvFprop { x, w, bias, y, epilogue, workspace, .. } => {
                 [x, w, y, workspace].into_iter().chain(bias).for_each(&mut *f);
                 match epilogue {
@@ -251,8 +255,8 @@ impl Step {
         images: &B::Images,
     ) -> Result<()> {
         match self {
-            Step::Gather { problem, order, state, out } => {
-                backend.gather(memory, problem, images, *order, *state, *out)
+            Step::Gather { problem, order, sources, state, out } => {
+                backend.gather(memory, problem, images, [*order, *sources], *state, *out)
             }
             Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace } => {
                 backend.conv2d_fprop(memory, problem, *x, *w, *bias, *y, *epilogue, *workspace)

@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::baseline::{self, Presentations};
 use super::compute::compute;
 use super::export;
 use super::prepared::{PassSize, Prepared};
 use super::spent::ScorePart;
+use super::stage::FIRST_STAGE;
 use crate::artefact::{OutputDir, npy};
 use crate::data::{Partition, QueryPart};
 use crate::error::{Error, Result};
@@ -80,7 +82,7 @@ impl Cell<'_> {
         let test = if self.test { prepared.split.test.len() } else { 0 };
         let mut passes = vec![(Mode::Score, self.part.val.len()), (Mode::Score, test)];
         if self.until > 0 {
-            passes.push((Mode::Train, self.part.train.len()));
+            passes.extend(baseline::training_passes(self));
         }
         let all = prepared.data.train.len();
         passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
@@ -105,7 +107,7 @@ impl Cell<'_> {
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
     pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<PlannedMemory> {
         let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
-        prepared.planned_memory(self.recipe, &self.passes(prepared), divergences)
+        prepared.planned_memory(&baseline::recipe(self), &self.passes(prepared), divergences)
     }
 }
 
@@ -177,6 +179,9 @@ pub struct CellResult {
     #[serde(default)]
     pub score_parts: Vec<ScorePart>,
     pub planned_bytes: u64,
+    /// What a baseline presented; None for plain training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentations: Option<Presentations>,
 }
 
 impl CellResult {
@@ -232,17 +237,22 @@ pub fn run_cell<B: Operators>(
             scores.push((method, values));
         }
         let outcome = match keeping {
+            // The checkpoint has the layer that DFR replaces.
+            Some(_) if matches!(cell.baseline, Some(Baseline::Dfr { .. })) => None,
             Some(k) if k.keep_checkpoint => {
                 checkpoint::load(&checkpoint_path(k, cell)?, &identity)?
             }
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
-        remove_rows(cell, keeping)?;
+        remove_leftovers(cell, keeping)?;
         return Ok(Finished { result, scores, extracted: None, outcome });
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, cell)).transpose()?;
     file(SCORING)?;
+    if cell.baseline.is_some() {
+        file(FIRST_STAGE)?;
+    }
     if cell.record.is_some() {
         file(ROWS_FILE)?;
     }
@@ -265,7 +275,7 @@ pub fn run_cell<B: Operators>(
     if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
         discard_checkpoint(keeping, cell)?;
     }
-    remove_rows(cell, keeping)?;
+    remove_leftovers(cell, keeping)?;
     Ok(finished)
 }
 
@@ -283,8 +293,11 @@ fn checkpoint_path(keeping: &Keeping, cell: &Cell) -> Result<PathBuf> {
     keeping.dir.file(&format!("work/{}/checkpoint.safetensors", cell.name))
 }
 
-/// What was recorded lies in the output folder when the result does.
-fn remove_rows(cell: &Cell, keeping: Option<&Keeping>) -> Result<()> {
+/// What was recorded lies in the output folder when the result does; a first stage has done its work.
+fn remove_leftovers(cell: &Cell, keeping: Option<&Keeping>) -> Result<()> {
+    if let (Some(keeping), Some(_)) = (keeping, cell.baseline) {
+        remove(&keeping.dir.file(&format!("work/{}/{FIRST_STAGE}", cell.name))?)?;
+    }
     match keeping.filter(|_| cell.record.is_some()) {
         Some(k) => remove(&k.dir.file(&format!("work/{}/{ROWS_FILE}", cell.name))?),
         None => Ok(()),

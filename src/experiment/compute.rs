@@ -2,19 +2,20 @@
 
 use std::time::Instant;
 
-use super::baseline;
+use super::baseline::{self, Presentations};
 use super::cell::{Cell, CellResult, Extraction, Finished, GroupCounts, SCORING, TestResult};
 use super::prepared::{Prepared, positions};
 use super::spent::ScorePart;
+use super::stage;
 use crate::data::PartName;
 use crate::error::{Error, Result};
-use crate::exec::Executor;
+use crate::exec::{Executor, Mode, batch_sizes};
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
-use crate::train::{Control, Outcome, Recorder, TrainJob, measure, train_with};
+use crate::train::{Baseline, Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// Runs the cell from its checkpoint, if there is one.
 pub(super) fn compute<B: Operators>(
@@ -28,19 +29,23 @@ pub(super) fn compute<B: Operators>(
     let test = if cell.test { positions(&prepared.split.test) } else { Vec::new() };
     let recording = cell.record.as_ref().map(|r| r.what);
     let divergences = recording.is_some_and(|r| r.divergence);
-    let (recipe, seed) = (cell.recipe, cell.seeds.augment);
-    let mut executor = prepared.executor(recipe, seed, &cell.passes(prepared), divergences)?;
+    let evidence = stage::before(prepared, cell, &identity, control)?;
+    let (recipe, seed) = (baseline::recipe(cell), cell.seeds.augment);
+    let mut executor = prepared.executor(&recipe, seed, &cell.passes(prepared), divergences)?;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
     let job = TrainJob {
-        recipe: cell.recipe,
+        recipe: &recipe,
         seeds: cell.seeds,
         total_steps: cell.steps,
         until: cell.until,
         images: prepared.train_images()?,
         labels: &prepared.data.train.labels,
         subset: &subset,
-        keep_best: cell.test && validation.is_some(),
+        // DFR's layer belongs to the last weights.
+        keep_best: cell.test
+            && validation.is_some()
+            && !matches!(cell.baseline, Some(Baseline::Dfr { .. })),
         validation,
         evaluate_every: cell.evaluate_every,
         identity: identity.clone(),
@@ -49,8 +54,12 @@ pub(super) fn compute<B: Operators>(
     };
     let mut outcome = match cell.until {
         0 => untrained(&mut executor, cell)?,
-        _ => train_with(&mut executor, &job, baseline::input(cell).as_ref(), control)?,
+        _ => {
+            let input = evidence.as_ref().map(stage::Evidence::input);
+            train_with(&mut executor, &job, input.as_ref(), control)?
+        }
     };
+    stage::after(prepared, cell, &mut executor, &mut outcome.weights, control)?;
     let clock = Instant::now();
     let state = control.checkpoint.as_ref();
     let keeping =
@@ -98,6 +107,16 @@ pub(super) fn compute<B: Operators>(
         score_seconds,
         score_parts: parts,
         planned_bytes: executor.planned_memory().total(),
+        presentations: evidence.map(|evidence| {
+            let sizes = batch_sizes(Mode::Train, cell.recipe.batch, subset.len());
+            let epochs = outcome.history.len() as u64;
+            Presentations {
+                trained: outcome.presented,
+                selection: outcome.selected,
+                before: evidence.before,
+                plain: epochs * sizes.iter().sum::<usize>() as u64,
+            }
+        }),
     };
     Ok(Finished { result, scores, extracted, outcome: Some(outcome) })
 }
@@ -107,7 +126,16 @@ fn untrained<B: Operators>(executor: &mut Executor<B>, cell: &Cell) -> Result<Ou
     let weights = initialise(executor.network(), cell.seeds.init);
     executor.set_weights(&weights)?;
     let (best_weights, history, dynamics) = (None, Vec::new(), None);
-    Ok(Outcome { weights, best_weights, history, steps: 0, seconds: 0.0, dynamics })
+    Ok(Outcome {
+        weights,
+        best_weights,
+        history,
+        steps: 0,
+        presented: 0,
+        selected: 0,
+        seconds: 0.0,
+        dynamics,
+    })
 }
 
 /// The methods of some scores.

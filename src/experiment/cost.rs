@@ -51,6 +51,7 @@ impl Cost {
             // Weights, velocities, the best weights.
             working: 3 * 4 * prepared.network.parameter_count() as u64,
         };
+        super::baseline::add_cost(prepared, cell, &mut cost);
         if let Some(record) = &cell.record {
             let quantities = record.what.quantities().len() as u64;
             let rows = record.what.bytes(epochs as usize, samples as usize);

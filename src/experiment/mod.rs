@@ -13,6 +13,7 @@ pub mod query;
 pub mod run;
 pub mod run_plan;
 pub mod spent;
+mod stage;
 pub mod strategy;
 pub mod study;
 pub mod summarise;

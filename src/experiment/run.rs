@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use super::baseline;
 use super::cell::{Cell, Finished, Keeping, run_cell};
 use super::export;
 use super::prepared::Prepared;
@@ -89,7 +90,7 @@ pub fn run<B: Operators>(
     }
     let queries = plan.queries();
     queries.iter().try_for_each(Queries::check)?;
-    super::baseline::check_plan(plan, prepared)?;
+    baseline::check_plan(plan, prepared)?;
     let mut runner = Runner {
         prepared,
         plan,
@@ -309,17 +310,21 @@ impl<B: Operators> Runner<'_, B> {
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
+                let cell = baseline::set(cell, strategy, density, plan, self.prepared);
                 // Epochs over a subset are short: validate as often as the full run does.
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
                 let every = (cell.steps / epoch.max(1)) as u32 / recipe.epochs.max(1) as u32;
                 let cell = Cell {
                     name: format!("{}-d{density}-s{seed}", strategy.stem()),
-                    baseline: strategy.baseline(),
                     evaluate_every: every.max(1),
                     ..cell
                 };
                 let finished = self.cell(&cell, &task);
                 let Some(finished) = self.tolerate(&task, finished)? else { continue };
+                // SUBG has a density of its own.
+                let all = self.prepared.split.train.len() as f64;
+                let own = subset.total() as f64 / all;
+                let density = if strategy.stands_beside_all() { own } else { density };
                 runs.push(RunOf { strategy, density, seed, subset, choose_seconds, finished });
             }
         }
@@ -350,6 +355,9 @@ impl<B: Operators> Runner<'_, B> {
             classes: self.prepared.partition.len(),
         };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
+        if let Some(subset) = baseline::subset(strategy, self.prepared, draw)? {
+            return Ok(subset);
+        }
         strategy.subset(population, density, draw, query, &self.plan.choice)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::baseline;
 use super::cell::{Cell, Extract};
 use super::cost::Cost;
 use super::picker::Picker;
@@ -206,8 +207,13 @@ impl RunPlan {
             for (density, seeds) in self.densities_of(strategy) {
                 let kept = crate::prune::Budget::new(density, split.train.len());
                 let kept = kept.map_or(0, |b| b.count);
-                let train = split.train[..kept].to_vec();
-                let cost = Cost::of(prepared, &self.final_cell(prepared, train, 0, &[]));
+                let train = match baseline::subset(strategy, prepared, 0) {
+                    Ok(Some(subset)) => subset.kept,
+                    _ => split.train[..kept].to_vec(),
+                };
+                let cell = self.final_cell(prepared, train, 0, &[]);
+                let cost =
+                    Cost::of(prepared, &baseline::set(cell, strategy, density, self, prepared));
                 costs.extend(std::iter::repeat_n(cost, seeds));
             }
         }
@@ -221,6 +227,11 @@ impl RunPlan {
         let train = prepared.split.train.clone();
         let full = self.final_cell(prepared, train, 0, &methods).planned_memory(prepared)?;
         let mut largest = full.total();
+        for strategy in self.strategies().into_iter().filter(|s| s.baseline().is_some()) {
+            let cell = self.final_cell(prepared, prepared.split.train.clone(), 0, &[]);
+            let cell = baseline::set(cell, strategy, 1.0, self, prepared);
+            largest = largest.max(cell.planned_memory(prepared)?.total());
+        }
         for run in self.query_runs(&prepared.split) {
             let planned = run.cell(&self.options).planned_memory(prepared)?;
             largest = largest.max(planned.total());

@@ -45,6 +45,8 @@ pub enum Strategy {
         ranking: Ranking,
         quota: Quota,
     },
+    /// Full data, in as many steps as a pruned run of the density has.
+    Short,
     /// Another way of training.
     Baseline(Baseline),
 }
@@ -179,6 +181,7 @@ impl FromStr for Strategy {
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
             }
+            None if name == "full-short" => Ok(Strategy::Short),
             None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
             None => {
                 let ranking = name.parse().map_err(|e| also_baselines(e, name))?;
@@ -195,8 +198,10 @@ impl FromStr for Strategy {
 fn also_baselines(error: Error, name: &str) -> Error {
     match error {
         Error::Invalid { what, expected, .. } => {
-            let expected =
-                format!("full, metriq, {expected}; or a baseline: {}", Baseline::names());
+            let expected = format!(
+                "full, full-short, metriq, {expected}; or a baseline: {}",
+                Baseline::names()
+            );
             Error::invalid(what, name, expected)
         }
         other => other,
@@ -207,6 +212,7 @@ impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Strategy::Full => f.write_str("full"),
+            Strategy::Short => f.write_str("full-short"),
             Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
@@ -231,6 +237,7 @@ impl Strategy {
     pub fn label(self) -> String {
         match self {
             Strategy::Full => "Full data".to_owned(),
+            Strategy::Short => "Full data, fewer steps".to_owned(),
             Strategy::Baseline(baseline) => baseline.label(),
             Strategy::Pruned { ranking, quota } => {
                 let quota = match quota {
@@ -249,7 +256,7 @@ impl Strategy {
     /// Its quota rule, as in files.
     pub fn quota(self) -> Quota {
         match self {
-            Strategy::Full | Strategy::Baseline(_) => Quota::None,
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => Quota::None,
             Strategy::Pruned { quota, .. } => quota,
         }
     }
@@ -262,7 +269,7 @@ impl Strategy {
     /// How its samples are ranked, and those of the strategy whose counts it takes.
     fn rankings(self) -> impl Iterator<Item = Ranking> {
         let (ranking, other) = match self {
-            Strategy::Full | Strategy::Baseline(_) => (None, None),
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => (None, None),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
             Strategy::Pruned { ranking, .. } => (Some(ranking), None),
         };
@@ -299,10 +306,12 @@ impl Strategy {
         choice: &Choice,
     ) -> Result<Subset> {
         let (ranking, quota) = match self {
-            Strategy::Full | Strategy::Baseline(_) => (Ranking::Random, Quota::None),
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => {
+                (Ranking::Random, Quota::None)
+            }
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
-        let density = if self.stands_beside_all() { 1.0 } else { density };
+        let density = if matches!(self, Strategy::Pruned { .. }) { density } else { 1.0 };
         let rule = match quota {
             Quota::None => None,
             Quota::Metriq => Some(QuotaRule::Metriq),
@@ -422,6 +431,7 @@ mod tests {
             "random+el2nq",
             "margin+uniform",
             "random+balanced",
+            "full-short",
             "coreset",
             "facility-location+metriq",
             "random+coresetq",

@@ -343,6 +343,7 @@ fn seed_run(
         last: measure(&last.counts())?,
         best,
         train_seconds: result.train_seconds,
+        presentations: result.presentations,
         preparation: None,
     })
 }
@@ -449,7 +450,8 @@ pub fn paired_values(
 fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
     let labels = prepared.train_labels();
     let classes = prepared.partition.len();
-    let pruned = outcome.runs.iter().filter(|r| !r.strategy.stands_beside_all());
+    let pruned = |r: &&RunOf| matches!(r.strategy, Strategy::Pruned { .. });
+    let pruned = outcome.runs.iter().filter(pruned);
     let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
     for run in pruned {

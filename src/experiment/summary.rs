@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::baseline::Presentations;
 pub use crate::metrics::Spread;
 
 /// The whole result of `fairprune run`, for one density or several.
@@ -157,6 +158,9 @@ pub struct SeedRun {
     /// The same at the epoch of best validation accuracy: looked at, not reported as the result.
     pub best: Option<BestEpoch>,
     pub train_seconds: f64,
+    /// What a baseline presented; None for plain training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentations: Option<Presentations>,
     /// What went before training; None in files of versions that did not record it.
     #[serde(default)]
     pub preparation: Option<Preparation>,

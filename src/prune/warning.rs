@@ -97,7 +97,7 @@ impl Warning {
 
     /// The warning about classes that keep few samples, if there are any. Empty classes, of which
     /// nothing can be kept, do not count.
-    pub(super) fn few_samples(counts: &[usize], sizes: &[usize]) -> Option<Warning> {
+    pub fn few_samples(counts: &[usize], sizes: &[usize]) -> Option<Warning> {
         let classes: Vec<(usize, usize)> = counts
             .iter()
             .zip(sizes)

@@ -52,13 +52,28 @@ pub fn gather<B: Gather>(
     batch: u32,
     epoch: u32,
 ) -> Result<Vec<f32>, Failure> {
+    gather_from(subject, p, images, [order, &[]], batch, epoch)
+}
+
+/// The same, position i with image `sources[i]`.
+pub fn gather_from<B: Gather>(
+    subject: &Subject<B>,
+    p: &GatherProblem,
+    images: &Bytes,
+    [order, sources]: [&[u32]; 2],
+    batch: u32,
+    epoch: u32,
+) -> Result<Vec<f32>, Failure> {
     let (order, state) = (bits(order), bits(&[batch, epoch, 0, 0]));
+    let sources = bits(sources);
     let len = p.n * p.h * p.w * CHANNELS;
-    let tensors = [Fill::Values(&order), Fill::Values(&state), Fill::Poison(len)];
+    let tensors =
+        [Fill::Values(&order), Fill::Values(&state), Fill::Poison(len), Fill::Values(&sources)];
     let mut f = Fenced::new(subject, &tensors)?;
-    let [order, state, out] = f.views[..] else { unreachable!() };
+    let [order, state, out, sources] = f.views[..] else { unreachable!() };
     let images = subject.backend.images(images)?;
-    subject.backend.gather(&mut f.memory, p, &images, as_u32(order), as_u32(state), out)?;
+    let order = [order, sources].map(as_u32);
+    subject.backend.gather(&mut f.memory, p, &images, order, as_u32(state), out)?;
     f.read(2)
 }
 
@@ -116,14 +131,23 @@ pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) ->
         let images = pixels(n, size);
         let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
         let p = problem(n, n, size, STRONG);
-        let expected = gather(subject, &p, &images, &order, 2, 70_000)?;
+        // Each position has another one's image.
+        let sources: Vec<u32> = (0..n as u32).rev().collect();
+        let expected = gather_from(subject, &p, &images, [&order, &sources], 2, 70_000)?;
         let (order, state) = (bits(&order), bits(&[2, 70_000, 0, 0]));
+        let sources = bits(&sources);
         let len = expected.len() / CHANNELS * CHANNELS_BF16;
-        let tensors = [Fill::Values(&order), Fill::Values(&state), Fill::Poison16(len)];
+        let tensors = [
+            Fill::Values(&order),
+            Fill::Values(&state),
+            Fill::Poison16(len),
+            Fill::Values(&sources),
+        ];
         let mut f = Fenced::new(subject, &tensors)?;
-        let [order, state, out] = f.views[..] else { unreachable!() };
+        let [order, state, out, sources] = f.views[..] else { unreachable!() };
         let images = subject.backend.images(&images)?;
-        subject.backend.gather(&mut f.memory, &p, &images, as_u32(order), as_u32(state), out)?;
+        let order = [order, sources].map(as_u32);
+        subject.backend.gather(&mut f.memory, &p, &images, order, as_u32(state), out)?;
         for (pixel, own) in f.read(2)?.chunks(CHANNELS_BF16).zip(expected.chunks(CHANNELS)) {
             let rounded = own.iter().map(|v| bf16::from_f32(*v).to_f32());
             let padded: Vec<f32> = rounded.chain([0.0; CHANNELS_BF16 - CHANNELS]).collect();
@@ -149,6 +173,25 @@ pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> Outcome
         let place = full.iter().position(|&s| s == sample).unwrap_or_default();
         let same = own == &all[place * image..(place + 1) * image];
         ensure(same, || format!("sample {sample} differs"))?;
+    }
+    Ok(())
+}
+
+/// Draws of an epoch with replacement: the pixels of the source, the augmentation of the draw.
+pub fn draws_have_pixels_of_their_source<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let size = [6, 7];
+    let image = size[0] * size[1] * CHANNELS;
+    let images = pixels(5, size);
+    let sources = [4, 0, 4, 4, 1, 2, 0];
+    let order = [6, 0, 3, 2, 1, 5, 4];
+    let p = problem(3, 3, size, STRONG);
+    for batch in 0..2 {
+        let out = gather_from(subject, &p, &images, [&order, &sources], batch, 9)?;
+        for (row, &draw) in out.chunks(image).zip(&order[3 * batch as usize..]) {
+            let source = &images[sources[draw as usize] as usize * image..][..image];
+            let reference = oracle::image(source, size, MEAN, STD, STRONG.draw(p.seed, 9, draw));
+            within(&format!("draw {draw}"), row, &reference, 0, U)?;
+        }
     }
     Ok(())
 }

@@ -96,6 +96,7 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
         augmented_images_are_within_bounds,
         images_are_those_of_the_cpu,
         a_subset_sees_the_same_images,
+        draws_have_pixels_of_their_source,
         an_empty_batch_is_nothing,
     ));
     if B::BF16 {

@@ -7,8 +7,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::policy::rules;
 use super::recipe::Recipe;
+use super::recorder::Recording;
 use crate::error::{Error, Result};
+use crate::exec::{Mode, batch_sizes};
 
 /// A way of training that treats samples unequally.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,25 @@ pub enum Baseline {
     CdbW { dynamic: bool },
     /// Class weights (1 - beta) / (1 - beta^n_k) (Cui et al. 2019).
     ClassBalanced { beta: f64 },
+    /// Drops samples of low loss at random, and weighs the others of them up (Qin et al. 2024):
+    /// probability, fraction of the epochs after which it stops, loss before the first presentation.
+    InfoBatch { drop: f64, until: f64, start: f64 },
+    /// Trains on the part `keep` of `candidates` whose loss is furthest above that of a model of
+    /// held-out data (Mindermann et al. 2022).
+    Rho { candidates: u32, keep: f64 },
+    /// Every group cut to the smallest (Idrissi et al. 2022).
+    Subg,
+    /// Samples drawn with weight 1 / n_g (Idrissi et al. 2022).
+    Rwg,
+    /// Trains `epochs` epochs, then anew with the samples that are wrong drawn `lambda` times as often
+    /// as the others (Liu et al. 2021). 0 epochs: a fifth of the run's.
+    Jtt { lambda: f64, epochs: u32 },
+    /// Group weights q_g that grow by exp(eta loss_g) (Sagawa et al. 2020); `balanced` draws samples
+    /// with weight 1 / n_g.
+    GroupDro { eta: f64, balanced: bool },
+    /// The last layer anew on group-balanced held-out samples, averaged over `resamples` of them
+    /// (Kirichenko et al. 2023); `c` is the inverse strength of its L1 penalty.
+    Dfr { resamples: u32, c: f64 },
 }
 
 // Numbers come from `FromStr`, which takes no NaN.
@@ -28,22 +50,63 @@ impl Eq for Baseline {}
 struct Number {
     name: &'static str,
     value: f64,
-    default: f64,
     range: (f64, f64),
+    whole: bool,
     /// As messages state the range.
     expected: &'static str,
 }
 
+/// Any number of the range.
+fn real(name: &'static str, value: f64, range: (f64, f64), expected: &'static str) -> Number {
+    Number { name, value, range, whole: false, expected }
+}
+
+/// A whole number of the range.
+fn whole(name: &'static str, value: u32, range: (f64, f64), expected: &'static str) -> Number {
+    Number { name, value: value.into(), range, whole: true, expected }
+}
+
 impl Baseline {
     /// All, as their names alone give them.
-    pub const ALL: [Baseline; 2] =
-        [Baseline::CdbW { dynamic: false }, Baseline::ClassBalanced { beta: 0.9999 }];
+    pub const ALL: [Baseline; 9] = [
+        Baseline::CdbW { dynamic: false },
+        Baseline::ClassBalanced { beta: 0.9999 },
+        Baseline::InfoBatch { drop: 0.5, until: 0.875, start: 3.0 },
+        Baseline::Rho { candidates: 320, keep: 0.1 },
+        Baseline::Subg,
+        Baseline::Rwg,
+        Baseline::Jtt { lambda: 100.0, epochs: 0 },
+        Baseline::GroupDro { eta: 0.01, balanced: false },
+        Baseline::Dfr { resamples: 10, c: 1.0 },
+    ];
 
     /// The name without options.
     pub fn name(self) -> &'static str {
         match self {
             Baseline::CdbW { .. } => "cdb-w",
             Baseline::ClassBalanced { .. } => "class-balanced",
+            Baseline::InfoBatch { .. } => "infobatch",
+            Baseline::Rho { .. } => "rho",
+            Baseline::Subg => "subg",
+            Baseline::Rwg => "rwg",
+            Baseline::Jtt { .. } => "jtt",
+            Baseline::GroupDro { .. } => "groupdro",
+            Baseline::Dfr { .. } => "dfr",
+        }
+    }
+
+    /// As in tables, without options.
+    fn title(self) -> &'static str {
+        match self {
+            Baseline::CdbW { .. } => "CDB-W",
+            Baseline::ClassBalanced { .. } => "Class-balanced",
+            Baseline::InfoBatch { .. } => "InfoBatch",
+            Baseline::Rho { .. } => "RHO-loss",
+            Baseline::Subg => "SUBG",
+            Baseline::Rwg => "RWG",
+            Baseline::Jtt { .. } => "JTT",
+            Baseline::GroupDro { .. } => "GroupDRO",
+            Baseline::Dfr { .. } => "DFR",
         }
     }
 
@@ -58,14 +121,6 @@ impl Baseline {
         Baseline::ALL.map(Baseline::name).join(", ")
     }
 
-    /// As in tables, without options.
-    fn title(self) -> &'static str {
-        match self {
-            Baseline::CdbW { .. } => "CDB-W",
-            Baseline::ClassBalanced { .. } => "Class-balanced",
-        }
-    }
-
     /// As in tables and figures: `CDB-W`, `Class-balanced (beta 0.999)`.
     pub fn label(self) -> String {
         let words = self.options().join(", ").replace('=', " ");
@@ -76,52 +131,138 @@ impl Baseline {
         }
     }
 
-    /// The words that are on, and those that there are.
+    /// Options that are words.
     fn words(&mut self) -> Vec<(&'static str, &mut bool)> {
         match self {
             Baseline::CdbW { dynamic } => vec![("dynamic", dynamic)],
+            Baseline::GroupDro { balanced, .. } => vec![("balanced", balanced)],
             _ => Vec::new(),
         }
     }
 
+    /// Options that are numbers.
     fn numbers(self) -> Vec<Number> {
+        const OPEN: f64 = 1e-12;
+        const ABOVE_0_BELOW_1: (f64, f64) = (OPEN, 1.0 - OPEN);
         match self {
-            Baseline::ClassBalanced { beta } => vec![Number {
-                name: "beta",
-                value: beta,
-                default: 0.9999,
-                range: (0.0, 1.0 - 1e-12),
-                expected: "0 or more and below 1",
-            }],
-            Baseline::CdbW { .. } => Vec::new(),
+            Baseline::ClassBalanced { beta } => {
+                vec![real("beta", beta, (0.0, 1.0 - OPEN), "0 or more and below 1")]
+            }
+            Baseline::InfoBatch { drop, until, start } => vec![
+                real("drop", drop, ABOVE_0_BELOW_1, "above 0 and below 1"),
+                real("until", until, (0.0, 1.0), "0 to 1, a fraction of the epochs"),
+                real("start", start, (0.0, 1e6), "0 to 1000000, a loss"),
+            ],
+            Baseline::Rho { candidates, keep } => vec![
+                whole("candidates", candidates, (2.0, 1e6), "a whole number from 2 to 1000000"),
+                real("keep", keep, (OPEN, 1.0), "above 0 and at most 1"),
+            ],
+            Baseline::Jtt { lambda, epochs } => vec![
+                real("lambda", lambda, (OPEN, 1e6), "above 0 and at most 1000000"),
+                whole("epochs", epochs, (1.0, 1e6), "a whole number from 1 to 1000000"),
+            ],
+            Baseline::GroupDro { eta, .. } => {
+                vec![real("eta", eta, (OPEN, 10.0), "above 0 and at most 10")]
+            }
+            Baseline::Dfr { resamples, c } => vec![
+                whole("resamples", resamples, (1.0, 1000.0), "a whole number from 1 to 1000"),
+                real("c", c, (1e-6, 1e6), "0.000001 to 1000000"),
+            ],
+            Baseline::CdbW { .. } | Baseline::Subg | Baseline::Rwg => Vec::new(),
         }
     }
 
     fn set(&mut self, name: &str, number: f64) {
         match (self, name) {
             (Baseline::ClassBalanced { beta }, "beta") => *beta = number,
+            (Baseline::InfoBatch { drop, .. }, "drop") => *drop = number,
+            (Baseline::InfoBatch { until, .. }, "until") => *until = number,
+            (Baseline::InfoBatch { start, .. }, "start") => *start = number,
+            (Baseline::Rho { candidates, .. }, "candidates") => *candidates = number as u32,
+            (Baseline::Rho { keep, .. }, "keep") => *keep = number,
+            (Baseline::Jtt { lambda, .. }, "lambda") => *lambda = number,
+            (Baseline::Jtt { epochs, .. }, "epochs") => *epochs = number as u32,
+            (Baseline::GroupDro { eta, .. }, "eta") => *eta = number,
+            (Baseline::Dfr { resamples, .. }, "resamples") => *resamples = number as u32,
+            (Baseline::Dfr { c, .. }, "c") => *c = number,
             _ => {}
         }
     }
 
     /// Options that differ from their defaults, as they are written.
     fn options(mut self) -> Vec<String> {
-        let numbers = self.numbers().into_iter().filter(|n| n.value != n.default);
-        let numbers: Vec<String> = numbers.map(|n| format!("{}={}", n.name, n.value)).collect();
+        let defaults = Baseline::ALL.into_iter().find(|b| b.name() == self.name());
+        let defaults = defaults.map_or(Vec::new(), Baseline::numbers);
+        let numbers = self.numbers().into_iter().zip(defaults);
+        let differing = numbers.filter(|(own, default)| own.value != default.value);
+        let numbers: Vec<String> =
+            differing.map(|(n, _)| format!("{}={}", n.name, n.value)).collect();
         let words = self.words().into_iter().filter(|w| *w.1).map(|w| w.0.to_owned());
         words.chain(numbers).collect()
     }
 
-    /// Whether the method looks at the validation images while it trains.
+    /// Whether it needs validation images, to look at them or to train on them.
     pub fn needs_validation(self) -> bool {
-        matches!(self, Baseline::CdbW { .. })
+        matches!(self, Baseline::CdbW { .. } | Baseline::Rho { .. } | Baseline::Dfr { .. })
+    }
+
+    /// Whether an epoch may present a sample more than once.
+    pub fn draws(self) -> bool {
+        let balanced = matches!(self, Baseline::GroupDro { balanced: true, .. });
+        balanced || matches!(self, Baseline::Rwg | Baseline::Jtt { .. })
+    }
+
+    /// Samples that a step of RHO-loss trains on.
+    pub fn chosen(self) -> usize {
+        match self {
+            Baseline::Rho { candidates, keep } => (f64::from(candidates) * keep).round() as usize,
+            _ => 0,
+        }
+    }
+
+    /// Steps of an epoch over `samples` in batches of `batch`, nothing dropped.
+    pub fn epoch_steps(self, batch: usize, samples: usize) -> u64 {
+        let sizes = match self {
+            Baseline::Rho { candidates, .. } => {
+                rules::rho_sizes(samples, candidates as usize, self.chosen())
+            }
+            _ => batch_sizes(Mode::Train, batch, samples),
+        };
+        sizes.len() as u64
+    }
+
+    /// Epochs of JTT's first run.
+    pub fn first_epochs(self, epochs: usize) -> usize {
+        match self {
+            Baseline::Jtt { epochs: own, .. } if own > 0 => own as usize,
+            // Waterbirds: 60 of 300.
+            _ => epochs.div_ceil(5),
+        }
+    }
+
+    /// Refuses to record what has no one value an epoch: a sample drawn twice; and the divergence from
+    /// the last presentation where a step in two halves would see itself.
+    pub fn check_recording(self, recording: Recording) -> Result<()> {
+        if self.draws() {
+            let found = format!("{self}, which draws samples more than once an epoch");
+            return Err(Error::invalid("--dynamics", found, "a method that does not"));
+        }
+        if recording.divergence && matches!(self, Baseline::GroupDro { .. }) {
+            let found = format!("all, with {self}");
+            return Err(Error::invalid("--dynamics", found, "--dynamics=plain"));
+        }
+        Ok(())
     }
 
     /// Refuses a recipe that says what the method decides.
     pub fn check(self, recipe: &Recipe) -> Result<()> {
-        let weighs = matches!(self, Baseline::CdbW { .. } | Baseline::ClassBalanced { .. });
-        if weighs && recipe.class_weights.is_some() {
-            let found = format!("{self}, which sets the class weights");
+        let weighs = match self {
+            Baseline::CdbW { .. } | Baseline::ClassBalanced { .. } => "sets the class weights",
+            Baseline::GroupDro { .. } => "weighs groups",
+            _ => return Ok(()),
+        };
+        if recipe.class_weights.is_some() {
+            let found = format!("{self}, which {weighs}");
             return Err(Error::invalid("--class-weights", found, "one of the two"));
         }
         Ok(())
@@ -150,7 +291,9 @@ impl FromStr for Baseline {
             let number = numbers.iter().find(|n| n.name == key && option.contains('='));
             if let Some(number) = number {
                 let (low, high) = number.range;
-                let parsed = value.parse().ok().filter(|v: &f64| (low..=high).contains(v));
+                let fits =
+                    |v: &f64| (low..=high).contains(v) && (!number.whole || v.fract() == 0.0);
+                let parsed = value.parse().ok().filter(fits);
                 let found = || Error::invalid(format!("{text}, {key}"), value, number.expected);
                 baseline.set(key, parsed.ok_or_else(found)?);
                 continue;
@@ -167,6 +310,10 @@ impl FromStr for Baseline {
                 false => known.join(", "),
             };
             return Err(Error::invalid(text, format!("option {option:?}"), expected));
+        }
+        if matches!(baseline, Baseline::Rho { .. }) && baseline.chosen() < 2 {
+            let found = format!("{} of the candidates to train on", baseline.chosen());
+            return Err(Error::invalid(text, found, "at least 2: batch norm needs a variance"));
         }
         Ok(baseline)
     }
@@ -189,7 +336,16 @@ mod tests {
             assert_eq!(baseline.to_string(), baseline.name());
             assert_eq!(baseline.name().parse::<Baseline>().unwrap(), baseline);
         }
-        for text in ["cdb-w:dynamic", "class-balanced:beta=0.999", "class-balanced:beta=0"] {
+        for text in [
+            "cdb-w:dynamic",
+            "class-balanced:beta=0.999",
+            "class-balanced:beta=0",
+            "infobatch:drop=0.3:until=1",
+            "rho:candidates=640:keep=0.05",
+            "jtt:lambda=20:epochs=3",
+            "groupdro:balanced:eta=0.1",
+            "dfr:resamples=20:c=0.07",
+        ] {
             assert_eq!(text.parse::<Baseline>().unwrap().to_string(), text);
         }
         // A default is not repeated: the same run has one name.
@@ -211,7 +367,28 @@ mod tests {
             let text = message(&format!("class-balanced:beta={bad}"));
             assert!(text.contains("0 or more and below 1"), "{text}");
         }
-        for bad in ["", ":", "cdb-w:", "class-balanced:beta", "class-balanced:=1", "CDB-W"] {
+        for (text, words) in [
+            ("infobatch:drop=1", "above 0 and below 1"),
+            ("infobatch:drop=0", "above 0 and below 1"),
+            ("infobatch:until=1.1", "fraction of the epochs"),
+            ("infobatch:start=-1", "a loss"),
+            ("rho:candidates=2.5", "a whole number"),
+            ("rho:candidates=1", "from 2"),
+            ("rho:keep=0", "above 0"),
+            ("rho:candidates=10", "at least 2"),
+            ("rho:candidates=4294967298", "to 1000000"),
+            ("jtt:epochs=0", "from 1"),
+            ("jtt:lambda=-1", "above 0"),
+            ("groupdro:eta=nan", "above 0"),
+            ("groupdro:eta=11", "at most 10"),
+            ("dfr:c=0", "0.000001"),
+            ("dfr:resamples=0", "from 1"),
+        ] {
+            assert!(message(text).contains(words), "{}", message(text));
+        }
+        for bad in
+            ["", ":", "cdb-w:", "class-balanced:beta", "class-balanced:=1", "CDB-W", "subg:x"]
+        {
             assert!(bad.parse::<Baseline>().is_err(), "{bad}");
         }
     }

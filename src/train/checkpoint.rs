@@ -30,6 +30,11 @@ pub struct Position {
     pub batch: u32,
     /// Steps done in the run.
     pub steps: u64,
+    /// Samples that took part in updates, and that were looked at to choose them.
+    #[serde(default)]
+    pub presented: u64,
+    #[serde(default)]
+    pub selected: u64,
     /// Seconds of training so far, over all interruptions.
     pub seconds: f64,
     /// One record a finished epoch.
@@ -45,6 +50,8 @@ impl Position {
             epoch: 0,
             batch: 0,
             steps: 0,
+            presented: 0,
+            selected: 0,
             seconds: 0.0,
             history: Vec::new(),
         }
@@ -74,6 +81,8 @@ impl Checkpoint {
             weights: self.weights,
             best_weights: self.best,
             steps: self.position.steps,
+            presented: self.position.presented,
+            selected: self.position.selected,
             seconds: self.position.seconds,
             history: self.position.history,
             dynamics: None,

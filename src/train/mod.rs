@@ -4,6 +4,7 @@
 mod baseline;
 pub mod checkpoint;
 pub mod evaluate;
+pub mod last_layer;
 pub mod order;
 mod outcome;
 mod policy;
@@ -12,9 +13,9 @@ pub mod recorder;
 mod trainer;
 
 pub use baseline::Baseline;
-pub use evaluate::{Evaluation, evaluate, measure};
+pub use evaluate::{Evaluation, evaluate, measure, run_pass};
 pub use outcome::{EpochRecord, Outcome};
-pub use policy::{BaselineInput, class_weights};
+pub use policy::{BaselineInput, class_weights, rules};
 pub use recipe::{Budget, Recipe, Schedule, Seeds};
 pub use recorder::{Recorder, Recording};
 pub use trainer::{Control, Progress, TrainJob, train, train_with};

@@ -34,6 +34,10 @@ pub struct Outcome {
     pub best_weights: Option<Weights>,
     pub history: Vec<EpochRecord>,
     pub steps: u64,
+    /// Samples that took part in updates, each time that they did, and that a baseline looked at
+    /// without an update to choose among them.
+    pub presented: u64,
+    pub selected: u64,
     /// Training and validation, over all interruptions.
     pub seconds: f64,
     /// What the job wanted recorded.

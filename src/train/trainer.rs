@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::checkpoint::{self, Checkpoint, Position};
 use super::evaluate::{EvaluationSet, measure};
 use super::outcome::{EpochRecord, Outcome};
-use super::policy::{BaselineInput, Policy, policy};
+use super::policy::{BaselineInput, Policy, StepAt, policy};
 use super::recipe::{Recipe, Seeds};
 use super::recorder::{ROWS_FILE, Recorder, Recording, field};
 use crate::artefact::dynamics::Quantity;
@@ -95,6 +95,8 @@ struct Run<'a, 'j, B: Operators> {
     position: Position,
     /// Steps of the schedule that an epoch is: batches of the whole subset.
     span: u64,
+    /// Batches of the current epoch, which may be fewer.
+    batches: u64,
     best: Option<Weights>,
     resumed_columns: Option<BTreeMap<String, Vec<f32>>>,
     recorder: Option<Recorder>,
@@ -122,6 +124,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             return Err(Error::invalid("training subset", found, "at least 2 samples"));
         }
         let mut policy = policy(job, executor.network().classes, baseline)?;
+        let span = policy.span().unwrap_or(span);
         let stored = match path {
             Some(path) => checkpoint::load(path, &job.identity)?,
             None => None,
@@ -169,6 +172,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             policy,
             position,
             span,
+            batches: span,
             best,
             resumed_columns,
             clock: now,
@@ -182,14 +186,20 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let job = self.job;
         let (epoch, first) = (self.position.epoch, self.position.batch as usize);
         let shown = self.policy.epoch(epoch, &self.position.history)?;
-        let (begin, order) = (self.begin(), &shown.order);
-        let sizes = batch_sizes(Mode::Train, job.recipe.batch, order.len());
-        let batches = sizes.len().min((job.until - begin) as usize);
-        let lrs: Vec<f32> =
-            (0..sizes.len() as u64).map(|i| job.recipe.lr_at(begin + i, job.total_steps)).collect();
+        let (begin, order, sizes) = (self.begin(), &shown.order, &shown.sizes);
+        // An epoch of fewer batches spans the same part of the schedule.
+        let all = sizes.len() as u64;
+        self.batches = all.max(1);
+        let left = (job.until - begin).min(self.span);
+        let batches = (all * left).div_ceil(self.span) as usize;
+        let lrs: Vec<f32> = (0..all)
+            .map(|i| job.recipe.lr_at(begin + i * self.span / all, job.total_steps))
+            .collect();
+        let labels = shown.draws.as_ref().map_or(job.labels, |d| &d.labels);
         self.executor.set_sample_weights(shown.sample_weights.as_deref())?;
+        self.executor.set_sources(shown.draws.as_ref().map(|d| d.sources.as_slice()))?;
         self.executor.begin(&Pass {
-            labels: job.labels,
+            labels,
             order,
             epoch,
             start: first as u32,
@@ -207,14 +217,33 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             }
         }
         for batch in first..batches {
-            self.executor.step(Mode::Train, sizes[batch], job.images)?;
+            let looked = self.policy.step(&mut StepAt {
+                executor: &mut *self.executor,
+                images: job.images,
+                labels,
+                shown: &shown,
+                epoch,
+                batch,
+                step: self.position.steps,
+                lr: lrs[batch],
+            })?;
             self.position.batch += 1;
             self.position.steps += 1;
+            self.position.presented += sizes[batch] as u64;
+            self.position.selected += looked as u64;
+            if self.policy.looks() {
+                self.check_finite()?;
+            }
             self.look(control)?;
         }
         self.check_finite()?;
-        let presented = &order[..order.len().min(sizes[..batches].iter().sum())];
-        let record = self.record(presented, lrs[batches - 1])?;
+        let chosen = self.policy.presented();
+        let presented = match &chosen {
+            Some(chosen) => chosen.as_slice(),
+            None => &order[..order.len().min(sizes[..batches].iter().sum())],
+        };
+        let lr = batches.checked_sub(1).map_or(0.0, |last| lrs[last]);
+        let record = self.record(presented, lr)?;
         if self.job.keep_best && record.val_accuracy > self.best_accuracy() {
             self.best = Some(self.executor.weights()?);
         }
@@ -264,7 +293,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
 
     /// Progress, divergence, interruption, and a checkpoint where one is due.
     fn look(&mut self, control: &mut Control) -> Result<()> {
-        let Position { epoch, steps: step, .. } = self.position;
+        let Position { epoch, batch, .. } = self.position;
+        let step = self.begin() + u64::from(batch) * self.span / self.batches;
         (control.progress)(Progress { epoch, step, total_steps: self.job.until });
         let interrupted = control.interrupt.load(Ordering::Relaxed);
         let Some((path, interval)) = &control.checkpoint else {
@@ -326,6 +356,9 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let of = |q: Quantity| tracked.iter().position(|t| *t == q).map(|i| mean(&columns[i]));
         let train_loss = of(Quantity::Loss).unwrap_or(f64::NAN);
         let train_accuracy = of(Quantity::Correct).unwrap_or(f64::NAN);
+        if let Some(losses) = tracked.iter().position(|t| *t == Quantity::Loss) {
+            self.policy.learn(presented, &columns[losses]);
+        }
         if let Some(recorder) = &mut self.recorder {
             recorder.push(&mut columns, presented)?;
         }
@@ -367,6 +400,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             weights: self.finite_weights()?,
             best_weights: self.best,
             steps: self.position.steps,
+            presented: self.position.presented,
+            selected: self.position.selected,
             seconds: self.position.seconds,
             history: self.position.history,
             dynamics: self.recorder,

@@ -85,7 +85,10 @@ fn run_shows_baselines_beside_every_density() {
     );
     let summary = good(root, &line);
     let strategies = summary["strategies"].as_array().unwrap();
-    let of = |name: &str| strategies.iter().find(|s| s["name"] == name).unwrap();
+    let of = |name: &str| {
+        let find = strategies.iter().find(|s| s["name"] == name);
+        find.unwrap_or_else(|| panic!("{name} is not in {strategies:?}"))
+    };
     let cdb = of("cdb-w:dynamic");
     assert_eq!(cdb["label"], "CDB-W (dynamic)");
     assert_eq!(
@@ -130,4 +133,151 @@ fn a_study_judges_claims_about_baselines() {
     assert!(root.join("out/panels/data-resnet8/cells/cdb-w-d1-s1.json").is_file());
     let cells = fs::read_to_string(root.join("out/cells.csv")).unwrap();
     assert_eq!(cells.lines().filter(|l| l.contains(",cdb-w,")).count(), 2);
+}
+
+/// Baselines as short as the data, in the order of their parameters' documentation.
+const ALL: [&str; 7] = [
+    "infobatch",
+    "rho:candidates=12:keep=.25",
+    "subg",
+    "rwg",
+    "jtt:lambda=5:epochs=1",
+    "groupdro",
+    "dfr:resamples=2",
+];
+
+#[test]
+fn train_does_every_baseline_and_says_what_it_presented() {
+    let place = folder();
+    let root = place.path();
+    let line = format!("train --data data {TINY} --split holdout --baseline");
+    let mut models = Vec::new();
+    for (i, name) in ALL.into_iter().enumerate() {
+        let summary = good(root, &format!("{line} {name} --out b{i}"));
+        let of = |key: &str| summary["presentations"][key].as_u64().unwrap();
+        let (trained, plain) = (of("trained"), of("plain"));
+        match name.split(':').next().unwrap() {
+            "rho" => {
+                assert!(of("selection") > 0 && of("before") > 0, "{summary}");
+                assert!(trained * 3 < plain, "{summary}");
+            }
+            "jtt" => assert!(of("before") > 0 && trained == plain, "{summary}"),
+            _ => assert!(trained <= plain && of("selection") == 0, "{summary}"),
+        }
+        models.push(fs::read(root.join(format!("b{i}/model.safetensors"))).unwrap());
+        // Run again, it has nothing to do; without its model, it makes the same one.
+        fs::remove_file(root.join(format!("b{i}/model.safetensors"))).unwrap();
+        good(root, &format!("{line} {name} --out b{i}"));
+        let again = fs::read(root.join(format!("b{i}/model.safetensors"))).unwrap();
+        assert!(again == models[i], "{name}: another model");
+        assert!(!root.join(format!("b{i}/work/train/first-stage.safetensors")).exists());
+    }
+    // Two epochs of InfoBatch drop nothing in the first; all others differ from each other.
+    for (i, model) in models.iter().enumerate() {
+        assert!(!models[..i].contains(model), "{} is another baseline", ALL[i]);
+    }
+    for (name, words) in [
+        ("rwg --dynamics", &["--dynamics", "more than once"][..]),
+        ("groupdro --dynamics", &["--dynamics=plain"]),
+        ("rho:keep=.0063", &["enough for one step"]),
+        ("full-short", &["infobatch"]),
+    ] {
+        refused(root, &format!("{line} {name} --out x"), words);
+    }
+    good(root, &format!("{line} groupdro --dynamics=plain --out d"));
+    good(root, &format!("{line} rho:candidates=12:keep=.25 --dynamics --out r"));
+    for name in ["rho:candidates=12:keep=.25", "dfr"] {
+        let crossfit =
+            format!("train --data data {TINY} --split crossfit:2 --baseline {name} --out x");
+        refused(root, &crossfit, &["no validation images"]);
+    }
+}
+
+#[test]
+fn run_gives_subg_its_density_and_full_short_the_steps_of_a_pruned_run() {
+    let place = folder();
+    let root = place.path();
+    let line = format!(
+        "run --data data {TINY} --split holdout --strategies random,full-short,subg,infobatch,rho:candidates=12:keep=.25 \
+         --density .5,.8 --seeds 2 --out out"
+    );
+    let summary = good(root, &line);
+    let strategies = summary["strategies"].as_array().unwrap();
+    let of = |name: &str| {
+        let find = strategies.iter().find(|s| s["name"] == name);
+        find.unwrap_or_else(|| panic!("{name} is not in {strategies:?}"))
+    };
+    let run = |name: &str, point: usize| of(name)["points"][point]["runs"][0].clone();
+    for point in 0..2 {
+        assert_eq!(run("full-short", point)["steps"], run("random", point)["steps"]);
+        assert_ne!(run("full-short", point)["kept"], run("random", point)["kept"]);
+        assert_eq!(
+            of("full-short")["points"][point]["density"],
+            of("random")["points"][point]["density"]
+        );
+    }
+    // Groups are classes here: as many of each as the smallest has.
+    let counts: Vec<u64> = run("subg", 0)["class_counts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap())
+        .collect();
+    assert!(counts[0] > 0 && counts.iter().all(|&n| n == counts[0]), "{counts:?}");
+    let sizes: Vec<u64> = summary["classes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["train_size"].as_u64().unwrap())
+        .collect();
+    assert_eq!(counts[0], *sizes.iter().min().unwrap());
+    let density = of("subg")["points"][0]["density"].as_f64().unwrap();
+    let exact = counts.iter().sum::<u64>() as f64 / sizes.iter().sum::<u64>() as f64;
+    assert!((density - exact).abs() < 1e-12, "{density}");
+    assert_eq!(of("subg")["every_density"], true);
+    assert!(
+        run("rho:candidates=12:keep=0.25", 0)["presentations"]["selection"].as_u64().unwrap() > 0
+    );
+    let (_, table, _) = program(root, &line);
+    assert_eq!(table.matches("\nSUBG").count(), 2, "{table}");
+    assert_eq!(table.matches("\nFull data, fewer").count(), 2, "{table}");
+    assert!(table.contains("RHO-loss (candidates 12, keep 0.25): trained with"), "{table}");
+    assert!(root.join("out/kept-rho-candidates-12-keep-0.25-0.npy").is_file());
+}
+
+/// A set with an attribute: groups are class x attribute.
+#[test]
+fn groups_are_class_and_attribute_where_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let mut list = String::from("img_filename,y,split,place\n");
+    // Sizes of the four groups in training; four of each in test, ten in validation.
+    for (group, size) in [20u32, 6, 3, 11].into_iter().enumerate() {
+        for (part, count) in [(0, size), (1, 10), (2, 4)] {
+            for i in 0..count {
+                let (y, place) = (group / 2, group % 2);
+                let name = format!("g{group}-{part}-{i}.png");
+                let image = image::RgbImage::from_fn(8, 8, |x, py| {
+                    let noise = (x * 31 + py * 17 + i * 47 + part * 13) % 97;
+                    image::Rgb([noise as u8 + 60 * y as u8, 80 * place as u8, (noise * 2) as u8])
+                });
+                image.save(root.join(&name)).unwrap();
+                list += &format!("{name},{y},{part},{place}\n");
+            }
+        }
+    }
+    fs::write(root.join("metadata.csv"), list).unwrap();
+    let line = format!(
+        "run --data . --image-size 8 {TINY} --strategies random,subg,rwg,groupdro:balanced,dfr --density .5 --seeds 1 --out ../{}-out",
+        root.file_name().unwrap().to_string_lossy()
+    );
+    let summary = good(root, &line);
+    let subg =
+        summary["strategies"].as_array().unwrap().iter().find(|s| s["name"] == "subg").unwrap();
+    let kept = &subg["points"][0]["runs"][0];
+    assert_eq!(
+        (kept["kept"].as_u64(), &kept["class_counts"]),
+        (Some(12), &serde_json::json!([6, 6]))
+    );
+    fs::remove_dir_all(format!("{}-out", root.display())).unwrap();
 }

@@ -4,18 +4,18 @@
 use fairprune::error::Error;
 use fairprune::exec::ArenaMode;
 use fairprune::ops::gather::Gather;
-use fairprune::train::BaselineInput;
 
-use crate::runs::{cpu, parse};
+use crate::runs::cpu;
 use crate::small_run::*;
 
 const EPOCHS: usize = 3;
 
 #[test]
 fn every_baseline_resumes_with_the_same_bits() {
-    for name in ["cdb-w", "cdb-w:dynamic", "class-balanced"] {
-        let recipe = recipe(EPOCHS);
-        let input = BaselineInput { baseline: parse(name) };
+    for name in NAMES {
+        let inputs = Inputs::of(name);
+        let recipe = inputs.recipe(EPOCHS);
+        let input = inputs.input();
         let run = |threads: usize, watched: &Watched| {
             let cpu = cpu(threads);
             let images = cpu.images(&images()).unwrap();

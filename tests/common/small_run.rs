@@ -1,5 +1,5 @@
-//! A small run of any baseline on any backend: 26 samples of three uneven classes, and 12
-//! validation samples.
+//! A small run of any baseline on any backend: 26 samples of three uneven classes and two attributes,
+//! and 12 validation samples.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use fairprune::ops::Operators;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::rng::{Philox, Stream};
 use fairprune::train::{
-    BaselineInput, Control, EpochRecord, Outcome, Progress, Recipe, Schedule, Seeds, TrainJob,
-    train_with,
+    Baseline, BaselineInput, Budget, Control, EpochRecord, Outcome, Progress, Recipe, Schedule,
+    Seeds, TrainJob, train_with,
 };
 
 pub const CLASSES: usize = 3;
@@ -30,6 +30,60 @@ const SIZE: [usize; 2] = [8, 8];
 pub fn labels() -> Vec<u32> {
     (0..SAMPLES).map(|i| [0, 1, 0, 2, 0, 1][i % 6]).collect()
 }
+
+/// What baselines have to know beside the job.
+pub struct Inputs {
+    pub baseline: Baseline,
+    values: Vec<f32>,
+    pub groups: Vec<u32>,
+}
+
+impl Inputs {
+    /// Groups are class x attribute; values are marks for JTT, small losses for RHO-loss.
+    pub fn of(name: &str) -> Inputs {
+        let baseline: Baseline = name.parse().unwrap();
+        let attribute = |i: usize| u32::from(i.is_multiple_of(5) || i % 7 == 3);
+        let groups = labels().iter().enumerate().map(|(i, l)| 2 * l + attribute(i)).collect();
+        let value = |i: usize| match baseline {
+            Baseline::Jtt { .. } => f32::from(u8::from(i.is_multiple_of(3))),
+            _ => 0.1 * ((i * 7) % 11) as f32,
+        };
+        Inputs { baseline, values: (0..SAMPLES).map(value).collect(), groups }
+    }
+
+    pub fn input(&self) -> BaselineInput<'_> {
+        BaselineInput {
+            baseline: self.baseline,
+            values: &self.values,
+            groups: &self.groups,
+            group_count: 2 * CLASSES,
+        }
+    }
+
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The recipe with the baseline's own batch.
+    pub fn recipe(&self, epochs: usize) -> Recipe {
+        let own = self.baseline.chosen();
+        Recipe { batch: if own > 0 { own } else { BATCH }, ..recipe(epochs) }
+    }
+}
+
+/// Every baseline, as small as the run.
+pub const NAMES: [&str; 10] = [
+    "cdb-w",
+    "cdb-w:dynamic",
+    "class-balanced:beta=.9",
+    "infobatch:start=1.2:until=.8",
+    "rho:candidates=10:keep=.4",
+    "rwg",
+    "jtt:lambda=4",
+    "groupdro:eta=.1",
+    "groupdro:balanced",
+    "dfr",
+];
 
 /// Images of classes that are hard to tell apart.
 pub fn images() -> Bytes {
@@ -76,6 +130,7 @@ pub fn executor<B: Operators>(backend: Arc<B>, recipe: &Recipe, arena: ArenaMode
         (Mode::Score, 7, SAMPLES),
         (Mode::Score, 7, SAMPLES - TRAINED),
     ];
+    passes.extend([10, 6].map(|n| (Mode::Score, 7, n)));
     passes.extend((2..recipe.batch).map(|n| (Mode::Train, recipe.batch, n)));
     let requirements = Requirements {
         passes,
@@ -120,7 +175,11 @@ pub fn train<B: Operators>(
 ) -> Result<Outcome> {
     let labels = labels();
     let (subset, val) = positions();
-    let steps = recipe.steps(fairprune::train::Budget::Fixed, TRAINED, TRAINED);
+    let per_epoch = match baseline {
+        Some(input) => input.baseline.epoch_steps(recipe.batch, TRAINED),
+        None => recipe.steps(Budget::Fixed, TRAINED, TRAINED) / recipe.epochs as u64,
+    };
+    let steps = recipe.epochs as u64 * per_epoch;
     let set = EvaluationSet { images, labels: &labels, positions: &val, groups: None };
     let job = TrainJob {
         recipe,

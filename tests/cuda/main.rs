@@ -2,6 +2,7 @@
 //! the software device (or a card, with `FAIRPRUNE_REQUIRE_CUDA=1`).
 
 mod absence;
+mod baselines;
 mod bf16;
 mod commands;
 mod dynamics;
@@ -19,6 +20,9 @@ mod selftest;
 mod cuda_device;
 #[path = "../common/recorded_run.rs"]
 mod recorded_run;
+#[expect(dead_code, reason = "tests/baselines uses the rest")]
+#[path = "../common/small_run.rs"]
+mod small_run;
 
 use fairprune::backend::View;
 use fairprune::tensor::Dtype;

@@ -113,6 +113,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             last,
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
+            presentations: None,
             preparation: Some(match (strategy, quota) {
                 _ if density >= 1.0 => Preparation::default(),
                 (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 
 use super::score::{GROUP_RECALLS, RECALLS};
 use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::commands::run::print::presentations;
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::subset::{self, Subset};
@@ -53,7 +54,8 @@ pub struct TrainArgs {
         default_missing_value = "all"
     )]
     pub dynamics: Option<String>,
-    /// Train another way (docs/baselines.md): cdb-w, cdb-w:dynamic, class-balanced[:beta=B]
+    /// Train another way (docs/baselines.md): cdb-w, class-balanced, infobatch, rho,
+    /// subg, rwg, jtt, groupdro, dfr, with options after a colon: cdb-w:dynamic
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     pub baseline: Option<String>,
     /// Length of a run on a subset: fixed (the given epochs), matched or steps
@@ -85,11 +87,6 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let side = data.height.min(data.width);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
-    let steps = recipe.steps(budget, subset.len(), split.train.len());
-    if steps == 0 {
-        let found = format!("{} samples", subset.len());
-        return Err(Error::invalid("training images", found, "at least 2 samples").into());
-    }
     let prepared =
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let prepared = prepared.over(partition);
@@ -97,11 +94,22 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
     if let Some(baseline) = baseline {
         baseline::check(baseline, &prepared, &recipe)?;
+        if let Some(record) = record(args.dynamics.as_deref())? {
+            baseline.check_recording(record.what)?;
+        }
+    }
+    let seeds = Seeds::derive(common.seed, 0);
+    let subset = baseline::trained_on(baseline, &prepared, &subset, seeds.subset)?;
+    let steps = recipe.steps(budget, subset.len(), split.train.len());
+    let steps = baseline::steps(baseline, &recipe, subset.len(), steps);
+    if steps == 0 {
+        let found = format!("{} samples", subset.len());
+        return Err(Error::invalid("training images", found, "at least 2 samples").into());
     }
     let cell = Cell {
         name: "train".to_owned(),
         recipe: &recipe,
-        seeds: Seeds::derive(common.seed, 0),
+        seeds,
         steps,
         until: steps,
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
@@ -134,6 +142,10 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         finished = compute(common, &prepared, &cell, &keeping)?;
     }
     let summary = write(&prepared, &cell, &finished, &dir)?;
+    let presented: Vec<_> = finished.result.presentations.into_iter().collect();
+    if let Some(text) = presentations(&presented) {
+        output::note(common, text);
+    }
     cell::discard_checkpoint(&keeping, &cell)?;
     report(common, &summary, &dir)
 }
@@ -286,6 +298,11 @@ fn write<B: Operators>(
     summary.insert("steps".to_owned(), json!(result.steps));
     summary.insert("train_seconds".to_owned(), json!(result.train_seconds));
     summary.insert("planned_bytes".to_owned(), json!(result.planned_bytes));
+    if let Some(presentations) = &result.presentations {
+        let mut value = json!(presentations);
+        value["saved"] = json!(presentations.saved());
+        summary.insert("presentations".to_owned(), value);
+    }
     if let Some(best) = &result.best {
         let mut at_best = evaluation_json(&prepared.partition, best, &prepared.sizes())?;
         at_best.insert("epoch".to_owned(), json!(best.epoch + 1));

@@ -97,7 +97,8 @@ pub(super) fn lower<B: Operators>(
     let x = l.activation(n * h * w * channels);
     let problem = GatherProblem { n, batch, h, w, mean, std, augmentation, seed: options.seed };
     let io = layout.batch;
-    l.steps.push(Step::Gather { problem, order: io.order, state: io.state, out: x });
+    let sources = View::EMPTY;
+    l.steps.push(Step::Gather { problem, order: io.order, sources, state: io.state, out: x });
     l.values.insert(ValueId(0), x);
     for (i, block) in blocks.iter().enumerate() {
         l.forward(i, block)?;

@@ -65,26 +65,30 @@ impl Gather for Cpu {
         memory: &mut CpuMemory,
         problem: &GatherProblem,
         images: &Self::Images,
-        order: View,
+        [order, sources]: [View; 2],
         state: View,
         out: View,
     ) -> Result<()> {
         problem.check(state, out)?;
         let size = problem.image();
-        let ([order, state], [out]) = memory.slices([order, state], [out])?;
-        let (order, state): (&[u32], &[u32]) =
-            (bytemuck::cast_slice(order), bytemuck::cast_slice(state));
+        let ([order, sources, state], [out]) = memory.slices([order, sources, state], [out])?;
+        let [order, sources, state]: [&[u32]; 3] =
+            [order, sources, state].map(bytemuck::cast_slice);
         let (start, epoch) = (state[0] as usize * problem.batch, state[1]);
         let rows = order.get(start..start + problem.n).ok_or_else(|| {
             Error::Internal(format!("samples {start}..{} of {}", start + problem.n, order.len()))
         })?;
-        if let Some(i) = rows.iter().find(|&&i| (i as usize + 1) * size > images.len()) {
-            return Err(Error::Internal(format!("image {i} of {}", images.len() / size.max(1))));
+        let count = images.len() / size.max(1);
+        let source =
+            |i: u32| if sources.is_empty() { Some(&i) } else { sources.get(i as usize) }.copied();
+        if let Some(&i) = rows.iter().find(|&&i| source(i).is_none_or(|s| s as usize >= count)) {
+            return Err(Error::Internal(format!("image {:?} of {count}", source(i))));
         }
         let table = lookup(problem);
         self.pool().install(|| {
             out.par_chunks_mut(size).zip(rows).for_each(|(out, &i)| {
-                let image = &images[i as usize * size..][..size];
+                let image = source(i).unwrap_or_default() as usize;
+                let image = &images[image * size..][..size];
                 let draw = problem.augmentation.draw(problem.seed, epoch, i);
                 gather_image(problem, &table, image, draw, out);
             });

@@ -17,6 +17,7 @@ use crate::tensor::Dtype;
 struct Args {
     images: DevicePointer,
     order: DevicePointer,
+    sources: DevicePointer,
     state: DevicePointer,
     out: DevicePointer,
     image_count: u32,
@@ -33,7 +34,7 @@ struct Args {
     flip: u32,
     translate: u32,
     augment: u32,
-    filler: u32,
+    source_count: u32,
 }
 
 impl Gather for Cuda {
@@ -52,7 +53,7 @@ impl Gather for Cuda {
         memory: &mut CudaMemory,
         problem: &GatherProblem,
         images: &CudaImages,
-        order: View,
+        [order, sources]: [View; 2],
         state: View,
         out: View,
     ) -> Result<()> {
@@ -68,6 +69,7 @@ impl Gather for Cuda {
         let args = Args {
             images: images.pointer(),
             order: self.pointer(memory, order)?,
+            sources: self.pointer(memory, sources)?,
             state: self.pointer(memory, state)?,
             out: self.pointer(memory, out)?,
             image_count: size("images", images.len() / problem.image().max(1))?,
@@ -84,13 +86,13 @@ impl Gather for Cuda {
             flip: u32::from(augmentation.flip),
             translate: augmentation.translate,
             augment: u32::from(augmentation != Augmentation::NONE),
-            filler: 0,
+            source_count: size("sources", sources.len)?,
         };
         let grid = [size("blocks", problem.n * blocks as usize)?, 1, 1];
         let kernels = self.kernels();
         let kernel = if each == 1 { &kernels.gather_f32 } else { &kernels.gather_bf16 };
-        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order or images
-        // is not read.
+        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources or
+        // images is not read.
         unsafe { self.launch(kernel, grid, threads, 0, &args) }
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! A sample's augmentation is a pure function of (seed, epoch, position in the original part):
 //! it does not depend on which other samples are trained on, so pruned and full runs are paired.
+//! Where an epoch draws samples with replacement, a position is a draw, and its image another number:
+//! two draws of one image are augmented apart.
 
 mod cpu;
 mod cuda;
@@ -98,14 +100,15 @@ pub trait Gather: Backend {
 
     /// out (N H W 3 in f32; where the backend stores bf16 also N H W 8, each value rounded to nearest, the
     /// last five 0) = the images at `order[state[0] * batch ..]`, augmented for epoch
-    /// `state[1]`. A batch outside the order, or an image that is not there, is a defect of the
+    /// `state[1]`. Where `sources` is not empty, position i has image `sources[i]`. A batch outside the
+    /// order, or an image that is not there, is a defect of the
     /// caller: an error on the CPU; NaN on a device, which does not wait to look.
     fn gather(
         &self,
         memory: &mut Self::Memory,
         problem: &GatherProblem,
         images: &Self::Images,
-        order: View,
+        order_and_sources: [View; 2],
         state: View,
         out: View,
     ) -> Result<()>;

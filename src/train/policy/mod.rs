@@ -4,6 +4,11 @@
 //! state, so that a resumed run repeats it bit for bit; the state goes into checkpoints.
 
 pub mod class_weights;
+mod draws;
+mod group_dro;
+mod info_batch;
+mod rho;
+pub mod rules;
 mod weighing;
 
 use std::collections::BTreeMap;
@@ -13,31 +18,98 @@ use super::order::epoch_order;
 use super::outcome::EpochRecord;
 use super::trainer::TrainJob;
 use crate::error::{Error, Result};
+use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
 
 /// A baseline, and what it has to know beside the job.
 #[derive(Clone, Copy, Debug)]
-pub struct BaselineInput {
+pub struct BaselineInput<'a> {
     pub baseline: Baseline,
+    /// One value a sample of the part: irreducible losses for RHO-loss, 1 for samples of JTT's error
+    /// set and 0 for others. Empty where none are needed.
+    pub values: &'a [f32],
+    /// Group of every sample of the part, and the number of groups; empty where none are needed.
+    pub groups: &'a [u32],
+    pub group_count: usize,
+}
+
+impl BaselineInput<'_> {
+    /// Of a baseline that needs no more.
+    pub fn new(baseline: Baseline) -> Self {
+        BaselineInput { baseline, values: &[], groups: &[], group_count: 0 }
+    }
 }
 
 /// What an epoch presents.
+#[derive(Clone, Debug)]
 pub(super) struct Presentation {
-    /// Positions in the part, each at most once.
+    /// Positions in the part, or draws where there are [`Presentation::draws`]; each at most once.
     pub order: Vec<u32>,
+    /// Samples of every step's update.
+    pub sizes: Vec<usize>,
     /// One a class.
     pub class_weights: Vec<f32>,
     /// Factors of the loss, one a sample of the part; None: all 1.
     pub sample_weights: Option<Vec<f32>>,
+    /// An epoch that draws with replacement.
+    pub draws: Option<Draws>,
 }
 
-/// A policy's state between two epochs, by name.
+/// Sample and label of every draw.
+#[derive(Clone, Debug)]
+pub(super) struct Draws {
+    pub sources: Vec<u32>,
+    pub labels: Vec<u32>,
+}
+
+/// A policy's state, by name.
 pub(super) type State = BTreeMap<String, Vec<f32>>;
+
+/// One step, about to be done.
+pub(super) struct StepAt<'a, B: Operators> {
+    pub executor: &'a mut Executor<B>,
+    pub images: &'a B::Images,
+    /// Of positions, or draws.
+    pub labels: &'a [u32],
+    pub shown: &'a Presentation,
+    pub epoch: u32,
+    /// In the epoch.
+    pub batch: usize,
+    /// In the run.
+    pub step: u64,
+    pub lr: f32,
+}
 
 /// Decides what an epoch presents.
 pub(super) trait Policy<B: Operators> {
     /// The presentation of `epoch`, of which `history` holds all before it.
     fn epoch(&mut self, epoch: u32, history: &[EpochRecord]) -> Result<Presentation>;
+
+    /// Does a step; returns how many samples were looked at without an update.
+    fn step(&mut self, at: &mut StepAt<B>) -> Result<usize> {
+        at.executor.step(Mode::Train, at.shown.sizes[at.batch], at.images)?;
+        Ok(0)
+    }
+
+    /// Whether it waits for the device in every step.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// Steps of an epoch, where they are not those of the subset in batches.
+    fn span(&self) -> Option<u64> {
+        None
+    }
+
+    /// What the epoch has presented so far, where its order does not say so.
+    fn presented(&self) -> Option<Vec<u32>> {
+        None
+    }
+
+    /// The epoch is over: `losses` holds one value a sample, valid for those presented.
+    fn learn(&mut self, presented: &[u32], losses: &[f32]) {
+        let _ = (presented, losses);
+    }
 
     /// What a resumed run needs beside the history.
     fn state(&self) -> State {
@@ -51,35 +123,57 @@ pub(super) trait Policy<B: Operators> {
     }
 }
 
+/// A state's values, `len` of them.
+fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> {
+    let values = state.get(name).filter(|v| v.len() == len);
+    let found = || format!("a checkpoint without {len} values of {name}");
+    values.cloned().ok_or_else(|| {
+        Error::invalid("checkpoint", found(), "one of this run; --force starts anew")
+    })
+}
+
 /// What every policy knows of its job.
 #[derive(Clone)]
 pub(super) struct Facts {
     order_seed: u64,
-    samples: usize,
+    /// Of the whole part.
+    labels: Vec<u32>,
     classes: usize,
     subset: Vec<u32>,
+    batch: usize,
+    /// Whole epochs of the run, a rest counted.
+    epochs: u64,
     class_weights: Option<Vec<f32>>,
 }
 
 impl Facts {
     fn of<B: Operators>(job: &TrainJob<B>, classes: usize) -> Facts {
+        let span = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len()).len() as u64;
         Facts {
             order_seed: job.seeds.order,
-            samples: job.labels.len(),
+            labels: job.labels.to_vec(),
             classes,
             subset: job.subset.to_vec(),
+            batch: job.recipe.batch,
+            epochs: job.total_steps.div_ceil(span.max(1)),
             class_weights: job.recipe.class_weights.clone(),
         }
     }
 
     /// The epoch's order of all samples.
     fn order(&self, epoch: u32) -> Vec<u32> {
-        epoch_order(self.order_seed, epoch, self.samples, &self.subset)
+        epoch_order(self.order_seed, epoch, self.labels.len(), &self.subset)
     }
 
-    /// Those of the recipe.
-    fn class_weights(&self) -> Vec<f32> {
-        self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes])
+    /// Samples in this order, all alike, under the recipe's class weights.
+    fn presentation(&self, order: Vec<u32>) -> Presentation {
+        Presentation {
+            sizes: batch_sizes(Mode::Train, self.batch, order.len()),
+            order,
+            class_weights: self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]),
+            sample_weights: None,
+            draws: None,
+        }
     }
 }
 
@@ -88,11 +182,7 @@ struct Plain(Facts);
 
 impl<B: Operators> Policy<B> for Plain {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
-        Ok(Presentation {
-            order: self.0.order(epoch),
-            class_weights: self.0.class_weights(),
-            sample_weights: None,
-        })
+        Ok(self.0.presentation(self.0.order(epoch)))
     }
 }
 
@@ -104,26 +194,48 @@ pub(super) fn policy<B: Operators>(
 ) -> Result<Box<dyn Policy<B>>> {
     let facts = Facts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
-    input.baseline.check(job.recipe)?;
-    if input.baseline.needs_validation() {
-        check_validation(job, input.baseline)?;
-    }
-    let count = |positions: &[u32], labels: &[u32]| {
-        let mut counts = vec![0u64; classes];
-        positions.iter().for_each(|&i| counts[labels[i as usize] as usize] += 1);
-        counts
-    };
-    Ok(match input.baseline {
+    let baseline = input.baseline;
+    baseline.check(job.recipe)?;
+    job.record.map_or(Ok(()), |recording| baseline.check_recording(recording))?;
+    let groups = || check_groups(input, job.labels.len());
+    Ok(match baseline {
         Baseline::CdbW { dynamic } => {
+            check_validation(job, baseline)?;
             let set = job.validation.as_ref();
-            let totals = set.map_or(vec![0; classes], |set| count(set.positions, set.labels));
+            let totals = set
+                .map_or(vec![0; classes], |set| rules::sizes(set.positions, set.labels, classes));
             Box::new(weighing::FromRecalls { facts, totals, dynamic })
         }
         Baseline::ClassBalanced { beta } => {
-            let sizes = count(job.subset, job.labels);
+            let sizes = rules::sizes(job.subset, job.labels, classes);
             let weights = class_weights::class_balanced(&sizes, beta);
             Box::new(weighing::Fixed { facts, weights })
         }
+        Baseline::InfoBatch { drop, until, start } => {
+            Box::new(info_batch::InfoBatch::new(facts, [drop, until], start))
+        }
+        Baseline::Rho { candidates, .. } => {
+            let irreducible = check_values(input, job.labels.len())?;
+            Box::new(rho::Rho::new(facts, irreducible, candidates, baseline.chosen())?)
+        }
+        Baseline::Rwg => {
+            let weights = rules::group_weights(groups()?, job.subset, input.group_count);
+            Box::new(draws::Drawing::new(facts, &weights))
+        }
+        Baseline::Jtt { lambda, .. } => {
+            let errors = check_values(input, job.labels.len())?;
+            let weight = |&i: &u32| if errors[i as usize] > 0.0 { lambda } else { 1.0 };
+            let weights: Vec<f64> = job.subset.iter().map(weight).collect();
+            Box::new(draws::Drawing::new(facts, &weights))
+        }
+        Baseline::GroupDro { eta, balanced } => {
+            let groups = groups()?.to_vec();
+            let weights = rules::group_weights(&groups, job.subset, input.group_count);
+            let drawing = balanced.then(|| draws::Drawing::new(facts.clone(), &weights));
+            Box::new(group_dro::GroupDro::new(facts, drawing, groups, input.group_count, eta))
+        }
+        // What they change comes before or after training.
+        Baseline::Subg | Baseline::Dfr { .. } => Box::new(Plain(facts)),
     })
 }
 
@@ -134,9 +246,30 @@ fn check_validation<B: Operators>(job: &TrainJob<B>, baseline: Baseline) -> Resu
         Some(_) if job.evaluate_every != 1 => "an evaluation every few epochs",
         Some(_) => return Ok(()),
     };
-    Err(Error::invalid(
-        baseline.to_string(),
-        found,
-        "class recalls on validation images, every epoch",
-    ))
+    let expected = "class recalls on validation images, every epoch";
+    Err(Error::invalid(baseline.to_string(), found, expected))
+}
+
+fn check_values(input: &BaselineInput, samples: usize) -> Result<Vec<f32>> {
+    match input.values.len() == samples {
+        true => Ok(input.values.to_vec()),
+        false => Err(Error::Internal(format!(
+            "{}: {} values of {samples} samples",
+            input.baseline,
+            input.values.len()
+        ))),
+    }
+}
+
+fn check_groups<'a>(input: &BaselineInput<'a>, samples: usize) -> Result<&'a [u32]> {
+    let inside = input.groups.iter().all(|&g| (g as usize) < input.group_count);
+    match inside && input.groups.len() == samples {
+        true => Ok(input.groups),
+        false => Err(Error::Internal(format!(
+            "{}: groups of {} samples for {samples}, or one beyond {}",
+            input.baseline,
+            input.groups.len(),
+            input.group_count
+        ))),
+    }
 }

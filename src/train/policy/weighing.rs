@@ -15,7 +15,7 @@ pub(super) struct FromRecalls {
 
 impl<B: Operators> Policy<B> for FromRecalls {
     fn epoch(&mut self, epoch: u32, history: &[EpochRecord]) -> Result<Presentation> {
-        let weights = match history.last() {
+        let class_weights = match history.last() {
             None => vec![1.0; self.totals.len()],
             Some(last) => {
                 let missing = || Error::Internal(format!("no recalls before epoch {epoch}"));
@@ -24,11 +24,7 @@ impl<B: Operators> Policy<B> for FromRecalls {
                 class_weights::cdb_w(&counts, self.dynamic)
             }
         };
-        Ok(Presentation {
-            order: self.facts.order(epoch),
-            class_weights: weights,
-            sample_weights: None,
-        })
+        Ok(Presentation { class_weights, ..self.facts.presentation(self.facts.order(epoch)) })
     }
 }
 
@@ -40,10 +36,7 @@ pub(super) struct Fixed {
 
 impl<B: Operators> Policy<B> for Fixed {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
-        Ok(Presentation {
-            order: self.facts.order(epoch),
-            class_weights: self.weights.clone(),
-            sample_weights: None,
-        })
+        let class_weights = self.weights.clone();
+        Ok(Presentation { class_weights, ..self.facts.presentation(self.facts.order(epoch)) })
     }
 }

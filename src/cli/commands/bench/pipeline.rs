@@ -160,7 +160,14 @@ impl<B: Operators> Pipeline<'_, B> {
                 problem.n = batch.min(samples - start);
                 self.backend.upload_u32(&mut memory, state, &[i as u32, epoch, 0, 0])?;
                 let out = out.prefix(problem.n * h * w * 3);
-                self.backend.gather(&mut memory, &problem, &on_device, list, state, out)?;
+                self.backend.gather(
+                    &mut memory,
+                    &problem,
+                    &on_device,
+                    [list, View::EMPTY],
+                    state,
+                    out,
+                )?;
             }
             epoch += 1;
             Ok(self.backend.synchronize()?)
@@ -219,7 +226,7 @@ impl<B: Operators> Pipeline<'_, B> {
 
     fn uploaded<'s>(&self, set: &'s DataSet) -> Result<Vec<(&'s Part, B::Images)>> {
         let one = |part: &'s Part| Ok((part, self.backend.images(&part.images)?));
-        parts(set).filter(|p| p.len() > 0).map(one).collect()
+        parts(set).filter(|p| !p.is_empty()).map(one).collect()
     }
 
     fn resident(

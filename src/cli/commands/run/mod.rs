@@ -1,7 +1,7 @@
 //! `fairprune run`: the whole comparison, its table, report and verdict.
 
 mod plan;
-mod print;
+pub(crate) mod print;
 mod write;
 
 use std::path::PathBuf;
@@ -49,7 +49,9 @@ pub struct RunArgs {
     /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), a
     /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
     /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
-    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced
+    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced; or another way of training
+    /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
+    /// groupdro, dfr
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
 use fairprune::experiment::Prepared;
+use fairprune::experiment::baseline::Presentations;
 use fairprune::experiment::queries::QueryRun;
 use fairprune::experiment::run_plan::RunPlan;
 use fairprune::experiment::strategy::Strategy;
@@ -134,6 +135,25 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
     output::table(&headers, rows, headers.len() - 1)
 }
 
+/// What a baseline's runs presented, where that is not what as many plain epochs do.
+pub(crate) fn presentations(runs: &[Presentations]) -> Option<String> {
+    let sum = |of: fn(&Presentations) -> u64| runs.iter().map(of).sum::<u64>();
+    let (trained, plain) = (sum(|p| p.trained), sum(|p| p.plain));
+    let (selection, before) = (sum(|p| p.selection), sum(|p| p.before));
+    if plain == 0 || (trained == plain && selection == 0 && before == 0) {
+        return None;
+    }
+    let share = |n: u64| format!("{:.0} %", 100.0 * n as f64 / plain as f64);
+    let mut text = format!("trained with {} of the presentations of plain epochs", share(trained));
+    if before > 0 {
+        text += &format!(", and with {} before", share(before));
+    }
+    if selection > 0 {
+        text += &format!(", and looked at {} to choose them", share(selection));
+    }
+    Some(text)
+}
+
 /// Tables, warnings and the verdict.
 pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
     let several = summary.settings.densities.len() > 1;
@@ -146,6 +166,13 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
     output::print(format!(
         "\nmean [min, max] over {seeds} seeds, test images; worst {unit}: mean of each seed's lowest recall"
     ))?;
+    for strategy in &summary.strategies {
+        let runs = || strategy.points.iter().flat_map(|p| &p.runs);
+        let all: Vec<_> = runs().filter_map(|r| r.presentations).collect();
+        if let Some(text) = presentations(&all) {
+            output::print(format!("{}: {text}", strategy.label))?;
+        }
+    }
     if summary.settings.groups.is_some() {
         output::print("weighted: mean recall of the groups, weighted by their training samples")?;
     }

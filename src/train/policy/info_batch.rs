@@ -1,0 +1,67 @@
+//! InfoBatch (Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning",
+//! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean, and
+//! gives the gradient of the others of them the weight that makes up for it.
+
+use super::{Facts, Policy, Presentation, State, rules, stored};
+use crate::error::Result;
+use crate::ops::Operators;
+use crate::train::outcome::EpochRecord;
+
+/// Name of the scores in checkpoints.
+const SCORES: &str = "scores";
+
+pub(super) struct InfoBatch {
+    facts: Facts,
+    /// Probability of a drop.
+    drop: f64,
+    /// Fraction of the epochs after which nothing is dropped.
+    until: f64,
+    /// Loss of the last presentation, one a sample of the subset.
+    scores: Vec<f32>,
+}
+
+impl InfoBatch {
+    pub(super) fn new(facts: Facts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
+        let scores = vec![start as f32; facts.subset.len()];
+        InfoBatch { facts, drop, until, scores }
+    }
+}
+
+impl<B: Operators> Policy<B> for InfoBatch {
+    fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
+        let order = self.facts.order(epoch);
+        if f64::from(epoch) >= self.until * self.facts.epochs as f64 {
+            return Ok(self.facts.presentation(order));
+        }
+        let seed = self.facts.order_seed;
+        // Over the part: what the scores say of the subset.
+        let mut kept = vec![false; self.facts.labels.len()];
+        let mut weights = vec![1.0f32; self.facts.labels.len()];
+        let raised = (1.0 / (1.0 - self.drop)) as f32;
+        for (&i, easy) in self.facts.subset.iter().zip(rules::below_mean(&self.scores)) {
+            kept[i as usize] = !(easy && rules::dropped(seed, epoch, i, self.drop));
+            if easy {
+                weights[i as usize] = raised;
+            }
+        }
+        let order: Vec<u32> = order.into_iter().filter(|&i| kept[i as usize]).collect();
+        Ok(Presentation { sample_weights: Some(weights), ..self.facts.presentation(order) })
+    }
+
+    fn learn(&mut self, presented: &[u32], losses: &[f32]) {
+        for &i in presented {
+            if let Ok(place) = self.facts.subset.binary_search(&i) {
+                self.scores[place] = losses[i as usize];
+            }
+        }
+    }
+
+    fn state(&self) -> State {
+        State::from([(SCORES.to_owned(), self.scores.clone())])
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.scores = stored(state, SCORES, self.facts.subset.len())?;
+        Ok(())
+    }
+}
