@@ -142,7 +142,7 @@ pub enum Epilogue {
 }
 
 /// What dgrad does to dx where it is the gradient of what a batch norm made of `y`: the pass over it that
-/// batch norm's backward begins with ([`batch_norm_backward_reduce`]). dx becomes dz = dx [out > 0], and
+/// batch norm's backward begins with ([`batch_norm_backward_reduce`]). dx becomes dz = dx where out > 0, and
 /// `dgamma` and `dbeta` (C each) the sums of dz (y - mean) rstd and of dz, as stored.
 ///
 /// [`batch_norm_backward_reduce`]: crate::ops::batch_norm::BatchNorm::batch_norm_backward_reduce
