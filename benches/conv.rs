@@ -121,7 +121,10 @@ fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -
                     if i == 0 { Epilogue::None } else { Epilogue::Statistics { mean, m2 } };
                 cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work)
             }
-            Direction::Dgrad => cpu.conv2d_dgrad(m, p, y, w, dx, false, work),
+            // The norm's gradient on the side is for tensor cores only.
+            Direction::Dgrad | Direction::DgradNorm => {
+                cpu.conv2d_dgrad(m, p, y, w, dx, false, work)
+            }
             Direction::Wgrad => cpu.conv2d_wgrad(m, p, x, y, dw, None, work),
             Direction::GradNorm(form) => cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work),
         }

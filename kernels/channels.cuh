@@ -6,6 +6,7 @@
 // lanes * V channels (blockIdx.y) and a part of the rows (blockIdx.x).
 #pragma once
 
+#include "moments.cuh"
 #include "vector.cuh"
 
 struct ChannelShape {
@@ -51,17 +52,4 @@ DEVICE Vector<V> channel_sum(Vector<V> value, uint32_t lanes, float* shared) {
     value = load<V>(shared + threadIdx.x % lanes * V);
     block_barrier();
     return value;
-}
-
-// Number, mean and sum of squared deviations of some values.
-struct Moments {
-    float count, mean, m2;
-};
-
-// Those of all values of a and of b (Chan, Golub, LeVeque 1983).
-DEVICE Moments merge(const Moments& a, const Moments& b) {
-    const float count = a.count + b.count;
-    if (!(count > 0.0f)) return a;
-    const float delta = b.mean - a.mean, share = b.count / count;
-    return {count, a.mean + delta * share, a.m2 + b.m2 + delta * delta * (a.count * share)};
 }

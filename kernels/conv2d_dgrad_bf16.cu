@@ -9,6 +9,12 @@
 // every copy, load and store has 16 bytes. w is read as it lies, [k][c], through transposing matrix
 // loads.
 //
+// With `y` dx is the gradient of what a batch norm made of y, and the pass over it that batch norm's
+// backward begins with is done here: where `out` (the output behind a ReLU) is not positive dx becomes
+// 0, and every tile leaves the sums of dz = dx and dz (y - mean) rstd of each channel, of dz as stored,
+// C x tiles each; batch_norm_sum_tiles_f32 adds them. A thread adds 8 rows in order, a warp 8 threads
+// in a tree, the tile its warps in order: s = 8 + 3 + warps.
+//
 // Grid: (row tiles of the largest problem x column tiles, columns first) x 1 x problems. Block:
 // MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise.
 // Sums: one chain of products of 16 terms, then one addition to dx, s = ceil(R S K / 16) + 1, whatever
@@ -26,7 +32,75 @@ struct Conv2dDgrad16Args {
     Conv2dShape shape;
     Divisor by_k;
     uint32_t accumulate, filler;
+    // May be null: y with all below but out, which may be null, too.
+    const bf16_t* y;
+    const bf16_t* out;
+    const float* mean;
+    const float* rstd;
+    float* sums;
+    float* sums_xhat;
 };
+
+// Sums of dz and dz * xhat over a thread's rows of its eight channels.
+struct Gathered {
+    float dz[8], dz_xhat[8];
+};
+
+// dx of eight channels becomes dz: rounded, masked, added.
+DEVICE Eight mask_and_add(const Conv2dDgrad16Args& args, uint32_t place, uint32_t channel,
+                          const float (&values)[8], Gathered& gathered) {
+    Eight dz = round_eight(values);
+    if (args.out) {
+        const Eight out = load_eight(args.out + place);
+        UNROLL for (int p = 0; p < 4; p++) {
+            const uint32_t low = out.value(2 * p) > 0.0f ? 0x0000ffffu : 0;
+            const uint32_t high = out.value(2 * p + 1) > 0.0f ? 0xffff0000u : 0;
+            dz.pairs[p] &= low | high;
+        }
+    }
+    const Eight y = load_eight(args.y + place);
+    UNROLL for (int half = 0; half < 2; half++) {
+        const Vector<4> mean = load<4>(args.mean + channel + 4 * half);
+        const Vector<4> rstd = load<4>(args.rstd + channel + 4 * half);
+        UNROLL for (int i = 0; i < 4; i++) {
+            const int e = 4 * half + i;
+            gathered.dz[e] += dz.value(e);
+            gathered.dz_xhat[e] += dz.value(e) * ((y.value(e) - mean.v[i]) * rstd.v[i]);
+        }
+    }
+    return dz;
+}
+
+// Leaves the tile's sums, or zeros for a tile without rows.
+template <typename T>
+DEVICE void leave_sums(const Conv2dDgrad16Args& args, Gathered& gathered, bool empty,
+                       uint32_t across, uint32_t first_column, float* shared) {
+    const uint32_t lane = threadIdx.x % 32;
+    if (!empty) {
+        float* const own = T::pair(shared, threadIdx.x / 32);
+        UNROLL for (int e = 0; e < 8; e++) {
+            const float dz = T::column_sum(gathered.dz[e]);
+            const float dz_xhat = T::column_sum(gathered.dz_xhat[e]);
+            if (lane < 4) {
+                own[lane * 8 + e] = dz;
+                own[lane * 8 + e + T::WARP_COLUMNS] = dz_xhat;
+            }
+        }
+        block_barrier();
+    }
+    const uint32_t column = first_column + threadIdx.x;
+    if (threadIdx.x >= T::COLUMNS || column >= args.shape.c) return;
+    float dz = 0.0f, dz_xhat = 0.0f;
+    UNROLL for (int down = 0; down < T::DOWN; down++) {
+        if (empty) continue;
+        const float* const pair = T::pair(shared, T::warp_of(down, threadIdx.x));
+        dz += pair[threadIdx.x % T::WARP_COLUMNS];
+        dz_xhat += pair[threadIdx.x % T::WARP_COLUMNS + T::WARP_COLUMNS];
+    }
+    const uint32_t tiles = gridDim.x / across, part = blockIdx.z * tiles + blockIdx.x / across;
+    args.sums[column * (tiles * gridDim.z) + part] = dz;
+    args.sums_xhat[column * (tiles * gridDim.z) + part] = dz_xhat;
+}
 
 template <typename T>
 DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
@@ -37,9 +111,14 @@ DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
     const uint32_t across = (s.c + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    if (first_row >= positions) return;
+    float* const floats = reinterpret_cast<float*>(shared);
+    Gathered gathered = {};
+    if (first_row >= positions) {
+        if (args.y) leave_sums<T>(args, gathered, true, across, first_column, floats);
+        return;
+    }
     const uint32_t depth = rows.taps * columns.taps * s.k;
-    if (depth == 0 && args.accumulate) return;
+    if (depth == 0 && args.accumulate && !args.y) return;
     const Divisor by_taps = divisor(columns.taps > 0 ? columns.taps : 1);
     const Divisor by_columns = divisor(columns.count), by_rows = divisor(rows.count);
     GatheredLines16<T::ROWS, T::THREADS, -1> dy(args.dy, s.p, s.q, s.k, args.by_k, by_taps, depth);
@@ -59,19 +138,21 @@ DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
     tile.clear();
     tile.accumulate(dy, w, (depth + MMA_DEPTH - 1) / MMA_DEPTH, shared);
     tile.for_each_row(
-        reinterpret_cast<float*>(shared), [&](uint32_t row, uint32_t column, float(&values)[8]) {
+        floats, [&](uint32_t row, uint32_t column, float(&values)[8]) {
             uint32_t image = row + first_row;
             column += first_column;
             if (image >= positions || column >= s.c) return;
             const uint32_t x = columns.first + divide(image, by_columns) * s.stride_w;
             const uint32_t y = rows.first + divide(image, by_rows) * s.stride_h;
-            bf16_t* const place = args.dx + ((image * s.h + y) * s.w + x) * s.c + column;
+            const uint32_t place = ((image * s.h + y) * s.w + x) * s.c + column;
             if (args.accumulate) {
-                const Eight before = load_eight(place);
+                const Eight before = load_eight(args.dx + place);
                 UNROLL for (int e = 0; e < 8; e++) values[e] += before.value(e);
             }
-            store_eight(place, round_eight(values));
+            store_eight(args.dx + place, args.y ? mask_and_add(args, place, column, values, gathered)
+                                                : round_eight(values));
         });
+    if (args.y) leave_sums<T>(args, gathered, false, across, first_column, floats);
 }
 
 KERNEL(conv2d_dgrad_wide_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_WIDE_THREADS,
@@ -81,7 +162,7 @@ KERNEL(conv2d_dgrad_wide_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_WIDE_THREADS,
 }
 
 KERNEL(conv2d_dgrad_medium_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
-       FAIRPRUNE_MMA_MEDIUM_BLOCKS) {
+       MEDIUM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     dgrad<MediumMma>(args, shared);
 }

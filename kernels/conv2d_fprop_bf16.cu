@@ -9,6 +9,11 @@
 // f32. All are 16-byte aligned, C and K multiples of 8: every copy, load and store of bf16 has 16
 // bytes. bias, scale, shift, residual may be null (scale and shift together).
 //
+// With `means` (and without scale) every row tile leaves mean and sum of squared deviations of each
+// channel's stored values, K x row tiles each: batch norm's statistics without reading y again. A warp
+// takes them of its 64 rows in two passes over registers, the tile merges its warps in order;
+// batch_norm_merge_tiles_f32 merges the tiles. s = 8 + 3 a warp.
+//
 // Grid: row tiles x column tiles in x, columns first, so that blocks beside each other read the same
 // pixels. Block: MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise.
 // Sums: one chain of products of 16 terms over (r, s, c), s = ceil(R S C / 16), whatever the tile or
@@ -18,6 +23,7 @@
 #include "tiles.h"
 
 #include "mma_operands.cuh"
+#include "moments.cuh"
 
 struct Conv2dFprop16Args {
     const bf16_t* x;
@@ -27,14 +33,22 @@ struct Conv2dFprop16Args {
     const float* shift;
     const bf16_t* residual;
     bf16_t* y;
+    // May be null.
+    float* means;
+    float* m2s;
     Conv2dShape shape;
     uint32_t relu;
+    // 1 / (rows % 64), 0 where that is 0.
+    float last_share;
+    // N P Q.
+    uint32_t rows;
 };
 
 // Eight sums of neighbouring channels become y.
 DEVICE void finish(const Conv2dFprop16Args& args, uint32_t row, uint32_t column, float (&y)[8]) {
     float vector[8];
-    if (args.bias) {
+    // Statistics were taken of sums with their bias.
+    if (args.bias && !args.means) {
         load_floats(vector, args.bias + column);
         UNROLL for (int e = 0; e < 8; e++) y[e] += vector[e];
     }
@@ -55,17 +69,80 @@ DEVICE void finish(const Conv2dFprop16Args& args, uint32_t row, uint32_t column,
     store_eight(args.y + place, round_eight(y));
 }
 
+// Rows of the tensor among the 64 of a warp that begin at `first`.
+DEVICE uint32_t warp_rows(uint32_t rows, uint32_t first) {
+    const uint32_t left = rows > first ? rows - first : 0;
+    return left < 64 ? left : 64;
+}
+
+// Adds the bias, rounds the sums to what will be stored, and leaves the moments of every column.
+template <typename T>
+DEVICE void leave_moments(const Conv2dFprop16Args& args, T& tile, uint32_t first_row,
+                          uint32_t first_column, float* shared) {
+    const uint32_t lane = threadIdx.x % 32, k = args.shape.k;
+    const uint32_t count = warp_rows(args.rows, first_row + T::warp_row());
+    float* const own = T::pair(shared, threadIdx.x / 32);
+    UNROLL for (int j = 0; j < T::FRAGMENT_COLUMNS; j++) {
+        UNROLL for (int side = 0; side < 2; side++) {
+            const uint32_t within = 8 * j + lane % 4 * 2 + side;
+            const uint32_t column = first_column + T::warp_column() + within;
+            if (args.bias && column < k) {
+                const float bias = args.bias[column];
+                UNROLL for (int i = 0; i < 2 * T::FRAGMENT_ROWS; i++) {
+                    tile.sums[i / 2][j][i % 2 * 2 + side] += bias;
+                }
+            }
+            float sum = 0.0f, squares = 0.0f;
+            UNROLL for (int i = 0; i < 2 * T::FRAGMENT_ROWS; i++) {
+                float& value = tile.sums[i / 2][j][i % 2 * 2 + side];
+                value = f32_from_bf16(bf16_from_f32(value));
+                if (8 * i + lane / 4 < count) sum += value;
+            }
+            // Only the last warp with rows has fewer than 64.
+            const float mean = T::column_sum(sum) * (count == 64 ? 1.0f / 64.0f : args.last_share);
+            UNROLL for (int i = 0; i < 2 * T::FRAGMENT_ROWS; i++) {
+                const float deviation = tile.sums[i / 2][j][i % 2 * 2 + side] - mean;
+                if (8 * i + lane / 4 < count) squares += deviation * deviation;
+            }
+            squares = T::column_sum(squares);
+            if (lane < 4) {
+                own[within] = mean;
+                own[within + T::WARP_COLUMNS] = squares;
+            }
+        }
+    }
+}
+
+// The moments of the tile's columns from those of its warps.
+template <typename T>
+DEVICE void merge_moments(const Conv2dFprop16Args& args, uint32_t first_row, uint32_t first_column,
+                          float* shared) {
+    block_barrier();
+    const uint32_t column = first_column + threadIdx.x, k = args.shape.k;
+    if (threadIdx.x >= T::COLUMNS || column >= k) return;
+    Moments all = {0.0f, 0.0f, 0.0f};
+    UNROLL for (int down = 0; down < T::DOWN; down++) {
+        const float* const pair = T::pair(shared, T::warp_of(down, threadIdx.x));
+        const uint32_t within = threadIdx.x % T::WARP_COLUMNS;
+        const float of_warp = float(warp_rows(args.rows, first_row + down * T::WARP_ROWS));
+        all = merge(all, {of_warp, pair[within], pair[within + T::WARP_COLUMNS]});
+    }
+    const uint32_t across = (k + T::COLUMNS - 1) / T::COLUMNS, parts = gridDim.x / across;
+    args.means[column * parts + blockIdx.x / across] = all.mean;
+    args.m2s[column * parts + blockIdx.x / across] = all.m2;
+}
+
 template <typename T>
 DEVICE void fprop(const Conv2dFprop16Args& args, bf16_t* shared) {
     const Conv2dShape& s = args.shape;
-    const uint32_t rows = s.n * s.p * s.q, window = s.r * s.s * s.c;
+    const uint32_t window = s.r * s.s * s.c;
     const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
     GatheredLines16<T::ROWS, T::THREADS, 1> x(args.x, s.h, s.w, s.c, s.by_c, s.by_s, window);
     UNROLL for (int i = 0; i < x.COUNT; i++) {
         const uint32_t row = first_row + x.Base::row(i);
-        if (row < rows) {
+        if (row < args.rows) {
             x.place(i, window_of(row, s));
         } else {
             x.leave_empty(i);
@@ -75,12 +152,14 @@ DEVICE void fprop(const Conv2dFprop16Args& args, bf16_t* shared) {
     T tile;
     tile.clear();
     tile.accumulate(x, w, (window + MMA_DEPTH - 1) / MMA_DEPTH, shared);
-    tile.for_each_row(reinterpret_cast<float*>(shared),
-                      [&](uint32_t row, uint32_t column, float(&values)[8]) {
-                          row += first_row;
-                          column += first_column;
-                          if (row < rows && column < s.k) finish(args, row, column, values);
-                      });
+    float* const floats = reinterpret_cast<float*>(shared);
+    if (args.means) leave_moments(args, tile, first_row, first_column, floats);
+    tile.for_each_row(floats, [&](uint32_t row, uint32_t column, float(&values)[8]) {
+        row += first_row;
+        column += first_column;
+        if (row < args.rows && column < s.k) finish(args, row, column, values);
+    });
+    if (args.means) merge_moments<T>(args, first_row, first_column, floats);
 }
 
 KERNEL(conv2d_fprop_wide_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_WIDE_THREADS,
@@ -90,7 +169,7 @@ KERNEL(conv2d_fprop_wide_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_WIDE_THREADS,
 }
 
 KERNEL(conv2d_fprop_medium_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
-       FAIRPRUNE_MMA_MEDIUM_BLOCKS) {
+       MEDIUM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     fprop<MediumMma>(args, shared);
 }

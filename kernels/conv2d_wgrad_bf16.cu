@@ -62,7 +62,7 @@ KERNEL(conv2d_wgrad_wide_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_WIDE_THREADS,
 }
 
 KERNEL(conv2d_wgrad_medium_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
-       FAIRPRUNE_MMA_MEDIUM_BLOCKS) {
+       MEDIUM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     wgrad<MediumMma>(args, shared);
 }

@@ -128,6 +128,26 @@ struct MmaTile {
         block_barrier();
     }
 
+    // Two values a column of every warp, behind what the functions below turn sums in: `first` and
+    // `second` of column c (of 32) of a warp at pair(shared, warp)[c] and [c + 32].
+    static constexpr int TURNED = THREADS / 32 * WARP_ROWS / 2 * (WARP_COLUMNS + 8);
+    static_assert((TURNED + THREADS / 32 * 2 * WARP_COLUMNS) * 4 <= SHARED, "room for pairs");
+
+    static DEVICE float* pair(float* shared, uint32_t warp) {
+        return shared + TURNED + warp * (2 * WARP_COLUMNS);
+    }
+
+    // The warp whose rows are the tile's `down`-th and whose columns hold `column`.
+    static DEVICE uint32_t warp_of(uint32_t down, uint32_t column) {
+        return column / WARP_COLUMNS * DOWN + down;
+    }
+
+    // Sum over the 8 lanes that share lane % 4, and so their columns: a tree, on each of them.
+    static DEVICE float column_sum(float value) {
+        UNROLL for (int mask = 4; mask < 32; mask *= 2) value += warp_shuffle_xor(value, mask);
+        return value;
+    }
+
     // Gives out the sums, 8 neighbouring columns of a row at a time: f(row, column, values) with the
     // tile's row and column. Each warp turns its own through shared memory, 32 rows at a time; rows
     // are 8 banks apart for the stores, and odd ones are read second half first.
@@ -191,6 +211,14 @@ struct MmaTile {
         }
     }
 };
+
+// Medium blocks that registers must suffice for: before Hopper a multiprocessor has shared memory for
+// three.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr int MEDIUM_BLOCKS = 3;
+#else
+constexpr int MEDIUM_BLOCKS = FAIRPRUNE_MMA_MEDIUM_BLOCKS;
+#endif
 
 // Many columns, up to 64, up to 32.
 using WideMma = MmaTile<FAIRPRUNE_MMA_WIDE_ROWS, FAIRPRUNE_MMA_WIDE_COLUMNS>;

@@ -20,6 +20,9 @@
 #define FAIRPRUNE_CHANNEL_ROWS_A_THREAD 16
 // One warp a channel merges the parts.
 #define FAIRPRUNE_MERGE_THREADS 128
+// One block a channel merges what the tiles of a convolution in bf16 left.
+#define FAIRPRUNE_MERGE16_THREADS 256
+#define FAIRPRUNE_MERGE16_SHARED 3072
 
 // loss_score: one warp a sample, this many samples a block.
 #define FAIRPRUNE_LOSS_THREADS 256
@@ -74,3 +77,7 @@
 #define FAIRPRUNE_GRAM_THREADS 128
 #define FAIRPRUNE_GRAM_TILE 64
 #define FAIRPRUNE_GRAM_SHARED 8704
+// The same of bf16 operands on tensor cores.
+#define FAIRPRUNE_MMA_GRAM_TILE 64
+#define FAIRPRUNE_MMA_GRAM_THREADS 64
+#define FAIRPRUNE_MMA_GRAM_SHARED 32768

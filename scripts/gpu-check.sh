@@ -3,10 +3,11 @@
 #   scripts/gpu-check.sh [--binary PATH] [--out DIR] [--cap SECONDS] [PHASE...]
 # Phases, most valuable first (all of them unless named):
 #   selftest     every kernel against its float64 oracle
+#   bf16         fairprune bench, bf16: whole steps, then every kernel beside its floor, then forms of norms
 #   conformance  records what each instruction of kernels/ptx.cuh returns on this card
 #   ceilings     copy, L2, mma.sync, wgmma, launch gap
 #   peers        PyTorch's modes: benches/peers/pytorch.py
-#   bench        fairprune bench, f32
+#   bench        fairprune bench, f32, and bf16 with less fused and without graphs
 #   sanitizer    compute-sanitizer (memcheck, racecheck, initcheck, synccheck) on a reduced selftest
 # A phase is stopped at its cap (default: see below); what it wrote until then stays. The summary comes last.
 # The binary must carry its kernels: build it where nvcc is (scripts/cuda-toolkit.sh), then strip it.
@@ -14,7 +15,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 binary=target/release/fairprune
 out=fairprune-out/gpu-check
-declare -A cap=([selftest]=120 [conformance]=60 [ceilings]=60 [peers]=420 [bench]=240 [sanitizer]=300)
+declare -A cap=([selftest]=120 [bf16]=300 [conformance]=60 [ceilings]=60 [peers]=420 [bench]=240 [sanitizer]=300)
 phases=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -26,7 +27,7 @@ while [ $# -gt 0 ]; do
        phases+=("$1"); shift ;;
     esac
 done
-[ ${#phases[@]} -gt 0 ] || phases=(selftest conformance ceilings peers bench sanitizer)
+[ ${#phases[@]} -gt 0 ] || phases=(selftest bf16 conformance ceilings peers bench sanitizer)
 mkdir -p "$out"
 export PYTHONUNBUFFERED=1
 build=$(mktemp -d)
@@ -52,12 +53,33 @@ peers() {
     python3 benches/peers/pytorch.py --budget $((cap[peers] - 60)) --out "$out/peers.jsonl"
 }
 
+steps() { # PRECISION ARCH MORE...
+    local precision=$1 arch=$2 size=32 batch=512
+    shift 2
+    [ "$arch" != resnet50 ] || size=224 batch=256
+    "$binary" bench --device cuda --precision "$precision" --suite train --suite score --arch "$arch" --batch $batch \
+        --image-size $size --images 10000 --seconds 3 --json "$@"
+}
+
+bf16() {
+    for arch in resnet18 resnet50 resnet20 vgg16; do
+        steps bf16 $arch | tee -a "$out/bf16.jsonl" || return
+    done
+    for suite in kernels tune; do
+        "$binary" bench --device cuda --precision bf16 --suite $suite --arch resnet18 --batch 256 --seconds .3 --json |
+            tee -a "$out/bf16-$suite.jsonl" || return
+        "$binary" bench --device cuda --precision bf16 --suite $suite --arch resnet50 --batch 64 --image-size 224 \
+            --seconds .3 --json | tee -a "$out/bf16-$suite.jsonl" || return
+    done
+}
+
 bench() {
+    for fuse in none statistics gradients affine; do
+        steps bf16 resnet18 --fuse $fuse >> "$out/bench.jsonl" || return
+    done
+    steps bf16 resnet18 --no-graphs >> "$out/bench.jsonl" || return
     for arch in resnet20 resnet18 vgg16 resnet50; do
-        size=32 batch=512
-        [ $arch != resnet50 ] || size=224 batch=256
-        "$binary" bench --device cuda --suite train --suite score --arch $arch --batch $batch --image-size $size --json \
-            --images 10000 --seconds 3 >> "$out/bench.jsonl" || return
+        steps f32 $arch >> "$out/bench.jsonl" || return
     done
     cat "$out/bench.jsonl"
 }
@@ -73,7 +95,7 @@ sanitizer() {
 }
 
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv,noheader | tee "$out/card.txt"
-export -f compile selftest conformance ceilings peers bench sanitizer
+export -f compile steps selftest bf16 conformance ceilings peers bench sanitizer
 summary=()
 failures=0
 for phase in "${phases[@]}"; do

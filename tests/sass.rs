@@ -8,7 +8,34 @@ use std::process::Command;
 
 use fairprune::cuda::{built, tiles};
 
-const FAMILIES: [&str; 3] = ["conv2d_fprop_bf16", "conv2d_dgrad_bf16", "conv2d_wgrad_bf16"];
+/// Families of products, each of wide, medium and narrow tiles, and how many kernels it has with them.
+const FAMILIES: [(&str, usize); 4] = [
+    ("conv2d_fprop_bf16", 3),
+    ("conv2d_dgrad_bf16", 3),
+    ("conv2d_wgrad_bf16", 3),
+    ("conv2d_grad_norm_bf16", 6),
+];
+
+/// Kernels that move tensors of bf16, by family: every access in a loop (of those without one, every
+/// access) has 16 bytes.
+const VECTOR: [(&str, &[&str], &[&str]); 3] = [
+    (
+        "batch_norm_bf16",
+        &[
+            "batch_norm_statistics_bf16",
+            "batch_norm_backward_reduce_bf16",
+            "batch_norm_backward_apply_bf16",
+            "batch_norm_backward_eval_bf16",
+        ],
+        &["batch_norm_apply_bf16"],
+    ),
+    (
+        "pool_bf16",
+        &["max_pool_bf16", "max_pool_backward_bf16", "global_pool_bf16"],
+        &["global_pool_backward_bf16"],
+    ),
+    ("conv2d_wgrad_bf16", &["conv2d_bias_grad_bf16"], &[]),
+];
 
 /// One instruction: its address in the kernel, and its text.
 type Instruction<'a> = (u64, &'a str);
@@ -63,6 +90,36 @@ fn main_loop<'a, 'c>(code: &'c Code<'a>) -> Option<&'c [Instruction<'a>]> {
         back.then(|| &all[begin..=end])
     });
     loops.filter(|body| body.iter().any(|(_, t)| is(t, "HMMA"))).min_by_key(|body| body.len())
+}
+
+/// Loops that read device memory.
+fn reading_loops<'a, 'c>(code: &'c Code<'a>) -> Vec<&'c [Instruction<'a>]> {
+    let all = &code.instructions;
+    let loops = all.iter().enumerate().filter_map(|(end, (address, text))| {
+        let target = text.split_whitespace().last()?.strip_prefix("0x")?;
+        let target = u64::from_str_radix(target, 16).ok()?;
+        let back = is(text, "BRA") && target < *address;
+        let begin = all.iter().position(|(a, _)| *a == target)?;
+        back.then(|| &all[begin..=end])
+    });
+    loops.filter(|body| body.iter().any(|(_, t)| is(t, "LDG"))).collect()
+}
+
+/// What is wrong with accesses to device memory: those of `bodies` must have 16 bytes.
+fn narrow_accesses(bodies: &[&[Instruction]]) -> Vec<String> {
+    let mut faults = Vec::new();
+    if bodies.is_empty() {
+        faults.push("nothing that reads device memory".to_owned());
+    }
+    for (address, text) in bodies.iter().copied().flatten() {
+        let wide = operation(text).split('.').any(|part| part == "128");
+        let global = is(text, "LDG") || is(text, "STG");
+        let other = ["LDL", "STL", "LD", "ST"].iter().any(|name| is(text, name));
+        if other || (global && !wide) {
+            faults.push(format!("{text} at {address:#x}"));
+        }
+    }
+    faults
 }
 
 /// What is wrong with a kernel's main loop.
@@ -120,18 +177,49 @@ fn main_loops_are_products_fed_by_wide_copies() {
         return;
     };
     let mut found = Vec::new();
-    for family in FAMILIES {
-        let image = Path::new(env!("OUT_DIR")).join(format!("{family}.fatbin"));
-        let output = Command::new(&tool).arg("-sass").arg(&image).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let listing = String::from_utf8_lossy(&output.stdout);
+    let machines = built.architectures.iter().filter(|a| a.starts_with("sm_")).count();
+    for (family, count) in FAMILIES {
+        let listing = listing(&tool, family);
         let kernels = read(&listing);
-        let own: Vec<_> = kernels.iter().filter(|c| !c.kernel.contains("bias_grad")).collect();
-        let machines = built.architectures.iter().filter(|a| a.starts_with("sm_")).count();
-        assert_eq!(own.len(), 3 * machines, "{family}: kernels in the listing");
+        let sums = |c: &&Code| ["bias_grad", "reduce"].iter().all(|n| !c.kernel.contains(n));
+        let own: Vec<_> = kernels.iter().filter(sums).collect();
+        assert_eq!(own.len(), count * machines, "{family}: kernels in the listing");
         for code in own {
             let here = faults(code).into_iter();
             found.extend(here.map(|f| format!("{} on {}: {f}", code.kernel, code.architecture)));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+fn listing(tool: &Path, family: &str) -> String {
+    let image = Path::new(env!("OUT_DIR")).join(format!("{family}.fatbin"));
+    let output = Command::new(tool).arg("-sass").arg(&image).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn tensors_of_bf16_move_sixteen_bytes_at_a_time() {
+    let (Some(tool), Some(built)) = (cuobjdump(), built()) else {
+        println!("skipped: no images, or no cuobjdump and nvdisasm to read them with");
+        return;
+    };
+    let machines = built.architectures.iter().filter(|a| a.starts_with("sm_")).count();
+    let mut found = Vec::new();
+    for (family, looping, straight) in VECTOR {
+        let listing = listing(&tool, family);
+        let kernels = read(&listing);
+        let of = |names: &[&str]| kernels.iter().filter(|c| names.contains(&c.kernel)).count();
+        assert_eq!(of(looping) + of(straight), (looping.len() + straight.len()) * machines);
+        for code in &kernels {
+            let bodies = match code.kernel {
+                name if looping.contains(&name) => reading_loops(code),
+                name if straight.contains(&name) => vec![code.instructions.as_slice()],
+                _ => continue,
+            };
+            let faults = narrow_accesses(&bodies).into_iter();
+            found.extend(faults.map(|f| format!("{} on {}: {f}", code.kernel, code.architecture)));
         }
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -148,7 +236,7 @@ fn planned_blocks_fit_on_a_multiprocessor() {
         println!("skipped: no images of sm_90a");
         return;
     }
-    for family in FAMILIES {
+    for (family, _) in FAMILIES {
         let log = Path::new(env!("OUT_DIR")).join(format!("{family}.ptxas"));
         let messages = std::fs::read_to_string(log).unwrap();
         for (name, threads, shared, blocks) in [
@@ -166,7 +254,8 @@ fn planned_blocks_fit_on_a_multiprocessor() {
                 tiles::MMA_NARROW_BLOCKS,
             ),
         ] {
-            let kernel = family.replace("_bf16", &format!("_{name}_bf16"));
+            let form = if family.contains("grad_norm") { "_instantiate" } else { "" };
+            let kernel = family.replace("_bf16", &format!("{form}_{name}_bf16"));
             let start = format!("'{kernel}' for 'sm_90a'");
             let (_, after) = messages.split_once(&start).unwrap_or_else(|| panic!("no {start}"));
             let (_, used) = after.split_once("Used ").unwrap();
@@ -204,6 +293,14 @@ fn planted_faults_are_found() {
     assert_eq!(good.len(), 1);
     assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(10));
     assert_eq!(faults(&good[0]), Vec::<String>::new());
+    // The loop reads nothing itself; with a narrow access in it, or through local memory, it is found.
+    assert!(reading_loops(&good[0]).is_empty());
+    let wide = GOOD.replace("LDS RZ, [RZ]", "LDG.E.128 R4, [R8.64]");
+    assert_eq!(narrow_accesses(&reading_loops(&read(&wide)[0])), Vec::<String>::new());
+    for narrow in ["LDG.E.64 R4, [R8.64]", "LDG.E R4, [R8.64]"] {
+        let bad = wide.replace("LDSM.16.M88.4 R4, [R2]", narrow);
+        assert_eq!(narrow_accesses(&reading_loops(&read(&bad)[0])).len(), 1, "{narrow}");
+    }
     for (from, to) in [
         ("LDSM.16.M88.4", "LDSM.16.M88.2"),
         ("BYPASS.128", "ACCESS.64"),

@@ -89,4 +89,17 @@ pub trait Backend: Send + Sync {
 
     /// Waits for all work issued so far.
     fn synchronize(&self) -> Result<()>;
+
+    /// Work that was recorded once, to be repeated with one call.
+    type Recording: Send;
+
+    /// Records what `issue` issues, none of which runs now. None where the backend records nothing;
+    /// `issue` is not called then. No other thread may use the backend meanwhile.
+    fn record(&self, issue: impl FnOnce() -> Result<()>) -> Result<Option<Self::Recording>>;
+
+    /// Repeats recorded work after all work issued so far.
+    ///
+    /// # Safety
+    /// All memory and images that the work uses still exist.
+    unsafe fn replay(&self, recording: &Self::Recording) -> Result<()>;
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use fairprune::ops::Precision;
 
 use super::commands;
 
@@ -85,10 +86,9 @@ pub struct Common {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Storage and arithmetic of activations; so far f32 alone
-    #[arg(long, default_value = "f32", value_parser = ["f32"], hide_possible_values = true)]
-    #[arg(value_name = "NAME")]
-    pub precision: String,
+    /// Storage of activations: f32, or bf16 on tensor cores (NVIDIA cards)
+    #[arg(long, default_value = "f32", value_name = "NAME")]
+    pub precision: Precision,
     /// CPU threads; 0 takes one a core
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub threads: usize,

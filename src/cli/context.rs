@@ -11,7 +11,7 @@ use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
 use fairprune::experiment::cost::{self, Cost, Total};
 use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
-use fairprune::ops::Operators;
+use fairprune::ops::{Operators, Precision};
 use fairprune::train::{Recipe, Schedule};
 use serde_json::{Map, Value, json};
 
@@ -153,12 +153,14 @@ pub fn prepare<B: Operators>(
     split: Split,
     spec: NetworkSpec,
     args: &NetworkArgs,
+    precision: Precision,
     file: Option<&WeightsMetadata>,
 ) -> Result<Prepared<B>> {
     if args.score_batch == 0 {
         return Err(Error::invalid("--score-batch", "0", "at least 1"));
     }
-    Prepared::new(backend, data, split, spec, normalisation(args, file)?, args.score_batch)
+    Prepared::new(backend, data, split, spec, normalisation(args, file)?, args.score_batch)?
+        .with_precision(precision)
 }
 
 /// The recipe: a named one, with the flags that were given.
@@ -293,7 +295,7 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
         "stem": spec.stem.to_string(),
         "mean": prepared.mean,
         "std": prepared.std,
-        "numerics": fairprune::ops::numerics(prepared.backend.as_ref()),
+        "numerics": fairprune::ops::numerics(prepared.backend.as_ref(), prepared.precision),
     }) else {
         return Map::new();
     };

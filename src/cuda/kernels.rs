@@ -78,7 +78,7 @@ macro_rules! kernels {
 
 kernels! {
     echo { echo_fields }
-    gather { gather_f32 }
+    gather { gather_f32, gather_bf16 }
     cast { cast_f32_to_bf16, cast_bf16_to_f32 }
     conv2d_fprop { conv2d_fprop_wide_f32, conv2d_fprop_narrow_f32 }
     conv2d_dgrad { conv2d_dgrad_wide_f32, conv2d_dgrad_narrow_f32 }
@@ -112,6 +112,15 @@ kernels! {
         conv2d_grad_norm_shifted_gram_f32,
         conv2d_grad_norm_reduce_f32,
     }
+    conv2d_grad_norm_bf16 {
+        conv2d_grad_norm_instantiate_wide_bf16,
+        conv2d_grad_norm_instantiate_medium_bf16,
+        conv2d_grad_norm_instantiate_narrow_bf16,
+        conv2d_grad_norm_gram_bf16,
+        conv2d_grad_norm_pixel_gram_bf16,
+        conv2d_grad_norm_shifted_gram_bf16,
+        conv2d_grad_norm_reduce_bf16,
+    }
     batch_norm {
         batch_norm_statistics_f32,
         batch_norm_merge_f32,
@@ -124,7 +133,22 @@ kernels! {
         batch_norm_backward_apply_f32,
         batch_norm_backward_eval_f32,
     }
+    batch_norm_bf16 {
+        batch_norm_statistics_bf16,
+        batch_norm_merge_tiles_f32,
+        batch_norm_sum_tiles_f32,
+        batch_norm_apply_bf16,
+        batch_norm_backward_reduce_bf16,
+        batch_norm_backward_apply_bf16,
+        batch_norm_backward_eval_bf16,
+    }
     pool { max_pool_f32, max_pool_backward_f32, global_pool_f32, global_pool_backward_f32 }
+    pool_bf16 {
+        max_pool_bf16,
+        max_pool_backward_bf16,
+        global_pool_bf16,
+        global_pool_backward_bf16,
+    }
     loss_score { loss_score_f32, store_norms_f32 }
     sgd { sgd_f32, advance_u32 }
 }

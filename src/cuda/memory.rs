@@ -1,6 +1,7 @@
 //! Device memory: one allocation a buffer, and copies in and out with their bounds checked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytemuck::{Pod, Zeroable};
 use cudarc::driver::sys::CUdeviceptr;
@@ -226,16 +227,23 @@ impl Cuda {
     pub fn upload_images(&self, images: &[u8]) -> Result<CudaImages> {
         let buffer = Buffer::new(&self.device, images.len(), images.len() as u64)?;
         buffer.upload(0, images)?;
-        Ok(CudaImages { buffer })
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Ok(CudaImages { buffer, identity: NEXT.fetch_add(1, Ordering::Relaxed) })
     }
 }
 
 /// A data set's images on the device.
 pub struct CudaImages {
     buffer: Buffer,
+    identity: u64,
 }
 
 impl CudaImages {
+    /// A number of their own: an address may have been that of others.
+    pub fn identity(&self) -> u64 {
+        self.identity
+    }
+
     /// Where they start; null where there are none.
     pub fn pointer(&self) -> DevicePointer {
         DevicePointer(self.buffer.address)

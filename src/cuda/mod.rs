@@ -130,6 +130,17 @@ impl Backend for Cuda {
     fn synchronize(&self) -> Result<()> {
         self.device.synchronize()
     }
+
+    type Recording = Graph;
+
+    fn record(&self, issue: impl FnOnce() -> Result<()>) -> Result<Option<Graph>> {
+        self.capture(issue).map(Some)
+    }
+
+    unsafe fn replay(&self, recording: &Graph) -> Result<()> {
+        // SAFETY: passed on to the caller.
+        unsafe { Cuda::replay(self, recording) }
+    }
 }
 
 impl From<Absence> for Error {

@@ -9,10 +9,10 @@ use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
 use super::plan::{Mode, Plan};
 use crate::backend::View;
 use crate::error::{Error, Result};
-use crate::nn::{Network, ParameterKind, Weights, weights};
+use crate::nn::{Network, Weights, weights};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
-use crate::tensor::{Tensor, kcrs_to_krsc, krsc_to_kcrs};
+use crate::tensor::Tensor;
 
 /// One pass over samples of a part.
 pub struct Pass<'a> {
@@ -50,6 +50,17 @@ pub struct Executor<B: Operators> {
     plans: Plans,
     batches: HashMap<Mode, usize>,
     planned: PlannedMemory,
+    /// Whether steps that come again are recorded, and those that came.
+    record: bool,
+    recorded: HashMap<(Mode, usize), Recorded<B>>,
+}
+
+/// A step that ran before, on these images.
+struct Recorded<B: Operators> {
+    images: u64,
+    work: Option<B::Recording>,
+    /// Whether the backend was asked to record it.
+    tried: bool,
 }
 
 impl<B: Operators> Executor<B> {
@@ -64,8 +75,19 @@ impl<B: Operators> Executor<B> {
         let mut sizes = layout.sizes();
         sizes.extend(arena_sizes(&plans));
         let memory = backend.allocate(&sizes, requirements.arena == ArenaMode::Debug)?;
-        let mut executor = Executor { backend, network, layout, memory, plans, batches, planned };
-        // Poison is for the arena; gradients' padding and velocities must start at zero.
+        let (record, recorded) = (requirements.compute.record, HashMap::new());
+        let mut executor = Executor {
+            backend,
+            network,
+            layout,
+            memory,
+            plans,
+            batches,
+            planned,
+            record,
+            recorded,
+        };
+        // Poison is for the arena; padding and velocities must start at zero.
         for buffer in [PARAMETERS, GRADIENTS, VELOCITIES] {
             if executor.layout.sizes()[buffer as usize] > 0 {
                 let whole = executor.layout.whole(buffer);
@@ -101,12 +123,10 @@ impl<B: Operators> Executor<B> {
         for (i, p) in self.layout.parameters.iter().enumerate() {
             let t = &weights.tensors[&p.name];
             let view = self.layout.place(i, PARAMETERS);
-            if p.kind == ParameterKind::ConvWeight {
-                let shape = [t.shape[0], t.shape[1], t.shape[2], t.shape[3]];
-                self.backend.upload(&mut self.memory, view, &kcrs_to_krsc(&t.data, shape))?;
-            } else {
-                self.backend.upload(&mut self.memory, view, &t.data)?;
-            }
+            self.backend.upload(&mut self.memory, view, &self.layout.pack(i, &t.data))?;
+        }
+        if let Some([all, halves]) = self.layout.halves() {
+            self.backend.cast(&mut self.memory, all, halves)?;
         }
         for (name, view) in self.statistics() {
             self.backend.upload(&mut self.memory, view, &weights.tensors[&name].data)?;
@@ -144,12 +164,7 @@ impl<B: Operators> Executor<B> {
                 )
             })?;
             let view = self.layout.place(i, VELOCITIES);
-            if p.kind == ParameterKind::ConvWeight {
-                let shape = [t.shape[0], t.shape[1], t.shape[2], t.shape[3]];
-                self.backend.upload(&mut self.memory, view, &kcrs_to_krsc(&t.data, shape))?;
-            } else {
-                self.backend.upload(&mut self.memory, view, &t.data)?;
-            }
+            self.backend.upload(&mut self.memory, view, &self.layout.pack(i, &t.data))?;
         }
         Ok(())
     }
@@ -213,6 +228,7 @@ impl<B: Operators> Executor<B> {
         };
         let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
         plans.for_each(|(_, plan)| plan.set_sample_weights(view));
+        self.forget_training_steps();
         Ok(())
     }
 
@@ -233,6 +249,7 @@ impl<B: Operators> Executor<B> {
         };
         let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
         plans.for_each(|(_, plan)| plan.set_sources(view));
+        self.forget_training_steps();
         Ok(())
     }
 
@@ -252,6 +269,7 @@ impl<B: Operators> Executor<B> {
         self.run_steps(Mode::Train, n, forward.saturating_sub(1)..all, images)
     }
 
+    /// Some steps of a batch, one by one.
     fn run_steps(
         &mut self,
         mode: Mode,
@@ -262,16 +280,41 @@ impl<B: Operators> Executor<B> {
         let plan = self.plans.get(&(mode, n));
         let plan =
             plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
-        for step in &plan.steps[range] {
-            step.run(&*self.backend, &mut self.memory, images)?;
-        }
-        Ok(())
+        let (backend, memory) = (&*self.backend, &mut self.memory);
+        plan.steps[range].iter().try_for_each(|step| step.run(backend, memory, images))
     }
 
     /// Runs the next batch of the pass, of `n` samples.
     pub fn step(&mut self, mode: Mode, n: usize, images: &B::Images) -> Result<()> {
-        let all = self.plan(mode, n)?.steps.len();
-        self.run_steps(mode, n, 0..all, images)
+        let plan = self.plans.get(&(mode, n));
+        let plan =
+            plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
+        let (backend, memory) = (&*self.backend, &mut self.memory);
+        let identity = B::identity(images);
+        let mut issue = || plan.steps.iter().try_for_each(|step| step.run(backend, memory, images));
+        let known = self.recorded.get(&(mode, n)).filter(|r| r.images == identity);
+        let Some(known) = known.filter(|_| self.record) else {
+            // The first time may be the only one: a last batch, a probe.
+            let new = Recorded { images: identity, work: None, tried: false };
+            self.recorded.insert((mode, n), new);
+            return issue();
+        };
+        if !known.tried {
+            let work = backend.record(&mut issue)?;
+            let new = Recorded { images: identity, work, tried: true };
+            self.recorded.insert((mode, n), new);
+        }
+        match self.recorded.get(&(mode, n)).and_then(|r| r.work.as_ref()) {
+            // SAFETY: the memory is this executor's own and never replaced, the images are those that
+            // the work was recorded with (no others have their number) and are borrowed.
+            Some(work) => unsafe { backend.replay(work) },
+            None => issue(),
+        }
+    }
+
+    /// What was recorded of training steps holds the views that they had.
+    fn forget_training_steps(&mut self) {
+        self.recorded.retain(|(mode, _), _| *mode != Mode::Train);
     }
 
     /// The counters; waits for the device.
@@ -356,10 +399,8 @@ impl<B: Operators> Executor<B> {
     fn parameter_tensors(&self, buffer: u32) -> Result<BTreeMap<String, Tensor>> {
         let mut tensors = BTreeMap::new();
         for (i, p) in self.layout.parameters.iter().enumerate() {
-            let mut data = self.read(self.layout.place(i, buffer))?;
-            if p.kind == ParameterKind::ConvWeight {
-                data = krsc_to_kcrs(&data, [p.shape[0], p.shape[1], p.shape[2], p.shape[3]]);
-            }
+            let stored = self.read(self.layout.place(i, buffer))?;
+            let data = self.layout.unpack(i, stored);
             tensors.insert(p.name.clone(), Tensor { shape: p.shape.clone(), data });
         }
         Ok(tensors)

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::arena::ArenaMode;
+use super::compute::Compute;
 use super::layout::Layout;
 use super::plan::{Mode, Plan, TrainOptions};
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ pub struct Requirements {
     pub mean: [f32; 3],
     pub std: [f32; 3],
     pub arena: ArenaMode,
+    pub compute: Compute,
     /// Bytes that may be used; None asks the backend what is free.
     pub memory_limit: Option<u64>,
 }
@@ -70,7 +72,9 @@ fn plan_all<B: Operators>(
     let trains = passes.iter().any(|p| p.0 == Mode::Train);
     let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
     let steps = steps.unwrap_or(0);
-    let layout = Layout::new(network, capacity, steps, trains, requirements.divergences);
+    let Compute { precision, .. } = requirements.compute;
+    precision.check(backend)?;
+    let layout = Layout::new(network, capacity, steps, trains, requirements.divergences, precision);
     let mut plans = HashMap::new();
     for &(mode, batch, samples) in passes {
         if batch == 0 {
@@ -92,6 +96,7 @@ fn plan_all<B: Operators>(
                 [n, batch],
                 &requirements.options,
                 [requirements.mean, requirements.std],
+                requirements.compute,
                 requirements.arena,
             )?;
             plans.insert((mode, n), plan);

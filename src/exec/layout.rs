@@ -5,9 +5,11 @@ use std::collections::HashMap;
 
 use crate::backend::{ALIGN, View};
 use crate::error::{Error, Result};
-use crate::nn::{Network, Parameter, ParameterKind};
+use crate::nn::{Network, Parameter, ParameterKind, ValueId};
+use crate::ops::Precision;
+use crate::ops::gather::CHANNELS_BF16;
 use crate::ops::loss_score::{BatchViews, FIELDS, Field};
-use crate::tensor::Dtype;
+use crate::tensor::{Dtype, kcrs_to_krsc, krsc_to_kcrs};
 
 /// Buffer numbers; the arena's buffers follow.
 pub(super) const PARAMETERS: u32 = 0;
@@ -15,7 +17,9 @@ pub(super) const GRADIENTS: u32 = 1;
 pub(super) const VELOCITIES: u32 = 2;
 pub(super) const RUNNING: u32 = 3;
 pub(super) const TABLES: u32 = 4;
-pub(super) const FIRST_ARENA: u32 = 5;
+/// The parameters once more, as bf16.
+pub(super) const HALVES: u32 = 5;
+pub(super) const FIRST_ARENA: u32 = 6;
 
 /// Columns of the score table hold a multiple of this many values, so that each is aligned.
 const COLUMN: usize = ALIGN / 4;
@@ -23,8 +27,10 @@ const COLUMN: usize = ALIGN / 4;
 /// Places of everything persistent.
 pub struct Layout {
     pub parameters: Vec<Parameter>,
-    /// Offset of each parameter, the same in the parameter, gradient and velocity buffers.
+    /// Offset of each parameter, the same in the parameter, gradient and velocity buffers, and half of it
+    /// in that of bf16.
     places: Vec<View>,
+    precision: Precision,
     by_node: HashMap<(usize, ParameterKind), usize>,
     /// Node, running mean, running variance.
     pub running: Vec<(usize, View, View)>,
@@ -51,10 +57,26 @@ struct Cursor {
 
 impl Cursor {
     fn take(&mut self, len: usize, dtype: Dtype) -> View {
+        self.take_aligned(len, dtype, ALIGN)
+    }
+
+    fn take_aligned(&mut self, len: usize, dtype: Dtype, align: usize) -> View {
         let view = View { buffer: self.buffer, offset: self.offset, len, dtype };
-        self.offset = (self.offset + view.bytes()).next_multiple_of(ALIGN);
+        self.offset = (self.offset + view.bytes()).next_multiple_of(align);
         view
     }
+}
+
+/// Input channels of a convolution's weights where they are stored: as bf16 the images have channels of
+/// zeros behind the colours, so that weights see those, too. Their gradients are 0, and so they stay.
+fn stored_channels(
+    network: &Network,
+    parameter: &Parameter,
+    precision: Precision,
+) -> Option<usize> {
+    let first = network.nodes[parameter.node].inputs.first() == Some(&ValueId(0));
+    (parameter.kind == ParameterKind::ConvWeight && first && precision == Precision::Bf16)
+        .then_some(CHANNELS_BF16)
 }
 
 impl Layout {
@@ -66,11 +88,17 @@ impl Layout {
         steps: usize,
         trains: bool,
         divergences: bool,
+        precision: Precision,
     ) -> Self {
         let parameters = network.parameters();
         let mut cursor = Cursor { buffer: PARAMETERS, offset: 0 };
+        let align = if precision == Precision::Bf16 { 2 * ALIGN } else { ALIGN };
+        let stored = |p: &Parameter| match stored_channels(network, p, precision) {
+            Some(channels) => p.len() / p.shape[1] * channels,
+            None => p.len(),
+        };
         let places: Vec<View> =
-            parameters.iter().map(|p| cursor.take(p.len(), Dtype::F32)).collect();
+            parameters.iter().map(|p| cursor.take_aligned(stored(p), Dtype::F32, align)).collect();
         let parameter_bytes = cursor.offset;
         let by_node = parameters.iter().enumerate().map(|(i, p)| ((p.node, p.kind), i)).collect();
         let mut cursor = Cursor { buffer: RUNNING, offset: 0 };
@@ -97,6 +125,7 @@ impl Layout {
         Layout {
             parameters,
             places,
+            precision,
             by_node,
             running,
             parameter_bytes,
@@ -114,7 +143,68 @@ impl Layout {
     /// Bytes of the persistent buffers, in buffer order. Scoring needs no gradients.
     pub fn sizes(&self) -> Vec<usize> {
         let training = if self.trains { self.parameter_bytes } else { 0 };
-        vec![self.parameter_bytes, training, training, self.running_bytes, self.table_bytes]
+        let halves = match self.precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => self.parameter_bytes / 2,
+        };
+        let (parameters, running, tables) =
+            (self.parameter_bytes, self.running_bytes, self.table_bytes);
+        vec![parameters, training, training, running, tables, halves]
+    }
+
+    /// All parameters and where they lie as bf16, if they do.
+    pub(super) fn halves(&self) -> Option<[View; 2]> {
+        let all = self.whole(PARAMETERS);
+        let halves = View { buffer: HALVES, dtype: Dtype::Bf16, ..all };
+        (self.precision == Precision::Bf16).then_some([all, halves])
+    }
+
+    /// A parameter as convolutions read it.
+    pub(super) fn stored(&self, parameter: View) -> View {
+        match self.precision {
+            Precision::F32 => parameter,
+            Precision::Bf16 => View {
+                buffer: HALVES,
+                offset: parameter.offset / 2,
+                dtype: Dtype::Bf16,
+                ..parameter
+            },
+        }
+    }
+
+    /// A parameter-shaped tensor in PyTorch's layout as it lies in its place.
+    pub(super) fn pack(&self, index: usize, data: &[f32]) -> Vec<f32> {
+        let p = &self.parameters[index];
+        if p.kind != ParameterKind::ConvWeight {
+            return data.to_vec();
+        }
+        let own = kcrs_to_krsc(data, [p.shape[0], p.shape[1], p.shape[2], p.shape[3]]);
+        let len = self.places[index].len;
+        if len == own.len() {
+            return own;
+        }
+        let channels = len / (own.len() / p.shape[1]);
+        let mut padded = vec![0.0; len];
+        for (to, from) in padded.chunks_exact_mut(channels).zip(own.chunks_exact(p.shape[1])) {
+            to[..from.len()].copy_from_slice(from);
+        }
+        padded
+    }
+
+    /// The inverse of [`Layout::pack`].
+    pub(super) fn unpack(&self, index: usize, stored: Vec<f32>) -> Vec<f32> {
+        let p = &self.parameters[index];
+        if p.kind != ParameterKind::ConvWeight {
+            return stored;
+        }
+        let shape = [p.shape[0], p.shape[1], p.shape[2], p.shape[3]];
+        if stored.len() == p.len() {
+            return krsc_to_kcrs(&stored, shape);
+        }
+        let channels = stored.len() / (p.len() / p.shape[1]);
+        let own: Vec<f32> =
+            stored.chunks_exact(channels).flat_map(|c| &c[..p.shape[1]]).copied().collect();
+        krsc_to_kcrs(&own, shape)
     }
 
     /// The first `samples` values of one column of the score table.

@@ -2,6 +2,7 @@
 
 pub mod arena;
 mod block;
+mod compute;
 mod executor;
 mod fit;
 mod forward;
@@ -11,6 +12,7 @@ pub mod plan;
 mod step;
 
 pub use arena::ArenaMode;
+pub use compute::{Compute, Fusion};
 pub use executor::{Executor, Pass, State};
 pub use fit::{PlannedMemory, Requirements, batch_sizes, planned_memory};
 pub use forward::{EvaluationSet, run_pass, run_pass_from};

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::arena::{ArenaMode, Lifetime, place};
+use super::compute::Compute;
 use super::layout::{FIRST_ARENA, Layout};
 use super::lower::lower;
 use super::step::Step;
@@ -100,6 +101,7 @@ impl Plan {
         [n, batch]: [usize; 2],
         options: &TrainOptions,
         normalisation: [[f32; 3]; 2],
+        compute: Compute,
         arena_mode: ArenaMode,
     ) -> Result<Plan> {
         let mut tensors = Tensors::default();
@@ -112,6 +114,7 @@ impl Plan {
             [n, batch],
             options,
             normalisation,
+            compute,
         )?;
         let (places, arena) = assign(&mut steps, &tensors, arena_mode);
         logits = places[logits.offset];

@@ -4,7 +4,7 @@ use crate::backend::View;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dProblem, Epilogue, GradNormForm};
+use crate::ops::conv2d::{Conv2dProblem, Epilogue, GradNormForm, NormGradient};
 use crate::ops::gather::GatherProblem;
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
@@ -36,6 +36,7 @@ pub(super) enum Step {
         w: View,
         dx: View,
         accumulate: bool,
+        norm: Option<NormGradient>,
         workspace: View,
     },
     ConvWgrad {
@@ -53,6 +54,13 @@ pub(super) enum Step {
         bias: bool,
         norms: View,
         form: GradNormForm,
+        workspace: View,
+    },
+    BnStatistics {
+        problem: BatchNormProblem,
+        y: View,
+        mean: View,
+        m2: View,
         workspace: View,
     },
     BnFinalize {
@@ -148,6 +156,10 @@ pub(super) enum Step {
     Advance {
         state: View,
     },
+    Cast {
+        from: View,
+        to: View,
+    },
 }
 
 impl Step {
@@ -167,14 +179,20 @@ impl Step {
                     }
                 }
             }
-            Step::ConvDgrad { dy, w, dx, workspace, .. } => {
-                [dy, w, dx, workspace].into_iter().for_each(f);
+            Step::ConvDgrad { dy, w, dx, norm, workspace, .. } => {
+                [dy, w, dx, workspace].into_iter().for_each(&mut *f);
+                if let Some(NormGradient { out, y, mean, rstd, dgamma, dbeta }) = norm {
+                    [y, mean, rstd, dgamma, dbeta].into_iter().chain(out).for_each(f);
+                }
             }
             Step::ConvWgrad { x, dy, dw, db, workspace, .. } => {
                 [x, dy, dw, workspace].into_iter().chain(db).for_each(f);
             }
             Step::ConvGradNorm { x, dy, norms, workspace, .. } => {
                 [x, dy, norms, workspace].into_iter().for_each(f);
+            }
+            Step::BnStatistics { y, mean, m2, workspace, .. } => {
+                [y, mean, m2, workspace].into_iter().for_each(f);
             }
             Step::BnFinalize { mean, m2, affine, running, rstd, scale_shift, .. } => {
                 [mean, m2, &mut affine.gamma, &mut affine.beta, rstd]
@@ -225,6 +243,7 @@ impl Step {
                 [dw, w, v, lrs, state].into_iter().for_each(f)
             }
             Step::Advance { state } => f(state),
+            Step::Cast { from, to } => [from, to].into_iter().for_each(f),
         }
     }
 
@@ -242,14 +261,22 @@ impl Step {
             Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace } => {
                 backend.conv2d_fprop(memory, problem, *x, *w, *bias, *y, *epilogue, *workspace)
             }
-            Step::ConvDgrad { problem, dy, w, dx, accumulate, workspace } => {
-                backend.conv2d_dgrad(memory, problem, *dy, *w, *dx, *accumulate, *workspace)
+            Step::ConvDgrad { problem, dy, w, dx, accumulate, norm, workspace } => {
+                let (dy, w, dx, accumulate, workspace) = (*dy, *w, *dx, *accumulate, *workspace);
+                match norm {
+                    None => backend.conv2d_dgrad(memory, problem, dy, w, dx, accumulate, workspace),
+                    Some(norm) => backend
+                        .conv2d_dgrad_norm(memory, problem, dy, w, dx, accumulate, norm, workspace),
+                }
             }
             Step::ConvWgrad { problem, x, dy, dw, db, workspace } => {
                 backend.conv2d_wgrad(memory, problem, *x, *dy, *dw, *db, *workspace)
             }
             Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace } => {
                 backend.conv2d_grad_norm(memory, problem, *x, *dy, *bias, *norms, *form, *workspace)
+            }
+            Step::BnStatistics { problem, y, mean, m2, workspace } => {
+                backend.batch_norm_statistics(memory, problem, *y, *mean, *m2, *workspace)
             }
             Step::BnFinalize { count, mean, m2, affine, running, rstd, scale_shift } => backend
                 .batch_norm_finalize(
@@ -296,6 +323,7 @@ impl Step {
                 backend.sgd(memory, problem, *dw, *w, *v, *lrs, *state)
             }
             Step::Advance { state } => backend.advance(memory, *state),
+            Step::Cast { from, to } => backend.cast(memory, *from, *to),
         }
     }
 }

@@ -336,7 +336,7 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<CellResult>> {
 fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String> {
     let mut facts = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "numerics": crate::ops::numerics(prepared.backend.as_ref()),
+        "numerics": crate::ops::numerics(prepared.backend.as_ref(), prepared.precision),
         "data": prepared.data.fingerprint,
         "network": format!("{:?}", prepared.spec),
         "normalisation": [prepared.mean, prepared.std],

@@ -13,7 +13,7 @@ use crate::artefact::dynamics::{self, Description, QuantityRecord, Samples, Vali
 use crate::artefact::provenance::{DataIdentity, Method};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
-use crate::ops::Operators;
+use crate::ops::{Operators, Precision};
 use crate::score::features::{Extracted, Features};
 
 /// Files of the features: the arrays, and last the JSON that says whose they are.
@@ -206,7 +206,10 @@ fn write_dynamics<B: Operators>(
         steps: finished.result.steps,
         schedule_steps: cell.steps,
         split: prepared.split.kind.to_string(),
-        numerics: prepared.backend.name(),
+        numerics: match prepared.precision {
+            Precision::F32 => prepared.backend.name(),
+            Precision::Bf16 => format!("{}/bf16", prepared.backend.name()),
+        },
         validation,
     };
     let parts = provenance::parts(data, &prepared.split);

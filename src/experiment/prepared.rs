@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::data::{DataSet, Part, PartName, Partition, Split};
 use crate::error::{Error, Result};
 use crate::exec::{
-    ArenaMode, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
+    ArenaMode, Compute, Executor, Mode, PlannedMemory, Requirements, TrainOptions, planned_memory,
 };
 use crate::nn::{Network, NetworkSpec};
-use crate::ops::Operators;
 use crate::ops::sgd::SgdProblem;
+use crate::ops::{Operators, Precision};
 use crate::train::Recipe;
 use crate::train::evaluate::EvaluationSet;
 
@@ -29,6 +29,8 @@ pub struct Prepared<B: Operators> {
     pub score_batch: usize,
     /// What quotas and reported metrics are over: the classes, unless [`Prepared::over`] says otherwise.
     pub partition: Partition,
+    /// How activations are stored.
+    pub precision: Precision,
     images: [Option<B::Images>; 3],
     /// Group (class x attribute) of each sample of each part; empty where there is no attribute.
     groups: [Vec<u32>; 3],
@@ -76,6 +78,7 @@ impl<B: Operators> Prepared<B> {
             _ => Vec::new(),
         });
         let partition = Partition::classes(&data);
+        let precision = Precision::F32;
         Ok(Prepared {
             backend,
             data,
@@ -85,6 +88,7 @@ impl<B: Operators> Prepared<B> {
             mean,
             std,
             score_batch,
+            precision,
             partition,
             images,
             groups,
@@ -115,6 +119,12 @@ impl<B: Operators> Prepared<B> {
         let labels = self.train_labels();
         self.split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
         sizes
+    }
+
+    /// The same with activations stored otherwise; an error where the device does not store them so.
+    pub fn with_precision(self, precision: Precision) -> Result<Self> {
+        precision.check(&*self.backend)?;
+        Ok(Prepared { precision, ..self })
     }
 
     fn part(&self, name: PartName) -> Result<(&Part, &B::Images)> {
@@ -195,6 +205,7 @@ impl<B: Operators> Prepared<B> {
             mean: self.mean,
             std: self.std,
             arena: ArenaMode::Shared,
+            compute: Compute::new(self.precision),
             memory_limit: None,
         }
     }

@@ -172,7 +172,7 @@ fn settings<B: Operators>(
         seeds: (0..plan.seeds() as u64).collect(),
         device: around.device,
         threads: around.threads,
-        precision: "f32".to_owned(),
+        precision: prepared.precision.to_string(),
         recipe: rest,
     }
 }

@@ -9,20 +9,14 @@ pub(crate) mod device;
 pub mod gather;
 pub mod loss_score;
 pub mod pool;
+mod precision;
 pub(crate) mod reduce;
 pub mod sgd;
 
-use crate::backend::{Backend, View};
+use crate::backend::View;
 use crate::error::{Error, Result};
 
-/// Version of the order in which operators sum: raised by every change that moves bits, so that no
-/// run is resumed by a program that would end it with other ones.
-const NUMERICS: u32 = 2;
-
-/// Backend and version of the sums, for the identity of a job.
-pub fn numerics(backend: &impl Backend) -> String {
-    format!("{}/{NUMERICS}", backend.name())
-}
+pub use precision::{Precision, numerics};
 
 /// Checks the length of a tensor before a call: a wrong one is a defect of the plan.
 pub(crate) fn check_len(operator: &str, what: &str, view: View, len: usize) -> Result<()> {

@@ -1,14 +1,16 @@
 //! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. Inputs
 //! are rounded before the oracle sees them.
 
-use super::conv2d::{Calls, Inputs, Sizes, affine, problem};
+use super::batch_norm::bf16::judge_statistics;
+use super::conv2d::{Calls, Inputs, NormInputs, Sizes, affine, problem};
 use super::fence::{Fenced, Fill};
 use super::values::words;
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::View;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Epilogue};
+use crate::ops::batch_norm::BatchNormProblem;
+use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::reference::conv2d as oracle;
-use crate::reference::{U, U16, equal, equal16, within};
+use crate::reference::{U, U16, batch_norm, equal, equal16, judge, within};
 use crate::tensor::Dtype;
 
 /// Channels are multiples of 8, on and off those of the tiles.
@@ -148,37 +150,141 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-/// Mixed types, channels off the groups of 8, and statistics: nothing is written.
+pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject) {
+        let i = Inputs::random(&p).rounded();
+        let calls = Calls::bf16(subject, &p, &i);
+        for bias in [false, true] {
+            let [y, mean, m2] = calls.fprop_statistics(bias)?;
+            let what = format!("bias {bias}, {p:?}");
+            ensure(y == calls.fprop(bias)?, || format!("statistics change y: {what}"))?;
+            // 64 rows a warp, warps of a tile and tiles of a thread in order, trees.
+            let chain = 64 + y.len() / p.k / 64 + 16;
+            judge_statistics(&what, [&mean, &m2], &y, p.k, chain)?;
+        }
+    }
+    Ok(())
+}
+
+/// The gradient of a batch norm's output, masked, and its sums: those of what is stored.
+pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject) {
+        let whole = (Inputs::integers(&p), NormInputs::integers(&p), true);
+        let random = (Inputs::random(&p).rounded(), NormInputs::random(&p), false);
+        // Large shapes, for the tiles they take, once.
+        let small = p.macs() <= NORMS;
+        for (i, norm, exact) in [whole, random].into_iter().filter(|c| small || !c.2) {
+            let calls = Calls::bf16(subject, &p, &i);
+            let all = [(true, true), (false, false), (false, true)];
+            for (accumulate, relu) in all.into_iter().take(if small { 3 } else { 1 }) {
+                let what = format!("integers {exact}, += {accumulate}, relu {relu}, {p:?}");
+                let [dx, dgamma, dbeta] = calls.dgrad_norm(accumulate, relu, &norm)?;
+                let mut plain = calls.dgrad(accumulate)?;
+                for (v, out) in plain.iter_mut().zip(&norm.out) {
+                    *v = if relu && *out <= 0.0 { 0.0 } else { *v };
+                }
+                ensure(dx == plain, || format!("dx is not the masked one: {what}"))?;
+                let problem = BatchNormProblem { n: p.n, hw: p.h * p.w, c: p.c };
+                let (y, mean, rstd) = (&norm.y, &norm.mean, &norm.rstd);
+                let input = batch_norm::Input { dout: &dx, out: None, y, mean, rstd };
+                let [dgamma_ref, dbeta_ref] =
+                    batch_norm::parameter_gradients(&problem, &input, 0..p.n);
+                let largest = dgamma_ref.magnitude.iter().fold(0.0f64, |a, b| a.max(*b));
+                // Halves of integers: exact as long as sums have 24 bits.
+                if exact && 2.0 * largest < f64::from(1 << 24) {
+                    equal(&format!("dgamma, {what}"), &dgamma, &dgamma_ref.value)?;
+                    equal(&format!("dbeta, {what}"), &dbeta, &dbeta_ref.value)?;
+                } else {
+                    let chain = 16 + p.n * p.h * p.w / 256 + 16;
+                    within(&format!("dgamma, {what}"), &dgamma, &dgamma_ref, chain, U)?;
+                    within(&format!("dbeta, {what}"), &dbeta, &dbeta_ref, chain, U)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
+    let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
+    [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted)
+}
+
+/// Multiply-adds of a problem whose norms are tried in every form.
+const NORMS: u64 = 12_000_000;
+
+pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject).filter(|p| p.macs() <= NORMS) {
+        let i = Inputs::integers(&p);
+        for bias in [false, true] {
+            let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
+            let expected: Vec<f64> =
+                norms.value.iter().map(|v| f64::from(*v as f32) + 1.0).collect();
+            for form in forms(&p) {
+                let out = Calls::bf16(subject, &p, &i).grad_norm(bias, form)?;
+                equal(&format!("{form:?} bias {bias} {p:?}"), &out, &expected)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in problems(subject).filter(|p| p.macs() <= NORMS) {
+        let i = Inputs::random(&p).rounded();
+        for bias in [false, true] {
+            let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
+            let expected: Vec<f64> = norms.value.iter().map(|v| v + 1.0).collect();
+            let positions = if p.n == 0 { 0 } else { p.p() * p.q() };
+            for form in forms(&p) {
+                let out = Calls::bf16(subject, &p, &i).grad_norm(bias, form)?;
+                // Errors of the gradient enter twice; squaring, summing, storing add their own. The
+                // bias gradient is a chain over the positions.
+                judge(&format!("{form:?} bias {bias} {p:?}"), &out, &expected, |n| {
+                    let (chain, size) = match form {
+                        GradNormForm::Instantiate if bias => (positions, norms.instantiated[n]),
+                        GradNormForm::Instantiate => {
+                            (positions.div_ceil(16), norms.instantiated[n])
+                        }
+                        _ => {
+                            let terms = (p.r * p.s * p.c).div_ceil(16) + p.k.div_ceil(16);
+                            let taps = p.r * p.s;
+                            (terms + taps + if bias { positions } else { 0 }, norms.gram[n])
+                        }
+                    };
+                    let own = (2 * 24 + 8) as f64 * U * norms.value[n];
+                    2.0 * (2 * chain + 8) as f64 * U * size + own + U * expected[n]
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mixed types and channels off the groups of 8: nothing is written.
 pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
     let i = Inputs::random(&p).rounded();
-    let refused = |p: &Conv2dProblem, f32_tensor: usize, statistics: bool| -> Outcome {
+    let refused = |p: &Conv2dProblem, f32_tensor: usize| -> Outcome {
         let stored = |tensor: usize, values| {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
         };
         let y = if f32_tensor == 2 { Fill::Poison(p.y_len()) } else { Fill::Poison16(p.y_len()) };
-        let tensors = [
-            stored(0, &i.x[..p.x_len()]),
-            stored(1, &i.w[..p.w_len()]),
-            y,
-            Fill::Poison(p.k),
-            Fill::Poison(p.k),
-        ];
+        let work = Fill::Poison(subject.backend.conv2d_workspace_bf16(p, Direction::Fprop));
+        let tensors = [stored(0, &i.x[..p.x_len()]), stored(1, &i.w[..p.w_len()]), y, work];
         let mut f = Fenced::new(subject, &tensors)?;
-        let [x, w, y, mean, m2] = f.views[..] else { unreachable!() };
-        let epilogue = if statistics { Epilogue::Statistics { mean, m2 } } else { Epilogue::None };
-        let (backend, none) = (subject.backend, View::EMPTY);
-        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, epilogue, none);
-        let what = format!("{p:?}, tensor {f32_tensor} in f32, statistics {statistics}");
+        let [x, w, y, work] = f.views[..] else { unreachable!() };
+        let backend = subject.backend;
+        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, Epilogue::None, work);
+        let what = format!("{p:?}, tensor {f32_tensor} in f32");
         ensure(result.is_err(), || format!("accepted {what}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || format!("y was written: {what}"))
     };
     for tensor in 0..3 {
-        refused(&p, tensor, false)?;
+        refused(&p, tensor)?;
     }
-    refused(&p, 9, true)?;
-    refused(&Conv2dProblem { c: 4, ..p }, 9, false)?;
-    refused(&Conv2dProblem { k: 12, ..p }, 9, false)?;
+    refused(&Conv2dProblem { c: 4, ..p }, 9)?;
+    refused(&Conv2dProblem { k: 12, ..p }, 9)?;
     // A bias gradient in bf16, and a view of whole numbers.
     let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
     let [x, dy] = f.views[..] else { unreachable!() };

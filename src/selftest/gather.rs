@@ -1,12 +1,13 @@
 //! The input pipeline: normalisation, mirror, shift, and what a sample's augmentation depends on.
 
 use bytes::Bytes;
+use half::bf16;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::Cpu;
-use crate::ops::gather::{Augmentation, CHANNELS, Gather, GatherProblem};
+use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem};
 use crate::reference::gather as oracle;
 use crate::reference::{U, within};
 
@@ -120,6 +121,38 @@ pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
         let out = gather(subject, &p, &images, &order, 2, 70_000)?;
         let expected = gather(&reference, &p, &images, &order, 2, 70_000)?;
         ensure(words(&out) == words(&expected), || format!("images of {size:?} differ"))?;
+    }
+    Ok(())
+}
+
+/// The same images with each value rounded once and five channels of zeros.
+pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) -> Outcome {
+    for &(size, n) in SIZES {
+        let images = pixels(n, size);
+        let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
+        let p = problem(n, n, size, STRONG);
+        // Each position has another one's image.
+        let sources: Vec<u32> = (0..n as u32).rev().collect();
+        let expected = gather_from(subject, &p, &images, [&order, &sources], 2, 70_000)?;
+        let (order, state) = (bits(&order), bits(&[2, 70_000, 0, 0]));
+        let sources = bits(&sources);
+        let len = expected.len() / CHANNELS * CHANNELS_BF16;
+        let tensors = [
+            Fill::Values(&order),
+            Fill::Values(&state),
+            Fill::Poison16(len),
+            Fill::Values(&sources),
+        ];
+        let mut f = Fenced::new(subject, &tensors)?;
+        let [order, state, out, sources] = f.views[..] else { unreachable!() };
+        let images = subject.backend.images(&images)?;
+        let order = [order, sources].map(as_u32);
+        subject.backend.gather(&mut f.memory, &p, &images, order, as_u32(state), out)?;
+        for (pixel, own) in f.read(2)?.chunks(CHANNELS_BF16).zip(expected.chunks(CHANNELS)) {
+            let rounded = own.iter().map(|v| bf16::from_f32(*v).to_f32());
+            let padded: Vec<f32> = rounded.chain([0.0; CHANNELS_BF16 - CHANNELS]).collect();
+            ensure(words(pixel) == words(&padded), || format!("{pixel:?}, not {padded:?}"))?;
+        }
     }
     Ok(())
 }

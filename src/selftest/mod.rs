@@ -13,10 +13,13 @@ pub mod fence;
 pub mod gather;
 pub mod loss_score;
 pub mod pool;
+pub mod pool_bf16;
 pub mod sgd;
 pub mod values;
 
 use std::fmt;
+
+use batch_norm::bf16 as batch_norm_bf16;
 
 use crate::error::Error;
 use crate::ops::Operators;
@@ -96,6 +99,9 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
         draws_have_pixels_of_their_source,
         an_empty_batch_is_nothing,
     ));
+    if B::BF16 {
+        all.extend(cases!(gather: images_as_bf16_are_rounded_and_padded));
+    }
     all.extend(cases!(conv2d:
         integers_give_exact_results,
         integer_gradient_norms_are_exact,
@@ -118,6 +124,27 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
             random_results_are_within_bounds,
             a_batch_of_one_is_a_row_of_a_batch,
             calls_repeat_bit_for_bit,
+            wrong_types_are_refused,
+            statistics_are_those_of_the_stored_output,
+            gradient_sums_are_those_of_the_stored_gradient,
+            integer_gradient_norms_are_exact,
+            random_gradient_norms_are_within_bounds,
+        ));
+    }
+    if B::BF16 {
+        all.extend(cases!(batch_norm_bf16:
+            integers_give_exact_results,
+            random_results_are_within_bounds,
+            statistics_are_those_of_all_values,
+            statistics_survive_a_large_mean,
+            calls_repeat_bit_for_bit,
+            wrong_types_are_refused,
+        ));
+        all.extend(cases!(pool_bf16:
+            the_first_of_equal_maxima_wins,
+            nan_and_minus_infinity,
+            gradients_go_to_the_winners,
+            averages,
             wrong_types_are_refused,
         ));
     }

@@ -85,7 +85,10 @@ fn run_shows_baselines_beside_every_density() {
     );
     let summary = good(root, &line);
     let strategies = summary["strategies"].as_array().unwrap();
-    let of = |name: &str| strategies.iter().find(|s| s["name"] == name).unwrap();
+    let of = |name: &str| {
+        let find = strategies.iter().find(|s| s["name"] == name);
+        find.unwrap_or_else(|| panic!("{name} is not in {strategies:?}"))
+    };
     let cdb = of("cdb-w:dynamic");
     assert_eq!(cdb["label"], "CDB-W (dynamic)");
     assert_eq!(
@@ -200,7 +203,10 @@ fn run_gives_subg_its_density_and_full_short_the_steps_of_a_pruned_run() {
     );
     let summary = good(root, &line);
     let strategies = summary["strategies"].as_array().unwrap();
-    let of = |name: &str| strategies.iter().find(|s| s["name"] == name).unwrap();
+    let of = |name: &str| {
+        let find = strategies.iter().find(|s| s["name"] == name);
+        find.unwrap_or_else(|| panic!("{name} is not in {strategies:?}"))
+    };
     let run = |name: &str, point: usize| of(name)["points"][point]["runs"][0].clone();
     for point in 0..2 {
         assert_eq!(run("full-short", point)["steps"], run("random", point)["steps"]);
@@ -234,7 +240,7 @@ fn run_gives_subg_its_density_and_full_short_the_steps_of_a_pruned_run() {
     );
     let (_, table, _) = program(root, &line);
     assert_eq!(table.matches("\nSUBG").count(), 2, "{table}");
-    assert_eq!(table.matches("Full data, fewer").count(), 2, "{table}");
+    assert_eq!(table.matches("\nFull data, fewer").count(), 2, "{table}");
     assert!(table.contains("RHO-loss (candidates 12, keep 0.25): trained with"), "{table}");
     assert!(root.join("out/kept-rho-candidates-12-keep-0.25-0.npy").is_file());
 }

@@ -34,6 +34,7 @@ fn small(command: &str) -> String {
         ("--image-size", "16"),
         ("--runs", "2"),
         ("--seeds", "2"),
+        ("--min-per-class", "2"),
     ];
     for (flag, value) in shrink {
         if let Some(i) = words.iter().position(|w| *w == flag) {

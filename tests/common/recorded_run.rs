@@ -92,6 +92,7 @@ pub fn executor<B: Operators>(backend: Arc<B>, divergences: bool, arena: ArenaMo
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
         arena,
+        compute: fairprune::exec::Compute::default(),
         memory_limit: None,
     };
     Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()

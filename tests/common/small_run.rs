@@ -42,10 +42,10 @@ impl Inputs {
     /// Groups are class x attribute; values are marks for JTT, small losses for RHO-loss.
     pub fn of(name: &str) -> Inputs {
         let baseline: Baseline = name.parse().unwrap();
-        let attribute = |i: usize| u32::from(i % 5 == 0 || i % 7 == 3);
+        let attribute = |i: usize| u32::from(i.is_multiple_of(5) || i % 7 == 3);
         let groups = labels().iter().enumerate().map(|(i, l)| 2 * l + attribute(i)).collect();
         let value = |i: usize| match baseline {
-            Baseline::Jtt { .. } => f32::from(u8::from(i % 3 == 0)),
+            Baseline::Jtt { .. } => f32::from(u8::from(i.is_multiple_of(3))),
             _ => 0.1 * ((i * 7) % 11) as f32,
         };
         Inputs { baseline, values: (0..SAMPLES).map(value).collect(), groups }
@@ -131,6 +131,7 @@ pub fn executor<B: Operators>(backend: Arc<B>, recipe: &Recipe, arena: ArenaMode
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
         arena,
+        compute: fairprune::exec::Compute::default(),
         memory_limit: None,
     };
     Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()

@@ -3,6 +3,7 @@
 
 mod absence;
 mod baselines;
+mod bf16;
 mod commands;
 mod dynamics;
 mod faults;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fairprune::backend::Cpu;
 use fairprune::cuda::Cuda;
 use fairprune::exec::{
-    ArenaMode, EvaluationSet, Executor, Mode, Pass, Requirements, TrainOptions, run_pass,
+    ArenaMode, Compute, EvaluationSet, Executor, Mode, Pass, Requirements, TrainOptions, run_pass,
 };
 use fairprune::nn::{NetworkSpec, Stem, Weights};
 use fairprune::ops::Operators;
@@ -37,6 +37,11 @@ pub struct Net {
 
 pub const RESNET8: Net =
     Net { arch: "resnet8", width: 4, size: [12, 8], chain: 9 * 4 * 4, lr: 0.05, seed: 1 };
+/// The same with channels that bf16 takes.
+pub const RESNET8_BF16: Net = Net { width: 8, chain: 9 * 8 * 4, ..RESNET8 };
+/// Bottlenecks, the 7 x 7 stem and overlapping poolings.
+pub const RESNET50_BF16: Net =
+    Net { arch: "resnet50", width: 8, size: [32, 32], chain: 9 * 64, lr: 0.01, seed: 2 };
 /// Convolutions with bias, poolings whose windows do not overlap. It learns slowly: a saturated
 /// softmax has no gradient to compare.
 pub const VGG16: Net =
@@ -67,20 +72,25 @@ pub struct Machine<B: Operators> {
 
 /// On two threads of the CPU.
 pub fn cpu(net: Net) -> Machine<Cpu> {
-    Machine::new(net, Cpu::new(2).unwrap(), ArenaMode::Shared)
+    Machine::new(net, Cpu::new(2).unwrap(), ArenaMode::Shared, Compute::default())
 }
 
 /// On the card.
 pub fn card(net: Net, arena: ArenaMode) -> Machine<Cuda> {
-    Machine::new(net, cuda_device::open(), arena)
+    computing(net, arena, Compute::default())
+}
+
+/// On the card, computed so.
+pub fn computing(net: Net, arena: ArenaMode, compute: Compute) -> Machine<Cuda> {
+    Machine::new(net, cuda_device::open(), arena, compute)
 }
 
 impl<B: Operators> Machine<B> {
-    fn new(net: Net, backend: B, arena: ArenaMode) -> Self {
+    fn new(net: Net, backend: B, arena: ArenaMode, compute: Compute) -> Self {
         let spec = NetworkSpec {
             arch: net.arch.parse().unwrap(),
             width: net.width,
-            stem: Stem::Cifar,
+            stem: if net.arch == "resnet50" { Stem::Imagenet } else { Stem::Cifar },
             classes: CLASSES,
             size: net.size,
         };
@@ -100,6 +110,7 @@ impl<B: Operators> Machine<B> {
             mean: [0.5, 0.45, 0.4],
             std: [0.25, 0.2, 0.3],
             arena,
+            compute,
             divergences: false,
             memory_limit: None,
         };
@@ -149,6 +160,13 @@ impl<B: Operators> Machine<B> {
             self.executor.step(Mode::Train, BATCH, &self.images).unwrap();
         }
         assert_eq!(self.executor.state().unwrap().bad_step, None);
+    }
+
+    /// Losses of the samples of steps `start..start + steps`, in the pass's order.
+    pub fn losses(&self, start: usize, steps: usize) -> Vec<f32> {
+        let all = self.executor.column(Field::Loss, SAMPLES).unwrap();
+        let places = start * BATCH..(start + steps) * BATCH;
+        places.map(|i| all[(i * 77 + 5) % SAMPLES]).collect()
     }
 
     /// EL2N of the scoring pass, EL2N and GraNd of the gradient pass, a value a sample.

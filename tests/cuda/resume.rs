@@ -16,17 +16,21 @@ const SIGKILL: i32 = 9;
 /// steps and at its end.
 const KILLS: [usize; 4] = [1, 2, 1, 3];
 
-fn command(folder: &Path, out: &str) -> Command {
+fn command(folder: &Path, out: &str, more: &str) -> Command {
     let mut command = on_software_device();
     let line = format!("train --data data {TINY} --dynamics --checkpoint-every 0 -q");
     let line = line.replace("--epochs 2", "--epochs 6").replace("--batch 8", "--batch 3");
+    let line = match more {
+        "" => line,
+        more => format!("{} {more}", line.replace("--width 4", "--width 8")),
+    };
     command.current_dir(folder).args(line.split_whitespace()).args(["--out", out]);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
 
-fn finish(folder: &Path, out: &str) {
-    let output = command(folder, out).output().unwrap();
+fn finish(folder: &Path, out: &str, more: &str) {
+    let output = command(folder, out, more).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -37,13 +41,23 @@ fn written(path: &Path) -> Option<SystemTime> {
 
 #[test]
 fn training_killed_on_the_card_resumes_with_the_same_bits() {
+    resumes("");
+}
+
+#[test]
+fn training_in_bf16_killed_on_the_card_resumes_with_the_same_bits() {
+    resumes("--precision bf16");
+}
+
+/// With these flags.
+fn resumes(more: &str) {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     data(root);
-    finish(root, "whole");
+    finish(root, "whole", more);
     let state: PathBuf = root.join("cut").join("work/train/checkpoint.safetensors");
     for states in KILLS {
-        let mut child = command(root, "cut").spawn().unwrap();
+        let mut child = command(root, "cut", more).spawn().unwrap();
         let (mut seen, mut last) = (0, written(&state));
         let deadline = Instant::now() + Duration::from_secs(120);
         while seen < states && child.try_wait().unwrap().is_none() {
@@ -60,7 +74,7 @@ fn training_killed_on_the_card_resumes_with_the_same_bits() {
         assert_eq!(message, "", "it was to die without a word");
     }
     assert!(!root.join("cut/model.safetensors").exists(), "there was nothing left to do");
-    finish(root, "cut");
+    finish(root, "cut", more);
     let recorded = ["dynamics/loss.npy", "dynamics/divergence.npy", "dynamics/dynamics.json"];
     for name in ["model.safetensors", "recalls.csv"].into_iter().chain(recorded) {
         let [whole, cut] = ["whole", "cut"].map(|out| fs::read(root.join(out).join(name)).unwrap());

@@ -137,6 +137,7 @@ pub fn executor(
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
         arena: machine.arena,
+        compute: fairprune::exec::Compute::default(),
         divergences: false,
         memory_limit: None,
     };
@@ -223,6 +224,7 @@ pub fn limited(
         mean: [0.5; 3],
         std: [0.25; 3],
         arena: machine.arena,
+        compute: fairprune::exec::Compute::default(),
         divergences: false,
         memory_limit: limit,
     };

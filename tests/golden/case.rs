@@ -117,6 +117,7 @@ impl Case {
             mean: inputs::MEAN,
             std: inputs::STD,
             arena: ArenaMode::Shared,
+            compute: fairprune::exec::Compute::default(),
             divergences: false,
             memory_limit: Some(u64::MAX),
         };

@@ -95,6 +95,7 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         std: inputs::STD,
         arena: ArenaMode::Shared,
         divergences: false,
+        compute: fairprune::exec::Compute::default(),
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());

@@ -4,6 +4,7 @@
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
 mod defects;
+mod fusion;
 mod traffic;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -50,7 +51,7 @@ macro_rules! tests {
     };
 }
 
-tests! { gather cast conv2d conv2d_bf16 batch_norm pool loss_score sgd }
+tests! { gather cast conv2d conv2d_bf16 batch_norm batch_norm_bf16 pool pool_bf16 loss_score sgd }
 
 #[test]
 fn every_operator_is_tested() {

@@ -13,14 +13,14 @@ use super::{card, cuda_device};
 /// `fairprune_emulator_counters` of kernels/emulator/control.h.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
-struct Counters {
+pub struct Counters {
     launches: u64,
     blocks: u64,
     threads: u64,
     read: u64,
-    read_unique: u64,
+    pub read_unique: u64,
     written: u64,
-    written_unique: u64,
+    pub written_unique: u64,
     shared_read: u64,
     shared_written: u64,
     block_barriers: u64,
@@ -47,7 +47,7 @@ fn function(name: &CStr) -> *mut c_void {
 }
 
 /// Sums over the launches of `kernel` so far.
-fn counters(kernel: &CStr) -> Counters {
+pub fn counters(kernel: &CStr) -> Counters {
     let address = function(c"fairprune_emulator_get_counters");
     // SAFETY: the type is the header's.
     let get: unsafe extern "C" fn(*const c_char, *mut Counters) -> c_int =

@@ -195,7 +195,7 @@ fn bad_scores_are_named() {
         (format!("{head}1,a,0,train,1\n"), "data-set order"),
         (format!("{head}0,a,0,train,1\n0,b,0,train,1\n"), "line 3, column index"),
         (head.to_owned(), "no rows"),
-        ("index,id,label,part\n0,a,0,train\n".to_owned(), "line 1"),
+        ("index,id,label\n0,a,0\n".to_owned(), "line 1"),
         ("index,id,part,label,el2n\n".to_owned(), "line 1"),
         ("index,id,label,part,el2n,el2n\n".to_owned(), "different names"),
     ] {
@@ -203,6 +203,9 @@ fn bad_scores_are_named() {
         let error = ScoreTable::read(&path).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(says) && error.contains("scores.csv"), "{error} for {text}");
     }
+    // Recalls alone leave no score: a table of samples is lawful.
+    let bare = folder.with("scores.csv", "index,id,label,part\n0,a,0,train\n");
+    assert!(ScoreTable::read(&bare).unwrap().methods.is_empty());
     let mut table = scores();
     table.parts[1] = Part::Train;
     let error = table.write(&folder.file("new.csv")).unwrap_err().to_string();

@@ -93,7 +93,15 @@ fn eval_on<B: Operators>(
         Some(if data.val.is_some() { SplitKind::Shipped } else { SplitKind::Holdout }),
         common.seed,
     )?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(metadata))?;
+    let prepared = context::prepare(
+        backend,
+        data,
+        split,
+        spec,
+        &args.network,
+        args.common.precision,
+        Some(metadata),
+    )?;
     weights::check(weights, &prepared.network, &args.weights.display().to_string())?;
     let side = prepared.data.height.min(prepared.data.width);
     let recipe = context::recipe(

@@ -87,7 +87,8 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let side = data.height.min(data.width);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared =
+        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let prepared = prepared.over(partition);
     let split = &prepared.split;
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;

@@ -323,7 +323,7 @@ impl BatchNorm for Cpu {
         dy: View,
     ) -> Result<()> {
         input.check(problem)?;
-        problem.check([dy], [gamma, dgamma, dbeta])?;
+        problem.check([dy, input.y], [gamma, dgamma, dbeta])?;
         if problem.is_empty() {
             return Ok(());
         }

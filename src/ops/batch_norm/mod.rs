@@ -15,8 +15,9 @@ mod cpu;
 pub(crate) mod cuda;
 
 use crate::backend::{Backend, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::check_len;
+use crate::tensor::Dtype;
 
 /// PyTorch's default added to the variance.
 pub const EPS: f32 = 1e-5;
@@ -59,9 +60,25 @@ impl BatchNormProblem {
         channels: [View; C],
     ) -> Result<()> {
         tensors.into_iter().try_for_each(|v| check_len("batch norm", "tensor", v, self.len()))?;
+        self.check_types(&tensors, &channels)?;
         channels
             .into_iter()
             .try_for_each(|v| check_len("batch norm", "per-channel view", v, self.c))
+    }
+
+    /// Tensors are all f32, or all bf16 of whole groups of 8 channels; the rest is f32.
+    fn check_types(&self, tensors: &[View], plain: &[View]) -> Result<()> {
+        let stored = tensors.first().map_or(Dtype::F32, |v| v.dtype);
+        let known = stored == Dtype::F32 || (stored == Dtype::Bf16 && self.c.is_multiple_of(8));
+        let same = tensors.iter().all(|v| v.dtype == stored);
+        if known && same && plain.iter().all(|v| v.dtype == Dtype::F32) {
+            return Ok(());
+        }
+        Err(Error::Internal(format!(
+            "batch norm of {} channels: {tensors:?} and {plain:?}, expected f32, or tensors of bf16 \
+             and multiples of 8 channels",
+            self.c
+        )))
     }
 
     fn check_workspace(&self, workspace: View) -> Result<()> {
@@ -92,7 +109,7 @@ impl BatchNormProblem {
         norms: View,
     ) -> Result<()> {
         input.check(self)?;
-        self.check([dy], [scale])?;
+        self.check([dy, input.y], [scale])?;
         check_len("batch norm", "norms", norms, self.n)
     }
 }
@@ -135,6 +152,9 @@ impl BackwardInput {
 
 /// Batch normalisation on a backend. Per-channel views hold C values. An empty batch has
 /// statistics and gradients of 0.
+///
+/// Where the backend stores bf16 ([`Backend::BF16`]) and C is a multiple of 8, all whole tensors of a
+/// call may be bf16; arithmetic, per-channel values and workspace stay f32, each result is rounded once.
 pub trait BatchNorm: Backend {
     /// `mean` and `m2` (sum of squared deviations) of y over N H W, merged in a fixed order.
     fn batch_norm_statistics(

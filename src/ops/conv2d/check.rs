@@ -1,7 +1,7 @@
 //! Checks of a call that hold on every backend: sizes, lengths and element types of the views, the
 //! workspace.
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::ops::check_len;
@@ -106,6 +106,24 @@ impl Conv2dProblem {
         check([("dy", dy, self.y_len()), ("w", w, self.w_len()), ("dx", dx, self.x_len())])
     }
 
+    pub(super) fn check_dgrad_norm(
+        &self,
+        backend: &impl Conv2d,
+        [dy, w, dx]: [View; 3],
+        norm: &NormGradient,
+        workspace: View,
+    ) -> Result<()> {
+        self.check_call(backend, Direction::DgradNorm, dy.dtype, workspace)?;
+        let NormGradient { out, y, mean, rstd, dgamma, dbeta } = *norm;
+        let out = out.unwrap_or(y);
+        let stored = [("dy", dy), ("w", w), ("dx", dx), ("y of the norm", y), ("out", out)];
+        let plain = [("mean", mean), ("rstd", rstd), ("dgamma", dgamma), ("dbeta", dbeta)];
+        check_types(self, &stored, &plain)?;
+        check([("dy", dy, self.y_len()), ("w", w, self.w_len()), ("dx", dx, self.x_len())])?;
+        check([("y of the norm", y, self.x_len()), ("out", out, self.x_len())])?;
+        check(plain.map(|(what, view)| (what, view, self.c)))
+    }
+
     pub(super) fn check_wgrad(
         &self,
         backend: &impl Conv2d,
@@ -126,8 +144,8 @@ impl Conv2dProblem {
         form: GradNormForm,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::GradNorm(form), Dtype::F32, workspace)?;
-        check_types(self, &[], &[("x", x), ("dy", dy), ("norms", norms)])?;
+        self.check_call(backend, Direction::GradNorm(form), x.dtype, workspace)?;
+        check_types(self, &[("x", x), ("dy", dy)], &[("norms", norms)])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("norms", norms, self.n)])?;
         if form == GradNormForm::ShiftedGram && self.stride != [1, 1] {
             return Err(Error::Internal(format!("{form:?} needs stride 1: {self:?}")));

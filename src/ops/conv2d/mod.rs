@@ -141,11 +141,29 @@ pub enum Epilogue {
     Affine { scale: View, shift: View, residual: Option<View>, relu: bool },
 }
 
-/// Which of the four computations a workspace is for.
+/// What dgrad does to dx where it is the gradient of what a batch norm made of `y`: the pass over it that
+/// batch norm's backward begins with ([`batch_norm_backward_reduce`]). dx becomes dz = dx where out > 0, and
+/// `dgamma` and `dbeta` (C each) the sums of dz (y - mean) rstd and of dz, as stored.
+///
+/// [`batch_norm_backward_reduce`]: crate::ops::batch_norm::BatchNorm::batch_norm_backward_reduce
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormGradient {
+    /// The output behind a ReLU, if there is one.
+    pub out: Option<View>,
+    pub y: View,
+    pub mean: View,
+    pub rstd: View,
+    pub dgamma: View,
+    pub dbeta: View,
+}
+
+/// Which of the computations a workspace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     Fprop,
     Dgrad,
+    /// Dgrad with a [`NormGradient`].
+    DgradNorm,
     Wgrad,
     GradNorm(GradNormForm),
 }
@@ -155,8 +173,8 @@ pub enum Direction {
 ///
 /// Where the backend stores bf16 ([`Backend::BF16`]) and the problem takes it
 /// ([`Conv2dProblem::takes_bf16`]), x, w, y, dy, dx and a residual may all be bf16: sums and epilogue
-/// are f32, each output is rounded once. Bias, scale, shift, dw, db and the workspace stay f32. There
-/// are no gradient norms and no [`Epilogue::Statistics`] in bf16.
+/// are f32, each output is rounded once, statistics are those of the rounded values. Bias, scale, shift,
+/// dw, db, norms and the workspace stay f32.
 pub trait Conv2d: Backend {
     /// f32 elements of workspace needed on f32 views; 0 for sizes that describe no convolution.
     fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
@@ -168,6 +186,11 @@ pub trait Conv2d: Backend {
 
     /// The fastest form of the gradient norm for a problem; a function of the sizes alone.
     fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm;
+
+    /// The same on bf16 views.
+    fn conv2d_grad_norm_form_bf16(&self, problem: &Conv2dProblem) -> GradNormForm {
+        self.conv2d_grad_norm_form(problem)
+    }
 
     /// y = x * w with an optional per-channel `bias` (K), then the epilogue.
     #[expect(clippy::too_many_arguments)]
@@ -195,6 +218,23 @@ pub trait Conv2d: Backend {
         accumulate: bool,
         workspace: View,
     ) -> Result<()>;
+
+    /// The same, then what `norm` says; on bf16 views only.
+    #[expect(clippy::too_many_arguments)]
+    fn conv2d_dgrad_norm(
+        &self,
+        _memory: &mut Self::Memory,
+        problem: &Conv2dProblem,
+        dy: View,
+        _w: View,
+        _dx: View,
+        _accumulate: bool,
+        _norm: &NormGradient,
+        _workspace: View,
+    ) -> Result<()> {
+        let (found, name) = (format!("{problem:?} on {:?}", dy.dtype), self.name());
+        Err(Error::invalid("dgrad with batch norm's sums", found, format!("not on {name}")))
+    }
 
     /// dw = sum over samples, and db (K) if the layer has a bias.
     #[expect(clippy::too_many_arguments)]

@@ -51,6 +51,11 @@ fn gather_image(
 impl Gather for Cpu {
     type Images = Bytes;
 
+    fn identity(_: &Bytes) -> u64 {
+        // The CPU records nothing.
+        0
+    }
+
     fn images(&self, images: &Bytes) -> Result<Self::Images> {
         Ok(images.clone())
     }

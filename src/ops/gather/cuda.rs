@@ -9,6 +9,7 @@ use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
 use crate::ops::device::{Divisor, count};
 use crate::rng::{Philox, Stream};
+use crate::tensor::Dtype;
 
 /// `GatherArgs`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -39,6 +40,10 @@ struct Args {
 impl Gather for Cuda {
     type Images = CudaImages;
 
+    fn identity(images: &CudaImages) -> u64 {
+        images.identity()
+    }
+
     fn images(&self, images: &Bytes) -> Result<CudaImages> {
         self.upload_images(images)
     }
@@ -57,7 +62,9 @@ impl Gather for Cuda {
         size("output values", out.len)?;
         let image = size("values of an image", problem.image())?;
         let threads = tiles::ELEMENTWISE_THREADS;
-        let blocks = image.div_ceil(threads);
+        // A thread a value, or all of a pixel.
+        let each = if out.dtype == Dtype::Bf16 { CHANNELS } else { 1 };
+        let blocks = (image / each as u32).div_ceil(threads);
         let augmentation = problem.augmentation;
         let args = Args {
             images: images.pointer(),
@@ -71,7 +78,7 @@ impl Gather for Cuda {
             h: size("rows", problem.h)?,
             w: size("columns", problem.w)?,
             by_blocks: Divisor::new(blocks),
-            by_row: Divisor::new(size("values of a row", problem.w * CHANNELS)?),
+            by_row: Divisor::new(size("values of a row", problem.w * CHANNELS / each)?),
             mean: problem.mean,
             std: problem.std,
             key: Philox::new(problem.seed, Stream::Augment).key(),
@@ -82,8 +89,10 @@ impl Gather for Cuda {
             source_count: size("sources", sources.len)?,
         };
         let grid = [size("blocks", problem.n * blocks as usize)?, 1, 1];
-        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources
-        // or images is not read.
-        unsafe { self.launch(&self.kernels().gather_f32, grid, threads, 0, &args) }
+        let kernels = self.kernels();
+        let kernel = if each == 1 { &kernels.gather_f32 } else { &kernels.gather_bf16 };
+        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources or
+        // images is not read.
+        unsafe { self.launch(kernel, grid, threads, 0, &args) }
     }
 }

@@ -15,12 +15,17 @@ mod cuda;
 use bytes::Bytes;
 
 use crate::backend::{Backend, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::check_len;
 use crate::rng::{Philox, Stream};
+use crate::tensor::Dtype;
 
 /// Colour channels of an image.
 pub const CHANNELS: usize = 3;
+
+/// Channels of an image stored as bf16: the colours, then zeros, since a convolution in bf16 takes whole
+/// groups of 8.
+pub const CHANNELS_BF16: usize = 8;
 
 /// Random changes of a training image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -71,7 +76,14 @@ impl GatherProblem {
 
     fn check(&self, state: View, out: View) -> Result<()> {
         check_len("gather", "state", state, 4)?;
-        check_len("gather", "out", out, self.n * self.image())
+        let channels = match out.dtype {
+            Dtype::F32 => CHANNELS,
+            Dtype::Bf16 => CHANNELS_BF16,
+            other => {
+                return Err(Error::Internal(format!("gather: {other:?}, expected F32 or Bf16")));
+            }
+        };
+        check_len("gather", "out", out, self.n * self.h * self.w * channels)
     }
 }
 
@@ -80,11 +92,16 @@ pub trait Gather: Backend {
     /// Images where the device can read them.
     type Images: Send + Sync;
 
+    /// A number that no other images of this process have, for work that was recorded with them.
+    fn identity(images: &Self::Images) -> u64;
+
     /// Makes `images` (u8 N H W 3) readable by the device; the CPU shares them.
     fn images(&self, images: &Bytes) -> Result<Self::Images>;
 
-    /// out (N H W 3, f32) = the images at `order[state[0] * batch ..]`, augmented for epoch
-    /// `state[1]`. Where `sources` is not empty, position i has image `sources[i]`. A batch outside the order, or an image that is not there, is a defect of the
+    /// out (N H W 3 in f32; where the backend stores bf16 also N H W 8, each value rounded to nearest, the
+    /// last five 0) = the images at `order[state[0] * batch ..]`, augmented for epoch
+    /// `state[1]`. Where `sources` is not empty, position i has image `sources[i]`. A batch outside the
+    /// order, or an image that is not there, is a defect of the
     /// caller: an error on the CPU; NaN on a device, which does not wait to look.
     fn gather(
         &self,

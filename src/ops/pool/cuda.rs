@@ -1,4 +1,4 @@
-//! Launches of `kernels/pool.cu`.
+//! Launches of `kernels/pool.cu`, and for tensors stored as bf16 of `kernels/pool_bf16.cu`.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,8 +7,9 @@ use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
 use crate::ops::device::{Divisor, count, launch_items, vector};
+use crate::tensor::Dtype;
 
-/// `MaxPoolArgs`.
+/// `MaxPoolArgs`, `MaxPool16Args`.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct MaxPoolArgs {
@@ -27,7 +28,7 @@ struct MaxPoolArgs {
     by_p: Divisor,
 }
 
-/// `MaxPoolBackwardArgs`.
+/// `MaxPoolBackwardArgs`, `MaxPoolBackward16Args`.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct MaxPoolBackwardArgs {
@@ -48,7 +49,7 @@ struct MaxPoolBackwardArgs {
     by_h: Divisor,
 }
 
-/// `GlobalPoolArgs`.
+/// `GlobalPoolArgs`, `GlobalPoolBackward16Args`.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct GlobalPoolArgs {
@@ -60,6 +61,23 @@ struct GlobalPoolArgs {
     by_c: Divisor,
     by_image: Divisor,
     filler: u32,
+}
+
+/// `GlobalPool16Args`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct GlobalPool16Args {
+    x: DevicePointer,
+    y: DevicePointer,
+    groups: u32,
+    positions: u32,
+    c: u32,
+    by_c: Divisor,
+}
+
+/// Neighbouring channels that a thread takes, by the type of the large tensor.
+fn width(dtype: Dtype, channels: usize) -> usize {
+    if dtype == Dtype::Bf16 { 8 } else { vector(channels) }
 }
 
 fn size(what: &str, size: usize) -> Result<u32> {
@@ -76,7 +94,7 @@ impl Pool for Cuda {
         taps: View,
     ) -> Result<()> {
         problem.check_call(x, y, taps)?;
-        let v = vector(problem.c);
+        let v = width(x.dtype, problem.c);
         size("elements of x", x.len)?;
         let args = MaxPoolArgs {
             x: self.pointer(memory, x)?,
@@ -93,8 +111,12 @@ impl Pool for Cuda {
             by_q: Divisor::new(size("output columns", problem.q())?),
             by_p: Divisor::new(size("output rows", problem.p())?),
         };
-        // SAFETY: MaxPoolArgs; the views have the problem's lengths.
-        unsafe { launch_items(self, &self.kernels().max_pool_f32, args.vectors, &args) }
+        let kernel = match x.dtype {
+            Dtype::Bf16 => &self.kernels().max_pool_bf16,
+            _ => &self.kernels().max_pool_f32,
+        };
+        // SAFETY: MaxPool(16)Args; the views have the problem's lengths and types (check_call).
+        unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
     fn max_pool_backward(
@@ -106,7 +128,7 @@ impl Pool for Cuda {
         dx: View,
     ) -> Result<()> {
         problem.check_call(dx, dy, taps)?;
-        let v = vector(problem.c);
+        let v = width(dx.dtype, problem.c);
         size("elements of y", dy.len)?;
         let [h, w] = [size("rows", problem.h)?, size("columns", problem.w)?];
         let args = MaxPoolBackwardArgs {
@@ -126,8 +148,12 @@ impl Pool for Cuda {
             by_w: Divisor::new(w),
             by_h: Divisor::new(h),
         };
-        // SAFETY: MaxPoolBackwardArgs; the views have the problem's lengths.
-        unsafe { launch_items(self, &self.kernels().max_pool_backward_f32, args.vectors, &args) }
+        let kernel = match dx.dtype {
+            Dtype::Bf16 => &self.kernels().max_pool_backward_bf16,
+            _ => &self.kernels().max_pool_backward_f32,
+        };
+        // SAFETY: MaxPoolBackward(16)Args; the views have the problem's lengths and types (check_call).
+        unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
     fn global_pool(
@@ -138,9 +164,15 @@ impl Pool for Cuda {
         y: View,
     ) -> Result<()> {
         let args = global_args(self, memory, problem, x, y)?;
-        let args = GlobalPoolArgs { vectors: (y.len / vector(problem.c)) as u32, ..args };
+        let args = GlobalPoolArgs { vectors: (y.len / width(x.dtype, problem.c)) as u32, ..args };
         // Without positions there is no mean: as on the CPU, nothing is written.
         let vectors = if x.len == 0 { 0 } else { args.vectors };
+        if x.dtype == Dtype::Bf16 {
+            let GlobalPoolArgs { x, y, vectors: groups, positions, c, by_c, .. } = args;
+            let args = GlobalPool16Args { x, y, groups, positions, c, by_c };
+            // SAFETY: GlobalPool16Args; the views have the problem's lengths and types (check_call).
+            return unsafe { launch_items(self, &self.kernels().global_pool_bf16, vectors, &args) };
+        }
         // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
         unsafe { launch_items(self, &self.kernels().global_pool_f32, vectors, &args) }
     }
@@ -152,9 +184,15 @@ impl Pool for Cuda {
         dy: View,
         dx: View,
     ) -> Result<()> {
-        let args = global_args(self, memory, problem, dx, dy)?;
-        // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
-        unsafe { launch_items(self, &self.kernels().global_pool_backward_f32, args.vectors, &args) }
+        let mut args = global_args(self, memory, problem, dx, dy)?;
+        let mut kernel = &self.kernels().global_pool_backward_f32;
+        if dx.dtype == Dtype::Bf16 {
+            kernel = &self.kernels().global_pool_backward_bf16;
+            // It takes dy first.
+            (args.x, args.y) = (args.y, args.x);
+        }
+        // SAFETY: GlobalPool(Backward16)Args; the views have the problem's lengths and types.
+        unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 }
 
@@ -167,7 +205,7 @@ fn global_args(
     y: View,
 ) -> Result<GlobalPoolArgs> {
     problem.check_call(x, y)?;
-    let v = vector(problem.c);
+    let v = width(x.dtype, problem.c);
     size("elements of y", y.len)?;
     Ok(GlobalPoolArgs {
         x: cuda.pointer(memory, x)?,

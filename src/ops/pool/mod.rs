@@ -9,9 +9,10 @@ mod cpu;
 mod cuda;
 
 use crate::backend::{Backend, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::check_len;
 use crate::ops::conv2d::Conv2dProblem;
+use crate::tensor::Dtype;
 
 /// Sizes of a max-pooling: windows of `window` x `window`, padded with minus infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +71,18 @@ impl MaxPoolProblem {
         self.check()?;
         check_len("max-pooling", "x", x, self.x_len())?;
         check_len("max-pooling", "y", y, self.y_len())?;
-        check_len("max-pooling", "taps", taps, self.y_len())
+        check_len("max-pooling", "taps", taps, self.y_len())?;
+        // Taps are stored as bf16, too, which holds numbers up to 256.
+        let halves = self.c.is_multiple_of(8) && self.window <= 16;
+        match [x.dtype, y.dtype, taps.dtype] {
+            [Dtype::F32, Dtype::F32, Dtype::U32] => Ok(()),
+            [Dtype::Bf16, Dtype::Bf16, Dtype::Bf16] if halves => Ok(()),
+            types => Err(Error::Internal(format!(
+                "max-pooling: {types:?} of {} channels and windows of {}, expected f32 with taps of \
+                 u32, or bf16 for multiples of 8 channels and windows up to 16",
+                self.c, self.window
+            ))),
+        }
     }
 }
 
@@ -86,13 +98,23 @@ impl GlobalPoolProblem {
     /// Checks a call: x or dx, y or dy.
     fn check_call(&self, x: View, y: View) -> Result<()> {
         check_len("global pooling", "x", x, self.n * self.hw * self.c)?;
-        check_len("global pooling", "y", y, self.n * self.c)
+        check_len("global pooling", "y", y, self.n * self.c)?;
+        match [x.dtype, y.dtype] {
+            [Dtype::F32, Dtype::F32] => Ok(()),
+            [Dtype::Bf16, Dtype::F32] if self.c.is_multiple_of(8) => Ok(()),
+            types => Err(Error::Internal(format!(
+                "global pooling: {types:?} of {} channels, expected f32, or x of bf16 and multiples \
+                 of 8 channels",
+                self.c
+            ))),
+        }
     }
 }
 
-/// Pooling on a backend.
+/// Pooling on a backend. Where it stores bf16 ([`Backend::BF16`]) and C is a multiple of 8, x, y and taps
+/// (dx, dy) of a max-pooling may be bf16, and x (dx) of a global pooling, whose y (dy) stays f32.
 pub trait Pool: Backend {
-    /// y and the winner's tap (row * window + column, as u32) of every output.
+    /// y and the winner's tap (row * window + column; u32, or bf16 with a y of bf16) of every output.
     fn max_pool(
         &self,
         memory: &mut Self::Memory,

@@ -80,7 +80,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
             &plot(view, &all, "average accuracy", |h| { h.average_accuracy })
         ),
         figure(
-            "Worst class",
+            &view.words("Worst class"),
             &text,
             &plot(view, &all, &view.words("recall of the worst class"), |h| { h.worst_recall })
         )
@@ -116,7 +116,7 @@ const ROUND: [f64; 33] = [
 fn short(seconds: f64) -> String {
     let number = |x: f64| x.to_string();
     match seconds {
-        s if s == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         s if s < 1.0 => format!("{} ms", number(s * 1000.0)),
         s if s < 60.0 => format!("{} s", number(s)),
         s if s < 3600.0 => format!("{} min", number(s / 60.0)),

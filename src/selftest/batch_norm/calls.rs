@@ -1,5 +1,7 @@
 //! Batch normalisation's inputs, and its calls on fenced memory.
 
+use half::bf16;
+
 use crate::backend::View;
 use crate::ops::batch_norm::{BackwardInput, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
@@ -20,6 +22,8 @@ pub struct Inputs {
     pub(super) beta: Vec<f32>,
     pub(super) dgamma: Vec<f32>,
     pub(super) dbeta: Vec<f32>,
+    /// Whether whole tensors are stored as bf16.
+    pub(super) bf16: bool,
 }
 
 impl Inputs {
@@ -39,6 +43,7 @@ impl Inputs {
             beta: v.integers(p.c, 3),
             dgamma: multiples(v.integers(p.c, 3)),
             dbeta: multiples(v.integers(p.c, 3)),
+            bf16: false,
         }
     }
 
@@ -57,7 +62,26 @@ impl Inputs {
             beta: v.uniform(p.c),
             dgamma: scaled(v.uniform(p.c), p.count() as f32),
             dbeta: scaled(v.uniform(p.c), p.count() as f32),
+            bf16: false,
         }
+    }
+
+    /// The same with whole tensors rounded to bf16 and stored so.
+    pub fn rounded(mut self) -> Self {
+        for tensor in [&mut self.y, &mut self.dout, &mut self.residual, &mut self.out] {
+            tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
+        }
+        Inputs { bf16: true, ..self }
+    }
+
+    /// A whole tensor.
+    pub(super) fn stored<'v>(&self, values: &'v [f32]) -> Fill<'v> {
+        if self.bf16 { Fill::Values16(values) } else { Fill::Values(values) }
+    }
+
+    /// One to be written.
+    pub(super) fn output<'v>(&self, len: usize) -> Fill<'v> {
+        if self.bf16 { Fill::Poison16(len) } else { Fill::Poison(len) }
     }
 
     pub(super) fn oracle(&self, relu: bool) -> oracle::Input<'_> {
@@ -76,9 +100,9 @@ impl Inputs {
         subject: &Subject<'b, B>,
         more: impl IntoIterator<Item = Fill<'a>>,
     ) -> Result<Fenced<'b, B>, Failure> {
-        let mut tensors: Vec<Fill> = [&self.dout, &self.out, &self.y, &self.mean, &self.rstd]
-            .map(|v| Fill::Values(v.as_slice()))
-            .into();
+        let mut tensors: Vec<Fill> =
+            [&self.dout, &self.out, &self.y].map(|v| self.stored(v.as_slice())).into();
+        tensors.extend([&self.mean, &self.rstd].map(|v| Fill::Values(v.as_slice())));
         tensors.extend(more);
         Fenced::new(subject, &tensors)
     }
@@ -92,10 +116,9 @@ pub(super) fn backward_input(views: &[View], relu: bool, mask_in_place: bool) ->
 pub(super) fn statistics<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    y: &[f32],
+    y: Fill,
 ) -> Result<[Vec<f32>; 2], Failure> {
-    let tensors =
-        [Fill::Values(y), Fill::Poison(p.c), Fill::Poison(p.c), Fill::Poison(p.workspace())];
+    let tensors = [y, Fill::Poison(p.c), Fill::Poison(p.c), Fill::Poison(p.workspace())];
     let mut f = Fenced::new(subject, &tensors)?;
     let [y, mean, m2, work] = f.views[..] else { unreachable!() };
     subject.backend.batch_norm_statistics(&mut f.memory, p, y, mean, m2, work)?;
@@ -110,11 +133,11 @@ pub(super) fn apply<B: BatchNorm>(
     relu: bool,
 ) -> Result<Vec<f32>, Failure> {
     let tensors = [
-        Fill::Values(&i.y),
+        i.stored(&i.y),
         Fill::Values(&i.gamma),
         Fill::Values(&i.beta),
-        Fill::Values(&i.residual),
-        Fill::Poison(p.len()),
+        i.stored(&i.residual),
+        i.output(p.len()),
     ];
     let mut f = Fenced::new(subject, &tensors)?;
     let [y, scale, shift, r, out] = f.views[..] else { unreachable!() };
@@ -149,7 +172,7 @@ pub(super) fn backward_apply<B: BatchNorm>(
         Fill::Values(&i.gamma),
         Fill::Values(&i.dgamma),
         Fill::Values(&i.dbeta),
-        Fill::Poison(p.len()),
+        i.output(p.len()),
     ];
     let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, false);
@@ -175,7 +198,7 @@ pub(super) fn backward_eval<B: BatchNorm>(
     mask: bool,
 ) -> Result<[Vec<f32>; 3], Failure> {
     let ones = vec![1.0; p.n];
-    let more = [Fill::Values(&i.gamma), Fill::Poison(p.len()), Fill::Values(&ones)];
+    let more = [Fill::Values(&i.gamma), i.output(p.len()), Fill::Values(&ones)];
     let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, mask);
     let [scale, dy, norms] = f.views[5..] else { unreachable!() };

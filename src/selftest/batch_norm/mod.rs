@@ -1,6 +1,7 @@
 //! Batch normalisation: statistics, the affine map, apply, and backward under batch and running
 //! statistics, exactly and within bounds.
 
+pub mod bf16;
 mod calls;
 
 use super::fence::{Fenced, Fill};
@@ -119,7 +120,7 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> O
 pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
         let y = Inputs::random(&p).y;
-        let [mean, m2] = statistics(subject, &p, &y)?;
+        let [mean, m2] = statistics(subject, &p, Fill::Values(&y))?;
         let (mean_ref, m2_ref) = oracle::moments(&y, p.c);
         let mut size = vec![0.0; p.c];
         y.iter().enumerate().for_each(|(j, v)| size[j % p.c] += f64::from(v.abs()));
@@ -137,7 +138,7 @@ pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) ->
 pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     for p in problems().filter(|p| p.n > 0) {
         let y: Vec<f32> = (0..p.len()).map(|i| (i % p.c) as f32 - 3.0).collect();
-        let [mean, m2] = statistics(subject, &p, &y)?;
+        let [mean, m2] = statistics(subject, &p, Fill::Values(&y))?;
         let channels: Vec<f64> = (0..p.c).map(|c| c as f64 - 3.0).collect();
         equal(&format!("mean {p:?}"), &mean, &channels)?;
         equal(&format!("m2 {p:?}"), &m2, &vec![0.0; p.c])?;
@@ -150,7 +151,7 @@ pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Ou
     let p = BatchNormProblem { n: 64, hw: 256, c: 5 };
     let y: Vec<f32> =
         Values::new(3).uniform(p.len()).into_iter().map(|v| 1000.0 + 0.01 * v).collect();
-    let [_, m2] = statistics(subject, &p, &y)?;
+    let [_, m2] = statistics(subject, &p, Fill::Values(&y))?;
     let (_, reference) = oracle::moments(&y, p.c);
     judge("m2", &m2, &reference, |c| 1e-3 * reference[c])?;
     Ok(())
@@ -273,7 +274,7 @@ pub fn everything<B: BatchNorm>(
     i: &Inputs,
 ) -> Result<Vec<Vec<u32>>, Failure> {
     let mut all = vec![apply(subject, p, i, true, true)?, backward_apply(subject, p, i, true)?];
-    all.extend(statistics(subject, p, &i.y)?);
+    all.extend(statistics(subject, p, i.stored(&i.y))?);
     all.extend(reduce(subject, p, i, true, true)?);
     all.extend(backward_eval(subject, p, i, true, true)?);
     Ok(all.iter().map(|v| words(v)).collect())

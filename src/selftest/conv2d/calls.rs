@@ -2,7 +2,7 @@
 
 use half::bf16;
 
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
 use crate::selftest::{Failure, Subject};
@@ -52,6 +52,40 @@ impl Inputs {
             tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
         }
         self
+    }
+}
+
+/// What a batch norm before the convolution left: its input's tensor, output and statistics.
+pub struct NormInputs {
+    pub y: Vec<f32>,
+    pub out: Vec<f32>,
+    pub mean: Vec<f32>,
+    pub rstd: Vec<f32>,
+}
+
+impl NormInputs {
+    /// Small integers and powers of two.
+    pub fn integers(p: &Conv2dProblem) -> Self {
+        let mut v = Values::new(3);
+        NormInputs {
+            y: v.integers(p.x_len(), 4),
+            out: v.choose(p.x_len(), &[0.0, 0.0, 1.0, 2.0]),
+            mean: v.integers(p.c, 2),
+            rstd: v.choose(p.c, &[0.5, 1.0, 2.0]),
+        }
+    }
+
+    /// Uniform values, rounded to bf16 where they are stored so.
+    pub fn random(p: &Conv2dProblem) -> Self {
+        let mut v = Values::new(4);
+        let rounded =
+            |v: Vec<f32>| v.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect::<Vec<f32>>();
+        NormInputs {
+            y: rounded(v.uniform(p.x_len())),
+            out: rounded(v.uniform(p.x_len())).into_iter().map(|v| v.max(0.0)).collect(),
+            mean: v.uniform(p.c),
+            rstd: v.uniform(p.c).into_iter().map(|v| 1.5 + v).collect(),
+        }
     }
 }
 
@@ -160,6 +194,38 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let [dy, w, dx, work] = f.views[..] else { unreachable!() };
         self.subject.backend.conv2d_dgrad(&mut f.memory, p, dy, w, dx, accumulate, work)?;
         f.read(2)
+    }
+
+    /// (dx, dgamma, dbeta) with the sums of the batch norm before.
+    pub fn dgrad_norm(
+        &self,
+        accumulate: bool,
+        relu: bool,
+        norm: &NormInputs,
+    ) -> Result<[Vec<f32>; 3], Failure> {
+        let (p, i) = (&self.p, self.i);
+        let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
+        let work = self.subject.backend.conv2d_workspace_bf16(p, Direction::DgradNorm);
+        let tensors = [
+            self.stored(&i.dy),
+            self.stored(&i.w),
+            before,
+            self.stored(&norm.out),
+            self.stored(&norm.y),
+            Fill::Values(&norm.mean),
+            Fill::Values(&norm.rstd),
+            Fill::Poison(p.c),
+            Fill::Poison(p.c),
+            Fill::Poison(work),
+        ];
+        let mut f = Fenced::new(self.subject, &tensors)?;
+        let [dy, w, dx, out, y, mean, rstd, dgamma, dbeta, work] = f.views[..] else {
+            unreachable!()
+        };
+        let norm = NormGradient { out: relu.then_some(out), y, mean, rstd, dgamma, dbeta };
+        let backend = self.subject.backend;
+        backend.conv2d_dgrad_norm(&mut f.memory, p, dy, w, dx, accumulate, &norm, work)?;
+        Ok([f.read(2)?, f.read(7)?, f.read(8)?])
     }
 
     /// (dw, db); without a bias db stays NaN.

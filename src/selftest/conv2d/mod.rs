@@ -10,7 +10,7 @@ use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormFor
 use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
 
-pub use calls::{Calls, Inputs};
+pub use calls::{Calls, Inputs, NormInputs};
 
 const SHAPES: &[Sizes] = &[
     ([0, 5, 6, 3, 8, 3, 3], [1, 1], [1, 1]),

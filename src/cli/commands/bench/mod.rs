@@ -9,6 +9,7 @@
 //! | `timing` | repeats within a budget of seconds |
 //! | `suites` | the rows: train, forward, grand, read |
 //! | `pipeline` | rows of the user's own images, from the disk on |
+//! | `kernels` | rows of single operators, beside their floors |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
 //! | `noise` | medians, spreads, and how large a difference chance makes |
@@ -17,6 +18,7 @@
 
 mod compare;
 mod interleave;
+mod kernels;
 mod machine;
 mod memory;
 mod noise;
@@ -75,8 +77,11 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
         output::note(common, "note: this is a development build; time one made with --release");
     }
     let cpu = device.host(common)?;
-    let machine = machine::describe(&cpu, device.card());
-    let rows = on_device!(device, backend => suites::run(&backend, &cpu, &settings, common))?;
+    let card = device.card();
+    let machine = machine::describe(&cpu, card.clone());
+    let rows = on_device!(device, backend => {
+        suites::run(&backend, card.as_deref(), &cpu, &settings, common)
+    })?;
     let document = results::document(&rows, &machine, &settings)?;
     if common.json {
         output::print_json(&document)?;

@@ -196,6 +196,7 @@ impl<B: Operators> Pipeline<'_, B> {
             std,
             arena: ArenaMode::Shared,
             divergences: false,
+            compute: self.settings.compute,
             memory_limit: None,
         };
         let mut executor = Executor::new(Arc::clone(self.backend), network.clone(), &requirements)?;
@@ -225,7 +226,7 @@ impl<B: Operators> Pipeline<'_, B> {
 
     fn uploaded<'s>(&self, set: &'s DataSet) -> Result<Vec<(&'s Part, B::Images)>> {
         let one = |part: &'s Part| Ok((part, self.backend.images(&part.images)?));
-        parts(set).filter(|p| p.len() > 0).map(one).collect()
+        parts(set).filter(|p| !p.is_empty()).map(one).collect()
     }
 
     fn resident(

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use fairprune::error::Error;
+use fairprune::exec::{Compute, Fusion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -36,6 +37,10 @@ pub struct Row {
     pub repeats: usize,
     #[serde(default)]
     pub images_a_repeat: usize,
+    /// Of single operators on a card whose ceilings are known: the least time that its arithmetic and its
+    /// tensors' bytes allow, over the median time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction_of_floor: Option<f64>,
     /// The factor of an injected slowdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected_slowdown: Option<f64>,
@@ -49,7 +54,7 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
         "machine": machine,
         "arch": spec.arch.to_string(),
         "batch": settings.batch,
-        "precision": "f32",
+        "precision": settings.compute.precision.to_string(),
         "width": spec.width,
         "stem": spec.stem.to_string(),
         "image_size": spec.size[0],
@@ -59,6 +64,13 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
         "version": env!("CARGO_PKG_VERSION"),
         "format_version": FORMAT_VERSION,
     });
+    let Compute { fusion, record, .. } = settings.compute;
+    if fusion != Fusion::ALL {
+        document["fuse"] = json!(fusion.to_string());
+    }
+    if !record {
+        document["graphs"] = json!(false);
+    }
     if let Some(folder) = &settings.data {
         document["data"] = json!(folder);
     }
@@ -87,10 +99,11 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
             spec.arch, spec.width, spec.stem, spec.classes
         ));
         lines.push(format!(
-            "batches   of {} out of {} random images of {side} x {side}, f32",
+            "batches   of {} out of {} random images of {side} x {side}, {precision}",
             settings.batch,
             settings.images,
-            side = spec.size[0]
+            side = spec.size[0],
+            precision = settings.compute.precision
         ));
     }
     if let (true, Some(folder)) = (settings.suites.contains(&Suite::Pipeline), &settings.data) {
@@ -107,9 +120,11 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
             row.repeats.to_string(),
             output::bytes(row.peak_bytes),
             row.planned_bytes.map_or("-".to_owned(), output::bytes),
+            row.fraction_of_floor.map_or("-".to_owned(), |f| format!("{f:.2}")),
         ]
     });
-    let headers = ["work", "images/s", "p10", "p90", "repeats", "peak memory", "planned"];
+    let headers =
+        ["work", "images/s", "p10", "p90", "repeats", "peak memory", "planned", "of floor"];
     lines.push(output::table(&headers, cells.collect(), 1));
     let median =
         |work: &str| rows.iter().find(|r| r.work == work).map(|r| r.images_per_second.median);

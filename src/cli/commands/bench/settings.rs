@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use fairprune::error::{Error, Result};
+use fairprune::exec::{Compute, Fusion};
 use fairprune::nn::{Arch, NetworkSpec, Stem};
 
 use crate::cli::args::{Common, NetworkArgs};
@@ -32,6 +33,10 @@ pub enum Suite {
     Read,
     /// From --data on disk to scores: decoding, augmenting, both passes, and all at once
     Pipeline,
+    /// Every operator of the network by itself, beside its floor
+    Kernels,
+    /// Gradient norms of every layer in every form
+    Tune,
 }
 
 /// Flags of a measurement. All are optional, so that `bench compare` can tell whether any was given
@@ -72,6 +77,12 @@ pub struct SuiteArgs {
     /// Seconds a row is timed, warm-up apart [default: 5]
     #[arg(long, value_name = "S")]
     pub seconds: Option<f64>,
+    /// Passes that convolutions do on the side: all, none, or some of statistics,gradients,affine
+    #[arg(long, value_name = "LIST")]
+    pub fuse: Option<String>,
+    /// Launch every kernel of a step by itself, without a CUDA graph
+    #[arg(long)]
+    pub no_graphs: bool,
     /// The folder that `--suite read` and `pipeline` read
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
@@ -103,7 +114,11 @@ impl SuiteArgs {
         push("--std", self.std.as_ref().map(list));
         push("--images", self.images.map(|v| v.to_string()));
         push("--seconds", self.seconds.map(|v| v.to_string()));
+        push("--fuse", self.fuse.clone());
         push("--data", self.data.clone());
+        if self.no_graphs {
+            words.push("--no-graphs".to_owned());
+        }
         words
     }
 }
@@ -124,6 +139,8 @@ pub struct Settings {
     pub data: Option<String>,
     pub read_size: Option<usize>,
     pub seed: u64,
+    /// Precision, fusion and graphs.
+    pub compute: Compute,
     /// Injected slowdown.
     pub slowdown: Slowdown,
 }
@@ -134,7 +151,14 @@ impl Settings {
         let suites = match args.suite.as_slice() {
             [] => vec![Suite::Train, Suite::Score],
             given => {
-                let all = [Suite::Train, Suite::Score, Suite::Read, Suite::Pipeline];
+                let all = [
+                    Suite::Train,
+                    Suite::Score,
+                    Suite::Read,
+                    Suite::Pipeline,
+                    Suite::Kernels,
+                    Suite::Tune,
+                ];
                 all.into_iter().filter(|s| given.contains(s)).collect()
             }
         };
@@ -170,6 +194,11 @@ impl Settings {
             data: args.data.clone().filter(|_| suites_read(args)),
             read_size: args.image_size,
             seed: common.seed,
+            compute: Compute {
+                precision: common.precision,
+                fusion: args.fuse.as_deref().map_or(Ok(Fusion::ALL), str::parse)?,
+                record: !args.no_graphs,
+            },
             slowdown: Slowdown::from_environment()?,
         })
     }

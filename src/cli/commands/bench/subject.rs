@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairprune::error::Result;
-use fairprune::exec::{ArenaMode, Executor, Mode, Requirements, TrainOptions};
+use fairprune::exec::{ArenaMode, Compute, Executor, Mode, Requirements, TrainOptions};
 use fairprune::nn::{Layer, Network, Weights, init};
 use fairprune::ops::Operators;
 use fairprune::ops::gather::Augmentation;
@@ -33,6 +33,7 @@ pub struct Subject<B: Operators> {
     pub batch: usize,
     normalisation: [[f32; 3]; 2],
     seed: u64,
+    pub compute: Compute,
 }
 
 impl<B: Operators> Subject<B> {
@@ -58,6 +59,7 @@ impl<B: Operators> Subject<B> {
             batch: settings.batch,
             normalisation: settings.normalisation,
             seed: settings.seed,
+            compute: settings.compute,
         })
     }
 
@@ -84,6 +86,7 @@ impl<B: Operators> Subject<B> {
             mean,
             std,
             arena: ArenaMode::Shared,
+            compute: self.compute,
             divergences: false,
             memory_limit: None,
         };

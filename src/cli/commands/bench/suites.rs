@@ -28,23 +28,28 @@ const LR: f32 = 0.01;
 /// Times every row of the chosen suites.
 pub fn run<B: Operators>(
     backend: &Arc<B>,
+    device: Option<&str>,
     cpu: &Cpu,
     settings: &Settings,
     common: &Common,
 ) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    if settings.computes() {
+    if settings.suites.iter().any(|s| matches!(s, Suite::Train | Suite::Score)) {
         let subject = Subject::new(backend, settings)?;
         for suite in &settings.suites {
             let works: &[(&str, Mode)] = match suite {
                 Suite::Train => &[("train", Mode::Train)],
                 Suite::Score => &[("forward", Mode::Score), ("grand", Mode::GradNorm)],
-                Suite::Read | Suite::Pipeline => &[],
+                Suite::Read | Suite::Pipeline | Suite::Kernels | Suite::Tune => &[],
             };
             for &(work, mode) in works {
                 rows.push(compute(&subject, work, mode, settings, common)?);
             }
         }
+    }
+    for suite in settings.suites.iter().filter(|s| matches!(s, Suite::Kernels | Suite::Tune)) {
+        settings.compute.precision.check(&**backend)?;
+        rows.extend(super::kernels::rows(backend, device, *suite, settings)?);
     }
     if let Some(folder) = &settings.data {
         if settings.suites.contains(&Suite::Read) {
@@ -182,6 +187,7 @@ pub(super) fn row(
         planned_bytes: planned,
         repeats: times.len(),
         images_a_repeat: images as usize,
+        fraction_of_floor: None,
         injected_slowdown: clock.slowdown,
     }
 }

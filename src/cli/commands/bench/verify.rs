@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail, ensure};
 use fairprune::exec::{Executor, Mode, Pass};
-use fairprune::ops::Operators;
 use fairprune::ops::loss_score::Field;
+use fairprune::ops::{Operators, Precision};
 
 use super::subject::{SGD, Subject};
 
@@ -14,6 +14,11 @@ const DROP: f64 = 2e-3;
 /// Largest relative deviation of the drop from its prediction; curvature takes .005. A missing or doubled
 /// term of the gradient is off by far more.
 const DROP_TOLERANCE: f64 = 0.1;
+
+/// The same in bf16: weights are rounded to 2^-8 of them before they are used, so that only a larger step
+/// is seen, whose curvature counts.
+const DROP_BF16: f64 = 5e-2;
+const DROP_TOLERANCE_BF16: f64 = 0.5;
 
 /// Largest deviation of EL2N from its float64 value (its range is [0, sqrt 2]).
 const EL2N_TOLERANCE: f64 = 1e-5;
@@ -85,13 +90,17 @@ fn descends<B: Operators>(executor: &mut Executor<B>, subject: &Subject<B>) -> R
     }
     slope *= 1.0 + f64::from(SGD.momentum);
     ensure!(slope > 0.0, "verification failed: the gradient's squared norm is {slope}");
-    let lr = (DROP * before / slope) as f32;
+    let (aim, tolerance) = match subject.compute.precision {
+        Precision::F32 => (DROP, DROP_TOLERANCE),
+        Precision::Bf16 => (DROP_BF16, DROP_TOLERANCE_BF16),
+    };
+    let lr = (aim * before / slope) as f32;
     executor.zero_velocities()?;
     train_step(executor, subject, lr)?;
     let drop = before - train_step(executor, subject, 0.0)?;
     let predicted = f64::from(lr) * slope;
     tracing::debug!("verification: drop of the loss over its prediction {:.4}", drop / predicted);
-    let close = (drop / predicted - 1.0).abs() <= DROP_TOLERANCE;
+    let close = (drop / predicted - 1.0).abs() <= tolerance;
     ensure!(
         close,
         "verification failed: a step lowered the loss by {drop:.3e}, its gradient predicts \

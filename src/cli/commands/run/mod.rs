@@ -151,7 +151,8 @@ pub fn ready<B: Operators>(
         (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
     let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
     let plan = plan(args, &data, &split, &partition)?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared =
+        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let prepared = prepared.over(partition);
     if prepared.split.test.is_empty() {
         let expected = "test images to report on: a test or val folder beside train";

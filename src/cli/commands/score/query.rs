@@ -54,7 +54,8 @@ fn by_query_runs_on<B: Operators>(
     let full = context::recipe(&args.recipe, trained, side, data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
     let queries = queries(args, wanted, own.is_some(), &split, full, data.classes.len())?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, None)?;
+    let prepared =
+        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let runs = queries.runs(&prepared.split);
     let cells: Vec<Cell> = runs.iter().map(|run| run.cell(&queries.options)).collect();
     let mut memory = 0;

@@ -67,7 +67,15 @@ fn by_weights_on<B: Operators>(
     let recipe =
         context::recipe(&RecipeArgs::defaults(), data.train.len(), side, data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
-    let prepared = context::prepare(backend, data, split, spec, &args.network, Some(metadata))?;
+    let prepared = context::prepare(
+        backend,
+        data,
+        split,
+        spec,
+        &args.network,
+        args.common.precision,
+        Some(metadata),
+    )?;
     weights::check(network_weights, &prepared.network, &path.display().to_string())?;
     let bytes = std::fs::read(path).map_err(Error::io(path))?;
     let weights_digest = digest(&bytes);

@@ -1,4 +1,5 @@
-//! Arguments of the kernels in `kernels/batch_norm.cu`, field by field as there.
+//! Arguments of the kernels in `kernels/batch_norm.cu` and `kernels/batch_norm_bf16.cu`, field by field
+//! as there.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -7,6 +8,7 @@ use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
 use crate::ops::device::{Divisor, NULL, count, vector};
+use crate::tensor::Dtype;
 
 /// `ChannelShape` of kernels/channels.cuh, and channels a thread.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -19,11 +21,16 @@ pub(super) struct Shape {
     pub(super) parts: u32,
 }
 
+/// Neighbouring channels of a tensor that a thread takes.
+pub(super) fn width(dtype: Dtype, channels: usize) -> usize {
+    if dtype == Dtype::Bf16 { 8 } else { vector(channels) }
+}
+
 impl Shape {
-    /// Rows cut into about `parts`, none empty.
-    pub(super) fn new(rows: usize, channels: usize, parts: usize) -> Result<Shape> {
+    /// Rows of a tensor of `dtype` cut into about `parts`, none empty.
+    pub(super) fn new(dtype: Dtype, rows: usize, channels: usize, parts: usize) -> Result<Shape> {
         count("batch norm", "elements", rows * channels)?;
-        let vectors = channels / vector(channels);
+        let vectors = channels / width(dtype, channels);
         let channels = count("batch norm", "channels", channels)?;
         let rows = count("batch norm", "rows", rows)?;
         let part_rows = rows.div_ceil(parts.max(1) as u32).max(1);
@@ -32,16 +39,16 @@ impl Shape {
     }
 
     /// Parts of so many rows that a thread has a few.
-    pub(super) fn of_threads(rows: usize, channels: usize) -> Result<Shape> {
-        let one = Shape::new(rows, channels, 1)?;
+    pub(super) fn of_threads(dtype: Dtype, rows: usize, channels: usize) -> Result<Shape> {
+        let one = Shape::new(dtype, rows, channels, 1)?;
         let at_once = tiles::CHANNEL_THREADS / one.lanes;
         let part_rows = at_once * tiles::CHANNEL_ROWS_A_THREAD;
         Ok(Shape { part_rows, parts: one.rows.div_ceil(part_rows), ..one })
     }
 
     /// Groups of channels.
-    pub(super) fn groups(&self) -> u32 {
-        self.channels.div_ceil(self.lanes * vector(self.channels as usize) as u32)
+    pub(super) fn groups(&self, dtype: Dtype) -> u32 {
+        self.channels.div_ceil(self.lanes * width(dtype, self.channels as usize) as u32)
     }
 }
 
@@ -180,4 +187,29 @@ pub(super) struct BackwardEvalArgs {
     pub(super) norms: DevicePointer,
     pub(super) shape: Shape,
     pub(super) mask_in_place: u32,
+}
+
+/// `BatchNormMergeTilesArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct MergeTilesArgs {
+    pub(super) means: DevicePointer,
+    pub(super) m2s: DevicePointer,
+    pub(super) mean: DevicePointer,
+    pub(super) m2: DevicePointer,
+    pub(super) rows: u32,
+    pub(super) part_rows: u32,
+    pub(super) parts: u32,
+    pub(super) filler: u32,
+}
+
+/// `BatchNormSumTilesArgs`.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct SumTilesArgs {
+    pub(super) sums: [DevicePointer; 2],
+    pub(super) dbeta: DevicePointer,
+    pub(super) dgamma: DevicePointer,
+    pub(super) parts: u32,
+    pub(super) filler: u32,
 }

@@ -1,4 +1,4 @@
-//! Launches of `kernels/batch_norm.cu`.
+//! Launches of `kernels/batch_norm.cu`, and for tensors stored as bf16 of `kernels/batch_norm_bf16.cu`.
 
 mod args;
 
@@ -6,12 +6,14 @@ use bytemuck::Pod;
 
 use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
+use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;
-use crate::ops::device::{Divisor, NULL, count, launch_items, offset, vector};
+use crate::ops::device::{Divisor, NULL, count, launch_items, offset};
+use crate::tensor::Dtype;
 use args::{
     ApplyArgs, BackwardApplyArgs, BackwardEvalArgs, BackwardReduceArgs, BackwardSumArgs,
-    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, Shape, StatisticsArgs,
+    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, MergeTilesArgs, Shape, StatisticsArgs,
+    SumTilesArgs, width,
 };
 
 /// Parts of the rows whose results a workspace is to hold.
@@ -35,26 +37,91 @@ pub(crate) fn statistics(
     workspace: View,
 ) -> Result<()> {
     let most = workspace.len / (2 * mean.len).max(1);
-    let shape = Shape::new(rows, mean.len, parts(rows).min(most))?;
+    let dtype = y.dtype;
+    let shape = Shape::new(dtype, rows, mean.len, parts(rows).min(most))?;
     let [y, mean, m2, means] = [y, mean, m2, workspace].map(|v| cuda.pointer(memory, v));
     let (mean, m2, means) = (mean?, m2?, means?);
     let m2s = offset(means, (shape.parts * shape.channels) as usize);
     let args = StatisticsArgs { y: y?, means, m2s, shape, filler: 0 };
     let kernels = cuda.kernels();
-    // SAFETY: BatchNormStatisticsArgs; y has rows x channels, the workspace holds two values a
+    let kernel = match dtype {
+        Dtype::Bf16 => &kernels.batch_norm_statistics_bf16,
+        _ => &kernels.batch_norm_statistics_f32,
+    };
+    // SAFETY: BatchNormStatistics(16)Args; y has rows x channels, the workspace holds two values a
     // part and channel.
-    unsafe { by_channels(cuda, &kernels.batch_norm_statistics_f32, &shape, &args)? };
+    unsafe { by_channels(cuda, kernel, dtype, &shape, &args)? };
     let args = MergeArgs { means, m2s, mean, m2, shape, filler: 0 };
     // SAFETY: BatchNormMergeArgs; as above.
     unsafe { by_warps(cuda, &kernels.batch_norm_merge_f32, &shape, &args) }
 }
 
-/// Launches a block a part and group of channels.
+/// Partial results of a convolution's tiles: two values a channel and tile, channel by channel, the
+/// second values behind all the first.
+#[derive(Clone, Copy)]
+pub(crate) struct Tiles {
+    pub partials: [DevicePointer; 2],
+    pub channels: usize,
+    pub parts: usize,
+}
+
+/// Merges means and squared deviations of tiles of `part_rows` of `rows` rows.
+pub(crate) fn merge_tiles(
+    cuda: &Cuda,
+    tiles: Tiles,
+    [rows, part_rows]: [usize; 2],
+    [mean, m2]: [DevicePointer; 2],
+) -> Result<()> {
+    let [means, m2s] = tiles.partials;
+    let args = MergeTilesArgs {
+        means,
+        m2s,
+        mean,
+        m2,
+        rows: count("batch norm", "rows", rows)?,
+        part_rows: part_rows as u32,
+        parts: count("batch norm", "tiles", tiles.parts)?,
+        filler: 0,
+    };
+    // SAFETY: BatchNormMergeTilesArgs; the partial results are as many as the tiles say.
+    unsafe { by_blocks(cuda, &cuda.kernels().batch_norm_merge_tiles_f32, tiles.channels, &args) }
+}
+
+/// Adds tiles' sums of dz and dz xhat.
+pub(crate) fn sum_tiles(
+    cuda: &Cuda,
+    tiles: Tiles,
+    [dgamma, dbeta]: [DevicePointer; 2],
+) -> Result<()> {
+    let parts = count("batch norm", "tiles", tiles.parts)?;
+    let args = SumTilesArgs { sums: tiles.partials, dbeta, dgamma, parts, filler: 0 };
+    // SAFETY: BatchNormSumTilesArgs; as above.
+    unsafe { by_blocks(cuda, &cuda.kernels().batch_norm_sum_tiles_f32, tiles.channels, &args) }
+}
+
+/// Launches a block a channel.
 ///
 /// # Safety
 /// As for [`Cuda::launch`].
-unsafe fn by_channels<A: Pod>(cuda: &Cuda, kernel: &Kernel, shape: &Shape, args: &A) -> Result<()> {
-    let grid = [shape.parts, shape.groups(), 1];
+unsafe fn by_blocks<A: Pod>(cuda: &Cuda, kernel: &Kernel, channels: usize, args: &A) -> Result<()> {
+    let grid = [count("batch norm", "channels", channels)?, 1, 1];
+    let (threads, shared_bytes) = (tiles::MERGE16_THREADS, tiles::MERGE16_SHARED);
+    // SAFETY: passed on to the caller.
+    unsafe { cuda.launch(kernel, grid, threads, shared_bytes, args) }
+}
+
+/// Launches a block a part and group of channels of tensors of `dtype`.
+///
+/// # Safety
+/// As for [`Cuda::launch`].
+unsafe fn by_channels<A: Pod>(
+    cuda: &Cuda,
+    kernel: &Kernel,
+    dtype: Dtype,
+    shape: &Shape,
+    args: &A,
+) -> Result<()> {
+    let grid = [shape.parts, shape.groups(dtype), 1];
     let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
     // SAFETY: passed on to the caller.
     unsafe { cuda.launch(kernel, grid, threads, shared_bytes, args) }
@@ -151,7 +218,7 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         let at = |view: View| self.pointer(memory, view);
-        let v = vector(problem.c);
+        let v = width(y.dtype, problem.c);
         let args = ApplyArgs {
             y: at(y)?,
             scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
@@ -164,10 +231,11 @@ impl BatchNorm for Cuda {
         };
         let kernels = self.kernels();
         let kernel = match v {
+            8 => &kernels.batch_norm_apply_bf16,
             4 => &kernels.batch_norm_apply_vector_f32,
             _ => &kernels.batch_norm_apply_scalar_f32,
         };
-        // SAFETY: BatchNormApplyArgs; the views have the problem's lengths.
+        // SAFETY: BatchNormApply(16)Args; the views have the problem's lengths.
         unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
@@ -182,7 +250,8 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         problem.check_reduce(input, [dgamma, dbeta], workspace)?;
         let rows = problem.count();
-        let shape = Shape::new(rows, problem.c, parts(rows).min(problem.n))?;
+        let dtype = input.y.dtype;
+        let shape = Shape::new(dtype, rows, problem.c, parts(rows).min(problem.n))?;
         let sums = self.pointer(memory, workspace)?;
         let sums = [sums, offset(sums, (shape.parts * shape.channels) as usize)];
         let args = BackwardReduceArgs {
@@ -192,9 +261,13 @@ impl BatchNorm for Cuda {
             mask_in_place: u32::from(input.mask_in_place),
         };
         let kernels = self.kernels();
-        // SAFETY: BatchNormBackwardReduceArgs; the views have the problem's lengths, the workspace
+        let kernel = match dtype {
+            Dtype::Bf16 => &kernels.batch_norm_backward_reduce_bf16,
+            _ => &kernels.batch_norm_backward_reduce_f32,
+        };
+        // SAFETY: BatchNormBackwardReduce(16)Args; the views have the problem's lengths, the workspace
         // two values a sample and channel, and there are at most as many parts as samples.
-        unsafe { by_channels(self, &kernels.batch_norm_backward_reduce_f32, &shape, &args)? };
+        unsafe { by_channels(self, kernel, dtype, &shape, &args)? };
         let args = BackwardSumArgs {
             sums,
             dbeta: self.pointer(memory, dbeta)?,
@@ -217,8 +290,9 @@ impl BatchNorm for Cuda {
         dy: View,
     ) -> Result<()> {
         input.check(problem)?;
-        problem.check([dy], [gamma, dgamma, dbeta])?;
-        let shape = Shape::of_threads(problem.count(), problem.c)?;
+        problem.check([dy, input.y], [gamma, dgamma, dbeta])?;
+        let dtype = dy.dtype;
+        let shape = Shape::of_threads(dtype, problem.count(), problem.c)?;
         let args = BackwardApplyArgs {
             input: Input::new(self, memory, input)?,
             gamma: self.pointer(memory, gamma)?,
@@ -228,9 +302,12 @@ impl BatchNorm for Cuda {
             shape,
             count: problem.count() as f32,
         };
-        let kernel = &self.kernels().batch_norm_backward_apply_f32;
-        // SAFETY: BatchNormBackwardApplyArgs; the views have the problem's lengths.
-        unsafe { by_channels(self, kernel, &shape, &args) }
+        let kernel = match dtype {
+            Dtype::Bf16 => &self.kernels().batch_norm_backward_apply_bf16,
+            _ => &self.kernels().batch_norm_backward_apply_f32,
+        };
+        // SAFETY: BatchNormBackwardApply(16)Args; the views have the problem's lengths.
+        unsafe { by_channels(self, kernel, dtype, &shape, &args) }
     }
 
     fn batch_norm_backward_eval(
@@ -244,7 +321,7 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         problem.check_backward_eval(input, scale, dy, norms)?;
         // Parts are samples: a block goes through all channels of one.
-        let shape = Shape::new(problem.count(), problem.c, problem.n)?;
+        let shape = Shape::new(dy.dtype, problem.count(), problem.c, problem.n)?;
         let args = BackwardEvalArgs {
             input: Input::new(self, memory, input)?,
             scale: self.pointer(memory, scale)?,
@@ -253,9 +330,12 @@ impl BatchNorm for Cuda {
             shape,
             mask_in_place: u32::from(input.mask_in_place),
         };
-        let kernel = &self.kernels().batch_norm_backward_eval_f32;
+        let kernel = match dy.dtype {
+            Dtype::Bf16 => &self.kernels().batch_norm_backward_eval_bf16,
+            _ => &self.kernels().batch_norm_backward_eval_f32,
+        };
         let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
-        // SAFETY: BatchNormBackwardEvalArgs; the views have the problem's lengths.
+        // SAFETY: BatchNormBackwardEval(16)Args; the views have the problem's lengths.
         unsafe { self.launch(kernel, [shape.parts, 1, 1], threads, shared_bytes, &args) }
     }
 }

@@ -39,6 +39,7 @@ impl Conv2d for Cpu {
         match direction {
             Direction::Fprop => fprop::workspace(self, problem),
             Direction::Dgrad => dgrad::workspace(self, problem),
+            Direction::DgradNorm => 0,
             Direction::Wgrad => wgrad::workspace(self, problem),
             Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
         }

@@ -11,10 +11,10 @@ mod wgrad;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, choose_form};
+use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient, choose_form};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::device::{Divisor, count};
 use crate::tensor::Dtype;
 
@@ -137,21 +137,31 @@ impl Conv2d for Cuda {
         }
         match direction {
             Direction::Fprop => fprop::workspace(problem),
-            Direction::Dgrad => 0,
+            Direction::Dgrad | Direction::DgradNorm => 0,
             Direction::Wgrad => wgrad::workspace(problem),
             Direction::GradNorm(form) => grad_norm::workspace(problem, form),
         }
     }
 
     fn conv2d_workspace_bf16(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+        if problem.check().is_err() {
+            return 0;
+        }
         match direction {
-            Direction::Wgrad if problem.check().is_ok() => bf16::wgrad::workspace(problem),
-            _ => 0,
+            Direction::Fprop => bf16::fprop::workspace(problem),
+            Direction::Dgrad => 0,
+            Direction::DgradNorm => bf16::dgrad::workspace(problem),
+            Direction::Wgrad => bf16::wgrad::workspace(problem),
+            Direction::GradNorm(form) => bf16::grad_norm::workspace(problem, form),
         }
     }
 
     fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {
         choose_form(problem)
+    }
+
+    fn conv2d_grad_norm_form_bf16(&self, problem: &Conv2dProblem) -> GradNormForm {
+        bf16::grad_norm::form(problem)
     }
 
     fn conv2d_fprop(
@@ -167,7 +177,7 @@ impl Conv2d for Cuda {
     ) -> Result<()> {
         problem.check_fprop(self, [x, w, y], bias, &epilogue, workspace)?;
         if x.dtype == Dtype::Bf16 {
-            return bf16::fprop::fprop(self, memory, problem, [x, w, y], bias, epilogue);
+            return bf16::fprop::fprop(self, memory, problem, [x, w, y], bias, epilogue, workspace);
         }
         fprop::fprop(self, memory, problem, [x, w, y], bias, epilogue, workspace)
     }
@@ -184,9 +194,30 @@ impl Conv2d for Cuda {
     ) -> Result<()> {
         problem.check_dgrad(self, [dy, w, dx], workspace)?;
         if dy.dtype == Dtype::Bf16 {
-            return bf16::dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate);
+            let none = (None, View::EMPTY);
+            return bf16::dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate, none);
         }
         dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate)
+    }
+
+    fn conv2d_dgrad_norm(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &Conv2dProblem,
+        dy: View,
+        w: View,
+        dx: View,
+        accumulate: bool,
+        norm: &NormGradient,
+        workspace: View,
+    ) -> Result<()> {
+        problem.check_dgrad_norm(self, [dy, w, dx], norm, workspace)?;
+        if dy.dtype != Dtype::Bf16 {
+            let found = format!("{:?}", dy.dtype);
+            return Err(Error::invalid("dgrad with batch norm's sums", found, "tensors of bf16"));
+        }
+        let norm = (Some(norm), workspace);
+        bf16::dgrad::dgrad(self, memory, problem, [dy, w, dx], accumulate, norm)
     }
 
     fn conv2d_wgrad(
@@ -218,6 +249,10 @@ impl Conv2d for Cuda {
         workspace: View,
     ) -> Result<()> {
         problem.check_grad_norm(self, [x, dy, norms], form, workspace)?;
+        if x.dtype == Dtype::Bf16 {
+            let views = [x, dy, norms];
+            return bf16::grad_norm::grad_norm(self, memory, problem, views, bias, form, workspace);
+        }
         grad_norm::grad_norm(self, memory, problem, [x, dy, norms], bias, form, workspace)
     }
 }

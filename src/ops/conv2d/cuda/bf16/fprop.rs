@@ -5,9 +5,10 @@ use bytemuck::{Pod, Zeroable};
 use super::{Shape, Tile, positions};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::ops::batch_norm::cuda::{Tiles, merge_tiles};
 use crate::ops::conv2d::{Conv2dProblem, Epilogue};
-use crate::ops::device::NULL;
+use crate::ops::device::{NULL, count, offset};
 
 /// `Conv2dFprop16Args`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -20,8 +21,23 @@ struct Args {
     shift: DevicePointer,
     residual: DevicePointer,
     y: DevicePointer,
+    moments: [DevicePointer; 2],
     shape: Shape,
     relu: u32,
+    last_share: f32,
+    rows: u32,
+}
+
+/// Rows that a warp takes moments of.
+const WARP_ROWS: usize = 64;
+
+fn tile(problem: &Conv2dProblem) -> Tile {
+    Tile::unsplit(positions(problem), problem.k)
+}
+
+/// Workspace: two values a channel and row tile, for the moments of the output.
+pub fn workspace(problem: &Conv2dProblem) -> usize {
+    2 * positions(problem).div_ceil(tile(problem).rows) * problem.k
 }
 
 pub fn fprop(
@@ -31,17 +47,22 @@ pub fn fprop(
     [x, w, y]: [View; 3],
     bias: Option<View>,
     epilogue: Epilogue,
+    workspace: View,
 ) -> Result<()> {
     let at = |view: View| cuda.pointer(memory, view);
     let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
+    let (rows, tile) = (positions(problem), tile(problem));
+    let parts = rows.div_ceil(tile.rows);
+    let mut moments = [NULL; 2];
     let (scale, shift, residual, relu) = match epilogue {
         Epilogue::None => (NULL, NULL, NULL, 0),
         Epilogue::Affine { scale, shift, residual, relu } => {
             (at(scale)?, at(shift)?, optional(residual)?, u32::from(relu))
         }
         Epilogue::Statistics { .. } => {
-            let found = "statistics of an output in bf16".to_owned();
-            return Err(Error::invalid("convolution", found, "an output in f32"));
+            let means = at(workspace)?;
+            moments = [means, offset(means, parts * problem.k)];
+            (NULL, NULL, NULL, 0)
         }
     };
     let args = Args {
@@ -52,8 +73,14 @@ pub fn fprop(
         shift,
         residual,
         y: at(y)?,
+        moments,
         shape: Shape::new(problem)?,
         relu,
+        last_share: match rows % WARP_ROWS {
+            0 => 0.0,
+            rest => 1.0 / rest as f32,
+        },
+        rows: count("convolution", "output positions", rows)?,
     };
     let kernels = cuda.kernels();
     let three = [
@@ -61,9 +88,14 @@ pub fn fprop(
         &kernels.conv2d_fprop_medium_bf16,
         &kernels.conv2d_fprop_narrow_bf16,
     ];
-    let product = [positions(problem), problem.k];
-    let tile = Tile::unsplit(product[0], product[1]);
     // SAFETY: Conv2dFprop16Args; the views have the problem's lengths and types, channels are
-    // multiples of 8 (check_fprop).
-    unsafe { tile.launch(cuda, three, product, 1, &args) }
+    // multiples of 8, the workspace holds two values a channel and row tile (check_fprop).
+    unsafe { tile.launch(cuda, three, [rows, problem.k], 1, &args)? };
+    match epilogue {
+        Epilogue::Statistics { mean, m2 } => {
+            let tiles = Tiles { partials: moments, channels: problem.k, parts };
+            merge_tiles(cuda, tiles, [rows, tile.rows], [at(mean)?, at(m2)?])
+        }
+        Epilogue::None | Epilogue::Affine { .. } => Ok(()),
+    }
 }

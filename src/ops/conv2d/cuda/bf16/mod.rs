@@ -2,6 +2,7 @@
 
 pub(super) mod dgrad;
 pub(super) mod fprop;
+pub(super) mod grad_norm;
 pub(super) mod wgrad;
 
 use bytemuck::Pod;

@@ -1,18 +1,21 @@
-//! Writes a network down as steps: forward, then (where the mode asks) backward and update.
+//! Writes a network down as steps: forward, then (where the mode asks) backward (`backward`) and update.
 
-use std::collections::HashMap;
+mod backward;
 
-use super::block::{Block, fuse};
-use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use super::plan::{Mode, Tensors, TrainOptions};
-use super::step::Step;
+use std::collections::{HashMap, HashSet};
+
 use crate::backend::View;
 use crate::error::{Error, Result};
+use crate::exec::block::{Block, fuse};
+use crate::exec::compute::Compute;
+use crate::exec::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
+use crate::exec::plan::{Mode, Tensors, TrainOptions};
+use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
-use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
+use crate::ops::batch_norm::{Affine, BatchNormProblem};
 use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
-use crate::ops::gather::{Augmentation, GatherProblem};
+use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
 use crate::tensor::Dtype;
@@ -43,6 +46,14 @@ struct Lowering<'a, B> {
     gradients: HashMap<ValueId, View>,
     /// Squared gradient norms (modes with norms).
     norms: View,
+    compute: Compute,
+    /// Type of stored activations and their gradients.
+    stored: Dtype,
+    /// Convolution blocks by their output, and blocks whose gradient of a value is still to come.
+    producers: HashMap<ValueId, usize>,
+    readers: HashMap<ValueId, usize>,
+    /// Values whose gradient is masked and summed already, by the dgrad that finished it.
+    summed: HashSet<ValueId>,
 }
 
 /// The steps, and the (symbolic) views of the logits and of the last layer's input.
@@ -56,8 +67,12 @@ pub(super) fn lower<B: Operators>(
     [n, batch]: [usize; 2],
     options: &TrainOptions,
     [mean, std]: [[f32; 3]; 2],
+    compute: Compute,
 ) -> Result<(Vec<Step>, [View; 2])> {
     let blocks = fuse(network)?;
+    let stored = compute.precision.dtype();
+    check_channels(network, stored)?;
+    let (producers, readers) = edges(network, &blocks);
     let [h, w, c] = network.input();
     let mut l = Lowering {
         backend,
@@ -70,10 +85,16 @@ pub(super) fn lower<B: Operators>(
         saved: vec![None; blocks.len()],
         gradients: HashMap::new(),
         norms: View::EMPTY,
+        compute,
+        stored,
+        producers,
+        readers,
+        summed: HashSet::new(),
         tensors,
     };
     let augmentation = if mode == Mode::Train { options.augmentation } else { Augmentation::NONE };
-    let x = l.tensors.f32(n * h * w * c);
+    let channels = if stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
+    let x = l.activation(n * h * w * channels);
     let problem = GatherProblem { n, batch, h, w, mean, std, augmentation, seed: options.seed };
     let io = layout.batch;
     let sources = View::EMPTY;
@@ -111,7 +132,7 @@ pub(super) fn lower<B: Operators>(
         }
         let last = if mode == Mode::LastLayerNorm { blocks.len() - 1 } else { 0 };
         for (i, block) in blocks.iter().enumerate().skip(last).rev() {
-            l.backward(i, block)?;
+            l.backward(i, &blocks, block)?;
         }
     }
     if mode.has_norms() {
@@ -129,6 +150,9 @@ pub(super) fn lower<B: Operators>(
     } else {
         Step::Advance { state: io.state }
     });
+    if let Some([from, to]) = layout.halves().filter(|_| mode == Mode::Train) {
+        l.steps.push(Step::Cast { from, to });
+    }
     Ok((l.steps, [logits, features]))
 }
 
@@ -144,15 +168,33 @@ impl<B: Operators> Lowering<'_, B> {
         self.n * self.network.shapes[id.0].iter().product::<usize>()
     }
 
-    fn workspace(&mut self, problem: &Conv2dProblem, direction: Direction) -> View {
-        let len = self.backend.conv2d_workspace(problem, direction);
+    /// For tensors of `dtype`.
+    fn workspace(&mut self, problem: &Conv2dProblem, direction: Direction, dtype: Dtype) -> View {
+        let len = match dtype {
+            Dtype::Bf16 => self.backend.conv2d_workspace_bf16(problem, direction),
+            _ => self.backend.conv2d_workspace(problem, direction),
+        };
         self.tensors.f32(len)
     }
 
+    /// A stored activation, or the gradient of one.
+    fn activation(&mut self, len: usize) -> View {
+        self.tensors.new_tensor(len, self.stored)
+    }
+
+    /// The convolution of a node; that of the images sees the channels they are stored with.
     fn problem(&self, node: usize) -> Result<Conv2dProblem> {
-        self.network
-            .conv_problem(&self.network.nodes[node], self.n)
-            .ok_or_else(|| Error::Internal(format!("node {node} is no convolution")))
+        let layer = &self.network.nodes[node];
+        let problem = self
+            .network
+            .conv_problem(layer, self.n)
+            .ok_or_else(|| Error::Internal(format!("node {node} is no convolution")))?;
+        let padded = self.stored == Dtype::Bf16 && layer.inputs[0] == ValueId(0);
+        Ok(Conv2dProblem { c: if padded { CHANNELS_BF16 } else { problem.c }, ..problem })
+    }
+
+    fn convolution_weight(&self, node: usize) -> Result<View> {
+        Ok(self.layout.stored(self.layout.parameter(node, ParameterKind::ConvWeight)?))
     }
 
     fn bn_problem(&self, node: usize) -> BatchNormProblem {
@@ -175,8 +217,9 @@ impl<B: Operators> Lowering<'_, B> {
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = self.max_pool_problem(node)?;
                 let x = self.value(input)?;
-                let y = self.tensors.f32(problem.y_len());
-                let taps = self.tensors.new_tensor(problem.y_len(), Dtype::U32);
+                let y = self.activation(problem.y_len());
+                let taps = if self.stored == Dtype::Bf16 { Dtype::Bf16 } else { Dtype::U32 };
+                let taps = self.tensors.new_tensor(problem.y_len(), taps);
                 self.steps.push(Step::MaxPool { problem, x, y, taps });
                 self.values.insert(output, y);
                 let e = View::EMPTY;
@@ -201,7 +244,7 @@ impl<B: Operators> Lowering<'_, B> {
                 let y = self.tensors.f32(self.value_len(output));
                 let w = self.layout.parameter(node, ParameterKind::LinearWeight)?;
                 let bias = self.layout.find(node, ParameterKind::LinearBias);
-                let workspace = self.workspace(&problem, Direction::Fprop);
+                let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
                 let epilogue = Epilogue::None;
                 self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
                 self.values.insert(output, y);
@@ -218,27 +261,34 @@ impl<B: Operators> Lowering<'_, B> {
         let bn_problem = self.bn_problem(bn);
         let c = bn_problem.c;
         let x = self.value(input)?;
-        let w = self.layout.parameter(conv, ParameterKind::ConvWeight)?;
+        let w = self.convolution_weight(conv)?;
         let bias = self.layout.find(conv, ParameterKind::ConvBias);
         let residual = residual.map(|r| self.value(r)).transpose()?;
         let affine = self.affine(bn)?;
         let running = self.layout.running_of(bn)?;
         let [rstd, scale, shift] = [(); 3].map(|()| self.tensors.f32(c));
         let scale_shift = [scale, shift];
-        let workspace = self.workspace(&problem, Direction::Fprop);
-        let out = self.tensors.f32(problem.y_len());
+        let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
+        let out = self.activation(problem.y_len());
         self.values.insert(output, out);
-        if matches!(self.mode, Mode::Score | Mode::LastLayerNorm) {
+        let fusion = self.compute.fusion;
+        if matches!(self.mode, Mode::Score | Mode::LastLayerNorm) && fusion.affine {
             self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
             let epilogue = Epilogue::Affine { scale, shift, residual, relu };
             self.steps.push(Step::ConvFprop { problem, x, w, bias, y: out, epilogue, workspace });
             return Ok(());
         }
-        let y = self.tensors.f32(problem.y_len());
+        let y = self.activation(problem.y_len());
         let mean = if self.mode == Mode::Train {
             let [mean, m2] = [(); 2].map(|()| self.tensors.f32(c));
-            let epilogue = Epilogue::Statistics { mean, m2 };
+            let together = fusion.statistics || self.stored == Dtype::F32;
+            let epilogue =
+                if together { Epilogue::Statistics { mean, m2 } } else { Epilogue::None };
             self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+            if !together {
+                let (problem, workspace) = (bn_problem, self.tensors.f32(bn_problem.workspace()));
+                self.steps.push(Step::BnStatistics { problem, y, mean, m2, workspace });
+            }
             let count = bn_problem.count();
             self.steps.push(Step::BnFinalize {
                 count,
@@ -261,157 +311,6 @@ impl<B: Operators> Lowering<'_, B> {
         Ok(())
     }
 
-    fn saved(&self, index: usize) -> Result<Saved> {
-        self.saved[index].ok_or_else(|| Error::Internal(format!("block {index} saved nothing")))
-    }
-
-    fn gradient(&self, id: ValueId) -> Result<View> {
-        self.gradients
-            .get(&id)
-            .copied()
-            .ok_or_else(|| Error::Internal(format!("value {} has no gradient", id.0)))
-    }
-
-    /// The gradient of `id` to write: a new tensor, or the one to add to.
-    fn gradient_target(&mut self, id: ValueId) -> (View, bool) {
-        if let Some(&view) = self.gradients.get(&id) {
-            return (view, true);
-        }
-        let view = self.tensors.f32(self.value_len(id));
-        self.gradients.insert(id, view);
-        (view, false)
-    }
-
-    fn new_gradient(&mut self, id: ValueId) -> Result<View> {
-        match self.gradient_target(id) {
-            (view, false) => Ok(view),
-            (_, true) => Err(Error::Internal(format!("value {} has two readers", id.0))),
-        }
-    }
-
-    fn backward(&mut self, index: usize, block: &Block) -> Result<()> {
-        match *block {
-            Block::Conv { .. } => self.backward_conv(index, block),
-            Block::MaxPool { node } => {
-                let n = &self.network.nodes[node];
-                let (input, output) = (n.inputs[0], n.output);
-                let problem = self.max_pool_problem(node)?;
-                let (dy, taps) = (self.gradient(output)?, self.saved(index)?.taps);
-                let dx = self.new_gradient(input)?;
-                self.steps.push(Step::MaxPoolBackward { problem, dy, taps, dx });
-                Ok(())
-            }
-            Block::GlobalPool { node } => {
-                let n = &self.network.nodes[node];
-                let (input, output) = (n.inputs[0], n.output);
-                let dy = self.gradient(output)?;
-                let dx = self.new_gradient(input)?;
-                let problem = self.global_pool_problem(node);
-                self.steps.push(Step::GlobalPoolBackward { problem, dy, dx });
-                Ok(())
-            }
-            Block::Linear { node } => {
-                let n = &self.network.nodes[node];
-                let (input, dy) = (n.inputs[0], self.gradient(n.output)?);
-                let w = self.layout.parameter(node, ParameterKind::LinearWeight)?;
-                let bias = self.layout.find(node, ParameterKind::LinearBias);
-                let problem = self.problem(node)?;
-                self.weight_gradient(problem, as_row(problem), input, dy, w, bias)?;
-                if self.mode != Mode::LastLayerNorm {
-                    self.input_gradient(as_row(problem), input, dy, w);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn backward_conv(&mut self, index: usize, block: &Block) -> Result<()> {
-        let Block::Conv { conv, bn, residual, relu, input, output } = *block else {
-            return Err(Error::Internal("a convolution block was expected".to_owned()));
-        };
-        let Saved { y, mean, rstd, scale, .. } = self.saved(index)?;
-        let problem = self.bn_problem(bn);
-        let dout = self.gradient(output)?;
-        let out = if relu { Some(self.value(output)?) } else { None };
-        let mut input_views =
-            BackwardInput { dout, out, y, mean, rstd, mask_in_place: residual.is_some() };
-        let dy = self.tensors.f32(y.len);
-        if self.mode == Mode::GradNorm {
-            let norms = self.norms;
-            self.steps.push(Step::BnBackwardEval { problem, input: input_views, scale, dy, norms });
-        } else {
-            let affine = self.affine(bn)?;
-            let dgamma = self.layout.gradient(affine.gamma);
-            let dbeta = self.layout.gradient(affine.beta);
-            let workspace = self.tensors.f32(problem.workspace());
-            self.steps.push(Step::BnBackwardReduce {
-                problem,
-                input: input_views,
-                dgamma,
-                dbeta,
-                workspace,
-            });
-            if residual.is_some() {
-                input_views.out = None;
-            }
-            let gamma = affine.gamma;
-            self.steps.push(Step::BnBackwardApply {
-                problem,
-                input: input_views,
-                gamma,
-                dgamma,
-                dbeta,
-                dy,
-            });
-        }
-        // The masked gradient flows on into the residual unchanged: both share one tensor.
-        if let Some(r) = residual
-            && self.gradients.insert(r, dout).is_some()
-        {
-            return Err(Error::Internal(format!("residual {} has a gradient already", r.0)));
-        }
-        let problem = self.problem(conv)?;
-        let w = self.layout.parameter(conv, ParameterKind::ConvWeight)?;
-        let bias = self.layout.find(conv, ParameterKind::ConvBias);
-        self.weight_gradient(problem, problem, input, dy, w, bias)?;
-        self.input_gradient(problem, input, dy, w);
-        Ok(())
-    }
-
-    /// wgrad, or the norm of every sample's weight gradient. A linear layer sums over the batch
-    /// as one row of pixels, but its norms see one pixel an image.
-    fn weight_gradient(
-        &mut self,
-        per_sample: Conv2dProblem,
-        summed: Conv2dProblem,
-        input: ValueId,
-        dy: View,
-        w: View,
-        bias: Option<View>,
-    ) -> Result<()> {
-        let x = self.value(input)?;
-        if self.mode.has_norms() {
-            let form = self.backend.conv2d_grad_norm_form(&per_sample);
-            let workspace = self.workspace(&per_sample, Direction::GradNorm(form));
-            let (problem, norms, bias) = (per_sample, self.norms, bias.is_some());
-            self.steps.push(Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace });
-        } else {
-            let workspace = self.workspace(&summed, Direction::Wgrad);
-            let (dw, db) = (self.layout.gradient(w), bias.map(|b| self.layout.gradient(b)));
-            self.steps.push(Step::ConvWgrad { problem: summed, x, dy, dw, db, workspace });
-        }
-        Ok(())
-    }
-
-    fn input_gradient(&mut self, problem: Conv2dProblem, input: ValueId, dy: View, w: View) {
-        if input == ValueId(0) {
-            return;
-        }
-        let (dx, accumulate) = self.gradient_target(input);
-        let workspace = self.workspace(&problem, Direction::Dgrad);
-        self.steps.push(Step::ConvDgrad { problem, dy, w, dx, accumulate, workspace });
-    }
-
     fn max_pool_problem(&self, node: usize) -> Result<MaxPoolProblem> {
         let n = &self.network.nodes[node];
         let [h, w, c] = self.network.shapes[n.inputs[0].0];
@@ -427,6 +326,45 @@ impl<B: Operators> Lowering<'_, B> {
         let [h, w, c] = self.network.shapes[self.network.nodes[node].inputs[0].0];
         GlobalPoolProblem { n: self.n, hw: h * w, c }
     }
+}
+
+/// Convolution blocks by the value they make, and the number of blocks that read each value.
+fn edges(
+    network: &Network,
+    blocks: &[Block],
+) -> (HashMap<ValueId, usize>, HashMap<ValueId, usize>) {
+    let (mut producers, mut readers) = (HashMap::new(), HashMap::new());
+    for (i, block) in blocks.iter().enumerate() {
+        let read = match *block {
+            Block::Conv { input, residual, output, .. } => {
+                producers.insert(output, i);
+                [Some(input), residual]
+            }
+            Block::MaxPool { node } | Block::GlobalPool { node } | Block::Linear { node } => {
+                [Some(network.nodes[node].inputs[0]), None]
+            }
+        };
+        read.into_iter().flatten().for_each(|id| *readers.entry(id).or_insert(0) += 1);
+    }
+    (producers, readers)
+}
+
+/// bf16 takes whole groups of 8 channels; those of the images are made so.
+fn check_channels(network: &Network, stored: Dtype) -> Result<()> {
+    if stored != Dtype::Bf16 {
+        return Ok(());
+    }
+    for node in &network.nodes {
+        if let Layer::Conv2d { c, k, .. } = node.layer {
+            let images = node.inputs[0] == ValueId(0);
+            if !k.is_multiple_of(8) || !(images || c.is_multiple_of(8)) {
+                let found = format!("bf16 with {c} to {k} channels in {}", node.name);
+                let expected = "multiples of 8 channels (--width), or f32";
+                return Err(Error::invalid("--precision", found, expected));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A linear layer over a batch: one image of height 1 whose pixels are the samples.

@@ -1,0 +1,98 @@
+//! How activations and their gradients are stored, and what a run states about its arithmetic.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::backend::Backend;
+use crate::error::{Error, Result};
+use crate::tensor::Dtype;
+
+/// Storage of activations, their gradients and the convolutions' copies of the weights. Sums, statistics,
+/// the loss, the last layer, master weights and their update are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// Exact f32.
+    #[default]
+    F32,
+    /// bf16, on tensor cores.
+    Bf16,
+}
+
+impl Precision {
+    /// The type of a stored activation.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Precision::F32 => Dtype::F32,
+            Precision::Bf16 => Dtype::Bf16,
+        }
+    }
+
+    /// Refuses a backend that does not store it.
+    pub fn check<B: Backend>(self, backend: &B) -> Result<()> {
+        if self == Precision::F32 || B::BF16 {
+            return Ok(());
+        }
+        let found = format!("{self} on {}", backend.name());
+        Err(Error::invalid("--precision", found, "f32; bf16 is for NVIDIA cards (--device cuda)"))
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err(Error::invalid("--precision", name, "f32 or bf16")),
+        }
+    }
+}
+
+/// Version of the order in which operators sum: raised by every change that moves bits, so that no
+/// run is resumed by a program that would end it with other ones.
+const NUMERICS: u32 = 2;
+
+/// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
+/// from before there was a choice go on.
+pub fn numerics(backend: &impl Backend, precision: Precision) -> String {
+    let name = backend.name();
+    match precision {
+        Precision::F32 => format!("{name}/{NUMERICS}"),
+        Precision::Bf16 => format!("{name}/{NUMERICS}/bf16"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Cpu;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            assert_eq!(precision.to_string().parse::<Precision>().unwrap(), precision);
+        }
+        let message = "fp16".parse::<Precision>().unwrap_err().to_string();
+        assert!(message.contains("fp16") && message.contains("f32 or bf16"), "{message}");
+    }
+
+    #[test]
+    fn the_processor_refuses_bf16_and_says_what_takes_it() {
+        let cpu = Cpu::new(1).unwrap();
+        assert!(Precision::F32.check(&cpu).is_ok());
+        let message = Precision::Bf16.check(&cpu).unwrap_err().to_string();
+        assert!(message.contains("bf16 on cpu/") && message.contains("--device cuda"), "{message}");
+        let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|p| numerics(&cpu, p));
+        assert_eq!(bf16, format!("{f32}/bf16"));
+    }
+}
