@@ -25,10 +25,19 @@ const QUICK_EPOCHS: usize = 6;
 
 /// Loads the data set with a progress bar.
 pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<DataSet>> {
+    load_data_as(common, args, load_options(args)?, cpu)
+}
+
+/// The same with options of the caller's.
+pub fn load_data_as(
+    common: &Common,
+    args: &DataArgs,
+    options: LoadOptions,
+    cpu: &Cpu,
+) -> Result<Arc<DataSet>> {
     if args.image_size == Some(0) {
         return Err(Error::invalid("--image-size", "0", "at least 1"));
     }
-    let options = load_options(args)?;
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
