@@ -55,7 +55,7 @@ fn crop(source: &[u8], (height, width): (usize, usize), size: usize, target: &mu
 }
 
 /// n / 2, halves to the even neighbour: Python's `round`, which torchvision's crop uses.
-fn half_even(n: usize) -> usize {
+pub fn half_even(n: usize) -> usize {
     n / 2 + usize::from(n % 4 == 3)
 }
 

@@ -6,6 +6,7 @@ mod compute;
 pub mod cost;
 pub mod export;
 pub mod picker;
+mod placement;
 pub mod prepared;
 pub mod provenance;
 pub mod queries;
@@ -20,5 +21,6 @@ pub mod summarise;
 pub mod summary;
 
 pub use cell::{Cell, CellResult, TestResult};
+pub use placement::Placement;
 pub use prepared::Prepared;
 pub use strategy::Strategy;

@@ -102,6 +102,12 @@ fn settings<B: Operators>(
     put("label smoothing", f64_of(recipe.label_smoothing).into());
     put("flip", recipe.flip.into());
     put("translate", recipe.translate.into());
+    if spec.size != [data.height, data.width] {
+        put("input size", spec.size.to_vec().into());
+    }
+    if recipe.resized_crop {
+        put("resized crop", true.into());
+    }
     put("mean", prepared.mean.map(f64_of).to_vec().into());
     put("std", prepared.std.map(f64_of).to_vec().into());
     put(

@@ -160,6 +160,9 @@ pub struct Recipe {
     pub class_weights: Option<Vec<f32>>,
     pub flip: bool,
     pub translate: u32,
+    /// Random boxes of the images, resized. Recipes without them read as they always did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resized_crop: bool,
 }
 
 impl Recipe {
@@ -185,6 +188,8 @@ impl Recipe {
         range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
         let t = self.translate;
         range("--translate", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
+        let alone = t == 0 || !self.resized_crop;
+        range("--translate", f64::from(t), alone, "0 with --resized-crop, which moves its boxes")?;
         if let Some(weights) = &self.class_weights {
             let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
             let some = weights.iter().any(|w| *w > 0.0);
@@ -198,17 +203,18 @@ impl Recipe {
 
     /// Random changes of training images.
     pub fn augmentation(&self) -> Augmentation {
-        Augmentation { flip: self.flip, translate: self.translate }
+        let Recipe { flip, translate, resized_crop, .. } = *self;
+        Augmentation { flip, translate, resized_crop }
     }
 
     /// Whether images are changed at random.
     pub fn augments(&self) -> bool {
-        self.flip || self.translate > 0
+        self.augmentation() != Augmentation::NONE
     }
 
     /// The same recipe without augmentation, as query models are trained.
     pub fn without_augmentation(&self) -> Recipe {
-        Recipe { flip: false, translate: 0, ..self.clone() }
+        Recipe { flip: false, translate: 0, resized_crop: false, ..self.clone() }
     }
 
     /// Steps of a run over `kept` of `all` training samples.
@@ -256,6 +262,7 @@ mod tests {
             class_weights: None,
             flip: true,
             translate: 4,
+            resized_crop: false,
         }
     }
 

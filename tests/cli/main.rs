@@ -10,6 +10,7 @@ mod given;
 mod groups;
 mod guide;
 mod interop;
+mod large;
 mod long_tail;
 mod manual;
 mod pickers;

@@ -95,6 +95,7 @@ pub fn recipe(epochs: usize) -> Recipe {
         class_weights: None,
         flip: true,
         translate: 1,
+        resized_crop: false,
     }
 }
 
@@ -132,6 +133,9 @@ pub fn executor<B: Operators>(backend: Arc<B>, recipe: &Recipe, arena: ArenaMode
         std: [0.25, 0.2, 0.3],
         arena,
         compute: fairprune::exec::Compute::default(),
+        stored: None,
+        // Where images are on the device this changes nothing.
+        stream: true,
         memory_limit: None,
     };
     Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()

@@ -96,6 +96,8 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         arena: ArenaMode::Shared,
         divergences: false,
         compute: fairprune::exec::Compute::default(),
+        stored: None,
+        stream: false,
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());

@@ -48,6 +48,10 @@ pub struct EvalData {
     /// Resize the short side to S and keep the central S x S [default: the weights' image size]
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
+    /// Let the network see the central S x S of the images, which are then kept at round(256 S / 224)
+    /// [default: as the weights say]
+    #[arg(long, value_name = "S")]
+    pub input_size: Option<usize>,
     /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
@@ -65,6 +69,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         data: args.data.data.clone(),
         format: args.data.format.clone(),
         image_size: args.data.image_size,
+        input_size: args.data.input_size,
         data_seed: args.data.data_seed,
         long_tail: args.data.long_tail,
         split: None,
@@ -86,7 +91,14 @@ fn eval_on<B: Operators>(
     partition: &Partition,
 ) -> Result<u8> {
     let common = &args.common;
-    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
+    let spec = context::network(
+        &args.network,
+        &data,
+        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        Some(metadata),
+        Arch::CifarResnet(20),
+        None,
+    )?;
     let (part, positions) = part(&args.data, &data)?;
     // Nothing is held out: statistics, where the file has none, are those of all training images.
     let split = data.split(
@@ -103,7 +115,7 @@ fn eval_on<B: Operators>(
         Some(metadata),
     )?;
     weights::check(weights, &prepared.network, &args.weights.display().to_string())?;
-    let side = prepared.data.height.min(prepared.data.width);
+    let side = prepared.spec.size[0].min(prepared.spec.size[1]);
     let recipe = context::recipe(
         &RecipeArgs::defaults(),
         positions.len(),
@@ -113,6 +125,9 @@ fn eval_on<B: Operators>(
     let mut executor =
         prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())], false)?;
     executor.set_weights(weights)?;
+    if let Some(line) = context::streamed(&prepared) {
+        output::note(common, line);
+    }
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
     let evaluation = evaluate(&mut executor, &set)?;

@@ -83,8 +83,15 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         Some(path) => read_subset(common, path, &data, &split)?,
         None => split.train.clone(),
     };
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
-    let side = data.height.min(data.width);
+    let spec = context::network(
+        &args.network,
+        &data,
+        args.data.input_size,
+        None,
+        Arch::CifarResnet(20),
+        None,
+    )?;
+    let side = spec.size[0].min(spec.size[1]);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
     let prepared =
@@ -268,6 +275,8 @@ fn write<B: Operators>(
             result.steps,
         );
         metadata.data = Some(prepared.data.fingerprint.clone());
+        let images = [prepared.data.height, prepared.data.width];
+        metadata.images = (images != prepared.spec.size).then_some(images);
         let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
         atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
     }

@@ -226,6 +226,7 @@ fn network_args(args: &SuiteArgs) -> NetworkArgs {
         mean: args.mean.clone(),
         std: args.std.clone(),
         score_batch: args.batch.unwrap_or(128),
+        images: fairprune::experiment::Placement::Auto,
     }
 }
 

@@ -149,7 +149,14 @@ pub fn ready<B: Operators>(
     let split = context::split(common, &args.data, &data)?;
     let default_width =
         (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
+    let spec = context::network(
+        &args.network,
+        &data,
+        args.data.input_size,
+        None,
+        Arch::CifarResnet(8),
+        default_width,
+    )?;
     let plan = plan(args, &data, &split, &partition)?;
     let prepared =
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;

@@ -64,7 +64,7 @@ pub(super) fn plan(
     if args.seeds == 0 {
         return Err(Error::invalid("--seeds", "0", "at least 1").into());
     }
-    let side = data.height.min(data.width);
+    let side = args.data.input_size.unwrap_or(data.height.min(data.width));
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let laplace = match args.smooth.as_deref() {
         None | Some("none") => false,

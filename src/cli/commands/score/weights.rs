@@ -62,8 +62,15 @@ fn by_weights_on<B: Operators>(
 ) -> Result<u8> {
     let common = &args.common;
     let split = whole(&data, args.data.split.as_deref(), common.seed)?;
-    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
-    let side = data.height.min(data.width);
+    let spec = context::network(
+        &args.network,
+        &data,
+        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        Some(metadata),
+        Arch::CifarResnet(20),
+        None,
+    )?;
+    let side = spec.size[0].min(spec.size[1]);
     let recipe =
         context::recipe(&RecipeArgs::defaults(), data.train.len(), side, data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
@@ -104,7 +111,10 @@ fn by_weights_on<B: Operators>(
         0 => String::new(),
         bytes => format!(", {} of features", output::bytes(bytes)),
     };
-    let text = format!("memory    {memory} planned{beside}\noutput    {}", dir.root().display());
+    let mut lines = vec![format!("memory    {memory} planned{beside}")];
+    lines.extend(context::streamed(&prepared));
+    lines.push(format!("output    {}", dir.root().display()));
+    let text = lines.join("\n");
     output::note(common, text);
     let bar = Bar::new(common, all.len() as u64);
     let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
