@@ -62,11 +62,13 @@ mod selector;
 mod space;
 mod wanted;
 mod warning;
+mod weights;
 
 pub use budget::{Budget, density_of_prune_rate};
 pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
 pub use pick::{MEMORY, Picking, Picks, pick};
+pub(crate) use prototype::names;
 pub use prototype::{
     Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
     prototype_distances,
@@ -78,3 +80,4 @@ pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validatio
 pub use space::{Features, Probabilities};
 pub use wanted::Wanted;
 pub use warning::{ERROR_RATIO_LIMIT, FEW_SAMPLES, FEW_VALIDATION_SAMPLES, Warning};
+pub use weights::training_weights;

@@ -130,7 +130,8 @@ impl Pruned {
     }
 }
 
-/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`.
+/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`,
+/// and of methods that pick `picks.csv` and `weights.npy`.
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
@@ -200,7 +201,7 @@ fn plan(args: &PruneArgs) -> Result<Plan> {
     if quotas.min_per_class.is_some() && quota == Quota::None {
         output::note(common, format!("note: --min-per-class does nothing to --quota {name}"));
     }
-    Ok(Plan { strategy, ranking, density, choice: Choice { quotas, pickers } })
+    Ok(Plan { strategy, ranking, density, choice: Choice { quotas, pickers, ..Choice::default() } })
 }
 
 /// The library's message under the name of the flag.
