@@ -19,7 +19,7 @@ use crate::artefact::OutputDir;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
-use crate::prune::{Population, Subset};
+use crate::prune::{Population, Subset, over};
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Source};
 use crate::train::{Control, Progress, Seeds};
@@ -358,7 +358,9 @@ impl<B: Operators> Runner<'_, B> {
         if let Some(subset) = baseline::subset(strategy, self.prepared, draw)? {
             return Ok(subset);
         }
-        strategy.subset(self.population(), density, draw, query, &self.plan.choice)
+        let partition = &self.prepared.partition;
+        let subset = strategy.subset(self.population(), density, draw, query, &self.plan.choice);
+        subset.map_err(|e| over(partition.unit(), &partition.names, e))
     }
 
     fn population(&self) -> Population<'_> {

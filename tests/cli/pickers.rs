@@ -281,7 +281,8 @@ fn picks_are_trained_with_their_weights() {
     let line = line.replace("--out run", "--pick-weights none --out none");
     good(place.path(), &line);
     assert_eq!(settings("none/summary.json"), Value::Null);
-    assert_eq!(of("none/job.json")["pick_weights"], Value::Null);
+    assert_eq!(of("none/job.json")["job"]["pick_weights"], Value::Null);
+    assert_eq!(of("run/job.json")["job"]["pick_weights"], "method");
     let result: Value =
         serde_json::from_str(&place.read("none/work/craig-d0.6-s0/result.json")).unwrap();
     assert_eq!(losses(result["history"].as_array().unwrap()), losses(&log("plain/log.jsonl")));

@@ -19,7 +19,7 @@ use fairprune::error::Error;
 use fairprune::experiment::picker::{Material, Picker};
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::strategy::{Choice, Quota, Ranking, Strategy};
-use fairprune::prune::{Direction, Population, Subset, Warning};
+use fairprune::prune::{Direction, Population, Subset, Warning, over};
 use fairprune::score::{Kind, Method};
 use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
@@ -272,11 +272,12 @@ fn select(
         Population { labels: &source.groups, eligible: &source.eligible, classes: partition.len() };
     // The draw of the first repetition of `run` under the same seed.
     let draw = Seeds::derive(seed, 0).subset;
-    let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice)?;
     let names = match &recalls {
         Some(recalls) if !source.named => recalls.names.clone(),
         _ => partition.names.clone(),
     };
+    let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice);
+    let subset = subset.map_err(|e| over(partition.unit(), &names, e))?;
     let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
     let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
     if plan.strategy.needs_recalls() {

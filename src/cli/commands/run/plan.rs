@@ -144,7 +144,8 @@ fn enough_samples(
     split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let rule = prune::QuotaRule::Uniform;
     let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
-    prune::quotas(&sizes, density, &options, 0)?;
+    let quotas = prune::quotas(&sizes, density, &options, 0);
+    quotas.map_err(|e| prune::over(partition.unit(), &partition.names, e))?;
     Ok(())
 }
 
