@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use fairprune::artefact::{Provenance, npy};
 use fairprune::data::DataSet;
-use fairprune::experiment::provenance;
+use fairprune::error::Error;
+use fairprune::experiment::strategy::Choice;
+use fairprune::experiment::weights::{self, PickWeights};
+use fairprune::experiment::{Strategy, provenance};
 use fairprune::prune::{check_indices, check_within};
 
 use super::args::Common;
@@ -17,6 +20,37 @@ pub struct Subset {
     pub positions: Vec<usize>,
     /// The JSON of the same name, where there is one.
     pub stated: Option<Provenance>,
+}
+
+/// The weights that a subset is trained with, in the order of its positions.
+pub struct Weights {
+    /// Of whose picks.
+    pub strategy: Strategy,
+    pub file: PathBuf,
+    pub values: Vec<f32>,
+}
+
+impl Subset {
+    /// The weights beside the subset's file, where its method is one whose picks `asked` trains with;
+    /// None: the default.
+    pub fn weights(&self, path: &Path, asked: Option<PickWeights>) -> Result<Option<Weights>> {
+        let choice = Choice { weights: asked.unwrap_or_default(), ..Choice::default() };
+        let strategy = self.stated.as_ref().and_then(weights::strategy_of);
+        match (strategy.filter(|s| s.trains_with_weights(&choice)), &self.stated) {
+            (Some(strategy), Some(stated)) => {
+                let values = weights::read(path, stated, self.positions.len())?;
+                Ok(Some(Weights { strategy, file: weights::beside(path), values }))
+            }
+            _ if asked.is_none_or(|a| a == PickWeights::None) => Ok(None),
+            _ => {
+                let found = strategy.map_or("unknown".to_owned(), |s| s.to_string());
+                let found = format!("{}, whose strategy is {found}", path.display());
+                let expected = "a subset of craig, grad-match or, with all, facility-location, with the \
+                                JSON and weights.npy that `prune` or `run` wrote beside it";
+                Err(Error::invalid("--pick-weights", found, expected).into())
+            }
+        }
+    }
 }
 
 /// The JSON that states where an array comes from.

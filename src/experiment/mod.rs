@@ -19,6 +19,7 @@ pub mod strategy;
 pub mod study;
 pub mod summarise;
 pub mod summary;
+pub mod weights;
 
 pub use cell::{Cell, CellResult, TestResult};
 pub use placement::Placement;

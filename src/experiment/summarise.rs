@@ -143,6 +143,11 @@ fn settings<B: Operators>(
             .collect();
         put(picker.name(), facts.join(", ").into());
     }
+    let weighted = plan.strategies().into_iter().filter(|s| s.trains_with_weights(&plan.choice));
+    let weighted: Vec<String> = weighted.map(|s| s.to_string()).collect();
+    if !weighted.is_empty() {
+        put("trained with weights", weighted.join(", ").into());
+    }
     if plan.features.is_some() {
         put("features", "the user's".into());
     }

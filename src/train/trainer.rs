@@ -39,6 +39,9 @@ pub struct TrainJob<'a, B: Operators> {
     pub keep_best: bool,
     /// Everything that determines the result, as text: a checkpoint of another job is refused.
     pub identity: String,
+    /// A factor of each sample's loss, one a sample of the part, 0 or more; a batch's loss is divided
+    /// by their sum. None: all are 1. Not with a baseline.
+    pub sample_weights: Option<&'a [f32]>,
     /// Start from these weights instead of fresh ones.
     pub initial: Option<&'a Weights>,
     /// Record every presentation.

@@ -141,6 +141,7 @@ impl Run {
             evaluate_every: 1,
             keep_best: false,
             identity: "a recorded run".to_owned(),
+            sample_weights: None,
             initial: None,
             record: Some(self.recording),
         };

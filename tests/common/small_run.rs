@@ -149,6 +149,8 @@ pub struct Watched {
     /// Steps after which it is interrupted.
     pub stop_after: Option<u64>,
     pub without_validation: bool,
+    /// One a sample, of all samples.
+    pub sample_weights: Option<Vec<f32>>,
 }
 
 /// Trains `recipe.epochs` epochs.
@@ -179,6 +181,7 @@ pub fn train<B: Operators>(
         evaluate_every: 1,
         keep_best: true,
         identity: "a small run".to_owned(),
+        sample_weights: watched.sample_weights.as_deref(),
         initial: None,
         record: None,
     };

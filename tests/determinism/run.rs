@@ -177,6 +177,7 @@ impl Training<'_> {
             evaluate_every: self.evaluate_every,
             keep_best: true,
             identity: "a test".to_owned(),
+            sample_weights: None,
             initial: None,
             record: None,
         };

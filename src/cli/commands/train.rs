@@ -24,7 +24,7 @@ use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, Recipe
 use crate::cli::commands::run::print::presentations;
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::subset::{self, Subset};
+use crate::cli::subset::{self, Subset, Weights};
 use crate::cli::{context, interrupt, output};
 
 /// The trained network.
@@ -43,6 +43,10 @@ pub struct TrainArgs {
     /// Train on these positions only: kept.npy of `prune` or `run`
     #[arg(long, value_name = "kept.npy")]
     pub subset: Option<PathBuf>,
+    /// Train with the weights of a subset's picks: method (of craig and grad-match, as their authors
+    /// do), all (of facility-location, too) or none [default: method]
+    #[arg(long, value_name = "NAME", help_heading = "Training", requires = "subset")]
+    pub pick_weights: Option<String>,
     /// Record every presentation of every sample in OUT/dynamics; =plain leaves out what tdds needs,
     /// which takes a value a sample and class of memory
     #[arg(
@@ -79,9 +83,14 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let common = &args.common;
     let partition = Partition::of(&data, &args.groups.groups)?;
     let split = context::split(common, &args.data, &data)?;
-    let subset = match &args.subset {
-        Some(path) => read_subset(common, path, &data, &split)?,
-        None => split.train.clone(),
+    let (subset, weights) = match &args.subset {
+        Some(path) => {
+            let read = read_subset(common, path, &data, &split)?;
+            let asked = args.pick_weights.as_deref().map(str::parse).transpose()?;
+            let weights = read.weights(path, asked)?;
+            (read.positions, weights)
+        }
+        None => (split.train.clone(), None),
     };
     let spec = context::network(
         &args.network,
@@ -99,6 +108,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let prepared = prepared.over(partition);
     let split = &prepared.split;
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
+    if let (Some(baseline), Some(weights)) = (baseline, &weights) {
+        let found = format!("--baseline {baseline} and the weights of {}", weights.strategy);
+        let expected = "--pick-weights none with a baseline";
+        return Err(Error::invalid("--pick-weights", found, expected).into());
+    }
     if let Some(baseline) = baseline {
         baseline::check(baseline, &prepared, &recipe)?;
         if let Some(record) = record(args.dynamics.as_deref())? {
@@ -120,6 +134,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         steps,
         until: steps,
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
+        weights: weights.as_ref().map(|w| w.values.clone()),
         methods: &[],
         options: &Options::default(),
         record: record(args.dynamics.as_deref())?,
@@ -132,6 +147,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let job = job_of(&prepared, &cell, common.seed);
     let dir = context::output_dir(&args.out, "train", job)?;
     let mut lines = settings(args, &prepared, &cell);
+    lines.extend(weights.as_ref().map(describe_weights));
     let costs = [Cost::of(&prepared, &cell)];
     lines.extend(context::needs(common, &prepared, &recipe, &costs, memory, &dir)?);
     output::note(common, lines.join("\n"));
@@ -148,7 +164,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         cell::discard_result(&keeping, &cell)?;
         finished = compute(common, &prepared, &cell, &keeping)?;
     }
-    let summary = write(&prepared, &cell, &finished, &dir)?;
+    let mut summary = summary_of(&prepared, &cell, &finished)?;
+    if let Some(weights) = &weights {
+        summary.insert("pick_weights".to_owned(), json!(weights.strategy.to_string()));
+    }
+    write(&prepared, &cell, &finished, &summary, &dir)?;
     let presented: Vec<_> = finished.result.presentations.into_iter().collect();
     if let Some(text) = presentations(&presented) {
         output::note(common, text);
@@ -159,16 +179,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
 
 /// A subset file's positions, checked against the data set; its fingerprint too where a JSON of
 /// the same name states it.
-pub fn read_subset(
-    common: &Common,
-    path: &Path,
-    data: &DataSet,
-    split: &Split,
-) -> Result<Vec<usize>> {
-    let Subset { positions, stated } = subset::read(common, path, data)?;
-    let made_under = stated.as_ref().and_then(provenance::split_of);
+pub fn read_subset(common: &Common, path: &Path, data: &DataSet, split: &Split) -> Result<Subset> {
+    let subset = subset::read(common, path, data)?;
+    let made_under = subset.stated.as_ref().and_then(provenance::split_of);
     let name = path.display().to_string();
-    check_within(&name, &positions, &split.train).map_err(|e| match e {
+    check_within(&name, &subset.positions, &split.train).map_err(|e| match e {
         Error::Invalid { what, found, expected } => {
             let made = made_under.map_or("made".to_owned(), |s| format!("made under --split {s}"));
             let expected = format!(
@@ -180,7 +195,14 @@ pub fn read_subset(
         }
         other => other,
     })?;
-    Ok(positions)
+    Ok(subset)
+}
+
+fn describe_weights(weights: &Weights) -> String {
+    let (low, high) =
+        weights.values.iter().fold((f32::MAX, 0.0f32), |(l, h), &w| (l.min(w), h.max(w)));
+    let file = weights.file.display();
+    format!("weights   of the picks of {}: {low:.2} to {high:.1} ({file})", weights.strategy)
 }
 
 fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<String, Value> {
@@ -192,6 +214,10 @@ fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<S
     job.insert("subset_size".to_owned(), json!(subset.len()));
     job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
+    if let Some(weights) = &cell.weights {
+        let digest = fairprune::artefact::digest(bytemuck::cast_slice(weights));
+        job.insert("weights".to_owned(), json!(digest));
+    }
     if let Some(baseline) = cell.baseline {
         job.insert("baseline".to_owned(), json!(baseline.to_string()));
     }
@@ -258,13 +284,14 @@ fn compute<B: Operators>(
     Ok(finished.inspect_err(|e| context::explain_interruption(common, e, keeping.dir))?)
 }
 
-/// Writes all files and returns the content of summary.json.
+/// Writes all files.
 fn write<B: Operators>(
     prepared: &Prepared<B>,
     cell: &Cell,
     finished: &Finished,
+    summary: &Map<String, Value>,
     dir: &OutputDir,
-) -> Result<Map<String, Value>> {
+) -> Result<()> {
     let result = &finished.result;
     if let Some(outcome) = &finished.outcome {
         let mut metadata = WeightsMetadata::of(
@@ -297,6 +324,17 @@ fn write<B: Operators>(
             tables::write(&dir.file(GROUP_RECALLS)?, &rows)?;
         }
     }
+    dir.write_json("summary.json", summary)?;
+    Ok(())
+}
+
+/// The content of summary.json.
+fn summary_of<B: Operators>(
+    prepared: &Prepared<B>,
+    cell: &Cell,
+    finished: &Finished,
+) -> Result<Map<String, Value>> {
+    let result = &finished.result;
     let mut summary = match &result.last {
         Some(last) => evaluation_json(&prepared.partition, last, &prepared.sizes())?,
         None => Map::new(),
@@ -317,7 +355,6 @@ fn write<B: Operators>(
         at_best.insert("epoch".to_owned(), json!(best.epoch + 1));
         summary.insert("best_on_validation".to_owned(), Value::Object(at_best));
     }
-    dir.write_json("summary.json", &summary)?;
     Ok(summary)
 }
 

@@ -27,7 +27,7 @@ use self::print::{print_settings, print_summary};
 pub use self::write::thumbnails;
 use self::write::write_subsets;
 use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
-use crate::cli::commands::pickers::{FeatureArgs, PickerArgs};
+use crate::cli::commands::pickers::{FeatureArgs, PickerArgs, WeightArgs};
 use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -81,6 +81,8 @@ pub struct RunArgs {
     pub variants: VariantArgs,
     #[command(flatten)]
     pub pickers: PickerArgs,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     /// Smooth recalls: laplace is (correct + 1) / (total + 2)
     #[arg(long, value_name = "NAME")]
     pub smooth: Option<String>,

@@ -116,6 +116,7 @@ pub(super) fn plan(
         choice: Choice {
             quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
             pickers: pickers_options,
+            weights: args.weights.pick_weights.parse()?,
         },
         features: own.map(|own| own.features),
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
@@ -143,7 +144,8 @@ fn enough_samples(
     split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let rule = prune::QuotaRule::Uniform;
     let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
-    prune::quotas(&sizes, density, &options, 0)?;
+    let quotas = prune::quotas(&sizes, density, &options, 0);
+    quotas.map_err(|e| prune::over(partition.unit(), &partition.names, e))?;
     Ok(())
 }
 
@@ -158,7 +160,7 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
     let of = |p: &Picker| (p.name().to_owned(), Value::Object(p.describe(&plan.choice.pickers)));
     let pickers: serde_json::Map<String, Value> = pickers.iter().map(of).collect();
     let features = plan.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values)));
-    let Value::Object(map) = json!({
+    let Value::Object(mut map) = json!({
         "strategies": names,
         "densities": plan.densities(),
         "seed": plan.seed,
@@ -174,5 +176,9 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
     }) else {
         return serde_json::Map::new();
     };
+    // Without weights a job is what it was before there were any.
+    if plan.strategies().iter().any(|s| s.trains_with_weights(&plan.choice)) {
+        map.insert("pick_weights".to_owned(), json!(plan.choice.weights.to_string()));
+    }
     map
 }
