@@ -141,10 +141,16 @@ pub fn network(
 ) -> Result<NetworkSpec> {
     let size = input_size.map_or([data.height, data.width], |side| [side; 2]);
     let from_file = file.and_then(|m| m.arch);
-    let arch = match &args.arch {
+    let arch: Arch = match &args.arch {
         Some(name) => name.parse()?,
         None => from_file.unwrap_or(default_arch),
     };
+    let arch = if args.resnet_v1 { arch.v1()? } else { arch };
+    // Tensors of the two forms of resnet50 have the same names and shapes.
+    if let Some(stated) = from_file.filter(|stated| *stated != arch) {
+        let expected = format!("{arch}, as the flags say; the file's own network needs none");
+        return Err(Error::invalid("network of the weights", stated.to_string(), expected));
+    }
     let width = args.width.or(file.and_then(|m| m.width)).or(default_width);
     let stem = match &args.stem {
         Some(name) => name.parse()?,
