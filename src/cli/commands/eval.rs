@@ -14,7 +14,7 @@ use fairprune::ops::Operators;
 use fairprune::train::evaluate;
 use serde_json::json;
 
-use super::train::{evaluation_json, print_evaluation};
+use super::evaluation::{evaluation_json, print_evaluation};
 use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
