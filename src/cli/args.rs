@@ -174,6 +174,10 @@ pub struct NetworkArgs {
     /// (with batch norm, for images from 32 x 32)
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
+    /// resnet50 with the stride in each bottleneck's first 1x1, as in the paper; --arch resnet50-v1 is
+    /// the same [default: in the 3x3, as torchvision]
+    #[arg(long)]
+    pub resnet_v1: bool,
     /// Channels of the first stage [default: 16 in the CIFAR family, else 64]
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,

@@ -124,6 +124,42 @@ pub fn check_classes(path: &Path, metadata: &WeightsMetadata, data: &DataSet) ->
     }
 }
 
+/// Whether a weight file is of this data set: `same`, `other`, or `unknown` where it does not say. A
+/// warning where it is of another, and a note where its normalisation is not known: images of a test
+/// set from elsewhere are worth an evaluation, but nobody should take them for the ones it learned.
+pub fn data_of_weights(
+    common: &Common,
+    path: &Path,
+    metadata: &WeightsMetadata,
+    data: &DataSet,
+    args: &NetworkArgs,
+) -> &'static str {
+    let file = path.display();
+    if metadata.mean.or(metadata.std).is_none() && args.mean.is_none() && args.std.is_none() {
+        let text = format!(
+            "note: {file} states no normalisation: that of the training images of {} is used \
+             (--mean and --std give its own)",
+            data.name
+        );
+        output::note(common, text);
+    }
+    match &metadata.data {
+        None => "unknown",
+        Some(stated) if *stated == data.fingerprint => "same",
+        Some(stated) => {
+            let text = format!(
+                "warning: {file} was trained on another data set (fingerprint {stated}) than {} \
+                 ({}), or on the same one read otherwise; classes are the same, and the \
+                 normalisation is the file's. None of these images need be among those it was \
+                 trained on, and all of them may be",
+                data.name, data.fingerprint
+            );
+            output::warn(text);
+            "other"
+        }
+    }
+}
+
 /// The split that `--split` names.
 pub fn split(common: &Common, args: &DataArgs, data: &DataSet) -> Result<Split> {
     let kind = args.split.as_deref().map(str::parse).transpose()?;
@@ -141,10 +177,16 @@ pub fn network(
 ) -> Result<NetworkSpec> {
     let size = input_size.map_or([data.height, data.width], |side| [side; 2]);
     let from_file = file.and_then(|m| m.arch);
-    let arch = match &args.arch {
+    let arch: Arch = match &args.arch {
         Some(name) => name.parse()?,
         None => from_file.unwrap_or(default_arch),
     };
+    let arch = if args.resnet_v1 { arch.v1()? } else { arch };
+    // Tensors of the two forms of resnet50 have the same names and shapes.
+    if let Some(stated) = from_file.filter(|stated| *stated != arch) {
+        let expected = format!("{arch}, as the flags say; the file's own network needs none");
+        return Err(Error::invalid("network of the weights", stated.to_string(), expected));
+    }
     let width = args.width.or(file.and_then(|m| m.width)).or(default_width);
     let stem = match &args.stem {
         Some(name) => name.parse()?,

@@ -69,6 +69,11 @@ fn beside(path: &Path) -> PathBuf {
 /// same name states it.
 pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let name = path.display().to_string();
+    if path.is_dir() {
+        let expected = format!("a file of positions or a mask, such as {name}/kept.npy");
+        return Err(Error::invalid(format!("--subset {name}"), "a folder", expected).into());
+    }
+    std::fs::metadata(path).map_err(Error::io(path))?;
     let sidecar = beside(path);
     let mut stated = None;
     if sidecar.exists() {
@@ -87,7 +92,9 @@ pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let array = npy::read(path)?;
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
-    let positions = check_indices(&name, &positions, data.train.len())?;
+    let mut positions = check_indices(&name, &positions, data.train.len())?;
+    // A set of positions: other programs write them in any order.
+    positions.sort_unstable();
     if data.long_tail.is_some() {
         check_within(&name, &positions, &data.present())?;
     }

@@ -19,6 +19,7 @@ pub mod strategy;
 pub mod study;
 pub mod summarise;
 pub mod summary;
+mod verdicts;
 pub mod weights;
 
 pub use cell::{Cell, CellResult, TestResult};

@@ -142,6 +142,9 @@ impl Seeds {
 /// Largest shift of a training image, in pixels.
 const MAX_TRANSLATE: u32 = 1024;
 
+/// Most epochs of a run; steps of any batch then fit where they are counted.
+const MOST_EPOCHS: usize = 1_000_000;
+
 /// One training run's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -171,7 +174,8 @@ impl Recipe {
         let range = |flag: &str, value: f64, ok: bool, expected: &str| {
             if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
         };
-        range("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
+        range("--epochs", self.epochs as f64, epochs, "1 to 1000000")?;
         range(
             "--batch",
             self.batch as f64,
@@ -305,6 +309,10 @@ mod tests {
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
+        for epochs in [0, MOST_EPOCHS + 1, usize::MAX] {
+            let message = Recipe { epochs, ..recipe() }.check(3).unwrap_err().to_string();
+            assert!(message.contains("--epochs") && message.contains("1000000"), "{message}");
+        }
         assert!(Recipe { translate: u32::MAX, ..recipe() }.check(3).is_err());
         recipe().check(3).unwrap();
     }

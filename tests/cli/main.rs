@@ -13,6 +13,7 @@ mod interop;
 mod large;
 mod long_tail;
 mod manual;
+mod mistakes;
 mod pickers;
 mod prune;
 mod quota;

@@ -42,6 +42,7 @@ fn networks() -> Vec<(&'static str, NetworkSpec)> {
         ("resnet18_imagenet", spec("resnet18", 64, Stem::Imagenet, 10, [64, 64])),
         ("resnet34", spec("resnet34", 64, Stem::Imagenet, 7, [47, 33])),
         ("resnet50", spec("resnet50", 64, Stem::Imagenet, 10, [64, 64])),
+        ("resnet50_v1", spec("resnet50-v1", 64, Stem::Imagenet, 10, [64, 64])),
         ("vgg16", spec("vgg16", 64, Stem::Cifar, 10, [32, 32])),
         ("vgg19", spec("vgg19", 32, Stem::Cifar, 7, [67, 33])),
     ]

@@ -14,7 +14,7 @@ use fairprune::ops::Operators;
 use fairprune::train::evaluate;
 use serde_json::json;
 
-use super::train::{evaluation_json, print_evaluation};
+use super::evaluation::{evaluation_json, print_evaluation};
 use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
@@ -78,16 +78,16 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     let device = Device::open(common)?;
     let data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(&args.weights, &metadata, &data)?;
+    let origin = context::data_of_weights(common, &args.weights, &metadata, &data, &args.network);
     let partition = Partition::of(&data, &args.groups.groups)?;
-    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata, &partition))
+    on_device!(device, backend => eval_on(args, backend, data, (&weights, &metadata, origin), &partition))
 }
 
 fn eval_on<B: Operators>(
     args: &EvalArgs,
     backend: Arc<B>,
     data: Arc<DataSet>,
-    weights: &Weights,
-    metadata: &WeightsMetadata,
+    (weights, metadata, origin): (&Weights, &WeightsMetadata, &str),
     partition: &Partition,
 ) -> Result<u8> {
     let common = &args.common;
@@ -138,6 +138,7 @@ fn eval_on<B: Operators>(
     prepared.data.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let mut summary = evaluation_json(partition, &result, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
+    summary.insert("data_of_weights".to_owned(), json!(origin));
     summary.insert("split".to_owned(), json!(args.data.split));
     summary.insert("images".to_owned(), json!(positions.len()));
     summary.insert("seconds".to_owned(), json!(clock.elapsed().as_secs_f64()));

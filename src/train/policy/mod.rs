@@ -14,9 +14,9 @@ mod weighing;
 use std::collections::BTreeMap;
 
 use super::baseline::Baseline;
+use super::job::TrainJob;
 use super::order::epoch_order;
 use super::outcome::EpochRecord;
-use super::trainer::TrainJob;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;

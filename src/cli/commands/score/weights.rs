@@ -23,8 +23,8 @@ use serde_json::{Map, json};
 use super::write::{MethodScores, Scored, write};
 use super::{ScoreArgs, Wanted};
 use crate::cli::args::RecipeArgs;
+use crate::cli::commands::evaluation::recall_rows;
 use crate::cli::commands::pickers::OwnFeatures;
-use crate::cli::commands::train::recall_rows;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -41,6 +41,7 @@ pub fn by_weights(args: &ScoreArgs, path: &Path, wanted: &Wanted) -> Result<u8> 
     let device = Device::open(common)?;
     let mut data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(path, &metadata, &data)?;
+    context::data_of_weights(common, path, &metadata, &data, &args.network);
     if let Some(folder) = &args.val {
         let options = context::load_options(&data_args)?;
         let set = Arc::make_mut(&mut data);
@@ -186,7 +187,10 @@ fn by_weights_on<B: Operators>(
             scored.of_groups[0] = Some(recall_rows(data, &groups, trained, &result)?);
         }
     }
-    scored.shared = Map::from_iter([("weights".to_owned(), json!(weights_digest))]);
+    scored.shared = Map::from_iter([
+        ("weights".to_owned(), json!(weights_digest)),
+        ("data_of_weights".to_owned(), json!(metadata.data)),
+    ]);
     write(&prepared.data, &prepared.split, scored, dir)?.report(common)
 }
 

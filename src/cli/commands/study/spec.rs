@@ -97,7 +97,9 @@ impl Study {
             let expected = format!("at most {MOST_BYTES}");
             return Err(Error::invalid(what(), format!("{size} bytes"), expected).into());
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::invalid(what(), "bytes that are not UTF-8", "a TOML file"))?;
         let file: File = toml::from_str(&text).map_err(|e| {
             let expected = "TOML with [[panel]] tables, each with [[panel.block]] tables of \
                             strategies, density and seeds";
