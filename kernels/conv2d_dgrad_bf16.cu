@@ -15,15 +15,18 @@
 // C x tiles each; batch_norm_sum_tiles_f32 adds them. A thread adds 8 rows in order, a warp 8 threads
 // in a tree, the tile its warps in order: s = 8 + 3 + warps.
 //
+// The halo kernels are for 3 x 3 windows with stride 1 and padding 1: their tiles read each pixel of dy
+// once, not once a tap (mma_halo.cuh), with the same results, bit for bit.
+//
 // Grid: (row tiles of the largest problem x column tiles, columns first) x 1 x problems. Block:
-// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise.
+// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise, halo kernels as fprop's.
 // Sums: one chain of products of 16 terms, then one addition to dx, s = ceil(R S K / 16) + 1, whatever
 // the tile or batch; deterministic. Oracle: reference::conv2d::dgrad on the rounded inputs.
 #define FAMILY "conv2d_dgrad_bf16"
 #include "kernel.cuh"
 #include "tiles.h"
 
-#include "mma_operands.cuh"
+#include "mma_halo.cuh"
 
 struct Conv2dDgrad16Args {
     const bf16_t* dy;
@@ -31,7 +34,9 @@ struct Conv2dDgrad16Args {
     bf16_t* dx;
     Conv2dShape shape;
     Divisor by_k;
-    uint32_t accumulate, filler;
+    uint32_t accumulate;
+    // Chunks of a pixel of dy in a halo kernel's shared memory.
+    Divisor by_pitch;
     // May be null: y with all below but out, which may be null, too.
     const bf16_t* y;
     const bf16_t* out;
@@ -102,6 +107,29 @@ DEVICE void leave_sums(const Conv2dDgrad16Args& args, Gathered& gathered, bool e
     args.sums_xhat[column * (tiles * gridDim.z) + part] = dz_xhat;
 }
 
+// Writes the tile's `positions` from first_row on and, with `y`, its sums; place(row) is a position's
+// offset in dx.
+template <typename T, typename F>
+DEVICE void finish_tile(const Conv2dDgrad16Args& args, T& tile, uint32_t first_row,
+                        uint32_t first_column, uint32_t positions, bf16_t* shared, F place) {
+    const uint32_t across = (args.shape.c + T::COLUMNS - 1) / T::COLUMNS;
+    float* const floats = reinterpret_cast<float*>(shared);
+    Gathered gathered = {};
+    tile.for_each_row(floats, [&](uint32_t row, uint32_t column, float(&values)[8]) {
+        row += first_row;
+        column += first_column;
+        if (row >= positions || column >= args.shape.c) return;
+        const uint32_t at = place(row) + column;
+        if (args.accumulate) {
+            const Eight before = load_eight(args.dx + at);
+            UNROLL for (int e = 0; e < 8; e++) values[e] += before.value(e);
+        }
+        store_eight(args.dx + at, args.y ? mask_and_add(args, at, column, values, gathered)
+                                         : round_eight(values));
+    });
+    if (args.y) leave_sums<T>(args, gathered, false, across, first_column, floats);
+}
+
 template <typename T>
 DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
     const Conv2dShape& s = args.shape;
@@ -111,9 +139,9 @@ DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
     const uint32_t across = (s.c + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    float* const floats = reinterpret_cast<float*>(shared);
-    Gathered gathered = {};
     if (first_row >= positions) {
+        Gathered gathered = {};
+        float* const floats = reinterpret_cast<float*>(shared);
         if (args.y) leave_sums<T>(args, gathered, true, across, first_column, floats);
         return;
     }
@@ -137,22 +165,31 @@ DEVICE void dgrad(const Conv2dDgrad16Args& args, bf16_t* shared) {
     T tile;
     tile.clear();
     tile.accumulate(dy, w, (depth + MMA_DEPTH - 1) / MMA_DEPTH, shared);
-    tile.for_each_row(
-        floats, [&](uint32_t row, uint32_t column, float(&values)[8]) {
-            uint32_t image = row + first_row;
-            column += first_column;
-            if (image >= positions || column >= s.c) return;
-            const uint32_t x = columns.first + divide(image, by_columns) * s.stride_w;
-            const uint32_t y = rows.first + divide(image, by_rows) * s.stride_h;
-            const uint32_t place = ((image * s.h + y) * s.w + x) * s.c + column;
-            if (args.accumulate) {
-                const Eight before = load_eight(args.dx + place);
-                UNROLL for (int e = 0; e < 8; e++) values[e] += before.value(e);
-            }
-            store_eight(args.dx + place, args.y ? mask_and_add(args, place, column, values, gathered)
-                                                : round_eight(values));
-        });
-    if (args.y) leave_sums<T>(args, gathered, false, across, first_column, floats);
+    finish_tile(args, tile, first_row, first_column, positions, shared, [&](uint32_t image) {
+        const uint32_t x = columns.first + divide(image, by_columns) * s.stride_w;
+        const uint32_t y = rows.first + divide(image, by_rows) * s.stride_h;
+        return ((image * s.h + y) * s.w + x) * s.c;
+    });
+}
+
+// One problem, whose positions are those of dx in order.
+template <typename T>
+DEVICE void dgrad_halo(const Conv2dDgrad16Args& args, bf16_t* shared) {
+    const Conv2dShape& s = args.shape;
+    const uint32_t positions = s.n * s.h * s.w, depth = s.r * s.s * s.k;
+    const uint32_t across = (s.c + T::COLUMNS - 1) / T::COLUMNS;
+    const uint32_t first_row = blockIdx.x / across * T::ROWS;
+    const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
+    const Axis rows = axis(0, s.h, s.r, 1, s.pad_h), columns = axis(0, s.w, s.s, 1, s.pad_w);
+    WeightColumns16<T::COLUMNS, T::THREADS> w(args.w, s, rows, columns, args.by_k, s.by_s,
+                                              first_column, depth);
+    HaloLines16<T, -1> dy(args.dy, s, s.k, args.by_k, args.by_pitch, first_row, positions,
+                          shared + STAGES * w.STAGE);
+    T tile;
+    tile.clear();
+    tile.accumulate(dy, w, (depth + MMA_DEPTH - 1) / MMA_DEPTH, shared);
+    finish_tile(args, tile, first_row, first_column, positions, shared,
+                [&](uint32_t row) { return row * s.c; });
 }
 
 KERNEL(conv2d_dgrad_wide_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_WIDE_THREADS,
@@ -171,4 +208,22 @@ KERNEL(conv2d_dgrad_narrow_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_NARROW_THREADS
        FAIRPRUNE_MMA_NARROW_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     dgrad<NarrowMma>(args, shared);
+}
+
+KERNEL(conv2d_dgrad_halo_wide_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_WIDE_THREADS,
+       FAIRPRUNE_MMA_WIDE_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    dgrad_halo<WideMma>(args, shared);
+}
+
+KERNEL(conv2d_dgrad_halo_medium_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
+       MEDIUM_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    dgrad_halo<MediumMma>(args, shared);
+}
+
+KERNEL(conv2d_dgrad_halo_narrow_bf16, Conv2dDgrad16Args, FAIRPRUNE_MMA_NARROW_THREADS,
+       FAIRPRUNE_MMA_NARROW_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    dgrad_halo<NarrowMma>(args, shared);
 }

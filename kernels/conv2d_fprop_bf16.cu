@@ -14,15 +14,20 @@
 // takes them of its 64 rows in two passes over registers, the tile merges its warps in order;
 // batch_norm_merge_tiles_f32 merges the tiles. s = 8 + 3 a warp.
 //
+// The halo kernels are for 3 x 3 windows with stride 1 and padding 1: their tiles read each pixel once,
+// not once a tap (mma_halo.cuh), with the same results, bit for bit.
+//
 // Grid: row tiles x column tiles in x, columns first, so that blocks beside each other read the same
-// pixels. Block: MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise.
+// pixels. Block: MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise, halo kernels
+// MMA_STAGES * COLUMNS * MMA_DEPTH * 2 + MMA_HALO_ZEROS + (ROWS + 2 (W + 1)) * by_pitch * 16 bytes, at
+// least MMA_{...}_TURNED.
 // Sums: one chain of products of 16 terms over (r, s, c), s = ceil(R S C / 16), whatever the tile or
 // batch; deterministic. Oracle: reference::conv2d::fprop on the rounded inputs, u_out = 2^-8.
 #define FAMILY "conv2d_fprop_bf16"
 #include "kernel.cuh"
 #include "tiles.h"
 
-#include "mma_operands.cuh"
+#include "mma_halo.cuh"
 #include "moments.cuh"
 
 struct Conv2dFprop16Args {
@@ -42,6 +47,9 @@ struct Conv2dFprop16Args {
     float last_share;
     // N P Q.
     uint32_t rows;
+    // Chunks of a pixel in a halo kernel's shared memory.
+    Divisor by_pitch;
+    uint32_t filler;
 };
 
 // Eight sums of neighbouring channels become y.
@@ -132,50 +140,81 @@ DEVICE void merge_moments(const Conv2dFprop16Args& args, uint32_t first_row, uin
     args.m2s[column * parts + blockIdx.x / across] = all.m2;
 }
 
+// Writes the tile, and what it leaves of its moments.
 template <typename T>
-DEVICE void fprop(const Conv2dFprop16Args& args, bf16_t* shared) {
-    const Conv2dShape& s = args.shape;
-    const uint32_t window = s.r * s.s * s.c;
-    const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
-    const uint32_t first_row = blockIdx.x / across * T::ROWS;
-    const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    GatheredLines16<T::ROWS, T::THREADS, 1> x(args.x, s.h, s.w, s.c, s.by_c, s.by_s, window);
-    UNROLL for (int i = 0; i < x.COUNT; i++) {
-        const uint32_t row = first_row + x.Base::row(i);
-        if (row < args.rows) {
-            x.place(i, window_of(row, s));
-        } else {
-            x.leave_empty(i);
-        }
-    }
-    MatrixLines16<T::COLUMNS, T::THREADS> w(args.w, first_column, s.k, window);
-    T tile;
-    tile.clear();
-    tile.accumulate(x, w, (window + MMA_DEPTH - 1) / MMA_DEPTH, shared);
+DEVICE void finish_tile(const Conv2dFprop16Args& args, T& tile, uint32_t first_row,
+                        uint32_t first_column, bf16_t* shared) {
     float* const floats = reinterpret_cast<float*>(shared);
     if (args.means) leave_moments(args, tile, first_row, first_column, floats);
     tile.for_each_row(floats, [&](uint32_t row, uint32_t column, float(&values)[8]) {
         row += first_row;
         column += first_column;
-        if (row < args.rows && column < s.k) finish(args, row, column, values);
+        if (row < args.rows && column < args.shape.k) finish(args, row, column, values);
     });
     if (args.means) merge_moments<T>(args, first_row, first_column, floats);
+}
+
+template <typename T, bool HALO>
+DEVICE void fprop(const Conv2dFprop16Args& args, bf16_t* shared) {
+    const Conv2dShape& s = args.shape;
+    const uint32_t window = s.r * s.s * s.c, steps = (window + MMA_DEPTH - 1) / MMA_DEPTH;
+    const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
+    const uint32_t first_row = blockIdx.x / across * T::ROWS;
+    const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
+    MatrixLines16<T::COLUMNS, T::THREADS> w(args.w, first_column, s.k, window);
+    T tile;
+    tile.clear();
+    if constexpr (HALO) {
+        HaloLines16<T, 1> x(args.x, s, s.c, s.by_c, args.by_pitch, first_row, args.rows,
+                            shared + STAGES * w.STAGE);
+        tile.accumulate(x, w, steps, shared);
+    } else {
+        GatheredLines16<T::ROWS, T::THREADS, 1> x(args.x, s.h, s.w, s.c, s.by_c, s.by_s, window);
+        UNROLL for (int i = 0; i < x.COUNT; i++) {
+            const uint32_t row = first_row + x.Base::row(i);
+            if (row < args.rows) {
+                x.place(i, window_of(row, s));
+            } else {
+                x.leave_empty(i);
+            }
+        }
+        tile.accumulate(x, w, steps, shared);
+    }
+    finish_tile(args, tile, first_row, first_column, shared);
 }
 
 KERNEL(conv2d_fprop_wide_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_WIDE_THREADS,
        FAIRPRUNE_MMA_WIDE_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
-    fprop<WideMma>(args, shared);
+    fprop<WideMma, false>(args, shared);
 }
 
 KERNEL(conv2d_fprop_medium_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
        MEDIUM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
-    fprop<MediumMma>(args, shared);
+    fprop<MediumMma, false>(args, shared);
 }
 
 KERNEL(conv2d_fprop_narrow_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_NARROW_THREADS,
        FAIRPRUNE_MMA_NARROW_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
-    fprop<NarrowMma>(args, shared);
+    fprop<NarrowMma, false>(args, shared);
+}
+
+KERNEL(conv2d_fprop_halo_wide_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_WIDE_THREADS,
+       FAIRPRUNE_MMA_WIDE_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    fprop<WideMma, true>(args, shared);
+}
+
+KERNEL(conv2d_fprop_halo_medium_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_MEDIUM_THREADS,
+       MEDIUM_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    fprop<MediumMma, true>(args, shared);
+}
+
+KERNEL(conv2d_fprop_halo_narrow_bf16, Conv2dFprop16Args, FAIRPRUNE_MMA_NARROW_THREADS,
+       FAIRPRUNE_MMA_NARROW_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    fprop<NarrowMma, true>(args, shared);
 }

@@ -10,8 +10,12 @@
 // transposing matrix loads. x is NHWC, dy NPQK, both bf16, dw KRSC in f32, each 16-byte aligned, C and
 // K multiples of 8: every copy, load and store has 16 bytes.
 //
+// halo: for 3 x 3 windows with stride 1 and padding 1 and channels C of a multiple of 64. A row tile is a
+// row of 64 channels' filters, whose three taps share the pixels they copy (mma_halo.cuh); row tiles
+// (r, channel group). Results are those of the other kernels with the same splits, bit for bit.
+//
 // wide, medium, narrow: grid (row tiles x column tiles, columns first) x 1 x splits; block
-// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise. bias_grad: grid channel groups of 256 x
+// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise; halo the same with MMA_TALL. bias_grad: grid channel groups of 256 x
 // parts; block CHANNEL_THREADS; shared memory BIAS16_SHARED.
 // Sums: a chain of products of 16 terms over a split's positions, then one chain over the splits,
 // s = ceil(positions a split / 16) + splits; db: positions a part + parts; deterministic.
@@ -20,7 +24,7 @@
 #include "kernel.cuh"
 #include "tiles.h"
 
-#include "mma_operands.cuh"
+#include "mma_halo.cuh"
 
 struct Conv2dWgrad16Args {
     const bf16_t* x;
@@ -71,6 +75,36 @@ KERNEL(conv2d_wgrad_narrow_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_NARROW_THREADS
        FAIRPRUNE_MMA_NARROW_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     wgrad<NarrowMma>(args, shared);
+}
+
+KERNEL(conv2d_wgrad_halo_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_TALL_THREADS,
+       FAIRPRUNE_MMA_TALL_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    using T = TallMma;
+    using Pixels = HaloColumns16<T>;
+    using Gradients = UnevenColumns16<T::COLUMNS, T::THREADS>;
+    constexpr uint32_t ALL = STAGES * (Pixels::STAGE + Gradients::STAGE);
+    static_assert((ALL + Pixels::LINES) * 2 == FAIRPRUNE_MMA_TALL_SHARED, "tiles.h");
+    const Conv2dShape& s = args.shape;
+    const uint32_t positions = s.n * s.p * s.q, window = s.r * s.s * s.c;
+    const uint32_t begin = blockIdx.z * args.split_positions, left = positions - begin;
+    const uint32_t count = left < args.split_positions ? left : args.split_positions;
+    const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS, groups = s.c / Pixels::LINES;
+    const uint32_t row_tile = blockIdx.x / across, first_column = blockIdx.x % across * T::COLUMNS;
+    const uint32_t r = row_tile / groups, channel = row_tile % groups * Pixels::LINES;
+    Pixels x(args.x, s, r, channel, begin, begin + count, shared);
+    Gradients dy(args.dy, first_column, s.k, begin, begin + count);
+    T tile;
+    tile.clear();
+    tile.accumulate(x, dy, (count + MMA_DEPTH - 1) / MMA_DEPTH, shared + Pixels::LINES);
+    float* const copy = args.copies + uint64_t(blockIdx.z) * s.k * window + r * s.s * s.c + channel;
+    tile.for_each_column(reinterpret_cast<float*>(shared),
+                         [&](uint32_t row, uint32_t column, const Vector<4>& values) {
+                             const uint32_t tap = row / Pixels::LINES, within = row % Pixels::LINES;
+                             column += first_column;
+                             if (column >= s.k) return;
+                             store<4>(copy + column * window + tap * s.c + within, values);
+                         });
 }
 
 struct Conv2dBiasGrad16Args {

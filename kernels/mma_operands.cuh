@@ -13,12 +13,25 @@
 template <typename Layout_, int THREADS>
 struct Copies {
     using Layout = Layout_;
+    // Values of a stage.
+    static constexpr int STAGE = Layout::ROWS * Layout::CHUNKS * 8;
     static constexpr int STEP = THREADS / Layout::CHUNKS, COUNT = Layout::ROWS / STEP;
     static_assert(STEP * Layout::CHUNKS == THREADS && COUNT * STEP == Layout::ROWS,
                   "whole chunks a thread");
 
     static DEVICE uint32_t chunk() { return threadIdx.x % Layout::CHUNKS; }
     static DEVICE uint32_t row(int i) { return threadIdx.x / Layout::CHUNKS + i * STEP; }
+
+    // The operand's rows in a stage (MmaTile::multiply).
+    struct Rows {
+        const bf16_t* stage;
+
+        DEVICE uint32_t at(uint32_t term) const { return term; }
+        DEVICE void load(uint32_t (&x)[4], uint32_t row, int i, uint32_t term) const {
+            Layout::row_fragment(x, stage, row + 16 * i, term);
+        }
+    };
+    DEVICE Rows rows(uint32_t, const bf16_t* stage) const { return {stage}; }
 
     // Row i's chunk is that at `offset` of `tensor`, or zeros.
     static DEVICE void start(bf16_t* stage, int i, const bf16_t* tensor, uint32_t offset,

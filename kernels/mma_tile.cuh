@@ -3,7 +3,8 @@
 //
 // MMA_DEPTH terms of both operands make a stage in shared memory. STAGES - 1 of them are under way
 // as asynchronous copies of 16 bytes (chunks of 8 values) while one is multiplied; one barrier a
-// stage. A warp owns 64 x 32 sums: for 16 terms, 6 matrix loads and 16 products.
+// stage. A warp owns 64 x 32 sums: for 16 terms, 6 matrix loads and 16 products. An operand of rows
+// may keep what it loads elsewhere in shared memory (mma_halo.cuh): its part of a stage is then empty.
 //
 // Layouts of a stage, both free of bank conflicts for copies and matrix loads, whose 8 chunks of a
 // pass lie in different groups of 4 banks:
@@ -65,8 +66,8 @@ struct MmaTile {
     static constexpr int WARP_ROWS = 64, WARP_COLUMNS = 32;
     static constexpr int DOWN = ROWS / WARP_ROWS, ACROSS = COLUMNS / WARP_COLUMNS;
     static constexpr int THREADS = DOWN * ACROSS * 32;
-    // Values of a stage, and bytes of all.
-    static constexpr int STAGE = (ROWS + COLUMNS) * MMA_DEPTH, SHARED = STAGES * STAGE * 2;
+    // Bytes of all stages of operands that both lie there.
+    static constexpr int SHARED = STAGES * (ROWS + COLUMNS) * MMA_DEPTH * 2;
     // Fragments of 16 rows x 8 columns.
     static constexpr int FRAGMENT_ROWS = WARP_ROWS / 16, FRAGMENT_COLUMNS = WARP_COLUMNS / 8;
 
@@ -80,20 +81,30 @@ struct MmaTile {
         }
     }
 
-    // The first row and column of this thread's warp.
-    static DEVICE uint32_t warp_row() { return threadIdx.x / 32 % DOWN * WARP_ROWS; }
-    static DEVICE uint32_t warp_column() { return threadIdx.x / 32 / DOWN * WARP_COLUMNS; }
+    // The first row and column of this thread's warp: down first, where that is a power of two.
+    static constexpr bool DOWN_FIRST = (DOWN & (DOWN - 1)) == 0;
+    static DEVICE uint32_t warp_row() {
+        const uint32_t warp = threadIdx.x / 32;
+        return (DOWN_FIRST ? warp % DOWN : warp / ACROSS) * WARP_ROWS;
+    }
+    static DEVICE uint32_t warp_column() {
+        const uint32_t warp = threadIdx.x / 32;
+        return (DOWN_FIRST ? warp / DOWN : warp % ACROSS) * WARP_COLUMNS;
+    }
 
-    template <typename A, typename B>
-    DEVICE void multiply(const bf16_t* a, const bf16_t* b) {
+    // Rows of `a` times columns in the stage `b`. a.at(term) is where 16 terms of the stage lie, and
+    // a.load(x, row, i, at) those of 16 rows, the fragment i of the warp whose first row is `row`.
+    template <typename B, typename A>
+    DEVICE void multiply(const A& a, const bf16_t* b) {
         UNROLL for (int term = 0; term < MMA_DEPTH; term += 16) {
             uint32_t y[FRAGMENT_COLUMNS / 2][4];
             UNROLL for (int j = 0; j < FRAGMENT_COLUMNS / 2; j++) {
                 B::column_fragments(y[j], b, warp_column() + 16 * j, term);
             }
+            const auto at = a.at(term);
             UNROLL for (int i = 0; i < FRAGMENT_ROWS; i++) {
                 uint32_t x[4];
-                A::row_fragment(x, a, warp_row() + 16 * i, term);
+                a.load(x, warp_row(), i, at);
                 UNROLL for (int j = 0; j < FRAGMENT_COLUMNS; j++) {
                     const uint32_t column[2] = {y[j / 2][j % 2 * 2], y[j / 2][j % 2 * 2 + 1]};
                     mma_m16n8k16_bf16(sums[i][j], x, column);
@@ -103,14 +114,16 @@ struct MmaTile {
     }
 
     // Adds the product over `steps` stages. The operands start the copies of one stage: what they
-    // have no terms for arrives as zeros. All threads may use all of `shared` afterwards.
+    // have no terms for arrives as zeros. Copies that were started before arrive with the first one.
+    // All threads may use all of `shared` afterwards.
     template <typename A, typename B>
     DEVICE void accumulate(A& a, B& b, uint32_t steps, bf16_t* shared) {
+        constexpr int STAGE = A::STAGE + B::STAGE;
         const auto start = [&](uint32_t step) {
             if (step < steps) {
                 bf16_t* const stage = shared + step % STAGES * STAGE;
                 a.start(step * MMA_DEPTH, stage);
-                b.start(step * MMA_DEPTH, stage + ROWS * MMA_DEPTH);
+                b.start(step * MMA_DEPTH, stage + A::STAGE);
             }
             // A group a step, so that waiting for a number of groups waits for a step.
             async_copy_commit();
@@ -122,7 +135,7 @@ struct MmaTile {
             // Into the stage that every thread had read before the barrier.
             start(step + STAGES - 1);
             const bf16_t* const stage = shared + step % STAGES * STAGE;
-            multiply<typename A::Layout, typename B::Layout>(stage, stage + ROWS * MMA_DEPTH);
+            multiply<typename B::Layout>(a.rows(step * MMA_DEPTH, stage), stage + A::STAGE);
         }
         async_copy_wait<0>();
         block_barrier();
@@ -131,7 +144,8 @@ struct MmaTile {
     // Two values a column of every warp, behind what the functions below turn sums in: `first` and
     // `second` of column c (of 32) of a warp at pair(shared, warp)[c] and [c + 32].
     static constexpr int TURNED = THREADS / 32 * WARP_ROWS / 2 * (WARP_COLUMNS + 8);
-    static_assert((TURNED + THREADS / 32 * 2 * WARP_COLUMNS) * 4 <= SHARED, "room for pairs");
+    static constexpr int TURNED_BYTES = (TURNED + THREADS / 32 * 2 * WARP_COLUMNS) * 4;
+    static_assert(TURNED_BYTES <= SHARED, "room for pairs");
 
     static DEVICE float* pair(float* shared, uint32_t warp) {
         return shared + TURNED + warp * (2 * WARP_COLUMNS);
@@ -139,6 +153,7 @@ struct MmaTile {
 
     // The warp whose rows are the tile's `down`-th and whose columns hold `column`.
     static DEVICE uint32_t warp_of(uint32_t down, uint32_t column) {
+        static_assert(DOWN_FIRST, "as warp_row() has it");
         return column / WARP_COLUMNS * DOWN + down;
     }
 
@@ -230,3 +245,6 @@ static_assert(MediumMma::THREADS == FAIRPRUNE_MMA_MEDIUM_THREADS, "tiles.h");
 static_assert(MediumMma::SHARED == FAIRPRUNE_MMA_MEDIUM_SHARED, "tiles.h");
 static_assert(NarrowMma::THREADS == FAIRPRUNE_MMA_NARROW_THREADS, "tiles.h");
 static_assert(NarrowMma::SHARED == FAIRPRUNE_MMA_NARROW_SHARED, "tiles.h");
+static_assert(WideMma::TURNED_BYTES == FAIRPRUNE_MMA_WIDE_TURNED, "tiles.h");
+static_assert(MediumMma::TURNED_BYTES == FAIRPRUNE_MMA_MEDIUM_TURNED, "tiles.h");
+static_assert(NarrowMma::TURNED_BYTES == FAIRPRUNE_MMA_NARROW_TURNED, "tiles.h");

@@ -62,6 +62,18 @@
 #define FAIRPRUNE_MMA_NARROW_THREADS 128
 #define FAIRPRUNE_MMA_NARROW_SHARED 73728
 #define FAIRPRUNE_MMA_NARROW_BLOCKS 3
+// Halo kernels keep a range of pixels behind the stages of weights, behind a line of zeros; after that
+// the sums are turned in the same memory.
+#define FAIRPRUNE_MMA_HALO_ZEROS 128
+#define FAIRPRUNE_MMA_WIDE_TURNED 43008
+#define FAIRPRUNE_MMA_MEDIUM_TURNED 21504
+#define FAIRPRUNE_MMA_NARROW_TURNED 21504
+// wgrad's with a halo.
+#define FAIRPRUNE_MMA_TALL_ROWS 192
+#define FAIRPRUNE_MMA_TALL_COLUMNS 64
+#define FAIRPRUNE_MMA_TALL_THREADS 192
+#define FAIRPRUNE_MMA_TALL_SHARED 33920
+#define FAIRPRUNE_MMA_TALL_BLOCKS 2
 // The bias gradient's shared memory: 256 channels, 8 rows of each.
 #define FAIRPRUNE_BIAS16_SHARED 8192
 // wgrad: positions a split has at least, most splits.

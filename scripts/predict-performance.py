@@ -6,9 +6,10 @@ Assumed ceilings, published or measured by others: 790 TFLOP/s of dense bf16, of
 4.3 TB/s of device memory, of which a streaming kernel reaches 90 %; 5.5 TB/s of L2. Blocks on a
 multiprocessor are those that registers and shared memory allow (tests/sass.rs checks them).
 
-A convolution's time is the largest of: products of whole tiles in whole rounds; what the tiles copy from
-L2; its tensors in device memory. Its floor is the larger of its exact products and its tensors' bytes at
-the full ceilings.
+A convolution's time is the largest of: products of whole tiles, of which every multiprocessor takes its
+share; what the tiles copy from L2; its tensors in device memory. Its floor is the larger of its exact
+products and its tensors' bytes at the full ceilings. Tiles, families and splits are those that
+src/ops/conv2d/cuda/bf16/choice.rs chooses, whose model this is.
 """
 import re, sys, pathlib
 
@@ -19,40 +20,65 @@ SMS = T["MMA_MULTIPROCESSORS"]
 up = lambda a, b: -(-a // b)
 
 
-def tile(name):
-    return [T[f"MMA_{name}_{x}"] for x in ("ROWS", "COLUMNS", "BLOCKS")]
+WARPS, SHARED, SHARED_BLOCK = 12, 233472, 232448
+TILES = {n: [T[f"MMA_{n}_{x}"] for x in ("ROWS", "COLUMNS", "THREADS", "SHARED", "BLOCKS")]
+         for n in ("WIDE", "MEDIUM", "NARROW", "TALL")}
 
 
-def tile_of(columns):
-    if columns <= T["MMA_NARROW_COLUMNS"]:
-        return "NARROW"
-    wide, medium = tile("WIDE")[1], tile("MEDIUM")[1]
-    return "MEDIUM" if up(columns, wide) * wide > up(columns, medium) * medium else "WIDE"
+def halo_bytes(name, w, channels):
+    """Shared memory of fprop's and dgrad's halo kernels."""
+    rows, columns = TILES[name][:2]
+    stages = T["MMA_STAGES"] * T["MMA_DEPTH"] * 2 * columns
+    pixels = (rows + 2 * (w + 1)) * (channels // 8 | 1) * 16
+    return max(stages + T["MMA_HALO_ZEROS"] + pixels, T[f"MMA_{name}_TURNED"])
 
 
-def unsplit(rows, columns):
-    name = tile_of(columns)
-    if name == "WIDE":
-        r, c, _ = tile(name)
-        if up(rows, r) * up(columns, c) < SMS:
-            return "MEDIUM"
-    return name
+def ways(rows, columns, depth, count, wgrad, window):
+    """(tile, family, splits) that a product can take; window: (w, channels) of a 3 x 3 with stride 1."""
+    for name, (r, c, _, shared, blocks) in TILES.items():
+        for halo in (False, True):
+            if halo and (window is None or wgrad != (name == "TALL") or (wgrad and window[1] % 64)):
+                continue
+            if not halo and name == "TALL":
+                continue
+            used = halo_bytes(name, *window) if halo and not wgrad else shared
+            if used > SHARED_BLOCK:
+                continue
+            fit = min(blocks, SHARED // (used + 1024))
+            splits = 1
+            if wgrad:
+                tiles, at_once = up(rows, r) * up(columns, c), SMS * fit
+                most = max(1, min(depth // T["MMA_SPLIT_POSITIONS"], T["MMA_SPLITS"]))
+                good = lambda s: 4 * up(tiles * s, at_once) * at_once <= 5 * tiles * s
+                splits = next((s for s in range(1, most + 1) if good(s)), most)
+            yield name, halo, splits, fit
 
 
-def product(rows, columns, depth, split):
-    """Seconds of tensor cores and of L2 for rows x columns x depth."""
-    name = tile_of(columns) if split else unsplit(rows, columns)
-    r, c, blocks = tile(name)
-    tiles, at_once = up(rows, r) * up(columns, c), SMS * blocks
-    splits = 1
-    if split:
-        most = max(1, min(depth // T["MMA_SPLIT_POSITIONS"], T["MMA_SPLITS"]))
-        good = lambda s: 4 * up(tiles * s, at_once) * at_once <= 5 * tiles * s
-        splits = next((s for s in range(1, most + 1) if good(s)), most)
-    padded = up(up(depth, splits), T["MMA_DEPTH"]) * T["MMA_DEPTH"]
-    rounds = up(tiles * splits, at_once)
-    mma = rounds * at_once * r * c * padded * 2 / (MMA * PEAK)
-    return mma, tiles * splits * (r + c) * padded * 2 / L2
+def product(rows, columns, depth, count, wgrad, window, moved, weights):
+    """Seconds, what bounds them, and the way of rows x columns x depth, `count` times."""
+    best = None
+    for name, halo, splits, fit in ways(rows, columns, depth, count, wgrad, window):
+        r, c, threads, _, _ = TILES[name]
+        padded = up(up(depth, splits), T["MMA_DEPTH"]) * T["MMA_DEPTH"]
+        tiles = up(rows, r) * up(columns, c) * count * splits
+        share = up(tiles, SMS)
+        rate = MMA * PEAK / SMS * min(1, min(share, fit) * threads / 32 / WARPS)
+        mma = share * r * c * padded * 2 / rate
+        if not halo:
+            copied = 2 * (r + c) * padded
+        elif wgrad:
+            copied = 2 * c * (2 * padded + padded // 16)
+        else:
+            copied = 2 * ((r + 2 * (window[0] + 1)) * window[1] + c * padded)
+        l2 = tiles * copied / L2
+        sums = 8 * splits * weights if splits > 1 else 0
+        memory = (2 * moved + sums) / (HBM * STREAM)
+        time = max(mma, l2, memory)
+        bound = ["tensor cores", "L2", "memory"][[mma, l2, memory].index(time)]
+        way = f"{r}x{c}{' halo' if halo else ''}{f' /{splits}' if splits > 1 else ''}"
+        if best is None or (time, mma + l2) < best[0]:
+            best = ((time, mma + l2), bound, way)
+    return best[0][0], best[1], best[2]
 
 
 def layers(arch, batch):
@@ -76,45 +102,81 @@ def convolution(n, h, c, k, s, stride):
     rows, x, y, w = n * q * q, n * h * h * c, n * q * q * k, k * s * s * c
     flops = 2 * rows * k * s * s * c
     floor = max(flops / PEAK, 2 * (x + y + w) / HBM)
+    halo = stride == 1 and s == 3
     result = {}
-    for name, (r, cols, depth, split, extra) in {
-        "fprop": (rows, k, s * s * c, False, 0),
+    for name, (r, cols, depth, count, extra, channels, weights) in {
+        "fprop": (rows, k, s * s * c, 1, 0, c, w),
         # The norm before it: its y and output.
-        "dgrad": (n * up(h, stride) ** 2 * stride**2, c, s * s * k / stride**2, False, 2 * x),
-        "wgrad": (s * s * c, k, rows, True, 0),
+        "dgrad": (n * up(h, stride) ** 2, c, up(s * s * k, stride**2), stride**2, 2 * x, k, w),
+        "plain": (n * up(h, stride) ** 2, c, up(s * s * k, stride**2), stride**2, 0, k, w),
+        # dw is f32.
+        "wgrad": (s * s * c, k, rows, 1, 0, c, 2 * w),
     }.items():
-        mma, l2 = product(r, cols, up(int(depth), 1), split)
-        least = max(flops / PEAK, 2 * (x + y + w + extra) / HBM)
-        time = max(mma, l2, 2 * (x + y + w + extra) / (HBM * STREAM))
-        bound = ["tensor cores", "L2", "memory"][[mma, l2, time].index(time)]
-        result[name] = (least, time, bound)
+        moved = x + y + weights + extra
+        least = max(flops / PEAK, 2 * moved / HBM)
+        window = (h, channels) if halo else None
+        time, bound, way = product(r, cols, depth, count, name == "wgrad", window, moved, w)
+        result[name] = (least, time, bound, way)
+    result["norm"] = norms(n, h, c, k, s, stride)
     return result
+
+
+def norms(n, h, c, k, s, stride):
+    """Seconds of the gradient norms in the form that grad_norm.rs chooses. Its rates decide between forms
+    only; the time is that of the products at mma.sync's rate, of instantiated gradients also their copies."""
+    t, d = up(h, stride) ** 2, s * s * c
+    stages = lambda terms: up(terms, T["MMA_DEPTH"]) * T["MMA_DEPTH"]
+    side = T["MMA_GRAM_TILE"]
+    triangle = lambda size: up(size, side) * (up(size, side) + 1) // 2
+    gram = lambda size, terms: triangle(size) * side * side * stages(terms)
+    covered = lambda name: up(k, TILES[name][1]) * TILES[name][1]
+    wide = "MEDIUM" if covered("WIDE") > covered("MEDIUM") else "WIDE"
+    rows, columns = TILES["NARROW" if k <= TILES["NARROW"][1] else wide][:2]
+    tiles = up(d, rows) * up(k, columns)
+    taps = (t * (t + 1) / 2 * s * s / 1.5e12 + 2 * h * h * (h * h + 1) / 5e12) if stride == 1 else 1
+    # Multiply-adds, other seconds, bytes from L2.
+    forms = [(tiles * rows * columns * stages(t), 0, tiles * (rows + columns) * stages(t) * 2),
+             (gram(t, d) + gram(t, k), 0, 0), (gram(h * h, c) + gram(t, k), taps, 0)]
+    products, other, copies = min(forms, key=lambda form: form[0] / 100e12 + form[1])
+    return n * (max(2 * products / (MMA * PEAK), copies / L2) + other)
 
 
 def main():
     for arch, batch, title in (("resnet18", 512, "ResNet-18, CIFAR stem, 32 x 32, batch 512"),
                                ("resnet50", 256, "ResNet-50, 224 x 224, batch 256")):
         print(f"\n**{title}**\n")
-        print("| layer | times | " + " | ".join(f"{d}: us | of floor | by" for d in ("fprop", "dgrad", "wgrad")) + " |")
-        print("|---|-:|" + "-:|-:|---|" * 3)
-        total, floor, elements = 0.0, 0.0, 0
+        print("| layer | times | " + " | ".join(f"{d}: us | of floor | by | tile" for d in ("fprop", "dgrad", "wgrad")) + " |")
+        print("|---|-:|" + "-:|-:|---|---|" * 3)
+        sums = dict.fromkeys(("fprop", "dgrad", "plain", "wgrad", "norm"), 0.0)
+        floor, elements = 0.0, 0
         for n, h, c, k, s, stride, times in layers(arch, batch):
             cells = []
-            for name, (least, time, bound) in convolution(n, h, c, k, s, stride).items():
+            result = convolution(n, h, c, k, s, stride)
+            for name in ("fprop", "dgrad", "wgrad"):
+                least, time, bound, way = result[name]
                 if name == "dgrad" and c == 8:
-                    cells.append("- | - | -")
+                    cells.append("- | - | - | -")
                     continue
-                total, floor = total + times * time, floor + times * least
-                cells.append(f"{time * 1e6:.0f} | {least / time:.2f} | {bound}")
+                sums[name] += times * time
+                floor += times * least
+                cells.append(f"{time * 1e6:.0f} | {least / time:.2f} | {bound} | {way}")
+            sums["plain"] += times * result["plain"][1] * (c != 8)
+            sums["norm"] += times * result["norm"]
             elements += times * n * up(h, stride) ** 2 * k
             mark = f"/{stride}" if stride > 1 else ""
             print(f"| {s}x{s}{mark} {c} > {k} @{h} | {times} | " + " | ".join(cells) + " |")
+        stream = lambda passes: 2 * elements * passes / (HBM * STREAM)
         # apply reads y, writes out (a third of them with a residual); backward reads dz and y, writes dy.
-        passes = 2 * elements * (2 + 1 / 3 + 3)
-        apart = passes / (HBM * STREAM)
-        print(f"\nConvolutions {total * 1e3:.2f} ms a step (floor {floor * 1e3:.2f}), batch norm's two passes "
-              f"{apart * 1e3:.2f} ms (floor {passes / HBM * 1e3:.2f}): {batch / (total + apart):,.0f} images/s, "
-              "without launches, pooling, loss and update.")
+        train = sums["fprop"] + sums["dgrad"] + sums["wgrad"] + stream(2 + 1 / 3 + 3)
+        # The affine map is fprop's; a third of the outputs read a residual.
+        forward = sums["fprop"] + stream(1 / 3)
+        # apply as in training; backward reads dz, out and y, writes dy.
+        grand = sums["fprop"] + sums["plain"] + sums["norm"] + stream(2 + 1 / 3 + 4)
+        print(f"\nConvolutions {1e3 * (sums['fprop'] + sums['dgrad'] + sums['wgrad']):.2f} ms a step (floor "
+              f"{floor * 1e3:.2f}), batch norm's two passes {stream(2 + 1 / 3 + 3) * 1e3:.2f} ms. Images/s without "
+              "launches, pooling, loss and update:\n")
+        print("| training | forward scoring | GraNd | GraNd over training |\n|-:|-:|-:|-:|")
+        print(f"| {batch / train:,.0f} | {batch / forward:,.0f} | {batch / grand:,.0f} | {train / grand:.2f} |")
 
 
 if __name__ == "__main__":

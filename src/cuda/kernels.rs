@@ -92,16 +92,23 @@ kernels! {
         conv2d_fprop_wide_bf16,
         conv2d_fprop_medium_bf16,
         conv2d_fprop_narrow_bf16,
+        conv2d_fprop_halo_wide_bf16,
+        conv2d_fprop_halo_medium_bf16,
+        conv2d_fprop_halo_narrow_bf16,
     }
     conv2d_dgrad_bf16 {
         conv2d_dgrad_wide_bf16,
         conv2d_dgrad_medium_bf16,
         conv2d_dgrad_narrow_bf16,
+        conv2d_dgrad_halo_wide_bf16,
+        conv2d_dgrad_halo_medium_bf16,
+        conv2d_dgrad_halo_narrow_bf16,
     }
     conv2d_wgrad_bf16 {
         conv2d_wgrad_wide_bf16,
         conv2d_wgrad_medium_bf16,
         conv2d_wgrad_narrow_bf16,
+        conv2d_wgrad_halo_bf16,
         conv2d_bias_grad_bf16,
     }
     conv2d_grad_norm {

@@ -20,6 +20,7 @@ mod staging;
 mod survey;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use device::Device;
 
@@ -47,6 +48,8 @@ pub mod tiles {
 pub struct Cuda {
     kernels: Kernels,
     image: String,
+    /// What the convolutions are told to choose (`ops::conv2d`), in their own code; 0 for nothing.
+    forced: AtomicU64,
     device: Arc<Device>,
 }
 
@@ -58,12 +61,16 @@ impl Cuda {
         let device = Arc::new(Device::open(ordinal)?);
         let kernels = Kernels::load(&device, &source)?;
         let image = image_name(&kernels);
-        Ok(Cuda { kernels, image, device })
+        Ok(Cuda { kernels, image, forced: AtomicU64::new(0), device })
     }
 
     /// The kernels, to be launched.
     pub fn kernels(&self) -> &Kernels {
         &self.kernels
+    }
+
+    pub(crate) fn forced(&self) -> &AtomicU64 {
+        &self.forced
     }
 
     /// The card.

@@ -44,7 +44,6 @@ pub use format::Format;
 pub use listed::Listing;
 pub use long_tail::{LongTail, long_tail_sizes};
 pub use partition::Partition;
-pub use resize::half_even;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
 

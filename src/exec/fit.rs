@@ -129,7 +129,7 @@ pub(super) fn arena_sizes(plans: &Plans) -> Vec<usize> {
 pub(super) fn staged_batch(network: &Network, requirements: &Requirements) -> Option<[usize; 2]> {
     let [h, w, c] = network.input();
     let [h, w] = requirements.stored.unwrap_or([h, w]);
-    let most = requirements.passes.iter().map(|p| p.1).max()?;
+    let most = requirements.passes.iter().map(|p| p.1.min(p.2)).max()?;
     requirements.stream.then_some([h * w * c, most])
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
+use crate::ops::conv2d::Conv2d;
 use crate::tensor::Dtype;
 
 /// Storage of activations, their gradients and the convolutions' copies of the weights. Sums, statistics,
@@ -61,14 +62,20 @@ impl FromStr for Precision {
 /// Version of the order in which operators sum: raised by every change that moves bits, so that no
 /// run is resumed by a program that would end it with other ones.
 const NUMERICS: u32 = 2;
+/// The same of what only bf16 has.
+const NUMERICS_BF16: u32 = 2;
 
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
-/// from before there was a choice go on.
-pub fn numerics(backend: &impl Backend, precision: Precision) -> String {
+/// from before there was a choice go on. bf16 has its own version, and the card's kept tiles where they
+/// move bits.
+pub fn numerics(backend: &impl Conv2d, precision: Precision) -> String {
     let name = backend.name();
     match precision {
         Precision::F32 => format!("{name}/{NUMERICS}"),
-        Precision::Bf16 => format!("{name}/{NUMERICS}/bf16"),
+        Precision::Bf16 => {
+            let kept = backend.conv2d_kept_bf16().map_or(String::new(), |kept| format!("/{kept}"));
+            format!("{name}/{NUMERICS}/bf16/{NUMERICS_BF16}{kept}")
+        }
     }
 }
 
@@ -93,6 +100,6 @@ mod tests {
         let message = Precision::Bf16.check(&cpu).unwrap_err().to_string();
         assert!(message.contains("bf16 on cpu/") && message.contains("--device cuda"), "{message}");
         let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|p| numerics(&cpu, p));
-        assert_eq!(bf16, format!("{f32}/bf16"));
+        assert_eq!(bf16, format!("{f32}/bf16/{NUMERICS_BF16}"));
     }
 }

@@ -8,7 +8,7 @@ use super::values::words;
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, U16, batch_norm, equal, equal16, judge, within};
 use crate::tensor::Dtype;
@@ -201,6 +201,122 @@ pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subje
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// 3 x 3 with stride 1 and padding 1, as the tiles with a halo take: images of one row or column and off
+/// the tile, several in a tile and several tiles in one, channels on and off groups of all kinds.
+const HALOS: &[Sizes] = &[
+    ([0, 5, 6, 8, 8, 3, 3], [1, 1], [1, 1]),
+    ([1, 5, 6, 8, 16, 3, 3], [1, 1], [1, 1]),
+    ([17, 4, 4, 16, 24, 3, 3], [1, 1], [1, 1]),
+    ([3, 1, 1, 24, 8, 3, 3], [1, 1], [1, 1]),
+    ([1, 1, 141, 8, 40, 3, 3], [1, 1], [1, 1]),
+    ([1, 131, 1, 32, 8, 3, 3], [1, 1], [1, 1]),
+    ([3, 17, 11, 40, 72, 3, 3], [1, 1], [1, 1]),
+    ([3, 9, 11, 64, 56, 3, 3], [1, 1], [1, 1]),
+    ([1, 10, 9, 128, 136, 3, 3], [1, 1], [1, 1]),
+    ([17, 5, 7, 64, 64, 3, 3], [1, 1], [1, 1]),
+    // Tiles that begin and end within images of more rows than a tile has.
+    ([2, 3, 150, 16, 8, 3, 3], [1, 1], [1, 1]),
+];
+
+/// Computes with every choice in turn, and as planned again whatever happens.
+fn with_every_choice<B: Conv2d>(
+    subject: &Subject<B>,
+    p: &Conv2dProblem,
+    direction: Direction,
+    mut run: impl FnMut(Choice) -> Outcome,
+) -> Outcome {
+    let choices = subject.backend.conv2d_choices_bf16(p, direction);
+    let few = choices.len() < 4;
+    ensure(!few, || format!("{direction:?} has {} choices for {p:?}", choices.len()))?;
+    let outcome = choices.into_iter().try_for_each(|choice| {
+        subject.backend.conv2d_force_bf16(Some(choice));
+        let taken = subject.backend.conv2d_choice_bf16(p, direction);
+        ensure(taken == Some(choice), || format!("{choice} forced, {taken:?} taken for {p:?}"))?;
+        run(choice)
+    });
+    subject.backend.conv2d_force_bf16(None);
+    outcome
+}
+
+/// On integers every tile and family is exact; on random values outputs are the same bits, moments and
+/// sums those of other tiles with as many rows.
+pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in HALOS.iter().map(problem) {
+        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let y = oracle::fprop(&p, &whole.x, &whole.w, Some(&whole.bias));
+        let mut first: Option<Vec<u32>> = None;
+        let mut moments: Vec<(usize, [Vec<u32>; 2])> = Vec::new();
+        with_every_choice(subject, &p, Direction::Fprop, |choice| {
+            let what = format!("{choice}, {p:?}");
+            let exact = Calls::bf16(subject, &p, &whole);
+            equal16(&format!("fprop, {what}"), &exact.fprop(true)?, &y.value)?;
+            let affine = affine(&y, &p, &whole, true, true);
+            equal16(&format!("affine, {what}"), &exact.fprop_affine(true, true)?, &affine.value)?;
+            let [out, mean, m2] = Calls::bf16(subject, &p, &random).fprop_statistics(true)?;
+            judge_statistics(&what, [&mean, &m2], &out, p.k, 80 + out.len() / p.k / 64)?;
+            let out = words(&out);
+            let same = *first.get_or_insert_with(|| out.clone()) == out;
+            ensure(same, || format!("y differs: {what}"))?;
+            same_moments(&mut moments, choice, [words(&mean), words(&m2)], &what)
+        })?;
+        let dx = oracle::dgrad(&p, &whole.dy, &whole.w, Some(&whole.before));
+        let norm = NormInputs::random(&p);
+        let (mut first, mut sums): (Option<Vec<u32>>, _) = (None, Vec::new());
+        with_every_choice(subject, &p, Direction::DgradNorm, |choice| {
+            let what = format!("{choice}, {p:?}");
+            let exact = Calls::bf16(subject, &p, &whole);
+            equal16(&format!("dgrad, {what}"), &exact.dgrad(true)?, &dx.value)?;
+            let calls = Calls::bf16(subject, &p, &random);
+            let [out, dgamma, dbeta] = calls.dgrad_norm(true, true, &norm)?;
+            let out = words(&out);
+            let same = *first.get_or_insert_with(|| out.clone()) == out;
+            ensure(same, || format!("dx differs: {what}"))?;
+            same_moments(&mut sums, choice, [words(&dgamma), words(&dbeta)], &what)
+        })?;
+    }
+    Ok(())
+}
+
+/// Compares with those of an earlier choice whose tile has as many rows.
+fn same_moments(
+    seen: &mut Vec<(usize, [Vec<u32>; 2])>,
+    choice: Choice,
+    values: [Vec<u32>; 2],
+    what: &str,
+) -> Outcome {
+    let rows = choice.tile[0];
+    if let Some((_, before)) = seen.iter().find(|(r, _)| *r == rows) {
+        return ensure(*before == values, || format!("moments or sums differ: {what}"));
+    }
+    seen.push((rows, values));
+    Ok(())
+}
+
+/// wgrad of every tile and family, exactly; on random values the bits of as many splits are the same.
+pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+    for p in HALOS.iter().map(problem).filter(|p| p.c.is_multiple_of(64)) {
+        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let dw = oracle::wgrad(&p, &whole.x, &whole.dy);
+        let mut seen: Vec<(usize, Vec<u32>)> = Vec::new();
+        with_every_choice(subject, &p, Direction::Wgrad, |choice| {
+            let what = format!("{choice}, {p:?}");
+            let [exact, _] = Calls::bf16(subject, &p, &whole).wgrad(false)?;
+            equal(&format!("wgrad, {what}"), &exact, &dw.value)?;
+            for splits in [1, 2] {
+                subject.backend.conv2d_force_bf16(Some(Choice { splits, ..choice }));
+                let [bits, _] = Calls::bf16(subject, &p, &random).wgrad(false)?;
+                let bits = words(&bits);
+                match seen.iter().find(|(s, _)| *s == splits) {
+                    Some((_, before)) => ensure(*before == bits, || format!("differs: {what}"))?,
+                    None => seen.push((splits, bits)),
+                }
+            }
+            Ok(())
+        })?;
     }
     Ok(())
 }

@@ -129,6 +129,8 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
             wrong_types_are_refused,
             statistics_are_those_of_the_stored_output,
             gradient_sums_are_those_of_the_stored_gradient,
+            tiles_and_families_give_the_same_results,
+            weight_gradients_depend_on_the_splits_alone,
             integer_gradient_norms_are_exact,
             random_gradient_norms_are_within_bounds,
         ));

@@ -5,6 +5,7 @@
 mod cuda_device;
 mod defects;
 mod fusion;
+mod memory;
 mod traffic;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

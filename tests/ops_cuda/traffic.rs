@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use fairprune::cuda::tiles;
 use fairprune::ops::batch_norm::BatchNormProblem;
-use fairprune::ops::conv2d::Conv2dProblem;
+use fairprune::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Family};
 use fairprune::selftest::{Subject, batch_norm, conv2d};
 
 use super::{card, cuda_device};
@@ -184,6 +184,8 @@ fn tensor_core_convolutions_read_their_tiles() {
             let [down, across] = [rows.div_ceil(tall as usize), columns.div_ceil(wide as usize)];
             (rows * across + columns * down) * depth
         };
+        let tile = [tall as usize, wide as usize];
+        cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
         let counted = count(fprop, || drop(calls.fprop(false).unwrap()));
         check16(counted, [x + w, y], product(positions, p.k, window));
         let counted = count(dgrad, || drop(calls.dgrad(false).unwrap()));
@@ -197,10 +199,81 @@ fn tensor_core_convolutions_read_their_tiles() {
     let i = conv2d::Inputs::random(&p).rounded();
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
+    let tile = [tiles::MMA_WIDE_ROWS, tiles::MMA_WIDE_COLUMNS].map(|v| v as usize);
+    cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
     let counted = count(c"conv2d_wgrad_wide_bf16", || drop(calls.wgrad(false).unwrap()));
+    cuda.conv2d_force_bf16(None);
     let down = (p.r * p.s * p.c).div_ceil(tiles::MMA_WIDE_ROWS as usize);
     let tile_reads = (p.r * p.s * p.c + p.k * down) * p.n * p.p() * p.q();
     check16(counted, [x + y, 2 * w], tile_reads);
+}
+
+/// The pixels of a tensor that tiles of `rows` positions see, in sum over the tiles.
+fn halo(p: &Conv2dProblem, rows: usize) -> usize {
+    let positions = p.n * p.h * p.w;
+    let seen = |first: usize| {
+        let end = (first + rows + p.w + 1).min(positions);
+        end - first.saturating_sub(p.w + 1)
+    };
+    (0..positions).step_by(rows).map(seen).sum()
+}
+
+/// Tiles with a halo copy each pixel that they see once and the weights of their columns once, to the
+/// byte; tensors' bytes exactly; no bank conflict.
+#[test]
+fn halos_are_read_once_a_tile() {
+    if cuda_device::real() {
+        println!("skipped: a card does not count");
+        return;
+    }
+    let cuda = card();
+    let subject = Subject { backend: &*cuda, reduced: true };
+    for (c, k, tile, [fprop, dgrad]) in [
+        (72, 80, [128, 128], [c"conv2d_fprop_halo_wide_bf16", c"conv2d_dgrad_halo_wide_bf16"]),
+        (40, 56, [128, 64], [c"conv2d_fprop_halo_medium_bf16", c"conv2d_dgrad_halo_medium_bf16"]),
+        (64, 64, [128, 64], [c"conv2d_fprop_halo_medium_bf16", c"conv2d_dgrad_halo_medium_bf16"]),
+        (24, 32, [256, 32], [c"conv2d_fprop_halo_narrow_bf16", c"conv2d_dgrad_halo_narrow_bf16"]),
+    ] {
+        let p = Conv2dProblem { n: 3, c, k, ..CONVOLUTION };
+        let i = conv2d::Inputs::random(&p).rounded();
+        let calls = conv2d::Calls::bf16(&subject, &p, &i);
+        let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
+        let down = (p.n * p.h * p.w).div_ceil(tile[0]);
+        let planned =
+            |channels: usize| 2 * (halo(&p, tile[0]) * channels + down * p.w_len()) as u64;
+        cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+        let counted = [
+            (count(fprop, || drop(calls.fprop(false).unwrap())), x + w, y, planned(c)),
+            (count(dgrad, || drop(calls.dgrad(false).unwrap())), y + w, x, planned(k)),
+        ];
+        cuda.conv2d_force_bf16(None);
+        for (counted, read, written, planned) in counted {
+            assert_eq!(counted.launches, 1);
+            assert_eq!([counted.read_unique, counted.written_unique], [read, written]);
+            assert_eq!(counted.written, written, "written once");
+            assert_eq!(counted.read, planned, "{p:?} {tile:?}");
+            let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+            assert!(passes > 0 && conflicts == 0, "{conflicts} bank conflicts in {passes} passes");
+        }
+    }
+    // wgrad: 32 positions see 34 pixels, once a filter row.
+    let p = Conv2dProblem { n: 3, c: 64, k: 72, ..CONVOLUTION };
+    let i = conv2d::Inputs::random(&p).rounded();
+    let calls = conv2d::Calls::bf16(&subject, &p, &i);
+    let tile = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS].map(|v| v as usize);
+    cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+    let counted = count(c"conv2d_wgrad_halo_bf16", || drop(calls.wgrad(false).unwrap()));
+    cuda.conv2d_force_bf16(None);
+    let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
+    assert_eq!(counted.launches, 1);
+    // dw is f32.
+    assert_eq!([counted.read_unique, counted.written_unique], [x + y, 2 * w]);
+    assert_eq!(counted.written, 2 * w, "written once");
+    let (positions, across) = (p.n * p.h * p.w, p.k.div_ceil(tile[1]));
+    // Three filter rows each read 34 pixels of x a stage and column tile, and all of dy.
+    let planned = 2 * 3 * (across * positions.div_ceil(32) * 34 * p.c + positions * p.k) as u64;
+    assert!(counted.read <= planned && 20 * counted.read >= 19 * planned, "{planned}: {counted:?}");
+    assert_eq!(counted.bank_conflicts, 0, "{counted:?}");
 }
 
 #[test]

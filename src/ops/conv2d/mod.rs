@@ -12,11 +12,14 @@
 //! A linear layer is a 1x1 convolution over one image of height 1 and width N.
 
 mod check;
+mod choice;
 pub mod cpu;
 mod cuda;
 
 use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
+
+pub use choice::{Choice, Family, KeptChoice};
 
 /// Sizes of one convolution. All lengths in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -182,6 +185,25 @@ pub trait Conv2d: Backend {
     /// The same on bf16 views.
     fn conv2d_workspace_bf16(&self, _problem: &Conv2dProblem, _direction: Direction) -> usize {
         0
+    }
+
+    /// How fprop, dgrad or wgrad on bf16 views is computed; None where there is nothing to choose.
+    fn conv2d_choice_bf16(&self, _problem: &Conv2dProblem, _of: Direction) -> Option<Choice> {
+        None
+    }
+
+    /// All ways, each with the splits that suit it.
+    fn conv2d_choices_bf16(&self, _problem: &Conv2dProblem, _of: Direction) -> Vec<Choice> {
+        Vec::new()
+    }
+
+    /// From now on every problem that can be is computed so; as planned again with None. For timing and
+    /// tests: it also decides how much workspace is needed.
+    fn conv2d_force_bf16(&self, _choice: Option<Choice>) {}
+
+    /// What identifies the kept choices that make results on bf16 views others than the model's would.
+    fn conv2d_kept_bf16(&self) -> Option<String> {
+        None
     }
 
     /// The fastest form of the gradient norm for a problem; a function of the sizes alone.

@@ -19,7 +19,6 @@ mod cuda;
 use bytes::Bytes;
 
 use crate::backend::{Backend, View};
-use crate::data::half_even;
 use crate::error::{Error, Result};
 use crate::ops::check_len;
 use crate::rng::{Philox, Stream};
@@ -68,6 +67,11 @@ impl Augmentation {
         let size = [h as u32, w as u32];
         self.resized_crop.then(|| CropBox::draw(&philox, epoch, sample, size))
     }
+}
+
+/// n / 2, halves to the even neighbour: Python's `round`, by which torchvision's `CenterCrop` begins.
+pub fn half_even(n: usize) -> usize {
+    n / 2 + usize::from(n % 4 == 3)
 }
 
 /// Sizes and constants of a gather: `n` images of this batch out of batches of `batch`.

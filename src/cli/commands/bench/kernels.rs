@@ -1,5 +1,5 @@
 //! Rows of single operators: every distinct layer of the network in each direction on tensors that no cache
-//! holds, with the fraction of its floor; and gradient norms in every form (`tune`).
+//! holds, with the fraction of its floor and the tile that it takes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use anyhow::Result;
 use fairprune::backend::{ALIGN, View};
 use fairprune::nn::ValueId;
 use fairprune::ops::batch_norm::{BackwardInput, BatchNormProblem};
-use fairprune::ops::conv2d::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, Epilogue, NormGradient};
 use fairprune::ops::gather::CHANNELS_BF16;
 use fairprune::ops::{Operators, Precision};
 use fairprune::rng::{Philox, Stream};
 use fairprune::tensor::Dtype;
 
 use super::results::Row;
-use super::settings::{Settings, Suite};
+use super::settings::Settings;
 use super::timing::{Clock, Rates};
 
 /// Bytes that the tensors of all sets together take at least: beyond any cache.
@@ -30,36 +30,34 @@ fn ceilings(device: &str) -> Option<[f64; 3]> {
 }
 
 /// One operator's call on a set of views.
-type Call<B> =
+pub(super) type Call<B> =
     Box<dyn Fn(&B, &mut <B as fairprune::backend::Backend>::Memory, &[View]) -> Result<()>>;
 
 /// A call and what it moves.
-struct Work<B: Operators> {
-    name: String,
-    images: usize,
-    operations: f64,
+pub(super) struct Work<B: Operators> {
+    pub name: String,
+    pub images: usize,
+    pub operations: f64,
     /// Elements and types of the views; the first `tensors` of them count as moved.
-    views: Vec<(usize, Dtype)>,
-    tensors: usize,
-    call: Call<B>,
+    pub views: Vec<(usize, Dtype)>,
+    pub tensors: usize,
+    pub call: Call<B>,
+    /// The tile it takes, or is forced to take.
+    pub tile: Option<Choice>,
 }
 
-/// Rows of `kernels` or `tune`.
+/// Rows of `kernels`.
 pub fn rows<B: Operators>(
     backend: &Arc<B>,
     device: Option<&str>,
-    suite: Suite,
     settings: &Settings,
 ) -> Result<Vec<Row>> {
-    let works = match suite {
-        Suite::Tune => forms(backend, settings)?,
-        _ => layers(backend, settings)?,
-    };
+    let works = layers(backend, settings)?;
     works.into_iter().map(|work| time(&**backend, device, work, settings)).collect()
 }
 
 /// The distinct convolutions of the network on a batch; whether each sees the images.
-fn convolutions(settings: &Settings) -> Result<Vec<(Conv2dProblem, bool)>> {
+pub(super) fn convolutions(settings: &Settings) -> Result<Vec<(Conv2dProblem, bool)>> {
     let network = settings.spec.build()?;
     let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
     for node in network.nodes.iter().filter(|n| n.inputs.len() == 1) {
@@ -79,12 +77,12 @@ fn convolutions(settings: &Settings) -> Result<Vec<(Conv2dProblem, bool)>> {
     Ok(all)
 }
 
-fn describe(what: &str, p: &Conv2dProblem) -> String {
+pub(super) fn describe(what: &str, p: &Conv2dProblem) -> String {
     let stride = if p.stride[0] > 1 { format!("/{}", p.stride[0]) } else { String::new() };
     format!("{what} {}x{}{stride} {}>{} @{}", p.r, p.s, p.c, p.k, p.h)
 }
 
-fn workspace<B: Operators>(
+pub(super) fn workspace<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
     direction: Direction,
@@ -100,69 +98,12 @@ fn workspace<B: Operators>(
 /// Every direction of every convolution, and the passes of the batch norm behind it.
 fn layers<B: Operators>(backend: &Arc<B>, settings: &Settings) -> Result<Vec<Work<B>>> {
     let stored = settings.compute.precision.dtype();
-    let plain = Dtype::F32;
     let mut works: Vec<Work<B>> = Vec::new();
     let mut norms = BTreeSet::new();
     for (p, first) in convolutions(settings)? {
-        let space = |direction| workspace(&**backend, &p, direction, stored);
-        let [x, w, y] = [(p.x_len(), stored), (p.w_len(), stored), (p.y_len(), stored)];
-        let operations = 2.0 * p.macs() as f64;
-        let mut add = |name: String, views: Vec<(usize, Dtype)>, tensors, call: Call<B>| {
-            works.push(Work { name, images: p.n, operations, views, tensors, call });
-        };
-        let k = (p.k, plain);
-        add(
-            describe("fprop", &p),
-            vec![x, w, y, k, k, space(Direction::Fprop)],
-            3,
-            Box::new(move |b, m, v| {
-                let epilogue = Epilogue::Statistics { mean: v[3], m2: v[4] };
-                Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
-            }),
-        );
-        add(
-            describe("eval", &p),
-            vec![x, w, y, k, k, space(Direction::Fprop)],
-            3,
-            Box::new(move |b, m, v| {
-                let epilogue =
-                    Epilogue::Affine { scale: v[3], shift: v[4], residual: None, relu: true };
-                Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
-            }),
-        );
-        if !first {
-            add(
-                describe("dgrad", &p),
-                vec![y, w, x, space(Direction::Dgrad)],
-                3,
-                Box::new(move |b, m, v| Ok(b.conv2d_dgrad(m, &p, v[0], v[1], v[2], false, v[3])?)),
-            );
-        }
-        if !first && stored == Dtype::Bf16 {
-            let c = (p.c, plain);
-            add(
-                describe("dgrad+bn", &p),
-                vec![y, w, x, x, x, c, c, c, c, space(Direction::DgradNorm)],
-                5,
-                Box::new(move |b, m, v| {
-                    let norm = NormGradient {
-                        out: Some(v[3]),
-                        y: v[4],
-                        mean: v[5],
-                        rstd: v[6],
-                        dgamma: v[7],
-                        dbeta: v[8],
-                    };
-                    Ok(b.conv2d_dgrad_norm(m, &p, v[0], v[1], v[2], false, &norm, v[9])?)
-                }),
-            );
-        }
-        add(
-            describe("wgrad", &p),
-            vec![x, y, (p.w_len(), plain), space(Direction::Wgrad)],
-            3,
-            Box::new(move |b, m, v| Ok(b.conv2d_wgrad(m, &p, v[0], v[1], v[2], None, v[3])?)),
-        );
+        works.push(fprop(&**backend, p, stored));
+        works.push(eval(&**backend, p, stored));
+        works.extend(backward(&**backend, p, first, stored).into_iter().map(|(_, work)| work));
         let bn = BatchNormProblem { n: p.n, hw: p.p() * p.q(), c: p.k };
         if norms.insert((bn.hw, bn.c)) {
             passes(&mut works, bn, stored);
@@ -171,12 +112,93 @@ fn layers<B: Operators>(backend: &Arc<B>, settings: &Settings) -> Result<Vec<Wor
     Ok(works)
 }
 
+/// The call of one direction of a convolution on views of these sizes.
+fn product<B: Operators>(
+    backend: &B,
+    what: &str,
+    p: Conv2dProblem,
+    direction: Direction,
+    (mut views, stored): (Vec<(usize, Dtype)>, Dtype),
+    tensors: usize,
+    call: Call<B>,
+) -> Work<B> {
+    views.push(workspace(backend, &p, direction, stored));
+    let choice = || backend.conv2d_choice_bf16(&p, direction);
+    let tile = if stored == Dtype::Bf16 { choice() } else { None };
+    let (name, operations) = (describe(what, &p), 2.0 * p.macs() as f64);
+    Work { name, images: p.n, operations, views, tensors, call, tile }
+}
+
+/// x, w and y as they are stored.
+fn stored_tensors(p: &Conv2dProblem, stored: Dtype) -> [(usize, Dtype); 3] {
+    [p.x_len(), p.w_len(), p.y_len()].map(|len| (len, stored))
+}
+
+/// fprop with statistics.
+pub(super) fn fprop<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Work<B> {
+    let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
+    let call: Call<B> = Box::new(move |b, m, v| {
+        let epilogue = Epilogue::Statistics { mean: v[3], m2: v[4] };
+        Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
+    });
+    product(backend, "fprop", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+}
+
+/// fprop as scoring has it.
+fn eval<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Work<B> {
+    let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
+    let call: Call<B> = Box::new(move |b, m, v| {
+        let epilogue = Epilogue::Affine { scale: v[3], shift: v[4], residual: None, relu: true };
+        Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
+    });
+    product(backend, "eval", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+}
+
+/// dgrad, dgrad with batch norm's sums, wgrad: those that the layer has.
+pub(super) fn backward<B: Operators>(
+    backend: &B,
+    p: Conv2dProblem,
+    first: bool,
+    stored: Dtype,
+) -> Vec<(Direction, Work<B>)> {
+    let ([x, w, y], c) = (stored_tensors(&p, stored), (p.c, Dtype::F32));
+    let mut works = Vec::new();
+    if !first {
+        let call: Call<B> =
+            Box::new(move |b, m, v| Ok(b.conv2d_dgrad(m, &p, v[0], v[1], v[2], false, v[3])?));
+        let views = (vec![y, w, x], stored);
+        let work = product(backend, "dgrad", p, Direction::Dgrad, views, 3, call);
+        works.push((Direction::Dgrad, work));
+    }
+    if !first && stored == Dtype::Bf16 {
+        let call: Call<B> = Box::new(move |b, m, v| {
+            let norm = NormGradient {
+                out: Some(v[3]),
+                y: v[4],
+                mean: v[5],
+                rstd: v[6],
+                dgamma: v[7],
+                dbeta: v[8],
+            };
+            Ok(b.conv2d_dgrad_norm(m, &p, v[0], v[1], v[2], false, &norm, v[9])?)
+        });
+        let views = (vec![y, w, x, x, x, c, c, c, c], stored);
+        let work = product(backend, "dgrad+bn", p, Direction::DgradNorm, views, 5, call);
+        works.push((Direction::DgradNorm, work));
+    }
+    let call: Call<B> =
+        Box::new(move |b, m, v| Ok(b.conv2d_wgrad(m, &p, v[0], v[1], v[2], None, v[3])?));
+    let views = (vec![x, y, (p.w_len(), Dtype::F32)], stored);
+    works.push((Direction::Wgrad, product(backend, "wgrad", p, Direction::Wgrad, views, 3, call)));
+    works
+}
+
 /// The passes of a batch norm.
 fn passes<B: Operators>(works: &mut Vec<Work<B>>, p: BatchNormProblem, stored: Dtype) {
     let (t, c, work) = ((p.len(), stored), (p.c, Dtype::F32), (p.workspace(), Dtype::F32));
     let mut add = |what: &str, views: Vec<(usize, Dtype)>, tensors, call: Call<B>| {
         let name = format!("{what} {} x {}", p.hw, p.c);
-        works.push(Work { name, images: p.n, operations: 0.0, views, tensors, call });
+        works.push(Work { name, images: p.n, operations: 0.0, views, tensors, call, tile: None });
     };
     add(
         "statistics",
@@ -220,36 +242,6 @@ fn passes<B: Operators>(works: &mut Vec<Work<B>>, p: BatchNormProblem, stored: D
     );
 }
 
-/// Gradient norms of every convolution in every form; the one that scoring takes is marked.
-fn forms<B: Operators>(backend: &Arc<B>, settings: &Settings) -> Result<Vec<Work<B>>> {
-    let stored = settings.compute.precision.dtype();
-    let mut works: Vec<Work<B>> = Vec::new();
-    for (p, _) in convolutions(settings)? {
-        let chosen = match stored {
-            Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(&p),
-            _ => backend.conv2d_grad_norm_form(&p),
-        };
-        let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
-        let all = [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted);
-        for form in all {
-            let mark = if form == chosen { " *" } else { "" };
-            let direction = Direction::GradNorm(form);
-            let space = workspace(&**backend, &p, direction, stored);
-            works.push(Work {
-                name: format!("{}{mark}", describe(&format!("{form:?}"), &p)),
-                images: p.n,
-                operations: 2.0 * p.macs() as f64,
-                views: vec![(p.x_len(), stored), (p.y_len(), stored), (p.n, Dtype::F32), space],
-                tensors: 2,
-                call: Box::new(move |b, m, v| {
-                    Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
-                }),
-            });
-        }
-    }
-    Ok(works)
-}
-
 /// Sets of tensors that are used in turn.
 struct Sets<'a, B: Operators> {
     backend: &'a B,
@@ -283,7 +275,7 @@ impl<'a, B: Operators> Sets<'a, B> {
     }
 }
 
-fn time<B: Operators>(
+pub(super) fn time<B: Operators>(
     backend: &B,
     device: Option<&str>,
     work: Work<B>,
@@ -318,6 +310,7 @@ fn time<B: Operators>(
         repeats: times.len(),
         images_a_repeat: images as usize,
         fraction_of_floor: floor.map(|floor| floor * rates.median / work.images as f64),
+        tile: work.tile.map(|tile| tile.to_string()),
         injected_slowdown: clock.slowdown,
     })
 }

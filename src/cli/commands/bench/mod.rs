@@ -10,6 +10,7 @@
 //! | `suites` | the rows: train, forward, grand, read |
 //! | `pipeline` | rows of the user's own images, from the disk on |
 //! | `kernels` | rows of single operators, beside their floors |
+//! | `tune` | the same in every form and tile, and the table of those that win |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
 //! | `noise` | medians, spreads, and how large a difference chance makes |
@@ -28,6 +29,7 @@ mod settings;
 mod subject;
 mod suites;
 mod timing;
+mod tune;
 mod verify;
 
 use anyhow::Result;
@@ -79,6 +81,9 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     let cpu = device.host(common)?;
     let card = device.card();
     let machine = machine::describe(&cpu, card.clone());
+    if settings.write.is_some() {
+        tune::check_card(card.as_deref())?;
+    }
     let rows = on_device!(device, backend => {
         suites::run(&backend, card.as_deref(), &cpu, &settings, common)
     })?;

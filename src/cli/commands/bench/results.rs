@@ -41,6 +41,9 @@ pub struct Row {
     /// tensors' bytes allow, over the median time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction_of_floor: Option<f64>,
+    /// Of single convolutions on tensor cores: tile, family and splits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tile: Option<String>,
     /// The factor of an injected slowdown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub injected_slowdown: Option<f64>,
@@ -121,11 +124,17 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
             output::bytes(row.peak_bytes),
             row.planned_bytes.map_or("-".to_owned(), output::bytes),
             row.fraction_of_floor.map_or("-".to_owned(), |f| format!("{f:.2}")),
+            row.tile.clone().unwrap_or("-".to_owned()),
         ]
     });
     let headers =
-        ["work", "images/s", "p10", "p90", "repeats", "peak memory", "planned", "of floor"];
-    lines.push(output::table(&headers, cells.collect(), 1));
+        ["work", "images/s", "p10", "p90", "repeats", "peak memory", "planned", "of floor", "tile"];
+    let shown = if rows.iter().any(|row| row.tile.is_some()) { 9 } else { 8 };
+    let cells = cells.map(|mut cells| {
+        cells.truncate(shown);
+        cells
+    });
+    lines.push(output::table(&headers[..shown], cells.collect(), 1));
     let median =
         |work: &str| rows.iter().find(|r| r.work == work).map(|r| r.images_per_second.median);
     if let (Some(train), Some(grand)) = (median("train"), median("grand")) {

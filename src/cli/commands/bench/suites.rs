@@ -49,7 +49,10 @@ pub fn run<B: Operators>(
     }
     for suite in settings.suites.iter().filter(|s| matches!(s, Suite::Kernels | Suite::Tune)) {
         settings.compute.precision.check(&**backend)?;
-        rows.extend(super::kernels::rows(backend, device, *suite, settings)?);
+        rows.extend(match suite {
+            Suite::Tune => super::tune::rows(backend, device, settings, common)?,
+            _ => super::kernels::rows(backend, device, settings)?,
+        });
     }
     if let Some(folder) = &settings.data {
         if settings.suites.contains(&Suite::Read) {
@@ -188,6 +191,7 @@ pub(super) fn row(
         repeats: times.len(),
         images_a_repeat: images as usize,
         fraction_of_floor: None,
+        tile: None,
         injected_slowdown: clock.slowdown,
     }
 }

@@ -9,9 +9,12 @@ mod fprop;
 mod grad_norm;
 mod wgrad;
 
+use bf16::choice::Product;
 use bytemuck::{Pod, Zeroable};
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient, choose_form};
+use super::{
+    Choice, Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient, choose_form,
+};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, Kernel, tiles};
 use crate::error::{Error, Result};
@@ -148,12 +151,30 @@ impl Conv2d for Cuda {
             return 0;
         }
         match direction {
-            Direction::Fprop => bf16::fprop::workspace(problem),
+            Direction::Fprop => bf16::fprop::workspace(self, problem),
             Direction::Dgrad => 0,
-            Direction::DgradNorm => bf16::dgrad::workspace(problem),
-            Direction::Wgrad => bf16::wgrad::workspace(problem),
+            Direction::DgradNorm => bf16::dgrad::workspace(self, problem),
+            Direction::Wgrad => bf16::wgrad::workspace(self, problem),
             Direction::GradNorm(form) => bf16::grad_norm::workspace(problem, form),
         }
+    }
+
+    fn conv2d_choice_bf16(&self, problem: &Conv2dProblem, of: Direction) -> Option<Choice> {
+        let product = Product::checked(problem, of)?;
+        Some(product.choose(self).choice())
+    }
+
+    fn conv2d_choices_bf16(&self, problem: &Conv2dProblem, of: Direction) -> Vec<Choice> {
+        let product = Product::checked(problem, of);
+        product.map_or(Vec::new(), |p| p.ways().iter().map(|way| way.choice()).collect())
+    }
+
+    fn conv2d_force_bf16(&self, choice: Option<Choice>) {
+        bf16::choice::force(self, choice);
+    }
+
+    fn conv2d_kept_bf16(&self) -> Option<String> {
+        bf16::table::identity(&bf16::table::card(self))
     }
 
     fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {

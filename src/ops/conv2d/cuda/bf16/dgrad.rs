@@ -2,12 +2,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Shape, Tile};
+use super::Shape;
+use super::choice::{Product, Way, pitch};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, sum_tiles};
-use crate::ops::conv2d::{Conv2dProblem, NormGradient};
+use crate::ops::conv2d::{Conv2dProblem, Direction, NormGradient};
 use crate::ops::device::{Divisor, NULL, offset};
 
 /// `Conv2dDgrad16Args`.
@@ -20,7 +21,7 @@ struct Args {
     shape: Shape,
     by_k: Divisor,
     accumulate: u32,
-    filler: u32,
+    by_pitch: Divisor,
     y: DevicePointer,
     out: DevicePointer,
     mean: DevicePointer,
@@ -28,24 +29,15 @@ struct Args {
     sums: [DevicePointer; 2],
 }
 
-/// The product of every remainder of a row and a column by the stride: rows of the first, which is
-/// largest; how many; the tile.
-fn product(problem: &Conv2dProblem) -> (usize, usize, Tile) {
-    let [vertical, horizontal] = problem.stride;
-    let rows = problem.n * problem.h.div_ceil(vertical) * problem.w.div_ceil(horizontal);
-    let problems = vertical * horizontal;
-    (rows, problems, Tile::unsplit(rows * problems, problem.c))
-}
-
 /// Row tiles of all problems.
-fn parts(problem: &Conv2dProblem) -> usize {
-    let (rows, problems, tile) = product(problem);
-    rows.div_ceil(tile.rows) * problems
+fn parts(product: &Product, way: &Way) -> usize {
+    product.rows.div_ceil(way.tile.rows) * product.count
 }
 
 /// Workspace of a [`NormGradient`]: two sums a channel and row tile.
-pub fn workspace(problem: &Conv2dProblem) -> usize {
-    2 * parts(problem) * problem.c
+pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
+    let Some(product) = Product::new(problem, Direction::DgradNorm) else { return 0 };
+    2 * parts(&product, &product.choose(cuda)) * problem.c
 }
 
 pub fn dgrad(
@@ -57,13 +49,17 @@ pub fn dgrad(
     (norm, workspace): (Option<&NormGradient>, View),
 ) -> Result<()> {
     let shape = Shape::new(problem)?;
+    let direction = if norm.is_some() { Direction::DgradNorm } else { Direction::Dgrad };
+    let Some(product) = Product::new(problem, direction) else { return Ok(()) };
+    let way = product.choose(cuda);
+    let parts = parts(&product, &way);
     let at = |view: View| cuda.pointer(memory, view);
     let (mut y, mut out, mut mean, mut rstd, mut sums) = (NULL, NULL, NULL, NULL, [NULL; 2]);
     if let Some(norm) = norm {
         (y, mean, rstd) = (at(norm.y)?, at(norm.mean)?, at(norm.rstd)?);
         out = norm.out.map_or(Ok(NULL), at)?;
         let first = at(workspace)?;
-        sums = [first, offset(first, parts(problem) * problem.c)];
+        sums = [first, offset(first, parts * problem.c)];
     }
     let args = Args {
         dy: cuda.pointer(memory, dy)?,
@@ -72,7 +68,7 @@ pub fn dgrad(
         shape,
         by_k: Divisor::new(shape.k),
         accumulate: u32::from(accumulate),
-        filler: 0,
+        by_pitch: Divisor::new(pitch(problem.k) as u32),
         y,
         out,
         mean,
@@ -80,17 +76,21 @@ pub fn dgrad(
         sums,
     };
     let kernels = cuda.kernels();
-    let three = [
+    let gathered = [
         &kernels.conv2d_dgrad_wide_bf16,
         &kernels.conv2d_dgrad_medium_bf16,
         &kernels.conv2d_dgrad_narrow_bf16,
     ];
-    let (rows, problems, tile) = product(problem);
+    let halo = [
+        &kernels.conv2d_dgrad_halo_wide_bf16,
+        &kernels.conv2d_dgrad_halo_medium_bf16,
+        &kernels.conv2d_dgrad_halo_narrow_bf16,
+    ];
     // SAFETY: Conv2dDgrad16Args; the views have the problem's lengths and types, channels are
     // multiples of 8 (check_dgrad), the workspace holds two sums a channel and row tile
     // (check_dgrad_norm).
-    unsafe { tile.launch(cuda, three, [rows, problem.c], problems, &args)? };
+    unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };
     let Some(norm) = norm else { return Ok(()) };
-    let tiles = Tiles { partials: sums, channels: problem.c, parts: parts(problem) };
+    let tiles = Tiles { partials: sums, channels: problem.c, parts };
     sum_tiles(cuda, tiles, [at(norm.dgamma)?, at(norm.dbeta)?])
 }

@@ -2,13 +2,14 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Shape, Tile, positions};
+use super::choice::{Product, pitch};
+use super::{Shape, positions};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, merge_tiles};
-use crate::ops::conv2d::{Conv2dProblem, Epilogue};
-use crate::ops::device::{NULL, count, offset};
+use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
+use crate::ops::device::{Divisor, NULL, count, offset};
 
 /// `Conv2dFprop16Args`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -26,18 +27,17 @@ struct Args {
     relu: u32,
     last_share: f32,
     rows: u32,
+    by_pitch: Divisor,
+    filler: u32,
 }
 
 /// Rows that a warp takes moments of.
 const WARP_ROWS: usize = 64;
 
-fn tile(problem: &Conv2dProblem) -> Tile {
-    Tile::unsplit(positions(problem), problem.k)
-}
-
 /// Workspace: two values a channel and row tile, for the moments of the output.
-pub fn workspace(problem: &Conv2dProblem) -> usize {
-    2 * positions(problem).div_ceil(tile(problem).rows) * problem.k
+pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
+    let Some(product) = Product::new(problem, Direction::Fprop) else { return 0 };
+    2 * product.rows.div_ceil(product.choose(cuda).tile.rows) * problem.k
 }
 
 pub fn fprop(
@@ -51,8 +51,10 @@ pub fn fprop(
 ) -> Result<()> {
     let at = |view: View| cuda.pointer(memory, view);
     let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
-    let (rows, tile) = (positions(problem), tile(problem));
-    let parts = rows.div_ceil(tile.rows);
+    let rows = positions(problem);
+    let Some(product) = Product::new(problem, Direction::Fprop) else { return Ok(()) };
+    let way = product.choose(cuda);
+    let parts = rows.div_ceil(way.tile.rows);
     let mut moments = [NULL; 2];
     let (scale, shift, residual, relu) = match epilogue {
         Epilogue::None => (NULL, NULL, NULL, 0),
@@ -81,20 +83,27 @@ pub fn fprop(
             rest => 1.0 / rest as f32,
         },
         rows: count("convolution", "output positions", rows)?,
+        by_pitch: Divisor::new(pitch(problem.c) as u32),
+        filler: 0,
     };
     let kernels = cuda.kernels();
-    let three = [
+    let gathered = [
         &kernels.conv2d_fprop_wide_bf16,
         &kernels.conv2d_fprop_medium_bf16,
         &kernels.conv2d_fprop_narrow_bf16,
     ];
+    let halo = [
+        &kernels.conv2d_fprop_halo_wide_bf16,
+        &kernels.conv2d_fprop_halo_medium_bf16,
+        &kernels.conv2d_fprop_halo_narrow_bf16,
+    ];
     // SAFETY: Conv2dFprop16Args; the views have the problem's lengths and types, channels are
     // multiples of 8, the workspace holds two values a channel and row tile (check_fprop).
-    unsafe { tile.launch(cuda, three, [rows, problem.k], 1, &args)? };
+    unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };
     match epilogue {
         Epilogue::Statistics { mean, m2 } => {
             let tiles = Tiles { partials: moments, channels: problem.k, parts };
-            merge_tiles(cuda, tiles, [rows, tile.rows], [at(mean)?, at(m2)?])
+            merge_tiles(cuda, tiles, [rows, way.tile.rows], [at(mean)?, at(m2)?])
         }
         Epilogue::None | Epilogue::Affine { .. } => Ok(()),
     }

@@ -1,8 +1,10 @@
 //! Convolution of tensors stored as bf16 on tensor cores: `kernels/conv2d_{fprop,dgrad,wgrad}_bf16.cu`.
 
+pub(super) mod choice;
 pub(super) mod dgrad;
 pub(super) mod fprop;
 pub(super) mod grad_norm;
+pub(super) mod table;
 pub(super) mod wgrad;
 
 use bytemuck::Pod;
@@ -10,18 +12,22 @@ use bytemuck::Pod;
 use super::{Shape, blocks, positions, window};
 use crate::cuda::{Cuda, Kernel, tiles};
 use crate::error::Result;
+use crate::ops::conv2d::Family;
+use choice::{Product, Way};
 
 /// A block's tile of a matrix product: `MmaTile` of kernels/mma_tile.cuh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tile {
+pub(in crate::ops::conv2d::cuda) struct Tile {
     /// Its kernel's place among wide, medium and narrow.
     place: usize,
     rows: usize,
     columns: usize,
     threads: u32,
-    shared_bytes: u32,
-    /// Tiles that a card computes at once.
-    at_once: usize,
+    /// Shared memory of a block that gathers, and what any block needs to turn its sums.
+    shared_bytes: usize,
+    turned_bytes: usize,
+    /// Blocks on a multiprocessor at most.
+    blocks: usize,
 }
 
 const WIDE: Tile = Tile {
@@ -29,8 +35,9 @@ const WIDE: Tile = Tile {
     rows: tiles::MMA_WIDE_ROWS as usize,
     columns: tiles::MMA_WIDE_COLUMNS as usize,
     threads: tiles::MMA_WIDE_THREADS,
-    shared_bytes: tiles::MMA_WIDE_SHARED,
-    at_once: (tiles::MMA_MULTIPROCESSORS * tiles::MMA_WIDE_BLOCKS) as usize,
+    shared_bytes: tiles::MMA_WIDE_SHARED as usize,
+    turned_bytes: tiles::MMA_WIDE_TURNED as usize,
+    blocks: tiles::MMA_WIDE_BLOCKS as usize,
 };
 
 const MEDIUM: Tile = Tile {
@@ -38,8 +45,9 @@ const MEDIUM: Tile = Tile {
     rows: tiles::MMA_MEDIUM_ROWS as usize,
     columns: tiles::MMA_MEDIUM_COLUMNS as usize,
     threads: tiles::MMA_MEDIUM_THREADS,
-    shared_bytes: tiles::MMA_MEDIUM_SHARED,
-    at_once: (tiles::MMA_MULTIPROCESSORS * tiles::MMA_MEDIUM_BLOCKS) as usize,
+    shared_bytes: tiles::MMA_MEDIUM_SHARED as usize,
+    turned_bytes: tiles::MMA_MEDIUM_TURNED as usize,
+    blocks: tiles::MMA_MEDIUM_BLOCKS as usize,
 };
 
 const NARROW: Tile = Tile {
@@ -47,9 +55,24 @@ const NARROW: Tile = Tile {
     rows: tiles::MMA_NARROW_ROWS as usize,
     columns: tiles::MMA_NARROW_COLUMNS as usize,
     threads: tiles::MMA_NARROW_THREADS,
-    shared_bytes: tiles::MMA_NARROW_SHARED,
-    at_once: (tiles::MMA_MULTIPROCESSORS * tiles::MMA_NARROW_BLOCKS) as usize,
+    shared_bytes: tiles::MMA_NARROW_SHARED as usize,
+    turned_bytes: tiles::MMA_NARROW_TURNED as usize,
+    blocks: tiles::MMA_NARROW_BLOCKS as usize,
 };
+
+/// wgrad's with a halo: a filter row of 64 channels. The only kernel of its kind.
+const TALL: Tile = Tile {
+    place: 0,
+    rows: tiles::MMA_TALL_ROWS as usize,
+    columns: tiles::MMA_TALL_COLUMNS as usize,
+    threads: tiles::MMA_TALL_THREADS,
+    shared_bytes: tiles::MMA_TALL_SHARED as usize,
+    turned_bytes: tiles::MMA_TALL_SHARED as usize,
+    blocks: tiles::MMA_TALL_BLOCKS as usize,
+};
+
+/// All of them.
+const TILES: [Tile; 4] = [WIDE, MEDIUM, NARROW, TALL];
 
 impl Tile {
     /// The tile for a product of this many columns: the widest that computes no more columns than
@@ -62,15 +85,6 @@ impl Tile {
             MEDIUM
         } else {
             WIDE
-        }
-    }
-
-    /// The same where there are that many rows and nothing is split: a medium tile, too, where
-    /// wide ones would leave multiprocessors idle. Sums do not depend on the tile.
-    fn unsplit(rows: usize, columns: usize) -> Tile {
-        match Tile::of(columns) {
-            WIDE if WIDE.count(rows, columns) < tiles::MMA_MULTIPROCESSORS as usize => MEDIUM,
-            tile => tile,
         }
     }
 
@@ -93,8 +107,33 @@ impl Tile {
         args: &A,
     ) -> Result<()> {
         let grid = [blocks(self.count(rows, columns))?, 1, blocks(depth)?];
+        let shared_bytes = self.shared_bytes as u32;
         // SAFETY: passed on to the caller.
-        unsafe { cuda.launch(kernels[self.place], grid, self.threads, self.shared_bytes, args) }
+        unsafe { cuda.launch(kernels[self.place], grid, self.threads, shared_bytes, args) }
+    }
+}
+
+impl Way {
+    /// Launches this way's kernel of those that gather and those with a halo, each wide, medium and
+    /// narrow, on a product of which every split or problem is a layer of blocks.
+    ///
+    /// # Safety
+    /// As for [`Cuda::launch`].
+    unsafe fn launch<A: Pod>(
+        &self,
+        cuda: &Cuda,
+        product: &Product,
+        [gathered, halo]: [[&Kernel; 3]; 2],
+        args: &A,
+    ) -> Result<()> {
+        let tiles = blocks(self.tile.count(product.rows, product.columns))?;
+        let grid = [tiles, 1, blocks(product.count * self.splits)?];
+        let kernels = if self.family == Family::Halo { halo } else { gathered };
+        let shared_bytes = product.shared_bytes(&self.tile, self.family) as u32;
+        // SAFETY: passed on to the caller.
+        unsafe {
+            cuda.launch(kernels[self.tile.place], grid, self.tile.threads, shared_bytes, args)
+        }
     }
 }
 
@@ -104,7 +143,6 @@ mod tests {
 
     #[test]
     fn tiles_suit_their_columns() {
-        let many = 1 << 20;
         for (columns, tile) in [
             (8, NARROW),
             (32, NARROW),
@@ -117,10 +155,7 @@ mod tests {
             (256, WIDE),
             (512, WIDE),
         ] {
-            assert_eq!(Tile::unsplit(many, columns), tile, "{columns} columns");
+            assert_eq!(Tile::of(columns), tile, "{columns} columns");
         }
-        // 512 channels of 4 x 4: one wide tile a multiprocessor from 33 rows of tiles on.
-        assert_eq!(Tile::unsplit(33 * 128, 512), WIDE);
-        assert_eq!(Tile::unsplit(32 * 128, 512), MEDIUM);
     }
 }

@@ -2,12 +2,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::super::wgrad::{Pieces, parts, pieces, reduce};
-use super::{Shape, Tile, positions, window};
+use super::super::wgrad::{parts, reduce};
+use super::Shape;
+use super::choice::Product;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::Conv2dProblem;
+use crate::ops::conv2d::{Conv2dProblem, Direction};
 use crate::ops::device::offset;
 
 /// `Conv2dWgrad16Args`.
@@ -33,38 +34,19 @@ struct BiasArgs {
     filler: u32,
 }
 
-/// The fewest splits whose rounds of tiles leave a card idle for a fifth of the time at most; all
-/// that are allowed where none do.
-fn wanted(tiles: usize, at_once: usize, most: usize) -> usize {
-    // `splits` pieces of work in rounds of `at_once` tiles, each of 1 / splits.
-    let good = |splits: &usize| {
-        let rounds = (tiles * splits).div_ceil(at_once);
-        4 * rounds * at_once <= 5 * tiles * splits
-    };
-    (1..=most).find(good).unwrap_or(most)
-}
-
-/// How the positions are split.
-fn splits(problem: &Conv2dProblem) -> Pieces {
-    let tile = Tile::of(problem.k);
-    let tiles = tile.count(window(problem), problem.k);
-    let most = positions(problem) / tiles::MMA_SPLIT_POSITIONS as usize;
-    let most = most.clamp(1, tiles::MMA_SPLITS as usize);
-    let splits = wanted(tiles, tile.at_once, most);
-    pieces(positions(problem), splits, tiles::MMA_DEPTH as usize)
-}
-
 /// Values of the copies of dw, with which the copies of db follow.
-fn copies(problem: &Conv2dProblem) -> usize {
-    match splits(problem).count {
+fn copies(problem: &Conv2dProblem, splits: usize) -> usize {
+    match splits {
         1 => 0,
         count => count * problem.w_len(),
     }
 }
 
 /// Workspace: a copy of dw a split, a copy of db a part.
-pub fn workspace(problem: &Conv2dProblem) -> usize {
-    copies(problem) + parts(problem).count * problem.k
+pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
+    let Some(product) = Product::new(problem, Direction::Wgrad) else { return 0 };
+    let splits = product.pieces(product.choose(cuda).splits).count;
+    copies(problem, splits) + parts(problem).count * problem.k
 }
 
 pub fn wgrad(
@@ -78,7 +60,10 @@ pub fn wgrad(
     let shape = Shape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);
-    let splits = splits(problem);
+    let Some(product) = Product::new(problem, Direction::Wgrad) else { return Ok(()) };
+    let mut way = product.choose(cuda);
+    let splits = product.pieces(way.splits);
+    way.splits = splits.count;
     let args = Args {
         x: x?,
         dy,
@@ -87,21 +72,21 @@ pub fn wgrad(
         split_positions: splits.size as u32,
     };
     let kernels = cuda.kernels();
-    let three = [
+    let gathered = [
         &kernels.conv2d_wgrad_wide_bf16,
         &kernels.conv2d_wgrad_medium_bf16,
         &kernels.conv2d_wgrad_narrow_bf16,
     ];
-    let product = [window(problem), problem.k];
+    let halo = [&kernels.conv2d_wgrad_halo_bf16; 3];
     // SAFETY: Conv2dWgrad16Args; the views have the problem's lengths and types, channels are
     // multiples of 8, the workspace holds a copy of dw a split (check_wgrad).
-    unsafe { Tile::of(problem.k).launch(cuda, three, product, splits.count, &args)? };
+    unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };
     if splits.count > 1 {
         reduce(cuda, work, dw, problem.w_len(), splits.count)?;
     }
     let Some(db) = db else { return Ok(()) };
     let parts = parts(problem);
-    let own = offset(work, copies(problem));
+    let own = offset(work, copies(problem, splits.count));
     let args = BiasArgs {
         dy,
         copies: own,
@@ -115,24 +100,4 @@ pub fn wgrad(
     // SAFETY: Conv2dBiasGrad16Args; as above, and the workspace holds a copy of db a part.
     unsafe { cuda.launch(&kernels.conv2d_bias_grad_bf16, grid, threads, shared_bytes, &args)? };
     reduce(cuda, own, cuda.pointer(memory, db)?, problem.k, parts.count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn splits_fill_the_card_where_there_are_positions() {
-        // Few tiles: one round. More than half a round: three splits in two rounds.
-        assert_eq!(wanted(5, 528, 128), 85);
-        assert_eq!(wanted(144, 264, 64), 3);
-        assert_eq!(wanted(264, 264, 64), 1);
-        assert_eq!(wanted(5, 528, 7), 7);
-        for tiles in 1..600 {
-            let splits = wanted(tiles, 264, 128);
-            let rounds = (tiles * splits).div_ceil(264);
-            assert!((1..=128).contains(&splits));
-            assert!(splits == 128 || tiles * splits * 5 >= rounds * 264 * 4, "{tiles}");
-        }
-    }
 }

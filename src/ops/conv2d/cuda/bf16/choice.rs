@@ -1,0 +1,359 @@
+//! Which tile, family and number of splits a problem takes: what is forced, else what the table says for
+//! the card, else what a time model expects to be fastest. A function of the sizes (and the card's table)
+//! alone, so that results repeat.
+//!
+//! The model's time is the largest of the products of whole tiles, the tiles' copies from L2, and the
+//! tensors in device memory; docs/performance.md states its assumptions, `scripts/predict-performance.py`
+//! repeats it. fprop's and dgrad's results do not depend on the choice; moments and sums of tiles depend
+//! on the tile's rows, wgrad's on the splits.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::super::wgrad::{Pieces, pieces};
+use super::{TALL, TILES, Tile, positions, table, window};
+use crate::cuda::{Cuda, tiles};
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Family};
+
+/// Assumed of an H200: operations a second of `mma.sync`, bytes a second of L2 and of device memory.
+const PRODUCTS: f64 = 0.6 * 790e12;
+const L2_BYTES: f64 = 5.5e12;
+const MEMORY_BYTES: f64 = 0.9 * 4.3e12;
+/// Warps that keep a multiprocessor's tensor cores busy.
+const WARPS: usize = 12;
+/// Shared memory of a multiprocessor, what a block takes beside its own, and the most of a block (sm_90).
+const SHARED: usize = 233_472;
+const SYSTEM: usize = 1024;
+const SHARED_BLOCK: usize = 232_448;
+
+/// One direction as a matrix product, or several of one shape.
+pub(in crate::ops::conv2d::cuda) struct Product {
+    direction: Direction,
+    problem: Conv2dProblem,
+    pub rows: usize,
+    pub columns: usize,
+    depth: usize,
+    /// Products: dgrad has one for every remainder by the stride.
+    pub count: usize,
+    /// Elements of two bytes that all of it reads and writes.
+    moved: usize,
+}
+
+/// A choice, and the tile that it names.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::ops::conv2d::cuda) struct Way {
+    pub tile: Tile,
+    pub family: Family,
+    pub splits: usize,
+}
+
+impl Way {
+    pub fn choice(&self) -> Choice {
+        Choice {
+            tile: [self.tile.rows, self.tile.columns],
+            family: self.family,
+            splits: self.splits,
+        }
+    }
+}
+
+impl Product {
+    /// Of a direction that is one; gradient norms are not.
+    pub fn new(p: &Conv2dProblem, direction: Direction) -> Option<Product> {
+        let [vertical, horizontal] = p.stride;
+        let (x, w, y) = (p.x_len(), p.w_len(), p.y_len());
+        let problems = vertical * horizontal;
+        let (rows, columns, depth, count, moved) = match direction {
+            Direction::Fprop => (positions(p), p.k, window(p), 1, x + w + y),
+            Direction::Dgrad | Direction::DgradNorm => {
+                let norm = if direction == Direction::DgradNorm { 2 * x } else { 0 };
+                let rows = p.n * p.h.div_ceil(vertical) * p.w.div_ceil(horizontal);
+                (rows, p.c, (p.r * p.s * p.k).div_ceil(problems), problems, x + w + y + norm)
+            }
+            // dw is f32.
+            Direction::Wgrad => (window(p), p.k, positions(p), 1, x + 2 * w + y),
+            Direction::GradNorm(_) => return None,
+        };
+        Some(Product { direction, problem: *p, rows, columns, depth, count, moved })
+    }
+
+    /// The same of a problem that may describe no convolution, or none in bf16.
+    pub fn checked(p: &Conv2dProblem, direction: Direction) -> Option<Product> {
+        if p.check().is_err() || !p.takes_bf16() {
+            return None;
+        }
+        Product::new(p, direction)
+    }
+
+    /// Whether the problem is one of neighbours within an image whose output has its size.
+    fn takes_halo(&self) -> bool {
+        let p = &self.problem;
+        [p.r, p.s] == [3, 3] && p.stride == [1, 1] && p.pad == [1, 1]
+    }
+
+    /// Channels of the pixels that a tap selects.
+    fn channels(&self) -> usize {
+        match self.direction {
+            Direction::Dgrad | Direction::DgradNorm => self.problem.k,
+            _ => self.problem.c,
+        }
+    }
+
+    /// Pixels that a tile of a halo kernel copies.
+    fn pixels(&self, tile: &Tile) -> usize {
+        tile.rows + 2 * (self.problem.w + 1)
+    }
+
+    /// Bytes of shared memory that a block takes.
+    pub fn shared_bytes(&self, tile: &Tile, family: Family) -> usize {
+        match family {
+            Family::Gathered => tile.shared_bytes,
+            Family::Halo if *tile == TALL => tile.shared_bytes,
+            Family::Halo => {
+                let stages = (tiles::MMA_STAGES * tiles::MMA_DEPTH * 2) as usize * tile.columns;
+                let halo = self.pixels(tile) * pitch(self.channels()) * 16;
+                let all = stages + tiles::MMA_HALO_ZEROS as usize + halo;
+                all.max(tile.turned_bytes)
+            }
+        }
+    }
+
+    /// Blocks of it on a multiprocessor.
+    pub fn blocks(&self, tile: &Tile, family: Family) -> usize {
+        tile.blocks.min(SHARED / (self.shared_bytes(tile, family) + SYSTEM))
+    }
+
+    /// Whether it can be computed so.
+    fn takes(&self, tile: &Tile, family: Family) -> bool {
+        let fits = self.shared_bytes(tile, family) <= SHARED_BLOCK;
+        match (family, self.direction == Direction::Wgrad) {
+            (Family::Gathered, _) => *tile != TALL,
+            (Family::Halo, true) => {
+                *tile == TALL && self.takes_halo() && self.problem.c.is_multiple_of(TALL.rows / 3)
+            }
+            (Family::Halo, false) => *tile != TALL && self.takes_halo() && fits,
+        }
+    }
+
+    /// All lawful ways with the splits that suit each.
+    pub fn ways(&self) -> Vec<Way> {
+        let all = TILES.into_iter().flat_map(|t| [(t, Family::Gathered), (t, Family::Halo)]);
+        let lawful = all.filter(|(tile, family)| self.takes(tile, *family));
+        lawful
+            .map(|(tile, family)| Way { tile, family, splits: self.splits(&tile, family) })
+            .collect()
+    }
+
+    /// The way that a choice names, if it is lawful.
+    fn way(&self, choice: &Choice) -> Option<Way> {
+        let tile = TILES.into_iter().find(|t| [t.rows, t.columns] == choice.tile)?;
+        let splits = if self.direction == Direction::Wgrad {
+            choice.splits.clamp(1, self.most_splits())
+        } else {
+            1
+        };
+        self.takes(&tile, choice.family).then_some(Way { tile, family: choice.family, splits })
+    }
+
+    /// Whether the problem can be computed so.
+    pub fn lawful(&self, choice: &Choice) -> bool {
+        self.way(choice).is_some_and(|way| way.choice() == *choice)
+    }
+
+    fn most_splits(&self) -> usize {
+        let most = self.depth / tiles::MMA_SPLIT_POSITIONS as usize;
+        most.clamp(1, tiles::MMA_SPLITS as usize)
+    }
+
+    /// The splits that a tile takes.
+    fn splits(&self, tile: &Tile, family: Family) -> usize {
+        if self.direction != Direction::Wgrad {
+            return 1;
+        }
+        let at_once = tiles::MMA_MULTIPROCESSORS as usize * self.blocks(tile, family);
+        wanted(tile.count(self.rows, self.columns), at_once, self.most_splits())
+    }
+
+    /// Bytes that one tile of `depth` terms copies.
+    fn copied(&self, tile: &Tile, family: Family, depth: usize) -> usize {
+        match family {
+            Family::Gathered => 2 * (tile.rows + tile.columns) * depth,
+            // Every MMA_DEPTH positions see two pixels more than they are.
+            Family::Halo if *tile == TALL => 2 * tile.columns * (2 * depth + depth / 16),
+            Family::Halo => 2 * (self.pixels(tile) * self.channels() + tile.columns * depth),
+        }
+    }
+
+    /// Seconds that a way is expected to take: the bound, and the sum of products and copies, which decides
+    /// between ways that memory makes equal.
+    fn seconds(&self, way: &Way) -> (f64, f64) {
+        let Way { tile, family, splits } = way;
+        let depth = self.depth.div_ceil(*splits).next_multiple_of(tiles::MMA_DEPTH as usize);
+        let count = tile.count(self.rows, self.columns) * self.count * splits;
+        // Each multiprocessor computes its share, at a rate that its resident warps allow.
+        let machines = tiles::MMA_MULTIPROCESSORS as usize;
+        let share = count.div_ceil(machines);
+        let warps = share.min(self.blocks(tile, *family)) * tile.threads as usize / 32;
+        let rate = PRODUCTS / machines as f64 * (warps as f64 / WARPS as f64).min(1.0);
+        let products = (share * tile.rows * tile.columns * depth * 2) as f64 / rate;
+        let copies = (count * self.copied(tile, *family, depth)) as f64 / L2_BYTES;
+        // Copies of dw are written and read once more.
+        let sums = if *splits > 1 { 8 * splits * self.problem.w_len() } else { 0 };
+        let memory = (2 * self.moved + sums) as f64 / MEMORY_BYTES;
+        (products.max(copies).max(memory), products + copies)
+    }
+
+    /// The way that the model expects to be fastest.
+    fn fastest(&self) -> Way {
+        let gathered = Way { tile: TILES[0], family: Family::Gathered, splits: 1 };
+        let ways = self.ways().into_iter().map(|way| (self.seconds(&way), way));
+        let order =
+            |a: &(f64, f64), b: &(f64, f64)| a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1));
+        ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
+    }
+
+    /// How the product is computed on this card.
+    pub fn choose(&self, cuda: &Cuda) -> Way {
+        let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
+        let kept = || table::find(&table::card(cuda), self.direction, &self.problem);
+        let way = forced.or_else(|| self.way(&kept()?)).unwrap_or_else(|| self.fastest());
+        // The same bits on a card with less shared memory.
+        let fits =
+            self.shared_bytes(&way.tile, way.family) <= cuda.properties().shared_bytes as usize;
+        if fits { way } else { Way { family: Family::Gathered, ..way } }
+    }
+
+    /// Whether results under `choice` are others than under the model's.
+    pub fn moves_bits(&self, choice: &Choice) -> bool {
+        let model = self.fastest();
+        self.way(choice).is_some_and(|way| match self.direction {
+            Direction::Wgrad => self.pieces(way.splits).size != self.pieces(model.splits).size,
+            _ => way.tile.rows != model.tile.rows,
+        })
+    }
+
+    /// wgrad's positions in `splits` pieces.
+    pub fn pieces(&self, splits: usize) -> Pieces {
+        pieces(self.depth, splits, tiles::MMA_DEPTH as usize)
+    }
+}
+
+/// Chunks of a pixel in a halo kernel's shared memory: odd.
+pub(super) fn pitch(channels: usize) -> usize {
+    channels / 8 | 1
+}
+
+/// What [`Cuda::forced`] holds; 0 is nothing.
+fn encode(choice: Option<Choice>) -> u64 {
+    let Some(Choice { tile: [rows, columns], family, splits }) = choice else { return 0 };
+    let halo = u64::from(family == Family::Halo);
+    (rows as u64) << 48 | (columns as u64 & 0xffff) << 32 | halo << 31 | (splits as u64 & 0xffff)
+}
+
+fn decode(code: u64) -> Option<Choice> {
+    let part = |shift: u32| (code >> shift & 0xffff) as usize;
+    let family = if code >> 31 & 1 == 1 { Family::Halo } else { Family::Gathered };
+    (code != 0).then(|| Choice { tile: [part(48), part(32)], family, splits: part(0) })
+}
+
+pub(in crate::ops::conv2d::cuda) fn force(cuda: &Cuda, choice: Option<Choice>) {
+    cuda.forced().store(encode(choice), Relaxed);
+}
+
+/// The fewest splits whose rounds of tiles leave a card idle for a fifth of the time at most; all
+/// that are allowed where none do.
+fn wanted(tiles: usize, at_once: usize, most: usize) -> usize {
+    // `splits` pieces of work in rounds of `at_once` tiles, each of 1 / splits.
+    let good = |splits: &usize| {
+        let rounds = (tiles * splits).div_ceil(at_once);
+        4 * rounds * at_once <= 5 * tiles * splits
+    };
+    (1..=most).find(good).unwrap_or(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forced_choices_are_read_as_they_are_written() {
+        assert_eq!(decode(encode(None)), None);
+        for family in [Family::Gathered, Family::Halo] {
+            let choice = Choice { tile: [256, 32], family, splits: 128 };
+            assert_eq!(decode(encode(Some(choice))), Some(choice));
+        }
+    }
+
+    /// n, h = w, c, k, r, stride.
+    fn product([n, h, c, k, r, stride]: [usize; 6], direction: Direction) -> Product {
+        let pad = [r / 2; 2];
+        let p = Conv2dProblem { n, h, w: h, c, k, r, s: r, stride: [stride; 2], pad };
+        Product::checked(&p, direction).unwrap()
+    }
+
+    #[test]
+    fn halos_are_chosen_where_copies_bound_and_fit() {
+        for (sizes, halo) in [
+            ([512, 32, 64, 64, 3, 1], true),
+            ([512, 16, 128, 128, 3, 1], true),
+            ([256, 56, 64, 64, 3, 1], true),
+            ([512, 4, 512, 512, 3, 1], false),
+            ([512, 32, 64, 128, 3, 2], false),
+            ([512, 32, 64, 64, 1, 1], false),
+        ] {
+            for direction in [Direction::Fprop, Direction::DgradNorm] {
+                let way = product(sizes, direction).fastest();
+                assert_eq!(way.family == Family::Halo, halo, "{sizes:?} {direction:?} {way:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn filter_rows_share_pixels_in_groups_of_channels() {
+        let way = |c| product([512, 32, c, 64, 3, 1], Direction::Wgrad).fastest();
+        assert_eq!((way(64).tile, way(64).family), (TALL, Family::Halo));
+        assert_eq!(way(72).family, Family::Gathered);
+        assert_eq!(
+            product([512, 32, 64, 64, 3, 2], Direction::Wgrad).fastest().family,
+            Family::Gathered
+        );
+    }
+
+    #[test]
+    fn every_way_fits_and_is_what_its_choice_names() {
+        for direction in
+            [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad]
+        {
+            for sizes in [[3, 5, 8, 16, 3, 1], [64, 56, 128, 64, 3, 1], [9, 17, 64, 512, 3, 2]] {
+                let product = product(sizes, direction);
+                let ways = product.ways();
+                assert!(ways.len() >= 3);
+                for way in ways {
+                    assert_eq!(product.way(&way.choice()), Some(way));
+                    assert!(product.shared_bytes(&way.tile, way.family) <= SHARED_BLOCK);
+                    assert!(product.blocks(&way.tile, way.family) >= 1);
+                    assert!(product.seconds(&way).0 > 0.0);
+                    assert!(direction == Direction::Wgrad || way.splits == 1);
+                }
+            }
+        }
+        let none = Choice { tile: [100, 64], family: Family::Gathered, splits: 1 };
+        assert_eq!(product([3, 5, 8, 16, 3, 1], Direction::Fprop).way(&none), None);
+        let halo = Choice { tile: [128, 64], family: Family::Halo, splits: 1 };
+        assert_eq!(product([3, 5, 8, 16, 1, 1], Direction::Fprop).way(&halo), None);
+    }
+
+    #[test]
+    fn splits_fill_the_card_where_there_are_positions() {
+        // Few tiles: one round. More than half a round: three splits in two rounds.
+        assert_eq!(wanted(5, 528, 128), 85);
+        assert_eq!(wanted(144, 264, 64), 3);
+        assert_eq!(wanted(264, 264, 64), 1);
+        assert_eq!(wanted(5, 528, 7), 7);
+        for tiles in 1..600 {
+            let splits = wanted(tiles, 264, 128);
+            let rounds = (tiles * splits).div_ceil(264);
+            assert!((1..=128).contains(&splits));
+            assert!(splits == 128 || tiles * splits * 5 >= rounds * 264 * 4, "{tiles}");
+        }
+    }
+}
