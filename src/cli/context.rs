@@ -22,6 +22,8 @@ use super::progress::Bar;
 /// Steps that the quick recipe aims at, and the least epochs it takes.
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
+/// Most runs of one kind.
+const MOST_RUNS: usize = 10_000;
 
 /// Loads the data set with a progress bar.
 pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<DataSet>> {
@@ -160,6 +162,15 @@ pub fn data_of_weights(
     }
 }
 
+/// A number of runs: each is a training of its own, and thousands are a slip of the keyboard.
+pub fn runs(flag: &str, count: usize) -> Result<usize> {
+    match count {
+        0 => Err(Error::invalid(flag, "0", "at least 1")),
+        1..=MOST_RUNS => Ok(count),
+        _ => Err(Error::invalid(flag, count.to_string(), format!("at most {MOST_RUNS}"))),
+    }
+}
+
 /// The split that `--split` names.
 pub fn split(common: &Common, args: &DataArgs, data: &DataSet) -> Result<Split> {
     let kind = args.split.as_deref().map(str::parse).transpose()?;
@@ -240,7 +251,8 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
     let batch = args.batch.unwrap_or(128);
     let translate = (side * 15 / 100) as u32;
     let quick = Recipe {
-        epochs: ((QUICK_STEPS * batch + training / 2) / training.max(1)).max(QUICK_EPOCHS),
+        epochs: (QUICK_STEPS.saturating_mul(batch).saturating_add(training / 2) / training.max(1))
+            .max(QUICK_EPOCHS),
         batch,
         lr: 0.1,
         schedule: Schedule::Cosine,

@@ -145,6 +145,9 @@ const MAX_TRANSLATE: u32 = 1024;
 /// Most epochs of a run; steps of any batch then fit where they are counted.
 const MOST_EPOCHS: usize = 1_000_000;
 
+/// Most images of a batch.
+const MOST_BATCH: usize = 1_000_000_000;
+
 /// One training run's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -174,6 +177,8 @@ impl Recipe {
         let range = |flag: &str, value: f64, ok: bool, expected: &str| {
             if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
         };
+        let found = self.batch as f64;
+        range("--batch", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
         let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
         range("--epochs", self.epochs as f64, epochs, "1 to 1000000")?;
         range(
@@ -240,7 +245,7 @@ impl Recipe {
     /// Learning rate at `step` of `total`.
     pub fn lr_at(&self, step: u64, total: u64) -> f32 {
         let warm = if step < self.warmup_steps {
-            (step + 1) as f64 / (self.warmup_steps + 1) as f64
+            (step + 1) as f64 / (self.warmup_steps as f64 + 1.0)
         } else {
             1.0
         };
@@ -309,6 +314,10 @@ mod tests {
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
+        let most = Recipe { batch: usize::MAX, ..recipe() }.check(3).unwrap_err().to_string();
+        assert!(most.contains("--batch"), "{most}");
+        let warm = Recipe { warmup_steps: u64::MAX, ..recipe() };
+        assert!(warm.lr_at(0, 10) >= 0.0 && warm.lr_at(9, 10) < 1e-6);
         for epochs in [0, MOST_EPOCHS + 1, usize::MAX] {
             let message = Recipe { epochs, ..recipe() }.check(3).unwrap_err().to_string();
             assert!(message.contains("--epochs") && message.contains("1000000"), "{message}");

@@ -4,6 +4,9 @@ use fairprune::artefact::npy;
 
 use crate::*;
 
+/// More than anybody means, and more than sums of it can hold.
+const MOST: u64 = u64::MAX;
+
 #[test]
 fn unusable_input_is_named_in_words() {
     let place = Place::new();
@@ -24,6 +27,12 @@ fn unusable_input_is_named_in_words() {
         ),
         ("study junk.toml --out no".to_owned(), &["junk.toml", "UTF-8", "TOML"]),
         (format!("run --data data {TINY} --strategies= --out no"), &["found nothing", "full"]),
+        (train("").replace("--batch 8", &format!("--batch {MOST}")), &["--batch", "1000000000"]),
+        (format!("score --data data {TINY} --runs {MOST} --out no"), &["--runs", "at most 10000"]),
+        (format!("run --data data {TINY} --seeds {MOST} --out no"), &["--seeds", "at most 10000"]),
+        (format!("run --data data {TINY} --query-runs {MOST} --out no"), &["--query-runs"]),
+        (format!("run --data data {TINY} --seeds 0 --out no"), &["--seeds", "at least 1"]),
+        (format!("data make shapes --per-class {MOST},1,1 --out no"), &["--per-class", "1000000"]),
     ] {
         let err = refused(place.path(), &line, words);
         assert!(!err.contains("is unknown"), "first things first: {err}");

@@ -61,9 +61,8 @@ pub(super) fn plan(
         }
         enough_samples(d, args.min_per_class, data, split, partition)?;
     }
-    if args.seeds == 0 {
-        return Err(Error::invalid("--seeds", "0", "at least 1").into());
-    }
+    context::runs("--seeds", args.seeds)?;
+    args.query_runs.map_or(Ok(0), |runs| context::runs("--query-runs", runs))?;
     let side = args.data.input_size.unwrap_or(data.height.min(data.width));
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let laplace = match args.smooth.as_deref() {
@@ -73,7 +72,6 @@ pub(super) fn plan(
     };
     let crossfit = split.query_runs();
     let query = match (args.query_runs, crossfit) {
-        (Some(0), _) => return Err(Error::invalid("--query-runs", "0", "at least 1").into()),
         (Some(r), Some(folds)) if r != folds => {
             let found = format!("{r} runs for {folds} folds");
             return Err(Error::invalid("--query-runs", found, "one run a fold").into());

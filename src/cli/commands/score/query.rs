@@ -109,12 +109,12 @@ fn queries(
     classes: usize,
 ) -> Result<Queries> {
     let runs = match (args.queries.runs, split.query_runs()) {
-        (Some(0), _) => return Err(Error::invalid("--runs", "0", "at least 1").into()),
         (Some(r), Some(folds)) if r != folds => {
             let found = format!("{r} for {folds} folds");
             return Err(Error::invalid("--runs", found, "one run a fold").into());
         }
-        (Some(r), _) | (None, Some(r)) => r,
+        (Some(r), _) => context::runs("--runs", r)?,
+        (None, Some(r)) => r,
         (None, None) => 5,
     };
     let epochs = args.queries.query_epochs.unwrap_or(full.epochs);

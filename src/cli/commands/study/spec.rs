@@ -14,6 +14,7 @@ use toml::{Table, Value};
 
 use crate::cli::args::Common;
 use crate::cli::commands::run::RunArgs;
+use crate::cli::context;
 
 /// Longest study file that is read.
 const MOST_BYTES: u64 = 1 << 20;
@@ -241,6 +242,7 @@ impl BlockTable {
             );
             return Err(Error::invalid(what, found, "at least one of each").into());
         }
+        context::runs(&format!("{what}, seeds"), self.seeds)?;
         if let Some(d) = self.density.iter().find(|d| !(**d > 0.0 && **d <= 1.0)) {
             let expected = "above 0 and at most 1";
             return Err(Error::invalid(format!("{what}, density"), d.to_string(), expected).into());
