@@ -30,6 +30,8 @@ PREFIXES = ["module.", "_orig_mod."]
 VGG = {"vgg16": [2, 2, 3, 3, 3], "vgg19": [2, 2, 4, 4, 4]}
 STAGES = {"resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3], "resnet50": [3, 4, 6, 3]}
 STAGES |= {f"resnet{6 * n + 2}": [n] * 3 for n in (1, 2, 3, 5, 7, 9)}
+# Stride in the first 1x1 of a bottleneck: the same names and shapes as torchvision's resnet50.
+STAGES["resnet50-v1"] = STAGES["resnet50"]
 NORM = ["weight", "bias", "running_mean", "running_var"]
 COUNTER = "num_batches_tracked"
 
@@ -50,14 +52,15 @@ def expected_names(arch):
             place += 1
         return names
     names = ["conv1.weight", "fc.weight", "fc.bias"] + [f"bn1.{n}" for n in NORM]
-    convolutions = 3 if arch == "resnet50" else 2
+    bottlenecks = arch.startswith("resnet50")
+    convolutions = 3 if bottlenecks else 2
     for stage, blocks in enumerate(STAGES[arch], 1):
         for block in range(blocks):
             layer = f"layer{stage}.{block}"
             for i in range(1, convolutions + 1):
                 names.append(f"{layer}.conv{i}.weight")
                 names += [f"{layer}.bn{i}.{n}" for n in NORM]
-            if block == 0 and (stage > 1 or arch == "resnet50"):
+            if block == 0 and (stage > 1 or bottlenecks):
                 names.append(f"{layer}.downsample.0.weight")
                 names += [f"{layer}.downsample.1.{n}" for n in NORM]
     return names

@@ -55,13 +55,18 @@ fn hint(largest_batch: Option<usize>) -> String {
 }
 
 impl Error {
-    /// An unusable input: `what` was looked at, `found` is there, `expected` should be.
+    /// An unusable input: `what` was looked at, `found` is there (nothing, if that is empty), `expected`
+    /// should be.
     pub fn invalid(
         what: impl Into<String>,
         found: impl Into<String>,
         expected: impl Into<String>,
     ) -> Self {
-        Error::Invalid { what: what.into(), found: found.into(), expected: expected.into() }
+        let mut found = found.into();
+        if found.is_empty() {
+            found.push_str("nothing");
+        }
+        Error::Invalid { what: what.into(), found, expected: expected.into() }
     }
 
     /// An operating-system error at `path`; use as `.map_err(Error::io(path))`.

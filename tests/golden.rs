@@ -86,6 +86,12 @@ fn resnet50() {
     check(include_str!("golden/resnet50.json"));
 }
 
+/// The stride in the first 1x1 of a bottleneck.
+#[test]
+fn resnet50_v1() {
+    check(include_str!("golden/resnet50_v1.json"));
+}
+
 /// Convolution biases, and the full width of the CIFAR form.
 #[test]
 fn vgg16() {

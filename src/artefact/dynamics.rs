@@ -112,6 +112,24 @@ pub struct ValidationRecord {
     pub epoch: u32,
     pub correct: Vec<u64>,
     pub total: Vec<u64>,
+    /// The same of each group, where the samples have an attribute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupRecord>,
+}
+
+/// Validation counts of each group, class x attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupRecord {
+    pub correct: Vec<u64>,
+    pub total: Vec<u64>,
+}
+
+/// What the column `attribute` of `samples.csv` means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeRecord {
+    pub name: String,
+    /// Names of its values; the column has their numbers.
+    pub values: Vec<String>,
 }
 
 /// `dynamics.json`.
@@ -123,6 +141,9 @@ pub struct Description {
     pub commit: String,
     pub data: DataIdentity,
     pub class_names: Vec<String>,
+    /// Where the samples have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribute: Option<AttributeRecord>,
     /// Rows and columns of every array.
     pub epochs: usize,
     pub samples: usize,
@@ -160,6 +181,8 @@ impl Description {
 pub struct Samples {
     pub ids: Vec<String>,
     pub labels: Vec<u32>,
+    /// Attribute of each sample; empty where they have none.
+    pub attributes: Vec<u32>,
     /// Held out by the split, or not.
     pub parts: Vec<Part>,
 }
@@ -196,12 +219,41 @@ pub fn write(
         records.for_each(|record| record.digest = Some(digest.clone()));
     }
     let counts = presentations.iter().map(|&n| n as f32).collect();
-    let Samples { ids, labels, parts } = samples;
+    let Samples { ids, labels, attributes, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
-    let attributes = Vec::new();
     ScoreTable { ids, labels, parts, attributes, methods }
         .write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
     atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, &description)
+}
+
+/// Refuses attributes where dynamics.json states none, their absence where it does, and numbers that
+/// are none of its `values`.
+fn check_attributes(table: &ScoreTable, values: usize, place: &str) -> Result<()> {
+    if (values > 0) == table.attributes.is_empty() {
+        let found = "an attribute in one of samples.csv and dynamics.json";
+        return Err(Error::invalid(place, found, "in both or none"));
+    }
+    match table.attributes.iter().position(|&a| a as usize >= values) {
+        Some(i) => {
+            let what = format!("{place}, line {}, column attribute", i + 2);
+            let expected = format!("below {values}, the values that dynamics.json states");
+            Err(Error::invalid(what, table.attributes[i].to_string(), expected))
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_counts(what: &str, [correct, total]: [&[u64]; 2], count: usize) -> Result<()> {
+    let good = correct.len() == count
+        && total.len() == count
+        && correct.iter().zip(total).all(|(c, n)| c <= n);
+    match good {
+        true => Ok(()),
+        false => {
+            let expected = format!("{count} counts, correct at most total");
+            Err(Error::invalid(what, "other counts", expected))
+        }
+    }
 }
 
 /// A recording on disk. Arrays are read when they are asked for.
@@ -243,17 +295,18 @@ impl Recording {
             let expected = format!("{classes}, one a class");
             return Err(Error::invalid(path.display().to_string(), found, expected));
         }
+        let values = description.attribute.as_ref().map_or(0, |a| a.values.len());
+        check_attributes(&table, values, &place)?;
         if let Some(v) = &description.validation {
-            let good = v.correct.len() == classes
-                && v.total.len() == classes
-                && v.correct.iter().zip(&v.total).all(|(c, n)| c <= n);
-            if !good {
-                let expected = format!("{classes} counts, correct at most total");
-                let what = format!("{}: validation", path.display());
-                return Err(Error::invalid(what, "other counts", expected));
+            let what = format!("{}: validation", path.display());
+            check_counts(&what, [&v.correct, &v.total], classes)?;
+            if let Some(groups) = &v.groups {
+                let what = format!("{what} of groups");
+                check_counts(&what, [&groups.correct, &groups.total], classes * values)?;
             }
         }
-        let samples = Samples { ids: table.ids, labels: table.labels, parts: table.parts };
+        let ScoreTable { ids, labels, attributes, parts, .. } = table;
+        let samples = Samples { ids, labels, attributes, parts };
         Ok(Recording { description, samples, presentations, folder: folder.to_owned() })
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use fairprune::experiment::Placement;
 use fairprune::ops::Precision;
 
 use super::commands;
@@ -130,6 +131,10 @@ pub struct DataArgs {
     /// Resize the short side to S and keep the central S x S
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
+    /// Let the network see S x S of the images: the centre, or boxes with --resized-crop; images are then
+    /// kept at round(256 S / 224) unless --image-size says otherwise [default: whole images]
+    #[arg(long, value_name = "S")]
+    pub input_size: Option<usize>,
     /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
@@ -169,6 +174,10 @@ pub struct NetworkArgs {
     /// (with batch norm, for images from 32 x 32)
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
+    /// resnet50 with the stride in each bottleneck's first 1x1, as in the paper; --arch resnet50-v1 is
+    /// the same [default: in the 3x3, as torchvision]
+    #[arg(long)]
+    pub resnet_v1: bool,
     /// Channels of the first stage [default: 16 in the CIFAR family, else 64]
     #[arg(long, value_name = "N")]
     pub width: Option<usize>,
@@ -184,6 +193,10 @@ pub struct NetworkArgs {
     /// Images of an evaluation batch
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub score_batch: usize,
+    /// Where a card finds the images: device, stream (copied batch by batch while it computes) or auto
+    /// (stream where they do not fit)
+    #[arg(long, default_value_t, value_name = "WHERE")]
+    pub images: Placement,
 }
 
 /// How to train.
@@ -229,6 +242,10 @@ pub struct RecipeArgs {
     /// Shift training images by up to N pixels (pad N and crop) [default: 15 % of the side]
     #[arg(long, value_name = "N", visible_alias = "crop")]
     pub translate: Option<u32>,
+    /// Train on random boxes of the images (.08 to 1 of the area, 3:4 to 4:3), resized, in place of
+    /// shifts
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub resized_crop: Option<bool>,
     /// Seconds between saved states
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub checkpoint_every: u64,
@@ -251,6 +268,7 @@ impl RecipeArgs {
             class_weights: None,
             flip: None,
             translate: None,
+            resized_crop: None,
             checkpoint_every: 30,
         }
     }

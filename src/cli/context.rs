@@ -22,13 +22,26 @@ use super::progress::Bar;
 /// Steps that the quick recipe aims at, and the least epochs it takes.
 const QUICK_STEPS: usize = 240;
 const QUICK_EPOCHS: usize = 6;
+/// Most runs of one kind.
+const MOST_RUNS: usize = 10_000;
 
 /// Loads the data set with a progress bar.
 pub fn load_data(common: &Common, args: &DataArgs, cpu: &Cpu) -> Result<Arc<DataSet>> {
-    if args.image_size == Some(0) {
-        return Err(Error::invalid("--image-size", "0", "at least 1"));
+    load_data_as(common, args, load_options(args)?, cpu)
+}
+
+/// The same with options of the caller's.
+pub fn load_data_as(
+    common: &Common,
+    args: &DataArgs,
+    options: LoadOptions,
+    cpu: &Cpu,
+) -> Result<Arc<DataSet>> {
+    for (flag, side) in [("--image-size", args.image_size), ("--input-size", args.input_size)] {
+        if side == Some(0) {
+            return Err(Error::invalid(flag, "0", "at least 1"));
+        }
     }
-    let options = load_options(args)?;
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "reading images");
     let set = cpu.pool().install(|| data::load(&args.data, &options, &progress));
@@ -59,22 +72,39 @@ fn describe_tail(set: &DataSet) -> String {
 pub fn load_options(args: &DataArgs) -> Result<LoadOptions> {
     Ok(LoadOptions {
         format: args.format.as_deref().map(str::parse).transpose()?,
-        image_size: args.image_size,
+        image_size: args.image_size.or(args.input_size.map(stored_side)),
         seed: args.data_seed,
         ..LoadOptions::default()
     })
 }
 
-/// Reads a weight file; its image size stands in for a missing `--image-size`.
+/// Short side of images of which a network sees `input`, with the margin that ImageNet's recipe has.
+pub fn stored_side(input: usize) -> usize {
+    (input.saturating_mul(256) + 112) / 224
+}
+
+/// Reads a weight file; its sizes stand in for missing ones.
 pub fn weights(path: &Path, args: &DataArgs) -> Result<(Weights, WeightsMetadata, DataArgs)> {
     let (weights, metadata) = weights::read(path)?;
     let mut args = args.clone();
-    if let (None, Some([h, w])) = (args.image_size, metadata.size)
-        && h == w
-    {
-        args.image_size = Some(h);
+    let side = |size: Option<[usize; 2]>| size.filter(|[h, w]| h == w).map(|[h, _]| h);
+    if let (None, None) = (args.image_size, args.input_size) {
+        let (seen, images) = (side(metadata.size), side(metadata.images));
+        args.image_size = images.or(seen);
+        args.input_size = images.and(seen);
     }
     Ok((weights, metadata, args))
+}
+
+/// What of the images the network of a weight file sees, where it is not all: as given, else as the file
+/// says unless an image size was given.
+pub fn input_size(
+    image_size: Option<usize>,
+    input_size: Option<usize>,
+    file: &WeightsMetadata,
+) -> Option<usize> {
+    let stated = file.images.and(file.size).filter(|[h, w]| h == w && image_size.is_none());
+    input_size.or(stated.map(|[h, _]| h))
 }
 
 /// Refuses a weight file whose classes are not the data set's.
@@ -96,6 +126,51 @@ pub fn check_classes(path: &Path, metadata: &WeightsMetadata, data: &DataSet) ->
     }
 }
 
+/// Whether a weight file is of this data set: `same`, `other`, or `unknown` where it does not say. A
+/// warning where it is of another, and a note where its normalisation is not known: images of a test
+/// set from elsewhere are worth an evaluation, but nobody should take them for the ones it learned.
+pub fn data_of_weights(
+    common: &Common,
+    path: &Path,
+    metadata: &WeightsMetadata,
+    data: &DataSet,
+    args: &NetworkArgs,
+) -> &'static str {
+    let file = path.display();
+    if metadata.mean.or(metadata.std).is_none() && args.mean.is_none() && args.std.is_none() {
+        let text = format!(
+            "note: {file} states no normalisation: that of the training images of {} is used \
+             (--mean and --std give its own)",
+            data.name
+        );
+        output::note(common, text);
+    }
+    match &metadata.data {
+        None => "unknown",
+        Some(stated) if *stated == data.fingerprint => "same",
+        Some(stated) => {
+            let text = format!(
+                "warning: {file} was trained on another data set (fingerprint {stated}) than {} \
+                 ({}), or on the same one read otherwise; classes are the same, and the \
+                 normalisation is the file's. None of these images need be among those it was \
+                 trained on, and all of them may be",
+                data.name, data.fingerprint
+            );
+            output::warn(text);
+            "other"
+        }
+    }
+}
+
+/// A number of runs: each is a training of its own, and thousands are a slip of the keyboard.
+pub fn runs(flag: &str, count: usize) -> Result<usize> {
+    match count {
+        0 => Err(Error::invalid(flag, "0", "at least 1")),
+        1..=MOST_RUNS => Ok(count),
+        _ => Err(Error::invalid(flag, count.to_string(), format!("at most {MOST_RUNS}"))),
+    }
+}
+
 /// The split that `--split` names.
 pub fn split(common: &Common, args: &DataArgs, data: &DataSet) -> Result<Split> {
     let kind = args.split.as_deref().map(str::parse).transpose()?;
@@ -106,16 +181,23 @@ pub fn split(common: &Common, args: &DataArgs, data: &DataSet) -> Result<Split> 
 pub fn network(
     args: &NetworkArgs,
     data: &DataSet,
+    input_size: Option<usize>,
     file: Option<&WeightsMetadata>,
     default_arch: Arch,
     default_width: Option<usize>,
 ) -> Result<NetworkSpec> {
-    let size = [data.height, data.width];
+    let size = input_size.map_or([data.height, data.width], |side| [side; 2]);
     let from_file = file.and_then(|m| m.arch);
-    let arch = match &args.arch {
+    let arch: Arch = match &args.arch {
         Some(name) => name.parse()?,
         None => from_file.unwrap_or(default_arch),
     };
+    let arch = if args.resnet_v1 { arch.v1()? } else { arch };
+    // Tensors of the two forms of resnet50 have the same names and shapes.
+    if let Some(stated) = from_file.filter(|stated| *stated != arch) {
+        let expected = format!("{arch}, as the flags say; the file's own network needs none");
+        return Err(Error::invalid("network of the weights", stated.to_string(), expected));
+    }
     let width = args.width.or(file.and_then(|m| m.width)).or(default_width);
     let stem = match &args.stem {
         Some(name) => name.parse()?,
@@ -160,6 +242,7 @@ pub fn prepare<B: Operators>(
         return Err(Error::invalid("--score-batch", "0", "at least 1"));
     }
     Prepared::new(backend, data, split, spec, normalisation(args, file)?, args.score_batch)?
+        .with_images(args.images)
         .with_precision(precision)
 }
 
@@ -168,7 +251,8 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
     let batch = args.batch.unwrap_or(128);
     let translate = (side * 15 / 100) as u32;
     let quick = Recipe {
-        epochs: ((QUICK_STEPS * batch + training / 2) / training.max(1)).max(QUICK_EPOCHS),
+        epochs: (QUICK_STEPS.saturating_mul(batch).saturating_add(training / 2) / training.max(1))
+            .max(QUICK_EPOCHS),
         batch,
         lr: 0.1,
         schedule: Schedule::Cosine,
@@ -180,6 +264,7 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
         class_weights: None,
         flip: true,
         translate,
+        resized_crop: false,
     };
     let base = match args.recipe.as_str() {
         "quick" => quick,
@@ -192,6 +277,7 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
         },
         name => return Err(Error::invalid("--recipe", name, "quick or cifar")),
     };
+    let resized_crop = args.resized_crop.unwrap_or(false);
     let recipe = Recipe {
         epochs: args.epochs.unwrap_or(base.epochs),
         batch,
@@ -207,7 +293,8 @@ pub fn recipe(args: &RecipeArgs, training: usize, side: usize, classes: usize) -
         label_smoothing: args.label_smoothing.unwrap_or(base.label_smoothing),
         class_weights: args.class_weights.clone().or(base.class_weights),
         flip: args.flip.unwrap_or(base.flip),
-        translate: args.translate.unwrap_or(base.translate),
+        translate: args.translate.unwrap_or(if resized_crop { 0 } else { base.translate }),
+        resized_crop,
     };
     recipe.check(classes)?;
     Ok(recipe)
@@ -273,6 +360,7 @@ pub fn needs<B: Operators>(
         ),
         format!("disk      {}", output::bytes(total.disk)),
     ];
+    lines.extend(streamed(prepared));
     if !dir.continued() && total.steps > 0 {
         let images = format!("{} steps, {} images", total.steps, total.trained);
         let seconds = output::seconds(cost::seconds(prepared, recipe, costs)?);
@@ -281,6 +369,12 @@ pub fn needs<B: Operators>(
     let continued = if dir.continued() { " (continued)" } else { "" };
     lines.push(format!("output    {}{continued}", dir.root().display()));
     Ok(lines)
+}
+
+/// Says that images are streamed, where they are.
+pub fn streamed<B: Operators>(prepared: &Prepared<B>) -> Option<String> {
+    let bytes = output::bytes(prepared.streamed()?);
+    Some(format!("images    {bytes} stay on the host, batches are copied while the card computes"))
 }
 
 /// What of the data and network decides a result, for the job file.
@@ -299,6 +393,9 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
     }) else {
         return Map::new();
     };
+    if spec.size != [prepared.data.height, prepared.data.width] {
+        map.insert("input_size".to_owned(), json!(spec.size));
+    }
     if let Some(attribute) = &prepared.partition.attribute {
         map.insert("groups".to_owned(), json!(attribute));
     }

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use fairprune::artefact::{Provenance, npy};
 use fairprune::data::DataSet;
-use fairprune::experiment::provenance;
+use fairprune::error::Error;
+use fairprune::experiment::strategy::Choice;
+use fairprune::experiment::weights::{self, PickWeights};
+use fairprune::experiment::{Strategy, provenance};
 use fairprune::prune::{check_indices, check_within};
 
 use super::args::Common;
@@ -17,6 +20,37 @@ pub struct Subset {
     pub positions: Vec<usize>,
     /// The JSON of the same name, where there is one.
     pub stated: Option<Provenance>,
+}
+
+/// The weights that a subset is trained with, in the order of its positions.
+pub struct Weights {
+    /// Of whose picks.
+    pub strategy: Strategy,
+    pub file: PathBuf,
+    pub values: Vec<f32>,
+}
+
+impl Subset {
+    /// The weights beside the subset's file, where its method is one whose picks `asked` trains with;
+    /// None: the default.
+    pub fn weights(&self, path: &Path, asked: Option<PickWeights>) -> Result<Option<Weights>> {
+        let choice = Choice { weights: asked.unwrap_or_default(), ..Choice::default() };
+        let strategy = self.stated.as_ref().and_then(weights::strategy_of);
+        match (strategy.filter(|s| s.trains_with_weights(&choice)), &self.stated) {
+            (Some(strategy), Some(stated)) => {
+                let values = weights::read(path, stated, self.positions.len())?;
+                Ok(Some(Weights { strategy, file: weights::beside(path), values }))
+            }
+            _ if asked.is_none_or(|a| a == PickWeights::None) => Ok(None),
+            _ => {
+                let found = strategy.map_or("unknown".to_owned(), |s| s.to_string());
+                let found = format!("{}, whose strategy is {found}", path.display());
+                let expected = "a subset of craig, grad-match or, with all, facility-location, with the \
+                                JSON and weights.npy that `prune` or `run` wrote beside it";
+                Err(Error::invalid("--pick-weights", found, expected).into())
+            }
+        }
+    }
 }
 
 /// The JSON that states where an array comes from.
@@ -35,6 +69,11 @@ fn beside(path: &Path) -> PathBuf {
 /// same name states it.
 pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let name = path.display().to_string();
+    if path.is_dir() {
+        let expected = format!("a file of positions or a mask, such as {name}/kept.npy");
+        return Err(Error::invalid(format!("--subset {name}"), "a folder", expected).into());
+    }
+    std::fs::metadata(path).map_err(Error::io(path))?;
     let sidecar = beside(path);
     let mut stated = None;
     if sidecar.exists() {
@@ -53,7 +92,9 @@ pub fn read(common: &Common, path: &Path, data: &DataSet) -> Result<Subset> {
     let array = npy::read(path)?;
     let positions: Vec<i64> =
         array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
-    let positions = check_indices(&name, &positions, data.train.len())?;
+    let mut positions = check_indices(&name, &positions, data.train.len())?;
+    // A set of positions: other programs write them in any order.
+    positions.sort_unstable();
     if data.long_tail.is_some() {
         check_within(&name, &positions, &data.present())?;
     }

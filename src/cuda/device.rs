@@ -45,7 +45,7 @@ unsafe impl Send for Device {}
 unsafe impl Sync for Device {}
 
 /// cuStreamCreate: does not wait for the NULL stream.
-const NON_BLOCKING: u32 = 1;
+pub(super) const NON_BLOCKING: u32 = 1;
 /// Bytes that the driver may need for itself.
 const RESERVE: usize = 64 << 20;
 /// No kernel was launched yet.

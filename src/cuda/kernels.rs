@@ -78,7 +78,7 @@ macro_rules! kernels {
 
 kernels! {
     echo { echo_fields }
-    gather { gather_f32, gather_bf16 }
+    gather { gather_f32, gather_bf16, gather_crop_f32, gather_crop_bf16 }
     cast { cast_f32_to_bf16, cast_bf16_to_f32 }
     conv2d_fprop { conv2d_fprop_wide_f32, conv2d_fprop_narrow_f32 }
     conv2d_dgrad { conv2d_dgrad_wide_f32, conv2d_dgrad_narrow_f32 }

@@ -20,7 +20,7 @@ use crate::tensor::Dtype;
 pub struct DevicePointer(pub u64);
 
 /// One allocation; of no bytes, none.
-struct Buffer {
+pub(super) struct Buffer {
     device: Arc<Device>,
     address: CUdeviceptr,
     bytes: usize,
@@ -28,7 +28,7 @@ struct Buffer {
 
 impl Buffer {
     /// `bytes`, with whatever is in them. `needed` is what the error states.
-    fn new(device: &Arc<Device>, bytes: usize, needed: u64) -> Result<Buffer> {
+    pub fn new(device: &Arc<Device>, bytes: usize, needed: u64) -> Result<Buffer> {
         let mut buffer = Buffer { device: Arc::clone(device), address: 0, bytes };
         if bytes == 0 {
             return Ok(buffer);
@@ -43,6 +43,11 @@ impl Buffer {
             }
             Err(failure) => Err(device.error(format!("allocating {bytes} bytes"), &failure)),
         }
+    }
+
+    /// Where it starts; 0 where it has no bytes.
+    pub fn address(&self) -> CUdeviceptr {
+        self.address
     }
 
     /// Copies `bytes` to `offset`, and waits: the source may go away.
@@ -227,9 +232,14 @@ impl Cuda {
     pub fn upload_images(&self, images: &[u8]) -> Result<CudaImages> {
         let buffer = Buffer::new(&self.device, images.len(), images.len() as u64)?;
         buffer.upload(0, images)?;
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Ok(CudaImages { buffer, identity: NEXT.fetch_add(1, Ordering::Relaxed) })
+        Ok(CudaImages { buffer, identity: next_identity() })
     }
+}
+
+/// A number that no images of this process had before.
+pub(super) fn next_identity() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A data set's images on the device.

@@ -4,7 +4,8 @@
 //! No CUDA is needed to build or run the program: without nvcc the binary has no kernels, without
 //! a driver or a card there is no device, and each is an [`Absence`] that says what to do.
 //!
-//! All work goes through one stream, in the order it is issued.
+//! All work goes through one stream, in the order it is issued; only copies of images that stay on the
+//! host go through another ([`Staging`]), ordered with it by events.
 
 mod absence;
 mod device;
@@ -15,6 +16,7 @@ mod images;
 mod kernels;
 mod launch;
 mod memory;
+mod staging;
 mod survey;
 
 use std::sync::Arc;
@@ -34,6 +36,7 @@ pub use graph::Graph;
 pub use images::{Built, FOLDER_VARIABLE, Source, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, Kernels, Limits};
 pub use memory::{CudaImages, CudaMemory, DevicePointer};
+pub use staging::{HostImages, Images, Staging};
 pub use survey::{Card, Survey, survey};
 
 /// Numbers that kernels and host agree on, from `kernels/tiles.h`: `FAIRPRUNE_X` there is `X`.

@@ -12,7 +12,8 @@ use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
 use super::class_names::class_names;
-use super::images::{allocate, read_file};
+use super::images::read_file;
+use super::pixels::Pixels;
 use super::resize::Square;
 use super::{DataSet, Format, Limits, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
@@ -117,7 +118,7 @@ fn read_part(
     // LeCun's name, whatever the storage, so that unpacking changes no id.
     let name = name.trim_end_matches(".gz").replace(".idx", "-idx");
     Ok(Part {
-        images: images.to_rgb(options.image_size)?.into(),
+        images: images.to_rgb(options)?.freeze()?,
         ids: (0..images.count).map(|i| format!("{name}:{i}")).collect(),
         labels: labels.into_iter().map(u32::from).collect(),
         attributes: Vec::new(),
@@ -163,15 +164,16 @@ impl Images {
     }
 
     /// Three equal channels, at the stored size or as squares of `side`.
-    fn to_rgb(&self, side: Option<usize>) -> Result<Vec<u8>> {
+    fn to_rgb(&self, options: &LoadOptions) -> Result<Pixels> {
         let (h, w) = (self.rows, self.columns);
         let triple = |grey: &[u8], rgb: &mut [u8]| {
             for (pixel, g) in rgb.chunks_exact_mut(3).zip(grey) {
                 pixel.fill(*g);
             }
         };
+        let side = options.image_size;
         let image = side.map_or(h * w * 3, |s| s * s * 3);
-        let mut out = allocate(image, self.count)?;
+        let mut out = Pixels::zeroed(image, self.count, options.scratch.as_deref())?;
         let each = out.par_chunks_exact_mut(image).zip(self.pixels.par_chunks_exact(h * w));
         let Some(side) = side else {
             each.for_each(|(target, grey)| triple(grey, target));

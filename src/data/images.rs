@@ -5,9 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::decode::{Encoded, Unusable};
+use super::pixels::Pixels;
 use super::resize::Square;
 use super::{Limits, LoadOptions, Progress};
 use crate::error::{Error, Result};
@@ -103,6 +105,8 @@ pub(super) struct Decoder<'a> {
     size: (usize, usize),
     square: Option<usize>,
     limits: Limits,
+    /// Where decoded images go if not to memory.
+    scratch: Option<PathBuf>,
     /// The image that gave the size.
     first: String,
     counter: Counter<'a>,
@@ -135,7 +139,8 @@ impl<'a> Decoder<'a> {
     /// Images of a size that is known.
     pub fn of_size(size: (usize, usize), options: &LoadOptions, counter: Counter<'a>) -> Self {
         let (square, limits) = (options.image_size, options.limits);
-        Decoder { size, square, limits, first: "the data set".to_owned(), counter }
+        let scratch = options.scratch.clone();
+        Decoder { size, square, limits, scratch, first: "the data set".to_owned(), counter }
     }
 
     /// Height and width of every image in memory.
@@ -150,10 +155,15 @@ impl<'a> Decoder<'a> {
 
     /// The pixels of images 0..count of `store`, or the first failure in their order, whatever
     /// thread met it.
-    pub fn all(&self, store: &dyn Store, count: usize) -> Result<Vec<u8>> {
-        let mut images = allocate(self.bytes(), count)?;
+    pub fn all(&self, store: &dyn Store, count: usize) -> Result<Bytes> {
+        let mut images = self.room(count)?;
         self.fill(store, &mut images)?;
-        Ok(images)
+        images.freeze()
+    }
+
+    /// Room for `count` images.
+    pub fn room(&self, count: usize) -> Result<Pixels> {
+        Pixels::zeroed(self.bytes(), count, self.scratch.as_deref())
     }
 
     /// The same into `images`, which holds as many images as are to be decoded.
@@ -203,19 +213,4 @@ impl<'a> Decoder<'a> {
             Error::invalid(store.place(i), found, "an image that can be resized")
         })
     }
-}
-
-/// Zeroed bytes for `count` images, or an error where the address space has no room.
-pub(super) fn allocate(image: usize, count: usize) -> Result<Vec<u8>> {
-    let needed = image.saturating_mul(count);
-    let mut probe = Vec::<u8>::new();
-    probe.try_reserve_exact(needed).map_err(|_| {
-        Error::invalid(
-            "images in memory",
-            format!("{count} images of {image} bytes"),
-            "what fits; a smaller --image-size helps",
-        )
-    })?;
-    drop(probe);
-    Ok(vec![0; needed])
 }

@@ -68,7 +68,7 @@ impl Listed {
 /// Decodes the images of one part.
 pub(super) fn read_part(root: &Path, listing: Listing, decoder: &Decoder) -> Result<Part> {
     let store = Files { root, ids: &listing.ids };
-    let images = decoder.all(&store, listing.ids.len())?.into();
+    let images = decoder.all(&store, listing.ids.len())?;
     let Listing { ids, labels, attributes } = listing;
     Ok(Part { images, labels, ids, attributes })
 }

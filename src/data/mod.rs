@@ -22,6 +22,7 @@ mod listed;
 mod long_tail;
 pub mod parquet;
 mod partition;
+mod pixels;
 mod resize;
 pub mod shapes;
 mod shards;
@@ -32,7 +33,7 @@ pub mod webdataset;
 pub mod wordnet;
 pub mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -293,7 +294,7 @@ impl Default for Limits {
 }
 
 /// How to read a data set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// The format; `None` looks at the path.
     pub format: Option<Format>,
@@ -304,6 +305,9 @@ pub struct LoadOptions {
     pub seed: u64,
     /// Bounds on what is decoded.
     pub limits: Limits,
+    /// A folder where decoded images lie in a mapped file without a name, for sets beyond memory; None
+    /// keeps them in memory. Of the built-in sets and CIFAR, which fit, without effect.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Loads `spec`: a path, or `shapes`, `shapes:extreme`, `shapes:spurious` for the built-in sets.
@@ -378,7 +382,7 @@ fn set_name(root: &Path) -> String {
 pub fn load_validation(folder: &Path, set: &mut DataSet, options: &LoadOptions) -> Result<()> {
     let size = (set.height, set.width);
     let square = (size.0 == size.1).then_some(size.0);
-    let options = LoadOptions { image_size: options.image_size.or(square), ..*options };
+    let options = LoadOptions { image_size: options.image_size.or(square), ..options.clone() };
     if let Some(attributes) = &set.attributes {
         return Err(Error::invalid(
             format!("validation images {}", folder.display()),

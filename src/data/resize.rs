@@ -3,6 +3,8 @@
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Rgb};
 
+use crate::ops::gather::half_even;
+
 /// Most pixels of a resized image before its crop: a thin one would grow without bound.
 const MOST_PIXELS: usize = 100_000_000;
 
@@ -52,11 +54,6 @@ fn crop(source: &[u8], (height, width): (usize, usize), size: usize, target: &mu
         let start = ((top + y) * width + left) * 3;
         row.copy_from_slice(&source[start..start + size * 3]);
     }
-}
-
-/// n / 2, halves to the even neighbour: Python's `round`, which torchvision's crop uses.
-fn half_even(n: usize) -> usize {
-    n / 2 + usize::from(n % 4 == 3)
 }
 
 #[cfg(test)]

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::arena::ArenaMode;
-use super::fit::{Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, total_memory};
+use super::fit::{
+    Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, staged_batch, total_memory,
+};
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
 use super::plan::{Mode, Plan};
+use super::streaming::Streaming;
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::nn::{Network, Weights, weights};
@@ -53,6 +56,8 @@ pub struct Executor<B: Operators> {
     /// Whether steps that come again are recorded, and those that came.
     record: bool,
     recorded: HashMap<(Mode, usize), Recorded<B>>,
+    /// Where passes may read images that are on the host.
+    streaming: Option<Streaming<B>>,
 }
 
 /// A step that ran before, on these images.
@@ -70,11 +75,16 @@ impl<B: Operators> Executor<B> {
     pub fn new(backend: Arc<B>, network: Network, requirements: &Requirements) -> Result<Self> {
         let Fitted { requirements: fitting, layout, plans } =
             fit(&*backend, &network, requirements)?;
-        let planned = total_memory(&layout, &plans);
+        let planned = total_memory::<B>(&network, &fitting, &layout, &plans);
         let batches = fitting.passes.iter().map(|&(mode, batch, _)| (mode, batch)).collect();
         let mut sizes = layout.sizes();
         sizes.extend(arena_sizes(&plans));
         let memory = backend.allocate(&sizes, requirements.arena == ArenaMode::Debug)?;
+        let staging = match staged_batch(&network, &fitting) {
+            Some([image, images]) => backend.staging(image, images)?,
+            None => None,
+        };
+        let streaming = staging.map(Streaming::new);
         let (record, recorded) = (requirements.compute.record, HashMap::new());
         let mut executor = Executor {
             backend,
@@ -86,6 +96,7 @@ impl<B: Operators> Executor<B> {
             planned,
             record,
             recorded,
+            streaming,
         };
         // Poison is for the arena; padding and velocities must start at zero.
         for buffer in [PARAMETERS, GRADIENTS, VELOCITIES] {
@@ -208,6 +219,9 @@ impl<B: Operators> Executor<B> {
         if !pass.class_weights.is_empty() {
             backend.upload(memory, self.layout.class_weights, pass.class_weights)?;
         }
+        if let Some(streaming) = &mut self.streaming {
+            streaming.begin(pass);
+        }
         Ok(())
     }
 
@@ -249,6 +263,9 @@ impl<B: Operators> Executor<B> {
         };
         let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
         plans.for_each(|(_, plan)| plan.set_sources(view));
+        if let Some(streaming) = &mut self.streaming {
+            streaming.set_sources(sources);
+        }
         self.forget_training_steps();
         Ok(())
     }
@@ -281,7 +298,16 @@ impl<B: Operators> Executor<B> {
         let plan =
             plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
         let (backend, memory) = (&*self.backend, &mut self.memory);
-        plan.steps[range].iter().try_for_each(|step| step.run(backend, memory, images))
+        let streaming = streaming_of(&mut self.streaming, images)?;
+        let Some(streaming) = streaming else {
+            return plan.steps[range].iter().try_for_each(|step| step.run(backend, memory, images));
+        };
+        if range.start == 0 {
+            streaming.gather(backend, memory, plan, images)?;
+        }
+        let rest = &plan.steps[range.start.max(1)..range.end];
+        rest.iter().try_for_each(|step| step.run(backend, memory, images))?;
+        streaming.issued(backend, plan, rest, images)
     }
 
     /// Runs the next batch of the pass, of `n` samples.
@@ -290,25 +316,43 @@ impl<B: Operators> Executor<B> {
         let plan =
             plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
         let (backend, memory) = (&*self.backend, &mut self.memory);
-        let identity = B::identity(images);
-        let mut issue = || plan.steps.iter().try_for_each(|step| step.run(backend, memory, images));
-        let known = self.recorded.get(&(mode, n)).filter(|r| r.images == identity);
-        let Some(known) = known.filter(|_| self.record) else {
-            // The first time may be the only one: a last batch, a probe.
-            let new = Recorded { images: identity, work: None, tried: false };
-            self.recorded.insert((mode, n), new);
-            return issue();
+        let mut streaming = streaming_of(&mut self.streaming, images)?;
+        // What is streamed lies in another place every time, so that no recorded work can read it.
+        let steps = match &mut streaming {
+            Some(streaming) => {
+                streaming.gather(backend, memory, plan, images)?;
+                &plan.steps[1..]
+            }
+            None => &plan.steps[..],
         };
-        if !known.tried {
-            let work = backend.record(&mut issue)?;
-            let new = Recorded { images: identity, work, tried: true };
-            self.recorded.insert((mode, n), new);
+        let identity = B::identity(images);
+        let mut issue = || steps.iter().try_for_each(|step| step.run(backend, memory, images));
+        let known = self.recorded.get(&(mode, n)).filter(|r| r.images == identity);
+        match known.filter(|_| self.record).map(|known| known.tried) {
+            None => {
+                // The first time may be the only one: a last batch, a probe.
+                let new = Recorded { images: identity, work: None, tried: false };
+                self.recorded.insert((mode, n), new);
+                issue()?;
+            }
+            Some(tried) => {
+                if !tried {
+                    let work = backend.record(&mut issue)?;
+                    let new = Recorded { images: identity, work, tried: true };
+                    self.recorded.insert((mode, n), new);
+                }
+                match self.recorded.get(&(mode, n)).and_then(|r| r.work.as_ref()) {
+                    // SAFETY: the memory is this executor's own and never replaced, the images are
+                    // those that the work was recorded with (no others have their number) and are
+                    // borrowed, or the work does not read them.
+                    Some(work) => unsafe { backend.replay(work) }?,
+                    None => issue()?,
+                }
+            }
         }
-        match self.recorded.get(&(mode, n)).and_then(|r| r.work.as_ref()) {
-            // SAFETY: the memory is this executor's own and never replaced, the images are those that
-            // the work was recorded with (no others have their number) and are borrowed.
-            Some(work) => unsafe { backend.replay(work) },
-            None => issue(),
+        match streaming {
+            Some(streaming) => streaming.issued(backend, plan, steps, images),
+            None => Ok(()),
         }
     }
 
@@ -404,5 +448,17 @@ impl<B: Operators> Executor<B> {
             tensors.insert(p.name.clone(), Tensor { shape: p.shape.clone(), data });
         }
         Ok(tensors)
+    }
+}
+
+/// What streams `images`, where they are on the host.
+fn streaming_of<'a, B: Operators>(
+    streaming: &'a mut Option<Streaming<B>>,
+    images: &B::Images,
+) -> Result<Option<&'a mut Streaming<B>>> {
+    match (B::on_host(images), streaming.as_mut()) {
+        (false, _) => Ok(None),
+        (true, Some(streaming)) => Ok(Some(streaming)),
+        (true, None) => Err(Error::Internal("images on the host, but no room for them".to_owned())),
     }
 }

@@ -22,6 +22,11 @@ pub struct Requirements {
     ///
     /// [`Field::Divergence`]: crate::ops::loss_score::Field::Divergence
     pub divergences: bool,
+    /// Height and width of the images, where they are not the network's input: it sees their centre, or
+    /// random boxes of them while it is trained.
+    pub stored: Option<[usize; 2]>,
+    /// Passes may read images that are on the host: there is room for two batches of them.
+    pub stream: bool,
     /// Per-channel mean and standard deviation of the input, of values in [0, 1].
     pub mean: [f32; 3],
     pub std: [f32; 3],
@@ -38,12 +43,14 @@ pub struct PlannedMemory {
     pub persistent: u64,
     /// Activations, their gradients and workspace.
     pub arena: u64,
+    /// Batches of images on their way from the host.
+    pub staging: u64,
 }
 
 impl PlannedMemory {
     /// The sum.
     pub fn total(&self) -> u64 {
-        self.persistent + self.arena
+        self.persistent + self.arena + self.staging
     }
 }
 
@@ -95,6 +102,7 @@ fn plan_all<B: Operators>(
                 mode,
                 [n, batch],
                 &requirements.options,
+                requirements.stored,
                 [requirements.mean, requirements.std],
                 requirements.compute,
                 requirements.arena,
@@ -117,9 +125,24 @@ pub(super) fn arena_sizes(plans: &Plans) -> Vec<usize> {
     sizes
 }
 
-/// Bytes of persistent buffers and of the arena.
-pub(super) fn total_memory(layout: &Layout, plans: &Plans) -> PlannedMemory {
+/// Bytes of an image and images of a batch that are staged, where passes may stream.
+pub(super) fn staged_batch(network: &Network, requirements: &Requirements) -> Option<[usize; 2]> {
+    let [h, w, c] = network.input();
+    let [h, w] = requirements.stored.unwrap_or([h, w]);
+    let most = requirements.passes.iter().map(|p| p.1.min(p.2)).max()?;
+    requirements.stream.then_some([h * w * c, most])
+}
+
+/// Bytes of persistent buffers, of the arena and of staged images.
+pub(super) fn total_memory<B: Operators>(
+    network: &Network,
+    requirements: &Requirements,
+    layout: &Layout,
+    plans: &Plans,
+) -> PlannedMemory {
+    let staged = staged_batch(network, requirements);
     PlannedMemory {
+        staging: staged.map_or(0, |[image, images]| B::staging_bytes(image, images)),
         persistent: layout.sizes().iter().sum::<usize>() as u64,
         arena: arena_sizes(plans).iter().sum::<usize>() as u64,
     }
@@ -161,7 +184,7 @@ pub(super) fn fit<B: Operators>(
     }
     loop {
         let (layout, plans) = plan_all(backend, network, &requirements)?;
-        let needed = total_memory(&layout, &plans).total();
+        let needed = total_memory::<B>(network, &requirements, &layout, &plans).total();
         if needed <= free {
             return Ok(Fitted { requirements, layout, plans });
         }
@@ -185,7 +208,8 @@ pub fn planned_memory<B: Operators>(
     requirements: &Requirements,
 ) -> Result<PlannedMemory> {
     let fitted = fit(backend, network, requirements)?;
-    Ok(total_memory(&fitted.layout, &fitted.plans))
+    let Fitted { requirements, layout, plans } = fitted;
+    Ok(total_memory::<B>(network, &requirements, &layout, &plans))
 }
 
 /// The largest batch whose plans fit in `free` bytes; all passes are cut to it.
@@ -198,8 +222,9 @@ fn largest_batch<B: Operators>(
     let fits = |batch: usize| {
         let mut smaller = requirements.clone();
         smaller.passes.iter_mut().for_each(|p| p.1 = p.1.min(batch));
-        let planned = plan_all(backend, network, &smaller).map(|(l, p)| total_memory(&l, &p));
-        planned.is_ok_and(|memory| memory.total() <= free)
+        let planned = plan_all(backend, network, &smaller);
+        let total = |(l, p): (Layout, Plans)| total_memory::<B>(network, &smaller, &l, &p).total();
+        planned.map(total).is_ok_and(|total| total <= free)
     };
     let (mut good, mut bad) = (0, requirements.passes.iter().map(|p| p.1).max()?);
     while bad - good > 1 {

@@ -10,6 +10,7 @@ mod layout;
 mod lower;
 pub mod plan;
 mod step;
+mod streaming;
 
 pub use arena::ArenaMode;
 pub use compute::{Compute, Fusion};

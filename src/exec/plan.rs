@@ -100,6 +100,7 @@ impl Plan {
         mode: Mode,
         [n, batch]: [usize; 2],
         options: &TrainOptions,
+        stored: Option<[usize; 2]>,
         normalisation: [[f32; 3]; 2],
         compute: Compute,
         arena_mode: ArenaMode,
@@ -113,6 +114,7 @@ impl Plan {
             mode,
             [n, batch],
             options,
+            stored,
             normalisation,
             compute,
         )?;

@@ -63,6 +63,8 @@ pub struct Cell<'a> {
     pub until: u64,
     /// Positions to train on, ascending, and where validation images are.
     pub part: QueryPart,
+    /// A factor of the loss of each of these positions, in their order; None: all are 1.
+    pub weights: Option<Vec<f32>>,
     /// Scores of the training part: of the whole by the finished network, or of what was trained on
     /// by what the run recorded.
     pub methods: &'a [Method],
@@ -355,6 +357,9 @@ fn identity<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Result<String>
     });
     if let Some(baseline) = cell.baseline {
         facts["baseline"] = json!(baseline.to_string());
+    }
+    if let Some(weights) = &cell.weights {
+        facts["sample_weights"] = json!(crate::artefact::digest(bytemuck::cast_slice(weights)));
     }
     // Results of sets with attributes have counts by group; others are as they always were.
     if prepared.data.attributes.is_some() {

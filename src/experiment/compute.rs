@@ -34,6 +34,11 @@ pub(super) fn compute<B: Operators>(
     let mut executor = prepared.executor(&recipe, seed, &cell.passes(prepared), divergences)?;
     let validation =
         if val.is_empty() { None } else { Some(prepared.set(cell.part.val_part, &val)?) };
+    let weights = cell.weights.as_ref().map(|weights| {
+        let mut all = vec![1.0; prepared.data.train.len()];
+        subset.iter().zip(weights).for_each(|(&i, &weight)| all[i as usize] = weight);
+        all
+    });
     let job = TrainJob {
         recipe: &recipe,
         seeds: cell.seeds,
@@ -49,6 +54,7 @@ pub(super) fn compute<B: Operators>(
         validation,
         evaluate_every: cell.evaluate_every,
         identity: identity.clone(),
+        sample_weights: weights.as_deref(),
         initial: None,
         record: recording,
     };

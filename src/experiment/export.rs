@@ -9,7 +9,9 @@ use super::cell::{Cell, Extract, Extraction, Finished, Record};
 use super::picker::{Material, ValidationMaterial};
 use super::prepared::Prepared;
 use super::provenance;
-use crate::artefact::dynamics::{self, Description, QuantityRecord, Samples, ValidationRecord};
+use crate::artefact::dynamics::{
+    self, AttributeRecord, Description, GroupRecord, QuantityRecord, Samples, ValidationRecord,
+};
 use crate::artefact::provenance::{DataIdentity, Method};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
@@ -176,6 +178,10 @@ fn write_dynamics<B: Operators>(
         epoch: v.epoch + 1,
         correct: v.correct.clone(),
         total: v.total.clone(),
+        groups: v
+            .groups
+            .as_ref()
+            .map(|g| GroupRecord { correct: g.correct.clone(), total: g.total.clone() }),
     });
     let provenance = Provenance::new(provenance::identity(data), Vec::new(), Vec::new());
     let description = Description {
@@ -185,6 +191,10 @@ fn write_dynamics<B: Operators>(
         commit: provenance.commit,
         data: provenance.data,
         class_names: data.classes.clone(),
+        attribute: data
+            .attributes
+            .as_ref()
+            .map(|a| AttributeRecord { name: a.name.clone(), values: a.values.clone() }),
         epochs: recorder.epochs(),
         samples: data.train.len(),
         trained: cell.part.train.len(),
@@ -213,7 +223,12 @@ fn write_dynamics<B: Operators>(
         validation,
     };
     let parts = provenance::parts(data, &prepared.split);
-    let samples = Samples { ids: data.train.ids.clone(), labels: data.train.labels.clone(), parts };
+    let attributes = match data.attributes {
+        Some(_) => data.train.attributes.clone(),
+        None => Vec::new(),
+    };
+    let (ids, labels) = (data.train.ids.clone(), data.train.labels.clone());
+    let samples = Samples { ids, labels, attributes, parts };
     dynamics::write(dir, &record.folder, &description, samples, quantities, |quantity, epoch| {
         recorder.row(quantity, epoch)
     })

@@ -6,6 +6,7 @@ mod compute;
 pub mod cost;
 pub mod export;
 pub mod picker;
+mod placement;
 pub mod prepared;
 pub mod provenance;
 pub mod queries;
@@ -18,7 +19,10 @@ pub mod strategy;
 pub mod study;
 pub mod summarise;
 pub mod summary;
+mod verdicts;
+pub mod weights;
 
 pub use cell::{Cell, CellResult, TestResult};
+pub use placement::Placement;
 pub use prepared::Prepared;
 pub use strategy::Strategy;

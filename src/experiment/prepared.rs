@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::placement::{Placed, Placement};
 use crate::data::{DataSet, Part, PartName, Partition, Split};
 use crate::error::{Error, Result};
 use crate::exec::{
@@ -15,7 +16,7 @@ use crate::train::evaluate::EvaluationSet;
 
 const PARTS: [PartName; 3] = [PartName::Train, PartName::Val, PartName::Test];
 
-/// Images on the device, the split, the network, the normalisation.
+/// Images where the device finds them, the split, the network, the normalisation.
 pub struct Prepared<B: Operators> {
     pub backend: Arc<B>,
     pub data: Arc<DataSet>,
@@ -31,7 +32,7 @@ pub struct Prepared<B: Operators> {
     pub partition: Partition,
     /// How activations are stored.
     pub precision: Precision,
-    images: [Option<B::Images>; 3],
+    images: Placed<B>,
     /// Group (class x attribute) of each sample of each part; empty where there is no attribute.
     groups: [Vec<u32>; 3],
 }
@@ -40,8 +41,9 @@ pub struct Prepared<B: Operators> {
 pub type PassSize = (Mode, usize);
 
 impl<B: Operators> Prepared<B> {
-    /// Puts every part of `data` where the device reads it. `normalisation` is mean and standard
-    /// deviation, or those of the samples that the split leaves for training.
+    /// Parts of `data` come to where the device reads them when they are first asked for.
+    /// `normalisation` is mean and standard deviation, or those of the samples that the split leaves for
+    /// training.
     pub fn new(
         backend: Arc<B>,
         data: Arc<DataSet>,
@@ -51,11 +53,10 @@ impl<B: Operators> Prepared<B> {
         score_batch: usize,
     ) -> Result<Self> {
         let network = spec.build()?;
-        let mut images = [None, None, None];
-        for (slot, name) in images.iter_mut().zip(PARTS) {
-            if let Some(part) = data.part(name) {
-                *slot = Some(backend.images(&part.images)?);
-            }
+        let ([h, w], [image_h, image_w]) = (spec.size, [data.height, data.width]);
+        if h > image_h || w > image_w {
+            let expected = format!("at most the images' {image_w}x{image_h}");
+            return Err(Error::invalid("--input-size", format!("{w}x{h}"), expected));
         }
         let [mean, std] = match normalisation {
             [Some(mean), Some(std)] => [mean, std],
@@ -90,7 +91,7 @@ impl<B: Operators> Prepared<B> {
             score_batch,
             precision,
             partition,
-            images,
+            images: Placed::new(Placement::Auto),
             groups,
         })
     }
@@ -127,11 +128,22 @@ impl<B: Operators> Prepared<B> {
         Ok(Prepared { precision, ..self })
     }
 
+    /// The same with images where `placement` says.
+    pub fn with_images(self, placement: Placement) -> Self {
+        Prepared { images: Placed::new(placement), ..self }
+    }
+
+    /// Bytes of images that stay on the host and reach the device in batches; None where it has them.
+    pub fn streamed(&self) -> Option<u64> {
+        self.images.streamed(&self.data)
+    }
+
     fn part(&self, name: PartName) -> Result<(&Part, &B::Images)> {
+        let images = self.images.images(&self.backend, &self.data, name)?;
         let part = self.data.part(name);
-        let images = self.images[name as usize].as_ref();
-        part.zip(images)
-            .ok_or_else(|| Error::Internal(format!("the data set has no {} part", name.name())))
+        let part = part
+            .ok_or_else(|| Error::Internal(format!("the data set has no {} part", name.name())))?;
+        Ok((part, images))
     }
 
     /// Images of the training part.
@@ -157,13 +169,13 @@ impl<B: Operators> Prepared<B> {
         passes: &[PassSize],
         divergences: bool,
     ) -> Result<Executor<B>> {
-        let requirements = self.requirements(recipe, seed, passes, divergences);
+        let requirements = self.requirements(recipe, seed, passes, divergences)?;
         Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }
 
     /// An executor for batches of `n` of one kind.
     pub(super) fn probe(&self, recipe: &Recipe, mode: Mode, n: usize) -> Result<Executor<B>> {
-        let mut requirements = self.requirements(recipe, 0, &[(mode, n)], false);
+        let mut requirements = self.requirements(recipe, 0, &[(mode, n)], false)?;
         requirements.passes[0].1 = n;
         Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }
@@ -175,7 +187,7 @@ impl<B: Operators> Prepared<B> {
         passes: &[PassSize],
         divergences: bool,
     ) -> Result<PlannedMemory> {
-        let requirements = self.requirements(recipe, 0, passes, divergences);
+        let requirements = self.requirements(recipe, 0, passes, divergences)?;
         planned_memory(&*self.backend, &self.network, &requirements)
     }
 
@@ -185,10 +197,10 @@ impl<B: Operators> Prepared<B> {
         seed: u64,
         passes: &[PassSize],
         divergences: bool,
-    ) -> Requirements {
+    ) -> Result<Requirements> {
         let largest = PARTS.iter().filter_map(|&p| self.data.part(p)).map(Part::len).max();
         let size = |mode| if mode == Mode::Train { recipe.batch } else { self.score_batch };
-        Requirements {
+        let mut requirements = Requirements {
             passes: passes.iter().map(|&(mode, samples)| (mode, size(mode), samples)).collect(),
             capacity: largest.unwrap_or(0),
             options: TrainOptions {
@@ -202,12 +214,17 @@ impl<B: Operators> Prepared<B> {
                 seed,
             },
             divergences,
+            stored: Some([self.data.height, self.data.width]),
             mean: self.mean,
             std: self.std,
             arena: ArenaMode::Shared,
             compute: Compute::new(self.precision),
             memory_limit: None,
-        }
+            stream: false,
+        };
+        let network = &self.network;
+        self.images.require(&self.backend, &self.data, network, &mut requirements)?;
+        Ok(requirements)
     }
 
     /// Class sizes of the training samples that the split leaves.

@@ -72,6 +72,7 @@ impl QueryRun {
             steps: self.steps,
             until: self.until,
             part: self.part.clone(),
+            weights: None,
             methods: &self.methods,
             options,
             record: self.record.clone(),

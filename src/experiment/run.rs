@@ -19,7 +19,7 @@ use crate::artefact::OutputDir;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::ops::Operators;
-use crate::prune::{Population, Subset};
+use crate::prune::{Population, Subset, over};
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, Source};
 use crate::train::{Control, Progress, Seeds};
@@ -309,7 +309,12 @@ impl<B: Operators> Runner<'_, B> {
                 let choose_seconds = clock.elapsed().as_secs_f64();
                 let Some(subset) = self.tolerate(&task, subset)? else { continue };
                 let (plan, recipe) = (self.plan, &self.plan.recipe);
+                let weights = match strategy.trains_with_weights(&plan.choice) {
+                    true => strategy.weights_of(&subset, self.population(), &plan.choice)?,
+                    false => None,
+                };
                 let cell = plan.final_cell(self.prepared, subset.kept.clone(), seed, &[]);
+                let cell = Cell { weights, ..cell };
                 let cell = baseline::set(cell, strategy, density, plan, self.prepared);
                 // Epochs over a subset are short: validate as often as the full run does.
                 let epoch = batch_sizes(Mode::Train, recipe.batch, subset.total()).len() as u64;
@@ -349,16 +354,26 @@ impl<B: Operators> Runner<'_, B> {
         seed: usize,
         query: &QueryData,
     ) -> Result<Subset> {
-        let population = Population {
-            labels: self.prepared.train_labels(),
-            eligible: &self.prepared.split.train,
-            classes: self.prepared.partition.len(),
-        };
         let draw = Seeds::derive(self.plan.seed, seed as u64).subset;
         if let Some(subset) = baseline::subset(strategy, self.prepared, draw)? {
             return Ok(subset);
         }
-        strategy.subset(population, density, draw, query, &self.plan.choice)
+        let partition = &self.prepared.partition;
+        let subset = strategy.subset(self.population(), density, draw, query, &self.plan.choice);
+        subset.map_err(|e| over(partition.unit(), &partition.names, e))
+    }
+
+    fn population(&self) -> Population<'_> {
+        population(self.prepared)
+    }
+}
+
+/// What is pruned: the training samples, by class or group.
+pub fn population<B: Operators>(prepared: &Prepared<B>) -> Population<'_> {
+    Population {
+        labels: prepared.train_labels(),
+        eligible: &prepared.split.train,
+        classes: prepared.partition.len(),
     }
 }
 

@@ -264,6 +264,7 @@ impl RunPlan {
             until: steps,
             // Final models validate on the split's validation images (crossfit has none to spare).
             part: QueryPart { train, val_part: split.val_part, val: split.val.clone() },
+            weights: None,
             methods,
             options: &self.options,
             record: None,

@@ -102,6 +102,7 @@ fn first_stage<B: Operators>(
         evaluate_every: 1,
         keep_best: false,
         identity: format!("{identity}, first stage"),
+        sample_weights: None,
         initial: None,
         record: None,
     };

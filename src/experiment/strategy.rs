@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::picker::{Asked, Picker, PickerOptions};
 use super::query::QueryData;
+use super::weights::PickWeights;
 use crate::error::{Error, Result};
 use crate::prune::{
     Order, Picks, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, Wanted,
@@ -56,6 +57,8 @@ pub enum Strategy {
 pub struct Choice {
     pub quotas: QuotaSettings,
     pub pickers: PickerOptions,
+    /// Of the picks of which methods runs train with the weights.
+    pub weights: PickWeights,
 }
 
 /// Options of quotas that use recalls.

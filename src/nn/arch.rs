@@ -18,14 +18,27 @@ pub enum Arch {
     Resnet18,
     Resnet34,
     Resnet50,
+    /// With the stride in a bottleneck's first 1x1, as in the paper; torchvision's has it in the 3x3
+    /// ("v1.5"). Names and shapes of the tensors are the same.
+    Resnet50V1,
     Vgg16,
     Vgg19,
 }
 
 /// Every architecture name, for help and messages.
-pub const ARCH_NAMES: [&str; 11] = [
-    "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet18", "resnet34",
-    "resnet50", "vgg16", "vgg19",
+pub const ARCH_NAMES: [&str; 12] = [
+    "resnet8",
+    "resnet14",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet50-v1",
+    "vgg16",
+    "vgg19",
 ];
 
 impl FromStr for Arch {
@@ -36,6 +49,7 @@ impl FromStr for Arch {
             "resnet18" => Ok(Arch::Resnet18),
             "resnet34" => Ok(Arch::Resnet34),
             "resnet50" => Ok(Arch::Resnet50),
+            "resnet50-v1" => Ok(Arch::Resnet50V1),
             "vgg16" => Ok(Arch::Vgg16),
             "vgg19" => Ok(Arch::Vgg19),
             _ => name
@@ -55,6 +69,7 @@ impl fmt::Display for Arch {
             Arch::Resnet18 => f.write_str("resnet18"),
             Arch::Resnet34 => f.write_str("resnet34"),
             Arch::Resnet50 => f.write_str("resnet50"),
+            Arch::Resnet50V1 => f.write_str("resnet50-v1"),
             Arch::Vgg16 => f.write_str("vgg16"),
             Arch::Vgg19 => f.write_str("vgg19"),
         }
@@ -62,6 +77,17 @@ impl fmt::Display for Arch {
 }
 
 impl Arch {
+    /// The same with the stride where the paper has it.
+    pub fn v1(self) -> Result<Arch> {
+        match self {
+            Arch::Resnet50 | Arch::Resnet50V1 => Ok(Arch::Resnet50V1),
+            other => {
+                let expected = "--arch resnet50: the others have no bottlenecks";
+                Err(Error::invalid("--resnet-v1", other.to_string(), expected))
+            }
+        }
+    }
+
     /// Channels of the first stage unless `--width` says otherwise.
     pub fn default_width(self) -> usize {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! CIFAR family: 3x3 stem, three stages of n = (depth - 2) / 6 basic blocks with w, 2w, 4w
 //! channels; a 1x1 projection with batch norm where the shape changes. torchvision family: four
-//! stages of basic blocks (18, 34) or bottlenecks (50, stride in the 3x3).
+//! stages of basic blocks (18, 34) or bottlenecks (50, stride in the 3x3, or in the first 1x1).
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::{Builder, Network, ValueId};
@@ -17,7 +17,7 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
         Arch::CifarResnet(depth) => (vec![(depth as usize - 2) / 6; 3], false),
         Arch::Resnet18 => (vec![2, 2, 2, 2], false),
         Arch::Resnet34 => (vec![3, 4, 6, 3], false),
-        Arch::Resnet50 => (vec![3, 4, 6, 3], true),
+        Arch::Resnet50 | Arch::Resnet50V1 => (vec![3, 4, 6, 3], true),
         other => return Err(Error::Internal(format!("{other} is no residual network"))),
     };
     let imagenet = spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
@@ -35,7 +35,9 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
             let stride = if stage > 0 && block == 0 { 2 } else { 1 };
             let name = format!("layer{}.{block}", stage + 1);
             x = if bottleneck {
-                bottleneck_block(&mut b, x, &name, channels, stride)?
+                let v1 = spec.arch == Arch::Resnet50V1;
+                let strides = if v1 { [stride, 1] } else { [1, stride] };
+                bottleneck_block(&mut b, x, &name, channels, strides)?
             } else {
                 basic_block(&mut b, x, &name, channels, stride)?
             };
@@ -76,15 +78,15 @@ fn bottleneck_block(
     x: ValueId,
     name: &str,
     channels: usize,
-    stride: usize,
+    [first, second]: [usize; 2],
 ) -> Result<ValueId> {
-    let y = b.conv(x, &format!("{name}.conv1"), channels, 1, 1)?;
+    let y = b.conv(x, &format!("{name}.conv1"), channels, 1, first)?;
     let y = b.batch_norm(y, &format!("{name}.bn1"));
     let y = b.relu(y);
-    let y = b.conv(y, &format!("{name}.conv2"), channels, 3, stride)?;
+    let y = b.conv(y, &format!("{name}.conv2"), channels, 3, second)?;
     let y = b.batch_norm(y, &format!("{name}.bn2"));
     let y = b.relu(y);
-    let residual = shortcut(b, x, name, EXPANSION * channels, stride)?;
+    let residual = shortcut(b, x, name, EXPANSION * channels, first * second)?;
     let y = b.conv(y, &format!("{name}.conv3"), EXPANSION * channels, 1, 1)?;
     let y = b.batch_norm(y, &format!("{name}.bn3"));
     let y = b.add(y, residual)?;
@@ -110,6 +112,7 @@ mod tests {
         assert_eq!(count("resnet18", Stem::Imagenet, 224, 1000), 11_689_512);
         assert_eq!(count("resnet34", Stem::Imagenet, 224, 1000), 21_797_672);
         assert_eq!(count("resnet50", Stem::Imagenet, 224, 1000), 25_557_032);
+        assert_eq!(count("resnet50-v1", Stem::Imagenet, 224, 1000), 25_557_032);
         assert_eq!(count("resnet18", Stem::Cifar, 32, 10), 11_173_962);
         assert_eq!(count("resnet20", Stem::Cifar, 32, 10), 272_474);
     }
@@ -119,7 +122,29 @@ mod tests {
         // 1.82 and 4.09 GMAC are torchvision's published figures; .557 is the CIFAR stem's.
         assert_eq!(network("resnet18", Stem::Imagenet, 224, 1000).macs() / 10_000_000, 181);
         assert_eq!(network("resnet50", Stem::Imagenet, 224, 1000).macs() / 10_000_000, 408);
+        // The paper's 3.8 x 10^9 leaves out the projections.
+        assert_eq!(network("resnet50-v1", Stem::Imagenet, 224, 1000).macs() / 10_000_000, 385);
         assert_eq!(network("resnet18", Stem::Cifar, 32, 10).macs() / 1_000_000, 555);
+    }
+
+    /// Half-done studies and checkpoints know their network by this text.
+    #[test]
+    fn the_text_of_a_network_stays() {
+        let spec = |arch: &str| NetworkSpec {
+            arch: arch.parse().unwrap(),
+            width: 64,
+            stem: Stem::Cifar,
+            classes: 10,
+            size: [32, 32],
+        };
+        assert_eq!(
+            format!("{:?}", spec("resnet50")),
+            "NetworkSpec { arch: Resnet50, width: 64, stem: Cifar, classes: 10, size: [32, 32] }"
+        );
+        assert_ne!(format!("{:?}", spec("resnet50-v1")), format!("{:?}", spec("resnet50")));
+        assert_eq!(Arch::Resnet50.v1().unwrap().to_string(), "resnet50-v1");
+        let message = Arch::Resnet18.v1().unwrap_err().to_string();
+        assert!(message.contains("--resnet-v1") && message.contains("resnet18"), "{message}");
     }
 
     #[test]

@@ -27,8 +27,10 @@ pub struct WeightsMetadata {
     pub arch: Option<Arch>,
     pub width: Option<usize>,
     pub stem: Option<Stem>,
-    /// Height and width of the training images.
+    /// Height and width of what the network sees.
     pub size: Option<[usize; 2]>,
+    /// Height and width of the images that it was part of, where it was not all of them.
+    pub images: Option<[usize; 2]>,
     pub classes: Option<Vec<String>>,
     /// Fingerprint of the data set it was trained on.
     pub data: Option<String>,
@@ -52,6 +54,7 @@ impl WeightsMetadata {
             width: Some(spec.width),
             stem: Some(spec.stem),
             size: Some(spec.size),
+            images: None,
             classes: Some(classes.to_vec()),
             data: None,
             mean: Some(mean),
@@ -76,6 +79,7 @@ impl WeightsMetadata {
         put("width", self.width.map(|w| w.to_string()));
         put("stem", self.stem.map(|s| s.to_string()));
         put("size", self.size.and_then(|s| serde_json::to_string(&s).ok()));
+        put("images", self.images.and_then(|s| serde_json::to_string(&s).ok()));
         put("classes", self.classes.as_ref().and_then(|c| serde_json::to_string(c).ok()));
         put("data", self.data.clone());
         put("mean", self.mean.as_ref().and_then(json));
@@ -104,6 +108,7 @@ impl WeightsMetadata {
             width: parse(path, map, "width", "a number")?,
             stem: map.get("stem").map(|s| s.parse()).transpose()?,
             size: parse(path, map, "size", "[height, width]")?,
+            images: parse(path, map, "images", "[height, width]")?,
             classes: parse(path, map, "classes", "a JSON list of class names")?,
             data: map.get("data").cloned(),
             mean: parse(path, map, "mean", "a JSON list of three numbers")?,

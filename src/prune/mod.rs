@@ -60,13 +60,16 @@ mod rounding;
 mod select;
 mod selector;
 mod space;
+mod unit;
 mod wanted;
 mod warning;
+mod weights;
 
 pub use budget::{Budget, density_of_prune_rate};
 pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
 pub use pick::{MEMORY, Picking, Picks, pick};
+pub(crate) use prototype::names;
 pub use prototype::{
     Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
     prototype_distances,
@@ -76,5 +79,7 @@ pub use rank::{Direction, Order, ranking};
 pub use select::{Population, Selection, Subset, select, strategy_counts};
 pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validation};
 pub use space::{Features, Probabilities};
+pub use unit::over;
 pub use wanted::Wanted;
 pub use warning::{ERROR_RATIO_LIMIT, FEW_SAMPLES, FEW_VALIDATION_SAMPLES, Warning};
+pub use weights::training_weights;

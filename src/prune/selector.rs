@@ -226,6 +226,11 @@ impl Selector {
         )
     }
 
+    /// Whether its authors train with the weights of the picks.
+    pub fn trains_with_weights(&self) -> bool {
+        matches!(self, Selector::Craig | Selector::GradMatch { .. })
+    }
+
     /// Where it picks unless told otherwise: inside each class with quotas, and where the method's
     /// authors do so; else among all samples.
     pub fn scope(&self, quotas: bool) -> Scope {

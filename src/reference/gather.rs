@@ -35,3 +35,42 @@ pub fn image(
     }
     sums
 }
+
+/// A box (top, left, height, width) of one u8 image of rows of `w` pixels, resized to `oh` x `ow` with
+/// the triangle filter widened by the scale, and mirrored: bytes that are not rounded yet.
+pub fn crop(
+    pixels: &[u8],
+    w: usize,
+    [top, left, height, width]: [usize; 4],
+    mirrored: bool,
+    [oh, ow]: [usize; 2],
+) -> Vec<f64> {
+    // Weights of the pixels of a side, whose sum is 1.
+    let weights = |length: usize, size: usize, o: usize| -> Vec<f64> {
+        let scale = length as f64 / size as f64;
+        let centre = (o as f64 + 0.5) * scale;
+        let each = (0..length).map(|x| 1.0 - ((x as f64 + 0.5 - centre) / scale.max(1.0)).abs());
+        let each: Vec<f64> = each.map(|w| w.max(0.0)).collect();
+        let sum: f64 = each.iter().sum();
+        each.into_iter().map(|w| w / sum).collect()
+    };
+    let across: Vec<Vec<f64>> = (0..ow).map(|o| weights(width, ow, o)).collect();
+    let mut out = vec![0.0; oh * ow * CHANNELS];
+    for row in 0..oh {
+        let down = weights(height, oh, row);
+        for column in 0..ow {
+            let from = if mirrored { ow - 1 - column } else { column };
+            for c in 0..CHANNELS {
+                let mut sum = 0.0;
+                for (y, a) in down.iter().enumerate().filter(|(_, a)| **a > 0.0) {
+                    for (x, b) in across[from].iter().enumerate().filter(|(_, b)| **b > 0.0) {
+                        let at = ((top + y) * w + left + x) * CHANNELS + c;
+                        sum += a * b * f64::from(pixels[at]);
+                    }
+                }
+                out[(row * ow + column) * CHANNELS + c] = sum;
+            }
+        }
+    }
+    out
+}

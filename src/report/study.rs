@@ -76,13 +76,15 @@ fn header(summary: &StudySummary) -> String {
 
 /// A row a claim, panel and density.
 fn claims(list: &[ClaimResult]) -> String {
-    let mut out = String::from(
+    let one = list.iter().all(|r| r.panel == list[0].panel);
+    let mut out = format!(
         "<p>Each line is the mean paired difference of a metric over seeds and its 95 % interval. \
          A claim is <i>seen</i> where the interval excludes 0 in its direction, <i>reversed</i> in \
-         the other, else <i>undecided</i>.</p>\n<div class=\"scroll\"><table>\n<thead><tr>\
+         the other, else <i>undecided</i>.</p>\n<div class=\"scroll\"><table class=\"claims{}\">\n<thead><tr>\
          <th scope=\"col\">Panel</th><th scope=\"col\" class=\"n\">Density</th>\
          <th scope=\"col\" class=\"n\">Difference</th><th scope=\"col\" class=\"n\">Seeds</th>\
          <th scope=\"col\">Outcome</th></tr></thead>\n<tbody>\n",
+        if one { " one" } else { "" }
     );
     let mut before = None;
     for result in list {
@@ -106,7 +108,7 @@ fn claims(list: &[ClaimResult]) -> String {
         push!(
             out,
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td><span class=\"badge {class}\">{}</span></td></tr>\n",
+             <td class=\"n seeds\">{}</td><td><span class=\"badge {class}\">{}</span></td></tr>\n",
             name(&result.panel),
             numbers::digits(result.density, top::places(result.density)),
             minus(&numbers::difference(result.mean, interval.map(|(l, h)| [l, h]))),

@@ -9,21 +9,34 @@ use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::Cpu;
 use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem};
 use crate::reference::gather as oracle;
-use crate::reference::{U, within};
+use crate::reference::{Sums, U, judge, within};
 
 const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 const STD: [f32; 3] = [0.247, 0.2435, 0.2616];
-const STRONG: Augmentation = Augmentation { flip: true, translate: 4 };
+const STRONG: Augmentation = Augmentation { flip: true, translate: 4, resized_crop: false };
+const CROPPED: Augmentation = Augmentation { flip: true, translate: 0, resized_crop: true };
 
 /// Height and width, images. The last but one is smaller than the shift: whole images leave the
 /// frame.
 const SIZES: &[([usize; 2], usize)] =
     &[([5, 8], 17), ([9, 7], 3), ([32, 32], 3), ([1, 1], 1), ([3, 2], 17), ([17, 31], 2)];
 
+/// Height and width of stored images and of what is seen of them, images: shrunk, enlarged, both, and
+/// shapes that no box fits.
+const CROPS: &[([usize; 2], [usize; 2], usize)] = &[
+    ([8, 8], [7, 7], 17),
+    ([32, 32], [28, 28], 3),
+    ([9, 40], [5, 16], 5),
+    ([21, 6], [24, 9], 5),
+    ([1, 1], [3, 2], 2),
+    ([33, 31], [2, 3], 5),
+    ([6, 7], [19, 23], 3),
+];
+
 const AUGMENTATIONS: [Augmentation; 4] = [
     Augmentation::NONE,
-    Augmentation { flip: true, translate: 0 },
-    Augmentation { flip: false, translate: 2 },
+    Augmentation { flip: true, ..Augmentation::NONE },
+    Augmentation { translate: 2, ..Augmentation::NONE },
     STRONG,
 ];
 
@@ -34,7 +47,8 @@ pub fn problem(
     [h, w]: [usize; 2],
     augmentation: Augmentation,
 ) -> GatherProblem {
-    GatherProblem { n, batch, h, w, mean: MEAN, std: STD, augmentation, seed: 11 }
+    let stored = [h, w];
+    GatherProblem { n, batch, h, w, stored, mean: MEAN, std: STD, augmentation, seed: 11 }
 }
 
 /// Random images.
@@ -110,6 +124,64 @@ pub fn augmented_images_are_within_bounds<B: Gather>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
+/// Every byte of a crop is the oracle's weighted mean, rounded.
+pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
+    for &(stored, [h, w], n) in CROPS {
+        let images = pixels(n, stored);
+        let image = stored[0] * stored[1] * CHANNELS;
+        let order: Vec<u32> = (0..n as u32).rev().collect();
+        // So that values are bytes.
+        let (mean, std) = ([0.0; CHANNELS], [1.0 / 255.0; CHANNELS]);
+        let p = GatherProblem { stored, mean, std, ..problem(n, n, [h, w], CROPPED) };
+        let out = gather(subject, &p, &images, &order, 0, 3)?;
+        for (own, &sample) in out.chunks(h * w * CHANNELS).zip(&order) {
+            let cut = CROPPED.cut(p.seed, 3, sample, stored);
+            let cut = cut.ok_or_else(|| Failure("no box".to_owned()))?;
+            let inside = (cut.top + cut.height) as usize <= stored[0]
+                && (cut.left + cut.width) as usize <= stored[1];
+            ensure(inside, || format!("{cut:?} in {stored:?}"))?;
+            let cut_of = [cut.top, cut.left, cut.height, cut.width].map(|n| n as usize);
+            let (flip, ..) = CROPPED.draw(p.seed, 3, sample);
+            let source = &images[sample as usize * image..][..image];
+            let reference = oracle::crop(source, stored[1], cut_of, flip, [h, w]);
+            let what = format!("{sample} of {stored:?}, {cut:?}");
+            // Half of the last place of a byte, and f32's rounding of what is a byte.
+            judge(&what, own, &reference, |_| 0.5 + 1e-4)?;
+            let whole = own.iter().all(|v| (v - v.round()).abs() < 1e-4);
+            ensure(whole, || format!("{what}: values that are no bytes"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The part of a larger image that evaluation sees, and that shifts start from.
+pub fn the_centre_of_larger_images_is_seen<B: Gather>(subject: &Subject<B>) -> Outcome {
+    for (stored, [h, w], [top, left]) in
+        [([8, 8], [7, 7], [0, 0]), ([32, 30], [28, 25], [2, 2]), ([6, 9], [3, 2], [2, 4])]
+    {
+        let images = pixels(3, stored);
+        let image = stored[0] * stored[1] * CHANNELS;
+        for augmentation in [Augmentation::NONE, STRONG] {
+            let p = GatherProblem { stored, ..problem(3, 3, [h, w], augmentation) };
+            let out = gather(subject, &p, &images, &[2, 0, 1], 0, 5)?;
+            for (own, sample) in out.chunks(h * w * CHANNELS).zip([2, 0, 1]) {
+                let draw = augmentation.draw(p.seed, 5, sample);
+                let source = &images[sample as usize * image..][..image];
+                let whole = oracle::image(source, stored, MEAN, STD, draw);
+                let mut reference = Sums::default();
+                for row in top..top + h {
+                    let part = (row * stored[1] + left) * CHANNELS..;
+                    let part = part.start..part.start + w * CHANNELS;
+                    reference.value.extend(&whole.value[part.clone()]);
+                    reference.magnitude.extend(&whole.magnitude[part]);
+                }
+                within(&format!("{sample} of {stored:?} {draw:?}"), own, &reference, 0, U)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Bit for bit, in a later batch of a large epoch: one stream of random numbers, one arithmetic.
 pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
     let cpu = Cpu::new(1)?;
@@ -122,15 +194,25 @@ pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
         let expected = gather(&reference, &p, &images, &order, 2, 70_000)?;
         ensure(words(&out) == words(&expected), || format!("images of {size:?} differ"))?;
     }
+    for &(stored, size, n) in CROPS {
+        let images = pixels(n, stored);
+        let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
+        let p = GatherProblem { stored, seed: u64::MAX - 5, ..problem(n, n, size, CROPPED) };
+        let out = gather(subject, &p, &images, &order, 2, 70_000)?;
+        let expected = gather(&reference, &p, &images, &order, 2, 70_000)?;
+        ensure(words(&out) == words(&expected), || format!("crops of {stored:?} differ"))?;
+    }
     Ok(())
 }
 
 /// The same images with each value rounded once and five channels of zeros.
 pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) -> Outcome {
-    for &(size, n) in SIZES {
-        let images = pixels(n, size);
+    let plain = SIZES.iter().map(|&(size, n)| (size, size, n, STRONG));
+    let crops = CROPS.iter().map(|&(stored, size, n)| (stored, size, n, CROPPED));
+    for (stored, size, n, augmentation) in plain.chain(crops) {
+        let images = pixels(n, stored);
         let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
-        let p = problem(n, n, size, STRONG);
+        let p = GatherProblem { stored, ..problem(n, n, size, augmentation) };
         // Each position has another one's image.
         let sources: Vec<u32> = (0..n as u32).rev().collect();
         let expected = gather_from(subject, &p, &images, [&order, &sources], 2, 70_000)?;

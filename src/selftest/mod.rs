@@ -94,6 +94,8 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
     all.extend(cases!(gather:
         normalisation_is_that_of_pytorch,
         augmented_images_are_within_bounds,
+        crops_are_resized_boxes,
+        the_centre_of_larger_images_is_seen,
         images_are_those_of_the_cpu,
         a_subset_sees_the_same_images,
         draws_have_pixels_of_their_source,

@@ -4,6 +4,7 @@
 mod baseline;
 pub mod checkpoint;
 pub mod evaluate;
+mod job;
 pub mod last_layer;
 pub mod order;
 mod outcome;
@@ -14,8 +15,9 @@ mod trainer;
 
 pub use baseline::Baseline;
 pub use evaluate::{Evaluation, evaluate, measure, run_pass};
+pub use job::{Control, Progress, TrainJob};
 pub use outcome::{EpochRecord, Outcome};
 pub use policy::{BaselineInput, class_weights, rules};
 pub use recipe::{Budget, Recipe, Schedule, Seeds};
 pub use recorder::{Recorder, Recording};
-pub use trainer::{Control, Progress, TrainJob, train, train_with};
+pub use trainer::{train, train_with};

@@ -142,6 +142,12 @@ impl Seeds {
 /// Largest shift of a training image, in pixels.
 const MAX_TRANSLATE: u32 = 1024;
 
+/// Most epochs of a run; steps of any batch then fit where they are counted.
+const MOST_EPOCHS: usize = 1_000_000;
+
+/// Most images of a batch.
+const MOST_BATCH: usize = 1_000_000_000;
+
 /// One training run's settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
@@ -160,6 +166,9 @@ pub struct Recipe {
     pub class_weights: Option<Vec<f32>>,
     pub flip: bool,
     pub translate: u32,
+    /// Random boxes of the images, resized. Recipes without them read as they always did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resized_crop: bool,
 }
 
 impl Recipe {
@@ -168,7 +177,10 @@ impl Recipe {
         let range = |flag: &str, value: f64, ok: bool, expected: &str| {
             if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
         };
-        range("--epochs", self.epochs as f64, self.epochs > 0, "at least 1")?;
+        let found = self.batch as f64;
+        range("--batch", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
+        let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
+        range("--epochs", self.epochs as f64, epochs, "1 to 1000000")?;
         range(
             "--batch",
             self.batch as f64,
@@ -185,6 +197,8 @@ impl Recipe {
         range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
         let t = self.translate;
         range("--translate", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
+        let alone = t == 0 || !self.resized_crop;
+        range("--translate", f64::from(t), alone, "0 with --resized-crop, which moves its boxes")?;
         if let Some(weights) = &self.class_weights {
             let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
             let some = weights.iter().any(|w| *w > 0.0);
@@ -198,17 +212,18 @@ impl Recipe {
 
     /// Random changes of training images.
     pub fn augmentation(&self) -> Augmentation {
-        Augmentation { flip: self.flip, translate: self.translate }
+        let Recipe { flip, translate, resized_crop, .. } = *self;
+        Augmentation { flip, translate, resized_crop }
     }
 
     /// Whether images are changed at random.
     pub fn augments(&self) -> bool {
-        self.flip || self.translate > 0
+        self.augmentation() != Augmentation::NONE
     }
 
     /// The same recipe without augmentation, as query models are trained.
     pub fn without_augmentation(&self) -> Recipe {
-        Recipe { flip: false, translate: 0, ..self.clone() }
+        Recipe { flip: false, translate: 0, resized_crop: false, ..self.clone() }
     }
 
     /// Steps of a run over `kept` of `all` training samples.
@@ -230,7 +245,7 @@ impl Recipe {
     /// Learning rate at `step` of `total`.
     pub fn lr_at(&self, step: u64, total: u64) -> f32 {
         let warm = if step < self.warmup_steps {
-            (step + 1) as f64 / (self.warmup_steps + 1) as f64
+            (step + 1) as f64 / (self.warmup_steps as f64 + 1.0)
         } else {
             1.0
         };
@@ -256,6 +271,7 @@ mod tests {
             class_weights: None,
             flip: true,
             translate: 4,
+            resized_crop: false,
         }
     }
 
@@ -298,6 +314,14 @@ mod tests {
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
+        let most = Recipe { batch: usize::MAX, ..recipe() }.check(3).unwrap_err().to_string();
+        assert!(most.contains("--batch"), "{most}");
+        let warm = Recipe { warmup_steps: u64::MAX, ..recipe() };
+        assert!(warm.lr_at(0, 10) >= 0.0 && warm.lr_at(9, 10) < 1e-6);
+        for epochs in [0, MOST_EPOCHS + 1, usize::MAX] {
+            let message = Recipe { epochs, ..recipe() }.check(3).unwrap_err().to_string();
+            assert!(message.contains("--epochs") && message.contains("1000000"), "{message}");
+        }
         assert!(Recipe { translate: u32::MAX, ..recipe() }.check(3).is_err());
         recipe().check(3).unwrap();
     }

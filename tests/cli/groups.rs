@@ -194,7 +194,104 @@ fn group_quotas_follow_from_scores_or_from_a_file_of_recalls() {
     let fewer: Vec<&str> = recalls.lines().filter(|l| !l.starts_with("2,")).collect();
     put(place, "fewer.csv", fewer.join("\n").as_bytes());
     let line = "prune --scores scores --groups place --recalls fewer.csv --density .3 --out x";
-    refused(place, line, &["recall of class 2", "3 samples"]);
+    refused(place, line, &["recall of group \"1 / 0\"", "the group has 3 samples"]);
+}
+
+#[test]
+fn recorded_dynamics_know_their_groups() {
+    let place = folder();
+    let place = place.path();
+    let flags = "--flip false --translate 0 --dynamics";
+    good(place, &format!("train --data birds {RUN} {flags} --out a"));
+    good(place, "score --dynamics a/dynamics --method forgetting,aum --out s");
+    let read = |name: &str| fs::read_to_string(place.join(name)).unwrap();
+    assert!(read("s/scores.csv").starts_with("index,id,label,part,attribute,forgetting,aum\n"));
+    for file in ["recalls.csv", "recalls-groups.csv"] {
+        assert_eq!(read(&format!("s/{file}")), read(&format!("a/{file}")), "{file}");
+    }
+    // Attributes and classes are those of the images.
+    let listed = rows(&place.join("birds/metadata.csv"));
+    let listed = listed.iter().filter(|r| r["split"] == "0");
+    let wanted: Vec<[&str; 2]> = listed.map(|r| [&*r["y"], &*r["place"]]).collect();
+    let scores = rows(&place.join("s/scores.csv"));
+    let found: Vec<[&str; 2]> = scores.iter().map(|r| [&*r["label"], &*r["attribute"]]).collect();
+    assert_eq!(found, wanted);
+    let line = "prune --scores s --groups place --strategy forgetting --quota metriq --smooth \
+                laplace --density .5 --out k";
+    let document = json(place, line);
+    assert_eq!(document["classes"][3]["name"], NAMES[3]);
+    assert_eq!(document["groups"], "place");
+    // Whatever ranks: the same recorded run inside `score`, `prune` and `run`.
+    let line =
+        format!("prune --data birds --groups place {RUN} --strategy forgetting --smooth laplace");
+    good(place, &format!("{line} --density .5 --out p"));
+    assert!(place.join("p/scores/recalls-groups.csv").is_file());
+    for (from, to, words) in [
+        ("attribute,presentations", "attribute,other", &["samples.csv", "presentations"][..]),
+        (",train,1,", ",train,2,", &["samples.csv", "column attribute", "below 2"]),
+        (",attribute,", ",kind,", &["samples.csv", "dynamics.json"]),
+    ] {
+        let table = read("a/dynamics/samples.csv");
+        put(place, "a/dynamics/samples.csv", table.replacen(from, to, 1).as_bytes());
+        refused(place, "score --dynamics a/dynamics --out no", words);
+        put(place, "a/dynamics/samples.csv", table.as_bytes());
+    }
+    // A recording of a set without attributes, or of an earlier version, has none.
+    let description = read("a/dynamics/dynamics.json");
+    let mut older: Value = serde_json::from_str(&description).unwrap();
+    older.as_object_mut().unwrap().remove("attribute").unwrap();
+    older["validation"].as_object_mut().unwrap().remove("groups").unwrap();
+    put(place, "a/dynamics/dynamics.json", older.to_string().as_bytes());
+    refused(place, "score --dynamics a/dynamics --out no", &["an attribute in one of"]);
+    let mut table: Vec<String> =
+        read("a/dynamics/samples.csv").lines().map(str::to_owned).collect();
+    for line in &mut table {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        cells.remove(4);
+        *line = cells.join(",");
+    }
+    put(place, "a/dynamics/samples.csv", (table.join("\n") + "\n").as_bytes());
+    good(place, "score --dynamics a/dynamics --method aum --out plain");
+    assert!(!place.join("plain/recalls-groups.csv").exists());
+    assert_eq!(read("plain/recalls.csv"), read("a/recalls.csv"));
+}
+
+const STUDY: &str = "\
+[flags]\ndata = 'set'\ngroups = 'background'\nepochs = 1\nbatch = 16\nwidth = 4\nquery-runs = 1\n\
+smooth = 'laplace'\n[[panel]]\narch = 'resnet8'\n[[panel.block]]\n\
+strategies = ['full', 'random', 'metriq', 'random+balanced', 'forgetting+metriq']\n\
+density = [0.5]\nseeds = 2\n[[claim]]\ntext = 'Quotas help the worst group'\n\
+metric = 'worst_group'\nmethod = 'metriq'\ndirection = 'higher'\n";
+
+#[test]
+fn a_study_over_groups() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    good(place, "data make shapes:spurious --as metadata --per-class 20,4,4 --out set -q");
+    put(place, "study.toml", STUDY.as_bytes());
+    let line = "study study.toml --threads 1 --out out";
+    let document = json(place, line);
+    assert_eq!(document["claims"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read_to_string(place.join("out/failures.csv")).unwrap().lines().count(), 1);
+    let cells = rows(&place.join("out/cells.csv"));
+    assert_eq!(cells.len(), 10);
+    let groups = rows(&place.join("out/classes.csv"));
+    assert_eq!(groups.len(), 8 * cells.len());
+    assert_eq!(groups[7]["name"], "brick / cool");
+    // Recalls of the cells are those of their groups.
+    for cell in &cells {
+        let own = |g: &&BTreeMap<String, String>| {
+            ["strategy", "density", "seed"].iter().all(|key| g[*key] == cell[*key])
+        };
+        let recalls = groups.iter().filter(own).map(|g| g["recall"].parse::<f64>().unwrap());
+        let worst = recalls.fold(1.0, f64::min);
+        assert!((worst - cell["worst_recall"].parse::<f64>().unwrap()).abs() < 1e-9, "{cell:?}");
+    }
+    let page = fs::read_to_string(place.join("out/report.html")).unwrap();
+    assert!(page.contains("brick / cool") && page.contains("Worst group"), "groups are named");
+    assert!(!page.contains("Worst class"));
+    let text = good(place, line).out;
+    assert!(text.contains("Quotas help the worst group"), "{text}");
 }
 
 #[test]

@@ -222,6 +222,132 @@ fn scores_of_features() {
     refused(place.path(), line, &["clusters", "99", "18"]);
 }
 
+/// Numbers of an epoch's record that do not depend on the clock or on how often it validates.
+fn losses(records: &[Value]) -> Vec<[f64; 2]> {
+    records.iter().map(|r| ["train_loss", "lr"].map(|key| r[key].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn picks_are_trained_with_their_weights() {
+    let place = Place::new();
+    let longer = TINY.replace("--epochs 1", "--epochs 3");
+    let line = format!(
+        "run --data data {longer} --seeds 1 --query-runs 1 --density .6 --strategies \
+         random,craig,grad-match+metriq,facility-location --out run"
+    );
+    good(place.path(), &line);
+    let settings = |out: &str| -> Value {
+        let summary: Value = serde_json::from_str(&place.read(out)).unwrap();
+        summary["settings"]["recipe"]["trained with weights"].clone()
+    };
+    assert_eq!(settings("run/summary.json"), "craig, grad-match+metriq");
+    let weights = |name: &str, count: usize| -> Vec<f32> {
+        npy::read(&place.path().join(name)).unwrap().into_scores(count, name).unwrap()
+    };
+    let labels = column(&place.read("run/classes-craig-0.csv"), "kept");
+    assert_eq!(labels.len(), 3);
+    for strategy in ["craig", "grad-match+metriq", "facility-location"] {
+        let values = weights(&format!("run/weights-{strategy}-0.npy"), 11);
+        let mean = values.iter().sum::<f32>() / 11.0;
+        assert!((mean - 1.0).abs() < 1e-6, "{strategy}: {values:?}");
+        assert!(values.iter().any(|w| (w - 1.0).abs() > 0.05), "{strategy}: {values:?}");
+    }
+    // `train` on the same subset is the same run.
+    let train = |rest: &str| {
+        let line = format!("train --data data {longer} --budget matched {rest}");
+        good(place.path(), &line)
+    };
+    let outcome = train("--subset run/kept-craig-0.npy --out craig");
+    assert!(outcome.err.contains("weights   of the picks of craig"), "{}", outcome.err);
+    let log = |out: &str| -> Vec<Value> {
+        place.read(out).lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    };
+    let result: Value =
+        serde_json::from_str(&place.read("run/work/craig-d0.6-s0/result.json")).unwrap();
+    let of_run = losses(result["history"].as_array().unwrap());
+    assert_eq!(losses(&log("craig/log.jsonl")), of_run);
+    // Without the weights it is another, the one of a subset of unknown origin.
+    let outcome = train("--subset run/kept-craig-0.npy --pick-weights none --out plain");
+    assert!(!outcome.err.contains("of the picks"), "{}", outcome.err);
+    fs::copy(place.path().join("run/kept-craig-0.npy"), place.path().join("mine.npy")).unwrap();
+    train("--subset mine.npy --out mine");
+    let model = |out: &str| fs::read(place.path().join(out).join("model.safetensors")).unwrap();
+    assert!(model("plain") == model("mine") && model("plain") != model("craig"));
+    assert_ne!(losses(&log("plain/log.jsonl")), of_run);
+    train("--subset run/kept-facility-location-0.npy --pick-weights all --out facility");
+    let of = |out: &str| -> Value { serde_json::from_str(&place.read(out)).unwrap() };
+    assert_eq!(of("facility/summary.json")["pick_weights"], "facility-location");
+    // Nobody's weights: a run as it was before there were any.
+    let line = line.replace("--out run", "--pick-weights none --out none");
+    good(place.path(), &line);
+    assert_eq!(settings("none/summary.json"), Value::Null);
+    assert_eq!(of("none/job.json")["job"]["pick_weights"], Value::Null);
+    assert_eq!(of("run/job.json")["job"]["pick_weights"], "method");
+    let result: Value =
+        serde_json::from_str(&place.read("none/work/craig-d0.6-s0/result.json")).unwrap();
+    assert_eq!(losses(result["history"].as_array().unwrap()), losses(&log("plain/log.jsonl")));
+    for (rest, words) in [
+        ("--subset mine.npy --pick-weights method", &["--pick-weights", "unknown", "craig"][..]),
+        ("--subset run/kept-random-0.npy --pick-weights all", &["strategy is random"]),
+        ("--subset run/kept-craig-0.npy --pick-weights yes", &["--pick-weights", "method"]),
+        ("--subset run/kept-craig-0.npy --baseline rwg", &["rwg", "craig", "--pick-weights none"]),
+        ("--pick-weights none", &["--subset"]),
+    ] {
+        refused(place.path(), &format!("train --data data {TINY} {rest} --out no"), words);
+    }
+}
+
+#[test]
+fn weights_are_those_of_their_subset() {
+    let place = Place::new();
+    let line = format!(
+        "prune --data data {TINY} --runs 1 --strategy craig --quota none --density .5 --out kept"
+    );
+    let document = json(place.path(), &line);
+    assert!(document["files"]["weights"].as_str().unwrap().ends_with("kept/weights.npy"));
+    let train = format!("train --data data {TINY} --out net --subset");
+    let weights = place.path().join("kept/weights.npy");
+    let good_ones = fs::read(&weights).unwrap();
+    npy::write(&weights, &[9], &[1.0f32; 9]).unwrap();
+    let words = ["kept/weights.npy", "weights of another subset", "digest"];
+    refused(place.path(), &format!("{train} kept/kept.npy"), &words);
+    npy::write(&weights, &[8], &[1.0f32; 8]).unwrap();
+    refused(place.path(), &format!("{train} kept/mask.npy"), &["kept/weights.npy", "8", "9"]);
+    fs::remove_file(&weights).unwrap();
+    refused(
+        place.path(),
+        &format!("{train} kept/kept.npy"),
+        &["weights.npy", "--pick-weights none"],
+    );
+    fs::write(&weights, good_ones).unwrap();
+    good(place.path(), &format!("{train} kept/mask.npy"));
+    // Quotas count what a class counts: inside each class the weights average 1.
+    let line =
+        "prune --scores kept/scores --strategy craig --quota metriq --density .5 --out quota";
+    good(place.path(), line);
+    let labels: Vec<String> = {
+        let table = place.read("quota/kept.csv");
+        let kept = column(&table, "kept");
+        let labels = column(&table, "label").into_iter();
+        labels.zip(kept).filter(|(_, kept)| kept == "1").map(|(label, _)| label).collect()
+    };
+    let values = npy::read(&place.path().join("quota/weights.npy")).unwrap();
+    let values = values.into_scores(9, "weights").unwrap();
+    let picks = place.read("quota/picks.csv");
+    let raw: Vec<f64> = column(&picks, "weight").iter().map(|w| w.parse().unwrap()).collect();
+    let index: Vec<usize> = column(&picks, "index").iter().map(|i| i.parse().unwrap()).collect();
+    let kept = positions(&place.path().join("quota/kept.npy"));
+    for class in ["0", "1", "2"] {
+        let of: Vec<usize> = (0..9).filter(|&i| labels[i] == class).collect();
+        let weight = |i: usize| raw[index.iter().position(|&p| p == kept[i]).unwrap()];
+        let sum: f64 = of.iter().map(|&i| weight(i)).sum();
+        for &i in &of {
+            let wanted = weight(i) * of.len() as f64 / sum;
+            assert!((f64::from(values[i]) - wanted).abs() < 1e-6, "{class}: {wanted}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_picked_is_said() {
     let place = Place::new();

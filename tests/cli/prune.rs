@@ -199,7 +199,7 @@ fn unusable_recalls_are_named_with_their_line() {
         ("more", format!("{whole}3,dog,1,1,1,0.5,\n"), &["4 rows", "3, the classes of the data"]),
         ("header", whole.replace("val_total", "total"), &["line 1", "val_total"]),
         ("rows", whole.lines().next().unwrap().to_owned(), &["no rows"]),
-        ("empty", String::new(), &["line 1", "columns"]),
+        ("empty", String::new(), &["line 1", "an empty file"]),
     ];
     for (name, text, words) in cases {
         place.write("bad.csv", &text);

@@ -127,6 +127,114 @@ fn weights_of_other_classes_are_refused() {
 }
 
 #[test]
+fn weights_of_another_data_set_with_the_same_classes() {
+    let place = Place::new();
+    place.train();
+    let weights = "--weights out/model.safetensors";
+    let own = good(place.path(), &format!("eval --data data {weights}"));
+    assert!(!own.err.contains("warning"), "{}", own.err);
+    // The same classes, in brighter colours.
+    for (part, count) in [("train", 9), ("test", 5)] {
+        for (class, name) in ["ant", "bee", "cat"].iter().enumerate() {
+            for i in 0..count {
+                let file = format!("other/{part}/{name}/{i:02}.png");
+                put(place.path(), &file, &png(class + 3, 40 + i));
+            }
+        }
+    }
+    let eval = |rest: &str| json(place.path(), &format!("eval --data other {rest}"));
+    for line in
+        [format!("eval --data other {weights}"), format!("score --data other {weights} --out s")]
+    {
+        let outcome = good(place.path(), &line);
+        for word in ["warning: out/model.safetensors", "another data set", "fingerprint"] {
+            assert!(outcome.err.contains(word), "{line}: {}", outcome.err);
+        }
+    }
+    let found = eval(weights);
+    assert_eq!(found["data_of_weights"], "other");
+    let own: Value = json(place.path(), &format!("eval --data data {weights}"));
+    assert_eq!(own["data_of_weights"], "same");
+    // The normalisation is the file's, not that of the images at hand.
+    let job: Value = serde_json::from_str(&place.read("out/job.json")).unwrap();
+    let list = |key: &str| -> String {
+        let values = job["job"][key].as_array().unwrap().iter().map(Value::to_string);
+        values.collect::<Vec<_>>().join(",")
+    };
+    store(&place, &tensors(&place));
+    let bare = "--weights bad.safetensors --arch resnet8 --width 4";
+    let given = eval(&format!("{bare} --mean {} --std {}", list("mean"), list("std")));
+    assert_eq!(given["loss"], found["loss"]);
+    assert_eq!(given["data_of_weights"], "unknown");
+    let outcome = good(place.path(), &format!("eval --data other {bare}"));
+    let words = ["note: bad.safetensors states no normalisation", "--mean"];
+    assert!(words.iter().all(|w| outcome.err.contains(w)), "{}", outcome.err);
+    assert_ne!(eval(bare)["loss"], found["loss"]);
+    let scores: Value = serde_json::from_str(&place.read("s/scores.json")).unwrap();
+    let stated = &scores["methods"][0]["hyper_parameters"]["data_of_weights"];
+    assert_eq!(*stated, job["job"]["data"]);
+    assert_ne!(*stated, scores["data"]["fingerprint"]);
+}
+
+/// Both forms of a bottleneck have the same tensors: what the file says decides.
+#[test]
+fn the_two_forms_of_resnet50_are_not_taken_for_each_other() {
+    let place = Place::new();
+    let tiny = "--width 2 --stem cifar --epochs 1 --lr .001 --batch 16 --threads 1";
+    let train = |rest: &str| good(place.path(), &format!("train --data data {tiny} {rest}"));
+    train("--arch resnet50 --resnet-v1 --out v1");
+    train("--arch resnet50 --out plain");
+    let file = |out: &str| fs::read(place.path().join(out).join("model.safetensors")).unwrap();
+    let stated = |out: &str| {
+        let bytes = file(out);
+        let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+        header.metadata().as_ref().unwrap()["arch"].clone()
+    };
+    assert_eq!([stated("v1"), stated("plain")], ["resnet50-v1", "resnet50"]);
+    train("--arch resnet50-v1 --out named");
+    assert!(file("named") == file("v1"), "two ways to say it");
+    let eval = |out: &str, rest: &str| {
+        let line = format!("eval --data data --threads 1 --weights {out}/model.safetensors {rest}");
+        json(place.path(), &line)["loss"].as_f64().unwrap()
+    };
+    // The file's own word is enough; the flags may repeat it.
+    let own = eval("v1", "");
+    assert_eq!(eval("v1", "--resnet-v1"), own);
+    for (out, flags) in
+        [("v1", "--arch resnet50"), ("plain", "--resnet-v1"), ("plain", "--arch resnet50-v1")]
+    {
+        for command in ["eval", "score --out no"] {
+            let line = format!("{command} --data data --weights {out}/model.safetensors {flags}");
+            refused(place.path(), &line, &["network of the weights", "resnet50-v1"]);
+        }
+    }
+    // Without metadata the flags say it, and it makes a difference.
+    fs::create_dir_all(place.path().join("out")).unwrap();
+    fs::copy(place.path().join("v1/model.safetensors"), place.path().join("out/model.safetensors"))
+        .unwrap();
+    store(&place, &tensors(&place));
+    let job: Value = serde_json::from_str(&place.read("v1/job.json")).unwrap();
+    let list = |key: &str| -> String {
+        let values = job["job"][key].as_array().unwrap().iter().map(Value::to_string);
+        values.collect::<Vec<_>>().join(",")
+    };
+    let bare = format!(
+        "--weights bad.safetensors --arch resnet50 --width 2 --stem cifar --mean {} --std {}",
+        list("mean"),
+        list("std")
+    );
+    let eval = |rest: &str| {
+        json(place.path(), &format!("eval --data data --threads 1 {bare} {rest}"))["loss"].as_f64()
+    };
+    assert_eq!(eval("--resnet-v1"), Some(own));
+    assert_ne!(eval(""), Some(own));
+    let line = "train --data data --arch resnet18 --resnet-v1 --out no";
+    refused(place.path(), line, &["--resnet-v1", "resnet18", "--arch resnet50"]);
+    refused(place.path(), "bench --resnet-v1", &["--resnet-v1", "resnet20"]);
+    refused(place.path(), "run --data data --resnet-v1 --out no", &["--resnet-v1", "resnet8"]);
+}
+
+#[test]
 fn given_weights_score_every_training_image() {
     let place = Place::new();
     place.train();

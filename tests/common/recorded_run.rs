@@ -58,6 +58,7 @@ pub fn recipe(epochs: usize) -> Recipe {
         class_weights: Some(vec![1.0, 0.5, 2.0, 1.0]),
         flip: false,
         translate: 0,
+        resized_crop: false,
     }
 }
 
@@ -93,6 +94,8 @@ pub fn executor<B: Operators>(backend: Arc<B>, divergences: bool, arena: ArenaMo
         std: [0.25, 0.2, 0.3],
         arena,
         compute: fairprune::exec::Compute::default(),
+        stored: None,
+        stream: false,
         memory_limit: None,
     };
     Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()
@@ -138,6 +141,7 @@ impl Run {
             evaluate_every: 1,
             keep_best: false,
             identity: "a recorded run".to_owned(),
+            sample_weights: None,
             initial: None,
             record: Some(self.recording),
         };

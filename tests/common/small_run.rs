@@ -95,6 +95,7 @@ pub fn recipe(epochs: usize) -> Recipe {
         class_weights: None,
         flip: true,
         translate: 1,
+        resized_crop: false,
     }
 }
 
@@ -132,6 +133,9 @@ pub fn executor<B: Operators>(backend: Arc<B>, recipe: &Recipe, arena: ArenaMode
         std: [0.25, 0.2, 0.3],
         arena,
         compute: fairprune::exec::Compute::default(),
+        stored: None,
+        // Where images are on the device this changes nothing.
+        stream: true,
         memory_limit: None,
     };
     Executor::new(backend, spec.build().unwrap(), &requirements).unwrap()
@@ -145,6 +149,8 @@ pub struct Watched {
     /// Steps after which it is interrupted.
     pub stop_after: Option<u64>,
     pub without_validation: bool,
+    /// One a sample, of all samples.
+    pub sample_weights: Option<Vec<f32>>,
 }
 
 /// Trains `recipe.epochs` epochs.
@@ -175,6 +181,7 @@ pub fn train<B: Operators>(
         evaluate_every: 1,
         keep_best: true,
         identity: "a small run".to_owned(),
+        sample_weights: watched.sample_weights.as_deref(),
         initial: None,
         record: None,
     };

@@ -14,6 +14,7 @@ use crate::small_run::*;
 fn baselines_resume_with_the_same_bits_and_learn_as_on_the_cpu() {
     let cuda = Arc::new(cuda_device::open());
     let on_card = cuda.images(&images()).unwrap();
+    let on_host = cuda.host_images(&images()).unwrap();
     let cpu = Arc::new(Cpu::new(1).unwrap());
     let on_cpu = cpu.images(&images()).unwrap();
     for name in [
@@ -33,6 +34,8 @@ fn baselines_resume_with_the_same_bits_and_learn_as_on_the_cpu() {
         let found = train(&mut card, &on_card, &recipe, Some(&input), &whole).unwrap();
         let expected = train(&mut host, &on_cpu, &recipe, Some(&input), &whole).unwrap();
         // One epoch of the same arithmetic up to the order of sums.
+        let streamed = train(&mut card, &on_host, &recipe, Some(&input), &whole).unwrap();
+        assert!(essence(&streamed) == essence(&found), "{name} differs when images are streamed");
         let losses = [&found, &expected].map(|o| o.history[0].train_loss);
         assert!((losses[0] - losses[1]).abs() < 2e-3 * losses[1], "{name}: {losses:?}");
         let folder = tempfile::tempdir().unwrap();

@@ -15,6 +15,7 @@ mod parity;
 mod program;
 mod resume;
 mod selftest;
+mod streaming;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;

@@ -72,7 +72,7 @@ pub struct Machine<B: Operators> {
 
 /// On two threads of the CPU.
 pub fn cpu(net: Net) -> Machine<Cpu> {
-    Machine::new(net, Cpu::new(2).unwrap(), ArenaMode::Shared, Compute::default())
+    Machine::new(net, Cpu::new(2).unwrap(), ArenaMode::Shared, Compute::default(), false)
 }
 
 /// On the card.
@@ -82,11 +82,16 @@ pub fn card(net: Net, arena: ArenaMode) -> Machine<Cuda> {
 
 /// On the card, computed so.
 pub fn computing(net: Net, arena: ArenaMode, compute: Compute) -> Machine<Cuda> {
-    Machine::new(net, cuda_device::open(), arena, compute)
+    Machine::new(net, cuda_device::open(), arena, compute, false)
+}
+
+/// The same with images on the host.
+pub fn streaming(net: Net, arena: ArenaMode, compute: Compute) -> Machine<Cuda> {
+    Machine::new(net, cuda_device::open(), arena, compute, true)
 }
 
 impl<B: Operators> Machine<B> {
-    fn new(net: Net, backend: B, arena: ArenaMode, compute: Compute) -> Self {
+    fn new(net: Net, backend: B, arena: ArenaMode, compute: Compute, stream: bool) -> Self {
         let spec = NetworkSpec {
             arch: net.arch.parse().unwrap(),
             width: net.width,
@@ -104,7 +109,7 @@ impl<B: Operators> Machine<B> {
             options: TrainOptions {
                 sgd: SGD,
                 smoothing: 0.1,
-                augmentation: Augmentation { flip: true, translate: 2 },
+                augmentation: Augmentation { flip: true, translate: 2, resized_crop: false },
                 seed: 5,
             },
             mean: [0.5, 0.45, 0.4],
@@ -112,6 +117,8 @@ impl<B: Operators> Machine<B> {
             arena,
             compute,
             divergences: false,
+            stored: None,
+            stream,
             memory_limit: None,
         };
         let mut draws = Philox::new(3, Stream::Shapes).sequence(0);
@@ -123,7 +130,10 @@ impl<B: Operators> Machine<B> {
             .flat_map(|&l| vec![l; values])
             .map(|l| byte(l, draws.below(256)))
             .collect();
-        let images = backend.images(&bytes.into()).unwrap();
+        let images = match stream {
+            true => backend.host_images(&bytes.into()).unwrap(),
+            false => backend.images(&bytes.into()).unwrap(),
+        };
         let executor =
             Executor::new(Arc::new(backend), spec.build().unwrap(), &requirements).unwrap();
         Machine { executor, images, labels, lr: net.lr }

@@ -49,6 +49,11 @@ fn training_in_bf16_killed_on_the_card_resumes_with_the_same_bits() {
     resumes("--precision bf16");
 }
 
+#[test]
+fn training_on_streamed_images_killed_on_the_card_resumes_with_the_same_bits() {
+    resumes("--images stream --resized-crop --input-size 7");
+}
+
 /// With these flags.
 fn resumes(more: &str) {
     let root = tempfile::tempdir().unwrap();

@@ -105,6 +105,7 @@ pub fn recipe(epochs: usize) -> Recipe {
         class_weights: Some(vec![1.0, 0.5, 2.0]),
         flip: true,
         translate: 2,
+        resized_crop: false,
     }
 }
 
@@ -139,6 +140,8 @@ pub fn executor(
         arena: machine.arena,
         compute: fairprune::exec::Compute::default(),
         divergences: false,
+        stored: None,
+        stream: false,
         memory_limit: None,
     };
     Executor::new(machine.cpu(), spec.build().unwrap(), &requirements).unwrap()
@@ -174,6 +177,7 @@ impl Training<'_> {
             evaluate_every: self.evaluate_every,
             keep_best: true,
             identity: "a test".to_owned(),
+            sample_weights: None,
             initial: None,
             record: None,
         };
@@ -226,6 +230,8 @@ pub fn limited(
         arena: machine.arena,
         compute: fairprune::exec::Compute::default(),
         divergences: false,
+        stored: None,
+        stream: false,
         memory_limit: limit,
     };
     Executor::new(machine.cpu(), spec.build()?, &requirements)

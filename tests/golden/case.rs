@@ -119,6 +119,8 @@ impl Case {
             arena: ArenaMode::Shared,
             compute: fairprune::exec::Compute::default(),
             divergences: false,
+            stored: None,
+            stream: false,
             memory_limit: Some(u64::MAX),
         };
         let cpu = Arc::new(Cpu::new(0).unwrap());

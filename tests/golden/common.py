@@ -171,14 +171,40 @@ class CifarVgg(torch.nn.Module):
         return self.classifier(self.features(x).mean((2, 3)))
 
 
+class V1Bottleneck(torch.nn.Module):
+    """The bottleneck of He et al. 2016 (table 1): the first 1x1 has the stride, where torchvision's
+    (v1.5) has it in the 3x3. Names and shapes are torchvision's."""
+
+    expansion = 4
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None, *_, **__):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(inplanes, planes, 1, stride, bias=False)
+        self.bn1 = torch.nn.BatchNorm2d(planes)
+        self.conv2 = torch.nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = torch.nn.BatchNorm2d(planes)
+        self.conv3 = torch.nn.Conv2d(planes, 4 * planes, 1, bias=False)
+        self.bn3 = torch.nn.BatchNorm2d(4 * planes)
+        self.relu1, self.relu2, self.relu3 = (torch.nn.ReLU() for _ in range(3))
+        self.downsample = downsample or torch.nn.Identity()
+
+    def forward(self, x):
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.relu2(self.bn2(self.conv2(y)))
+        return self.relu3(self.bn3(self.conv3(y)) + self.downsample(x))
+
+
 def build(arch, width, stem, classes):
     """The network a fairprune weight file of this description fits."""
     if arch.startswith("vgg"):
         return CifarVgg(int(arch.removeprefix("vgg")), width, classes)
-    depth = int(arch.removeprefix("resnet"))
+    depth = int(arch.removeprefix("resnet").removesuffix("-v1"))
     if depth % 6 == 2 and depth not in (18, 34, 50):
         return CifarResNet(depth, width, classes)
-    network = getattr(torchvision.models, arch)(num_classes=classes)
+    if arch == "resnet50-v1":
+        network = torchvision.models.ResNet(V1Bottleneck, [3, 4, 6, 3], num_classes=classes)
+    else:
+        network = getattr(torchvision.models, arch)(num_classes=classes)
     assert width == 64, "torchvision's networks have one width"
     if stem == "cifar":
         network.conv1 = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False)

@@ -42,6 +42,7 @@ fn networks() -> Vec<(&'static str, NetworkSpec)> {
         ("resnet18_imagenet", spec("resnet18", 64, Stem::Imagenet, 10, [64, 64])),
         ("resnet34", spec("resnet34", 64, Stem::Imagenet, 7, [47, 33])),
         ("resnet50", spec("resnet50", 64, Stem::Imagenet, 10, [64, 64])),
+        ("resnet50_v1", spec("resnet50-v1", 64, Stem::Imagenet, 10, [64, 64])),
         ("vgg16", spec("vgg16", 64, Stem::Cifar, 10, [32, 32])),
         ("vgg19", spec("vgg19", 32, Stem::Cifar, 7, [67, 33])),
     ]
@@ -96,6 +97,8 @@ fn logits(spec: &NetworkSpec, weights: &Weights) -> Vec<f32> {
         arena: ArenaMode::Shared,
         divergences: false,
         compute: fairprune::exec::Compute::default(),
+        stored: None,
+        stream: false,
         memory_limit: Some(u64::MAX),
     };
     let cpu = Arc::new(Cpu::new(0).unwrap());

@@ -44,6 +44,8 @@ CASES = {
                               weight_decay=2.0**-11, trunk="bn2"),
     "resnet50": dict(arch="resnet50", width=64, stem="imagenet", classes=10, size=[64, 64],
                      momentum=0.875, nesterov=False, weight_decay=2.0**-13, trunk="bn3"),
+    "resnet50_v1": dict(arch="resnet50-v1", width=64, stem="imagenet", classes=10, size=[64, 64],
+                        momentum=0.875, nesterov=False, weight_decay=2.0**-13, trunk="bn3"),
     "vgg16": dict(arch="vgg16", width=8, stem="cifar", classes=10, size=[32, 32],
                   momentum=0.875, nesterov=True, weight_decay=2.0**-11),
     "vgg19": dict(arch="vgg19", width=8, stem="cifar", classes=5, size=[33, 71], image_seed=144,

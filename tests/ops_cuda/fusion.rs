@@ -52,6 +52,8 @@ fn step(fusion: Fusion) -> [u64; 2] {
         arena: ArenaMode::Shared,
         compute: Compute { precision: Precision::Bf16, fusion, record: false },
         divergences: false,
+        stored: None,
+        stream: false,
         memory_limit: None,
     };
     let mut executor = Executor::new(cuda, network(), &requirements).unwrap();

@@ -51,12 +51,14 @@ fn grand_takes_little_more_than_forward_and_dgrad() {
                     augmentation: Augmentation::NONE,
                     seed: 1,
                 },
+                stored: None,
                 mean: [0.5; 3],
                 std: [0.25; 3],
                 arena: ArenaMode::Shared,
                 compute: Compute::new(Precision::Bf16),
                 divergences: false,
                 memory_limit: Some(u64::MAX),
+                stream: false,
             };
             planned_memory(&*cuda, &network, &requirements).unwrap().arena
         };

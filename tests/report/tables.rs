@@ -120,7 +120,7 @@ fn bad_rows_are_named() {
     refused::<RecallRow>(one("0,again,5,1,2,0.5,0.1"), &["line 3, column class", "0 again"]);
     refused::<RecallRow>(one("2,skipped,5,1,2,0.5,0.1"), &["line 3, column class", "each once"]);
     refused::<RecallRow>(HEAD, &["no rows"]);
-    refused::<RecallRow>("", &["line 1", "columns"]);
+    refused::<RecallRow>("", &["line 1", "an empty file"]);
     refused::<RecallRow>("class,recall\n0,0.5\n", &["line 1", "class,recall", "recall_sd"]);
     refused::<RecallRow>(HEAD.replace("recall_sd", "extra"), &["line 1", "extra"]);
     refused::<RecallRow>(HEAD.replace(',', ";") + "0;a;5;1;2;0.5;0.1\n", &["line 1", "class;name"]);

@@ -36,12 +36,12 @@ impl Table {
 
     /// An error about the header.
     pub(in crate::artefact) fn wrong_header(&self, expected: impl Into<String>) -> Error {
-        let found: Vec<&str> = self.header.iter().collect();
-        Error::invalid(
-            format!("{}, line 1", self.name),
-            format!("the columns {:?}", found.join(",")),
-            expected,
-        )
+        let columns: Vec<&str> = self.header.iter().collect();
+        let found = match columns.is_empty() {
+            true => "an empty file".to_owned(),
+            false => format!("the columns {:?}", columns.join(",")),
+        };
+        Error::invalid(format!("{}, line 1", self.name), found, expected)
     }
 
     /// An error about one cell.

@@ -14,7 +14,7 @@ use fairprune::ops::Operators;
 use fairprune::train::evaluate;
 use serde_json::json;
 
-use super::train::{evaluation_json, print_evaluation};
+use super::evaluation::{evaluation_json, print_evaluation};
 use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::{context, output};
@@ -48,6 +48,10 @@ pub struct EvalData {
     /// Resize the short side to S and keep the central S x S [default: the weights' image size]
     #[arg(long, value_name = "S")]
     pub image_size: Option<usize>,
+    /// Let the network see the central S x S of the images, which are then kept at round(256 S / 224)
+    /// [default: as the weights say]
+    #[arg(long, value_name = "S")]
+    pub input_size: Option<usize>,
     /// Seed of the built-in data sets' drawings, and of --long-tail
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
@@ -65,6 +69,7 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         data: args.data.data.clone(),
         format: args.data.format.clone(),
         image_size: args.data.image_size,
+        input_size: args.data.input_size,
         data_seed: args.data.data_seed,
         long_tail: args.data.long_tail,
         split: None,
@@ -73,20 +78,27 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     let device = Device::open(common)?;
     let data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(&args.weights, &metadata, &data)?;
+    let origin = context::data_of_weights(common, &args.weights, &metadata, &data, &args.network);
     let partition = Partition::of(&data, &args.groups.groups)?;
-    on_device!(device, backend => eval_on(args, backend, data, &weights, &metadata, &partition))
+    on_device!(device, backend => eval_on(args, backend, data, (&weights, &metadata, origin), &partition))
 }
 
 fn eval_on<B: Operators>(
     args: &EvalArgs,
     backend: Arc<B>,
     data: Arc<DataSet>,
-    weights: &Weights,
-    metadata: &WeightsMetadata,
+    (weights, metadata, origin): (&Weights, &WeightsMetadata, &str),
     partition: &Partition,
 ) -> Result<u8> {
     let common = &args.common;
-    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
+    let spec = context::network(
+        &args.network,
+        &data,
+        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        Some(metadata),
+        Arch::CifarResnet(20),
+        None,
+    )?;
     let (part, positions) = part(&args.data, &data)?;
     // Nothing is held out: statistics, where the file has none, are those of all training images.
     let split = data.split(
@@ -103,7 +115,7 @@ fn eval_on<B: Operators>(
         Some(metadata),
     )?;
     weights::check(weights, &prepared.network, &args.weights.display().to_string())?;
-    let side = prepared.data.height.min(prepared.data.width);
+    let side = prepared.spec.size[0].min(prepared.spec.size[1]);
     let recipe = context::recipe(
         &RecipeArgs::defaults(),
         positions.len(),
@@ -113,6 +125,9 @@ fn eval_on<B: Operators>(
     let mut executor =
         prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())], false)?;
     executor.set_weights(weights)?;
+    if let Some(line) = context::streamed(&prepared) {
+        output::note(common, line);
+    }
     let clock = std::time::Instant::now();
     let set = prepared.set(part, &positions)?;
     let evaluation = evaluate(&mut executor, &set)?;
@@ -123,6 +138,7 @@ fn eval_on<B: Operators>(
     prepared.data.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let mut summary = evaluation_json(partition, &result, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
+    summary.insert("data_of_weights".to_owned(), json!(origin));
     summary.insert("split".to_owned(), json!(args.data.split));
     summary.insert("images".to_owned(), json!(positions.len()));
     summary.insert("seconds".to_owned(), json!(clock.elapsed().as_secs_f64()));

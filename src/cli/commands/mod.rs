@@ -4,6 +4,7 @@ pub mod bench;
 pub mod data;
 pub mod doctor;
 pub mod eval;
+mod evaluation;
 pub mod manual;
 pub mod pickers;
 pub mod prune;

@@ -65,6 +65,15 @@ pub struct PickerArgs {
     pub memory: Option<usize>,
 }
 
+/// Whether picks are trained with their weights.
+#[derive(Args, Clone, Debug)]
+pub struct WeightArgs {
+    /// Train with the weights of picks: method (of craig and grad-match, as their authors do), all (of
+    /// facility-location, too) or none
+    #[arg(long, value_name = "NAME", default_value = "method", help_heading = "Training")]
+    pub pick_weights: String,
+}
+
 /// Which flags a method has.
 const FLAGS: [(&str, &[&str]); 13] = [
     ("--start", &["coreset", "contextual-diversity"]),

@@ -8,7 +8,7 @@ use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, RecallRow};
 use fairprune::error::Error;
 use fairprune::experiment::strategy::{Quota, QuotaSettings};
 use fairprune::prune::{
-    QuotaOptions, QuotaRule, Smoothing, Warning, density_of_prune_rate, quotas,
+    QuotaOptions, QuotaRule, Smoothing, Warning, density_of_prune_rate, over, quotas,
 };
 use fairprune::train::Seeds;
 use serde_json::json;
@@ -183,7 +183,8 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
         smoothing: if smooth { Smoothing::Laplace } else { Smoothing::None },
         min_per_class: settings.min_per_class,
     };
-    let found = quotas(&parts.sizes, density, &options, Seeds::derive(common.seed, 0).subset)?;
+    let found = quotas(&parts.sizes, density, &options, Seeds::derive(common.seed, 0).subset);
+    let found = found.map_err(|e| over(parts.unit, &parts.names, e))?;
     let describe = |w: &Warning| w.describe_over(parts.unit, &parts.names);
     let warnings: Vec<String> = found.warnings.iter().map(describe).collect();
     if common.json {

@@ -9,9 +9,9 @@ use clap::Args;
 use fairprune::artefact::{OutputDir, atomic, tables};
 use fairprune::data::{DataSet, Partition, QueryPart, Split};
 use fairprune::error::Error;
-use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, TestResult, run_cell};
+use fairprune::experiment::cell::{self, Cell, Finished, Keeping, Record, run_cell};
 use fairprune::experiment::cost::Cost;
-use fairprune::experiment::{Prepared, baseline, provenance, summarise};
+use fairprune::experiment::{Prepared, baseline, provenance};
 use fairprune::nn::{Arch, WeightsMetadata, weights};
 use fairprune::ops::Operators;
 use fairprune::prune::check_within;
@@ -19,12 +19,13 @@ use fairprune::score::Options;
 use fairprune::train::{Baseline, Budget, Control, Recording, Seeds};
 use serde_json::{Map, Value, json};
 
+use super::evaluation::{evaluation_json, print_evaluation, recall_rows};
 use super::score::{GROUP_RECALLS, RECALLS};
 use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
 use crate::cli::commands::run::print::presentations;
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::subset::{self, Subset};
+use crate::cli::subset::{self, Subset, Weights};
 use crate::cli::{context, interrupt, output};
 
 /// The trained network.
@@ -43,6 +44,10 @@ pub struct TrainArgs {
     /// Train on these positions only: kept.npy of `prune` or `run`
     #[arg(long, value_name = "kept.npy")]
     pub subset: Option<PathBuf>,
+    /// Train with the weights of a subset's picks: method (of craig and grad-match, as their authors
+    /// do), all (of facility-location, too) or none [default: method]
+    #[arg(long, value_name = "NAME", help_heading = "Training", requires = "subset")]
+    pub pick_weights: Option<String>,
     /// Record every presentation of every sample in OUT/dynamics; =plain leaves out what tdds needs,
     /// which takes a value a sample and class of memory
     #[arg(
@@ -79,12 +84,24 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let common = &args.common;
     let partition = Partition::of(&data, &args.groups.groups)?;
     let split = context::split(common, &args.data, &data)?;
-    let subset = match &args.subset {
-        Some(path) => read_subset(common, path, &data, &split)?,
-        None => split.train.clone(),
+    let (subset, weights) = match &args.subset {
+        Some(path) => {
+            let read = read_subset(common, path, &data, &split)?;
+            let asked = args.pick_weights.as_deref().map(str::parse).transpose()?;
+            let weights = read.weights(path, asked)?;
+            (read.positions, weights)
+        }
+        None => (split.train.clone(), None),
     };
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
-    let side = data.height.min(data.width);
+    let spec = context::network(
+        &args.network,
+        &data,
+        args.data.input_size,
+        None,
+        Arch::CifarResnet(20),
+        None,
+    )?;
+    let side = spec.size[0].min(spec.size[1]);
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let budget: Budget = args.budget.parse()?;
     let prepared =
@@ -92,6 +109,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let prepared = prepared.over(partition);
     let split = &prepared.split;
     let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
+    if let (Some(baseline), Some(weights)) = (baseline, &weights) {
+        let found = format!("--baseline {baseline} and the weights of {}", weights.strategy);
+        let expected = "--pick-weights none with a baseline";
+        return Err(Error::invalid("--pick-weights", found, expected).into());
+    }
     if let Some(baseline) = baseline {
         baseline::check(baseline, &prepared, &recipe)?;
         if let Some(record) = record(args.dynamics.as_deref())? {
@@ -113,6 +135,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         steps,
         until: steps,
         part: QueryPart { train: subset, val_part: split.val_part, val: split.val.clone() },
+        weights: weights.as_ref().map(|w| w.values.clone()),
         methods: &[],
         options: &Options::default(),
         record: record(args.dynamics.as_deref())?,
@@ -125,6 +148,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
     let job = job_of(&prepared, &cell, common.seed);
     let dir = context::output_dir(&args.out, "train", job)?;
     let mut lines = settings(args, &prepared, &cell);
+    lines.extend(weights.as_ref().map(describe_weights));
     let costs = [Cost::of(&prepared, &cell)];
     lines.extend(context::needs(common, &prepared, &recipe, &costs, memory, &dir)?);
     output::note(common, lines.join("\n"));
@@ -141,7 +165,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         cell::discard_result(&keeping, &cell)?;
         finished = compute(common, &prepared, &cell, &keeping)?;
     }
-    let summary = write(&prepared, &cell, &finished, &dir)?;
+    let mut summary = summary_of(&prepared, &cell, &finished)?;
+    if let Some(weights) = &weights {
+        summary.insert("pick_weights".to_owned(), json!(weights.strategy.to_string()));
+    }
+    write(&prepared, &cell, &finished, &summary, &dir)?;
     let presented: Vec<_> = finished.result.presentations.into_iter().collect();
     if let Some(text) = presentations(&presented) {
         output::note(common, text);
@@ -152,16 +180,11 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
 
 /// A subset file's positions, checked against the data set; its fingerprint too where a JSON of
 /// the same name states it.
-pub fn read_subset(
-    common: &Common,
-    path: &Path,
-    data: &DataSet,
-    split: &Split,
-) -> Result<Vec<usize>> {
-    let Subset { positions, stated } = subset::read(common, path, data)?;
-    let made_under = stated.as_ref().and_then(provenance::split_of);
+pub fn read_subset(common: &Common, path: &Path, data: &DataSet, split: &Split) -> Result<Subset> {
+    let subset = subset::read(common, path, data)?;
+    let made_under = subset.stated.as_ref().and_then(provenance::split_of);
     let name = path.display().to_string();
-    check_within(&name, &positions, &split.train).map_err(|e| match e {
+    check_within(&name, &subset.positions, &split.train).map_err(|e| match e {
         Error::Invalid { what, found, expected } => {
             let made = made_under.map_or("made".to_owned(), |s| format!("made under --split {s}"));
             let expected = format!(
@@ -173,7 +196,14 @@ pub fn read_subset(
         }
         other => other,
     })?;
-    Ok(positions)
+    Ok(subset)
+}
+
+fn describe_weights(weights: &Weights) -> String {
+    let (low, high) =
+        weights.values.iter().fold((f32::MAX, 0.0f32), |(l, h), &w| (l.min(w), h.max(w)));
+    let file = weights.file.display();
+    format!("weights   of the picks of {}: {low:.2} to {high:.1} ({file})", weights.strategy)
 }
 
 fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<String, Value> {
@@ -185,6 +215,10 @@ fn job_of<B: Operators>(prepared: &Prepared<B>, cell: &Cell, seed: u64) -> Map<S
     job.insert("subset_size".to_owned(), json!(subset.len()));
     job.insert("steps".to_owned(), json!(cell.steps));
     job.insert("seed".to_owned(), json!(seed));
+    if let Some(weights) = &cell.weights {
+        let digest = fairprune::artefact::digest(bytemuck::cast_slice(weights));
+        job.insert("weights".to_owned(), json!(digest));
+    }
     if let Some(baseline) = cell.baseline {
         job.insert("baseline".to_owned(), json!(baseline.to_string()));
     }
@@ -251,13 +285,14 @@ fn compute<B: Operators>(
     Ok(finished.inspect_err(|e| context::explain_interruption(common, e, keeping.dir))?)
 }
 
-/// Writes all files and returns the content of summary.json.
+/// Writes all files.
 fn write<B: Operators>(
     prepared: &Prepared<B>,
     cell: &Cell,
     finished: &Finished,
+    summary: &Map<String, Value>,
     dir: &OutputDir,
-) -> Result<Map<String, Value>> {
+) -> Result<()> {
     let result = &finished.result;
     if let Some(outcome) = &finished.outcome {
         let mut metadata = WeightsMetadata::of(
@@ -268,6 +303,8 @@ fn write<B: Operators>(
             result.steps,
         );
         metadata.data = Some(prepared.data.fingerprint.clone());
+        let images = [prepared.data.height, prepared.data.width];
+        metadata.images = (images != prepared.spec.size).then_some(images);
         let bytes = weights::to_bytes(&outcome.weights, &metadata)?;
         atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
     }
@@ -288,6 +325,17 @@ fn write<B: Operators>(
             tables::write(&dir.file(GROUP_RECALLS)?, &rows)?;
         }
     }
+    dir.write_json("summary.json", summary)?;
+    Ok(())
+}
+
+/// The content of summary.json.
+fn summary_of<B: Operators>(
+    prepared: &Prepared<B>,
+    cell: &Cell,
+    finished: &Finished,
+) -> Result<Map<String, Value>> {
+    let result = &finished.result;
     let mut summary = match &result.last {
         Some(last) => evaluation_json(&prepared.partition, last, &prepared.sizes())?,
         None => Map::new(),
@@ -308,7 +356,6 @@ fn write<B: Operators>(
         at_best.insert("epoch".to_owned(), json!(best.epoch + 1));
         summary.insert("best_on_validation".to_owned(), Value::Object(at_best));
     }
-    dir.write_json("summary.json", &summary)?;
     Ok(summary)
 }
 
@@ -324,104 +371,4 @@ fn report(common: &Common, summary: &Map<String, Value>, dir: &OutputDir) -> Res
     }
     output::print(format!("\nmodel: {}", dir.root().join(MODEL).display()))?;
     Ok(0)
-}
-
-/// Rows of recalls.csv from one run's validation counts.
-pub fn recall_rows(
-    data: &DataSet,
-    partition: &Partition,
-    trained: &[usize],
-    validation: &TestResult,
-) -> Result<Vec<tables::RecallRow>, Error> {
-    let validation = validation.by(partition)?;
-    let mut sizes = vec![0u64; partition.len()];
-    let labels = partition.labels(data, &data.train);
-    trained.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
-    let rows =
-        (0..partition.len()).filter(|&k| validation.total[k] > 0).map(|k| tables::RecallRow {
-            class: k as u32,
-            name: partition.names[k].clone(),
-            train_size: sizes[k],
-            val_correct: Some(validation.correct[k]),
-            val_total: Some(validation.total[k]),
-            recall: validation.correct[k] as f64 / validation.total[k] as f64,
-            recall_sd: None,
-        });
-    Ok(rows.collect())
-}
-
-/// The keys of summary.json that `train` and `eval` share; `sizes` are the training samples of each
-/// group.
-pub fn evaluation_json(
-    partition: &Partition,
-    test: &TestResult,
-    sizes: &[usize],
-) -> Result<Map<String, Value>, Error> {
-    let test = test.by(partition)?;
-    let (e, names) =
-        (summarise::evaluation_over(partition, &test.counts(), sizes)?, &partition.names);
-    let recalls: Vec<Value> = (0..names.len())
-        .map(|k| {
-            json!({
-                partition.unit(): k,
-                "name": names[k],
-                "correct": test.correct[k],
-                "total": test.total[k],
-                "recall": e.recalls[k],
-            })
-        })
-        .collect();
-    let Value::Object(mut map) = json!({
-        "average_accuracy": e.average_accuracy,
-        "balanced_accuracy": e.balanced_accuracy,
-        format!("worst_{}", partition.unit()): names[e.worst_class],
-        "worst_recall": e.worst_recall,
-        "worst_5_percent": e.worst_5_percent,
-        "gap": e.gap,
-        "std": e.std,
-        "recalls": recalls,
-    }) else {
-        return Ok(Map::new());
-    };
-    if let Some(attribute) = &partition.attribute {
-        map.insert("groups".to_owned(), json!(attribute));
-        map.insert("weighted_accuracy".to_owned(), json!(e.weighted_accuracy));
-    }
-    Ok(map)
-}
-
-/// The same as a table.
-pub fn print_evaluation(summary: &Map<String, Value>) -> Result<()> {
-    let number = |key: &str| summary.get(key).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let empty = Vec::new();
-    let rows: Vec<Vec<String>> = summary
-        .get("recalls")
-        .and_then(Value::as_array)
-        .unwrap_or(&empty)
-        .iter()
-        .map(|r| {
-            let recall = r["recall"].as_f64().map_or("-".to_owned(), |v| format!("{v:.3}"));
-            vec![
-                r["name"].as_str().unwrap_or("").to_owned(),
-                recall,
-                r["correct"].to_string(),
-                r["total"].to_string(),
-            ]
-        })
-        .collect();
-    let unit = if summary.contains_key("groups") { "group" } else { "class" };
-    let weighted = match summary.get("weighted_accuracy").and_then(Value::as_f64) {
-        Some(value) => format!("   weighted {value:.3}"),
-        None => String::new(),
-    };
-    output::print(output::table(&[unit, "recall", "correct", "total"], rows, 1))?;
-    output::print(format!(
-        "\naverage {:.3}   balanced {:.3}{weighted}   worst {unit} {} {:.3}   gap {:.3}   std {:.3}",
-        number("average_accuracy"),
-        number("balanced_accuracy"),
-        summary.get(&format!("worst_{unit}")).and_then(Value::as_str).unwrap_or(""),
-        number("worst_recall"),
-        number("gap"),
-        number("std")
-    ))
 }

@@ -16,7 +16,7 @@ use ::parquet::data_type::ByteArray;
 
 use self::file::Shard;
 use super::class_names::class_names;
-use super::images::{Counter, Decoder, Store, allocate};
+use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, label, path};
 use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
@@ -187,7 +187,7 @@ impl Shelf {
     }
 
     fn part(self, decoder: &Decoder, limits: Limits) -> Result<Part> {
-        let mut pixels = allocate(decoder.bytes(), self.len())?;
+        let mut pixels = decoder.room(self.len())?;
         let mut done = 0;
         for shard in &self.shards {
             let first = done;
@@ -210,7 +210,7 @@ impl Shelf {
             ));
         }
         Ok(Part {
-            images: pixels.into(),
+            images: pixels.freeze()?,
             labels: self.labels,
             ids: self.ids,
             attributes: Vec::new(),

@@ -138,7 +138,7 @@ impl Members {
     }
 
     fn part(self, decoder: &Decoder) -> Result<Part> {
-        let images = decoder.all(&self, self.len())?.into();
+        let images = decoder.all(&self, self.len())?;
         let labels = self.labels.into_iter().flatten().collect();
         Ok(Part { images, labels, ids: self.ids, attributes: Vec::new() })
     }

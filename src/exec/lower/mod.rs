@@ -66,6 +66,7 @@ pub(super) fn lower<B: Operators>(
     mode: Mode,
     [n, batch]: [usize; 2],
     options: &TrainOptions,
+    images: Option<[usize; 2]>,
     [mean, std]: [[f32; 3]; 2],
     compute: Compute,
 ) -> Result<(Vec<Step>, [View; 2])> {
@@ -95,7 +96,8 @@ pub(super) fn lower<B: Operators>(
     let augmentation = if mode == Mode::Train { options.augmentation } else { Augmentation::NONE };
     let channels = if stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
     let x = l.activation(n * h * w * channels);
-    let problem = GatherProblem { n, batch, h, w, mean, std, augmentation, seed: options.seed };
+    let (stored, seed) = (images.unwrap_or([h, w]), options.seed);
+    let problem = GatherProblem { n, batch, h, w, stored, mean, std, augmentation, seed };
     let io = layout.batch;
     let sources = View::EMPTY;
     l.steps.push(Step::Gather { problem, order: io.order, sources, state: io.state, out: x });

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rayon::prelude::*;
 
-use super::{CHANNELS, Gather, GatherProblem};
+use super::{CHANNELS, CropBox, Gather, GatherProblem, crop};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
@@ -25,21 +25,23 @@ fn gather_image(
     out: &mut [f32],
 ) {
     let (h, w) = (problem.h, problem.w);
+    let [stored_h, stored_w] = problem.stored;
+    let [top, left] = problem.corner().map(|n| n as i32);
     let (flip, down, right) = draw;
     for row in 0..h {
         let out = &mut out[row * w * CHANNELS..][..w * CHANNELS];
-        let source = row as i32 - down;
-        if source < 0 || source >= h as i32 {
+        let source = row as i32 + top - down;
+        if source < 0 || source >= stored_h as i32 {
             for pixel in out.chunks_exact_mut(CHANNELS) {
                 (0..CHANNELS).for_each(|c| pixel[c] = table[c][0]);
             }
             continue;
         }
-        let image = &image[source as usize * w * CHANNELS..][..w * CHANNELS];
+        let image = &image[source as usize * stored_w * CHANNELS..][..stored_w * CHANNELS];
         for (column, pixel) in out.chunks_exact_mut(CHANNELS).enumerate() {
-            let shifted = column as i32 - right;
-            let inside = (0..w as i32).contains(&shifted);
-            let source = if flip { w as i32 - 1 - shifted } else { shifted };
+            let shifted = column as i32 + left - right;
+            let inside = (0..stored_w as i32).contains(&shifted);
+            let source = if flip { stored_w as i32 - 1 - shifted } else { shifted };
             for c in 0..CHANNELS {
                 let byte = if inside { image[source as usize * CHANNELS + c] } else { 0 };
                 pixel[c] = table[c][byte as usize];
@@ -48,8 +50,34 @@ fn gather_image(
     }
 }
 
+/// What a worker reuses from one crop to the next.
+#[derive(Default)]
+struct Scratch {
+    rows: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+fn crop_image(
+    problem: &GatherProblem,
+    table: &Lookup,
+    image: &[u8],
+    (cut, flip): (CropBox, bool),
+    Scratch { rows, bytes }: &mut Scratch,
+    out: &mut [f32],
+) {
+    bytes.resize(out.len(), 0);
+    let size = [problem.h, problem.w];
+    crop::resize(image, problem.stored[1], cut, flip, size, rows, bytes);
+    for (pixel, bytes) in out.chunks_exact_mut(CHANNELS).zip(bytes.chunks_exact(CHANNELS)) {
+        (0..CHANNELS).for_each(|c| pixel[c] = table[c][bytes[c] as usize]);
+    }
+}
+
 impl Gather for Cpu {
     type Images = Bytes;
+
+    /// Nothing: images are read where they are, in memory or a mapped file.
+    type Staging = ();
 
     fn identity(_: &Bytes) -> u64 {
         // The CPU records nothing.
@@ -58,6 +86,46 @@ impl Gather for Cpu {
 
     fn images(&self, images: &Bytes) -> Result<Self::Images> {
         Ok(images.clone())
+    }
+
+    fn device_bytes(_: &Bytes) -> u64 {
+        0
+    }
+
+    fn host_images(&self, images: &Bytes) -> Result<Bytes> {
+        Ok(images.clone())
+    }
+
+    fn on_host(_: &Bytes) -> bool {
+        false
+    }
+
+    fn staging_bytes(_: usize, _: usize) -> u64 {
+        0
+    }
+
+    fn staging(&self, _: usize, _: usize) -> Result<Option<()>> {
+        Ok(None)
+    }
+
+    fn stage(&self, _: &mut (), _: &Bytes, _: &[u32]) -> Result<()> {
+        Err(Error::Internal("the CPU stages no images".to_owned()))
+    }
+
+    fn prefetch(&self, _: &mut (), _: &Bytes, _: &[u32]) -> Result<()> {
+        Err(Error::Internal("the CPU stages no images".to_owned()))
+    }
+
+    fn gather_staged(
+        &self,
+        _: &mut CpuMemory,
+        _: &GatherProblem,
+        _: &mut (),
+        _: [View; 2],
+        _: View,
+        _: View,
+    ) -> Result<()> {
+        Err(Error::Internal("the CPU stages no images".to_owned()))
     }
 
     fn gather(
@@ -85,12 +153,17 @@ impl Gather for Cpu {
             return Err(Error::Internal(format!("image {:?} of {count}", source(i))));
         }
         let table = lookup(problem);
+        let seen = problem.h * problem.w * CHANNELS;
         self.pool().install(|| {
-            out.par_chunks_mut(size).zip(rows).for_each(|(out, &i)| {
+            let each = out.par_chunks_mut(seen.max(1)).zip(rows);
+            each.for_each_init(Scratch::default, |scratch, (out, &i)| {
                 let image = source(i).unwrap_or_default() as usize;
                 let image = &images[image * size..][..size];
                 let draw = problem.augmentation.draw(problem.seed, epoch, i);
-                gather_image(problem, &table, image, draw, out);
+                match problem.augmentation.cut(problem.seed, epoch, i, problem.stored) {
+                    Some(cut) => crop_image(problem, &table, image, (cut, draw.0), scratch, out),
+                    None => gather_image(problem, &table, image, draw, out),
+                }
             });
         });
         Ok(())

@@ -5,9 +5,9 @@ use bytes::Bytes;
 
 use super::{Augmentation, CHANNELS, Gather, GatherProblem};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, tiles};
-use crate::error::Result;
-use crate::ops::device::{Divisor, count};
+use crate::cuda::{Cuda, CudaMemory, DevicePointer, HostImages, Images, Staging, tiles};
+use crate::error::{Error, Result};
+use crate::ops::device::{Divisor, NULL, count};
 use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
 
@@ -16,6 +16,7 @@ use crate::tensor::Dtype;
 #[repr(C)]
 struct Args {
     images: DevicePointer,
+    staged: DevicePointer,
     order: DevicePointer,
     sources: DevicePointer,
     state: DevicePointer,
@@ -25,34 +26,42 @@ struct Args {
     batch: u32,
     h: u32,
     w: u32,
+    stored_h: u32,
+    stored_w: u32,
+    stored_bytes: u32,
+    top: u32,
+    left: u32,
     by_blocks: Divisor,
     by_row: Divisor,
     mean: [f32; CHANNELS],
     std: [f32; CHANNELS],
     key: [u32; 2],
     stream: u32,
-    flip: u32,
+    flags: u32,
     translate: u32,
-    augment: u32,
     source_count: u32,
 }
 
-impl Gather for Cuda {
-    type Images = CudaImages;
+/// `GatherArgs::flags`.
+const FLIP: u32 = 1;
+const AUGMENT: u32 = 2;
 
-    fn identity(images: &CudaImages) -> u64 {
-        images.identity()
-    }
+/// Bytes of shared memory that a crop's box takes.
+const BOX_BYTES: u32 = 16;
 
-    fn images(&self, images: &Bytes) -> Result<CudaImages> {
-        self.upload_images(images)
-    }
+/// Where a gather finds pixels: images by their numbers, or those of the batch with their numbers.
+struct Pixels {
+    images: DevicePointer,
+    staged: DevicePointer,
+    count: usize,
+}
 
-    fn gather(
+impl Cuda {
+    fn gather_from(
         &self,
         memory: &mut CudaMemory,
         problem: &GatherProblem,
-        images: &CudaImages,
+        pixels: Pixels,
         [order, sources]: [View; 2],
         state: View,
         out: View,
@@ -60,39 +69,142 @@ impl Gather for Cuda {
         problem.check(state, out)?;
         let size = |what: &str, size: usize| count("gather", what, size);
         size("output values", out.len)?;
-        let image = size("values of an image", problem.image())?;
+        let seen = size("values of an image", problem.h * problem.w * CHANNELS)?;
         let threads = tiles::ELEMENTWISE_THREADS;
-        // A thread a value, or all of a pixel.
-        let each = if out.dtype == Dtype::Bf16 { CHANNELS } else { 1 };
-        let blocks = (image / each as u32).div_ceil(threads);
         let augmentation = problem.augmentation;
+        // A thread a value, or all of a pixel.
+        let of_pixels = out.dtype == Dtype::Bf16 || augmentation.resized_crop;
+        let each = if of_pixels { CHANNELS } else { 1 };
+        let blocks = (seen / each as u32).div_ceil(threads);
+        let [top, left] = problem.corner();
+        let flip = if augmentation.flip { FLIP } else { 0 };
+        let augment = if augmentation == Augmentation::NONE { 0 } else { AUGMENT };
         let args = Args {
-            images: images.pointer(),
+            images: pixels.images,
+            staged: pixels.staged,
             order: self.pointer(memory, order)?,
             sources: self.pointer(memory, sources)?,
             state: self.pointer(memory, state)?,
             out: self.pointer(memory, out)?,
-            image_count: size("images", images.len() / problem.image().max(1))?,
+            image_count: size("images", pixels.count)?,
             order_length: size("samples", order.len)?,
             batch: size("samples of a batch", problem.batch)?,
             h: size("rows", problem.h)?,
             w: size("columns", problem.w)?,
+            stored_h: size("rows", problem.stored[0])?,
+            stored_w: size("columns", problem.stored[1])?,
+            stored_bytes: size("bytes of an image", problem.image())?,
+            top: size("rows", top)?,
+            left: size("columns", left)?,
             by_blocks: Divisor::new(blocks),
             by_row: Divisor::new(size("values of a row", problem.w * CHANNELS / each)?),
             mean: problem.mean,
             std: problem.std,
             key: Philox::new(problem.seed, Stream::Augment).key(),
             stream: Stream::Augment as u32,
-            flip: u32::from(augmentation.flip),
+            flags: flip | augment,
             translate: augmentation.translate,
-            augment: u32::from(augmentation != Augmentation::NONE),
             source_count: size("sources", sources.len)?,
         };
         let grid = [size("blocks", problem.n * blocks as usize)?, 1, 1];
         let kernels = self.kernels();
-        let kernel = if each == 1 { &kernels.gather_f32 } else { &kernels.gather_bf16 };
+        let (kernel, shared) = match (augmentation.resized_crop, out.dtype == Dtype::Bf16) {
+            (false, false) => (&kernels.gather_f32, 0),
+            (false, true) => (&kernels.gather_bf16, 0),
+            (true, false) => (&kernels.gather_crop_f32, BOX_BYTES),
+            (true, true) => (&kernels.gather_crop_bf16, BOX_BYTES),
+        };
         // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources or
         // images is not read.
-        unsafe { self.launch(kernel, grid, threads, 0, &args) }
+        unsafe { self.launch(kernel, grid, threads, shared, &args) }
+    }
+}
+
+impl Gather for Cuda {
+    type Images = Images;
+    type Staging = Staging;
+
+    fn identity(images: &Images) -> u64 {
+        match images {
+            Images::Device(images) => images.identity(),
+            // Work is recorded without them.
+            Images::Host(_) => u64::MAX,
+        }
+    }
+
+    fn images(&self, images: &Bytes) -> Result<Images> {
+        self.upload_images(images).map(Images::Device)
+    }
+
+    fn device_bytes(images: &Bytes) -> u64 {
+        images.len() as u64
+    }
+
+    fn host_images(&self, images: &Bytes) -> Result<Images> {
+        Ok(Images::Host(HostImages::new(images)))
+    }
+
+    fn on_host(images: &Images) -> bool {
+        matches!(images, Images::Host(_))
+    }
+
+    fn staging_bytes(image: usize, images: usize) -> u64 {
+        2 * Cuda::slot_bytes(image, images) as u64
+    }
+
+    fn staging(&self, image: usize, images: usize) -> Result<Option<Staging>> {
+        self.new_staging(image, images).map(Some)
+    }
+
+    fn stage(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
+        self.stage_batch(staging, host(images)?, numbers)
+    }
+
+    fn prefetch(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
+        self.prefetch_batch(staging, host(images)?, numbers)
+    }
+
+    fn gather_staged(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &GatherProblem,
+        staging: &mut Staging,
+        order_and_sources: [View; 2],
+        state: View,
+        out: View,
+    ) -> Result<()> {
+        let staged = self.staged(staging);
+        let (images, count) = (staged.images, staged.count);
+        let pixels = Pixels { images, staged: staged.numbers, count };
+        self.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
+        self.gathered(staging)
+    }
+
+    fn gather(
+        &self,
+        memory: &mut CudaMemory,
+        problem: &GatherProblem,
+        images: &Images,
+        order_and_sources: [View; 2],
+        state: View,
+        out: View,
+    ) -> Result<()> {
+        let Images::Device(images) = images else {
+            return Err(Error::Internal(
+                "gather: images on the host that were not staged".to_owned(),
+            ));
+        };
+        let count = images.len() / problem.image().max(1);
+        let pixels = Pixels { images: images.pointer(), staged: NULL, count };
+        self.gather_from(memory, problem, pixels, order_and_sources, state, out)
+    }
+}
+
+fn host(images: &Images) -> Result<&HostImages> {
+    match images {
+        Images::Host(images) => Ok(images),
+        Images::Device(_) => {
+            Err(Error::Internal("gather: images on the device cannot be staged".to_owned()))
+        }
     }
 }

@@ -55,10 +55,14 @@ pub(super) fn recipe(page: &Page) -> Option<Section> {
          the number of threads.</p>\n<pre tabindex=\"0\"><code>{}</code></pre>\n<dl class=\"recipe\">",
         esc(&set.command)
     );
+    let of = set.eligible.len();
     let rows = [
         ("data".to_owned(), set.data.clone()),
         ("fingerprint".to_owned(), set.fingerprint.clone()),
-        ("kept".to_owned(), numbers::count(set.kept.len() as u64)),
+        (
+            "kept".to_owned(),
+            format!("{} of {}", numbers::count(set.kept.len() as u64), numbers::count(of as u64)),
+        ),
     ];
     let version = ("version".to_owned(), format!("{} ({})", set.version, set.commit));
     for (key, value) in rows.iter().chain(&set.recipe).chain([&version]) {

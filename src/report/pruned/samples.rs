@@ -75,7 +75,10 @@ pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> 
         );
     }
     let weights = match picks.weights {
-        Some(_) => " Each pick has a weight, for training: see picks.csv.",
+        Some(_) => {
+            " Each pick has a weight: picks.csv has it as the method gave it, weights.npy as \
+             training takes it."
+        }
         None => "",
     };
     let body = format!(

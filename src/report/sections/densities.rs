@@ -1,8 +1,8 @@
 //! Results against density, where there are several densities.
 
-use crate::experiment::summary::{Headline, Spread};
+use crate::experiment::summary::{Headline, Spread, Strategy};
 use crate::report::html::Section;
-use crate::report::markup::{figure, push};
+use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
 use crate::report::view::View;
@@ -13,6 +13,8 @@ const LEFT: f64 = 40.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
+/// More curves than this in one plot cannot be told apart: then each gets a plot of its own.
+const TOGETHER: usize = 6;
 
 type Value = fn(&Headline) -> Spread;
 
@@ -20,27 +22,63 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     if view.densities.len() < 2 {
         return None;
     }
-    let mut body = super::tradeoff::legend(view);
-    push!(
-        body,
-        "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
-         The dotted line is full data.</p>\n<div class=\"pair\">"
-    );
     let plots: [(&str, &str, Value); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),
         ("Worst class", "", |h| h.worst_recall),
         ("Gap", "highest minus lowest recall", |h| h.gap),
         ("Standard deviation of recalls", "", |h| h.std),
     ];
-    for (title, text, value) in plots {
-        let title = view.words(title);
-        body.push_str(&figure(&title, text, &curves(view, &title, value)));
-    }
-    body.push_str("</div>\n");
+    let strategies = view.with_marks().filter(|(_, s)| !s.full_data).count();
+    let body = if strategies > TOGETHER { apart(view, &plots) } else { together(view, &plots) };
     Some(Section { id: "densities", title: "Against density", body })
 }
 
-fn curves(view: &View, title: &str, value: Value) -> String {
+/// A plot a measure.
+fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
+    let mut body = super::tradeoff::legend(view);
+    push!(
+        body,
+        "<p class=\"lead\">Means over seeds; the bands reach from the lowest seed to the highest. \
+         The dotted line is full data.</p>\n<div class=\"pair\">"
+    );
+    for (title, text, value) in plots {
+        let title = view.words(title);
+        body.push_str(&figure(&title, text, &curves(view, &title, *value, None)));
+    }
+    body + "</div>\n"
+}
+
+/// A plot a measure and strategy, with the other strategies behind it; the worst class open.
+fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
+    let mut body = String::from(
+        "<p class=\"lead\">One strategy a plot, in front of all others: means over seeds; the band \
+         reaches from the lowest seed to the highest. The dotted line is full data.</p>\n",
+    );
+    for (title, text, value) in plots {
+        let open = if *title == "Worst class" { " open" } else { "" };
+        let title = view.words(title);
+        push!(
+            body,
+            "<details{open}><summary>{title} <span class=\"soft\">{text}</span></summary>\
+             <div class=\"multiples\">"
+        );
+        for (mark, strategy) in view.with_marks().filter(|(_, s)| !s.full_data) {
+            let title = format!("{title} of {}", strategy.label);
+            push!(
+                body,
+                "<figure><figcaption>{}{}</figcaption>{}</figure>",
+                mark.inline(),
+                name(&strategy.label),
+                curves(view, &title, *value, Some(&strategy.name))
+            );
+        }
+        body.push_str("</div></details>\n");
+    }
+    body
+}
+
+/// Curves of all strategies, or of one (by its name) with the others as thin lines behind it.
+fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String {
     let headlines = view
         .summary
         .strategies
@@ -67,11 +105,24 @@ fn curves(view: &View, title: &str, value: Value) -> String {
         let full = y.at(value(h).mean);
         svg.line((LEFT, full), (right, full), "guide");
     }
-    let series = || view.with_marks().filter(|(_, s)| !s.full_data);
-    let points = |s: &'_ crate::experiment::summary::Strategy| -> Vec<(f64, Spread)> {
-        s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?)))).collect()
+    let points = |s: &Strategy| -> Vec<(f64, Spread)> {
+        let points = s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?))));
+        if s.every_density {
+            // One value beside every density: a line, and a mark at each.
+            points.flat_map(|(_, v)| view.densities.iter().map(move |&d| (d, v))).collect()
+        } else {
+            points.collect()
+        }
     };
-    for (mark, strategy) in series() {
+    let means = |points: &[(f64, Spread)]| -> Vec<(f64, f64)> {
+        points.iter().map(|(d, s)| (x.at(*d), y.at(s.mean))).collect()
+    };
+    let series = || view.with_marks().filter(|(_, s)| !s.full_data);
+    let shown = || series().filter(|(_, s)| front.is_none_or(|name| s.name == name));
+    for (_, strategy) in series().filter(|(_, s)| front.is_some_and(|name| s.name != name)) {
+        svg.path(&means(&points(strategy)), false, "ghost");
+    }
+    for (mark, strategy) in shown().filter(|(_, s)| !s.every_density || front.is_some()) {
         let points = points(strategy);
         let upper = points.iter().map(|(d, s)| (x.at(*d), y.at(s.max)));
         let lower = points.iter().rev().map(|(d, s)| (x.at(*d), y.at(s.min)));
@@ -80,14 +131,9 @@ fn curves(view: &View, title: &str, value: Value) -> String {
             svg.path(&outline, true, &format!("band {}", mark.class()));
         }
     }
-    for (mark, strategy) in series() {
-        let mut points = points(strategy);
-        if strategy.every_density {
-            // One value beside every density: a line, and a mark at each.
-            let one: Vec<Spread> = points.iter().map(|p| p.1).collect();
-            points = one.iter().flat_map(|s| view.densities.iter().map(|&d| (d, *s))).collect();
-        }
-        let line: Vec<(f64, f64)> = points.iter().map(|(d, s)| (x.at(*d), y.at(s.mean))).collect();
+    for (mark, strategy) in shown() {
+        let points = points(strategy);
+        let line = means(&points);
         if line.len() > 1 {
             svg.path(&line, false, &format!("curve {}", mark.class()));
         }

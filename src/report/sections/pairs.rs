@@ -139,10 +139,11 @@ pub(super) fn table(view: &View) -> String {
         }
     }
     let table = format!(
-        "<table><thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">Difference</th>\
+        "<table role=\"table\" class=\"pairs{}\"><thead><tr><th scope=\"col\">Measure</th><th scope=\"col\">Difference</th>\
          {}<th scope=\"col\">Mean</th><th scope=\"col\">Interval</th>\
          <th scope=\"col\">Verdict</th><th scope=\"col\">By seed</th></tr></thead>\
          <tbody>{rows}</tbody></table>",
+        if view.densities.len() > 1 { "" } else { " one" },
         several("<th scope=\"col\">Density</th>")
     );
     markup::scrolling("Paired differences", "tall", &table)

@@ -14,9 +14,9 @@ mod weighing;
 use std::collections::BTreeMap;
 
 use super::baseline::Baseline;
+use super::job::TrainJob;
 use super::order::epoch_order;
 use super::outcome::EpochRecord;
-use super::trainer::TrainJob;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
@@ -144,6 +144,8 @@ pub(super) struct Facts {
     /// Whole epochs of the run, a rest counted.
     epochs: u64,
     class_weights: Option<Vec<f32>>,
+    /// One a sample of the part.
+    sample_weights: Option<Vec<f32>>,
 }
 
 impl Facts {
@@ -157,6 +159,7 @@ impl Facts {
             batch: job.recipe.batch,
             epochs: job.total_steps.div_ceil(span.max(1)),
             class_weights: job.recipe.class_weights.clone(),
+            sample_weights: job.sample_weights.map(<[f32]>::to_vec),
         }
     }
 
@@ -165,19 +168,19 @@ impl Facts {
         epoch_order(self.order_seed, epoch, self.labels.len(), &self.subset)
     }
 
-    /// Samples in this order, all alike, under the recipe's class weights.
+    /// Samples in this order, under the recipe's class weights and the job's weights of samples.
     fn presentation(&self, order: Vec<u32>) -> Presentation {
-        Presentation {
-            sizes: batch_sizes(Mode::Train, self.batch, order.len()),
-            order,
-            class_weights: self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]),
-            sample_weights: None,
-            draws: None,
-        }
+        let sizes = batch_sizes(Mode::Train, self.batch, order.len());
+        let class_weights = self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]);
+        let sample_weights = self.sample_weights.as_ref().map(|weights| {
+            let of_class = |i: u32| class_weights[self.labels[i as usize] as usize];
+            rules::sample_factors(weights, &of_class, &order, &sizes)
+        });
+        Presentation { sizes, order, class_weights, sample_weights, draws: None }
     }
 }
 
-/// Every sample once an epoch, all alike.
+/// Every sample once an epoch.
 struct Plain(Facts);
 
 impl<B: Operators> Policy<B> for Plain {
@@ -186,12 +189,13 @@ impl<B: Operators> Policy<B> for Plain {
     }
 }
 
-/// The policy of a job; without a baseline every sample is treated alike.
+/// The policy of a job; without a baseline every sample is presented once an epoch.
 pub(super) fn policy<B: Operators>(
     job: &TrainJob<B>,
     classes: usize,
     input: Option<&BaselineInput>,
 ) -> Result<Box<dyn Policy<B>>> {
+    check_sample_weights(job, input)?;
     let facts = Facts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
@@ -237,6 +241,29 @@ pub(super) fn policy<B: Operators>(
         // What they change comes before or after training.
         Baseline::Subg | Baseline::Dfr { .. } => Box::new(Plain(facts)),
     })
+}
+
+/// Weights of samples are those of plain training, one a sample.
+fn check_sample_weights<B: Operators>(
+    job: &TrainJob<B>,
+    input: Option<&BaselineInput>,
+) -> Result<()> {
+    let Some(weights) = job.sample_weights else { return Ok(()) };
+    if let Some(input) = input {
+        let what = input.baseline.to_string();
+        return Err(Error::invalid(what, "weights of picks", "training without them"));
+    }
+    if weights.len() != job.labels.len() {
+        let (found, samples) = (weights.len(), job.labels.len());
+        return Err(Error::Internal(format!("{found} sample weights of {samples} samples")));
+    }
+    match weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
+        Some(i) => {
+            let expected = "a finite number from 0 up";
+            Err(Error::invalid(format!("weight of sample {i}"), weights[i].to_string(), expected))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_validation<B: Operators>(job: &TrainJob<B>, baseline: Baseline) -> Result<()> {

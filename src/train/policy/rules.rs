@@ -76,6 +76,33 @@ pub fn group_dro(q: &mut [f32], losses: &[f32], groups: &[u32], eta: f64) -> Vec
     groups.iter().map(|g| weight(g) as f32).collect()
 }
 
+/// Factors of the samples' losses with which a step's objective, which is divided by the sum of the
+/// class weights c of its batch, is sum c w loss / sum c w: for each batch w sum c / sum c w. `order`
+/// holds the samples of the batches of `sizes`; samples in none have 1, and all of a batch 0 whose
+/// weights are all 0: there is nothing to learn from it.
+pub fn sample_factors(
+    weights: &[f32],
+    of_class: &dyn Fn(u32) -> f32,
+    order: &[u32],
+    sizes: &[usize],
+) -> Vec<f32> {
+    let mut factors = vec![1.0; weights.len()];
+    let mut rest = order;
+    for &size in sizes {
+        let (batch, after) = rest.split_at(size.min(rest.len()));
+        rest = after;
+        let class = |i: u32| f64::from(of_class(i));
+        let weight = |i: u32| f64::from(weights[i as usize]);
+        let classes: f64 = batch.iter().map(|&i| class(i)).sum();
+        let both: f64 = batch.iter().map(|&i| class(i) * weight(i)).sum();
+        for &i in batch {
+            let factor = if both > 0.0 { weight(i) * classes / both } else { 0.0 };
+            factors[i as usize] = factor as f32;
+        }
+    }
+    factors
+}
+
 /// Running sums of weights, for [`draw`].
 pub fn cumulative(weights: &[f64]) -> Vec<f64> {
     let mut sum = 0.0;
@@ -122,6 +149,31 @@ mod tests {
         }
         let epoch = |e| (0..100).map(|i| dropped(3, e, i, 0.5)).collect::<Vec<_>>();
         assert_ne!(epoch(0), epoch(1));
+    }
+
+    #[test]
+    fn factors_make_the_mean_one_over_weights() {
+        let weights = [0.5, 3.0, 0.0, 1.0, 0.25, 9.0, 0.0];
+        let classes = [1.0, 0.5, 2.0, 1.0, 4.0, 1.0, 3.0];
+        let losses = [0.3, 1.7, 2.0, 0.1, 0.9, 4.0, 5.0];
+        let order = [4, 0, 3, 1, 6, 2, 5];
+        let factors = sample_factors(&weights, &|i| classes[i as usize], &order, &[4, 2]);
+        // What a step computes is the mean over class weights.
+        let batch = &order[..4];
+        let sum =
+            |f: &dyn Fn(usize) -> f32| batch.iter().map(|&i| f64::from(f(i as usize))).sum::<f64>();
+        let step = sum(&|i| classes[i] * factors[i] * losses[i]) / sum(&|i| classes[i]);
+        let wanted =
+            sum(&|i| classes[i] * weights[i] * losses[i]) / sum(&|i| classes[i] * weights[i]);
+        assert!((step - wanted).abs() < 1e-6, "{step} {wanted}");
+        // A batch without any weight, and a sample in no batch.
+        assert_eq!([factors[6], factors[2], factors[5]], [0.0, 0.0, 1.0]);
+        // Equal weights are none at all, bit for bit.
+        assert_eq!(sample_factors(&[0.3; 7], &|_| 1.0, &order, &[4, 3]), [1.0; 7]);
+        // So is a common factor of all.
+        let doubled = weights.map(|w| 2.0 * w);
+        let again = sample_factors(&doubled, &|i| classes[i as usize], &order, &[4, 2]);
+        assert_eq!(again, factors);
     }
 
     #[test]

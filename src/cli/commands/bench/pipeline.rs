@@ -136,9 +136,10 @@ impl<B: Operators> Pipeline<'_, B> {
             batch,
             h,
             w,
+            stored: [h, w],
             mean,
             std,
-            augmentation: Augmentation { flip: true, translate },
+            augmentation: Augmentation { flip: true, translate, resized_crop: false },
             seed: self.settings.seed,
         };
         let order: Vec<u32> = (0..samples as u32).collect();
@@ -197,6 +198,8 @@ impl<B: Operators> Pipeline<'_, B> {
             arena: ArenaMode::Shared,
             divergences: false,
             compute: self.settings.compute,
+            stored: None,
+            stream: false,
             memory_limit: None,
         };
         let mut executor = Executor::new(Arc::clone(self.backend), network.clone(), &requirements)?;

@@ -51,6 +51,9 @@ pub struct SuiteArgs {
     /// resnet8, 14, 20, 32, 44, 56, resnet18, 34, 50 [default: resnet20]
     #[arg(long, value_name = "NAME")]
     pub arch: Option<String>,
+    /// resnet50 with the stride in each bottleneck's first 1x1
+    #[arg(long)]
+    pub resnet_v1: bool,
     /// Images of a batch [default: 128]
     #[arg(long, value_name = "B")]
     pub batch: Option<usize>,
@@ -121,6 +124,9 @@ impl SuiteArgs {
         push("--fuse", self.fuse.clone());
         push("--data", self.data.clone());
         push("--write", self.write.clone());
+        if self.resnet_v1 {
+            words.push("--resnet-v1".to_owned());
+        }
         if self.no_graphs {
             words.push("--no-graphs".to_owned());
         }
@@ -170,6 +176,7 @@ impl Settings {
             }
         };
         let arch: Arch = args.arch.as_deref().unwrap_or("resnet20").parse()?;
+        let arch = if args.resnet_v1 { arch.v1()? } else { arch };
         let side = args.image_size.unwrap_or(32);
         check("--image-size", side, (1..=4096).contains(&side), "1 to 4096")?;
         let batch = args.batch.unwrap_or(128);
@@ -233,11 +240,13 @@ fn check(flag: &str, value: impl ToString, good: bool, expected: &str) -> Result
 fn network_args(args: &SuiteArgs) -> NetworkArgs {
     NetworkArgs {
         arch: args.arch.clone(),
+        resnet_v1: args.resnet_v1,
         width: args.width,
         stem: args.stem.clone(),
         mean: args.mean.clone(),
         std: args.std.clone(),
         score_batch: args.batch.unwrap_or(128),
+        images: fairprune::experiment::Placement::Auto,
     }
 }
 

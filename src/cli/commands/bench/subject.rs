@@ -80,7 +80,11 @@ impl<B: Operators> Subject<B> {
             options: TrainOptions {
                 sgd: SGD,
                 smoothing: 0.0,
-                augmentation: Augmentation { flip: true, translate: (side * 15 / 100) as u32 },
+                augmentation: Augmentation {
+                    flip: true,
+                    translate: (side * 15 / 100) as u32,
+                    resized_crop: false,
+                },
                 seed: self.seed,
             },
             mean,
@@ -88,6 +92,8 @@ impl<B: Operators> Subject<B> {
             arena: ArenaMode::Shared,
             compute: self.compute,
             divergences: false,
+            stored: None,
+            stream: false,
             memory_limit: None,
         };
         let mut executor =

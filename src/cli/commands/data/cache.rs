@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::atomic;
+use fairprune::data::LoadOptions;
 use fairprune::data::cache::{self, EXTENSION, Header};
 use fairprune::error::Error;
 use serde_json::json;
@@ -51,7 +52,11 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
     }
     // Looked at on both sides of the reading: what changes meanwhile must not count as read.
     let before = cache::signature_of(&given.data, &options)?;
-    let set = context::load_data(common, &given, &cpu)?;
+    // The decoded images may be more than memory: they wait beside the cache that they become.
+    let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty());
+    let scratch = Some(folder.unwrap_or(Path::new(".")).to_owned());
+    let room = LoadOptions { scratch, ..options.clone() };
+    let set = context::load_data_as(common, &given, room, &cpu)?;
     let source = cache::source(&given.data, &set, &options)?;
     if source.signature != before {
         let expected = "files that stay as they are meanwhile; try again";

@@ -37,6 +37,9 @@ pub struct MakeArgs {
     pub common: Common,
 }
 
+/// Most images of a class in a part.
+const MOST_PER_CLASS: usize = 1_000_000;
+
 /// Draws the set and writes it.
 pub fn make(args: &MakeArgs) -> Result<u8> {
     let common = &args.common;
@@ -52,6 +55,10 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
             Error::invalid("--per-class", format!("{sizes:?}"), "three numbers: TRAIN,VAL,TEST")
         })?,
     };
+    if let Some(count) = sizes.iter().find(|n| **n > MOST_PER_CLASS) {
+        let expected = format!("at most {MOST_PER_CLASS} each");
+        return Err(Error::invalid("--per-class", count.to_string(), expected).into());
+    }
     let cpu = device::host_only(common)?;
     atomic::remove_abandoned(&args.out);
     let bar = Bar::new(common, 1);

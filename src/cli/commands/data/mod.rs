@@ -79,6 +79,7 @@ impl SetArgs {
             data: self.path.clone(),
             format: self.format.clone(),
             image_size: self.image_size,
+            input_size: None,
             data_seed: self.data_seed,
             long_tail: LongTailArgs::default(),
             split: None,

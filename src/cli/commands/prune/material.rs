@@ -15,9 +15,6 @@ use crate::cli::args::Common;
 use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::output;
 
-/// Operations a second of one core on distances, for estimates: some 5 x 10^10 with AVX2.
-const RATE: f64 = 5e10;
-
 /// Features and predictions, and what identifies them.
 #[derive(Default)]
 pub struct Found {
@@ -90,11 +87,11 @@ impl Found {
             output::note(
                 common,
                 format!(
-                    "picking   {}: up to {:.1e} operations ({}), about {}, {}",
+                    "picking   {}: up to {:.1e} operations ({}), about {} on one core, {}",
                     picker.label(),
                     cost.flops,
                     cost.class,
-                    output::seconds(cost.flops / RATE),
+                    output::seconds(cost.seconds),
                     output::bytes(cost.bytes as u64)
                 ),
             );

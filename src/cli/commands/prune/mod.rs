@@ -19,7 +19,7 @@ use fairprune::error::Error;
 use fairprune::experiment::picker::{Material, Picker};
 use fairprune::experiment::query::QueryData;
 use fairprune::experiment::strategy::{Choice, Quota, Ranking, Strategy};
-use fairprune::prune::{Direction, Population, Subset, Warning};
+use fairprune::prune::{Direction, Population, Subset, Warning, over};
 use fairprune::score::{Kind, Method};
 use fairprune::train::Seeds;
 use serde_json::{Map, Value, json};
@@ -130,7 +130,8 @@ impl Pruned {
     }
 }
 
-/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`.
+/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`,
+/// and of methods that pick `picks.csv` and `weights.npy`.
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
@@ -200,7 +201,7 @@ fn plan(args: &PruneArgs) -> Result<Plan> {
     if quotas.min_per_class.is_some() && quota == Quota::None {
         output::note(common, format!("note: --min-per-class does nothing to --quota {name}"));
     }
-    Ok(Plan { strategy, ranking, density, choice: Choice { quotas, pickers } })
+    Ok(Plan { strategy, ranking, density, choice: Choice { quotas, pickers, ..Choice::default() } })
 }
 
 /// The library's message under the name of the flag.
@@ -271,11 +272,12 @@ fn select(
         Population { labels: &source.groups, eligible: &source.eligible, classes: partition.len() };
     // The draw of the first repetition of `run` under the same seed.
     let draw = Seeds::derive(seed, 0).subset;
-    let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice)?;
     let names = match &recalls {
         Some(recalls) if !source.named => recalls.names.clone(),
         _ => partition.names.clone(),
     };
+    let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice);
+    let subset = subset.map_err(|e| over(partition.unit(), &names, e))?;
     let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
     let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
     if plan.strategy.needs_recalls() {

@@ -92,12 +92,14 @@ pub fn render(
 /// Everything that kept.json states of the selection and of the scores in use, one row a number.
 fn recipe(args: &PruneArgs, stated: &Value) -> Vec<(String, String)> {
     let mut rows = vec![("seed".to_owned(), args.common.seed.to_string())];
-    for method in stated["methods"].as_array().into_iter().flatten() {
+    for (i, method) in stated["methods"].as_array().into_iter().flatten().enumerate() {
         let name = method["name"].as_str().unwrap_or_default();
+        let name = if i == 0 { "strategy" } else { name };
         rows.push((name.to_owned(), method["variant"].as_str().unwrap_or_default().to_owned()));
         let numbers = method["hyper_parameters"].as_object().into_iter().flatten();
-        // The recalls are in the table of classes.
-        for (key, value) in numbers.filter(|(key, _)| *key != "recalls") {
+        // The page has these elsewhere.
+        let shown = ["recalls", "kept", "of"];
+        for (key, value) in numbers.filter(|(key, _)| !shown.contains(&key.as_str())) {
             flatten(key, value, &mut rows);
         }
     }

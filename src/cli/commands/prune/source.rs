@@ -54,6 +54,7 @@ impl SourceArgs {
             data: self.data.clone()?,
             format: self.format.clone(),
             image_size: self.image_size,
+            input_size: None,
             data_seed: self.data_seed,
             long_tail: self.long_tail,
             split: self.split.clone(),

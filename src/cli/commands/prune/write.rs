@@ -3,12 +3,16 @@
 use anyhow::Result;
 use fairprune::artefact::tables::{self, ClassRow, KeptRow, PickRow};
 use fairprune::artefact::{OutputDir, npy};
-use fairprune::experiment::provenance;
+use fairprune::experiment::{provenance, weights};
+use fairprune::prune::Population;
 use serde_json::{Value, json};
 
 use super::{Plan, PruneArgs, Pruned, page};
 use crate::cli::commands::quota::{class_table, percentages};
 use crate::cli::output;
+
+/// One number a line of kept.npy.
+const WEIGHTS: &str = "weights.npy";
 
 /// The files, in the order in which they are written.
 const FILES: [(&str, &str); 6] = [
@@ -23,7 +27,8 @@ const FILES: [(&str, &str); 6] = [
 /// Writes all files; `kept.npy` comes last, so that it never lies there without its provenance.
 pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -> Result<()> {
     let (source, subset) = (&pruned.source, &pruned.subset);
-    let stated = provenance_of(plan, pruned, args.common.seed)?;
+    let weights = weights_of(plan, pruned)?;
+    let stated = provenance_of(plan, pruned, weights.as_deref(), args.common.seed)?;
     dir.write_json("kept.json", &stated)?;
     let mask = subset.mask(source.ids.len())?;
     npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
@@ -51,6 +56,9 @@ pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) ->
         let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
         tables::write(&dir.file("picks.csv")?, &rows)?;
     }
+    if let Some(weights) = &weights {
+        npy::write(&dir.file(WEIGHTS)?, &[weights.len()], weights)?;
+    }
     let page = page::render(args, plan, pruned, &stated, dir);
     dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
     let kept: Vec<i64> = subset.kept.iter().map(|&i| i as i64).collect();
@@ -58,7 +66,23 @@ pub fn files(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) ->
     Ok(())
 }
 
-fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
+/// The picks' weights as training takes them.
+fn weights_of(plan: &Plan, pruned: &Pruned) -> Result<Option<Vec<f32>>> {
+    let source = &pruned.source;
+    let population = Population {
+        labels: &source.groups,
+        eligible: &source.eligible,
+        classes: source.partition.len(),
+    };
+    Ok(plan.strategy.weights_of(&pruned.subset, population, &plan.choice)?)
+}
+
+fn provenance_of(
+    plan: &Plan,
+    pruned: &Pruned,
+    weights: Option<&[f32]>,
+    seed: u64,
+) -> Result<Value> {
     let (source, subset) = (&pruned.source, &pruned.subset);
     let stated = provenance::of_subset(
         source.identity.clone(),
@@ -68,7 +92,8 @@ fn provenance_of(plan: &Plan, pruned: &Pruned, seed: u64) -> Result<Value> {
         &[seed],
     );
     let stated = provenance::over(&source.partition, stated);
-    let mut stated = provenance::with_positions(stated, &subset.kept);
+    let stated = provenance::with_positions(stated, &subset.kept);
+    let mut stated = weights::stated(stated, weights);
     if let Some(method) = stated.methods.first_mut() {
         let more = [
             ("kept", json!(subset.total())),
@@ -104,12 +129,16 @@ fn class_rows(pruned: &Pruned) -> Vec<ClassRow> {
 pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -> Result<u8> {
     let (kept, total) = (pruned.subset.total(), pruned.source.eligible.len());
     let rows = class_rows(pruned);
+    let weighted = pruned.subset.picks.as_ref().is_some_and(|p| p.weights.is_some());
     let path = |name: &str| dir.root().join(name).display().to_string();
     if args.common.json {
         let mut files: serde_json::Map<String, Value> =
             FILES.iter().map(|(key, name)| ((*key).to_owned(), json!(path(name)))).collect();
         if pruned.subset.picks.is_some() {
             files.insert("picks".to_owned(), json!(path("picks.csv")));
+        }
+        if weighted {
+            files.insert("weights".to_owned(), json!(path(WEIGHTS)));
         }
         output::print_json(&json!({
             "kept": kept,
@@ -131,6 +160,7 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     ))?;
     let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
     names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));
+    names.extend(weighted.then_some(WEIGHTS));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
     output::print(format!("page:    {}", path("report.html")))?;
     output::print(format!("next:    {}", page::next(args, pruned, dir)))?;

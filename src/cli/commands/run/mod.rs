@@ -27,7 +27,7 @@ use self::print::{print_settings, print_summary};
 pub use self::write::thumbnails;
 use self::write::write_subsets;
 use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
-use crate::cli::commands::pickers::{FeatureArgs, PickerArgs};
+use crate::cli::commands::pickers::{FeatureArgs, PickerArgs, WeightArgs};
 use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
@@ -81,6 +81,8 @@ pub struct RunArgs {
     pub variants: VariantArgs,
     #[command(flatten)]
     pub pickers: PickerArgs,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     /// Smooth recalls: laplace is (correct + 1) / (total + 2)
     #[arg(long, value_name = "NAME")]
     pub smooth: Option<String>,
@@ -149,7 +151,14 @@ pub fn ready<B: Operators>(
     let split = context::split(common, &args.data, &data)?;
     let default_width =
         (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(8), default_width)?;
+    let spec = context::network(
+        &args.network,
+        &data,
+        args.data.input_size,
+        None,
+        Arch::CifarResnet(8),
+        default_width,
+    )?;
     let plan = plan(args, &data, &split, &partition)?;
     let prepared =
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;

@@ -61,10 +61,9 @@ pub(super) fn plan(
         }
         enough_samples(d, args.min_per_class, data, split, partition)?;
     }
-    if args.seeds == 0 {
-        return Err(Error::invalid("--seeds", "0", "at least 1").into());
-    }
-    let side = data.height.min(data.width);
+    context::runs("--seeds", args.seeds)?;
+    args.query_runs.map_or(Ok(0), |runs| context::runs("--query-runs", runs))?;
+    let side = args.data.input_size.unwrap_or(data.height.min(data.width));
     let recipe = context::recipe(&args.recipe, split.train.len(), side, data.classes.len())?;
     let laplace = match args.smooth.as_deref() {
         None | Some("none") => false,
@@ -73,7 +72,6 @@ pub(super) fn plan(
     };
     let crossfit = split.query_runs();
     let query = match (args.query_runs, crossfit) {
-        (Some(0), _) => return Err(Error::invalid("--query-runs", "0", "at least 1").into()),
         (Some(r), Some(folds)) if r != folds => {
             let found = format!("{r} runs for {folds} folds");
             return Err(Error::invalid("--query-runs", found, "one run a fold").into());
@@ -116,6 +114,7 @@ pub(super) fn plan(
         choice: Choice {
             quotas: QuotaSettings { laplace, min_per_class: args.min_per_class },
             pickers: pickers_options,
+            weights: args.weights.pick_weights.parse()?,
         },
         features: own.map(|own| own.features),
         checkpoint_interval: Duration::from_secs(args.recipe.checkpoint_every),
@@ -143,7 +142,8 @@ fn enough_samples(
     split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
     let rule = prune::QuotaRule::Uniform;
     let options = prune::QuotaOptions { rule, min_per_class, ..Default::default() };
-    prune::quotas(&sizes, density, &options, 0)?;
+    let quotas = prune::quotas(&sizes, density, &options, 0);
+    quotas.map_err(|e| prune::over(partition.unit(), &partition.names, e))?;
     Ok(())
 }
 
@@ -158,7 +158,7 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
     let of = |p: &Picker| (p.name().to_owned(), Value::Object(p.describe(&plan.choice.pickers)));
     let pickers: serde_json::Map<String, Value> = pickers.iter().map(of).collect();
     let features = plan.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values)));
-    let Value::Object(map) = json!({
+    let Value::Object(mut map) = json!({
         "strategies": names,
         "densities": plan.densities(),
         "seed": plan.seed,
@@ -174,5 +174,9 @@ pub(super) fn job_of(plan: &RunPlan) -> serde_json::Map<String, Value> {
     }) else {
         return serde_json::Map::new();
     };
+    // Without weights a job is what it was before there were any.
+    if plan.strategies().iter().any(|s| s.trains_with_weights(&plan.choice)) {
+        map.insert("pick_weights".to_owned(), json!(plan.choice.weights.to_string()));
+    }
     map
 }

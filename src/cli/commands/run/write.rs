@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use fairprune::artefact::{OutputDir, npy, tables};
-use fairprune::experiment::run::RunOutcome;
+use fairprune::experiment::run::{RunOutcome, population};
 use fairprune::experiment::run_plan::RunPlan;
-use fairprune::experiment::{Prepared, provenance};
+use fairprune::experiment::{Prepared, provenance, weights};
 use fairprune::ops::Operators;
 use fairprune::report;
 
 /// `kept-<strategy>-<seed>.npy` and `classes-<strategy>-<seed>.csv`, the density in the name where
-/// there are several.
+/// there are several; `weights-<strategy>-<seed>.npy` where picks have weights.
 pub(super) fn write_subsets<B: Operators>(
     prepared: &Prepared<B>,
     outcome: &RunOutcome,
@@ -37,6 +37,12 @@ pub(super) fn write_subsets<B: Operators>(
         );
         let stated = provenance::over(&prepared.partition, stated);
         let stated = provenance::with_positions(stated, &run.subset.kept);
+        let population = population(prepared);
+        let weights = run.strategy.weights_of(&run.subset, population, &plan.choice)?;
+        if let Some(weights) = &weights {
+            npy::write(&dir.file(&format!("weights-{stem}.npy"))?, &[weights.len()], weights)?;
+        }
+        let stated = weights::stated(stated, weights.as_deref());
         dir.write_json(&format!("kept-{stem}.json"), &stated)?;
         let rows: Vec<tables::ClassRow> = (0..prepared.partition.len())
             .map(|k| tables::ClassRow {

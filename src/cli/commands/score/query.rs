@@ -48,8 +48,15 @@ fn by_query_runs_on<B: Operators>(
         Partition::of(&data, groups)?;
     }
     let split = context::split(common, &args.data, &data)?;
-    let spec = context::network(&args.network, &data, None, Arch::CifarResnet(20), None)?;
-    let side = data.height.min(data.width);
+    let spec = context::network(
+        &args.network,
+        &data,
+        args.data.input_size,
+        None,
+        Arch::CifarResnet(20),
+        None,
+    )?;
+    let side = spec.size[0].min(spec.size[1]);
     let trained = split.query(0).train.len();
     let full = context::recipe(&args.recipe, trained, side, data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
@@ -102,12 +109,12 @@ fn queries(
     classes: usize,
 ) -> Result<Queries> {
     let runs = match (args.queries.runs, split.query_runs()) {
-        (Some(0), _) => return Err(Error::invalid("--runs", "0", "at least 1").into()),
         (Some(r), Some(folds)) if r != folds => {
             let found = format!("{r} for {folds} folds");
             return Err(Error::invalid("--runs", found, "one run a fold").into());
         }
-        (Some(r), _) | (None, Some(r)) => r,
+        (Some(r), _) => context::runs("--runs", r)?,
+        (None, Some(r)) => r,
         (None, None) => 5,
     };
     let epochs = args.queries.query_epochs.unwrap_or(full.epochs);

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use fairprune::artefact::dynamics::{Quantity, Recording};
 use fairprune::artefact::{digest, tables};
+use fairprune::data::Attributes;
 use fairprune::error::Error;
 use fairprune::score::{Kind, Method, Options, recorded};
 use serde_json::{Map, Value, json};
@@ -73,14 +74,19 @@ pub fn by_recorded_run(args: &ScoreArgs, folder: &Path) -> Result<u8> {
         let value = stated.network.get(key).cloned().unwrap_or(Value::Null);
         scored.shared.insert(key.to_owned(), value);
     }
+    let attributes = stated.attribute.as_ref().map(|a| {
+        let names = Attributes { name: a.name.clone(), values: a.values.clone() };
+        (names, recording.samples.attributes.clone())
+    });
     scored.recalls = recalls(&recording);
+    scored.of_groups[0] = attributes.as_ref().and_then(|(a, _)| recalls_of_groups(&recording, a));
     let samples = Samples {
         identity: stated.data.clone(),
         classes: stated.class_names.clone(),
         ids: recording.samples.ids.clone(),
         labels: recording.samples.labels.clone(),
         parts: recording.samples.parts.clone(),
-        attributes: None,
+        attributes,
     };
     write_samples(samples, scored, dir)?.report(common)
 }
@@ -138,20 +144,46 @@ fn variant(method: Method, options: &Options, augmented: bool) -> String {
 fn recalls(recording: &Recording) -> Option<Vec<tables::RecallRow>> {
     let stated = &recording.description;
     let validation = stated.validation.as_ref()?;
-    let mut sizes = vec![0u64; stated.class_names.len()];
-    let pairs = recording.samples.labels.iter().zip(&recording.samples.parts);
+    let labels = &recording.samples.labels;
+    let counts = [validation.correct.as_slice(), &validation.total];
+    let rows = rows(recording, labels, &stated.class_names, counts);
+    (rows.len() == stated.class_names.len()).then_some(rows)
+}
+
+/// The same of groups; those without validation samples have no row.
+fn recalls_of_groups(
+    recording: &Recording,
+    attributes: &Attributes,
+) -> Option<Vec<tables::RecallRow>> {
+    let stated = &recording.description;
+    let counts = stated.validation.as_ref()?.groups.as_ref()?;
+    let samples = &recording.samples;
+    let pairs = samples.labels.iter().zip(&samples.attributes);
+    let labels: Vec<u32> = pairs.map(|(&l, &a)| attributes.group(l, a) as u32).collect();
+    let names: Vec<String> = (0..attributes.groups(stated.class_names.len()))
+        .map(|group| attributes.group_name(&stated.class_names, group))
+        .collect();
+    Some(rows(recording, &labels, &names, [&counts.correct, &counts.total]))
+}
+
+/// A row for each of `names` that has validation samples.
+fn rows(
+    recording: &Recording,
+    labels: &[u32],
+    names: &[String],
+    [correct, total]: [&[u64]; 2],
+) -> Vec<tables::RecallRow> {
+    let mut sizes = vec![0u64; names.len()];
+    let pairs = labels.iter().zip(&recording.samples.parts);
     pairs.filter(|p| *p.1 == tables::Part::Train).for_each(|p| sizes[*p.0 as usize] += 1);
-    let row = |class: usize| {
-        let (correct, total) = (validation.correct[class], validation.total[class]);
-        (total > 0).then(|| tables::RecallRow {
-            class: class as u32,
-            name: stated.class_names[class].clone(),
-            train_size: sizes[class],
-            val_correct: Some(correct),
-            val_total: Some(total),
-            recall: correct as f64 / total as f64,
-            recall_sd: None,
-        })
+    let row = |k: usize| tables::RecallRow {
+        class: k as u32,
+        name: names[k].clone(),
+        train_size: sizes[k],
+        val_correct: Some(correct[k]),
+        val_total: Some(total[k]),
+        recall: correct[k] as f64 / total[k] as f64,
+        recall_sd: None,
     };
-    (0..sizes.len()).map(row).collect()
+    (0..names.len()).filter(|&k| total[k] > 0).map(row).collect()
 }

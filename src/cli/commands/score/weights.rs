@@ -23,8 +23,8 @@ use serde_json::{Map, json};
 use super::write::{MethodScores, Scored, write};
 use super::{ScoreArgs, Wanted};
 use crate::cli::args::RecipeArgs;
+use crate::cli::commands::evaluation::recall_rows;
 use crate::cli::commands::pickers::OwnFeatures;
-use crate::cli::commands::train::recall_rows;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::{context, interrupt, output};
@@ -41,6 +41,7 @@ pub fn by_weights(args: &ScoreArgs, path: &Path, wanted: &Wanted) -> Result<u8> 
     let device = Device::open(common)?;
     let mut data = context::load_data(common, &data_args, &*device.host(common)?)?;
     context::check_classes(path, &metadata, &data)?;
+    context::data_of_weights(common, path, &metadata, &data, &args.network);
     if let Some(folder) = &args.val {
         let options = context::load_options(&data_args)?;
         let set = Arc::make_mut(&mut data);
@@ -62,8 +63,15 @@ fn by_weights_on<B: Operators>(
 ) -> Result<u8> {
     let common = &args.common;
     let split = whole(&data, args.data.split.as_deref(), common.seed)?;
-    let spec = context::network(&args.network, &data, Some(metadata), Arch::CifarResnet(20), None)?;
-    let side = data.height.min(data.width);
+    let spec = context::network(
+        &args.network,
+        &data,
+        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        Some(metadata),
+        Arch::CifarResnet(20),
+        None,
+    )?;
+    let side = spec.size[0].min(spec.size[1]);
     let recipe =
         context::recipe(&RecipeArgs::defaults(), data.train.len(), side, data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
@@ -104,7 +112,10 @@ fn by_weights_on<B: Operators>(
         0 => String::new(),
         bytes => format!(", {} of features", output::bytes(bytes)),
     };
-    let text = format!("memory    {memory} planned{beside}\noutput    {}", dir.root().display());
+    let mut lines = vec![format!("memory    {memory} planned{beside}")];
+    lines.extend(context::streamed(&prepared));
+    lines.push(format!("output    {}", dir.root().display()));
+    let text = lines.join("\n");
     output::note(common, text);
     let bar = Bar::new(common, all.len() as u64);
     let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
@@ -176,7 +187,10 @@ fn by_weights_on<B: Operators>(
             scored.of_groups[0] = Some(recall_rows(data, &groups, trained, &result)?);
         }
     }
-    scored.shared = Map::from_iter([("weights".to_owned(), json!(weights_digest))]);
+    scored.shared = Map::from_iter([
+        ("weights".to_owned(), json!(weights_digest)),
+        ("data_of_weights".to_owned(), json!(metadata.data)),
+    ]);
     write(&prepared.data, &prepared.split, scored, dir)?.report(common)
 }
 

@@ -164,6 +164,10 @@ impl Written {
         output::print(output::table(&headers, rows, 1))?;
         if let Some(recalls) = &self.scored.recalls {
             let groups = self.scored.of_groups[0].iter().flatten();
+            let unit = match self.scored.of_groups[0] {
+                Some(_) => "class, then group",
+                None => "class",
+            };
             let rows = recalls
                 .iter()
                 .chain(groups)
@@ -174,7 +178,7 @@ impl Written {
                 .collect();
             output::print(format!(
                 "\n{}",
-                output::table(&["class", "train size", "recall", "sd"], rows, 1)
+                output::table(&[unit, "train size", "recall", "sd"], rows, 1)
             ))?;
         }
         let path = self.dir.root().join("scores.csv");

@@ -14,6 +14,7 @@ use toml::{Table, Value};
 
 use crate::cli::args::Common;
 use crate::cli::commands::run::RunArgs;
+use crate::cli::context;
 
 /// Longest study file that is read.
 const MOST_BYTES: u64 = 1 << 20;
@@ -97,7 +98,9 @@ impl Study {
             let expected = format!("at most {MOST_BYTES}");
             return Err(Error::invalid(what(), format!("{size} bytes"), expected).into());
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|_| Error::invalid(what(), "bytes that are not UTF-8", "a TOML file"))?;
         let file: File = toml::from_str(&text).map_err(|e| {
             let expected = "TOML with [[panel]] tables, each with [[panel.block]] tables of \
                             strategies, density and seeds";
@@ -239,6 +242,7 @@ impl BlockTable {
             );
             return Err(Error::invalid(what, found, "at least one of each").into());
         }
+        context::runs(&format!("{what}, seeds"), self.seeds)?;
         if let Some(d) = self.density.iter().find(|d| !(**d > 0.0 && **d <= 1.0)) {
             let expected = "above 0 and at most 1";
             return Err(Error::invalid(format!("{what}, density"), d.to_string(), expected).into());

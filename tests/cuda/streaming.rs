@@ -1,0 +1,164 @@
+//! Images that stay on the host: the same bits as on the device, in whatever order batches come.
+
+use std::fs;
+
+use bytes::Bytes;
+use fairprune::backend::{Backend, View};
+use fairprune::cuda::Cuda;
+use fairprune::exec::{ArenaMode, Compute};
+use fairprune::ops::gather::{Augmentation, Gather, GatherProblem};
+use fairprune::selftest::fence::{Fenced, Fill};
+use fairprune::selftest::values::{as_u32, bits, words};
+use fairprune::selftest::{Subject, gather};
+use serde_json::Value;
+
+use crate::commands::{TINY, data};
+use crate::cuda_device;
+use crate::network::{RESNET8, computing, streaming};
+use crate::parity::bits_of;
+use crate::program::{on_software_device, run};
+
+#[test]
+fn training_and_scores_have_the_same_bits() {
+    let compute = Compute::default();
+    let expected = bits_of(RESNET8, 5, computing(RESNET8, ArenaMode::Shared, compute));
+    let shared = streaming(RESNET8, ArenaMode::Shared, compute);
+    assert_eq!(bits_of(RESNET8, 5, shared), expected, "recorded");
+    let once = Compute { record: false, ..compute };
+    let debug = streaming(RESNET8, ArenaMode::Debug, once);
+    assert_eq!(bits_of(RESNET8, 5, debug), expected, "step by step, the debug arena");
+}
+
+/// Batches of three images of the order, after staging `staged` and guessing `guess`.
+fn gathered(cuda: &Cuda, order: &[u32], batches: &[(u32, [u32; 3], [u32; 3])]) -> Vec<Vec<u32>> {
+    let subject = Subject { backend: cuda, reduced: !cuda_device::real() };
+    let cropped = Augmentation { flip: true, translate: 0, resized_crop: true };
+    let p = GatherProblem { stored: [9, 8], ..gather::problem(3, 3, [6, 7], cropped) };
+    let images = cuda.host_images(&gather::pixels(12, [9, 8])).unwrap();
+    let mut staging = Gather::staging(cuda, p.image(), 3).unwrap().unwrap();
+    let order_words = bits(order);
+    let mut found = Vec::new();
+    for (batch, numbers, guess) in batches {
+        let state = bits(&[*batch, 4, 0, 0]);
+        let tensors =
+            [Fill::Values(&order_words), Fill::Values(&state), Fill::Poison(3 * 6 * 7 * 3)];
+        let mut f = Fenced::new(&subject, &tensors).unwrap();
+        let [order, state, out] = f.views[..] else { unreachable!() };
+        let views = [as_u32(order), View::EMPTY];
+        cuda.stage(&mut staging, &images, numbers).unwrap();
+        cuda.gather_staged(&mut f.memory, &p, &mut staging, views, as_u32(state), out).unwrap();
+        cuda.prefetch(&mut staging, &images, guess).unwrap();
+        found.push(words(&f.read(2).unwrap()));
+    }
+    found
+}
+
+#[test]
+fn wrong_guesses_cost_no_bits_and_wrong_batches_are_nan() {
+    let cuda = cuda_device::open();
+    let subject = Subject { backend: &cuda, reduced: !cuda_device::real() };
+    let order: Vec<u32> = vec![7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6];
+    let cropped = Augmentation { flip: true, translate: 0, resized_crop: true };
+    let p = GatherProblem { stored: [9, 8], ..gather::problem(3, 3, [6, 7], cropped) };
+    let images = gather::pixels(12, [9, 8]);
+    let resident = |batch| words(&gather::gather(&subject, &p, &images, &order, batch, 4).unwrap());
+    let right = [[7, 2, 11], [0, 5, 9], [1, 10, 3], [8, 4, 6]];
+    // Guesses that are right, wrong, and the same batch again.
+    let guesses = [right[1], right[3], right[2], right[0]];
+    let batches: Vec<_> = (0..4).map(|i| (i as u32, right[i], guesses[i])).collect();
+    for (batch, found) in gathered(&cuda, &order, &batches).iter().enumerate() {
+        assert!(*found == resident(batch as u32), "batch {batch}");
+    }
+    // Images of another batch: each is noticed.
+    let found = gathered(&cuda, &order, &[(0, [7, 11, 2], right[1])]).remove(0);
+    let nan = |values: &[u32]| values.iter().all(|&v| f32::from_bits(v).is_nan());
+    let image = 6 * 7 * 3;
+    assert!(found[..image] == resident(0)[..image] && nan(&found[image..]));
+}
+
+#[test]
+fn images_and_batches_that_are_not_there_are_refused() {
+    let cuda = cuda_device::open();
+    let images = cuda.host_images(&Bytes::from(vec![0; 5 * 12])).unwrap();
+    let mut staging = Gather::staging(&cuda, 12, 2).unwrap().unwrap();
+    for (numbers, words) in
+        [(&[0, 5][..], "image 5 of 5"), (&[0, 1, 2][..], "a batch of 3, 2 planned")]
+    {
+        let error = cuda.stage(&mut staging, &images, numbers).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    cuda.stage(&mut staging, &images, &[4, 4]).unwrap();
+    cuda.synchronize().unwrap();
+    let resident = cuda.images(&Bytes::from(vec![0; 12])).unwrap();
+    assert!(cuda.stage(&mut staging, &resident, &[0]).is_err());
+    let empty = Gather::staging(&cuda, 0, 0).unwrap().unwrap();
+    drop(empty);
+}
+
+#[test]
+fn what_does_not_fit_is_streamed_and_says_so() {
+    if cuda_device::real() {
+        println!("skipped: a card's memory cannot be set");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    data(root);
+    let tiny = TINY.replace("--epochs 2", "--epochs 1 --score-batch 8");
+    let train = |more: &str, out: &str, memory: u64| {
+        let mut command = on_software_device();
+        command.current_dir(root).env("FAIRPRUNE_EMULATOR_MEMORY", memory.to_string());
+        let line = format!(
+            "train --data data --image-size 32 --input-size 28 --resized-crop {tiny} {more} \
+             --out {out}"
+        );
+        run(&mut command, &line)
+    };
+    let model = |out: &str| fs::read(root.join(out).join("model.safetensors")).unwrap();
+    let said = "images    147.5 kB stay on the host";
+    let roomy = 1 << 30;
+    let resident = train("", "resident", roomy);
+    assert_eq!(resident.code, 0, "{}", resident.err);
+    assert!(!resident.err.contains("stay on the host"), "{}", resident.err);
+    let streamed = train("--images stream", "streamed", roomy);
+    assert_eq!(streamed.code, 0, "{}", streamed.err);
+    assert!(streamed.err.contains(said), "{}", streamed.err);
+    assert!(model("resident") == model("streamed"), "streamed images give other bits");
+    let summary = fs::read(root.join("streamed/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let planned = summary["planned_bytes"].as_u64().unwrap();
+    // A sixteenth is left to the driver. Room for the plan and for less than 48 images of 3 kB.
+    let memory = (planned + 30_000) * 16 / 15;
+    let auto = train("", "auto", memory);
+    assert_eq!(auto.code, 0, "{}", auto.err);
+    assert!(auto.err.contains(said), "{}", auto.err);
+    assert!(model("resident") == model("auto"), "streamed images give other bits");
+    let refused = train("--images device --quiet", "refused", memory);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("out of memory: "), "{}", refused.err);
+    let mut command = on_software_device();
+    command.current_dir(root).env("FAIRPRUNE_EMULATOR_MEMORY", roomy.to_string());
+    let wrong = run(&mut command, &format!("train --data data {tiny} --images host --out x"));
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    // Scores and evaluation take what the weights say: 28 of images of 32, from the host.
+    let mut scores = Vec::new();
+    for images in ["device", "stream"] {
+        for command in ["score --method el2n,grand --out scores", "eval"] {
+            let mut process = on_software_device();
+            process.current_dir(root);
+            let out = command.replace("scores", images);
+            let line = format!(
+                "{out} --data data --weights resident/model.safetensors --images {images} \
+                 --device cuda --threads 1"
+            );
+            let done = run(&mut process, &line);
+            assert_eq!(done.code, 0, "{line}\n{}", done.err);
+            assert_eq!(done.err.contains(said), images == "stream", "{}", done.err);
+        }
+        scores.push(
+            ["el2n", "grand"]
+                .map(|m| fs::read(root.join(images).join(m).with_extension("npy")).unwrap()),
+        );
+    }
+    assert!(scores[0] == scores[1], "scores of streamed images differ");
+}
