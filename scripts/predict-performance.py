@@ -45,13 +45,9 @@ def ways(rows, columns, depth, count, wgrad, window):
             if used > SHARED_BLOCK:
                 continue
             fit = min(blocks, SHARED // (used + 1024))
-            splits = 1
-            if wgrad:
-                tiles, at_once = up(rows, r) * up(columns, c), SMS * fit
-                most = max(1, min(depth // T["MMA_SPLIT_POSITIONS"], T["MMA_SPLITS"]))
-                good = lambda s: 4 * up(tiles * s, at_once) * at_once <= 5 * tiles * s
-                splits = next((s for s in range(1, most + 1) if good(s)), most)
-            yield name, halo, splits, fit
+            most = max(1, min(depth // T["MMA_SPLIT_POSITIONS"], T["MMA_SPLITS"])) if wgrad else 1
+            for splits in range(1, most + 1):
+                yield name, halo, splits, fit
 
 
 def product(rows, columns, depth, count, wgrad, window, moved, weights):
@@ -72,9 +68,10 @@ def product(rows, columns, depth, count, wgrad, window, moved, weights):
             copied = 2 * ((r + 2 * (window[0] + 1)) * window[1] + c * padded)
         l2 = tiles * copied / L2
         sums = 8 * splits * weights if splits > 1 else 0
-        memory = (2 * moved + sums) / (HBM * STREAM)
+        memory = 2 * moved / (HBM * STREAM)
         time = max(mma, l2, memory)
         bound = ["tensor cores", "L2", "memory"][[mma, l2, memory].index(time)]
+        time += sums / (HBM * STREAM)
         way = f"{r}x{c}{' halo' if halo else ''}{f' /{splits}' if splits > 1 else ''}"
         if best is None or (time, mma + l2) < best[0]:
             best = ((time, mma + l2), bound, way)

@@ -1,7 +1,7 @@
 //! The machine code of the tensor-core kernels' main loops: enough products for each matrix load, only
-//! 16-byte asynchronous copies, nothing through local memory, and registers and shared memory that let
-//! the planned number of blocks share a multiprocessor. Needs cuobjdump and nvdisasm beside nvcc's
-//! images; without them it says so, with `FAIRPRUNE_REQUIRE_NVCC=1` it fails.
+//! 16-byte asynchronous copies, three stages of them or more, nothing through local memory, and registers
+//! and shared memory that let the planned number of blocks share a multiprocessor. Needs cuobjdump and
+//! nvdisasm beside nvcc's images; without them it says so, with `FAIRPRUNE_REQUIRE_NVCC=1` it fails.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -141,6 +141,14 @@ fn faults(code: &Code) -> Vec<String> {
     if copies == 0 {
         faults.push("no asynchronous copies".to_owned());
     }
+    // Groups of copies that may be under way while one stage is multiplied; one more stage is being filled.
+    let pending = body.iter().filter(|(_, t)| is(t, "DEPBAR")).filter_map(|(_, text)| {
+        let last = text.split_whitespace().last()?.strip_prefix("0x")?;
+        u32::from_str_radix(last, 16).ok()
+    });
+    if pending.max().is_none_or(|groups| groups < 2) {
+        faults.push("fewer than three stages of copies".to_owned());
+    }
     for (address, text) in body {
         let part = |name: &str| operation(text).split('.').any(|p| p == name);
         // After copies the assembler itself loads nothing from nowhere.
@@ -276,6 +284,7 @@ const GOOD: &str = "\
 \t\tFunction : k
         /*0000*/                   LDG.E R2, [R4.64] ;        /* 0x0 */
                                                               /* 0x0 */
+        /*0008*/                   DEPBAR.LE SB0, 0x2 ;       /* 0x0 */
         /*0010*/                   LDSM.16.M88.4 R4, [R2] ;   /* 0x0 */
         /*0020*/                   LDSM.16.MT88.4 R8, [R2] ;  /* 0x0 */
         /*0030*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
@@ -285,7 +294,7 @@ const GOOD: &str = "\
         /*0070*/                   HMMA.16816.F32.BF16 R12, R4, R8, R12 ; /* 0x0 */
         /*0080*/              @!P1 LDGSTS.E.BYPASS.128 [R6], [R2.64], P0 ; /* 0x0 */
         /*0090*/                   LDS RZ, [RZ] ;             /* 0x0 */
-        /*00a0*/               @P0 BRA 0x10 ;                 /* 0x0 */
+        /*00a0*/               @P0 BRA 0x8 ;                  /* 0x0 */
         /*00b0*/                   STG.E.128 [R2.64], R4 ;    /* 0x0 */
         /*00c0*/                   BRA 0xc0 ;                 /* 0x0 */
 ";
@@ -294,7 +303,7 @@ const GOOD: &str = "\
 fn planted_faults_are_found() {
     let good = read(GOOD);
     assert_eq!(good.len(), 1);
-    assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(10));
+    assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(11));
     assert_eq!(faults(&good[0]), Vec::<String>::new());
     // The loop reads nothing itself; with a narrow access in it, or through local memory, it is found.
     assert!(reading_loops(&good[0]).is_empty());
@@ -311,7 +320,9 @@ fn planted_faults_are_found() {
         ("LDS RZ, [RZ]", "LDS R4, [R5]"),
         ("LDS RZ, [RZ]", "STL [R1], R4"),
         ("/*0030*/                   HMMA.16816.F32.BF16", "/*0030*/ FFMA"),
-        ("BRA 0x10", "BRA 0x1000"),
+        ("SB0, 0x2", "SB0, 0x1"),
+        ("DEPBAR.LE SB0, 0x2", "NOP"),
+        ("BRA 0x8", "BRA 0x1000"),
     ] {
         let bad = GOOD.replace(from, to);
         assert_ne!(bad, GOOD);

@@ -270,6 +270,25 @@ fn the_benchmark_runs_in_bf16() {
     }
 }
 
+/// Times that are none of a card are not kept.
+#[test]
+fn the_software_device_writes_no_tiles() {
+    let file = std::env::temp_dir().join(format!("fairprune-tiles-{}", std::process::id()));
+    let line = format!(
+        "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 2 --image-size 8 --seconds 0 \
+         --suite tune --precision bf16 --write {}",
+        file.display()
+    );
+    let outcome = run(&mut on_software_device(), &line);
+    assert_eq!(outcome.code, 2, "{}{}", outcome.out, outcome.err);
+    assert!(
+        outcome.err.contains("mean nothing") && outcome.err.contains("--write"),
+        "{}",
+        outcome.err
+    );
+    assert!(!file.exists());
+}
+
 /// Operators by themselves, beside a floor only where the card's ceilings are known.
 #[test]
 fn the_benchmark_times_single_operators() {
@@ -286,8 +305,23 @@ fn the_benchmark_times_single_operators() {
         };
         assert!(of("dgrad") > 0 && of("apply") > 0 && of("Gram") > 0 && of("fprop 3x3") > 0);
         assert_eq!(of("dgrad+bn") > 0, precision == "bf16");
-        let chosen = rows.iter().filter(|r| r["work"].as_str().unwrap().ends_with(" *")).count();
-        assert_eq!(chosen, of("Instantiate"), "one form a layer");
+        let chosen = |what: &[&str]| {
+            let works = rows.iter().map(|r| r["work"].as_str().unwrap());
+            works.filter(|w| w.ends_with(" *") && what.iter().any(|d| w.starts_with(d))).count()
+        };
+        let forms = chosen(&["Instantiate", "Gram", "ShiftedGram"]);
+        assert_eq!(forms, of("Instantiate"), "one form a layer");
+        // `kernels` has a row of fprop and of wgrad a layer, `tune` one for each of their tiles.
+        let tiles = rows.iter().filter(|r| r.get("tile").is_some()).count();
+        if precision == "bf16" {
+            assert_eq!(chosen(&["fprop"]), of("Instantiate"), "one tile a layer");
+            assert_eq!(chosen(&["wgrad"]), of("Instantiate"), "one tile a layer");
+            let halos =
+                rows.iter().filter(|r| r["tile"].as_str().is_some_and(|t| t.contains("halo")));
+            assert!(halos.count() > 3 && tiles > 40, "{tiles} rows with a tile");
+        } else {
+            assert_eq!(tiles, 0);
+        }
         for row in rows {
             assert!(row["images_per_second"]["median"].as_f64().unwrap() > 0.0, "{row}");
             assert!(row.get("fraction_of_floor").is_none(), "the software device has no floor");

@@ -7,6 +7,7 @@
 //! repeats it. fprop's and dgrad's results do not depend on the choice; moments and sums of tiles depend
 //! on the tile's rows, wgrad's on the splits.
 
+use std::cmp::Ordering;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::wgrad::{Pieces, pieces};
@@ -138,9 +139,7 @@ impl Product {
     pub fn ways(&self) -> Vec<Way> {
         let all = TILES.into_iter().flat_map(|t| [(t, Family::Gathered), (t, Family::Halo)]);
         let lawful = all.filter(|(tile, family)| self.takes(tile, *family));
-        lawful
-            .map(|(tile, family)| Way { tile, family, splits: self.splits(&tile, family) })
-            .collect()
+        lawful.map(|(tile, family)| self.with_splits(tile, family)).collect()
     }
 
     /// The way that a choice names, if it is lawful.
@@ -164,13 +163,14 @@ impl Product {
         most.clamp(1, tiles::MMA_SPLITS as usize)
     }
 
-    /// The splits that a tile takes.
-    fn splits(&self, tile: &Tile, family: Family) -> usize {
+    /// A tile with the splits that the model expects to be fastest, the fewest of those.
+    fn with_splits(&self, tile: Tile, family: Family) -> Way {
+        let one = Way { tile, family, splits: 1 };
         if self.direction != Direction::Wgrad {
-            return 1;
+            return one;
         }
-        let at_once = tiles::MMA_MULTIPROCESSORS as usize * self.blocks(tile, family);
-        wanted(tile.count(self.rows, self.columns), at_once, self.most_splits())
+        let ways = (1..=self.most_splits()).map(|splits| Way { splits, ..one });
+        ways.min_by(|a, b| order(&self.seconds(a), &self.seconds(b))).unwrap_or(one)
     }
 
     /// Bytes that one tile of `depth` terms copies.
@@ -196,18 +196,17 @@ impl Product {
         let rate = PRODUCTS / machines as f64 * (warps as f64 / WARPS as f64).min(1.0);
         let products = (share * tile.rows * tile.columns * depth * 2) as f64 / rate;
         let copies = (count * self.copied(tile, *family, depth)) as f64 / L2_BYTES;
-        // Copies of dw are written and read once more.
+        let memory = (2 * self.moved) as f64 / MEMORY_BYTES;
+        // Copies of dw are written and, by the next kernel, read.
         let sums = if *splits > 1 { 8 * splits * self.problem.w_len() } else { 0 };
-        let memory = (2 * self.moved + sums) as f64 / MEMORY_BYTES;
-        (products.max(copies).max(memory), products + copies)
+        let sums = sums as f64 / MEMORY_BYTES;
+        (products.max(copies).max(memory) + sums, products + copies)
     }
 
     /// The way that the model expects to be fastest.
     fn fastest(&self) -> Way {
         let gathered = Way { tile: TILES[0], family: Family::Gathered, splits: 1 };
         let ways = self.ways().into_iter().map(|way| (self.seconds(&way), way));
-        let order =
-            |a: &(f64, f64), b: &(f64, f64)| a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1));
         ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
     }
 
@@ -259,15 +258,9 @@ pub(in crate::ops::conv2d::cuda) fn force(cuda: &Cuda, choice: Option<Choice>) {
     cuda.forced().store(encode(choice), Relaxed);
 }
 
-/// The fewest splits whose rounds of tiles leave a card idle for a fifth of the time at most; all
-/// that are allowed where none do.
-fn wanted(tiles: usize, at_once: usize, most: usize) -> usize {
-    // `splits` pieces of work in rounds of `at_once` tiles, each of 1 / splits.
-    let good = |splits: &usize| {
-        let rounds = (tiles * splits).div_ceil(at_once);
-        4 * rounds * at_once <= 5 * tiles * splits
-    };
-    (1..=most).find(good).unwrap_or(most)
+/// By the bound, then by the rest.
+fn order(a: &(f64, f64), b: &(f64, f64)) -> Ordering {
+    a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1))
 }
 
 #[cfg(test)]
@@ -344,16 +337,22 @@ mod tests {
 
     #[test]
     fn splits_fill_the_card_where_there_are_positions() {
-        // Few tiles: one round. More than half a round: three splits in two rounds.
-        assert_eq!(wanted(5, 528, 128), 85);
-        assert_eq!(wanted(144, 264, 64), 3);
-        assert_eq!(wanted(264, 264, 64), 1);
-        assert_eq!(wanted(5, 528, 7), 7);
-        for tiles in 1..600 {
-            let splits = wanted(tiles, 264, 128);
-            let rounds = (tiles * splits).div_ceil(264);
-            assert!((1..=128).contains(&splits));
-            assert!(splits == 128 || tiles * splits * 5 >= rounds * 264 * 4, "{tiles}");
+        let machines = tiles::MMA_MULTIPROCESSORS as usize;
+        for sizes in [
+            [512, 32, 64, 64, 3, 1],
+            [512, 32, 8, 64, 3, 1],
+            [512, 16, 128, 128, 3, 1],
+            [512, 8, 256, 256, 3, 1],
+            [512, 4, 512, 512, 3, 1],
+            [256, 14, 1024, 256, 1, 1],
+        ] {
+            let product = product(sizes, Direction::Wgrad);
+            let Way { tile, splits, .. } = product.fastest();
+            let blocks = tile.count(product.rows, product.columns) * splits;
+            let share = blocks.div_ceil(machines);
+            assert!(10 * blocks >= 7 * share * machines, "{sizes:?}: {blocks} blocks");
         }
+        // Too few positions for two.
+        assert_eq!(product([1, 16, 64, 64, 3, 1], Direction::Wgrad).fastest().splits, 1);
     }
 }
