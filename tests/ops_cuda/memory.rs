@@ -57,10 +57,8 @@ fn grand_takes_little_more_than_forward_and_dgrad() {
                 arena: ArenaMode::Shared,
                 compute: Compute::new(Precision::Bf16),
                 divergences: false,
-                stored: None,
                 stream: false,
                 memory_limit: Some(u64::MAX),
-                stream: false,
             };
             planned_memory(&*cuda, &network, &requirements).unwrap().arena
         };
