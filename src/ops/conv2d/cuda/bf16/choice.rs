@@ -238,7 +238,7 @@ impl Product {
 
 /// Chunks of a pixel in a halo kernel's shared memory: odd.
 pub(super) fn pitch(channels: usize) -> usize {
-    channels / 8 | 1
+    (channels / 8) | 1
 }
 
 /// What [`Cuda::forced`] holds; 0 is nothing.
