@@ -64,7 +64,7 @@ pub fn rows<B: Operators>(
     }
     if let (Some(file), Some(card)) = (&settings.write, device) {
         fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-        output::note(common, format!("{}: {} rows", file, kept.len()));
+        output::note(common, format!("{file}: {} rows", kept.len()));
     }
     Ok(rows)
 }
