@@ -10,7 +10,7 @@ use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
 use fairprune::experiment::Prepared;
 use fairprune::experiment::cost::{self, Cost, Total};
-use fairprune::nn::{Arch, NetworkSpec, Stem, Weights, WeightsMetadata, weights};
+use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
 use fairprune::ops::{Operators, Precision};
 use fairprune::train::{Recipe, Schedule};
 use serde_json::{Map, Value, json};
@@ -81,85 +81,6 @@ pub fn load_options(args: &DataArgs) -> Result<LoadOptions> {
 /// Short side of images of which a network sees `input`, with the margin that ImageNet's recipe has.
 pub fn stored_side(input: usize) -> usize {
     (input.saturating_mul(256) + 112) / 224
-}
-
-/// Reads a weight file; its sizes stand in for missing ones.
-pub fn weights(path: &Path, args: &DataArgs) -> Result<(Weights, WeightsMetadata, DataArgs)> {
-    let (weights, metadata) = weights::read(path)?;
-    let mut args = args.clone();
-    let side = |size: Option<[usize; 2]>| size.filter(|[h, w]| h == w).map(|[h, _]| h);
-    if let (None, None) = (args.image_size, args.input_size) {
-        let (seen, images) = (side(metadata.size), side(metadata.images));
-        args.image_size = images.or(seen);
-        args.input_size = images.and(seen);
-    }
-    Ok((weights, metadata, args))
-}
-
-/// What of the images the network of a weight file sees, where it is not all: as given, else as the file
-/// says unless an image size was given.
-pub fn input_size(
-    image_size: Option<usize>,
-    input_size: Option<usize>,
-    file: &WeightsMetadata,
-) -> Option<usize> {
-    let stated = file.images.and(file.size).filter(|[h, w]| h == w && image_size.is_none());
-    input_size.or(stated.map(|[h, _]| h))
-}
-
-/// Refuses a weight file whose classes are not the data set's.
-pub fn check_classes(path: &Path, metadata: &WeightsMetadata, data: &DataSet) -> Result<()> {
-    match &metadata.classes {
-        Some(classes) if *classes != data.classes => {
-            let differs = classes.iter().zip(&data.classes).position(|(a, b)| a != b);
-            let found = match differs {
-                Some(k) => format!("class {k} is {}", classes[k]),
-                None => format!("{} classes", classes.len()),
-            };
-            let expected = match differs {
-                Some(k) => format!("{}, as in the data set", data.classes[k]),
-                None => format!("{}, as in the data set", data.classes.len()),
-            };
-            Err(Error::invalid(format!("weights {}", path.display()), found, expected))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a weight file is of this data set: `same`, `other`, or `unknown` where it does not say. A
-/// warning where it is of another, and a note where its normalisation is not known: images of a test
-/// set from elsewhere are worth an evaluation, but nobody should take them for the ones it learned.
-pub fn data_of_weights(
-    common: &Common,
-    path: &Path,
-    metadata: &WeightsMetadata,
-    data: &DataSet,
-    args: &NetworkArgs,
-) -> &'static str {
-    let file = path.display();
-    if metadata.mean.or(metadata.std).is_none() && args.mean.is_none() && args.std.is_none() {
-        let text = format!(
-            "note: {file} states no normalisation: that of the training images of {} is used \
-             (--mean and --std give its own)",
-            data.name
-        );
-        output::note(common, text);
-    }
-    match &metadata.data {
-        None => "unknown",
-        Some(stated) if *stated == data.fingerprint => "same",
-        Some(stated) => {
-            let text = format!(
-                "warning: {file} was trained on another data set (fingerprint {stated}) than {} \
-                 ({}), or on the same one read otherwise; classes are the same, and the \
-                 normalisation is the file's. None of these images need be among those it was \
-                 trained on, and all of them may be",
-                data.name, data.fingerprint
-            );
-            output::warn(text);
-            "other"
-        }
-    }
 }
 
 /// A number of runs: each is a training of its own, and thousands are a slip of the keyboard.
@@ -400,69 +321,4 @@ pub fn job_of<B: Operators>(prepared: &Prepared<B>) -> Map<String, Value> {
         map.insert("groups".to_owned(), json!(attribute));
     }
     map
-}
-
-/// The words of this process's command line, quoted for a shell, under the program's name.
-pub fn command_line() -> String {
-    let words = arguments().into_iter().skip(1).map(quote);
-    std::iter::once("fairprune".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
-}
-
-/// The words as text, whatever bytes they hold.
-fn arguments() -> Vec<String> {
-    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect()
-}
-
-/// A word as a shell reads it back.
-pub fn quote(word: String) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+%@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// Tells how to continue an interrupted job.
-pub fn explain_interruption(common: &Common, error: &Error, dir: &OutputDir) {
-    if matches!(error, Error::Interrupted) {
-        let command = resume_command(arguments(), dir.root());
-        let out = dir.root().display();
-        output::note(common, format!("The state is in {out}. To continue:\n  {command}"));
-    }
-}
-
-/// The command that continues the job of `arguments` in `out`; the program's name as it was typed.
-fn resume_command(arguments: Vec<String>, out: &Path) -> String {
-    let named = arguments.iter().any(|w| w == "--out" || w.starts_with("--out="));
-    // `--force` would start anew.
-    let kept = arguments.into_iter().filter(|w| w != "--resume" && w != "--force");
-    let mut words: Vec<String> = kept.map(quote).collect();
-    if !named {
-        words.extend(["--out".to_owned(), quote(out.display().to_string())]);
-    }
-    words.push("--resume".to_owned());
-    words.join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_resume_command_continues_what_was_asked_for() {
-        let command = |text: &str| {
-            resume_command(
-                text.split(' ').map(str::to_owned).collect(),
-                Path::new("fairprune-out/x"),
-            )
-        };
-        assert_eq!(command("fairprune run"), "fairprune run --out fairprune-out/x --resume");
-        assert_eq!(
-            command("target/release/fairprune train --out a --force --lr .1"),
-            "target/release/fairprune train --out a --lr .1 --resume"
-        );
-        assert_eq!(command("fairprune train --out=a --resume"), "fairprune train --out=a --resume");
-        assert_eq!(quote("it's".to_owned()), r"'it'\''s'");
-    }
 }

@@ -4,6 +4,7 @@
 //! to stdout; progress and messages go to stderr.
 
 mod args;
+mod command_line;
 mod commands;
 mod context;
 mod device;
@@ -11,6 +12,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod subset;
+mod weight_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

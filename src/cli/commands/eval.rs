@@ -17,7 +17,7 @@ use serde_json::json;
 use super::evaluation::{evaluation_json, print_evaluation};
 use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
 use crate::cli::device::{Device, on_device};
-use crate::cli::{context, output};
+use crate::cli::{context, output, weight_file};
 
 #[derive(Args, Debug)]
 pub struct EvalArgs {
@@ -74,11 +74,12 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
         long_tail: args.data.long_tail,
         split: None,
     };
-    let (weights, metadata, data_args) = context::weights(&args.weights, &given)?;
+    let (weights, metadata, data_args) = weight_file::read(&args.weights, &given)?;
     let device = Device::open(common)?;
     let data = context::load_data(common, &data_args, &*device.host(common)?)?;
-    context::check_classes(&args.weights, &metadata, &data)?;
-    let origin = context::data_of_weights(common, &args.weights, &metadata, &data, &args.network);
+    weight_file::check_classes(&args.weights, &metadata, &data)?;
+    let origin =
+        weight_file::data_of_weights(common, &args.weights, &metadata, &data, &args.network);
     let partition = Partition::of(&data, &args.groups.groups)?;
     on_device!(device, backend => eval_on(args, backend, data, (&weights, &metadata, origin), &partition))
 }
@@ -94,7 +95,7 @@ fn eval_on<B: Operators>(
     let spec = context::network(
         &args.network,
         &data,
-        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        weight_file::input_size(args.data.image_size, args.data.input_size, metadata),
         Some(metadata),
         Arch::CifarResnet(20),
         None,

@@ -13,7 +13,7 @@ use fairprune::theory::{
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{Common, OutArgs};
-use crate::cli::{context, device, output};
+use crate::cli::{command_line, context, device, output};
 
 #[derive(Args, Debug)]
 pub struct TheoryArgs {
@@ -119,7 +119,7 @@ fn write(
     ]);
     let folder = OutArgs { out: Some(out.to_owned()), resume: false, force: args.force };
     let dir = context::output_dir(&folder, "theory", job)?;
-    let command = context::command_line();
+    let command = command_line::typed();
     let dimension = args.mu0.len();
     let page = render(&Page { classes, dimension, study, drawn, command: &command });
     dir.write("theory.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;

@@ -26,7 +26,7 @@ use crate::cli::commands::run::print::presentations;
 use crate::cli::device::{Device, describe, on_device};
 use crate::cli::progress::Bar;
 use crate::cli::subset::{self, Subset, Weights};
-use crate::cli::{context, interrupt, output};
+use crate::cli::{command_line, context, interrupt, output};
 
 /// The trained network.
 const MODEL: &str = "model.safetensors";
@@ -282,7 +282,7 @@ fn compute<B: Operators>(
         Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
     let finished = run_cell(prepared, cell, Some(keeping), &mut control);
     bar.finish();
-    Ok(finished.inspect_err(|e| context::explain_interruption(common, e, keeping.dir))?)
+    Ok(finished.inspect_err(|e| command_line::explain_interruption(common, e, keeping.dir))?)
 }
 
 /// Writes all files.

@@ -8,7 +8,7 @@ use fairprune::report::pruned::{PrunedClass, PrunedSet, ShownPicks, ShownScore, 
 use serde_json::Value;
 
 use super::{Plan, PruneArgs, Pruned};
-use crate::cli::context;
+use crate::cli::command_line;
 
 /// The command that trains on what is kept.
 pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
@@ -19,8 +19,8 @@ pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
         None | Some("holdout" | "shipped") => String::new(),
         Some(name) => format!(" --split {name}"),
     };
-    let subset = context::quote(dir.root().join("kept.npy").display().to_string());
-    let data = context::quote(data.to_owned());
+    let subset = command_line::quote(dir.root().join("kept.npy").display().to_string());
+    let data = command_line::quote(data.to_owned());
     format!("fairprune train --data {data}{size}{split} --subset {subset}")
 }
 
@@ -68,7 +68,7 @@ pub fn render(
         picks: picks.map(|p| ShownPicks { order: &p.order, weights: p.weights.as_deref() }),
         warnings: &pruned.warnings,
         recipe: recipe(args, stated),
-        command: context::command_line(),
+        command: command_line::typed(),
         next: next(args, pruned, dir),
         kept_file: dir.root().join("kept.npy").display().to_string(),
         without_pictures: "The images were not at hand: the same command with --data and the data \

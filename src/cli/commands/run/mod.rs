@@ -31,7 +31,7 @@ use crate::cli::commands::pickers::{FeatureArgs, PickerArgs, WeightArgs};
 use crate::cli::commands::score::variants::VariantArgs;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::{context, interrupt, output};
+use crate::cli::{command_line, context, interrupt, output};
 
 /// Channels of the first stage on the built-in data, so that the comparison takes two minutes.
 const SHAPES_WIDTH: usize = 8;
@@ -115,8 +115,8 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
     let outcome = run_plan(&ready.prepared, &ready.plan, &dir, interrupt::flag()?, &mut progress);
     bar.finish();
-    let outcome = outcome.inspect_err(|e| context::explain_interruption(common, e, &dir))?;
-    let (summary, report) = complete(args, &ready, &outcome, &dir, context::command_line())?;
+    let outcome = outcome.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
+    let (summary, report) = complete(args, &ready, &outcome, &dir, command_line::typed())?;
     if common.json {
         output::print_json(&summary)?;
         return Ok(0);

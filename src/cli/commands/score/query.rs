@@ -23,7 +23,7 @@ use super::{ScoreArgs, Wanted};
 use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::{context, interrupt, output};
+use crate::cli::{command_line, context, interrupt, output};
 
 /// Claims the output folder of a job.
 pub type Claim<'a> = &'a mut dyn FnMut(Map<String, Value>) -> Result<OutputDir, Error>;
@@ -217,7 +217,7 @@ fn train_queries<B: Operators>(
         if one.is_err() {
             bar.finish();
         }
-        let one = one.inspect_err(|e| context::explain_interruption(common, e, dir))?;
+        let one = one.inspect_err(|e| command_line::explain_interruption(common, e, dir))?;
         finished.push((run.source, one));
         done += cell.until;
     }

@@ -27,7 +27,7 @@ use crate::cli::commands::evaluation::recall_rows;
 use crate::cli::commands::pickers::OwnFeatures;
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::{context, interrupt, output};
+use crate::cli::{command_line, context, interrupt, output, weight_file};
 
 /// Scores by the weights at `path`.
 pub fn by_weights(args: &ScoreArgs, path: &Path, wanted: &Wanted) -> Result<u8> {
@@ -37,11 +37,11 @@ pub fn by_weights(args: &ScoreArgs, path: &Path, wanted: &Wanted) -> Result<u8> 
         return Err(Error::invalid("--method with --weights", method.name(), expected).into());
     }
     let common = &args.common;
-    let (network_weights, metadata, data_args) = context::weights(path, &args.data)?;
+    let (network_weights, metadata, data_args) = weight_file::read(path, &args.data)?;
     let device = Device::open(common)?;
     let mut data = context::load_data(common, &data_args, &*device.host(common)?)?;
-    context::check_classes(path, &metadata, &data)?;
-    context::data_of_weights(common, path, &metadata, &data, &args.network);
+    weight_file::check_classes(path, &metadata, &data)?;
+    weight_file::data_of_weights(common, path, &metadata, &data, &args.network);
     if let Some(folder) = &args.val {
         let options = context::load_options(&data_args)?;
         let set = Arc::make_mut(&mut data);
@@ -66,7 +66,7 @@ fn by_weights_on<B: Operators>(
     let spec = context::network(
         &args.network,
         &data,
-        context::input_size(args.data.image_size, args.data.input_size, metadata),
+        weight_file::input_size(args.data.image_size, args.data.input_size, metadata),
         Some(metadata),
         Arch::CifarResnet(20),
         None,
@@ -134,7 +134,7 @@ fn by_weights_on<B: Operators>(
         _ => Ok(None),
     };
     bar.finish();
-    let explain = |e: &Error| context::explain_interruption(common, e, &dir);
+    let explain = |e: &Error| command_line::explain_interruption(common, e, &dir);
     let mut scores = scores.inspect_err(explain)?;
     let extracted = extracted.inspect_err(explain)?;
     let mut own_scores = Vec::new();

@@ -28,7 +28,7 @@ use super::run::{Ready, complete, ready, thumbnails};
 use crate::cli::args::{Common, DataArgs};
 use crate::cli::device::{Device, on_device};
 use crate::cli::progress::Bar;
-use crate::cli::{context, interrupt, output};
+use crate::cli::{command_line, context, interrupt, output};
 
 /// How often a panel that another process works on is looked at.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -130,7 +130,7 @@ impl<B: Operators> Runner<'_, B> {
                     Err(e) => match e.downcast_ref() {
                         Some(Error::Busy { .. }) => None,
                         Some(Error::Interrupted) => {
-                            let words = context::command_line();
+                            let words = command_line::typed();
                             output::note(common, format!("To continue:\n  {words}"));
                             return Err(e);
                         }
@@ -162,7 +162,7 @@ impl<B: Operators> Runner<'_, B> {
         let summary = StudySummary {
             format_version: StudySummary::FORMAT_VERSION,
             title: self.study.title.clone(),
-            command: context::command_line(),
+            command: command_line::typed(),
             panels,
             unusable,
             claims,
