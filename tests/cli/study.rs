@@ -203,6 +203,8 @@ fn the_studies_that_come_with_the_program_can_be_planned() {
     let place = Place::new();
     put(place.path(), "cifar10.toml", text.replace("data/cifar10-10000", "data").as_bytes());
     let plan = json(place.path(), "study cifar10.toml --dry-run");
-    // 8 short query runs and 3 recorded ones, 8 full, 48, 27, 72, 3 of CDB-W.
-    assert_eq!(plan["panels"][0]["runs"], 169, "{plan}");
+    // 8 short query runs and 3 recorded ones, 8 full, 48, 27, 72, 16 and 9 of a tenth, 3 of CDB-W.
+    assert_eq!(plan["panels"][0]["runs"], 194, "{plan}");
+    // 3 short query runs, 3 full, 18 others.
+    assert_eq!(plan["panels"][1]["runs"], 24, "{plan}");
 }
