@@ -7,6 +7,8 @@
 #   conformance  records what each instruction of kernels/ptx.cuh returns on this card
 #   ceilings     copy, L2, mma.sync, wgmma, launch gap
 #   peers        PyTorch's modes: benches/peers/pytorch.py
+#   tune         every tile and form of each layer; rows for src/ops/conv2d/cuda/bf16/tiles.txt
+#   streaming    training on images from the card and from the host: seconds, and the same weights
 #   bench        fairprune bench, f32, and bf16 with less fused and without graphs
 #   sanitizer    compute-sanitizer (memcheck, racecheck, initcheck, synccheck) on a reduced selftest
 # A phase is stopped at its cap (default: see below); what it wrote until then stays. The summary comes last.
@@ -15,7 +17,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 binary=target/release/fairprune
 out=fairprune-out/gpu-check
-declare -A cap=([selftest]=120 [bf16]=300 [conformance]=60 [ceilings]=60 [peers]=420 [bench]=240 [sanitizer]=300)
+declare -A cap=([selftest]=120 [bf16]=300 [conformance]=60 [ceilings]=60 [peers]=420 [tune]=300 [streaming]=120 [bench]=240 [sanitizer]=300)
 phases=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -27,7 +29,7 @@ while [ $# -gt 0 ]; do
        phases+=("$1"); shift ;;
     esac
 done
-[ ${#phases[@]} -gt 0 ] || phases=(selftest bf16 conformance ceilings peers bench sanitizer)
+[ ${#phases[@]} -gt 0 ] || phases=(selftest bf16 conformance ceilings peers tune streaming bench sanitizer)
 mkdir -p "$out"
 export PYTHONUNBUFFERED=1
 build=$(mktemp -d)
@@ -65,12 +67,29 @@ bf16() {
     for arch in resnet18 resnet50 resnet20 vgg16; do
         steps bf16 $arch | tee -a "$out/bf16.jsonl" || return
     done
-    for suite in kernels tune; do
-        "$binary" bench --device cuda --precision bf16 --suite $suite --arch resnet18 --batch 256 --seconds .3 --json |
-            tee -a "$out/bf16-$suite.jsonl" || return
-        "$binary" bench --device cuda --precision bf16 --suite $suite --arch resnet50 --batch 64 --image-size 224 \
-            --seconds .3 --json | tee -a "$out/bf16-$suite.jsonl" || return
+    layers kernels
+}
+
+layers() { # SUITE [write], at the batch sizes that docs/performance.md aims at
+    local suite=$1
+    "$binary" bench --device cuda --precision bf16 --suite "$suite" --arch resnet18 --batch 512 --seconds .3 --json \
+        ${2:+--write "$out/tiles-resnet18.txt"} | tee "$out/bf16-$suite-resnet18.jsonl" || return
+    "$binary" bench --device cuda --precision bf16 --suite "$suite" --arch resnet50 --batch 256 --image-size 224 \
+        --seconds .3 --json ${2:+--write "$out/tiles-resnet50.txt"} | tee "$out/bf16-$suite-resnet50.jsonl"
+}
+
+tune() { layers tune write; }
+
+streaming() { # The same job with images on the card and on the host.
+    "$binary" data make shapes --per-class 4096,64,64 --out "$build/shapes" -q &&
+        "$binary" data cache "$build/shapes" --out "$build/shapes.fpc" -q || return
+    for images in device stream; do
+        "$binary" train --data "$build/shapes.fpc" --device cuda --precision bf16 --arch resnet18 \
+            --batch 512 --epochs 5 --images $images --out "$build/$images" -q > /dev/null || return
+        cp "$build/$images/summary.json" "$out/streaming-$images.json"
+        echo "$images: $(grep train_seconds "$build/$images/summary.json")"
     done
+    cmp "$build/device/model.safetensors" "$build/stream/model.safetensors" && echo "the same weights"
 }
 
 bench() {
@@ -95,7 +114,7 @@ sanitizer() {
 }
 
 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,power.draw --format=csv,noheader | tee "$out/card.txt"
-export -f compile steps selftest bf16 conformance ceilings peers bench sanitizer
+export -f compile steps layers selftest bf16 conformance ceilings peers tune streaming bench sanitizer
 summary=()
 failures=0
 for phase in "${phases[@]}"; do
