@@ -67,6 +67,11 @@ pub fn print(text: impl AsRef<str>) -> Result<()> {
     Ok(())
 }
 
+/// What to do next, on stdout, unless `--quiet`.
+pub fn hint(common: &Common, text: impl AsRef<str>) -> Result<()> {
+    if common.quiet { Ok(()) } else { print(text) }
+}
+
 /// One JSON document on stdout.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(serde_json::to_string_pretty(value)?)

@@ -246,3 +246,12 @@ fn a_terminal_gets_colours_unless_told_otherwise() {
     assert!(coloured.contains("trian") && coloured.contains('\u{1b}'), "{coloured:?}");
     assert!(plain.contains("trian") && !plain.contains('\u{1b}'), "{plain:?}");
 }
+
+#[test]
+fn quiet_leaves_hints_out_and_results_in() {
+    let place = Place::new();
+    let made = good(place.path(), "data make shapes --per-class 2,1,1 --out loud");
+    assert!(made.out.contains("written: loud") && made.out.contains("next: "), "{}", made.out);
+    let made = good(place.path(), "data make shapes --per-class 2,1,1 --out calm -q");
+    assert!(made.out.contains("written: calm") && !made.out.contains("next: "), "{}", made.out);
+}

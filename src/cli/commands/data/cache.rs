@@ -115,7 +115,7 @@ fn report(args: &CacheArgs, header: &Header, made: bool) -> Result<u8> {
     } else {
         let verb = if made { "written" } else { "is up to date" };
         output::print(format!("{verb}: {out} ({})", output::bytes(bytes)))?;
-        output::print(format!("next:    fairprune run --data {out}"))?;
+        output::hint(&args.common, format!("next:    fairprune run --data {out}"))?;
     }
     Ok(0)
 }

@@ -47,7 +47,7 @@ pub fn fetch(args: &FetchArgs) -> Result<u8> {
     } else {
         let verb = if fetched.was_there { "is there" } else { "written" };
         output::print(format!("{verb}: {folder}"))?;
-        output::print(format!("next:    fairprune run --data {folder}"))?;
+        output::hint(common, format!("next:    fairprune run --data {folder}"))?;
     }
     Ok(0)
 }

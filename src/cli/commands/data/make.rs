@@ -84,7 +84,7 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
         output::print_json(&json!({"folder": out, "format": args.target, "images": images}))?;
     } else {
         output::print(format!("written: {out} ({})", args.target))?;
-        output::print(format!("next:    fairprune run --data {out}"))?;
+        output::hint(common, format!("next:    fairprune run --data {out}"))?;
     }
     Ok(0)
 }

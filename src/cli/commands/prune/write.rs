@@ -163,6 +163,6 @@ pub fn report(args: &PruneArgs, plan: &Plan, pruned: &Pruned, dir: &OutputDir) -
     names.extend(weighted.then_some(WEIGHTS));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
     output::print(format!("page:    {}", path("report.html")))?;
-    output::print(format!("next:    {}", page::next(args, pruned, dir)))?;
+    output::hint(&args.common, format!("next:    {}", page::next(args, pruned, dir)))?;
     Ok(0)
 }

@@ -184,9 +184,8 @@ impl Written {
         let path = self.dir.root().join("scores.csv");
         output::print(format!("\n{} samples scored: {}", self.samples, path.display()))?;
         let quota = if self.scored.recalls.is_some() { "" } else { " --quota uniform" };
-        output::print(format!(
-            "next: fairprune prune --scores {root} --density .5{quota} --out kept"
-        ))?;
+        let next = format!("next: fairprune prune --scores {root} --density .5{quota} --out kept");
+        output::hint(common, next)?;
         Ok(0)
     }
 }
