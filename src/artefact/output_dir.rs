@@ -41,7 +41,7 @@ pub struct OutputDir {
     continued: bool,
     ledger: Mutex<Ledger>,
     // None where the file system knows no locks: then nobody is kept out.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 impl OutputDir {
@@ -245,7 +245,7 @@ fn differences(key: &str, old: &Value, new: &Value, into: &mut Vec<(String, Stri
 }
 
 /// Takes the folder's lock and leaves the process number in the file, for the other's message.
-fn lock(root: &Path, path: &Path) -> Result<Option<File>> {
+fn lock(root: &Path, path: &Path) -> Result<Option<Lock>> {
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -267,7 +267,18 @@ fn lock(root: &Path, path: &Path) -> Result<Option<File>> {
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(Error::io(path))?;
-    Ok(Some(file))
+    Ok(Some(Lock(file)))
+}
+
+/// A locked file, unlocked when dropped. Closing it is not enough: a child process that another thread is
+/// starting holds a copy of the descriptor, and the lock with it, until it runs its own program.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// Removes what a killed process left of files that it was writing.
@@ -280,4 +291,21 @@ fn remove_unfinished(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_descriptor_does_not_keep_the_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = || OutputDir::claim(folder.path(), &Map::new(), Existing::Continue);
+        let first = claim().unwrap();
+        let copy = first.lock.as_ref().map(|lock| lock.0.try_clone().unwrap());
+        assert!(matches!(claim(), Err(Error::Busy { .. })));
+        drop(first);
+        claim().unwrap();
+        drop(copy);
+    }
 }
