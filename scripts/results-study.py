@@ -24,6 +24,8 @@ def claims(study):
         claim, bounds = result["claim"], result["interval"]
         span = "" if bounds is None else f" [{signed(bounds[0])}, {signed(bounds[1])}]"
         text = f"{claim['text']} (`{claim['method']}` - `{claim['baseline']}`)"
+        if len(study["panels"]) > 1:
+            text += f", {result['panel']}"
         print(f"| {text} | {result['density']:g} | {signed(result['mean'])}{span} | {result['seeds']} | "
               f"{result['outcome']} |")
 
