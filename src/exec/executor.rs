@@ -9,6 +9,7 @@ use super::fit::{
 };
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
 use super::plan::{Mode, Plan};
+use super::stepping::Recorded;
 use super::streaming::Streaming;
 use crate::backend::View;
 use crate::error::{Error, Result};
@@ -46,26 +47,18 @@ pub struct State {
 
 /// A network on a backend, with all memory it will ever use.
 pub struct Executor<B: Operators> {
-    backend: Arc<B>,
+    pub(super) backend: Arc<B>,
     network: Network,
     layout: Layout,
-    memory: B::Memory,
-    plans: Plans,
+    pub(super) memory: B::Memory,
+    pub(super) plans: Plans,
     batches: HashMap<Mode, usize>,
     planned: PlannedMemory,
     /// Whether steps that come again are recorded, and those that came.
-    record: bool,
-    recorded: HashMap<(Mode, usize), Recorded<B>>,
+    pub(super) record: bool,
+    pub(super) recorded: HashMap<(Mode, usize), Recorded<B>>,
     /// Where passes may read images that are on the host.
-    streaming: Option<Streaming<B>>,
-}
-
-/// A step that ran before, on these images.
-struct Recorded<B: Operators> {
-    images: u64,
-    work: Option<B::Recording>,
-    /// Whether the backend was asked to record it.
-    tried: bool,
+    pub(super) streaming: Option<Streaming<B>>,
 }
 
 impl<B: Operators> Executor<B> {
@@ -270,97 +263,6 @@ impl<B: Operators> Executor<B> {
         Ok(())
     }
 
-    /// The first half of a training step: forward, with the losses of the batch in their column, so
-    /// that its sample weights may depend on them. [`Executor::step_backward`] must follow. Not
-    /// where divergences are kept, which would see the batch twice.
-    pub fn step_forward(&mut self, n: usize, images: &B::Images) -> Result<()> {
-        let forward = self.plan(Mode::Train, n)?.forward_steps();
-        self.run_steps(Mode::Train, n, 0..forward, images)
-    }
-
-    /// The second half: the gradient of the objective under the weights as they are now, backward,
-    /// update.
-    pub fn step_backward(&mut self, n: usize, images: &B::Images) -> Result<()> {
-        let forward = self.plan(Mode::Train, n)?.forward_steps();
-        let all = self.plan(Mode::Train, n)?.steps.len();
-        self.run_steps(Mode::Train, n, forward.saturating_sub(1)..all, images)
-    }
-
-    /// Some steps of a batch, one by one.
-    fn run_steps(
-        &mut self,
-        mode: Mode,
-        n: usize,
-        range: std::ops::Range<usize>,
-        images: &B::Images,
-    ) -> Result<()> {
-        let plan = self.plans.get(&(mode, n));
-        let plan =
-            plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
-        let (backend, memory) = (&*self.backend, &mut self.memory);
-        let streaming = streaming_of(&mut self.streaming, images)?;
-        let Some(streaming) = streaming else {
-            return plan.steps[range].iter().try_for_each(|step| step.run(backend, memory, images));
-        };
-        if range.start == 0 {
-            streaming.gather(backend, memory, plan, images)?;
-        }
-        let rest = &plan.steps[range.start.max(1)..range.end];
-        rest.iter().try_for_each(|step| step.run(backend, memory, images))?;
-        streaming.issued(backend, plan, rest, images)
-    }
-
-    /// Runs the next batch of the pass, of `n` samples.
-    pub fn step(&mut self, mode: Mode, n: usize, images: &B::Images) -> Result<()> {
-        let plan = self.plans.get(&(mode, n));
-        let plan =
-            plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))?;
-        let (backend, memory) = (&*self.backend, &mut self.memory);
-        let mut streaming = streaming_of(&mut self.streaming, images)?;
-        // What is streamed lies in another place every time, so that no recorded work can read it.
-        let steps = match &mut streaming {
-            Some(streaming) => {
-                streaming.gather(backend, memory, plan, images)?;
-                &plan.steps[1..]
-            }
-            None => &plan.steps[..],
-        };
-        let identity = B::identity(images);
-        let mut issue = || steps.iter().try_for_each(|step| step.run(backend, memory, images));
-        let known = self.recorded.get(&(mode, n)).filter(|r| r.images == identity);
-        match known.filter(|_| self.record).map(|known| known.tried) {
-            None => {
-                // The first time may be the only one: a last batch, a probe.
-                let new = Recorded { images: identity, work: None, tried: false };
-                self.recorded.insert((mode, n), new);
-                issue()?;
-            }
-            Some(tried) => {
-                if !tried {
-                    let work = backend.record(&mut issue)?;
-                    let new = Recorded { images: identity, work, tried: true };
-                    self.recorded.insert((mode, n), new);
-                }
-                match self.recorded.get(&(mode, n)).and_then(|r| r.work.as_ref()) {
-                    // SAFETY: the memory is this executor's own and never replaced, the images are
-                    // those that the work was recorded with (no others have their number) and are
-                    // borrowed, or the work does not read them.
-                    Some(work) => unsafe { backend.replay(work) }?,
-                    None => issue()?,
-                }
-            }
-        }
-        match streaming {
-            Some(streaming) => streaming.issued(backend, plan, steps, images),
-            None => Ok(()),
-        }
-    }
-
-    /// What was recorded of training steps holds the views that they had.
-    fn forget_training_steps(&mut self) {
-        self.recorded.retain(|(mode, _), _| *mode != Mode::Train);
-    }
-
     /// The counters; waits for the device.
     pub fn state(&self) -> Result<State> {
         let mut words = [0; 4];
@@ -417,7 +319,7 @@ impl<B: Operators> Executor<B> {
         view.prefix(view.len.min(samples * self.network.classes))
     }
 
-    fn plan(&self, mode: Mode, n: usize) -> Result<&Plan> {
+    pub(super) fn plan(&self, mode: Mode, n: usize) -> Result<&Plan> {
         let plan = self.plans.get(&(mode, n));
         plan.ok_or_else(|| Error::Internal(format!("no plan for {mode:?} batches of {n}")))
     }
@@ -448,17 +350,5 @@ impl<B: Operators> Executor<B> {
             tensors.insert(p.name.clone(), Tensor { shape: p.shape.clone(), data });
         }
         Ok(tensors)
-    }
-}
-
-/// What streams `images`, where they are on the host.
-fn streaming_of<'a, B: Operators>(
-    streaming: &'a mut Option<Streaming<B>>,
-    images: &B::Images,
-) -> Result<Option<&'a mut Streaming<B>>> {
-    match (B::on_host(images), streaming.as_mut()) {
-        (false, _) => Ok(None),
-        (true, Some(streaming)) => Ok(Some(streaming)),
-        (true, None) => Err(Error::Internal("images on the host, but no room for them".to_owned())),
     }
 }

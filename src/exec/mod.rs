@@ -10,6 +10,7 @@ mod layout;
 mod lower;
 pub mod plan;
 mod step;
+mod stepping;
 mod streaming;
 
 pub use arena::ArenaMode;

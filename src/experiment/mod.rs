@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod cell;
+mod choose;
 mod compute;
 pub mod cost;
 pub mod export;
