@@ -7,6 +7,7 @@ mod bf16;
 mod dgrad;
 mod fprop;
 mod grad_norm;
+mod norm_parts;
 mod wgrad;
 
 use bf16::choice::Product;

@@ -1,53 +1,17 @@
 //! Launches of `kernels/conv2d_grad_norm_bf16.cu`, and which form a layer takes.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Shape, Tile, window};
+use super::super::norm_parts::{Args, Plan, Tiling, triangle};
+use super::{Tile, window};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
+use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
-use crate::ops::device::{NULL, count, offset};
-
-/// `Conv2dGradNorm16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    dy: DevicePointer,
-    pixels: DevicePointer,
-    partials: DevicePointer,
-    shape: Shape,
-    first: u32,
-}
-
-/// `Conv2dGradNormReduce16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ReduceArgs {
-    partials: DevicePointer,
-    dy: DevicePointer,
-    norms: DevicePointer,
-    tiles: u32,
-    positions: u32,
-    k: u32,
-    clamp: u32,
-}
+use crate::ops::device::count;
 
 /// Most f32 values of the pixels' Gram matrices of one launch: a quarter of an H200's L2, where they are
 /// read right after they are written; unless one is larger.
 const PIXEL_GRAMS: usize = 3 << 20;
-/// Most samples of one launch: blocks along y or z.
-const SAMPLES: usize = 65_535;
-/// f32 values of workspace that an f64 takes.
-const F64: usize = 2;
 const SIDE: usize = tiles::MMA_GRAM_TILE as usize;
-
-/// Tiles on and above the diagonal of a square matrix.
-fn triangle(size: usize) -> usize {
-    let tiles = size.div_ceil(SIDE);
-    tiles * (tiles + 1) / 2
-}
 
 /// Multiply-adds a second of the tensor cores in these kernels, taps a second of the shifted form, bytes a
 /// second of the L2: assumed of an H200 (not measured), and only their ratios matter.
@@ -59,7 +23,7 @@ const L2_BYTES: f64 = 5e12;
 fn seconds(problem: &Conv2dProblem, form: GradNormForm) -> f64 {
     let stages = |terms: usize| terms.next_multiple_of(tiles::MMA_DEPTH as usize);
     let [positions, pixels] = [problem.p() * problem.q(), problem.h * problem.w];
-    let gram = |size: usize, terms: usize| triangle(size) * SIDE * SIDE * stages(terms);
+    let gram = |size: usize, terms: usize| triangle(size, SIDE) * SIDE * SIDE * stages(terms);
     let products = match form {
         GradNormForm::Instantiate => {
             let tile = Tile::of(problem.k);
@@ -89,43 +53,14 @@ pub fn form(problem: &Conv2dProblem) -> GradNormForm {
     fastest.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(GradNormForm::Instantiate, |best| best.1)
 }
 
-/// How a form goes through the batch: samples at a time, and what each needs of the workspace.
-struct Plan {
-    samples: usize,
-    /// Values of the pixels' Gram matrix.
-    pixels: usize,
-    /// Tiles, and so partial sums.
-    tiles: usize,
-}
-
-impl Plan {
-    fn new(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
-        let positions = problem.p() * problem.q();
-        let most = problem.n.clamp(1, SAMPLES);
-        match form {
-            GradNormForm::Instantiate => {
-                let tiles = Tile::of(problem.k).count(window(problem), problem.k);
-                Plan { samples: most, pixels: 0, tiles }
-            }
-            GradNormForm::Gram => Plan { samples: most, pixels: 0, tiles: triangle(positions) },
-            GradNormForm::ShiftedGram => {
-                let pixels = (problem.h * problem.w).pow(2);
-                let samples = (PIXEL_GRAMS / pixels).clamp(1, most);
-                Plan { samples, pixels, tiles: triangle(positions) }
-            }
-        }
-    }
-
-    /// Values of all matrices, such that an f64 may follow.
-    fn matrices(&self) -> usize {
-        (self.samples * self.pixels).next_multiple_of(F64)
-    }
+fn plan(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
+    let instantiated = Tile::of(problem.k).count(window(problem), problem.k);
+    Plan::new(problem, form, &Tiling { instantiated, side: SIDE, pixel_grams: PIXEL_GRAMS })
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.
 pub fn workspace(problem: &Conv2dProblem, form: GradNormForm) -> usize {
-    let plan = Plan::new(problem, form);
-    plan.matrices() + plan.samples * plan.tiles * F64
+    plan(problem, form).workspace()
 }
 
 pub fn grad_norm(
@@ -137,37 +72,11 @@ pub fn grad_norm(
     form: GradNormForm,
     workspace: View,
 ) -> Result<()> {
-    let shape = Shape::new(problem)?;
-    let plan = Plan::new(problem, form);
-    count("gradient norms", "values of a pixel Gram matrix", plan.pixels)?;
-    count("gradient norms", "partial sums", plan.samples * plan.tiles)?;
-    let [x, dy, norms, work] = [x, dy, norms, workspace].map(|view| cuda.pointer(memory, view));
-    let (x, dy, norms, work) = (x?, dy?, norms?, work?);
-    let partials = offset(work, plan.matrices());
-    let mut args = Args { x, dy, pixels: work, partials, shape, first: 0 };
-    for first in (0..problem.n).step_by(plan.samples) {
-        let samples = plan.samples.min(problem.n - first) as u32;
-        args.first = first as u32;
-        launch(cuda, form, problem, samples, &args)?;
-        let positions = shape.p * shape.q;
-        // Two bytes a value.
-        let of_first = DevicePointer(dy.0 + 2 * first as u64 * u64::from(positions * shape.k));
-        let reduce = ReduceArgs {
-            partials,
-            dy: if bias { of_first } else { NULL },
-            norms: offset(norms, first),
-            tiles: plan.tiles as u32,
-            positions,
-            k: shape.k,
-            clamp: u32::from(form != GradNormForm::Instantiate),
-        };
-        let kernel = &cuda.kernels().conv2d_grad_norm_reduce_bf16;
-        let (threads, shared_bytes) = (tiles::GRAM_THREADS, tiles::GRAM_SHARED);
-        // SAFETY: Conv2dGradNormReduce16Args; the views have the problem's lengths, the workspace a
-        // partial sum a tile (check_grad_norm).
-        unsafe { cuda.launch(kernel, [samples, 1, 1], threads, shared_bytes, &reduce)? };
-    }
-    Ok(())
+    let (views, reduce) =
+        ([x, dy, norms, workspace], (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16));
+    let part = |samples: u32, args: &Args| launch(cuda, form, problem, samples, args);
+    // SAFETY: check_grad_norm.
+    unsafe { plan(problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
 }
 
 /// Partial sums of `samples` samples.
@@ -180,7 +89,7 @@ fn launch(
 ) -> Result<()> {
     let kernels = cuda.kernels();
     let gram = |kernel, size: usize| {
-        let tiles = count("gradient norms", "tiles", triangle(size))?;
+        let tiles = count("gradient norms", "tiles", triangle(size, SIDE))?;
         let (grid, threads) = ([tiles, samples, 1], tiles::MMA_GRAM_THREADS);
         // SAFETY: Conv2dGradNorm16Args; the views have the problem's lengths and types, channels are
         // multiples of 8, the workspace holds the matrices and partial sums of these samples
