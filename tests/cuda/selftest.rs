@@ -9,6 +9,15 @@ fn the_card_passes() {
     assert!(outcome.out.contains("(cuda/sm_90a)") && outcome.out.contains(" cases passed"));
 }
 
+/// Two precisions in six ways.
+#[test]
+fn whole_steps_have_the_same_bits() {
+    let outcome = run(&mut on_software_device(), "selftest --device cuda --reduced --only steps");
+    assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+    assert!(outcome.out.contains("6 of 6 cases passed"), "{}", outcome.out);
+    assert!(outcome.out.contains("kernels that begin early wait"), "{}", outcome.out);
+}
+
 #[test]
 fn a_launch_that_fails_is_a_failed_case() {
     let mut program = on_software_device();
