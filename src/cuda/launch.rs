@@ -89,7 +89,31 @@ impl Cuda {
     /// Whether kernels may begin before the one before them has ended, where card and driver can. They
     /// may unless told otherwise; the results are the same bits.
     pub fn set_dependent_launch(&self, on: bool) {
-        self.dependent_launch.store(on && self.device.driver.launches_early(), Relaxed);
+        self.dependent_launch.store(on && self.records_early_launches, Relaxed);
+    }
+
+    /// Whether the driver takes launches that may begin early, also in a capture: it is given one that
+    /// never runs. Some versions refuse them on some cards.
+    pub(super) fn try_early_launch(&self) -> bool {
+        if !self.device.driver.launches_early() {
+            return false;
+        }
+        let function = self.kernels.echo_fields.function;
+        // No kernel has more parameters.
+        let zeros = [0u64; 4096 / 8];
+        let recorded = self.capture(|| {
+            for early in [false, true] {
+                let issue = Issue { function, grid: [1; 3], threads: 32, shared_bytes: 0, early };
+                let mut parameters = [zeros.as_ptr().cast_mut().cast::<c_void>()];
+                let what = || "recording a launch that may begin early".to_owned();
+                // SAFETY: function and stream are alive, the parameters long enough; nothing runs.
+                self.device.call(what, |d| unsafe {
+                    issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+                })?;
+            }
+            Ok(())
+        });
+        recorded.is_ok()
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Cuda {
     forced: AtomicU64,
     /// Kernels may begin before the one before them has ended.
     dependent_launch: AtomicBool,
+    /// Whether they can, also where they are recorded.
+    records_early_launches: bool,
     device: Arc<Device>,
 }
 
@@ -63,8 +65,17 @@ impl Cuda {
         let device = Arc::new(Device::open(ordinal)?);
         let kernels = Kernels::load(&device, &source)?;
         let image = image_name(&kernels);
-        let dependent_launch = AtomicBool::new(device.driver.launches_early());
-        Ok(Cuda { kernels, image, forced: AtomicU64::new(0), dependent_launch, device })
+        let mut cuda = Cuda {
+            kernels,
+            image,
+            forced: AtomicU64::new(0),
+            dependent_launch: AtomicBool::new(false),
+            records_early_launches: false,
+            device,
+        };
+        cuda.records_early_launches = cuda.try_early_launch();
+        cuda.set_dependent_launch(true);
+        Ok(cuda)
     }
 
     /// The kernels, to be launched.

@@ -254,9 +254,10 @@ API cuLaunchKernelEx(const LaunchConfig* config, void* handle, void** parameters
         for (unsigned i = 0; i < config->attribute_count; i++) {
             const Attribute& attribute = config->attributes[i];
             if (attribute.which != PROGRAMMATIC_STREAM_SERIALIZATION) return INVALID_VALUE;
-            // Its instructions are Hopper's.
-            if (attribute.value.number != 0 && settings().capability < 90) return NOT_SUPPORTED;
             early = attribute.value.number != 0;
+            // Its instructions are Hopper's, and graphs take it from CUDA 12.3 on.
+            const bool recorded = stream->capture != nullptr && settings().driver_version < 12030;
+            if (early && (settings().capability < 90 || recorded)) return NOT_SUPPORTED;
         }
         const Kernel* kernel = function->kernel;
         const auto [grid_x, grid_y, grid_z] = config->grid;
