@@ -5,46 +5,62 @@
 
 Networks: ResNet-18 with a 3x3 stem at 32, ResNet-50 at 224, VGG-16-BN with one linear layer at 32.
 
-train    cross-entropy, SGD with Nesterov momentum .9 and weight decay 5e-4, batch statistics
+train    cross-entropy, SGD with Nesterov momentum .9 and weight decay 5e-4, batch statistics; a whole step
 forward  EL2N: eval mode, no_grad, norm of softmax - onehot
 grand    norm of each sample's gradient with respect to all parameters, eval mode
 
-Modes of train and forward, all channels_last:
-  f32        eager, TF32 off          amp          eager, bf16 autocast
-  tf32       eager, TF32 on           bf16         eager, bf16 weights
-  amp_graph  amp in one CUDA graph    bf16_graph   bf16 in one CUDA graph
-  amp_compile, bf16_compile           torch.compile, default mode
-  amp_max, bf16_max                   torch.compile, mode max-autotune-no-cudagraphs, then one CUDA graph
-Modes of grand: func_f32, func_tf32, func_bf16 (torch.func vmap(grad) in its fastest chunk), opacus
-(if it is installed), train_rate (the best train row, for the ratio).
+Modes of train and forward, all channels_last, are a number format and how it is run:
+  f32      TF32 off                     graph    the whole step in one CUDA graph, else eager
+  tf32     TF32 on                      compile  torch.compile, default mode
+  amp      bf16 autocast                max      torch.compile, max-autotune-no-cudagraphs
+  bf16     bf16 weights
+  fold     bf16 weights, batch norm folded into the convolutions (forward alone)
+Modes of grand: func_f32, func_tf32, func_bf16 (torch.func vmap(grad) in its fastest chunk; _tuned: with
+cudnn.benchmark), opacus (if it is installed).
 
-Inputs are ready-made batches on the device, rotated past the L2. One row of JSON a mode, flushed as it
-comes; a mode that fails is a row with the error. A table is printed last.
+Inputs are ready-made float batches on the device, rotated past the L2: nothing is gathered, augmented or
+normalised, which `fairprune bench` does from 8-bit images. One row of JSON a mode, flushed as it comes. Modes run
+in a process beside this one: one that fails, hangs or runs past --limit is a row with the error, and the next
+begins in a new process. A table is printed last.
 """
 
 import argparse
+import gc
 import json
 import os
+import select
+import subprocess
 import sys
 import time
 from statistics import median
-
-import torch
-import torch.nn.functional as F
-import torchvision
-from torch import nn
-from torch.func import functional_call, grad, vmap
 
 SIZES = {"resnet18": 32, "resnet50": 224, "vgg16": 32}
 CLASSES = {"resnet18": 10, "resnet50": 1000, "vgg16": 10}
 BATCHES = {"resnet18": 512, "resnet50": 256, "vgg16": 512}
 PARAMETERS = {"resnet18": 11_173_962, "resnet50": 25_557_032, "vgg16": 14_728_266}
 # Most valuable first.
-MODES = ["amp_max", "amp_compile", "bf16_max", "amp_graph", "amp", "bf16_graph", "bf16_compile", "bf16", "tf32", "f32"]
-GRAND_MODES = ["func_bf16", "func_tf32", "opacus", "func_f32"]
-CHUNKS = [8, 16, 32, 64, 128, 256]
+MODES = {
+    "train": "amp_graph amp_compile_graph bf16_graph bf16_compile_graph amp tf32 amp_max_graph bf16_max_graph f32",
+    "forward": "amp_graph fold_graph fold_compile_graph amp_compile_graph bf16_graph amp tf32 fold_max_graph "
+    "amp_max_graph f32",
+    "grand": "func_bf16 func_tf32 opacus func_bf16_tuned func_f32",
+}
+INPUT = "ready-made float batches on the device, not augmented"
+CHUNKS = [4, 8, 16, 32, 64, 128, 256]
 # Several times the L2 of any card.
 WORKING_SET = 400_000_000
+# Seconds of warm-up and compilation that some modes take more.
+PATIENCE = {"compile": 2, "max": 4}
+
+
+def load():
+    """PyTorch: in the process of the modes alone, as it takes seconds."""
+    global torch, F, torchvision, nn, functional_call, grad, vmap
+    import torch
+    import torch.nn.functional as F
+    import torchvision
+    from torch import nn
+    from torch.func import functional_call, grad, vmap
 
 
 def network(name):
@@ -60,7 +76,7 @@ def network(name):
         model.classifier = nn.Linear(512, CLASSES[name])
     count = sum(p.numel() for p in model.parameters())
     if count != PARAMETERS[name]:
-        sys.exit(f"{name} has {count} parameters, expected {PARAMETERS[name]}")
+        raise RuntimeError(f"{name} has {count} parameters, expected {PARAMETERS[name]}")
     return model
 
 
@@ -114,19 +130,40 @@ def graphed(step, inputs):
     return replay
 
 
+def folded(model, size):
+    """Batch norm folded into the convolutions before it; checked against the network as it was."""
+    from torch.fx.experimental.optimization import fuse
+
+    model.eval()
+    # Fresh running statistics would fold into nothing.
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+    smaller = fuse(model)
+    x = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        expected, found = model(x), smaller(x)
+    left = [m for m in smaller.modules() if isinstance(m, nn.BatchNorm2d)]
+    if left or not torch.allclose(expected, found, rtol=1e-3, atol=1e-3 * expected.abs().max().item()):
+        raise RuntimeError("verification failed: the folded network is another one")
+    return smaller
+
+
 def build(name, work, mode, args):
     """The step of one mode, and its inputs."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode != "f32"
+    kind, *forms = mode.split("_")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = kind != "f32"
     torch.backends.cudnn.benchmark = True
-    torch._dynamo.reset()
-    kind, _, form = mode.partition("_")
-    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
-    model = network(name).to(args.device, dtype, memory_format=torch.channels_last)
+    dtype = torch.bfloat16 if kind in ("bf16", "fold") else torch.float32
+    size = args.image_size or SIZES[name]
+    model = folded(network(name), size) if kind == "fold" else network(name)
+    model = model.to(args.device, dtype, memory_format=torch.channels_last)
     model.train(work == "train")
-    inputs = Inputs(name, args.batch or BATCHES[name], args.image_size or SIZES[name], args.device, dtype)
+    inputs = Inputs(name, args.batch or BATCHES[name], size, args.device, dtype)
     forward = model
-    if form in ("compile", "max"):
-        forward = torch.compile(model, mode="max-autotune-no-cudagraphs" if form == "max" else None)
+    if "compile" in forms or "max" in forms:
+        forward = torch.compile(model, mode="max-autotune-no-cudagraphs" if "max" in forms else None)
     autocast = lambda: torch.autocast(args.device, torch.bfloat16, enabled=kind == "amp", cache_enabled=False)
     if work == "forward":
 
@@ -135,24 +172,27 @@ def build(name, work, mode, args):
                 p = torch.softmax(forward(x).float(), 1)
                 return (p - F.one_hot(y, CLASSES[name])).norm(dim=1)
     else:
-        optimiser = torch.optim.SGD(model.parameters(), 0.01, 0.9, weight_decay=5e-4, nesterov=True, fused=args.device == "cuda")
+        fused = args.device == "cuda"
+        optimiser = torch.optim.SGD(model.parameters(), 0.01, 0.9, weight_decay=5e-4, nesterov=True, fused=fused)
 
         def step(x, y):
             with autocast():
                 loss = F.cross_entropy(forward(x).float(), y)
-            optimiser.zero_grad(set_to_none=False)
+            optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             return loss.detach()
 
-    if form in ("graph", "max"):
+    if "graph" in forms:
         step = graphed(step, inputs)
-    return step, inputs
+    return step, inputs, {}
 
 
 def grand_by_func(name, mode, args):
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode != "func_f32"
-    dtype = torch.bfloat16 if mode == "func_bf16" else torch.float32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = "f32" not in mode.split("_")
+    # Convolutions of a group a sample: trying all algorithms of each may take longer than the budget.
+    torch.backends.cudnn.benchmark = mode.endswith("tuned")
+    dtype = torch.bfloat16 if "bf16" in mode else torch.float32
     model = without_inplace(network(name)).to(args.device, dtype, memory_format=torch.channels_last).eval()
     params = {k: p.detach() for k, p in model.named_parameters()}
     buffers = {k: b.detach() for k, b in model.named_buffers()}
@@ -175,18 +215,31 @@ def grand_by_func(name, mode, args):
 
     batch = args.batch or BATCHES[name]
     inputs = Inputs(name, batch, args.image_size or SIZES[name], args.device, dtype)
-    speed = {}
+    x, y = inputs.next()
+    alone = grad(loss)(params, x[0], y[0]).values()
+    expected = torch.stack([g.float().square().sum() for g in alone]).sum().sqrt().item()
+    speed, begin = {}, time.perf_counter()
     for chunk in sorted({min(c, batch) for c in CHUNKS}):
+        # The search may take a third of what the mode may.
+        if speed and time.perf_counter() - begin > args.limit / 3:
+            break
         try:
-            step, (x, y) = of_chunks(chunk), inputs.next()
-            step(x[:chunk], y[:chunk])
-            synchronize()
+            step = of_chunks(chunk)
+            found = step(x[:chunk], y[:chunk])[0].item()
+            if not abs(found / expected - 1) < (0.05 if dtype == torch.bfloat16 else 0.01):
+                raise RuntimeError(f"verification failed: a norm is {found} in a batch, {expected} alone")
             start = time.perf_counter()
             step(x[:chunk], y[:chunk])
             synchronize()
             speed[chunk] = chunk / (time.perf_counter() - start)
         except torch.OutOfMemoryError:
+            if not speed:
+                raise
             break
+    # What a chunk that was too large left behind.
+    gc.collect()
+    if args.device == "cuda":
+        torch.cuda.empty_cache()
     best = max(speed, key=speed.get)
     return of_chunks(best), inputs, {"chunk": best}
 
@@ -222,49 +275,132 @@ def grand_by_opacus(name, args):
 
 
 def time_step(step, inputs, seconds):
-    """Images a second of each repeat, by events on the GPU."""
-    for _ in range(5):
-        result = step(*inputs.next())
-    synchronize()
-    if not torch.isfinite(result.float()).all():
-        raise RuntimeError("verification failed: a result is not finite")
-    rates, begin = [], time.perf_counter()
+    """Images a second of each repeat, by events on the GPU, and images of a repeat."""
     cuda = torch.cuda.is_available()
-    while len(rates) < 5 or time.perf_counter() - begin < seconds:
-        count = 10 if cuda else 1
+
+    def timed(count):
         if cuda:
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
         clock = time.perf_counter()
         for _ in range(count):
-            x, y = inputs.next()
-            step(x, y)
+            result = step(*inputs.next())
         if cuda:
             end.record()
             torch.cuda.synchronize()
-            elapsed = start.elapsed_time(end) / 1e3
-        else:
-            elapsed = time.perf_counter() - clock
-        rates.append(count * len(y) / elapsed)
-    return sorted(rates)
+            return result, start.elapsed_time(end) / 1e3
+        return result, time.perf_counter() - clock
+
+    for _ in range(3):
+        result, elapsed = timed(1)
+    if not torch.isfinite(result.float()).all():
+        raise RuntimeError("verification failed: a result is not finite")
+    # Repeats of a tenth of a second, so that neither launches nor the last wait show.
+    count = max(1, min(100, round(0.1 / elapsed)))
+    images = count * len(inputs.y[0])
+    rates, begin = [], time.perf_counter()
+    while len(rates) < 3 or time.perf_counter() - begin < seconds:
+        rates.append(images / timed(count)[1])
+    return sorted(rates), images
+
+
+def clocks():
+    """The card's clock as it is found, where the system tells."""
+    try:
+        return {"sm_mhz": torch.cuda.clock_rate()}
+    except Exception:
+        return None
 
 
 def measure(name, work, mode, args):
-    extra = {}
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    cuda = args.device == "cuda"
+    if cuda:
         torch.cuda.reset_peak_memory_stats()
     if work == "grand" and mode == "opacus":
         step, inputs, extra = grand_by_opacus(name, args)
     elif work == "grand":
         step, inputs, extra = grand_by_func(name, mode, args)
     else:
-        step, inputs = build(name, work, mode, args)
-    rates = time_step(step, inputs, args.seconds)
+        step, inputs, extra = build(name, work, mode, args)
+    rates, images = time_step(step, inputs, args.seconds)
     at = lambda p: rates[min(len(rates) - 1, int(p * len(rates)))]
-    peak = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
+    peak = torch.cuda.max_memory_allocated() if cuda else None
     rate = {"median": median(rates), "p10": at(0.1), "p90": at(0.9)}
-    return {"images_per_second": rate, "repeats": len(rates), "peak_bytes": peak, **extra}
+    row = {"images_per_second": rate, "repeats": len(rates), "images_a_repeat": images, "peak_bytes": peak}
+    return {**row, "clocks": clocks() if cuda else None, **extra}
+
+
+def work_off(args):
+    """The process of the modes: a job a line on stdin, its row's part a line on what was stdout."""
+    rows = os.fdopen(os.dup(1), "w")
+    # Whatever libraries print goes elsewhere.
+    os.dup2(2, 1)
+    load()
+    torch.manual_seed(0)
+    about = {"torch": torch.__version__, "device": args.device}
+    if args.device == "cuda":
+        about |= {"device": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    for line in sys.stdin:
+        job = json.loads(line)
+        row, last = dict(about), False
+        try:
+            row |= measure(job["net"], job["work"], job["mode"], args)
+        except Exception as error:  # a mode that does not work is a finding, too
+            row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+            # After a fault of the device nothing works; memory that ran out may be held by what failed.
+            last = not isinstance(error, ImportError)
+        print(json.dumps({"row": row, "last": last}), file=rows, flush=True)
+        if last:
+            return
+        # Only where something was compiled: to import it takes seconds.
+        if "torch._dynamo" in sys.modules:
+            torch._dynamo.reset()
+        gc.collect()
+        if args.device == "cuda":
+            torch.cuda.empty_cache()
+
+
+class Worker:
+    """The process of the modes, started when it is needed."""
+
+    def __init__(self, words):
+        self.words, self.process = words, None
+
+    def run(self, job, seconds):
+        """A job's part of its row, or what became of it."""
+        if self.process is None or self.process.poll() is not None:
+            command = [sys.executable, os.path.abspath(__file__), "--worker", *self.words]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            self.process.stdin.write((json.dumps(job) + "\n").encode())
+            self.process.stdin.flush()
+        except OSError:
+            return self.gone()
+        begin, text = time.perf_counter(), b""
+        while not text.endswith(b"\n"):
+            left = seconds - (time.perf_counter() - begin)
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                self.stop()
+                return {"error": f"stopped after {seconds:.0f} s"}
+            some = os.read(self.process.stdout.fileno(), 1 << 16)
+            if not some:
+                return self.gone()
+            text += some
+        answer = json.loads(text)
+        if answer["last"]:
+            self.stop()
+        return answer["row"]
+
+    def gone(self):
+        code = self.process.wait()
+        self.process = None
+        return {"error": f"the process of the modes ended with {code}"}
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
 
 def main():
@@ -276,42 +412,49 @@ def main():
     parser.add_argument("--batch", type=int, help="[default: 512; ResNet-50 256]")
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--seconds", type=float, default=2.0, help="a row, warm-up apart")
-    parser.add_argument("--budget", type=float, default=600.0, help="seconds after which no row begins")
+    parser.add_argument("--budget", type=float, default=600.0, help="seconds after which all ends")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds a row, compiled ones two or four times that")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--out", help="rows as JSON lines [default: stdout]")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    torch.manual_seed(0)
+    if args.worker:
+        return work_off(args)
     out = open(args.out, "a") if args.out else sys.stdout
-    about = {"torch": torch.__version__, "device": args.device}
-    if args.device == "cuda":
-        about |= {"device": torch.cuda.get_device_name(), "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     begin, best = time.perf_counter(), {}
     jobs = []
     for work in args.works.split(","):
-        for name in args.nets.split(","):
-            modes = (args.grand_modes or ",".join(GRAND_MODES)) if work == "grand" else (args.modes or ",".join(MODES))
-            jobs += [(rank, name, work, mode) for rank, mode in enumerate(modes.split(","))]
+        chosen = args.grand_modes if work == "grand" else args.modes
+        for rank, mode in enumerate(chosen.split(",") if chosen else MODES[work].split()):
+            if mode.startswith("fold") and work != "forward":
+                continue
+            jobs += [(rank, name == "vgg16", work, name, mode) for name in args.nets.split(",")]
     # The likely best mode of everything before the second of anything.
-    for _, name, work, mode in sorted(jobs, key=lambda job: job[0]):
+    jobs.sort(key=lambda job: job[:2])
+    worker = Worker(sys.argv[1:])
+    for _, _, work, name, mode in jobs:
         row = {"net": name, "work": work, "mode": mode, "batch": args.batch or BATCHES[name]}
-        row |= {"image_size": args.image_size or SIZES[name], **about}
-        if time.perf_counter() - begin > args.budget:
+        row |= {"image_size": args.image_size or SIZES[name], "input": INPUT}
+        clock = time.perf_counter()
+        left = args.budget - (clock - begin)
+        if left < 5:
             row["error"] = "not run: the time was up"
         else:
-            clock = time.perf_counter()
-            try:
-                row |= measure(name, work, mode, args)
-                rate = row["images_per_second"]["median"]
-                if rate > best.get((work, name), ("", 0))[1]:
-                    best[work, name] = (mode, rate)
-            except Exception as error:  # a mode that does not work is a finding, too
-                row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-            row["wall_seconds"] = round(time.perf_counter() - clock, 1)
+            patience = max([PATIENCE.get(form, 1) for form in mode.split("_")])
+            row |= worker.run({"net": name, "work": work, "mode": mode}, min(left, patience * args.limit))
+            rate = row.get("images_per_second", {}).get("median", 0)
+            if rate > best.get((work, name), ("", 0))[1]:
+                best[work, name] = (mode, rate)
+        row["wall_seconds"] = round(time.perf_counter() - clock, 1)
         print(json.dumps(row), file=out, flush=True)
+        if args.out:
+            figure = f"{row['images_per_second']['median']:10.1f} images/s" if "images_per_second" in row else row["error"]
+            print(f"{work:8} {name:9} {mode:20} {figure}", flush=True)
+    worker.stop()
+    print("the best of each", file=sys.stderr)
     for (work, name), (mode, rate) in sorted(best.items()):
         print(f"{work:8} {name:9} {rate:10.1f} images/s  {mode}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     main()
