@@ -29,6 +29,9 @@ pub struct SelftestArgs {
     pub only: String,
 }
 
+/// What cases of whole steps are named for.
+const STEPS: &str = "steps";
+
 /// How a case went.
 struct Row {
     operator: &'static str,
@@ -37,7 +40,7 @@ struct Row {
     failure: Option<String>,
 }
 
-/// Runs the cases and prints a table; 1 if one fails.
+/// Runs the cases and prints them as they end; 1 if one fails.
 pub fn selftest(args: &SelftestArgs) -> Result<u8> {
     let device = Device::open(&args.common)?;
     let card = device.card();
@@ -48,7 +51,7 @@ pub fn selftest(args: &SelftestArgs) -> Result<u8> {
     };
     on_device!(&device, backend => {
         let name = card.unwrap_or_else(|| device::describe(&**backend));
-        let rows = run(backend, args, begin_early)?;
+        let rows = run(backend, args, &name, begin_early)?;
         print(args, &name, &rows)
     })
 }
@@ -56,26 +59,49 @@ pub fn selftest(args: &SelftestArgs) -> Result<u8> {
 fn run<B: Operators>(
     backend: &Arc<B>,
     args: &SelftestArgs,
+    device: &str,
     begin_early: impl Fn(bool),
 ) -> Result<Vec<Row>> {
+    let all = cases::<B>();
+    let names = all.iter().map(|case| (case.operator, case.name));
+    let names: Vec<(&str, &str)> = names.chain(steps::names().map(|name| (STEPS, name))).collect();
+    let widths = [
+        names.iter().map(|(operator, _)| operator.len()).max().unwrap_or(0),
+        names.iter().map(|(_, name)| name.len()).max().unwrap_or(0),
+    ];
+    let line = |[operator, name, result, seconds]: [&str; 4]| {
+        format!("{operator:0$}  {name:1$}  {result:6}  {seconds:>7}", widths[0], widths[1])
+    };
+    // A line as soon as it is known: a device that hangs or dies leaves what it did before.
+    let say = |row: &Row| {
+        let result = if row.failure.is_some() { "FAILED" } else { "ok" };
+        let (name, seconds) = (row.name.replace('_', " "), format!("{:.2}", row.seconds));
+        let cells = [row.operator, &name, result, &seconds];
+        if args.common.json { Ok(()) } else { output::print(line(cells)) }
+    };
+    if !args.common.json {
+        output::print(format!("{device}\n\n{}", line(["operator", "case", "result", "seconds"])))?;
+    }
     let subject = Subject { backend: &**backend, reduced: args.reduced };
     let mut rows = Vec::new();
-    for case in cases::<B>() {
+    for case in all {
         if !format!("{}::{}", case.operator, case.name).contains(&args.only) {
             continue;
         }
         let start = Instant::now();
         let failure = case.run(&subject).err().map(|failure| failure.0);
         let seconds = start.elapsed().as_secs_f64();
-        rows.push(Row { operator: case.operator, name: case.name, seconds, failure });
+        let row = Row { operator: case.operator, name: case.name, seconds, failure };
+        say(&row)?;
+        rows.push(row);
     }
-    let steps = steps::run(backend, args.reduced, &args.only, begin_early).into_iter();
-    rows.extend(steps.map(|steps::Checked { name, seconds, failure }| Row {
-        operator: "steps",
-        name,
-        seconds,
-        failure,
-    }));
+    steps::run(backend, args.reduced, &args.only, begin_early, |checked| {
+        let steps::Checked { name, seconds, failure } = checked;
+        let row = Row { operator: STEPS, name, seconds, failure };
+        let said = say(&row);
+        rows.push(row);
+        said
+    })?;
     Ok(rows)
 }
 
@@ -93,13 +119,7 @@ fn print(args: &SelftestArgs, device: &str, rows: &[Row]) -> Result<u8> {
         let cases: Vec<_> = cases.collect();
         output::print_json(&json!({ "device": device, "failed": failed, "cases": cases }))?;
     } else {
-        let lines = rows.iter().map(|r| {
-            let result = if r.failure.is_some() { "FAILED" } else { "ok" };
-            let name = r.name.replace('_', " ");
-            vec![r.operator.to_owned(), name, result.to_owned(), format!("{:.2}", r.seconds)]
-        });
-        let table = output::table(&["operator", "case", "result", "seconds"], lines.collect(), 3);
-        output::print(format!("{device}\n\n{table}\n"))?;
+        output::print("")?;
         for row in rows {
             if let Some(failure) = &row.failure {
                 output::print(format!("{}::{}: {failure}", row.operator, row.name))?;

@@ -62,14 +62,20 @@ pub struct Checked {
     pub failure: Option<String>,
 }
 
+/// The names of all cases.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    WAYS.iter().map(|(name, _)| *name)
+}
+
 /// Runs the cases whose `steps::name` contains `only`. `begin_early` tells the device whether kernels
-/// may.
+/// may; `done` gets every case as it ends.
 pub fn run<B: Operators>(
     backend: &Arc<B>,
     reduced: bool,
     only: &str,
     begin_early: impl Fn(bool),
-) -> Vec<Checked> {
+    mut done: impl FnMut(Checked) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut jobs = Vec::new();
     for precision in [Precision::F32, Precision::Bf16] {
         match (reduced, precision) {
@@ -81,7 +87,7 @@ pub fn run<B: Operators>(
     }
     let chosen = WAYS.iter().filter(|(name, _)| format!("steps::{name}").contains(only));
     let mut plain: Vec<Option<Vec<u32>>> = vec![None; jobs.len()];
-    let checked = chosen.map(|&(name, way)| {
+    let mut checked = chosen.map(|&(name, way)| {
         let start = std::time::Instant::now();
         let mut check = |i: usize| -> Result<Option<String>> {
             let (job, precision) = jobs[i];
@@ -105,9 +111,9 @@ pub fn run<B: Operators>(
         let failure = failures.flatten().next();
         Checked { name, seconds: start.elapsed().as_secs_f64(), failure }
     });
-    let checked = checked.collect();
+    let outcome = checked.try_for_each(&mut done);
     begin_early(true);
-    checked
+    outcome
 }
 
 /// Bits of what training leaves and of the scores after it.
