@@ -8,6 +8,7 @@ use fairprune::artefact::{Existing, OutputDir};
 use fairprune::backend::Cpu;
 use fairprune::data::{self, DataSet, LoadOptions, Split};
 use fairprune::error::{Error, Result};
+use fairprune::exec::PlannedMemory;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::cost::{self, Cost, Total};
 use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
@@ -266,7 +267,7 @@ pub fn needs<B: Operators>(
     prepared: &Prepared<B>,
     recipe: &Recipe,
     costs: &[Cost],
-    planned: u64,
+    planned: PlannedMemory,
     dir: &OutputDir,
 ) -> Result<Vec<String>> {
     if common.quiet {
@@ -276,12 +277,12 @@ pub fn needs<B: Operators>(
     let mut lines = vec![
         format!(
             "memory    {} planned, {} beside it",
-            output::bytes(planned),
+            output::bytes(planned.total()),
             output::bytes(total.host)
         ),
         format!("disk      {}", output::bytes(total.disk)),
     ];
-    lines.extend(streamed(prepared));
+    lines.extend(streamed(prepared, planned));
     if !dir.continued() && total.steps > 0 {
         let images = format!("{} steps, {} images", total.steps, total.trained);
         let seconds = output::seconds(cost::seconds(prepared, recipe, costs)?);
@@ -292,10 +293,14 @@ pub fn needs<B: Operators>(
     Ok(lines)
 }
 
-/// Says that images are streamed, where they are.
-pub fn streamed<B: Operators>(prepared: &Prepared<B>) -> Option<String> {
+/// Says that images are streamed, where they are, and what the host pins for it.
+pub fn streamed<B: Operators>(prepared: &Prepared<B>, planned: PlannedMemory) -> Option<String> {
     let bytes = output::bytes(prepared.streamed()?);
-    Some(format!("images    {bytes} stay on the host, batches are copied while the card computes"))
+    let pinned = output::bytes(planned.staging);
+    Some(format!(
+        "images    {bytes} stay on the host, {pinned} of its memory pinned; batches are copied while \
+         the card computes"
+    ))
 }
 
 /// What of the data and network decides a result, for the job file.

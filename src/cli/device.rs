@@ -58,12 +58,12 @@ impl Device {
         match Choice::parse(&common.device)? {
             Choice::Cpu => {}
             Choice::Cuda(ordinal) => {
-                return open_card(ordinal).map_err(|reason| Error::DeviceUnavailable {
+                return open_card(ordinal, common)?.map_err(|reason| Error::DeviceUnavailable {
                     device: common.device.clone(),
                     reason: format!("{reason} (--device cpu computes without)"),
                 });
             }
-            Choice::Auto => match open_card(0) {
+            Choice::Auto => match open_card(0, common)? {
                 Ok(device) => return Ok(device),
                 Err(reason) => tracing::info!("device: cpu (cuda: {reason})"),
             },
@@ -79,17 +79,32 @@ impl Device {
         }
     }
 
+    /// Where the card is on the bus, for other programs; None on the CPU.
+    pub fn address(&self) -> Option<String> {
+        match self {
+            Device::Cpu(_) => None,
+            Device::Cuda(cuda) => cuda.properties().address.clone(),
+        }
+    }
+
     /// The processor's part of the work: reading, decoding.
     pub fn host(&self, common: &Common) -> Result<Arc<Cpu>> {
         match self {
             Device::Cpu(cpu) => Ok(Arc::clone(cpu)),
-            Device::Cuda(_) => Ok(Arc::new(cpu(common)?)),
+            Device::Cuda(cuda) => match cuda.host() {
+                Some(host) => Ok(Arc::clone(host)),
+                None => Ok(Arc::new(cpu(common)?)),
+            },
         }
     }
 }
 
-fn open_card(ordinal: usize) -> Result<Device, Absence> {
-    Ok(Device::Cuda(Arc::new(Cuda::open(ordinal)?)))
+/// The card, its host's part of the work done by `--threads` threads.
+fn open_card(ordinal: usize, common: &Common) -> Result<Result<Device, Absence>> {
+    match Cuda::open(ordinal) {
+        Ok(cuda) => Ok(Ok(Device::Cuda(Arc::new(cuda.with_host(Arc::new(cpu(common)?)))))),
+        Err(absence) => Ok(Err(absence)),
+    }
 }
 
 /// The CPU, for a command that computes nothing on a device; one that is named must be there all

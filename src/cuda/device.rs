@@ -17,6 +17,8 @@ pub struct Properties {
     pub ordinal: usize,
     /// `NVIDIA H200`, ...
     pub card: String,
+    /// Where it is, as `0000:3b:00.0`, where the driver tells.
+    pub address: Option<String>,
     /// Compute capability.
     pub capability: Version,
     /// Bytes of device memory.
@@ -82,6 +84,15 @@ pub(super) fn properties(ordinal: usize) -> Result<(CUdevice, Properties), Absen
             unsafe { driver.cuDeviceGetAttribute(&mut value, attribute, device) }?;
             Ok(value.unsigned_abs())
         };
+        let place = [
+            Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID,
+            Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID,
+            Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID,
+        ];
+        let address = match place.map(&attribute) {
+            [Ok(domain), Ok(bus), Ok(slot)] => Some(format!("{domain:04x}:{bus:02x}:{slot:02x}.0")),
+            _ => None,
+        };
         let mut name: [c_char; 256] = [0; 256];
         // SAFETY: writable for one less than its length, so that a NUL remains.
         unsafe { driver.cuDeviceGetName(name.as_mut_ptr(), 255, device) }?;
@@ -96,6 +107,7 @@ pub(super) fn properties(ordinal: usize) -> Result<(CUdevice, Properties), Absen
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
                 attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
             ),
+            address,
             memory_bytes: memory as u64,
             multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             shared_bytes: attribute(

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use device::Device;
 
-use crate::backend::{Backend, View};
+use crate::backend::{Backend, Cpu, View};
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 
@@ -54,6 +54,8 @@ pub struct Cuda {
     dependent_launch: AtomicBool,
     /// Whether they can, also where they are recorded.
     records_early_launches: bool,
+    /// Whose threads gather images that stay on the host.
+    host: Option<Arc<Cpu>>,
     device: Arc<Device>,
 }
 
@@ -71,11 +73,23 @@ impl Cuda {
             forced: AtomicU64::new(0),
             dependent_launch: AtomicBool::new(false),
             records_early_launches: false,
+            host: None,
             device,
         };
         cuda.records_early_launches = cuda.try_early_launch();
         cuda.set_dependent_launch(true);
         Ok(cuda)
+    }
+
+    /// The same, with the host's part of the work done by `host`'s threads; without them by rayon's own,
+    /// one a core.
+    pub fn with_host(self, host: Arc<Cpu>) -> Cuda {
+        Cuda { host: Some(host), ..self }
+    }
+
+    /// Whose threads do the host's part of the work, where that was said.
+    pub fn host(&self) -> Option<&Arc<Cpu>> {
+        self.host.as_ref()
     }
 
     /// The kernels, to be launched.

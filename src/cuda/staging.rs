@@ -20,7 +20,7 @@ use super::Cuda;
 use super::device::{Device, NON_BLOCKING};
 use super::driver::{Driver, Failure, code};
 use super::memory::{Buffer, CudaImages, DevicePointer, next_identity};
-use crate::backend::ALIGN;
+use crate::backend::{ALIGN, Cpu};
 use crate::error::{Error, Result};
 
 /// cuEventCreate: without a time.
@@ -61,6 +61,8 @@ pub struct Staging {
     /// The slot of the batch that is gathered next or was last.
     current: usize,
     copies: Stream,
+    /// Whose threads gather.
+    host: Option<Arc<Cpu>>,
 }
 
 /// A batch on its way to the device.
@@ -98,10 +100,11 @@ impl Cuda {
             })
         };
         let copies = Stream::new(device)?;
-        Ok(Staging { image, images, slots: [slot()?, slot()?], current: 0, copies })
+        let (slots, host) = ([slot()?, slot()?], self.host().cloned());
+        Ok(Staging { image, images, slots, current: 0, copies, host })
     }
 
-    /// Bytes of each of the two buffers.
+    /// Bytes of each of the two buffers, on the device and, pinned, on the host.
     pub fn slot_bytes(image: usize, images: usize) -> usize {
         numbers_bytes(images) + image * images
     }
@@ -154,6 +157,7 @@ impl Staging {
     fn fill(&mut self, images: &HostImages, numbers: &[u32]) -> Result<usize> {
         let which = 1 - self.current;
         let (image, all, copies) = (self.image, &images.bytes, &self.copies);
+        let host = self.host.as_deref();
         let slot = &mut self.slots[which];
         let outside = numbers.iter().find(|&&i| (i as usize + 1) * image > all.len());
         if let Some(i) = outside {
@@ -168,12 +172,17 @@ impl Staging {
         slot.copied.wait()?;
         let front = numbers_bytes(self.images);
         let bytes = front + image * numbers.len();
-        let host = &mut slot.host.bytes()[..bytes];
-        let (head, pixels) = host.split_at_mut(front);
+        let pinned = &mut slot.host.bytes()[..bytes];
+        let (head, pixels) = pinned.split_at_mut(front);
         head[..4 * numbers.len()].copy_from_slice(bytemuck::cast_slice(numbers));
         // A mapped file is read here: several threads wait for the disk together.
         let each = pixels.par_chunks_mut(image.max(1)).zip(numbers);
-        each.for_each(|(to, &i)| to.copy_from_slice(&all[i as usize * image..][..image]));
+        let gather =
+            || each.for_each(|(to, &i)| to.copy_from_slice(&all[i as usize * image..][..image]));
+        match host {
+            Some(host) => host.pool().install(gather),
+            None => gather(),
+        }
         let device = Arc::clone(&copies.device);
         let (to, from) = (slot.device.address(), slot.host.address);
         device.call(

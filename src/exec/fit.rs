@@ -37,18 +37,18 @@ pub struct Requirements {
 }
 
 /// Bytes an executor allocates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PlannedMemory {
     /// Parameters, gradients, velocities, statistics, tables.
     pub persistent: u64,
     /// Activations, their gradients and workspace.
     pub arena: u64,
-    /// Batches of images on their way from the host.
+    /// Batches of images on their way from the host, which pins as many bytes of its own memory.
     pub staging: u64,
 }
 
 impl PlannedMemory {
-    /// The sum.
+    /// The sum: the device's memory. Bytes that the host pins are not in it.
     pub fn total(&self) -> u64 {
         self.persistent + self.arena + self.staging
     }

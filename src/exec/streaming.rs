@@ -3,6 +3,10 @@
 //! A step gathers from what was staged, outside of recorded work, and while the device computes the
 //! rest the batch that comes next is copied. Which that is follows from the pass; what was copied in
 //! vain costs time and nothing else.
+//!
+//! The first batch of a pass is not fetched while the pass before ends: between passes columns are read
+//! and tables are sent, and each of these waits for the device, so that there is nothing left to copy beside.
+//! It costs a pass one batch's copy.
 
 use super::executor::Pass;
 use super::plan::Plan;

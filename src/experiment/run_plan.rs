@@ -13,6 +13,7 @@ use super::queries::{Queries, QueryRun, Short};
 use super::strategy::{Choice, Strategy};
 use crate::data::{QueryPart, Split};
 use crate::error::Result;
+use crate::exec::PlannedMemory;
 use crate::ops::Operators;
 use crate::score::features::Features;
 use crate::score::{Kind, Method, Options, Source};
@@ -220,23 +221,22 @@ impl RunPlan {
         costs
     }
 
-    /// Bytes that the largest run will allocate on the device, images apart; an error where they
-    /// do not fit.
-    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<u64> {
+    /// Bytes that the largest run will allocate, images apart; an error where they do not fit on the
+    /// device.
+    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<PlannedMemory> {
         let methods = self.of_stand_in(0);
         let train = prepared.split.train.clone();
         let full = self.final_cell(prepared, train, 0, &methods).planned_memory(prepared)?;
-        let mut largest = full.total();
+        let mut all = vec![full];
         for strategy in self.strategies().into_iter().filter(|s| s.baseline().is_some()) {
             let cell = self.final_cell(prepared, prepared.split.train.clone(), 0, &[]);
             let cell = baseline::set(cell, strategy, 1.0, self, prepared);
-            largest = largest.max(cell.planned_memory(prepared)?.total());
+            all.push(cell.planned_memory(prepared)?);
         }
         for run in self.query_runs(&prepared.split) {
-            let planned = run.cell(&self.options).planned_memory(prepared)?;
-            largest = largest.max(planned.total());
+            all.push(run.cell(&self.options).planned_memory(prepared)?);
         }
-        Ok(largest)
+        Ok(all.into_iter().max_by_key(PlannedMemory::total).unwrap_or(full))
     }
 
     /// Scores that full-data run `seed` gives in place of query runs.

@@ -1,9 +1,13 @@
 //! Images that stay on the host: the same bits as on the device, in whatever order batches come.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use fairprune::backend::Backend;
+use fairprune::backend::{Backend, Cpu};
 use fairprune::exec::{ArenaMode, Compute};
 use fairprune::ops::gather::Gather;
 use serde_json::Value;
@@ -23,6 +27,30 @@ fn training_and_scores_have_the_same_bits() {
     let once = Compute { record: false, ..compute };
     let debug = streaming(RESNET8, ArenaMode::Debug, once);
     assert_eq!(bits_of(RESNET8, 5, debug), expected, "step by step, the debug arena");
+}
+
+/// Batches are gathered by the threads that were given, and by no others: while these are busy it waits.
+#[test]
+fn batches_are_gathered_by_the_hosts_threads() {
+    let host = Arc::new(Cpu::new(1).unwrap());
+    let cuda = cuda_device::open().with_host(Arc::clone(&host));
+    let images = cuda.host_images(&Bytes::from(vec![3; 5 * 12])).unwrap();
+    let mut staging = Gather::staging(&cuda, 12, 2).unwrap().unwrap();
+    let (done, finished) = (AtomicBool::new(false), || thread::sleep(Duration::from_millis(300)));
+    let (release, busy) = mpsc::channel::<()>();
+    host.pool().spawn(move || busy.recv().unwrap_or_default());
+    thread::scope(|scope| {
+        let (cuda, images, staging, done) = (&cuda, &images, &mut staging, &done);
+        scope.spawn(move || {
+            cuda.stage(staging, images, &[4, 1]).unwrap();
+            done.store(true, Ordering::SeqCst);
+        });
+        finished();
+        assert!(!done.load(Ordering::SeqCst), "gathered by threads that nobody gave it");
+        release.send(()).unwrap();
+    });
+    assert!(done.load(Ordering::SeqCst));
+    cuda.synchronize().unwrap();
 }
 
 #[test]
@@ -64,14 +92,16 @@ fn what_does_not_fit_is_streamed_and_says_so() {
         run(&mut command, &line)
     };
     let model = |out: &str| fs::read(root.join(out).join("model.safetensors")).unwrap();
-    let said = "images    147.5 kB stay on the host";
+    let said = "images    147.5 kB stay on the host, ";
+    // Twice eight images of 3 kB and their numbers.
+    let pinned = "49.7 kB of its memory pinned";
     let roomy = 1 << 30;
     let resident = train("", "resident", roomy);
     assert_eq!(resident.code, 0, "{}", resident.err);
     assert!(!resident.err.contains("stay on the host"), "{}", resident.err);
     let streamed = train("--images stream", "streamed", roomy);
     assert_eq!(streamed.code, 0, "{}", streamed.err);
-    assert!(streamed.err.contains(said), "{}", streamed.err);
+    assert!(streamed.err.contains(&format!("{said}{pinned}")), "{}", streamed.err);
     assert!(model("resident") == model("streamed"), "streamed images give other bits");
     let summary = fs::read(root.join("streamed/summary.json")).unwrap();
     let summary: Value = serde_json::from_slice(&summary).unwrap();

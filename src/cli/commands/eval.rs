@@ -126,7 +126,7 @@ fn eval_on<B: Operators>(
     let mut executor =
         prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())], false)?;
     executor.set_weights(weights)?;
-    if let Some(line) = context::streamed(&prepared) {
+    if let Some(line) = context::streamed(&prepared, executor.planned_memory()) {
         output::note(common, line);
     }
     let clock = std::time::Instant::now();

@@ -144,7 +144,7 @@ fn train_on<B: Operators>(args: &TrainArgs, backend: Arc<B>, data: Arc<DataSet>)
         evaluate_every: 1,
         baseline,
     };
-    let memory = cell.planned_memory(&prepared)?.total();
+    let memory = cell.planned_memory(&prepared)?;
     let job = job_of(&prepared, &cell, common.seed);
     let dir = context::output_dir(&args.out, "train", job)?;
     let mut lines = settings(args, &prepared, &cell);

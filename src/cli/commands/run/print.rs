@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
+use fairprune::exec::PlannedMemory;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::baseline::Presentations;
 use fairprune::experiment::queries::QueryRun;
@@ -23,7 +24,7 @@ pub(super) fn print_settings<B: Operators>(
     args: &RunArgs,
     prepared: &Prepared<B>,
     plan: &RunPlan,
-    memory: u64,
+    memory: PlannedMemory,
     dir: &OutputDir,
 ) -> Result<()> {
     let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);

@@ -7,6 +7,7 @@ use anyhow::Result;
 use fairprune::artefact::{OutputDir, tables};
 use fairprune::data::{DataSet, Partition, Split};
 use fairprune::error::Error;
+use fairprune::exec::PlannedMemory;
 use fairprune::experiment::Prepared;
 use fairprune::experiment::cell::{Cell, Extract, Finished, Keeping, run_cell};
 use fairprune::experiment::cost::Cost;
@@ -65,9 +66,12 @@ fn by_query_runs_on<B: Operators>(
         context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
     let runs = queries.runs(&prepared.split);
     let cells: Vec<Cell> = runs.iter().map(|run| run.cell(&queries.options)).collect();
-    let mut memory = 0;
+    let mut memory = PlannedMemory::default();
     for cell in &cells {
-        memory = cell.planned_memory(&prepared)?.total().max(memory);
+        let planned = cell.planned_memory(&prepared)?;
+        if planned.total() > memory.total() {
+            memory = planned;
+        }
     }
     let mut job = context::job_of(&prepared);
     job.insert("recipe".to_owned(), json!(queries.full));

@@ -113,7 +113,7 @@ fn by_weights_on<B: Operators>(
         bytes => format!(", {} of features", output::bytes(bytes)),
     };
     let mut lines = vec![format!("memory    {memory} planned{beside}")];
-    lines.extend(context::streamed(&prepared));
+    lines.extend(context::streamed(&prepared, executor.planned_memory()));
     lines.push(format!("output    {}", dir.root().display()));
     let text = lines.join("\n");
     output::note(common, text);

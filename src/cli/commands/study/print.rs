@@ -29,13 +29,13 @@ impl Needs {
     pub fn of<B: Operators>(name: &str, ready: &Ready<B>) -> Result<Needs> {
         let Ready { prepared, plan } = ready;
         let costs = plan.costs(prepared);
-        let total = Total::of(&costs);
+        let (total, memory) = (Total::of(&costs), plan.planned_memory(prepared)?);
         Ok(Needs {
             panel: name.to_owned(),
             runs: total.runs,
             steps: total.steps,
             seconds: seconds(prepared, &plan.recipe, &costs)?,
-            memory_bytes: plan.planned_memory(prepared)? + total.host,
+            memory_bytes: memory.total() + memory.staging + total.host,
             disk_bytes: total.disk,
         })
     }
