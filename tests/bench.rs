@@ -19,7 +19,7 @@ const SMALL: [&str; 12] = [
     "16",
     "--batch",
     "16",
-    "--images",
+    "--samples",
     "64",
     "--seconds",
     "0.2",
@@ -136,7 +136,7 @@ fn tables_fit_100_columns() {
 #[test]
 #[cfg(target_os = "linux")]
 fn forward_scoring_of_50_000_images_stays_below_1500_megabytes() {
-    let words = ["bench", "--suite", "score", "--arch", "resnet20", "--images", "50000"];
+    let words = ["bench", "--suite", "score", "--arch", "resnet20", "--samples", "50000"];
     let output = fairprune(&[&words[..], &["--seconds", "0", "--json"]].concat());
     let document = json_of(&output);
     assert!(document["images"].as_u64().unwrap() >= 50_000);
@@ -216,6 +216,106 @@ fn result(machine: &str, grand: f64) -> Value {
         "batch": 128,
         "precision": "f32",
     })
+}
+
+/// What a document of `bench --json` says when it is asked to stop: the rows so far, and that they are not all.
+#[test]
+#[cfg(unix)]
+fn a_benchmark_that_is_stopped_prints_what_it_has() {
+    use std::process::{Command, Stdio};
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let words = ["bench", "--json", "--suite", "train", "--suite", "score", "--threads", "1"];
+    let long = SMALL.map(|word| if word == "0.2" { "3000" } else { word });
+    let child = Command::new(assert_cmd::cargo::cargo_bin("fairprune"))
+        .args([&words[..], &long].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    // SAFETY: the child is ours and was not waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) }, 0);
+    let output = child.wait_with_output().unwrap();
+    let document = json_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{}", message(&output));
+    assert_eq!((works(&document), &document["stopped"]), (vec!["train"], &json!(true)));
+    assert!(message(&output).contains("stopped"), "{}", message(&output));
+}
+
+/// Programs under comparison are called with every flag that was given.
+#[test]
+#[cfg(unix)]
+fn compared_programs_get_all_flags() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = TempDir::new().unwrap();
+    let (program, log) = (dir.path().join("program"), dir.path().join("log"));
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> '{}'\ncat <<'END'\n{}\nEND\n",
+        log.display(),
+        result("a", 50.0)
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = program.to_str().unwrap();
+    let given = "--suite train --arch resnet18 --batch 64 --samples 100 --images stream --fuse none \
+                 --no-graphs --precision bf16 --device cuda --seed 3 --threads 2";
+    let words: Vec<&str> = given.split_whitespace().collect();
+    let outcome = fairprune(
+        &[&["bench", "compare", "--run", path, path, "--repeats", "1"], &words[..]].concat(),
+    );
+    assert_eq!(outcome.status.code(), Some(0), "{}", message(&outcome));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.lines().count(), 2);
+    for line in log.lines() {
+        let called: Vec<&str> = line.split_whitespace().collect();
+        for (i, word) in words.iter().enumerate().filter(|(_, word)| word.starts_with("--")) {
+            let at =
+                called.iter().position(|w| w == word).unwrap_or_else(|| panic!("{word}: {line}"));
+            if let Some(value) = words.get(i + 1).filter(|value| !value.starts_with("--")) {
+                assert_eq!(called[at + 1], *value, "{line}");
+            }
+        }
+    }
+}
+
+/// Rows of one file alone are named, whatever else is compared.
+#[test]
+fn rows_that_are_gone_are_named_and_refused() {
+    let dir = TempDir::new().unwrap();
+    let file = |name: &str, values: &[Value]| {
+        let path = dir.path().join(name);
+        let lines: Vec<String> = values.iter().map(Value::to_string).collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let with = |key: &str, value: Value| {
+        let mut document = result("a", 50.0);
+        document[key] = value;
+        document
+    };
+    let mut one = result("a", 50.0);
+    one["rows"].as_array_mut().unwrap().pop();
+    let both = [result("a", 50.0), with("precision", json!("bf16"))];
+    let (both, f32_only) = (file("both.jsonl", &both), file("f32.jsonl", &both[..1]));
+    let one = file("one.jsonl", &[one]);
+    let compare = |old: &str, new: &str| {
+        let output = fairprune(&["bench", "compare", old, new, "--json"]);
+        (output.status.code().unwrap(), json_of(&output), message(&output))
+    };
+    let (code, document, text) = compare(&f32_only, &one);
+    assert_eq!((code, &document["only_old"]), (2, &json!(["grand"])), "{text}");
+    assert!(document["rows"].as_array().unwrap().len() == 1 && text.contains("grand"), "{text}");
+    // What is new needs no explanation.
+    let (code, document, text) = compare(&one, &f32_only);
+    assert_eq!((code, &document["only_new"]), (0, &json!(["grand"])), "{text}");
+    assert!(text.contains("only in NEW, not compared: grand"), "{text}");
+    let (code, document, text) = compare(&both, &f32_only);
+    assert_eq!((code, &document["only_old"]), (2, &json!(["precision bf16"])), "{text}");
+    let (code, document, _) = compare(&both, &both);
+    let kinds: Vec<&str> =
+        document["rows"].as_array().unwrap().iter().map(|r| r["kind"].as_str().unwrap()).collect();
+    assert_eq!((code, kinds.len()), (0, 4));
+    assert_eq!((kinds[0], kinds[3]), ("precision f32", "precision bf16"));
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn commands_take_the_precision_and_say_so() {
 #[test]
 fn the_benchmark_runs_in_bf16() {
     let line = "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 8 --image-size 8 \
-                --images 16 --seconds 0 --precision bf16 --json";
+                --samples 16 --seconds 0 --precision bf16 --json";
     for more in ["", " --fuse none --no-graphs --no-dependent-launch"] {
         let outcome = run(&mut on_software_device(), &format!("{line}{more}"));
         assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
@@ -294,6 +294,7 @@ fn the_software_device_writes_no_tiles() {
 fn the_benchmark_times_single_operators() {
     let line = "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 2 --image-size 8 \
                 --seconds 0 --suite kernels --suite tune --json --precision";
+    let (mut documents, mut timed) = (String::new(), 0);
     for (precision, least) in [("bf16", 60), ("f32", 50)] {
         let outcome = run(&mut on_software_device(), &format!("{line} {precision}"));
         assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
@@ -306,8 +307,9 @@ fn the_benchmark_times_single_operators() {
         assert!(of("dgrad") > 0 && of("apply") > 0 && of("Gram") > 0 && of("fprop 3x3") > 0);
         assert_eq!(of("dgrad+bn") > 0, precision == "bf16");
         let chosen = |what: &[&str]| {
-            let works = rows.iter().map(|r| r["work"].as_str().unwrap());
-            works.filter(|w| w.ends_with(" *") && what.iter().any(|d| w.starts_with(d))).count()
+            let works = rows.iter().filter(|r| r["planned"] == true);
+            let works = works.map(|r| r["work"].as_str().unwrap());
+            works.filter(|w| what.iter().any(|d| w.starts_with(d))).count()
         };
         let forms = chosen(&["Instantiate", "Gram", "ShiftedGram"]);
         assert_eq!(forms, of("Instantiate"), "one form a layer");
@@ -326,5 +328,17 @@ fn the_benchmark_times_single_operators() {
             assert!(row["images_per_second"]["median"].as_f64().unwrap() > 0.0, "{row}");
             assert!(row.get("fraction_of_floor").is_none(), "the software device has no floor");
         }
+        timed += rows.len();
+        documents.push_str(&outcome.out);
     }
+    // Every one of them is compared, each precision with its own.
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.json");
+    std::fs::write(&file, documents).unwrap();
+    let line = format!("bench compare {0} {0} --json", file.display());
+    let outcome = run(&mut on_software_device(), &line);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    let document: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let count = |key: &str| document[key].as_array().unwrap().len();
+    assert_eq!([count("rows"), count("only_old"), count("only_new")], [timed, 0, 0]);
 }

@@ -105,12 +105,41 @@ fn the_whole_comparison_runs_on_the_card() {
 #[test]
 fn the_benchmark_verifies_on_the_card() {
     let root = tempfile::tempdir().unwrap();
-    let line = "bench --arch resnet8 --width 4 --image-size 8 --batch 8 --images 17 --seconds 0 \
+    let line = "bench --arch resnet8 --width 4 --image-size 8 --batch 8 --samples 17 --seconds 0 \
                 --threads 1 --device cuda";
     let document = json(root.path(), line);
     assert_eq!(document["rows"].as_array().unwrap().len(), 3);
     let device = document["machine"]["device"].as_str().unwrap();
     assert_eq!(device, "fairprune software device (cuda/sm_90a)");
+}
+
+/// Images on the host: the same rows under names of their own, with what the host pins.
+#[test]
+fn the_benchmark_streams() {
+    let root = tempfile::tempdir().unwrap();
+    let line = "bench --arch resnet8 --width 4 --image-size 8 --batch 8 --samples 17 --seconds 0 \
+                --threads 1 --device cuda";
+    let document = json(root.path(), &format!("{line} --images stream"));
+    let rows = document["rows"].as_array().unwrap();
+    // Twice the numbers, rounded up to 256 bytes, and eight images.
+    let pinned = 2 * (256 + 8 * 3 * 8 * 8);
+    for row in rows {
+        assert_eq!((&row["images"], &row["pinned_bytes"]), (&"stream".into(), &pinned.into()));
+        assert!(row["images_per_second"]["median"].as_f64().unwrap() > 0.0);
+    }
+    assert_eq!(rows.len(), 3);
+    // With no room for the images beside the plan they are left on the host, unless that is forbidden.
+    let many = line.replace("17", "9000");
+    let memory = [("MEMORY", "2000000")];
+    let roomy = run(&mut program(root.path(), &memory), &format!("{many} --suite train --json"));
+    assert_eq!(roomy.code, 0, "{}", roomy.err);
+    let document: serde_json::Value = serde_json::from_str(&roomy.out).unwrap();
+    assert_eq!(document["rows"][0]["images"], "stream");
+    let refused =
+        run(&mut program(root.path(), &memory), &format!("{many} --suite train --images device"));
+    assert!(refused.code == 2 && refused.err.contains("out of memory"), "{}", refused.err);
+    let number = run(&mut program(root.path(), &[]), "bench --images 500");
+    assert!(number.code == 2 && number.err.contains("--samples 500"), "{}", number.err);
 }
 
 #[test]

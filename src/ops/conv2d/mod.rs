@@ -197,6 +197,11 @@ pub trait Conv2d: Backend {
         Vec::new()
     }
 
+    /// Bytes that the tiles of that way copy from L2; None as above.
+    fn conv2d_copied_bf16(&self, _problem: &Conv2dProblem, _of: Direction) -> Option<u64> {
+        None
+    }
+
     /// From now on every problem that can be is computed so; as planned again with None. For timing and
     /// tests: it also decides how much workspace is needed.
     fn conv2d_force_bf16(&self, _choice: Option<Choice>) {}

@@ -6,9 +6,10 @@ use anyhow::Result;
 use clap::Args;
 use fairprune::error::Error;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::interleave;
+use super::kinds::{Pair, pairs};
 use super::noise::{Sample, difference, median};
 use super::results::{FORMAT_VERSION, Row, Run, rate, read};
 use super::settings::SuiteArgs;
@@ -54,29 +55,68 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         [read(&args.old)?, read(&args.new)?]
     };
     let names = [args.old.display().to_string(), args.new.display().to_string()];
-    check_same([&old, &new], &names)?;
-    let rows = verdicts(&old, &new, threshold, &names)?;
-    let regressed: Vec<&Verdict> =
+    let matched = pairs([&old, &new], &names)?;
+    let mut compared: Vec<Compared> =
+        matched.pairs.iter().map(|pair| Compared::of(pair, threshold)).collect();
+    if compared.iter().all(|c| c.rows.is_empty()) {
+        let works = |runs: &[Run]| listed(&rows_of(runs.iter().collect::<Vec<_>>().as_slice()));
+        let expected = format!("rows of {}: {}", names[0], works(&old));
+        return Err(Error::invalid(format!("{}: rows", names[1]), works(&new), expected).into());
+    }
+    let mut missing = matched.only[0].clone();
+    let mut added = matched.only[1].clone();
+    for c in &mut compared {
+        missing.append(&mut c.only[0]);
+        added.append(&mut c.only[1]);
+    }
+    let rows: Vec<&Verdict> = compared.iter().flat_map(|c| &c.rows).collect();
+    let regressed: Vec<&&Verdict> =
         rows.iter().filter(|r| r.verdict == Outcome::Regressed).collect();
     if args.common.json {
-        let works: Vec<&str> = regressed.iter().map(|r| r.work.as_str()).collect();
+        let works: Vec<String> = regressed.iter().map(|r| r.name()).collect();
         output::print_json(&json!({
             "rows": rows,
             "regressed": works,
+            "only_old": missing,
+            "only_new": added,
             "machine": old[0].settings.get("machine"),
             "format_version": FORMAT_VERSION,
         }))?;
     } else {
-        output::print(table(&rows))?;
+        let one = compared.len() == 1;
+        for c in compared.iter().filter(|c| !c.rows.is_empty()) {
+            let heading = if one { String::new() } else { format!("{}\n", c.kind) };
+            output::print(format!("{heading}{}", table(&c.rows)))?;
+        }
     }
-    if regressed.is_empty() {
+    for (list, side) in [(&missing, "OLD"), (&added, "NEW")] {
+        if !list.is_empty() {
+            // Said even with --quiet: nothing may be left out unseen.
+            output::warn(format!("only in {side}, not compared: {}", list.join("; ")));
+        }
+    }
+    if !regressed.is_empty() {
+        let list: Vec<String> =
+            regressed.iter().map(|r| format!("{} ({:.2} of OLD)", r.name(), r.ratio)).collect();
+        // The reason for the exit code is said even with --quiet.
+        output::warn(format!("regressed: {}", list.join(", ")));
+        return Ok(REGRESSED);
+    }
+    if missing.is_empty() {
         return Ok(0);
     }
-    let list: Vec<String> =
-        regressed.iter().map(|r| format!("{} ({:.2} of OLD)", r.work, r.ratio)).collect();
-    // The reason for the exit code is said even with --quiet.
-    output::warn(format!("regressed: {}", list.join(", ")));
-    Ok(REGRESSED)
+    // What is no longer timed cannot be said to be as fast.
+    let found = format!("none of {}", listed(&missing));
+    let expected = format!("the rows of {}", names[0]);
+    Err(Error::invalid(format!("{}: rows", names[1]), found, expected).into())
+}
+
+/// The first few of a list, and how many more there are.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 /// `5%` or `0.05`.
@@ -89,47 +129,6 @@ fn parse_threshold(text: &str) -> Result<f64, Error> {
         Ok(v) if (0.0..1.0).contains(&v) => Ok(v),
         _ => Err(Error::invalid("--threshold", text, "0% to 99%, or a fraction below 1")),
     }
-}
-
-/// Refuses runs of another machine, network, batch, precision or build: all keys but the program's
-/// version must be equal.
-fn check_same(sides: [&[Run]; 2], names: &[String; 2]) -> Result<(), Error> {
-    let reference = &sides[0][0].settings;
-    for (runs, name) in sides.iter().zip(names) {
-        for run in *runs {
-            if let Some((key, [expected, found])) = first_difference("", reference, &run.settings) {
-                let expected = format!("{expected}, as in {}", names[0]);
-                return Err(Error::invalid(format!("{name}: {key}"), found, expected));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The path of the first key whose values differ, and both values.
-fn first_difference(
-    path: &str,
-    a: &Map<String, Value>,
-    b: &Map<String, Value>,
-) -> Option<(String, [String; 2])> {
-    let keys = a.keys().chain(b.keys().filter(|k| !a.contains_key(*k)));
-    for key in keys {
-        let name = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        if name == "version" || name == "format_version" {
-            continue;
-        }
-        match (a.get(key), b.get(key)) {
-            (x, y) if x == y => {}
-            (Some(Value::Object(x)), Some(Value::Object(y))) => {
-                return first_difference(&name, x, y);
-            }
-            (x, y) => {
-                let show = |v: Option<&Value>| v.map_or("nothing".to_owned(), Value::to_string);
-                return Some((name, [show(x), show(y)]));
-            }
-        }
-    }
-    None
 }
 
 /// What became of a row.
@@ -145,6 +144,9 @@ enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Verdict {
     work: String,
+    /// What tells its runs from others in the same files.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    kind: String,
     /// Medians over runs of the runs' medians, images a second, and numbers of runs.
     old: f64,
     old_runs: usize,
@@ -161,35 +163,72 @@ struct Verdict {
     verdict: Outcome,
 }
 
-fn verdicts(
-    old: &[Run],
-    new: &[Run],
-    given: f64,
-    names: &[String; 2],
-) -> Result<Vec<Verdict>, Error> {
-    let works: Vec<&str> = old[0].rows.iter().map(|r| r.work.as_str()).collect();
-    for (runs, name) in [old, new].iter().zip(names) {
-        for run in *runs {
-            let found: Vec<&str> = run.rows.iter().map(|r| r.work.as_str()).collect();
-            if found != works {
-                let expected = format!("{}, as in {}", works.join(", "), names[0]);
-                return Err(Error::invalid(format!("{name}: rows"), found.join(", "), expected));
-            }
-        }
-    }
-    let column = |runs: &[Run], i: usize| runs.iter().map(|r| r.rows[i].clone()).collect();
-    Ok((0..works.len()).map(|i| verdict(&column(old, i), &column(new, i), given)).collect())
+/// The rows of one kind.
+struct Compared {
+    kind: String,
+    rows: Vec<Verdict>,
+    /// Rows of one side alone.
+    only: [Vec<String>; 2],
 }
 
-fn verdict(old: &Vec<Row>, new: &Vec<Row>, given: f64) -> Verdict {
-    let samples = |rows: &Vec<Row>| -> Vec<Sample> {
+impl Compared {
+    /// Rows are found by their names, in the order in which they first come. A run that was stopped has
+    /// fewer; what no run of a side has is named.
+    fn of(pair: &Pair, given: f64) -> Compared {
+        let [old, new] = [0, 1].map(|side| rows_of(&pair.sides[side]));
+        let named = |rows: Vec<String>| -> Vec<String> {
+            let name = |row: String| match pair.kind.as_str() {
+                "" => row,
+                kind => format!("{row} ({kind})"),
+            };
+            rows.into_iter().map(name).collect()
+        };
+        let without = |rows: &[String], others: &[String]| -> Vec<String> {
+            rows.iter().filter(|row| !others.contains(row)).cloned().collect()
+        };
+        let only = [named(without(&old, &new)), named(without(&new, &old))];
+        let column = |side: usize, name: &str| -> Vec<Row> {
+            let rows = pair.sides[side].iter().flat_map(|run| &run.rows);
+            rows.filter(|row| row.name() == name).cloned().collect()
+        };
+        let both = old.iter().filter(|row| new.contains(row));
+        let rows = both.map(|row| Verdict {
+            kind: pair.kind.clone(),
+            ..verdict(&column(0, row), &column(1, row), given)
+        });
+        Compared { kind: pair.kind.clone(), rows: rows.collect(), only }
+    }
+}
+
+/// The names of all rows, in the order in which they first come.
+fn rows_of(runs: &[&Run]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for row in runs.iter().flat_map(|run| &run.rows) {
+        let name = row.name();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+impl Verdict {
+    /// The row, with its kind where there are several.
+    fn name(&self) -> String {
+        match self.kind.as_str() {
+            "" => self.work.clone(),
+            kind => format!("{} ({kind})", self.work),
+        }
+    }
+}
+
+fn verdict(old: &[Row], new: &[Row], given: f64) -> Verdict {
+    let samples = |rows: &[Row]| -> Vec<Sample> {
         rows.iter().map(|r| Sample { rates: r.images_per_second, repeats: r.repeats }).collect()
     };
-    let speed = |rows: &Vec<Row>| {
-        median(&rows.iter().map(|r| r.images_per_second.median).collect::<Vec<_>>())
-    };
-    let peak =
-        |rows: &Vec<Row>| median(&rows.iter().map(|r| r.peak_bytes as f64).collect::<Vec<_>>());
+    let speed =
+        |rows: &[Row]| median(&rows.iter().map(|r| r.images_per_second.median).collect::<Vec<_>>());
+    let peak = |rows: &[Row]| median(&rows.iter().map(|r| r.peak_bytes as f64).collect::<Vec<_>>());
     let difference = difference(&samples(old), &samples(new));
     let (ratio, threshold) = (difference.ratio, given.max(difference.noise));
     let verdict = if 1.0 - ratio > threshold {
@@ -201,7 +240,8 @@ fn verdict(old: &Vec<Row>, new: &Vec<Row>, given: f64) -> Verdict {
     };
     let peaks = [peak(old), peak(new)];
     Verdict {
-        work: old[0].work.clone(),
+        work: old[0].name(),
+        kind: String::new(),
         old: speed(old),
         old_runs: old.len(),
         new: speed(new),
@@ -248,31 +288,16 @@ fn table(rows: &[Verdict]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::results::parse;
+    use super::super::kinds::tests::{names, runs, several};
     use super::*;
 
-    fn runs(machine: &str, medians: &[(f64, f64)]) -> Vec<Run> {
-        let row = |work: &str, m: f64| {
-            let rates = json!({ "median": m, "p10": 0.99 * m, "p90": 1.01 * m });
-            json!({ "work": work, "images_per_second": rates, "peak_bytes": 1000, "repeats": 50 })
-        };
-        let run = |&(train, grand): &(f64, f64)| {
-            json!({
-                "rows": [row("train", train), row("grand", grand)],
-                "machine": { "cpu": machine, "threads": 2 },
-                "arch": "resnet20", "batch": 128, "precision": "f32", "version": machine,
-            })
-        };
-        let list: Vec<Value> = medians.iter().map(run).collect();
-        parse(&json!(list).to_string(), "x").unwrap()
-    }
-
-    fn names() -> [String; 2] {
-        ["old.json".to_owned(), "new.json".to_owned()]
+    fn verdicts(old: &[Run], new: &[Run], given: f64) -> Vec<Verdict> {
+        let matched = pairs([old, new], &names()).unwrap();
+        matched.pairs.iter().flat_map(|pair| Compared::of(pair, given).rows).collect()
     }
 
     fn outcomes(old: &[Run], new: &[Run], given: f64) -> Vec<Outcome> {
-        verdicts(old, new, given, &names()).unwrap().iter().map(|v| v.verdict).collect()
+        verdicts(old, new, given).iter().map(|v| v.verdict).collect()
     }
 
     #[test]
@@ -289,33 +314,83 @@ mod tests {
     fn the_threshold_is_never_below_the_noise() {
         let old = runs("x", &[(100.0, 50.0), (130.0, 50.0), (80.0, 50.0)]);
         let new = runs("x", &[(90.0, 50.0), (70.0, 50.0), (115.0, 50.0)]);
-        let rows = verdicts(&old, &new, 0.05, &names()).unwrap();
+        let rows = verdicts(&old, &new, 0.05);
         assert_eq!(rows[0].verdict, Outcome::Unchanged);
         assert!(rows[0].noise > 0.2 && rows[0].threshold == rows[0].noise);
         assert!(rows[1].noise < 0.05 && rows[1].threshold == 0.05);
     }
 
     #[test]
-    fn results_of_another_machine_are_refused_by_name() {
-        let (a, b) = (runs("x", &[(1.0, 1.0)]), runs("y", &[(1.0, 1.0)]));
-        let message = check_same([&a, &b], &names()).unwrap_err().to_string();
-        assert!(message.contains("new.json: machine.cpu"), "{message}");
-        assert!(message.contains("\"y\"") && message.contains("\"x\""), "{message}");
-        let mut c = a.clone();
-        c[0].settings.insert("version".to_owned(), json!("other"));
-        assert!(check_same([&a, &c], &names()).is_ok());
-        c[0].settings.insert("extra".to_owned(), json!(1));
-        let message = check_same([&a, &c], &names()).unwrap_err().to_string();
-        assert!(message.contains("extra: found 1, expected nothing"), "{message}");
+    fn kinds_in_one_file_are_compared_with_their_own() {
+        let (old, mut new) = (several(1.0), several(1.0));
+        new.reverse();
+        let rows = verdicts(&old, &new, 0.05);
+        assert_eq!(rows.len(), 6);
+        assert!(rows.iter().all(|r| r.ratio == 1.0), "{rows:?}");
+        let kinds: Vec<&str> = rows.iter().step_by(2).map(|r| r.kind.as_str()).collect();
+        assert_eq!(kinds, ["precision f32", "precision bf16", "precision bf16, fuse none"]);
+        // One of them is slower.
+        let slow = &mut new[1].rows[1].images_per_second;
+        (slow.median, slow.p10, slow.p90) = (175.0, 174.0, 176.0);
+        let rows = verdicts(&old, &new, 0.05);
+        let regressed: Vec<String> =
+            rows.iter().filter(|r| r.verdict == Outcome::Regressed).map(Verdict::name).collect();
+        assert_eq!(regressed, ["grand (precision bf16)"]);
     }
 
     #[test]
-    fn other_rows_are_refused() {
+    fn rows_of_one_file_alone_are_named_and_the_rest_is_compared() {
         let old = runs("x", &[(1.0, 1.0)]);
         let mut new = old.clone();
-        new[0].rows.pop();
-        let message = verdicts(&old, &new, 0.05, &names()).unwrap_err().to_string();
-        assert!(message.contains("found train, expected train, grand"), "{message}");
+        new[0].rows[1].work = "forward".to_owned();
+        let matched = pairs([&old, &new], &names()).unwrap();
+        let compared = Compared::of(&matched.pairs[0], 0.05);
+        assert_eq!(compared.rows.iter().map(|r| r.work.as_str()).collect::<Vec<_>>(), ["train"]);
+        assert_eq!(compared.only, [["grand"], ["forward"]]);
+    }
+
+    #[test]
+    fn streamed_images_are_never_compared_with_those_on_the_card() {
+        let old = runs("x", &[(1.0, 1.0)]);
+        let mut new = old.clone();
+        new[0].rows[0].images = Some("stream".to_owned());
+        let matched = pairs([&old, &new], &names()).unwrap();
+        let compared = Compared::of(&matched.pairs[0], 0.05);
+        assert_eq!(compared.rows.iter().map(|r| r.work.as_str()).collect::<Vec<_>>(), ["grand"]);
+        assert_eq!(compared.only, [["train"], ["train (stream)"]]);
+    }
+
+    /// A layer is itself in whatever tile; of `tune` a tile is itself whether it is planned or not.
+    #[test]
+    fn rows_of_operators_are_found_when_the_plan_changes() {
+        let of = |tile: &str, planned: bool| {
+            let mut run = runs("x", &[(1.0, 1.0)]).remove(0);
+            run.rows[0].work = "fprop 3x3 64>64 @32".to_owned();
+            run.rows[0].tile = Some(tile.to_owned());
+            run.rows[1].work = "fprop 3x3 64>64 @32 128x64 halo".to_owned();
+            run.rows[1].planned = planned;
+            vec![run]
+        };
+        let (old, new) = (of("128x64", true), of("256x32 halo", false));
+        assert_eq!(verdicts(&old, &new, 0.05).len(), 2);
+    }
+
+    /// Of three runs, one was stopped before its last row.
+    #[test]
+    fn stopped_runs_count_with_what_they_have() {
+        let old = runs("x", &[(1.0, 1.0), (1.0, 1.0)]);
+        let mut new = old.clone();
+        new[1].rows.pop();
+        new[1].settings.insert("stopped".to_owned(), json!(true));
+        let rows = verdicts(&old, &new, 0.05);
+        assert_eq!([rows[0].new_runs, rows[1].new_runs], [2, 1]);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (0..9).map(|i| i.to_string()).collect();
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5 and 3 more");
+        assert_eq!(listed(&names[..2]), "0, 1");
     }
 
     #[test]
@@ -331,7 +406,7 @@ mod tests {
     #[test]
     fn the_table_is_at_most_100_columns_wide() {
         let (old, new) = (runs("x", &[(123_456.0, 9e6)]), runs("x", &[(98_765.0, 8e6)]));
-        let text = table(&verdicts(&old, &new, 0.05, &names()).unwrap());
+        let text = table(&verdicts(&old, &new, 0.05));
         assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
         assert!(text.contains("regressed"), "{text}");
     }

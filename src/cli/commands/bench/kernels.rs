@@ -5,29 +5,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use fairprune::backend::{ALIGN, View};
-use fairprune::nn::ValueId;
+use fairprune::backend::View;
+use fairprune::ops::Operators;
 use fairprune::ops::batch_norm::{BackwardInput, BatchNormProblem};
 use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, Epilogue, NormGradient};
-use fairprune::ops::gather::CHANNELS_BF16;
-use fairprune::ops::{Operators, Precision};
-use fairprune::rng::{Philox, Stream};
 use fairprune::tensor::Dtype;
 
+use super::card::Card;
+use super::floor::{self, Load};
 use super::results::Row;
+use super::sets::Sets;
 use super::settings::Settings;
+use super::suites::stopped;
 use super::timing::{Clock, Rates};
-
-/// Bytes that the tensors of all sets together take at least: beyond any cache.
-const WORKING_SET: usize = 256 << 20;
-/// Calls of a repeat at least, so that launches overlap.
-const CALLS: usize = 8;
-
-/// What a card can do: operations a second in bf16 and f32, bytes a second. From measurements of that
-/// card published or made elsewhere; without them there is no floor.
-fn ceilings(device: &str) -> Option<[f64; 3]> {
-    device.contains("H200").then_some([790e12, 60e12, 4.3e12])
-}
 
 /// One operator's call on a set of views.
 pub(super) type Call<B> =
@@ -42,36 +32,33 @@ pub(super) struct Work<B: Operators> {
     pub views: Vec<(usize, Dtype)>,
     pub tensors: usize,
     pub call: Call<B>,
-    /// The tile it takes, or is forced to take.
+    /// The tile it takes, or is forced to take, and what that copies from L2.
     pub tile: Option<Choice>,
+    pub copied: Option<f64>,
+    /// Whether it is what is used, among others of its kind.
+    pub planned: bool,
 }
 
 /// Rows of `kernels`.
-pub fn rows<B: Operators>(
-    backend: &Arc<B>,
-    device: Option<&str>,
-    settings: &Settings,
-) -> Result<Vec<Row>> {
-    let works = layers(backend, settings)?;
-    works.into_iter().map(|work| time(&**backend, device, work, settings)).collect()
+pub fn rows<B: Operators>(backend: &Arc<B>, card: &Card, settings: &Settings) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for work in layers(backend, settings)? {
+        if stopped()? {
+            break;
+        }
+        rows.push(time(&**backend, card, work, settings)?);
+    }
+    Ok(rows)
 }
 
-/// The distinct convolutions of the network on a batch; whether each sees the images.
+/// The distinct convolutions of the network on a batch; whether none of a kind has a gradient to pass on,
+/// since all see the images.
 pub(super) fn convolutions(settings: &Settings) -> Result<Vec<(Conv2dProblem, bool)>> {
-    let network = settings.spec.build()?;
-    let (mut seen, mut all) = (BTreeSet::new(), Vec::new());
-    for node in network.nodes.iter().filter(|n| n.inputs.len() == 1) {
-        let Some(problem) = network.conv_problem(node, settings.batch) else { continue };
-        if problem.h == 1 && problem.w == 1 {
-            // The last layer.
-            continue;
-        }
-        let first = node.inputs[0] == ValueId(0);
-        let padded = first && settings.compute.precision == Precision::Bf16;
-        let c = if padded { CHANNELS_BF16 } else { problem.c };
-        let problem = Conv2dProblem { c, ..problem };
-        if seen.insert(format!("{problem:?}")) {
-            all.push((problem, first));
+    let mut all: Vec<(Conv2dProblem, bool)> = Vec::new();
+    for (problem, first) in floor::convolutions(settings)? {
+        match all.iter_mut().find(|(p, _)| *p == problem) {
+            Some(known) => known.1 &= first,
+            None => all.push((problem, first)),
         }
     }
     Ok(all)
@@ -125,8 +112,18 @@ fn product<B: Operators>(
     views.push(workspace(backend, &p, direction, stored));
     let choice = || backend.conv2d_choice_bf16(&p, direction);
     let tile = if stored == Dtype::Bf16 { choice() } else { None };
-    let (name, operations) = (describe(what, &p), 2.0 * p.macs() as f64);
-    Work { name, images: p.n, operations, views, tensors, call, tile }
+    let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
+    Work {
+        name: describe(what, &p),
+        images: p.n,
+        operations: 2.0 * p.macs() as f64,
+        views,
+        tensors,
+        call,
+        tile,
+        copied: copied.map(|bytes| bytes as f64),
+        planned: false,
+    }
 }
 
 /// x, w and y as they are stored.
@@ -198,7 +195,17 @@ fn passes<B: Operators>(works: &mut Vec<Work<B>>, p: BatchNormProblem, stored: D
     let (t, c, work) = ((p.len(), stored), (p.c, Dtype::F32), (p.workspace(), Dtype::F32));
     let mut add = |what: &str, views: Vec<(usize, Dtype)>, tensors, call: Call<B>| {
         let name = format!("{what} {} x {}", p.hw, p.c);
-        works.push(Work { name, images: p.n, operations: 0.0, views, tensors, call, tile: None });
+        works.push(Work {
+            name,
+            images: p.n,
+            operations: 0.0,
+            views,
+            tensors,
+            call,
+            tile: None,
+            copied: None,
+            planned: false,
+        });
     };
     add(
         "statistics",
@@ -242,75 +249,83 @@ fn passes<B: Operators>(works: &mut Vec<Work<B>>, p: BatchNormProblem, stored: D
     );
 }
 
-/// Sets of tensors that are used in turn.
-struct Sets<'a, B: Operators> {
-    backend: &'a B,
-    memory: B::Memory,
-    sets: Vec<Vec<View>>,
-}
-
-impl<'a, B: Operators> Sets<'a, B> {
-    /// As many as no cache holds, of random values: never zeros.
-    fn new(backend: &'a B, views: &[(usize, Dtype)]) -> Result<Self> {
-        let place = |buffer: usize| -> (Vec<View>, usize) {
-            let (mut placed, mut offset) = (Vec::new(), 0);
-            for &(len, dtype) in views {
-                let view = View { buffer: buffer as u32, offset, len, dtype };
-                offset = (offset + view.bytes()).next_multiple_of(ALIGN);
-                placed.push(view);
-            }
-            (placed, offset)
-        };
-        let bytes = place(0).1.max(ALIGN);
-        let count = WORKING_SET.div_ceil(bytes).clamp(2, 16);
-        let mut memory = backend.allocate(&vec![bytes; count], false)?;
-        let sets: Vec<Vec<View>> = (0..count).map(|i| place(i).0).collect();
-        let mut draws = Philox::new(1, Stream::Shapes).sequence(0);
-        let values: Vec<f32> = (0..65_537).map(|_| 2.0 * draws.uniform() - 1.0).collect();
-        for view in sets.iter().flatten() {
-            let values: Vec<f32> = values.iter().cycle().take(view.len).copied().collect();
-            backend.upload(&mut memory, *view, &values)?;
-        }
-        Ok(Sets { backend, memory, sets })
-    }
-}
-
+/// Times one operator on sets of its own.
 pub(super) fn time<B: Operators>(
     backend: &B,
-    device: Option<&str>,
+    card: &Card,
     work: Work<B>,
     settings: &Settings,
 ) -> Result<Row> {
     let mut sets = Sets::new(backend, &work.views)?;
-    let calls = sets.sets.len().max(CALLS);
-    let run = |sets: &mut Sets<B>| -> Result<()> {
-        for call in 0..calls {
-            let views = &sets.sets[call % sets.sets.len()];
-            (work.call)(sets.backend, &mut sets.memory, views)?;
-        }
-        Ok(sets.backend.synchronize()?)
-    };
-    run(&mut sets)?;
+    time_on(&mut sets, card, work, settings)
+}
+
+/// The same on sets of views that are at least as long.
+pub(super) fn time_on<B: Operators>(
+    sets: &mut Sets<B>,
+    card: &Card,
+    work: Work<B>,
+    settings: &Settings,
+) -> Result<Row> {
+    let calls = sets.call(&work)?;
     let clock = Clock { seconds: settings.seconds, slowdown: settings.slowdown.of(&work.name) };
-    let times = clock.repeat(&mut sets, |_| Ok(()), run, |_| ())?;
+    let run = |sets: &mut &mut Sets<B>| sets.call(&work).map(|_| ());
+    let times = clock.repeat(&mut &mut *sets, |_| Ok(()), run, |_| ())?;
     let images = (work.images * calls) as f64;
     let rates: Vec<f64> = times.iter().map(|t| images / t).collect();
     let rates = Rates::of(&rates);
     let moved = work.views.iter().take(work.tensors).map(|(len, dtype)| len * dtype.size());
-    let bytes = moved.sum::<usize>() as f64;
-    let floor = device.and_then(ceilings).map(|[halves, floats, memory]| {
-        let rate = if settings.compute.precision == Precision::Bf16 { halves } else { floats };
-        (work.operations / rate).max(bytes / memory)
-    });
+    let (operations, bytes) = (work.operations, moved.sum::<usize>() as f64);
+    let load = Load { operations, bytes, copied: work.copied };
+    let floor = card.ceilings().map(|c| c.seconds(&[load], settings.compute.precision));
+    let floor = floor.map(|f| f.of(work.images as f64 / rates.median));
     Ok(Row {
         work: work.name,
+        images: None,
         images_per_second: rates,
         peak_bytes: 0,
         planned_bytes: None,
+        pinned_bytes: None,
         repeats: times.len(),
         images_a_repeat: images as usize,
-        fraction_of_floor: floor.map(|floor| floor * rates.median / work.images as f64),
+        fraction_of_floor: floor.map(|(fraction, _)| fraction),
+        limits: floor.map(|(_, limits)| limits),
+        planned: work.planned,
+        clocks: card.state(),
         tile: work.tile.map(|tile| tile.to_string()),
         injected_slowdown: clock.slowdown,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command};
+
+    fn settings(words: &str) -> Settings {
+        let line = format!("fairprune bench {words}");
+        match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
+            Command::Bench(args) => Settings::new(&args.suite, &args.common).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// With 8 channels in the first stage a convolution of the images, padded to 8, is one of inner layers too.
+    #[test]
+    fn a_layer_like_the_first_still_passes_gradients_on() {
+        let all = convolutions(&settings("--arch resnet8 --width 8 --precision bf16")).unwrap();
+        let like_first: Vec<_> = all.iter().filter(|(p, _)| p.c == 8 && p.k == 8).collect();
+        assert!(matches!(like_first[..], [(_, false)]), "{all:?}");
+        let wider = convolutions(&settings("--arch resnet8 --width 16 --precision bf16")).unwrap();
+        assert_eq!(wider.iter().filter(|(_, first)| *first).count(), 1);
+    }
+
+    #[test]
+    fn layers_of_single_pixels_are_timed_and_the_last_layer_is_not() {
+        let all = convolutions(&settings("--arch vgg16 --image-size 32")).unwrap();
+        assert!(all.iter().all(|(p, _)| p.k != 10), "{all:?}");
+        assert_eq!(all.iter().map(|(p, _)| p.h).min(), Some(2));
+    }
 }

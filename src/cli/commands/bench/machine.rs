@@ -6,6 +6,8 @@ use fairprune::artefact;
 use fairprune::backend::{Backend, Cpu};
 use serde::{Deserialize, Serialize};
 
+use super::card::Card;
+
 /// A machine as far as it decides speed. Results are compared only if all of this is equal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
@@ -23,12 +25,19 @@ pub struct Machine {
     pub memory_gib: u64,
     /// `cpu`, or the card and its kernels: `NVIDIA H200 (cuda/sm_90a)`.
     pub device: String,
+    /// The card's driver, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
     /// Hash of all the above.
     pub fingerprint: String,
 }
 
 /// This machine, with the threads of `cpu`, computing on `card`, if on one.
-pub fn describe(cpu: &Cpu, card: Option<String>) -> Machine {
+pub fn describe(cpu: &Cpu, card: &Card) -> Machine {
+    with_device(cpu, card.name().map(str::to_owned), card.driver())
+}
+
+fn with_device(cpu: &Cpu, card: Option<String>, driver: Option<String>) -> Machine {
     let mut machine = Machine {
         cpu: processor(),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
@@ -37,6 +46,7 @@ pub fn describe(cpu: &Cpu, card: Option<String>) -> Machine {
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         memory_gib: memory_gib(),
         device: card.unwrap_or_else(|| "cpu".to_owned()),
+        driver,
         fingerprint: String::new(),
     };
     let text = serde_json::to_string(&machine).unwrap_or_default();
@@ -86,8 +96,13 @@ mod tests {
 
     #[test]
     fn a_machine_is_the_same_each_time_and_another_with_other_threads() {
-        let [one, again, two] = [1, 1, 2].map(|t| describe(&Cpu::new(t).unwrap(), None));
-        let card = describe(&Cpu::new(1).unwrap(), Some("card".to_owned()));
+        let describe = |t, card: Option<&str>, driver: Option<&str>| {
+            let cpu = Cpu::new(t).unwrap();
+            with_device(&cpu, card.map(str::to_owned), driver.map(str::to_owned))
+        };
+        let [one, again, two] = [1, 1, 2].map(|t| describe(t, None, None));
+        let card = describe(1, Some("card"), Some("580.1"));
+        assert_ne!(card.fingerprint, describe(1, Some("card"), Some("580.2")).fingerprint);
         assert_ne!(one.fingerprint, card.fingerprint);
         assert_eq!(one, again);
         assert_ne!(one.fingerprint, two.fingerprint);

@@ -3,6 +3,8 @@
 //! | module | idea |
 //! |---|---|
 //! | `settings` | flags, and what they mean once checked |
+//! | `card` | the card as it was found: driver, clocks |
+//! | `floor` | the least time that a card's ceilings allow |
 //! | `machine` | what the numbers hold for |
 //! | `subject` | the network and the random images that are timed |
 //! | `verify` | a wrong result is not worth timing |
@@ -10,21 +12,27 @@
 //! | `suites` | the rows: train, forward, grand, read |
 //! | `pipeline` | rows of the user's own images, from the disk on |
 //! | `kernels` | rows of single operators, beside their floors |
+//! | `sets` | random tensors that no cache holds |
 //! | `tune` | the same in every form and tile, and the table of those that win |
 //! | `memory` | the process's peak |
 //! | `results` | the JSON document, written and read |
 //! | `noise` | medians, spreads, and how large a difference chance makes |
+//! | `kinds` | which runs of two files may be compared |
 //! | `compare` | the verdict on two sets of results |
 //! | `interleave` | two programs, run in turn |
 
+mod card;
 mod compare;
+mod floor;
 mod interleave;
 mod kernels;
+mod kinds;
 mod machine;
 mod memory;
 mod noise;
 mod pipeline;
 mod results;
+mod sets;
 mod settings;
 mod subject;
 mod suites;
@@ -32,12 +40,15 @@ mod timing;
 mod tune;
 mod verify;
 
+use std::sync::atomic::Ordering;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::cli::args::Common;
 use crate::cli::device::{Device, on_device};
-use crate::cli::output;
+use crate::cli::{interrupt, output};
+use card::Card;
 use settings::{Settings, SuiteArgs};
 
 #[derive(Args, Debug)]
@@ -82,19 +93,24 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
         cuda.set_dependent_launch(settings.dependent_launch);
     }
     let cpu = device.host(common)?;
-    let card = device.card();
-    let machine = machine::describe(&cpu, card.clone());
+    let card = Card::of(&device);
+    let machine = machine::describe(&cpu, &card);
     if settings.write.is_some() {
-        tune::check_card(card.as_deref())?;
+        tune::check_card(card.name())?;
     }
+    let interrupt = interrupt::flag()?;
     let rows = on_device!(device, backend => {
-        suites::run(&backend, card.as_deref(), &cpu, &settings, common)
+        suites::run(&backend, &card, &cpu, &settings, common)
     })?;
-    let document = results::document(&rows, &machine, &settings)?;
+    let stopped = interrupt.load(Ordering::Relaxed);
+    if stopped {
+        output::warn("stopped: these are the rows timed so far");
+    }
+    let document = results::document(&rows, &machine, &settings, stopped)?;
     if common.json {
         output::print_json(&document)?;
     } else {
         output::print(results::text(&rows, &machine, &settings))?;
     }
-    Ok(0)
+    Ok(u8::from(stopped))
 }

@@ -23,6 +23,8 @@ use fairprune::ops::gather::{Augmentation, GatherProblem};
 use fairprune::ops::loss_score::Field;
 use fairprune::tensor::Dtype;
 
+use super::card::Card;
+use super::floor;
 use super::memory::Peak;
 use super::results::Row;
 use super::settings::Settings;
@@ -37,9 +39,10 @@ pub fn run<B: Operators>(
     cpu: &Cpu,
     folder: &str,
     settings: &Settings,
+    card: &Card,
     common: &Common,
 ) -> Result<Vec<Row>> {
-    let bench = Pipeline { backend, cpu, folder, settings, common };
+    let bench = Pipeline { backend, cpu, folder, settings, card, common };
     let first = bench.load()?;
     bench.check(&first)?;
     let spec = NetworkSpec {
@@ -53,7 +56,21 @@ pub fn run<B: Operators>(
     let mut rows = vec![bench.decode(&first)?, bench.augment(&first)?];
     for (mode, name) in [(Mode::Score, "pipeline-forward"), (Mode::GradNorm, "pipeline-grand")] {
         let mut executor = bench.executor(&network, &weights, &first, mode)?;
-        rows.push(bench.resident(&mut executor, &first, mode, name)?);
+        let row = bench.resident(&mut executor, &first, mode, name)?;
+        let sized = Settings { spec, ..settings.clone() };
+        let floor = match card.ceilings() {
+            Some(c) => {
+                let loads = floor::step(&**backend, mode, &sized)?;
+                let batch = settings.batch as f64 / row.images_per_second.median;
+                Some(c.seconds(&loads, settings.compute.precision).of(batch))
+            }
+            None => None,
+        };
+        rows.push(Row {
+            fraction_of_floor: floor.map(|(fraction, _)| fraction),
+            limits: floor.map(|(_, limits)| limits),
+            ..row
+        });
     }
     for (mode, name) in
         [(Mode::Score, "pipeline-disk-el2n"), (Mode::GradNorm, "pipeline-disk-grand")]
@@ -69,6 +86,7 @@ struct Pipeline<'a, B: Operators> {
     cpu: &'a Cpu,
     folder: &'a str,
     settings: &'a Settings,
+    card: &'a Card,
     common: &'a Common,
 }
 
@@ -114,7 +132,8 @@ impl<B: Operators> Pipeline<'_, B> {
         let tick = |gone: f64| bar.set((gone * 1e3) as u64, (clock.seconds * 1e3) as u64, name);
         let times = clock.repeat(&mut work, |_| Ok(()), |work| work(), tick)?;
         bar.finish();
-        Ok(row(name, images as f64, &times, [peak.bytes(), planned], clock))
+        let row = row(name, images as f64, &times, [peak.bytes(), planned], clock);
+        Ok(Row { clocks: self.card.state(), ..row })
     }
 
     fn decode(&self, first: &DataSet) -> Result<Row> {

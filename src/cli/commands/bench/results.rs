@@ -9,6 +9,8 @@ use fairprune::exec::{Compute, Fusion};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::card::State;
+use super::floor::Limits;
 use super::machine::Machine;
 use super::settings::{Settings, Suite};
 use super::timing::Rates;
@@ -23,8 +25,11 @@ const REQUIRED: [&str; 5] = ["rows", "machine", "arch", "batch", "precision"];
 /// What was timed, and how it went.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `train`, `forward`, `grand` or `read`.
+    /// `train`, `forward`, `grand`, `read`, an operator with its sizes, ...
     pub work: String,
+    /// `stream` where its images stay on the host and batches of them are copied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
     pub images_per_second: Rates,
     /// Most resident bytes of the process while the row was timed; where the system does not tell,
     /// the planned bytes.
@@ -33,14 +38,26 @@ pub struct Row {
     /// Bytes that the executor allocated: parameters, tables, activations, workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_bytes: Option<u64>,
+    /// Bytes of the host's memory that are pinned beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_bytes: Option<u64>,
     #[serde(default)]
     pub repeats: usize,
     #[serde(default)]
     pub images_a_repeat: usize,
-    /// Of single operators on a card whose ceilings are known: the least time that its arithmetic and its
-    /// tensors' bytes allow, over the median time.
+    /// On a card whose ceilings are known: the least time that arithmetic and the tensors' bytes allow, over
+    /// the median time; of a step, that of its convolutions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fraction_of_floor: Option<f64>,
+    /// The time at each ceiling over the median time, and which is the largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+    /// Of `tune`: whether this is what is used without being timed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub planned: bool,
+    /// The card's clocks right after the row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clocks: Option<State>,
     /// Of single convolutions on tensor cores: tile, family and splits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tile: Option<String>,
@@ -49,8 +66,28 @@ pub struct Row {
     pub injected_slowdown: Option<f64>,
 }
 
+impl Row {
+    /// What the row is, for people and to find it in another document.
+    pub fn name(&self) -> String {
+        match &self.images {
+            Some(place) => format!("{} ({place})", self.work),
+            None => self.work.clone(),
+        }
+    }
+
+    /// The same, marked where it is what is used without being timed.
+    fn marked(&self) -> String {
+        if self.planned { format!("{} *", self.name()) } else { self.name() }
+    }
+}
+
 /// The document: rows first, then everything that the rows hold for.
-pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<Value> {
+pub fn document(
+    rows: &[Row],
+    machine: &Machine,
+    settings: &Settings,
+    stopped: bool,
+) -> Result<Value> {
     let spec = &settings.spec;
     let mut document = json!({
         "rows": rows,
@@ -65,8 +102,12 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
         "images": settings.images,
         "build": if cfg!(debug_assertions) { "development" } else { "release" },
         "version": env!("CARGO_PKG_VERSION"),
+        "commit": env!("FAIRPRUNE_COMMIT"),
         "format_version": FORMAT_VERSION,
     });
+    if stopped {
+        document["stopped"] = json!(true);
+    }
     let Compute { fusion, record, .. } = settings.compute;
     if fusion != Fusion::ALL {
         document["fuse"] = json!(fusion.to_string());
@@ -81,8 +122,10 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
         document["data"] = json!(folder);
     }
     if !settings.computes() {
-        // No random images: sizes and classes are the data set's.
-        document["image_size"] = json!(settings.read_size);
+        // No random images: sizes and classes are the data set's; operators have no classes.
+        let operators = |s: &Suite| matches!(s, Suite::Kernels | Suite::Tune);
+        let sized = settings.suites.iter().any(operators);
+        document["image_size"] = json!(if sized { Some(spec.size[0]) } else { settings.read_size });
         document["classes"] = Value::Null;
         document["images"] = Value::Null;
     }
@@ -119,31 +162,62 @@ pub fn text(rows: &[Row], machine: &Machine, settings: &Settings) -> String {
     let cells = rows.iter().map(|row| {
         let rates = row.images_per_second;
         vec![
-            row.work.clone(),
+            row.marked(),
             rate(rates.median),
             rate(rates.p10),
             rate(rates.p90),
             row.repeats.to_string(),
             output::bytes(row.peak_bytes),
             row.planned_bytes.map_or("-".to_owned(), output::bytes),
-            row.fraction_of_floor.map_or("-".to_owned(), |f| format!("{f:.2}")),
+            floor(row),
             row.tile.clone().unwrap_or("-".to_owned()),
         ]
     });
     let headers =
         ["work", "images/s", "p10", "p90", "repeats", "peak memory", "planned", "of floor", "tile"];
-    let shown = if rows.iter().any(|row| row.tile.is_some()) { 9 } else { 8 };
-    let cells = cells.map(|mut cells| {
-        cells.truncate(shown);
-        cells
-    });
-    lines.push(output::table(&headers[..shown], cells.collect(), 1));
+    // Operators have no memory of their own, other rows no tile, the CPU no floor.
+    let shown: Vec<bool> = (0..headers.len())
+        .map(|column| match column {
+            5 | 6 => rows.iter().any(|row| row.peak_bytes > 0),
+            7 => rows.iter().any(|row| row.fraction_of_floor.is_some()),
+            8 => rows.iter().any(|row| row.tile.is_some()),
+            _ => true,
+        })
+        .collect();
+    let keep = |cells: Vec<String>| -> Vec<String> {
+        cells.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(cell, _)| cell).collect()
+    };
+    let headers: Vec<&str> =
+        headers.into_iter().zip(&shown).filter(|(_, shown)| **shown).map(|(h, _)| h).collect();
+    lines.push(output::table(&headers, cells.map(keep).collect(), 1));
+    if rows.iter().any(|row| row.planned) {
+        lines.push("\n*: used without being timed".to_owned());
+    }
+    if let Some(pinned) = rows.iter().filter_map(|row| row.pinned_bytes).max() {
+        let pinned = output::bytes(pinned);
+        lines.push(format!("\nstream: images on the host, {pinned} of its memory pinned"));
+    }
+    let clocks =
+        rows.iter().rev().find_map(|row| row.clocks.as_ref()?.sm_mhz.zip(row.clocks.as_ref()));
+    if let Some((mhz, state)) = clocks {
+        let watts = state.watts.map_or(String::new(), |watts| format!(", {watts:.0} W"));
+        lines.push(format!("\nclocks as found, after the last row: {mhz:.0} MHz{watts}"));
+    }
     let median =
         |work: &str| rows.iter().find(|r| r.work == work).map(|r| r.images_per_second.median);
     if let (Some(train), Some(grand)) = (median("train"), median("grand")) {
         lines.push(format!("\nGraNd over training: {:.2}", grand / train));
     }
     lines.join("\n")
+}
+
+/// `0.58 compute`: the floor over the time, and what bounds it.
+fn floor(row: &Row) -> String {
+    match (row.fraction_of_floor, &row.limits) {
+        (Some(fraction), Some(limits)) => format!("{fraction:.2} {}", limits.bound.name()),
+        (Some(fraction), None) => format!("{fraction:.2}"),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 /// Images a second with three significant digits or more.
@@ -217,8 +291,8 @@ fn run_of(value: Value, name: &str) -> Result<Run, Error> {
             let found = format!("p10 {p10}, median {median}, p90 {p90}");
             return Err(Error::invalid(what, found, "positive numbers in ascending order"));
         }
-        if rows[..i].iter().any(|r| r.work == row.work) {
-            return Err(Error::invalid(format!("{name}, row {}", row.work), "twice", "once"));
+        if rows[..i].iter().any(|r| r.name() == row.name()) {
+            return Err(Error::invalid(format!("{name}, row {}", row.name()), "twice", "once"));
         }
     }
     Ok(Run { rows, settings })

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use fairprune::error::{Error, Result};
 use fairprune::exec::{Compute, Fusion};
+use fairprune::experiment::Placement;
 use fairprune::nn::{Arch, NetworkSpec, Stem};
 use fairprune::ops::Precision;
 
@@ -13,7 +14,7 @@ use crate::cli::context;
 /// `grand=1.2` for one.
 pub const SLOWDOWN_VARIABLE: &str = "FAIRPRUNE_BENCH_SLOWDOWN";
 
-/// Bytes of random pixels unless `--images` says otherwise: several times any last-level cache, and
+/// Bytes of random pixels unless `--samples` says otherwise: several times any last-level cache, and
 /// as many as CIFAR's training images.
 const WORKING_SET: usize = 154_000_000;
 
@@ -77,7 +78,11 @@ pub struct SuiteArgs {
     pub std: Option<Vec<f32>>,
     /// Random images, rounded up to whole batches and one more [default: 154 MB of them]
     #[arg(long, value_name = "N")]
-    pub images: Option<usize>,
+    pub samples: Option<usize>,
+    /// Where a card finds the random images: device, stream (copied batch by batch while it computes)
+    /// or auto (stream where they do not fit) [default: auto]
+    #[arg(long, value_name = "WHERE", value_parser = placement)]
+    pub images: Option<Placement>,
     /// Seconds a row is timed, warm-up apart [default: 5]
     #[arg(long, value_name = "S")]
     pub seconds: Option<f64>,
@@ -122,6 +127,7 @@ impl SuiteArgs {
         push("--stem", self.stem.clone());
         push("--mean", self.mean.as_ref().map(list));
         push("--std", self.std.as_ref().map(list));
+        push("--samples", self.samples.map(|v| v.to_string()));
         push("--images", self.images.map(|v| v.to_string()));
         push("--seconds", self.seconds.map(|v| v.to_string()));
         push("--fuse", self.fuse.clone());
@@ -150,6 +156,7 @@ pub struct Settings {
     pub batch: usize,
     /// Random images: whole batches and one more, which a batch of one is made of.
     pub images: usize,
+    pub placement: Placement,
     pub seconds: f64,
     pub normalisation: [[f32; 3]; 2],
     /// What `read` reads, and the side it resizes to.
@@ -192,8 +199,8 @@ impl Settings {
         check("--batch", batch, (least..=65_536).contains(&batch), &format!("{least} to 65536"))?;
         let classes = args.classes.unwrap_or(10);
         check("--classes", classes, (2..=100_000).contains(&classes), "2 to 100000")?;
-        let images = args.images.unwrap_or(WORKING_SET / (3 * side * side));
-        check("--images", images, images <= 1 << 28, "at most 268435456")?;
+        let images = args.samples.unwrap_or(WORKING_SET / (3 * side * side));
+        check("--samples", images, images <= 1 << 28, "at most 268435456")?;
         let seconds = args.seconds.unwrap_or(SECONDS);
         check("--seconds", seconds, (0.0..=3600.0).contains(&seconds), "0 to 3600")?;
         if suites_read(args) && args.data.is_none() {
@@ -215,6 +222,7 @@ impl Settings {
             stem: asked,
             batch,
             images: images.div_ceil(batch).max(1) * batch + 1,
+            placement: args.images.unwrap_or_default(),
             seconds,
             normalisation: [mean.unwrap_or(NORMALISATION[0]), std.unwrap_or(NORMALISATION[1])],
             data: args.data.clone().filter(|_| suites_read(args)),
@@ -237,6 +245,16 @@ impl Settings {
     }
 }
 
+/// `auto`, `device` or `stream`; a number has a flag of its own.
+fn placement(text: &str) -> Result<Placement, String> {
+    match text.parse::<usize>() {
+        Ok(count) => {
+            Err(format!("expected auto, device or stream; {count} images are --samples {count}"))
+        }
+        Err(_) => text.parse::<Placement>().map_err(|e| e.to_string()),
+    }
+}
+
 fn suites_read(args: &SuiteArgs) -> bool {
     args.suite.contains(&Suite::Read) || args.suite.contains(&Suite::Pipeline)
 }
@@ -255,7 +273,7 @@ fn network_args(args: &SuiteArgs) -> NetworkArgs {
         mean: args.mean.clone(),
         std: args.std.clone(),
         score_batch: args.batch.unwrap_or(128),
-        images: fairprune::experiment::Placement::Auto,
+        images: Placement::Auto,
     }
 }
 
@@ -323,8 +341,10 @@ mod tests {
             "0.1,0.2,0.3",
             "--seconds",
             "0.25",
-            "--images",
+            "--samples",
             "99",
+            "--images",
+            "stream",
             "--stem",
             "cifar",
             "--classes",

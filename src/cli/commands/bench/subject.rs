@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fairprune::error::Result;
-use fairprune::exec::{ArenaMode, Compute, Executor, Mode, Requirements, TrainOptions};
+use fairprune::exec::{
+    ArenaMode, Compute, Executor, Mode, Requirements, TrainOptions, planned_memory,
+};
+use fairprune::experiment::Placement;
 use fairprune::nn::{Layer, Network, Weights, init};
 use fairprune::ops::Operators;
 use fairprune::ops::gather::Augmentation;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::rng::{Philox, Stream};
 
-use super::settings::Settings;
+use super::settings::{Settings, Suite};
 
 /// Scale of a residual branch. Fresh residual networks double their variance in every block when
 /// batch norm uses running statistics; with small branches logits stay moderate, as in a trained
@@ -21,7 +24,7 @@ const BRANCH_SCALE: f32 = 0.2;
 /// The optimiser of the timed training step.
 pub const SGD: SgdProblem = SgdProblem { momentum: 0.9, weight_decay: 5e-4, nesterov: true };
 
-/// A network with weights, and images on the device.
+/// A network with weights, and images where they were asked for.
 pub struct Subject<B: Operators> {
     pub backend: Arc<B>,
     pub network: Network,
@@ -49,8 +52,10 @@ impl<B: Operators> Subject<B> {
             (0..settings.images).map(|_| draws.below(settings.spec.classes as u32)).collect();
         let mut order: Vec<u32> = (0..settings.images as u32).collect();
         Philox::new(settings.seed, Stream::Order).sequence(0).shuffle(&mut order);
-        Ok(Subject {
-            images: backend.images(&pixels.into())?,
+        let pixels = pixels.into();
+        let mut subject = Subject {
+            // Until their place is known, which depends on the plans.
+            images: backend.host_images(&pixels)?,
             backend: Arc::clone(backend),
             network,
             weights,
@@ -60,7 +65,38 @@ impl<B: Operators> Subject<B> {
             normalisation: settings.normalisation,
             seed: settings.seed,
             compute: settings.compute,
-        })
+        };
+        if !subject.streams(settings, B::device_bytes(&pixels))? {
+            subject.images = backend.images(&pixels)?;
+        }
+        Ok(subject)
+    }
+
+    /// Whether the images, of so many bytes on the device, are left on the host.
+    fn streams(&self, settings: &Settings, bytes: u64) -> Result<bool> {
+        match (settings.placement, self.backend.free_bytes().filter(|_| bytes > 0)) {
+            (Placement::Stream, _) => Ok(true),
+            (Placement::Device, _) | (Placement::Auto, None) => Ok(false),
+            (Placement::Auto, Some(free)) => {
+                let (trains, scores) = (Suite::Train, Suite::Score);
+                let of = |suite, modes: &[Mode]| {
+                    if settings.suites.contains(&suite) { modes.to_vec() } else { Vec::new() }
+                };
+                let modes =
+                    [of(trains, &[Mode::Train]), of(scores, &[Mode::Score, Mode::GradNorm])];
+                let mut largest = 0;
+                for mode in modes.concat() {
+                    let whole = Requirements {
+                        memory_limit: Some(u64::MAX),
+                        stream: false,
+                        ..self.requirements(mode)
+                    };
+                    let planned = planned_memory(&*self.backend, &self.network, &whole)?;
+                    largest = largest.max(planned.total());
+                }
+                Ok(largest + bytes > free)
+            }
+        }
     }
 
     /// Whole batches in the images, of which one is left over.
@@ -70,11 +106,19 @@ impl<B: Operators> Subject<B> {
 
     /// An executor for passes of one mode over whole batches, and for a batch of one in scoring.
     pub fn executor(&self, mode: Mode) -> Result<Executor<B>> {
+        let requirements = self.requirements(mode);
+        let mut executor =
+            Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)?;
+        executor.set_weights(&self.weights)?;
+        Ok(executor)
+    }
+
+    fn requirements(&self, mode: Mode) -> Requirements {
         let whole = self.batches() * self.batch;
         let single = usize::from(mode != Mode::Train);
         let side = self.network.input()[0];
         let [mean, std] = self.normalisation;
-        let requirements = Requirements {
+        Requirements {
             passes: vec![(mode, self.batch, whole + single)],
             capacity: self.labels.len(),
             options: TrainOptions {
@@ -93,13 +137,9 @@ impl<B: Operators> Subject<B> {
             compute: self.compute,
             divergences: false,
             stored: None,
-            stream: false,
+            stream: B::on_host(&self.images),
             memory_limit: None,
-        };
-        let mut executor =
-            Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)?;
-        executor.set_weights(&self.weights)?;
-        Ok(executor)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The rows: train, forward, grand, read; those of `pipeline` have a file of their own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -9,6 +10,8 @@ use fairprune::data::{self, LoadOptions, Part};
 use fairprune::exec::{Executor, Mode};
 use fairprune::ops::Operators;
 
+use super::card::Card;
+use super::floor;
 use super::memory::Peak;
 use super::pipeline;
 use super::results::Row;
@@ -17,10 +20,12 @@ use super::subject::Subject;
 use super::timing::{Clock, Rates};
 use super::verify::{begin, verify};
 use crate::cli::args::Common;
+use crate::cli::interrupt;
 use crate::cli::progress::Bar;
 
-/// A repeat has as many batches as it takes to last this long: the clock's own cost must not show.
-const LEAST_SECONDS: f64 = 5e-3;
+/// A repeat has as many batches as it takes to last this long, if there are so many: neither the clock's cost
+/// nor waiting for the device at its end must show.
+const LEAST_SECONDS: f64 = 5e-2;
 
 /// Learning rate of the timed steps: random labels cannot be learnt, only endured.
 const LR: f32 = 0.01;
@@ -28,7 +33,7 @@ const LR: f32 = 0.01;
 /// Times every row of the chosen suites.
 pub fn run<B: Operators>(
     backend: &Arc<B>,
-    device: Option<&str>,
+    card: &Card,
     cpu: &Cpu,
     settings: &Settings,
     common: &Common,
@@ -43,26 +48,34 @@ pub fn run<B: Operators>(
                 Suite::Read | Suite::Pipeline | Suite::Kernels | Suite::Tune => &[],
             };
             for &(work, mode) in works {
-                rows.push(compute(&subject, work, mode, settings, common)?);
+                if stopped()? {
+                    return Ok(rows);
+                }
+                rows.push(compute(&subject, work, mode, settings, card, common)?);
             }
         }
     }
     for suite in settings.suites.iter().filter(|s| matches!(s, Suite::Kernels | Suite::Tune)) {
         settings.compute.precision.check(&**backend)?;
         rows.extend(match suite {
-            Suite::Tune => super::tune::rows(backend, device, settings, common)?,
-            _ => super::kernels::rows(backend, device, settings)?,
+            Suite::Tune => super::tune::rows(backend, card, settings, common)?,
+            _ => super::kernels::rows(backend, card, settings)?,
         });
     }
-    if let Some(folder) = &settings.data {
+    if let Some(folder) = settings.data.as_ref().filter(|_| !matches!(stopped(), Ok(true))) {
         if settings.suites.contains(&Suite::Read) {
             rows.push(read(cpu, folder, settings, common)?);
         }
         if settings.suites.contains(&Suite::Pipeline) {
-            rows.extend(pipeline::run(backend, cpu, folder, settings, common)?);
+            rows.extend(pipeline::run(backend, cpu, folder, settings, card, common)?);
         }
     }
     Ok(rows)
+}
+
+/// Whether the user, or whoever runs this, asked to stop: what is timed so far is what there is.
+pub(super) fn stopped() -> Result<bool> {
+    Ok(interrupt::flag()?.load(Ordering::Relaxed))
 }
 
 pub(super) fn clock(work: &str, settings: &Settings) -> Clock {
@@ -109,13 +122,14 @@ fn compute<B: Operators>(
     work: &str,
     mode: Mode,
     settings: &Settings,
+    card: &Card,
     common: &Common,
 ) -> Result<Row> {
     let bar = Bar::new(common, 1);
     bar.set(0, 1, &format!("{work}: verifying"));
     let mut executor = subject.executor(mode)?;
     verify(&mut executor, subject, mode)?;
-    let (planned, step) = (executor.planned_memory().total(), executor.batch(mode));
+    let (planned, step) = (executor.planned_memory(), executor.batch(mode));
     let whole = subject.batch.is_multiple_of(step);
     ensure!(whole, "{work}: memory is free for batches of {step}, which do not divide --batch");
     let lrs = if mode == Mode::Train { vec![LR; subject.batches()] } else { Vec::new() };
@@ -141,7 +155,19 @@ fn compute<B: Operators>(
         "{work}: the loss became NaN or infinite while being timed"
     );
     let images = (running.group * subject.batch) as f64;
-    Ok(row(work, images, &times, [peak, Some(planned)], clock))
+    let row = row(work, images, &times, [peak, Some(planned.total())], clock);
+    let streams = B::on_host(&subject.images);
+    let loads = floor::step(&*subject.backend, mode, settings)?;
+    let floor = card.ceilings().map(|c| c.seconds(&loads, settings.compute.precision));
+    let floor = floor.map(|f| f.of(subject.batch as f64 / row.images_per_second.median));
+    Ok(Row {
+        images: streams.then(|| "stream".to_owned()),
+        pinned_bytes: streams.then_some(planned.staging),
+        fraction_of_floor: floor.map(|(fraction, _)| fraction),
+        limits: floor.map(|(_, limits)| limits),
+        clocks: card.state(),
+        ..row
+    })
 }
 
 /// One row of loading a folder, all parts, fingerprint included. The first load warms the page
@@ -185,12 +211,17 @@ pub(super) fn row(
     let rates: Vec<f64> = times.iter().map(|t| images / t).collect();
     Row {
         work: work.to_owned(),
+        images: None,
         images_per_second: Rates::of(&rates),
         peak_bytes: peak.or(planned).unwrap_or(0),
         planned_bytes: planned,
+        pinned_bytes: None,
         repeats: times.len(),
         images_a_repeat: images as usize,
         fraction_of_floor: None,
+        limits: None,
+        planned: false,
+        clocks: None,
         tile: None,
         injected_slowdown: clock.slowdown,
     }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::noise::quantile;
+use super::suites::stopped;
 
 /// Repeats that are timed however short the budget is.
 const LEAST_REPEATS: usize = 3;
@@ -34,7 +35,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Calls `prepare` untimed and `work` timed until the seconds are over; gives the seconds of
+    /// Calls `prepare` untimed and `work` timed until the seconds are over or it is asked to stop; gives the seconds of
     /// each `work`. `tick` gets the seconds gone, between repeats.
     pub fn repeat<S>(
         &self,
@@ -45,7 +46,8 @@ impl Clock {
     ) -> Result<Vec<f64>> {
         let begin = Instant::now();
         let mut times = Vec::new();
-        while times.len() < LEAST_REPEATS || begin.elapsed().as_secs_f64() < self.seconds {
+        let over = |gone: f64| Ok::<_, anyhow::Error>(gone >= self.seconds || stopped()?);
+        while times.len() < LEAST_REPEATS || !over(begin.elapsed().as_secs_f64())? {
             prepare(state)?;
             let start = Instant::now();
             work(state)?;

@@ -10,9 +10,12 @@ use fairprune::ops::Operators;
 use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, KeptChoice};
 use fairprune::tensor::Dtype;
 
-use super::kernels::{Work, backward, convolutions, describe, fprop, time, workspace};
+use super::card::Card;
+use super::kernels::{Work, backward, convolutions, describe, fprop, time, time_on, workspace};
 use super::results::Row;
+use super::sets::Sets;
 use super::settings::Settings;
+use super::suites::stopped;
 use crate::cli::args::Common;
 use crate::cli::output;
 
@@ -36,11 +39,11 @@ pub fn check_card(device: Option<&str>) -> Result<()> {
 /// Times everything; writes the table where that was asked for.
 pub fn rows<B: Operators>(
     backend: &Arc<B>,
-    device: Option<&str>,
+    card: &Card,
     settings: &Settings,
     common: &Common,
 ) -> Result<Vec<Row>> {
-    if check_card(device).is_err() {
+    if check_card(card.name()).is_err() {
         output::note(common, "note: no card: these times mean nothing for one");
     }
     let (mut rows, mut kept) = (Vec::new(), Vec::new());
@@ -53,16 +56,22 @@ pub fn rows<B: Operators>(
                 if first && input(direction) {
                     continue;
                 }
-                let tuned = tiles(&**backend, device, &p, direction, settings)?;
+                if stopped()? {
+                    break;
+                }
+                let tuned = tiles(&**backend, card, &p, direction, settings)?;
                 kept.extend(tuned.better.map(|choice| (direction, p, choice)));
                 rows.extend(tuned.rows);
             }
         }
     }
     for work in forms(backend, settings)? {
-        rows.push(time(&**backend, device, work, settings)?);
+        if stopped()? {
+            break;
+        }
+        rows.push(time(&**backend, card, work, settings)?);
     }
-    if let (Some(file), Some(card)) = (&settings.write, device) {
+    if let (Some(file), Some(card)) = (&settings.write, card.name()) {
         fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
         output::note(common, format!("{file}: {} rows", kept.len()));
     }
@@ -78,7 +87,7 @@ struct Tuned {
 /// Times one direction of a problem in every way; the planned one is marked.
 fn tiles<B: Operators>(
     backend: &B,
-    device: Option<&str>,
+    card: &Card,
     p: &Conv2dProblem,
     direction: Direction,
     settings: &Settings,
@@ -92,22 +101,41 @@ fn tiles<B: Operators>(
         choices = all.map(|(choice, splits)| Choice { splits, ..choice }).collect();
     }
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
-    let (mut rows, mut timed): (Vec<Row>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
+    let mut works: Vec<(Choice, Work<B>)> = Vec::new();
     for choice in choices {
         backend.conv2d_force_bf16(Some(choice));
         // What is taken has fewer splits where there are too few positions.
         let taken = backend.conv2d_choice_bf16(p, direction).unwrap_or(choice);
-        let known = timed.iter().any(|(before, _)| *before == taken);
-        let row =
-            if known { None } else { Some(one(backend, device, p, (direction, taken), settings)) };
+        let known = works.iter().any(|(before, _)| *before == taken);
+        let work = if known { None } else { Some(one(backend, p, (direction, taken))) };
         backend.conv2d_force_bf16(None);
-        let Some(mut row) = row.transpose()? else { continue };
+        let Some(work) = work.transpose()? else { continue };
+        let name = format!("{} {taken}", work.name);
+        works.push((taken, Work { name, planned: Some(taken) == planned, ..work }));
+    }
+    // They differ in workspace alone.
+    let Some(largest) = works.iter().map(|(_, work)| &work.views).max_by_key(|v| total(v)) else {
+        return Ok(Tuned { rows: Vec::new(), better: None });
+    };
+    let mut sets = Sets::new(backend, largest)?;
+    let (mut rows, mut timed): (Vec<Row>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
+    for (taken, work) in works {
+        if stopped()? {
+            break;
+        }
+        backend.conv2d_force_bf16(Some(taken));
+        let row = time_on(&mut sets, card, work, settings);
+        backend.conv2d_force_bf16(None);
+        let row = row?;
         timed.push((taken, row.images_per_second.median));
-        let mark = if Some(taken) == planned { " *" } else { "" };
-        row.work = format!("{} {taken}{mark}", row.work);
         rows.push(row);
     }
     Ok(Tuned { rows, better: better(planned, &timed) })
+}
+
+/// Bytes of views.
+fn total(views: &[(usize, Dtype)]) -> usize {
+    views.iter().map(|(len, dtype)| len * dtype.size()).sum()
 }
 
 /// The fastest choice, if it beats the planned one.
@@ -117,14 +145,12 @@ fn better(planned: Option<Choice>, timed: &[(Choice, f64)]) -> Option<Choice> {
     (fastest.1 > GAIN * rate(planned)?).then_some(fastest.0)
 }
 
-/// Times one direction as it is forced.
+/// One direction as it is forced.
 fn one<B: Operators>(
     backend: &B,
-    device: Option<&str>,
     p: &Conv2dProblem,
     (direction, choice): (Direction, Choice),
-    settings: &Settings,
-) -> Result<Row> {
+) -> Result<Work<B>> {
     let works = match direction {
         Direction::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
         _ => backward(backend, *p, false, Dtype::Bf16),
@@ -133,7 +159,7 @@ fn one<B: Operators>(
     let Some(work) = work else {
         return Err(Error::Internal(format!("{direction:?} is no product of a layer")).into());
     };
-    time(backend, device, Work { tile: Some(choice), ..work }, settings)
+    Ok(Work { tile: Some(choice), ..work })
 }
 
 /// The table of `src/ops/conv2d/cuda/bf16/tiles.txt`.
@@ -160,16 +186,17 @@ fn forms<B: Operators>(backend: &Arc<B>, settings: &Settings) -> Result<Vec<Work
         let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
         let all = [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted);
         for form in all {
-            let mark = if form == chosen { " *" } else { "" };
             let direction = Direction::GradNorm(form);
             let space = workspace(&**backend, &p, direction, stored);
             works.push(Work {
-                name: format!("{}{mark}", describe(&format!("{form:?}"), &p)),
+                name: describe(&format!("{form:?}"), &p),
                 images: p.n,
                 operations: 2.0 * p.macs() as f64,
                 views: vec![(p.x_len(), stored), (p.y_len(), stored), (p.n, Dtype::F32), space],
                 tensors: 2,
                 tile: None,
+                copied: None,
+                planned: form == chosen,
                 call: Box::new(move |b, m, v| {
                     Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
                 }),

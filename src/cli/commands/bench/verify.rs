@@ -179,7 +179,7 @@ mod tests {
     use crate::cli::commands::bench::settings::Settings;
 
     fn subject(words: &str) -> Subject<Cpu> {
-        let all = "fairprune bench --images 20 ".to_owned() + words;
+        let all = "fairprune bench --samples 20 ".to_owned() + words;
         let Command::Bench(args) = Cli::try_parse_from(all.split_whitespace()).unwrap().command
         else {
             panic!("not bench")

@@ -170,6 +170,11 @@ impl Conv2d for Cuda {
         product.map_or(Vec::new(), |p| p.ways().iter().map(|way| way.choice()).collect())
     }
 
+    fn conv2d_copied_bf16(&self, problem: &Conv2dProblem, of: Direction) -> Option<u64> {
+        let product = Product::checked(problem, of)?;
+        Some(product.copies(&product.choose(self)))
+    }
+
     fn conv2d_force_bf16(&self, choice: Option<Choice>) {
         bf16::choice::force(self, choice);
     }

@@ -183,19 +183,31 @@ impl Product {
         }
     }
 
+    /// Tiles of all products and splits, and the terms of each.
+    fn tiled(&self, way: &Way) -> (usize, usize) {
+        let Way { tile, splits, .. } = way;
+        let depth = self.depth.div_ceil(*splits).next_multiple_of(tiles::MMA_DEPTH as usize);
+        (tile.count(self.rows, self.columns) * self.count * splits, depth)
+    }
+
+    /// Bytes that all tiles copy from L2.
+    pub fn copies(&self, way: &Way) -> u64 {
+        let (count, depth) = self.tiled(way);
+        (count * self.copied(&way.tile, way.family, depth)) as u64
+    }
+
     /// Seconds that a way is expected to take: the bound, and the sum of products and copies, which decides
     /// between ways that memory makes equal.
     fn seconds(&self, way: &Way) -> (f64, f64) {
         let Way { tile, family, splits } = way;
-        let depth = self.depth.div_ceil(*splits).next_multiple_of(tiles::MMA_DEPTH as usize);
-        let count = tile.count(self.rows, self.columns) * self.count * splits;
+        let (count, depth) = self.tiled(way);
         // Each multiprocessor computes its share, at a rate that its resident warps allow.
         let machines = tiles::MMA_MULTIPROCESSORS as usize;
         let share = count.div_ceil(machines);
         let warps = share.min(self.blocks(tile, *family)) * tile.threads as usize / 32;
         let rate = PRODUCTS / machines as f64 * (warps as f64 / WARPS as f64).min(1.0);
         let products = (share * tile.rows * tile.columns * depth * 2) as f64 / rate;
-        let copies = (count * self.copied(tile, *family, depth)) as f64 / L2_BYTES;
+        let copies = self.copies(way) as f64 / L2_BYTES;
         let memory = (2 * self.moved) as f64 / MEMORY_BYTES;
         // Copies of dw are written and, by the next kernel, read.
         let sums = if *splits > 1 { 8 * splits * self.problem.w_len() } else { 0 };
