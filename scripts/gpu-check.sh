@@ -206,6 +206,7 @@ for phase in "${phases[@]}"; do
         summary+=("$(printf '%-12s not run: %s s of --within were left' "$phase" "$seconds")")
         continue
     fi
+    : > "$out/$phase.log"
     # `timeout` leads a process group and stops all of it. The shell waits for the program that it runs, which may
     # write what it has, and then goes.
     seconds=$seconds timeout -k $grace "$seconds" bash -o pipefail -c "trap 'exit 143' TERM; $phase" \
