@@ -39,7 +39,7 @@ build=$(mktemp -d)
 pid=
 trap 'rm -rf "$build"; [ -z "$pid" ] || kill -KILL -- -"$pid" 2> /dev/null' EXIT
 trap 'exit 143' INT TERM
-command -v nvcc > /dev/null || PATH=$PATH:/usr/local/cuda/bin
+PATH=$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer
 
 compile() { # SOURCE PROGRAM
     nvcc -O3 --fmad=false -std=c++17 -Ikernels -gencode "arch=compute_90a,code=sm_90a" -gencode "arch=compute_80,code=sm_80" \
