@@ -9,7 +9,7 @@
 #   peers        PyTorch's modes: benches/peers/pytorch.py
 #   tune         every tile and form of each layer; rows for src/ops/conv2d/cuda/bf16/tiles.txt
 #   streaming    training on images from the card and from the host: seconds, and the same weights
-#   bench        fairprune bench, f32, and bf16 with less fused and without graphs
+#   bench        fairprune bench, f32, and bf16 with less fused, without graphs, without early launches
 #   sanitizer    compute-sanitizer (memcheck, racecheck, initcheck, synccheck) on a reduced selftest
 # A phase is stopped at its cap (default: see below); what it wrote until then stays, in DIR and after every
 # phase in FILE, a .tar.gz of it. The summary comes last.
@@ -109,6 +109,7 @@ bench() {
         steps bf16 resnet18 --fuse $fuse >> "$out/bench.jsonl" || failed=1
     done
     steps bf16 resnet18 --no-graphs >> "$out/bench.jsonl" || failed=1
+    steps bf16 resnet18 --no-dependent-launch >> "$out/bench.jsonl" || failed=1
     for arch in resnet20 resnet18 vgg16 resnet50; do
         steps f32 $arch >> "$out/bench.jsonl" || failed=1
     done
