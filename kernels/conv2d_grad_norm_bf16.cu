@@ -59,11 +59,17 @@ DEVICE void instantiate(const Conv2dGradNorm16Args& args, bf16_t* shared) {
     const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + positions);
     MatrixColumns16<T::COLUMNS, T::THREADS> dy(args.dy, first_column, s.k, begin, begin + positions);
+    const uint32_t steps = (positions + MMA_DEPTH - 1) / MMA_DEPTH;
     T tile;
     tile.clear();
-    tile.accumulate(x, dy, (positions + MMA_DEPTH - 1) / MMA_DEPTH, shared);
+    if (is_matrix(s)) {
+        MatrixColumns16<T::ROWS, T::THREADS> x(args.x, first_row, s.c, begin, begin + positions);
+        tile.accumulate(x, dy, steps, shared);
+    } else {
+        WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + positions);
+        tile.accumulate(x, dy, steps, shared);
+    }
     // Sums beyond the last weight or channel are 0.
     const double squares = double(sum_squares(tile));
     const double sum = block_sum<T::THREADS>(squares, reinterpret_cast<double*>(shared));
