@@ -60,7 +60,7 @@ done
 [ ${#phases[@]} -gt 0 ] || phases=("${all[@]}")
 version=$("$binary" --version) || { echo "$binary: expected a fairprune that runs here" >&2; exit 2; }
 mkdir -p "$out"
-export PYTHONUNBUFFERED=1 PATH="$PATH:/usr/local/cuda/bin"
+export PYTHONUNBUFFERED=1 PATH="$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer"
 build=$(mktemp -d)
 export build
 

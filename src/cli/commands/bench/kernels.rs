@@ -279,7 +279,7 @@ pub(super) fn time_on<B: Operators>(
     let load = Load { operations, bytes, copied: work.copied };
     let floor = card.ceilings().map(|c| c.seconds(&[load], settings.compute.precision));
     let floor = floor.map(|f| f.of(work.images as f64 / rates.median));
-    Ok(Row {
+    let row = Row {
         work: work.name,
         images: None,
         images_per_second: rates,
@@ -294,7 +294,10 @@ pub(super) fn time_on<B: Operators>(
         clocks: card.state(),
         tile: work.tile.map(|tile| tile.to_string()),
         injected_slowdown: clock.slowdown,
-    })
+    };
+    // What was measured survives whoever is killed before the end.
+    tracing::info!("row {}", serde_json::to_string(&row)?);
+    Ok(row)
 }
 
 #[cfg(test)]

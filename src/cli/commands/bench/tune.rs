@@ -62,6 +62,10 @@ pub fn rows<B: Operators>(
                 let tuned = tiles(&**backend, card, &p, direction, settings)?;
                 kept.extend(tuned.better.map(|choice| (direction, p, choice)));
                 rows.extend(tuned.rows);
+                // Whole after every layer: who is killed keeps what was found.
+                if let (Some(file), Some(card)) = (&settings.write, card.name()) {
+                    fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
+                }
             }
         }
     }
