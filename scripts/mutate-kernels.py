@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the operator tests see errors in kernels: nineteen planted ones, each caught.
+"""Shows that the operator tests see errors in kernels: twenty planted ones, each caught.
 
     scripts/mutate-kernels.py [--only NUMBER] [--test NAME] [--seconds LIMIT]
 
@@ -54,6 +54,8 @@ MUTATIONS = [
     ("box", "gather.cu", "(box.top + uint32_t(y)) *", "uint32_t(y) *", "gather"),
     ("staged image", "gather.cu", "args.staged[image] == source", "args.staged[image] >= source",
      "gather"),
+    ("sample's end", "conv2d_grad_norm_bf16.cu", "end = begin + positions", "end = s.n * positions",
+     "conv2d_bf16"),
 ]
 
 
