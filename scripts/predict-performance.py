@@ -165,7 +165,7 @@ def main():
         print("| layer | times | " + " | ".join(f"{d}: us | of floor | by | tile" for d in ("fprop", "dgrad", "wgrad")) + " |")
         print("|---|-:|" + "-:|-:|---|---|" * 3)
         sums = dict.fromkeys(("fprop", "dgrad", "plain", "wgrad", "norm"), 0.0)
-        floor, elements = 0.0, 0
+        floor, elements, chosen = 0.0, 0, []
         for n, h, c, k, s, stride, times in layers(arch, batch):
             cells = []
             result = convolution(n, h, c, k, s, stride)
@@ -195,6 +195,9 @@ def main():
               "launches, pooling, loss and update:\n")
         print("| training | forward scoring | GraNd | GraNd over training |\n|-:|-:|-:|-:|")
         print(f"| {batch / train:,.0f} | {batch / forward:,.0f} | {batch / grand:,.0f} | {train / grand:.2f} |")
+        print("\nGradient norms, us a batch:\n\n| layer | form | us |\n|---|---|-:|")
+        for layer, time, form in chosen:
+            print(f"| {layer} | {form} | {time * 1e6:.0f} |")
 
 
 if __name__ == "__main__":

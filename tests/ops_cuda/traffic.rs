@@ -315,7 +315,8 @@ fn instantiated_norms_share_pixels() {
             let place = |pixel: usize| (pixel + r * w).saturating_sub(w + 1).min(all);
             place(first + 34) - place(first)
         };
-        let stages = (0..3).flat_map(|n| (0..positions).step_by(32).map(move |t| n * positions + t));
+        let stages =
+            (0..3).flat_map(|n| (0..positions).step_by(32).map(move |t| n * positions + t));
         let pixels: usize = stages.flat_map(|first| (0..3).map(move |r| seen(first, r))).sum();
         let across = k.div_ceil(tall[1] as usize);
         let rows = 3 * c / 64;

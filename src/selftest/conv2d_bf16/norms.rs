@@ -1,12 +1,12 @@
 //! Gradient norms of tensors stored as bf16: every form, and every tile of the instantiated one.
 
-use super::super::conv2d::{Calls, Inputs, Sizes, problem};
-use super::super::values::words;
-use super::super::{Outcome, Subject, ensure};
 use super::{NORMS, problems, with_every_choice};
 use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, equal, judge};
+use crate::selftest::conv2d::{Calls, Inputs, Sizes, problem};
+use crate::selftest::values::words;
+use crate::selftest::{Outcome, Subject, ensure};
 
 const INSTANTIATE: GradNormForm = GradNormForm::Instantiate;
 

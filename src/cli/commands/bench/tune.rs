@@ -156,16 +156,15 @@ fn forms<B: Operators>(
     settings: &Settings,
 ) -> Result<Vec<Row>> {
     let stored = settings.compute.precision.dtype();
-    let bf16 = stored == Dtype::Bf16;
-    let chosen = match bf16 {
-        true => backend.conv2d_grad_norm_form_bf16(p),
-        false => backend.conv2d_grad_norm_form(p),
+    let chosen = match stored {
+        Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
+        _ => backend.conv2d_grad_norm_form(p),
     };
     let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
         let direction = Direction::GradNorm(form);
-        let planned = backend.conv2d_choice_bf16(p, direction).filter(|_| bf16);
+        let planned = backend.conv2d_choice_bf16(p, direction).filter(|_| stored == Dtype::Bf16);
         let tiles = match planned {
             Some(_) => backend.conv2d_choices_bf16(p, direction).into_iter().map(Some).collect(),
             None => vec![None],

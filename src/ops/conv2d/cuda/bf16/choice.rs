@@ -359,13 +359,9 @@ mod tests {
 
     #[test]
     fn every_way_fits_and_is_what_its_choice_names() {
-        for direction in [
-            Direction::Fprop,
-            Direction::Dgrad,
-            Direction::DgradNorm,
-            Direction::Wgrad,
-            NORM,
-        ] {
+        for direction in
+            [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad, NORM]
+        {
             for sizes in [[3, 5, 8, 16, 3, 1], [64, 56, 128, 64, 3, 1], [9, 17, 64, 512, 3, 2]] {
                 let product = product(sizes, direction);
                 let ways = product.ways();

@@ -142,9 +142,9 @@ mod tests {
             ([32, 8, 64, 3, 1, 1], Instantiate),
             ([56, 64, 256, 1, 1, 0], Instantiate),
             ([28, 128, 128, 3, 1, 1], Instantiate),
-            // Tiles that share pixels; gathered ones would lose.
             ([16, 128, 128, 3, 1, 1], Instantiate),
-            ([16, 120, 128, 3, 1, 1], ShiftedGram),
+            ([14, 256, 1024, 1, 1, 0], Instantiate),
+            ([14, 256, 256, 3, 1, 1], ShiftedGram),
             ([8, 256, 256, 3, 1, 1], ShiftedGram),
             ([7, 512, 512, 3, 1, 1], ShiftedGram),
             ([4, 512, 512, 3, 1, 1], ShiftedGram),
