@@ -10,6 +10,9 @@
 //       if (i < args.len) args.out[i] = args.value;
 //   }
 //
+// Before its body a kernel waits for the ones it depends on: it may have been begun while they end
+// (programmatic dependent launch).
+//
 // A kernel takes one structure by value, `args`, without padding bytes: the host passes the same
 // bytes and compares sizes. There are no static __shared__, __constant__ or device globals. A
 // source defines FAMILY before it includes this file; the name of its image is the family's.
@@ -30,8 +33,14 @@
 // One kernel of at most `threads` threads a block, at least `blocks` blocks on a multiprocessor.
 #define KERNEL(name, Args, threads, blocks)                                                       \
     static_assert(sizeof(Args) <= 4096, "kernel parameters are at most 4096 bytes");              \
+    static DEVICE void name##_body(const Args& args);                                             \
     extern "C" __global__ void __launch_bounds__(threads, blocks) name(                           \
-        const __grid_constant__ Args args)
+        const __grid_constant__ Args args) {                                                      \
+        dependency_wait();                                                                        \
+        dependents_launch();                                                                      \
+        name##_body(args);                                                                        \
+    }                                                                                             \
+    static DEVICE void name##_body(const Args& args)
 
 // The block's dynamic shared memory, as an array of T.
 #define SHARED_MEMORY(T, name)                                                                    \

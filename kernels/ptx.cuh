@@ -13,6 +13,22 @@ struct bf16_t {
 
 #else
 
+// Waits until the kernels that this one depends on have ended and what they wrote can be seen. A kernel
+// that is launched to begin before that touches no device memory earlier. Images for cards before
+// Hopper have no such instruction, and their kernels are not launched so.
+DEVICE void dependency_wait() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Once all blocks have said so or ended, the kernel that depends on this one may begin.
+DEVICE void dependents_launch() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // All threads of the block wait for each other; their writes are visible to each other.
 DEVICE void block_barrier() { __syncthreads(); }
 

@@ -9,7 +9,7 @@
 #   peers        PyTorch's modes: benches/peers/pytorch.py
 #   tune         every tile and form of each layer; rows for src/ops/conv2d/cuda/bf16/tiles.txt
 #   streaming    training on images from the card and from the host: seconds, and the same weights
-#   bench        fairprune bench, f32, and bf16 with less fused and without graphs
+#   bench        fairprune bench, f32, and bf16 with less fused, without graphs, without early launches
 #   sanitizer    compute-sanitizer (memcheck, racecheck, initcheck, synccheck) on a reduced selftest
 # A phase is stopped at its cap (default: see below); what it wrote until then stays. The summary comes last.
 # The binary must carry its kernels: build it where nvcc is (scripts/cuda-toolkit.sh), then strip it.
@@ -97,6 +97,7 @@ bench() {
         steps bf16 resnet18 --fuse $fuse >> "$out/bench.jsonl" || return
     done
     steps bf16 resnet18 --no-graphs >> "$out/bench.jsonl" || return
+    steps bf16 resnet18 --no-dependent-launch >> "$out/bench.jsonl" || return
     for arch in resnet20 resnet18 vgg16 resnet50; do
         steps f32 $arch >> "$out/bench.jsonl" || return
     done

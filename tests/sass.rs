@@ -234,6 +234,38 @@ fn tensors_of_bf16_move_sixteen_bytes_at_a_time() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// Whether a kernel, from its first instruction on and before any branch, waits for the kernels that it
+/// depends on, without having touched device memory: it may have been begun before they ended.
+fn waits_first(code: &Code) -> bool {
+    let early = |text: &str| {
+        let memory = ["LDG", "STG", "LDGSTS", "ATOMG", "ATOM", "RED", "LD", "ST", "UBLKCP"];
+        memory.iter().any(|name| is(text, name)) || ["BRA", "EXIT"].iter().any(|n| is(text, n))
+    };
+    let first = code.instructions.iter().find(|(_, t)| is(t, "ACQBULK") || early(t));
+    first.is_some_and(|(_, text)| operation(text) == "ACQBULK" && !text.starts_with('@'))
+}
+
+#[test]
+fn every_kernel_waits_before_it_touches_memory() {
+    let (Some(tool), Some(built)) = (cuobjdump(), built()) else {
+        println!("skipped: no images, or no cuobjdump and nvdisasm to read them with");
+        return;
+    };
+    if !built.architectures.contains(&"sm_90a") {
+        println!("skipped: no images of sm_90a");
+        return;
+    }
+    for (family, names) in fairprune::cuda::FAMILIES {
+        let listing = listing(&tool, family);
+        let hopper: Vec<_> =
+            read(&listing).into_iter().filter(|c| c.architecture == "sm_90a").collect();
+        assert_eq!(hopper.len(), names.len(), "{family}: kernels in the listing");
+        for code in hopper {
+            assert!(waits_first(&code), "{} of {family} does not wait first", code.kernel);
+        }
+    }
+}
+
 /// Registers of a multiprocessor; a warp gets whole groups of 256.
 const REGISTERS: u32 = 65_536;
 /// Shared memory of a multiprocessor of sm_90, 1024 bytes a block of it the system's.
@@ -302,6 +334,14 @@ const GOOD: &str = "\
 fn planted_faults_are_found() {
     let good = read(GOOD);
     assert_eq!(good.len(), 1);
+    assert!(!waits_first(&good[0]));
+    for (wait, waits) in [("ACQBULK", true), ("@P0 ACQBULK", false), ("NOP", false)] {
+        let code = GOOD.replace(
+            "\t\tFunction : k\n",
+            &format!("\t\tFunction : k\n        /*0000*/                   {wait} ;   /* 0x0 */\n"),
+        );
+        assert_eq!(waits_first(&read(&code)[0]), waits, "{wait}");
+    }
     assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(11));
     assert_eq!(faults(&good[0]), Vec::<String>::new());
     // The loop reads nothing itself; with a narrow access in it, or through local memory, it is found.

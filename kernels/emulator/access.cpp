@@ -88,7 +88,7 @@ static inline void checked(uintptr_t address, size_t count, const void* code, bo
                            Count counted) {
     if (address - now.stack < STACK_BYTES) return;
     size_t offset = address - global.base;
-    if (offset < global.size && count <= global.size - offset) {
+    if (offset < now.reach && count <= now.reach - offset) {
         uint64_t& fresh = A == Access::read ? counting.global_read_unique_bytes
                                             : counting.global_written_unique_bytes;
         if (aligned && pass_all<A>(global.state + offset, count) &&

@@ -7,6 +7,7 @@
 #include "counters.h"
 #include "fiber.h"
 #include "launch.h"
+#include "memory.h"
 #include "order.h"
 #include "report.h"
 
@@ -24,6 +25,7 @@ struct Thread {
     void* argument;  // of the warp instruction it waits in
     Site site;       // where it waits
     State state;
+    bool waited;  // for the launches before
 };
 
 struct Warp {
@@ -56,8 +58,17 @@ static std::string text(const Site& site) {
 
 static void leave() { emulator_switch(&threads[now.thread].stack_pointer, scheduler); }
 
+void dependency_wait() {
+    threads[now.thread].waited = true;
+    now.reach = global.size;
+}
+
 static void thread_main() {
     launch.kernel->run(launch.args);
+    if (!threads[now.thread].waited) {
+        fault(FAIRPRUNE_EMULATOR_NOT_WAITED, FAIRPRUNE_EMULATOR_NO_SPACE, 0, 0, nullptr,
+              "ends without dependency_wait(): what comes after may run before what came before");
+    }
     threads[now.thread].state = State::done;
     done++;
     leave();
@@ -74,6 +85,7 @@ static void resume(uint32_t index) {
     Thread& thread = threads[index];
     now.thread = index;
     now.stack = stack_of(index);
+    now.reach = thread.waited ? global.size : 0;
     now.warp_barrier = warps[index / 32].synced;
     threadIdx = launch.thread[index];
     now.running = true;
@@ -197,7 +209,7 @@ static void begin_block() {
     done = waiting = 0;
     begin_async_copies();
     for (uint32_t t = 0; t < launch.threads; t++) {
-        threads[t] = {new_fiber(t, thread_main), nullptr, {}, State::ready};
+        threads[t] = {new_fiber(t, thread_main), nullptr, {}, State::ready, !launch.early};
     }
     for (uint32_t w = 0; w * 32 < launch.threads; w++) {
         warps[w] = {lanes_of(w), 0, now.block, nullptr, nullptr, {}};

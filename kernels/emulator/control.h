@@ -26,6 +26,8 @@ enum fairprune_emulator_kind {
     FAIRPRUNE_EMULATOR_MISSING_LANES = 12,      /* 719: a warp instruction without all 32 lanes */
     FAIRPRUNE_EMULATOR_ENDLESS = 13,            /* 702: more accesses than a launch may make */
     FAIRPRUNE_EMULATOR_INJECTED = 14,           /* 719: FAIRPRUNE_EMULATOR_FAIL_LAUNCH */
+    FAIRPRUNE_EMULATOR_NOT_WAITED = 15,         /* 719: touches device memory, or ends, without having
+                                                   waited for the launch before */
 };
 
 enum fairprune_emulator_space {
@@ -62,6 +64,7 @@ struct fairprune_emulator_counters {
     uint64_t bank_requests, bank_passes;
     /* Passes beyond the fewest for requests of that width: 4 bytes 1, 8 bytes 2, 16 bytes 4. */
     uint64_t bank_conflicts;
+    uint64_t early; /* launches that might begin before the one before them had ended */
 };
 
 /* Sums over the launches of one kernel since the start or the last reset; of the last launch if

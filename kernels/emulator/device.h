@@ -33,8 +33,16 @@ __attribute__((always_inline)) inline void* copy(void* to, const void* from, siz
     return emulator_memcpy(to, from, bytes);
 }
 
+void dependency_wait();
+
+// A kernel's entry: it waits for what it depends on; or leaves that to its body.
 template <typename Args, void (*BODY)(const Args&)>
 void run(const void* args) {
+    dependency_wait();
+    BODY(*static_cast<const Args*>(args));
+}
+template <typename Args, void (*BODY)(const Args&)>
+void run_early(const void* args) {
     BODY(*static_cast<const Args*>(args));
 }
 
@@ -44,11 +52,12 @@ void run(const void* args) {
 #define memmove(to, from, bytes) emulator::emulator_memmove(to, from, bytes)
 #define memset(to, value, bytes) emulator::emulator_memset(to, value, bytes)
 
-#define KERNEL(name, Args, threads, blocks)                                                       \
+#define KERNEL(name, Args, threads, blocks) KERNEL_ENTRY(name, Args, threads, blocks, run)
+#define KERNEL_ENTRY(name, Args, threads, blocks, entry)                                          \
     static_assert(sizeof(Args) <= 4096, "kernel parameters are at most 4096 bytes");              \
     static_assert(threads <= 1024 && blocks >= 1, "launch bounds");                               \
     static void name(const Args&);                                                                \
-    static const emulator::Kernel name##_kernel(FAMILY, #name, emulator::run<Args, name>,         \
+    static const emulator::Kernel name##_kernel(FAMILY, #name, emulator::entry<Args, name>,        \
                                                 sizeof(Args), threads);                           \
     static void name([[maybe_unused]] const Args& args)
 

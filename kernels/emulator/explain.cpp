@@ -113,6 +113,13 @@ static void explain_race(Access access, const Space& space, size_t offset, size_
 static void explain_space(Access access, const Space& space, size_t offset, size_t bytes,
                           const void* code, bool aligned) {
     const bool in_shared = &space == &shared;
+    if (!in_shared && now.reach == 0) {
+        fault(FAIRPRUNE_EMULATOR_NOT_WAITED, FAIRPRUNE_EMULATOR_GLOBAL, space.base + offset, bytes,
+              code,
+              format("%s %zu bytes of device memory before dependency_wait(), at ",
+                     access == Access::read ? "reads" : "writes", bytes) +
+                  global_place(space.base + offset));
+    }
     if (!aligned) {
         fault(FAIRPRUNE_EMULATOR_MISALIGNED,
               in_shared ? FAIRPRUNE_EMULATOR_SHARED : FAIRPRUNE_EMULATOR_GLOBAL,

@@ -16,6 +16,7 @@ struct Site {
     }
 };
 
+void dependency_wait();
 void block_barrier(Site site);
 void warp_barrier(Site site);
 uint32_t shuffle_xor(uint32_t value, int mask, Site site);

@@ -29,7 +29,7 @@ Index Launch::block_at(uint32_t stamp) const {
 }
 
 uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t shared_bytes,
-                    const void* args) {
+                    const void* args, bool early) {
     if (now.clock > LATE) {
         global.forget_accesses();
         shared.forget_accesses();
@@ -39,6 +39,7 @@ uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t share
     launch.grid = grid;
     launch.size = size;
     launch.shared_bytes = shared_bytes;
+    launch.early = early;
     launch.threads = size.x * size.y * size.z;
     for (uint32_t t = 0; t < launch.threads; t++) launch.thread[t] = index_in(size, t);
     launch.starts.clear();
@@ -46,6 +47,7 @@ uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t share
     memcpy(launch.args, args, kernel->args_bytes);
     set_shared(shared_bytes);
     begin_counting();
+    counting.early = early;
     count_banks = settings().bank_conflicts;
     now.launch = ++now.clock;
 

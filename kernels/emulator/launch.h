@@ -16,6 +16,7 @@ struct Launch {
     Index grid, size;  // blocks, threads of a block
     uint32_t shared_bytes;
     uint32_t threads;  // of a block
+    bool early;        // may begin before the launch before it has ended
     Index block;       // the one that runs
     alignas(16) unsigned char args[4096];
 
@@ -35,8 +36,9 @@ struct Launch {
 
 extern Launch launch;
 
-// Runs a launch whose sizes were checked; returns the kind of the finding that ended it, or 0.
+// Runs a launch whose sizes were checked, `early`: as one that may begin before the one before it has
+// ended, so that its threads must wait before they touch device memory; returns the kind of the finding that ended it, or 0.
 uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t shared_bytes,
-                    const void* args);
+                    const void* args, bool early);
 
 }  // namespace emulator

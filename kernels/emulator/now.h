@@ -18,6 +18,7 @@ struct Now {
     uint32_t warp_barrier;  // when the thread's warp last passed a warp barrier (or began)
     uint16_t thread;        // linear index in its block
     bool running;           // a kernel's thread runs
+    size_t reach;           // bytes of device memory that it may touch: none before it has waited
 };
 
 extern Now now;

@@ -18,6 +18,10 @@ inline float float_of(uint32_t bits) {
 
 }  // namespace emulator
 
+DEVICE void dependency_wait() { emulator::dependency_wait(); }
+// What depends on a kernel waits for its end, so that an early beginning is nothing to see.
+DEVICE void dependents_launch() {}
+
 DEVICE void block_barrier(emulator::Site site = emulator::Site::here()) {
     emulator::block_barrier(site);
 }

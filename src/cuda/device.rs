@@ -1,7 +1,7 @@
 //! One card: its context, the one stream that all work goes through, and what it can do.
 
 use std::ffi::{CStr, c_char, c_int};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use cudarc::driver::sys::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
 
@@ -36,6 +36,8 @@ pub(super) struct Device {
     pub stream: CUstream,
     /// The kernel launched last, as an index of `KERNEL_NAMES`.
     last: AtomicU32,
+    /// Nothing was asked of the driver since.
+    undisturbed: AtomicBool,
 }
 
 // SAFETY: the driver's functions may be called from any thread; each call below first makes the
@@ -117,8 +119,8 @@ impl Device {
         // SAFETY: `context` is writable; released in `drop`.
         unsafe { driver.cuDevicePrimaryCtxRetain(&mut context, device) }.map_err(absent)?;
         let stream = std::ptr::null_mut();
-        let mut open =
-            Device { driver, properties, device, context, stream, last: AtomicU32::new(NONE) };
+        let (last, undisturbed) = (AtomicU32::new(NONE), AtomicBool::new(false));
+        let mut open = Device { driver, properties, device, context, stream, last, undisturbed };
         open.make_current().map_err(absent)?;
         // SAFETY: the context is current; destroyed in `drop`.
         unsafe { driver.cuStreamCreate(&mut open.stream, NON_BLOCKING) }.map_err(absent)?;
@@ -144,6 +146,7 @@ impl Device {
         &self,
         call: impl FnOnce(&Driver) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        self.undisturbed.store(false, Ordering::Relaxed);
         self.make_current()?;
         call(self.driver)
     }
@@ -155,8 +158,18 @@ impl Device {
     }
 
     /// Remembers a launch for later errors.
-    pub fn launched(&self, kernel: u32) {
+    pub fn launching(&self, kernel: u32) {
         self.last.store(kernel, Ordering::Relaxed);
+    }
+
+    /// A launch was issued.
+    pub fn launched(&self) {
+        self.undisturbed.store(true, Ordering::Relaxed);
+    }
+
+    /// The last thing issued is a kernel's launch, not a copy, a fill, a wait or a graph.
+    pub fn follows_a_kernel(&self) -> bool {
+        self.undisturbed.load(Ordering::Relaxed)
     }
 
     /// A failure while running, with what was tried. Launches return before they run, so that a

@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use cudarc::driver::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction,
-    CUfunction_attribute, CUgraph, CUgraphExec, CUmodule, CUstream, CUstreamCaptureMode,
+    CUfunction_attribute, CUgraph, CUgraphExec, CUlaunchConfig, CUmodule, CUstream,
+    CUstreamCaptureMode,
 };
 
 use super::absence::{Absence, Version};
@@ -42,6 +43,13 @@ pub mod code {
     pub const NOT_FOUND: u32 = 500;
 }
 
+type LaunchKernelEx = unsafe extern "C" fn(
+    *const CUlaunchConfig,
+    CUfunction,
+    *mut *mut c_void,
+    *mut *mut c_void,
+) -> u32;
+
 macro_rules! driver {
     ($($name:ident($($argument:ident: $type:ty),*);)*) => {
         /// The driver's functions, all of them there.
@@ -51,6 +59,8 @@ macro_rules! driver {
             /// In drivers for CUDA 12.4 or newer.
             cuFuncGetParamInfo:
                 Option<unsafe extern "C" fn(CUfunction, usize, *mut usize, *mut usize) -> u32>,
+            /// In drivers for CUDA 11.8 or newer.
+            cuLaunchKernelEx: Option<LaunchKernelEx>,
         }
 
         impl Driver {
@@ -63,6 +73,8 @@ macro_rules! driver {
                         .ok_or_else(|| missing(stringify!($name)))?,)*
                     // SAFETY: as above.
                     cuFuncGetParamInfo: unsafe { symbol("cuFuncGetParamInfo") },
+                    // SAFETY: as above.
+                    cuLaunchKernelEx: unsafe { symbol("cuLaunchKernelEx") },
                 })
             }
 
@@ -202,6 +214,31 @@ impl Driver {
         let (mut offset, mut bytes) = (0, 0);
         // SAFETY: the caller's; both are writable.
         (unsafe { info(function, 0, &mut offset, &mut bytes) } == 0).then_some(bytes)
+    }
+
+    /// Whether launches can say that a kernel may begin before the one before it has ended, also where
+    /// they are captured.
+    pub fn launches_early(&self) -> bool {
+        const FIRST: Version = Version(12, 3);
+        self.cuLaunchKernelEx.is_some() && self.version().is_ok_and(|version| version >= FIRST)
+    }
+
+    /// Launches with attributes.
+    ///
+    /// # Safety
+    /// As NVIDIA's driver API reference says of `cuLaunchKernelEx`.
+    pub unsafe fn launch_with(
+        &self,
+        config: &CUlaunchConfig,
+        function: CUfunction,
+        parameters: *mut *mut c_void,
+    ) -> Result<(), Failure> {
+        let code = match self.cuLaunchKernelEx {
+            // SAFETY: the caller's.
+            Some(launch) => unsafe { launch(config, function, parameters, std::ptr::null_mut()) },
+            None => code::NOT_FOUND,
+        };
+        self.check("cuLaunchKernelEx", code)
     }
 
     fn check(&self, call: &'static str, code: u32) -> Result<(), Failure> {

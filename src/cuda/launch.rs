@@ -1,13 +1,23 @@
 //! The one way to launch a kernel.
 
 use std::ffi::c_void;
+use std::sync::atomic::Ordering::Relaxed;
+
+use cudarc::driver::sys::{
+    CUfunction, CUlaunchAttribute, CUlaunchAttributeID, CUlaunchAttributeValue, CUlaunchConfig,
+    CUstream,
+};
 
 use super::Cuda;
+use super::driver::{Driver, Failure};
 use super::kernels::Kernel;
 use crate::error::{Error, Result};
 
 /// Most blocks along x, and along y and z, on every card.
 const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, u16::MAX as u32, u16::MAX as u32];
+
+/// Compute capability whose PTX has the instruction that waits for the kernels before.
+const HOPPER: u32 = 90;
 
 impl Cuda {
     /// Launches `kernel` on `grid` blocks of `threads` threads with `shared_bytes` of dynamic
@@ -55,15 +65,84 @@ impl Cuda {
         if let Some(refused) = refused {
             return Err(Error::Internal(format!("{}: {refused}", what())));
         }
-        let [x, y, z] = grid;
         let mut parameters = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
-        self.device.launched(kernel.index);
-        self.device.call(what, |d| {
-            // SAFETY: the function lives as long as `self`, the parameter until the call returns,
-            // its size is the kernel's; the driver only reads it. The rest is the caller's.
-            unsafe {
-                d.cuLaunchKernel(
-                    kernel.function,
+        let early = self.launches_early(kernel) && self.device.follows_a_kernel();
+        self.device.launching(kernel.index);
+        let issue = Issue { function: kernel.function, grid, threads, shared_bytes, early };
+        // SAFETY: the function lives as long as `self`, the parameter until the call returns, its size
+        // is the kernel's; the driver only reads it. The rest is the caller's.
+        self.device.call(what, |d| unsafe {
+            issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+        })?;
+        self.device.launched();
+        Ok(())
+    }
+
+    /// Whether launches of this kernel may say that it may begin before the kernel before it has ended
+    /// (programmatic dependent launch): then it and what it needs are there when that ends. Every
+    /// kernel first waits for that end (`KERNEL` in `kernels/kernel.cuh`), where its image has the
+    /// instruction.
+    fn launches_early(&self, kernel: &Kernel) -> bool {
+        self.dependent_launch.load(Relaxed) && kernel.limits.ptx >= HOPPER
+    }
+
+    /// Whether kernels may begin before the one before them has ended, where card and driver can. They
+    /// may unless told otherwise; the results are the same bits.
+    pub fn set_dependent_launch(&self, on: bool) {
+        self.dependent_launch.store(on && self.records_early_launches, Relaxed);
+    }
+
+    /// Whether the driver takes launches that may begin early, also in a capture: it is given one that
+    /// never runs. Some versions refuse them on some cards.
+    pub(super) fn try_early_launch(&self) -> bool {
+        if !self.device.driver.launches_early() {
+            return false;
+        }
+        let function = self.kernels.echo_fields.function;
+        // No kernel has more parameters.
+        let zeros = [0u64; 4096 / 8];
+        let recorded = self.capture(|| {
+            for early in [false, true] {
+                let issue = Issue { function, grid: [1; 3], threads: 32, shared_bytes: 0, early };
+                let mut parameters = [zeros.as_ptr().cast_mut().cast::<c_void>()];
+                let what = || "recording a launch that may begin early".to_owned();
+                // SAFETY: function and stream are alive, the parameters long enough; nothing runs.
+                self.device.call(what, |d| unsafe {
+                    issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+                })?;
+            }
+            Ok(())
+        });
+        recorded.is_ok()
+    }
+}
+
+/// A checked launch.
+struct Issue {
+    function: CUfunction,
+    grid: [u32; 3],
+    threads: u32,
+    shared_bytes: u32,
+    /// It may begin before the kernel issued before it has ended.
+    early: bool,
+}
+
+impl Issue {
+    /// # Safety
+    /// Function, stream and parameters are alive, and sizes within the function's limits.
+    unsafe fn launch(
+        &self,
+        driver: &Driver,
+        stream: CUstream,
+        parameters: *mut *mut c_void,
+    ) -> Result<(), Failure> {
+        let &Issue { function, grid: [x, y, z], threads, shared_bytes, early } = self;
+        if !early {
+            let extra = std::ptr::null_mut();
+            // SAFETY: the caller's.
+            return unsafe {
+                driver.cuLaunchKernel(
+                    function,
                     x,
                     y,
                     z,
@@ -71,11 +150,30 @@ impl Cuda {
                     1,
                     1,
                     shared_bytes,
-                    self.device.stream,
-                    parameters.as_mut_ptr(),
-                    std::ptr::null_mut(),
+                    stream,
+                    parameters,
+                    extra,
                 )
-            }
-        })
+            };
+        }
+        let mut attribute = CUlaunchAttribute {
+            id: CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+        };
+        let config = CUlaunchConfig {
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: z,
+            blockDimX: threads,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shared_bytes,
+            hStream: stream,
+            attrs: &mut attribute,
+            numAttrs: 1,
+        };
+        // SAFETY: the caller's; the attribute is alive.
+        unsafe { driver.launch_with(&config, function, parameters) }
     }
 }

@@ -20,7 +20,7 @@ mod staging;
 mod survey;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use device::Device;
 
@@ -50,6 +50,10 @@ pub struct Cuda {
     image: String,
     /// What the convolutions are told to choose (`ops::conv2d`), in their own code; 0 for nothing.
     forced: AtomicU64,
+    /// Kernels may begin before the one before them has ended.
+    dependent_launch: AtomicBool,
+    /// Whether they can, also where they are recorded.
+    records_early_launches: bool,
     device: Arc<Device>,
 }
 
@@ -61,7 +65,17 @@ impl Cuda {
         let device = Arc::new(Device::open(ordinal)?);
         let kernels = Kernels::load(&device, &source)?;
         let image = image_name(&kernels);
-        Ok(Cuda { kernels, image, forced: AtomicU64::new(0), device })
+        let mut cuda = Cuda {
+            kernels,
+            image,
+            forced: AtomicU64::new(0),
+            dependent_launch: AtomicBool::new(false),
+            records_early_launches: false,
+            device,
+        };
+        cuda.records_early_launches = cuda.try_early_launch();
+        cuda.set_dependent_launch(true);
+        Ok(cuda)
     }
 
     /// The kernels, to be launched.

@@ -6,7 +6,7 @@ use half::bf16;
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
 use super::{Failure, Outcome, Subject, ensure};
-use crate::backend::Cpu;
+use crate::backend::{Cpu, View};
 use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem};
 use crate::reference::gather as oracle;
 use crate::reference::{Sums, U, judge, within};
@@ -203,6 +203,65 @@ pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
         ensure(words(&out) == words(&expected), || format!("crops of {stored:?} differ"))?;
     }
     Ok(())
+}
+
+/// What is staged and guessed before a batch of three is gathered: its number, images, the guess.
+type StagedBatch = (u32, [u32; 3], [u32; 3]);
+
+/// Batches of three crops out of the order's, from images on the host; None where nothing is staged.
+fn gather_staged<B: Gather>(
+    subject: &Subject<B>,
+    p: &GatherProblem,
+    images: &Bytes,
+    order: &[u32],
+    batches: &[StagedBatch],
+) -> Result<Option<Vec<Vec<f32>>>, Failure> {
+    let backend = subject.backend;
+    let images = backend.host_images(images)?;
+    let Some(mut staging) = backend.staging(p.image(), 3)? else { return Ok(None) };
+    let order = bits(order);
+    let mut found = Vec::new();
+    for (batch, numbers, guess) in batches {
+        let state = bits(&[*batch, 4, 0, 0]);
+        let out = Fill::Poison(3 * p.h * p.w * CHANNELS);
+        let tensors = [Fill::Values(&order), Fill::Values(&state), out];
+        let mut f = Fenced::new(subject, &tensors)?;
+        let [order, state, out] = f.views[..] else { unreachable!() };
+        let order = [as_u32(order), View::EMPTY];
+        backend.stage(&mut staging, &images, numbers)?;
+        backend.gather_staged(&mut f.memory, p, &mut staging, order, as_u32(state), out)?;
+        backend.prefetch(&mut staging, &images, guess)?;
+        found.push(f.read(2)?);
+    }
+    Ok(Some(found))
+}
+
+/// Images that stay on the host give the same bits, whether guesses were right or wrong; those of
+/// another sample give NaN.
+pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
+    let (stored, order) = ([9, 8], [7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6]);
+    let p = GatherProblem { stored, ..problem(3, 3, [6, 7], CROPPED) };
+    let images = pixels(order.len(), stored);
+    let right = [[7, 2, 11], [0, 5, 9], [1, 10, 3], [8, 4, 6]];
+    // Guesses that are right, wrong, and the same batch again.
+    let guesses = [right[1], right[3], right[2], right[0]];
+    let batches: Vec<_> = (0..4).map(|i| (i as u32, right[i], guesses[i])).collect();
+    let Some(found) = gather_staged(subject, &p, &images, &order, &batches)? else { return Ok(()) };
+    let mut first = Vec::new();
+    for (batch, found) in (0..).zip(&found) {
+        let resident = gather(subject, &p, &images, &order, batch, 4)?;
+        ensure(words(found) == words(&resident), || format!("batch {batch} differs"))?;
+        if batch == 0 {
+            first = resident;
+        }
+    }
+    // The last two are another sample's: one with a smaller number, one with a larger.
+    let wrong = [(0, [7, 11, 2], right[1])];
+    let found = gather_staged(subject, &p, &images, &order, &wrong)?.unwrap_or_default().remove(0);
+    let image = p.h * p.w * CHANNELS;
+    ensure(words(&found[..image]) == words(&first[..image]), || "the right image".to_owned())?;
+    let all_nan = found[image..].iter().all(|v| v.is_nan());
+    ensure(all_nan, || format!("images of other samples: {:?}", &found[image..]))
 }
 
 /// The same images with each value rounded once and five channels of zeros.

@@ -257,7 +257,7 @@ fn commands_take_the_precision_and_say_so() {
 fn the_benchmark_runs_in_bf16() {
     let line = "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 8 --image-size 8 \
                 --images 16 --seconds 0 --precision bf16 --json";
-    for more in ["", " --fuse none --no-graphs"] {
+    for more in ["", " --fuse none --no-graphs --no-dependent-launch"] {
         let outcome = run(&mut on_software_device(), &format!("{line}{more}"));
         assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
         let document: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();

@@ -3,13 +3,9 @@
 use std::fs;
 
 use bytes::Bytes;
-use fairprune::backend::{Backend, View};
-use fairprune::cuda::Cuda;
+use fairprune::backend::Backend;
 use fairprune::exec::{ArenaMode, Compute};
-use fairprune::ops::gather::{Augmentation, Gather, GatherProblem};
-use fairprune::selftest::fence::{Fenced, Fill};
-use fairprune::selftest::values::{as_u32, bits, words};
-use fairprune::selftest::{Subject, gather};
+use fairprune::ops::gather::Gather;
 use serde_json::Value;
 
 use crate::commands::{TINY, data};
@@ -27,53 +23,6 @@ fn training_and_scores_have_the_same_bits() {
     let once = Compute { record: false, ..compute };
     let debug = streaming(RESNET8, ArenaMode::Debug, once);
     assert_eq!(bits_of(RESNET8, 5, debug), expected, "step by step, the debug arena");
-}
-
-/// Batches of three images of the order, after staging `staged` and guessing `guess`.
-fn gathered(cuda: &Cuda, order: &[u32], batches: &[(u32, [u32; 3], [u32; 3])]) -> Vec<Vec<u32>> {
-    let subject = Subject { backend: cuda, reduced: !cuda_device::real() };
-    let cropped = Augmentation { flip: true, translate: 0, resized_crop: true };
-    let p = GatherProblem { stored: [9, 8], ..gather::problem(3, 3, [6, 7], cropped) };
-    let images = cuda.host_images(&gather::pixels(12, [9, 8])).unwrap();
-    let mut staging = Gather::staging(cuda, p.image(), 3).unwrap().unwrap();
-    let order_words = bits(order);
-    let mut found = Vec::new();
-    for (batch, numbers, guess) in batches {
-        let state = bits(&[*batch, 4, 0, 0]);
-        let tensors =
-            [Fill::Values(&order_words), Fill::Values(&state), Fill::Poison(3 * 6 * 7 * 3)];
-        let mut f = Fenced::new(&subject, &tensors).unwrap();
-        let [order, state, out] = f.views[..] else { unreachable!() };
-        let views = [as_u32(order), View::EMPTY];
-        cuda.stage(&mut staging, &images, numbers).unwrap();
-        cuda.gather_staged(&mut f.memory, &p, &mut staging, views, as_u32(state), out).unwrap();
-        cuda.prefetch(&mut staging, &images, guess).unwrap();
-        found.push(words(&f.read(2).unwrap()));
-    }
-    found
-}
-
-#[test]
-fn wrong_guesses_cost_no_bits_and_wrong_batches_are_nan() {
-    let cuda = cuda_device::open();
-    let subject = Subject { backend: &cuda, reduced: !cuda_device::real() };
-    let order: Vec<u32> = vec![7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6];
-    let cropped = Augmentation { flip: true, translate: 0, resized_crop: true };
-    let p = GatherProblem { stored: [9, 8], ..gather::problem(3, 3, [6, 7], cropped) };
-    let images = gather::pixels(12, [9, 8]);
-    let resident = |batch| words(&gather::gather(&subject, &p, &images, &order, batch, 4).unwrap());
-    let right = [[7, 2, 11], [0, 5, 9], [1, 10, 3], [8, 4, 6]];
-    // Guesses that are right, wrong, and the same batch again.
-    let guesses = [right[1], right[3], right[2], right[0]];
-    let batches: Vec<_> = (0..4).map(|i| (i as u32, right[i], guesses[i])).collect();
-    for (batch, found) in gathered(&cuda, &order, &batches).iter().enumerate() {
-        assert!(*found == resident(batch as u32), "batch {batch}");
-    }
-    // Images of another batch: each is noticed.
-    let found = gathered(&cuda, &order, &[(0, [7, 11, 2], right[1])]).remove(0);
-    let nan = |values: &[u32]| values.iter().all(|&v| f32::from_bits(v).is_nan());
-    let image = 6 * 7 * 3;
-    assert!(found[..image] == resident(0)[..image] && nan(&found[image..]));
 }
 
 #[test]

@@ -120,6 +120,29 @@ fn warp_mirror() {
     }
 }
 
+/// Also when it may begin early; so may every other kernel, which waits at once.
+#[test]
+fn early_mirror() {
+    let x = values(64);
+    for early in [false, true] {
+        let y = in_every_order(|device| {
+            let (x, y) = (device.upload(&x), device.allocate(256));
+            let (shape, args) = (shape(1, 64, 256), Map { x, y, len: 64, filler: 0 });
+            let answer = match early {
+                true => device.run_early("test_correct", "early_mirror", shape, &args),
+                false => device.run("test_correct", "early_mirror", shape, &args),
+            };
+            assert_eq!(answer, 0, "{:?}", device.findings().len());
+            let args = Map { x: 0, y, len: 64, filler: 0 };
+            assert_eq!(device.run_early("test_correct", "rotate_in_place", shape, &args), 0);
+            device.download::<f32>(y, 64)
+        });
+        for (i, &y) in y.iter().enumerate() {
+            assert_eq!(y, x[63 - (i + 1) % 64], "{i}");
+        }
+    }
+}
+
 #[test]
 fn rotate_in_place() {
     let x = values(192);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Pod;
 
-use super::library::{Counters, Finding, Handle, Library, library};
+use super::library::{Attribute, Config, Counters, Finding, Handle, Library, library};
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -158,6 +158,30 @@ impl Device {
                 null_mut(),
             )
         }
+    }
+
+    /// As [`Device::launch`], with attributes.
+    pub fn launch_with<A: Pod>(
+        &self,
+        attributes: &[Attribute],
+        function: Handle,
+        shape: Shape,
+        args: &A,
+    ) -> u32 {
+        let mut parameter = (&raw const *args).cast_mut().cast::<c_void>();
+        let Shape { grid, block, shared } = shape;
+        let (count, attributes) = (attributes.len() as u32, attributes.as_ptr());
+        let config = Config { grid, block, shared, stream: null_mut(), attributes, count };
+        // SAFETY: as in `launch_on`; as many attributes as stated.
+        unsafe { (self.cuda.cuLaunchKernelEx)(&config, function, &mut parameter, null_mut()) }
+    }
+
+    /// As [`Device::run`], of a kernel that may begin before what was launched before has ended.
+    pub fn run_early<A: Pod>(&self, family: &str, name: &str, shape: Shape, args: &A) -> u32 {
+        let attributes = [Attribute::new(Attribute::EARLY, 1)];
+        let function = self.function(family, name);
+        assert_eq!(self.launch_with(&attributes, function, shape, args), 0, "{name}");
+        self.synchronize()
     }
 
     /// Launches a kernel and waits: what the device answers then.

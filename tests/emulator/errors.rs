@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 
 use super::correct::Fill;
 use super::device::{Device, Shape, shape};
+use super::library::Attribute;
 
 const INVALID_VALUE: u32 = 1;
 const OUT_OF_MEMORY: u32 = 2;
@@ -54,6 +55,12 @@ fn launches() {
         size.write(size.read() - 4);
         assert_eq!(launch(), INVALID_VALUE, "four bytes short");
     }
+    let attribute = |which, value| {
+        device.launch_with(&[Attribute::new(which, value)], function, shape(1, 1, 0), &args)
+    };
+    assert_eq!(attribute(Attribute::EARLY, 0), 0);
+    assert_eq!(attribute(Attribute::EARLY, 1), 0);
+    assert_eq!(attribute(99, 1), INVALID_VALUE, "an attribute that nothing knows");
     let wrong = (&raw const args).cast_mut().cast();
     assert_eq!(device.launch(wrong, shape(1, 1, 0), &args), INVALID_HANDLE, "not a function");
     let stream = device.launch_on(wrong, function, shape(1, 1, 0), &args);

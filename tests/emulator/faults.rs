@@ -18,6 +18,7 @@ const PARAMETER_WRITE: u32 = 9;
 const DIVERGENT_BARRIER: u32 = 10;
 const BARRIER_NOT_REACHED: u32 = 11;
 const MISSING_LANES: u32 = 12;
+const NOT_WAITED: u32 = 15;
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -49,7 +50,7 @@ type Case = (&'static str, u32, u32, u32, At, u32, u32, Option<u32>);
 /// `data` has 100 values and `other` 128, written; `words` has 4, the first of them 404. Shared
 /// memory has 512 bytes.
 #[rustfmt::skip]
-const CASES: [Case; 47] = [
+const CASES: [Case; 53] = [
     ("global_overrun", OUT_OF_BOUNDS, 2, 64, At::Data(400), 1, 36, None),
     ("global_underrun", OUT_OF_BOUNDS, 1, 64, At::Data(-4), 0, 3, None),
     ("global_read_overrun", OUT_OF_BOUNDS, 1, 64, At::Data(400), 0, 7, None),
@@ -97,6 +98,12 @@ const CASES: [Case; 47] = [
     ("copy_source_out_of_bounds", OUT_OF_BOUNDS, 1, 64, At::Data(400), 0, 1, None),
     ("copy_to_global", OUT_OF_BOUNDS, 1, 64, At::Foreign, 0, 1, None),
     ("ldmatrix_misaligned", MISALIGNED, 1, 32, At::Shared(152), 0, 9, None),
+    ("early_read", NOT_WAITED, 1, 64, At::Data(20), 0, 5, None),
+    ("early_write", NOT_WAITED, 1, 64, At::Data(24), 0, 6, None),
+    ("early_atomic", NOT_WAITED, 1, 64, At::Words, 0, 7, None),
+    ("early_copy", NOT_WAITED, 1, 64, At::Data(32), 0, 8, None),
+    ("early_behind_a_barrier", NOT_WAITED, 1, 64, At::Data(36), 0, 9, None),
+    ("early_end", NOT_WAITED, 1, 64, At::None, 0, 10, None),
 ];
 
 /// The driver's answer to a finding of each kind.
@@ -131,7 +138,11 @@ fn find(device: &Device, case: &Case) -> (Args, super::library::Finding) {
     let shared = if name == "shared_overrun" { 128 } else { 1024 };
     let args = arguments(device, name);
     let shape = shape(blocks, threads, shared);
-    assert_eq!(device.run("test_faults", name, shape, &args), code(kind), "{name}");
+    let answer = match name.starts_with("early") {
+        true => device.run_early("test_faults", name, shape, &args),
+        false => device.run("test_faults", name, shape, &args),
+    };
+    assert_eq!(answer, code(kind), "{name}");
     let findings = device.findings();
     assert_eq!(findings.len(), 1, "{name}");
     (args, findings[0])

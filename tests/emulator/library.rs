@@ -43,6 +43,36 @@ macro_rules! functions {
 
 pub type Handle = *mut c_void;
 
+/// CUlaunchConfig.
+#[repr(C)]
+pub struct Config {
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub shared: u32,
+    pub stream: Handle,
+    pub attributes: *const Attribute,
+    pub count: u32,
+}
+
+/// CUlaunchAttribute with a number as its value.
+#[repr(C, align(8))]
+pub struct Attribute {
+    pub which: u32,
+    pub padding: u32,
+    pub value: [u32; 16],
+}
+
+impl Attribute {
+    /// CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION.
+    pub const EARLY: u32 = 6;
+
+    pub fn new(which: u32, number: u32) -> Attribute {
+        let mut value = [0; 16];
+        value[0] = number;
+        Attribute { which, padding: 0, value }
+    }
+}
+
 functions! {
     cuInit(u32) -> u32;
     cuDriverGetVersion(*mut c_int) -> u32;
@@ -98,6 +128,7 @@ functions! {
     cuOccupancyMaxActiveBlocksPerMultiprocessor(*mut c_int, Handle, c_int, usize) -> u32;
     cuLaunchKernel(Handle, u32, u32, u32, u32, u32, u32, u32, Handle, *mut Handle, *mut Handle)
         -> u32;
+    cuLaunchKernelEx(*const Config, Handle, *mut Handle, *mut Handle) -> u32;
     cuLaunchHostFunc(Handle, unsafe extern "C" fn(*mut c_void), *mut c_void) -> u32;
     fairprune_emulator_findings() -> u32;
     fairprune_emulator_get_finding(u32, *mut Finding) -> c_int;
@@ -190,4 +221,5 @@ pub struct Counters {
     pub bank_requests: u64,
     pub bank_passes: u64,
     pub bank_conflicts: u64,
+    pub early: u64,
 }

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use fairprune::cuda::{Cuda, FAMILIES};
+use fairprune::cuda::{Cuda, FAMILIES, Images};
 use fairprune::exec::{
     ArenaMode, Compute, EvaluationSet, Executor, Fusion, Mode, Pass, Requirements, TrainOptions,
     run_pass,
@@ -17,7 +17,7 @@ use fairprune::ops::sgd::SgdProblem;
 use super::traffic::counters;
 use super::{card, cuda_device};
 
-const BATCH: usize = 6;
+pub const BATCH: usize = 6;
 const SIDE: usize = 16;
 
 fn network() -> Network {
@@ -32,12 +32,15 @@ fn moved() -> u64 {
     all.map(|c| c.read_unique + c.written_unique).sum()
 }
 
-/// Bytes that a training step and a scoring batch move.
-fn step(fusion: Fusion) -> [u64; 2] {
-    let cuda: Arc<Cuda> = Arc::new(cuda_device::open());
-    let labels = [0, 1, 2, 0, 1, 2];
+pub const LABELS: [u32; BATCH] = [0, 1, 2, 0, 1, 2];
+
+pub fn images(cuda: &Cuda) -> Images {
     let pixels: Vec<u8> = (0..BATCH * SIDE * SIDE * 3).map(|i| (i * 37 % 251) as u8).collect();
-    let images = cuda.images(&pixels.into()).unwrap();
+    cuda.images(&pixels.into()).unwrap()
+}
+
+/// With initial weights, and one step to make.
+pub fn executor(cuda: &Arc<Cuda>, fusion: Fusion, record: bool) -> Executor<Cuda> {
     let requirements = Requirements {
         passes: vec![(Mode::Train, BATCH, BATCH), (Mode::Score, BATCH, BATCH)],
         capacity: BATCH,
@@ -50,30 +53,43 @@ fn step(fusion: Fusion) -> [u64; 2] {
         mean: [0.5; 3],
         std: [0.25; 3],
         arena: ArenaMode::Shared,
-        compute: Compute { precision: Precision::Bf16, fusion, record: false },
+        compute: Compute { precision: Precision::Bf16, fusion, record },
         divergences: false,
         stored: None,
         stream: false,
         memory_limit: None,
     };
-    let mut executor = Executor::new(cuda, network(), &requirements).unwrap();
+    let mut executor = Executor::new(Arc::clone(cuda), network(), &requirements).unwrap();
     executor.set_weights(&init::initialise(executor.network(), 1)).unwrap();
-    let order: Vec<u32> = (0..BATCH as u32).collect();
+    executor
+}
+
+/// Begins a pass of as many steps as there are rates.
+pub fn begin(executor: &mut Executor<Cuda>, order: &[u32], lrs: &[f32]) {
     let pass = Pass {
-        labels: &labels,
-        order: &order,
+        labels: &LABELS,
+        order,
         epoch: 0,
         start: 0,
         steps_done: 0,
-        lrs: &[0.1],
+        lrs,
         class_weights: &[1.0; 3],
     };
     executor.begin(&pass).unwrap();
+}
+
+/// Bytes that a training step and a scoring batch move.
+fn step(fusion: Fusion) -> [u64; 2] {
+    let cuda = Arc::new(cuda_device::open());
+    let images = images(&cuda);
+    let mut executor = executor(&cuda, fusion, false);
+    let order: Vec<u32> = (0..BATCH as u32).collect();
+    begin(&mut executor, &order, &[0.1]);
     let start = moved();
     executor.step(Mode::Train, BATCH, &images).unwrap();
     assert_eq!(executor.state().unwrap().bad_step, None);
     let trained = moved();
-    let set = EvaluationSet { images: &images, labels: &labels, positions: &order, groups: None };
+    let set = EvaluationSet { images: &images, labels: &LABELS, positions: &order, groups: None };
     run_pass(&mut executor, Mode::Score, &set).unwrap();
     executor.state().unwrap();
     [trained - start, moved() - trained]

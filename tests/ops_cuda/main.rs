@@ -4,6 +4,7 @@
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
 mod defects;
+mod dependent_launch;
 mod fusion;
 mod memory;
 mod traffic;

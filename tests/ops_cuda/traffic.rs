@@ -14,7 +14,7 @@ use super::{card, cuda_device};
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counters {
-    launches: u64,
+    pub launches: u64,
     blocks: u64,
     threads: u64,
     read: u64,
@@ -30,6 +30,7 @@ pub struct Counters {
     bank_requests: u64,
     bank_passes: u64,
     bank_conflicts: u64,
+    pub early: u64,
 }
 
 #[link(name = "dl")]

@@ -104,14 +104,14 @@ static const void* arguments(const Kernel& kernel, void** parameters, void** ext
 }
 
 static void run(const Kernel* kernel, Index grid, Index size, uint32_t shared_bytes,
-                const std::vector<char>& bytes) {
+                const std::vector<char>& bytes, bool early) {
     if (++launches == settings().fail_launch) {
         report_copy(FAIRPRUNE_EMULATOR_INJECTED, kernel->name, 0, 0,
                     "fails as FAIRPRUNE_EMULATOR_FAIL_LAUNCH asks");
         context.fault = error_code(FAIRPRUNE_EMULATOR_INJECTED);
         return;
     }
-    if (const uint32_t kind = run_launch(kernel, grid, size, shared_bytes, bytes.data())) {
+    if (const uint32_t kind = run_launch(kernel, grid, size, shared_bytes, bytes.data(), early)) {
         context.fault = error_code(kind);
     }
 }
@@ -223,21 +223,60 @@ API cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, void* function, int
                                                                 shared_bytes, 0);
 }
 
-API cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned size_x,
-                   unsigned size_y, unsigned size_z, unsigned shared_bytes, void* stream_handle,
-                   void** parameters, void** extra) {
+// cuLaunchKernelEx's parameters.
+struct Attribute {
+    int which;
+    char padding[4];
+    union {
+        char bytes[64];
+        int number;
+    } value;
+};
+struct LaunchConfig {
+    unsigned grid[3], size[3], shared_bytes;
+    void* stream;
+    const Attribute* attributes;
+    unsigned attribute_count;
+};
+static_assert(sizeof(Attribute) == 72 && sizeof(LaunchConfig) == 56, "cuda.h");
+
+// May begin before the launch before it in the stream has ended.
+constexpr int PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+
+API cuLaunchKernelEx(const LaunchConfig* config, void* handle, void** parameters, void** extra) {
     return with_context([&] {
+        if (config == nullptr) return INVALID_VALUE;
         const Function* function = functions.find(handle);
-        Stream* stream = stream_of(stream_handle);
+        Stream* stream = stream_of(config->stream);
         if (function == nullptr || stream == nullptr) return INVALID_HANDLE;
+        bool early = false;
+        if (config->attribute_count > 0 && config->attributes == nullptr) return INVALID_VALUE;
+        for (unsigned i = 0; i < config->attribute_count; i++) {
+            const Attribute& attribute = config->attributes[i];
+            if (attribute.which != PROGRAMMATIC_STREAM_SERIALIZATION) return INVALID_VALUE;
+            early = attribute.value.number != 0;
+            // Its instructions are Hopper's, and graphs take it from CUDA 12.3 on.
+            const bool recorded = stream->capture != nullptr && settings().driver_version < 12030;
+            if (early && (settings().capability < 90 || recorded)) return NOT_SUPPORTED;
+        }
         const Kernel* kernel = function->kernel;
+        const auto [grid_x, grid_y, grid_z] = config->grid;
+        const auto [size_x, size_y, size_z] = config->size;
         const Index grid = {grid_x, grid_y, grid_z}, size = {size_x, size_y, size_z};
+        const uint32_t shared_bytes = config->shared_bytes;
         if (const Result result = check_launch(*function, grid, size, shared_bytes)) return result;
-        const char* bytes =
-            static_cast<const char*>(arguments(*kernel, parameters, extra));
+        const char* bytes = static_cast<const char*>(arguments(*kernel, parameters, extra));
         if (bytes == nullptr) return INVALID_VALUE;
         const std::vector<char> copy(bytes, bytes + kernel->args_bytes);
-        enqueue(*stream, [=] { run(kernel, grid, size, shared_bytes, copy); });
+        enqueue(*stream, [=] { run(kernel, grid, size, shared_bytes, copy, early); });
         return SUCCESS;
     });
+}
+
+API cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned size_x,
+                   unsigned size_y, unsigned size_z, unsigned shared_bytes, void* stream,
+                   void** parameters, void** extra) {
+    const LaunchConfig config = {{grid_x, grid_y, grid_z}, {size_x, size_y, size_z}, shared_bytes, stream,
+                                 nullptr, 0};
+    return cuLaunchKernelEx(&config, function, parameters, extra);
 }

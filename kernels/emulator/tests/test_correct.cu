@@ -160,3 +160,14 @@ KERNEL(repeated, MapArgs, 64, 1) {
     y[i] = sum;
     y[i] = sum + 1.0f;
 }
+
+// Works on shared memory before it waits for the launches before it.
+KERNEL_ENTRY(early_mirror, MapArgs, 64, 1, run_early) {
+    SHARED_MEMORY(uint32_t, shared);
+    const uint32_t t = threadIdx.x;
+    shared[t] = 63 - t;
+    block_barrier();
+    const uint32_t from = shared[t];
+    dependency_wait();
+    args.y[t] = args.x[from];
+}

@@ -300,3 +300,36 @@ FAULT(ldmatrix_without_barrier) {
     ldmatrix_x4(values, shared + ME * 8);
     args.data[ME] = float(values[0]);
 }
+
+// ---- launches that may begin before the launch before them has ended
+
+#define EARLY_FAULT(name) KERNEL_ENTRY(name, FaultArgs, 128, 1, run_early)
+
+EARLY_FAULT(early_read) {
+    if (ME == 5) args.other[0] = args.data[5];
+    dependency_wait();
+}
+EARLY_FAULT(early_write) {
+    if (ME == 6) args.data[6] = 1.0f;
+    dependency_wait();
+}
+EARLY_FAULT(early_atomic) {
+    if (ME == 7) atomic_add(args.words, 1);
+    dependency_wait();
+}
+EARLY_FAULT(early_copy) {
+    SHARED_MEMORY(float, shared);
+    if (ME == 8) async_copy<4>(shared, args.data + 8);
+    dependency_wait();
+}
+// A barrier does not make the others' wait one's own.
+EARLY_FAULT(early_behind_a_barrier) {
+    if (ME == 0) dependency_wait();
+    block_barrier();
+    if (ME == 9) args.data[9] = 1.0f;
+    block_barrier();
+    dependency_wait();
+}
+EARLY_FAULT(early_end) {
+    if (ME != 10) dependency_wait();
+}

@@ -78,6 +78,9 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     if cfg!(debug_assertions) {
         output::note(common, "note: this is a development build; time one made with --release");
     }
+    if let Device::Cuda(cuda) = &device {
+        cuda.set_dependent_launch(settings.dependent_launch);
+    }
     let cpu = device.host(common)?;
     let card = device.card();
     let machine = machine::describe(&cpu, card.clone());

@@ -74,6 +74,9 @@ pub fn document(rows: &[Row], machine: &Machine, settings: &Settings) -> Result<
     if !record {
         document["graphs"] = json!(false);
     }
+    if !settings.dependent_launch {
+        document["dependent_launch"] = json!(false);
+    }
     if let Some(folder) = &settings.data {
         document["data"] = json!(folder);
     }

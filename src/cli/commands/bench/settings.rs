@@ -87,6 +87,9 @@ pub struct SuiteArgs {
     /// Launch every kernel of a step by itself, without a CUDA graph
     #[arg(long)]
     pub no_graphs: bool,
+    /// Begin no kernel before the one before it has ended
+    #[arg(long)]
+    pub no_dependent_launch: bool,
     /// The folder that `--suite read` and `pipeline` read
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
@@ -130,6 +133,9 @@ impl SuiteArgs {
         if self.no_graphs {
             words.push("--no-graphs".to_owned());
         }
+        if self.no_dependent_launch {
+            words.push("--no-dependent-launch".to_owned());
+        }
         words
     }
 }
@@ -154,6 +160,8 @@ pub struct Settings {
     pub seed: u64,
     /// Precision, fusion and graphs.
     pub compute: Compute,
+    /// Kernels on a card may begin before the one before them has ended.
+    pub dependent_launch: bool,
     /// Injected slowdown.
     pub slowdown: Slowdown,
 }
@@ -218,6 +226,7 @@ impl Settings {
                 fusion: args.fuse.as_deref().map_or(Ok(Fusion::ALL), str::parse)?,
                 record: !args.no_graphs,
             },
+            dependent_launch: !args.no_dependent_launch,
             slowdown: Slowdown::from_environment()?,
         })
     }

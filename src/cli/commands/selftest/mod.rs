@@ -1,5 +1,9 @@
-//! `fairprune selftest`: every operator of a device against its float64 oracle.
+//! `fairprune selftest`: every operator of a device against its float64 oracle, and whole steps in every
+//! way that they can be computed (`steps`).
 
+mod steps;
+
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -37,15 +41,24 @@ struct Row {
 pub fn selftest(args: &SelftestArgs) -> Result<u8> {
     let device = Device::open(&args.common)?;
     let card = device.card();
+    let begin_early = |on| {
+        if let Device::Cuda(cuda) = &device {
+            cuda.set_dependent_launch(on);
+        }
+    };
     on_device!(&device, backend => {
         let name = card.unwrap_or_else(|| device::describe(&**backend));
-        let rows = run(&**backend, args)?;
+        let rows = run(backend, args, begin_early)?;
         print(args, &name, &rows)
     })
 }
 
-fn run<B: Operators>(backend: &B, args: &SelftestArgs) -> Result<Vec<Row>> {
-    let subject = Subject { backend, reduced: args.reduced };
+fn run<B: Operators>(
+    backend: &Arc<B>,
+    args: &SelftestArgs,
+    begin_early: impl Fn(bool),
+) -> Result<Vec<Row>> {
+    let subject = Subject { backend: &**backend, reduced: args.reduced };
     let mut rows = Vec::new();
     for case in cases::<B>() {
         if !format!("{}::{}", case.operator, case.name).contains(&args.only) {
@@ -56,6 +69,13 @@ fn run<B: Operators>(backend: &B, args: &SelftestArgs) -> Result<Vec<Row>> {
         let seconds = start.elapsed().as_secs_f64();
         rows.push(Row { operator: case.operator, name: case.name, seconds, failure });
     }
+    let steps = steps::run(backend, args.reduced, &args.only, begin_early).into_iter();
+    rows.extend(steps.map(|steps::Checked { name, seconds, failure }| Row {
+        operator: "steps",
+        name,
+        seconds,
+        failure,
+    }));
     Ok(rows)
 }
 
