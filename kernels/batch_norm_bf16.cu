@@ -107,10 +107,22 @@ KERNEL(batch_norm_merge_tiles_f32, BatchNormMergeTilesArgs, FAIRPRUNE_MERGE16_TH
     static_assert(FAIRPRUNE_MERGE16_THREADS * sizeof(Moments) <= FAIRPRUNE_MERGE16_SHARED, "tiles.h");
     Moments all = {0.0f, 0.0f, 0.0f};
     const uint32_t first = blockIdx.x * args.parts;
-    for (uint32_t part = threadIdx.x; part < args.parts; part += FAIRPRUNE_MERGE16_THREADS) {
-        const uint32_t left = args.rows - part * args.part_rows;
-        const float count = float(left < args.part_rows ? left : args.part_rows);
-        all = merge(all, {count, args.means[first + part], args.m2s[first + part]});
+    // Merging is slow: the values of four parts are on their way meanwhile.
+    for (uint32_t four = threadIdx.x; four < args.parts; four += 4 * FAIRPRUNE_MERGE16_THREADS) {
+        float means[4] = {}, m2s[4] = {};
+        UNROLL for (int i = 0; i < 4; i++) {
+            const uint32_t part = four + i * FAIRPRUNE_MERGE16_THREADS;
+            if (part >= args.parts) continue;
+            means[i] = args.means[first + part];
+            m2s[i] = args.m2s[first + part];
+        }
+        UNROLL for (int i = 0; i < 4; i++) {
+            const uint32_t part = four + i * FAIRPRUNE_MERGE16_THREADS;
+            if (part >= args.parts) continue;
+            const uint32_t left = args.rows - part * args.part_rows;
+            const float count = float(left < args.part_rows ? left : args.part_rows);
+            all = merge(all, {count, means[i], m2s[i]});
+        }
     }
     slots[threadIdx.x] = all;
     fold_block(slots, [](const Moments& a, const Moments& b) { return merge(a, b); });

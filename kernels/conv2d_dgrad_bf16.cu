@@ -183,7 +183,7 @@ DEVICE void dgrad_halo(const Conv2dDgrad16Args& args, bf16_t* shared) {
     const Axis rows = axis(0, s.h, s.r, 1, s.pad_h), columns = axis(0, s.w, s.s, 1, s.pad_w);
     WeightColumns16<T::COLUMNS, T::THREADS> w(args.w, s, rows, columns, args.by_k, s.by_s,
                                               first_column, depth);
-    HaloLines16<T, -1> dy(args.dy, s, s.k, args.by_k, args.by_pitch, first_row, positions,
+    HaloLines16<T, -1> dy(args.dy, s, s.k, args.by_pitch, first_row, positions,
                           shared + STAGES * w.STAGE);
     T tile;
     tile.clear();

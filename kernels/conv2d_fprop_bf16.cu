@@ -165,7 +165,7 @@ DEVICE void fprop(const Conv2dFprop16Args& args, bf16_t* shared) {
     T tile;
     tile.clear();
     if constexpr (HALO) {
-        HaloLines16<T, 1> x(args.x, s, s.c, s.by_c, args.by_pitch, first_row, args.rows,
+        HaloLines16<T, 1> x(args.x, s, s.c, args.by_pitch, first_row, args.rows,
                             shared + STAGES * w.STAGE);
         tile.accumulate(x, w, steps, shared);
     } else {

@@ -237,11 +237,37 @@ KERNEL(conv2d_grad_norm_reduce_f32, Conv2dGradNormReduceArgs, FAIRPRUNE_GRAM_THR
     if (args.clamp && sum < 0.0) sum = 0.0;
     if (args.dy) {
         const float* const dy = args.dy + uint64_t(blockIdx.x) * args.positions * args.k;
+        // Threads lie along the channels first, the others take positions in turn; then the sums of a
+        // channel in order.
+        float* const sums = reinterpret_cast<float*>(shared + THREADS / 32);
+        uint32_t lanes = 1;
+        while (lanes < args.k && lanes < THREADS) lanes *= 2;
+        const uint32_t rows = THREADS / lanes;
         double squares = 0.0;
-        for (uint32_t k = threadIdx.x; k < args.k; k += THREADS) {
+        for (uint32_t k = threadIdx.x % lanes; k < args.k; k += lanes) {
             float channel = 0.0f;
-            for (uint32_t t = 0; t < args.positions; t++) channel += dy[t * args.k + k];
-            squares += double(channel) * double(channel);
+            // Four on their way at once, added in order.
+            for (uint32_t t = threadIdx.x / lanes; t < args.positions; t += 4 * rows) {
+                float four[4] = {};
+                UNROLL for (uint32_t i = 0; i < 4; i++) {
+                    const uint32_t row = t + i * rows;
+                    if (row < args.positions) four[i] = dy[row * args.k + k];
+                }
+                UNROLL for (int i = 0; i < 4; i++) channel += four[i];
+            }
+            if (lanes < THREADS) {
+                sums[threadIdx.x] = channel;
+            } else {
+                squares += double(channel) * double(channel);
+            }
+        }
+        if (lanes < THREADS) {
+            block_barrier();
+            if (threadIdx.x < args.k) {
+                float channel = sums[threadIdx.x];
+                for (uint32_t i = threadIdx.x + lanes; i < THREADS; i += lanes) channel += sums[i];
+                squares += double(channel) * double(channel);
+            }
         }
         block_barrier();
         sum += block_sum<THREADS>(squares, shared);

@@ -72,11 +72,17 @@ DEVICE void instantiate(const Conv2dGradNorm16Args& args, bf16_t* shared) {
     const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + positions);
     MatrixColumns16<T::COLUMNS, T::THREADS> dy(args.dy, first_column, s.k, begin, begin + positions);
+    const uint32_t steps = (positions + MMA_DEPTH - 1) / MMA_DEPTH;
     T tile;
     tile.clear();
-    tile.accumulate(x, dy, (positions + MMA_DEPTH - 1) / MMA_DEPTH, shared);
+    if (is_matrix(s)) {
+        MatrixColumns16<T::ROWS, T::THREADS> x(args.x, first_row, s.c, begin, begin + positions);
+        tile.accumulate(x, dy, steps, shared);
+    } else {
+        WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + positions);
+        tile.accumulate(x, dy, steps, shared);
+    }
     leave_squares(args, tile, shared);
 }
 
@@ -269,14 +275,44 @@ KERNEL(conv2d_grad_norm_reduce_bf16, Conv2dGradNormReduce16Args, FAIRPRUNE_GRAM_
     if (args.clamp && sum < 0.0) sum = 0.0;
     if (args.dy) {
         const bf16_t* const dy = args.dy + uint64_t(blockIdx.x) * args.positions * args.k;
+        // Threads lie along the channels first, eight each, the others take positions in turn; then the
+        // sums of a channel in order.
+        float* const sums = reinterpret_cast<float*>(shared + THREADS / 32);
+        const uint32_t groups = args.k / 8;
+        uint32_t lanes = 1;
+        while (lanes < groups && lanes < THREADS) lanes *= 2;
+        const uint32_t rows = THREADS / lanes;
         double squares = 0.0;
-        for (uint32_t k = threadIdx.x * 8; k < args.k; k += THREADS * 8) {
+        for (uint32_t group = threadIdx.x % lanes; group < groups; group += lanes) {
             float channels[8] = {};
-            for (uint32_t t = 0; t < args.positions; t++) {
-                const Eight row = load_eight(dy + t * args.k + k);
-                UNROLL for (int e = 0; e < 8; e++) channels[e] += row.value(e);
+            // Four rows on their way at once, added in order.
+            for (uint32_t t = threadIdx.x / lanes; t < args.positions; t += 4 * rows) {
+                Eight four[4] = {};
+                UNROLL for (uint32_t i = 0; i < 4; i++) {
+                    const uint32_t row = t + i * rows;
+                    if (row < args.positions) four[i] = load_eight(dy + row * args.k + group * 8);
+                }
+                UNROLL for (int i = 0; i < 4; i++) {
+                    UNROLL for (int e = 0; e < 8; e++) channels[e] += four[i].value(e);
+                }
             }
-            UNROLL for (int e = 0; e < 8; e++) squares += double(channels[e]) * double(channels[e]);
+            if (lanes < THREADS) {
+                // Every thread has one group at most.
+                UNROLL for (int e = 0; e < 8; e++) sums[e * THREADS + threadIdx.x] = channels[e];
+            } else {
+                UNROLL for (int e = 0; e < 8; e++) squares += double(channels[e]) * double(channels[e]);
+            }
+        }
+        if (lanes < THREADS) {
+            block_barrier();
+            UNROLL for (int e = 0; e < 8; e++) {
+                if (threadIdx.x >= groups) continue;
+                float channel = sums[e * THREADS + threadIdx.x];
+                for (uint32_t i = threadIdx.x + lanes; i < THREADS; i += lanes) {
+                    channel += sums[e * THREADS + i];
+                }
+                squares += double(channel) * double(channel);
+            }
         }
         block_barrier();
         sum += block_sum<THREADS>(squares, shared);

@@ -10,6 +10,12 @@ struct Conv2dShape {
     Divisor by_p, by_q, by_c, by_s;
 };
 
+// Whether output positions see the pixel at their own place and nothing else: x is a matrix then, of
+// positions x channels.
+DEVICE bool is_matrix(const Conv2dShape& s) {
+    return s.r == 1 && s.s == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 0 && s.pad_w == 0;
+}
+
 // A weight's place (r, s, c) in its filter, or a term's (tap row, tap column, channel).
 struct Tap {
     int32_t r, s;

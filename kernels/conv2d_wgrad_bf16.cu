@@ -44,11 +44,17 @@ DEVICE void wgrad(const Conv2dWgrad16Args& args, bf16_t* shared) {
     const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
     const uint32_t first_row = blockIdx.x / across * T::ROWS;
     const uint32_t first_column = blockIdx.x % across * T::COLUMNS;
-    WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + count);
     MatrixColumns16<T::COLUMNS, T::THREADS> dy(args.dy, first_column, s.k, begin, begin + count);
+    const uint32_t steps = (count + MMA_DEPTH - 1) / MMA_DEPTH;
     T tile;
     tile.clear();
-    tile.accumulate(x, dy, (count + MMA_DEPTH - 1) / MMA_DEPTH, shared);
+    if (is_matrix(s)) {
+        MatrixColumns16<T::ROWS, T::THREADS> x(args.x, first_row, s.c, begin, begin + count);
+        tile.accumulate(x, dy, steps, shared);
+    } else {
+        WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + count);
+        tile.accumulate(x, dy, steps, shared);
+    }
     float* const copy = args.copies + uint64_t(blockIdx.z) * s.k * window;
     tile.for_each_column(reinterpret_cast<float*>(shared),
                          [&](uint32_t row, uint32_t column, const Vector<4>& values) {

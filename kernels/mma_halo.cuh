@@ -26,25 +26,33 @@ struct HaloLines16 {
     static constexpr uint32_t ZEROS = FAIRPRUNE_MMA_HALO_ZEROS / 2;
     static constexpr int TAPS = 9;
 
-    // The line of zeros and the pixels behind it, on a multiple of 128 bytes.
-    const bf16_t* halo;
-    // Bytes from one row of pixels to the next, of a pixel, and of the lane's first pixel from `halo`.
-    uint32_t line, pitch, first;
+    // Addresses of the line of zeros, on a multiple of 128 bytes, and of the lane's pixel and channels that
+    // come next, of the warp's first fragment; bytes of 16 pixels.
+    uint32_t zeros, place, further;
+    // Bytes to the next tap's pixel, in a row and from one row to the next.
+    uint32_t across, down;
+    // Under which tap of x, as a bit, and from which channel on the lane's next 8 terms are.
+    uint32_t tap, channel, channels;
     // Bit t of fragment i: the lane's row of it sees a pixel under tap t of x.
     uint32_t seen[T::FRAGMENT_ROWS];
-    Divisor by_channels;
 
     // Starts the copies of what rows first_row .. of `positions` see.
     DEVICE HaloLines16(const bf16_t* pixels, const Conv2dShape& s, uint32_t channels,
-                       const Divisor& by_channels, const Divisor& by_pitch, uint32_t first_row,
-                       uint32_t positions, bf16_t* halo)
-        : halo(halo), line(s.w * by_pitch.value * 16), pitch(by_pitch.value * 16),
-          by_channels(by_channels) {
+                       const Divisor& by_pitch, uint32_t first_row, uint32_t positions, bf16_t* halo)
+        : zeros(shared_address(halo)), tap(SIGN > 0 ? 1u : 1u << (TAPS - 1)), channels(channels) {
         const uint32_t lane = threadIdx.x % 32, own = T::warp_row() + lane % 16;
-        first = ZEROS * 2 + own * pitch;
+        const uint32_t pitch = by_pitch.value * 16, line = s.w * pitch;
+        channel = 0;
+        // A later tap of dy's sees an earlier pixel.
+        const uint32_t last = SIGN > 0 ? 0 : 2 * line + 2 * pitch;
+        place = zeros + ZEROS * 2 + own * pitch + last;
+        further = kept(16 * pitch);
+        across = SIGN > 0 ? pitch : 0 - pitch;
+        down = SIGN > 0 ? line - 2 * pitch : 2 * pitch - line;
+        advance(lane / 16 * 8);
         UNROLL for (int i = 0; i < T::FRAGMENT_ROWS; i++) {
             const uint32_t row = first_row + own + 16 * i;
-            seen[i] = row < positions ? taps_inside(row, s) : 0;
+            seen[i] = kept(row < positions ? taps_inside(row, s) : 0);
         }
         if (threadIdx.x < ZEROS / 8) store_eight(halo + 8 * threadIdx.x, {});
         // Nobody sees what lies before the first pixel or behind the last, nor a pixel's last chunk
@@ -65,31 +73,43 @@ struct HaloLines16 {
         return columns << 3 | (row > 0 ? columns : 0) | (row + 1 < s.h ? columns << 6 : 0);
     }
 
-    DEVICE void start(uint32_t, bf16_t*) {}
+    DEVICE void reads_rows(uint32_t) {}
+    DEVICE void start(uint32_t, uint32_t) {}
 
-    // Where a lane finds 8 terms: under which tap of x, as a bit, and how far from its first pixel.
+    // The lane's next 8 terms are `terms` further. Behind the last tap there is no bit.
+    DEVICE void advance(uint32_t terms) {
+        // Where a new row of taps begins.
+        constexpr uint32_t ROWS = SIGN > 0 ? 1u << 3 | 1u << 6 : 1u << 5 | 1u << 2;
+        channel += terms;
+        place += 2 * terms;
+        while (channel >= channels) {
+            tap = SIGN > 0 ? tap << 1 : tap >> 1;
+            place += tap & ROWS ? down : across;
+            channel -= channels;
+            place -= 2 * channels;
+        }
+    }
+
     struct View {
-        uint32_t tap, offset;
+        uint32_t tap, place;
     };
     struct Rows {
-        const HaloLines16& lines;
-        uint32_t from;
+        HaloLines16& lines;
 
-        DEVICE View at(uint32_t term) const {
-            uint32_t tap = from + term + threadIdx.x % 32 / 16 * 8;
-            const uint32_t channel = divide(tap, lines.by_channels);
-            // Beyond the last term the number has no bit.
-            tap = SIGN > 0 ? tap : TAPS - 1 - tap;
-            return {1u << tap % 32, tap / 3 * lines.line + tap % 3 * lines.pitch + 2 * channel};
+        DEVICE View at(int) const {
+            const View view = {lines.tap, lines.place};
+            lines.advance(16);
+            return view;
         }
-        DEVICE void load(uint32_t (&x)[4], uint32_t, int i, const View& view) const {
-            uint32_t place = lines.first + 16 * i * lines.pitch + view.offset;
+        DEVICE void load(uint32_t (&x)[4], int i, const View& view) const {
+            uint32_t place = view.place + i * lines.further;
             // The same chunk of the line of zeros.
-            if (!(lines.seen[i] & view.tap)) place &= ZEROS * 2 - 16;
-            ldmatrix_x4(x, reinterpret_cast<const unsigned char*>(lines.halo) + place);
+            if (!(lines.seen[i] & view.tap)) place = lines.zeros | (place & (ZEROS * 2 - 16));
+            ldmatrix_x4(x, place);
         }
     };
-    DEVICE Rows rows(uint32_t from, const bf16_t*) const { return {*this, from}; }
+    // In the order of the stages, each once.
+    DEVICE Rows rows(uint32_t, uint32_t) { return {*this}; }
 };
 
 // Lines are weights of filter row r: taps s = 0, 1, 2 of 64 input channels from `channel` on. Terms are
@@ -106,70 +126,85 @@ struct HaloColumns16 {
     static constexpr int STEP = T::THREADS / CHUNKS;
     static_assert(STEP % 8 == 0 && T::THREADS % CHUNKS == 0, "rows keep their place");
 
-    // The line of zeros, on a multiple of 128 bytes; stages lie behind it.
-    const bf16_t* zeros;
     const bf16_t* x;
-    const Conv2dShape& shape;
-    // The filter row, the warp's tap, the lane's first position, and the split's end.
-    uint32_t r, s, position, end;
-    // The first pixel that this thread copies, its place in x and in a stage.
+    // Address of the line of zeros, on a multiple of 128 bytes.
+    uint32_t zeros;
+    uint32_t pixels, channels;
+    // The first pixel that this thread copies, its place in x and (in bytes) in a stage.
     uint32_t pixel, offset, to;
-    // Bytes of the lane's pixel in a stage, of each fragment's channels.
-    uint32_t from_stage[T::FRAGMENT_ROWS];
+    // Row and column of the pixel that the lane's next position sees, counted from the filter row and the
+    // tap so that what lies outside of the image is large; how many positions are left to it.
+    uint32_t row, column, height, width, left;
+    // Where counting begins again: behind the last row and column that any position sees; and how far 16
+    // positions move.
+    uint32_t last_row, last_column, rows_on, columns_on;
+    // Bytes from a stage to the lane's pixel, of the warp's first fragment.
+    uint32_t lane;
 
     DEVICE HaloColumns16(const bf16_t* x, const Conv2dShape& shape, uint32_t r, uint32_t channel,
                          uint32_t begin, uint32_t end, bf16_t* zeros)
-        : zeros(zeros), x(x), shape(shape), r(r), s(T::warp_row() / LINES), end(end) {
-        const uint32_t lane = threadIdx.x % 32, within = lane / 16 * 8 + lane % 8;
-        const uint32_t row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-        position = begin + within;
-        pixel = begin + (r - 1) * shape.w - 1 + row;
-        offset = pixel * shape.c + channel + 8 * chunk;
-        to = Layout::place(row, chunk);
-        UNROLL for (int i = 0; i < T::FRAGMENT_ROWS; i++) {
-            from_stage[i] = 2 * Layout::place(within + s, 2 * i + lane / 8 % 2);
-        }
+        : x(x), zeros(shared_address(zeros)), pixels(shape.n * shape.h * shape.w), channels(shape.c),
+          height(shape.h), width(shape.w) {
+        const uint32_t l = threadIdx.x % 32, within = l / 16 * 8 + l % 8;
+        const uint32_t line = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
+        const uint32_t s = T::warp_row() / LINES;
+        pixel = kept(begin + (r - 1) * shape.w - 1 + line);
+        offset = kept(pixel * shape.c + channel + 8 * chunk);
+        to = kept(2 * Layout::place(line, chunk));
+        lane = kept(2 * Layout::place(within + s, l / 8 % 2));
+        uint32_t position = begin + within;
+        left = position < end ? end - position : 0;
+        column = divide(position, shape.by_q) + s - 1;
+        row = divide(position, shape.by_p) + r - 1;
+        last_row = height + r - 1;
+        last_column = width + s - 1;
+        uint32_t on = 16;
+        columns_on = divide(on, shape.by_q);
+        rows_on = divide(on, shape.by_p);
         if (threadIdx.x < CHUNKS) store_eight(zeros + 8 * threadIdx.x, {});
     }
 
-    DEVICE void start(uint32_t from, bf16_t* stage) {
-        const uint32_t pixels = shape.n * shape.h * shape.w;
+    DEVICE void reads_rows(uint32_t) {}
+
+    DEVICE void start(uint32_t from, uint32_t stage) const {
         UNROLL for (int i = 0; i < PIXELS; i += STEP) {
             if (i + STEP > PIXELS && threadIdx.x >= uint32_t((PIXELS - i) * CHUNKS)) continue;
-            const bool valid = pixel + (from + i) < pixels;
-            const uint32_t place = offset + (from + i) * shape.c;
-            async_copy_or_zero<16>(stage + to + i * LINES, x + (valid ? place : 0), valid);
+            async_copy_or_zero<16>(stage + to + i * LINES * 2, x + (offset + (from + i) * channels),
+                                   pixel + (from + i) < pixels);
         }
     }
 
-    // 16 terms further in the stage, in bytes; whether the lane's position sees its pixel.
-    struct View {
-        uint32_t offset;
-        bool seen;
-    };
+    // The lane's next position is 16 further. Rows and columns above and left of the image are those before
+    // 0, so that comparisons are of signed numbers.
+    DEVICE void advance() {
+        column += columns_on;
+        uint32_t carry = 0;
+        if (int32_t(column) >= int32_t(last_column)) {
+            column -= width;
+            carry = 1;
+        }
+        row += rows_on + carry;
+        if (int32_t(row) >= int32_t(last_row)) row -= height;
+    }
+
     struct Rows {
-        const HaloColumns16& lines;
+        HaloColumns16& lines;
         uint32_t from, stage;
 
-        DEVICE View at(uint32_t term) const {
-            const Conv2dShape& shape = lines.shape;
-            uint32_t position = lines.position + from + term;
-            const bool exists = position < lines.end;
-            const uint32_t column = divide(position, shape.by_q), row = divide(position, shape.by_p);
-            // Above and left of an image wraps around.
-            const bool inside = (row + lines.r - 1 < shape.h) & (column + lines.s - 1 < shape.w);
-            return {stage + term * LINES * 2, exists && inside};
+        // The lane's pixel, or the same chunk of the line of zeros.
+        DEVICE uint32_t at(int term) const {
+            const bool inside = (lines.row < lines.height) & (lines.column < lines.width);
+            const bool seen = inside && from + term < lines.left;
+            lines.advance();
+            const uint32_t place = stage + term * LINES * 2;
+            return seen ? place : lines.zeros | (place & (LINES * 2 - 16));
         }
-        DEVICE void load(uint32_t (&a)[4], uint32_t, int i, const View& view) const {
-            uint32_t place = lines.from_stage[i] + view.offset;
-            // The same chunk of the line of zeros.
-            if (!view.seen) place &= LINES * 2 - 16;
-            ldmatrix_x4_transposed(a, reinterpret_cast<const unsigned char*>(lines.zeros) + place);
+        DEVICE void load(uint32_t (&a)[4], int i, uint32_t at) const {
+            Layout::load(a, Layout::further(at, i, 0));
         }
     };
-    DEVICE Rows rows(uint32_t from, const bf16_t* stage) const {
-        return {*this, from, uint32_t(stage - zeros) * 2};
-    }
+    // In the order of the stages, each once.
+    DEVICE Rows rows(uint32_t from, uint32_t stage) { return {*this, from, stage + lane}; }
 };
 
 // MatrixColumns16 for threads of which not all have as many chunks to copy.
@@ -182,27 +217,24 @@ struct UnevenColumns16 {
     static constexpr int STEP = THREADS / CHUNKS;
 
     const bf16_t* matrix;
-    uint32_t lines, end;
-    // Whether the thread's lines exist; its first term, that one's place in the matrix and in a stage.
-    bool exists;
-    uint32_t term, offset, to;
+    // The thread's first chunk, the length of a row, rows behind the first one, and the place in a stage.
+    uint32_t first, lines, left, to;
 
-    DEVICE UnevenColumns16(const bf16_t* matrix, uint32_t first, uint32_t lines, uint32_t begin,
+    DEVICE UnevenColumns16(const bf16_t* matrix, uint32_t line, uint32_t lines, uint32_t begin,
                            uint32_t end)
-        : matrix(matrix), lines(lines), end(end) {
-        const uint32_t row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS;
-        exists = first + 8 * chunk < lines;
-        term = begin + row;
-        offset = term * lines + first + 8 * chunk;
-        to = Layout::place(row, chunk);
+        : matrix(matrix), lines(lines) {
+        const uint32_t row = threadIdx.x / CHUNKS, chunk = threadIdx.x % CHUNKS, term = begin + row;
+        line += 8 * chunk;
+        first = kept(term * lines + line);
+        left = term < end && line < lines ? end - term : 0;
+        to = kept(2 * Layout::place(row, chunk));
     }
 
-    DEVICE void start(uint32_t from, bf16_t* stage) {
+    DEVICE void start(uint32_t from, uint32_t stage) const {
         UNROLL for (int i = 0; i < MMA_DEPTH; i += STEP) {
             if (i + STEP > MMA_DEPTH && threadIdx.x >= uint32_t((MMA_DEPTH - i) * CHUNKS)) continue;
-            const bool valid = exists && term + (from + i) < end;
-            const uint32_t place = offset + (from + i) * lines;
-            async_copy_or_zero<16>(stage + to + i * LINES, matrix + (valid ? place : 0), valid);
+            async_copy_or_zero<16>(stage + to + i * LINES * 2, matrix + (first + (from + i) * lines),
+                                   from + i < left);
         }
     }
 };

@@ -18,8 +18,10 @@
 
 constexpr int MMA_DEPTH = FAIRPRUNE_MMA_DEPTH, STAGES = FAIRPRUNE_MMA_STAGES;
 
-// What an operand of LINES rows or columns looks like in a stage. `row_fragment` loads 16 lines x 16
-// terms as mma takes a, `column_fragments` two times 8 lines x 16 terms as it takes b.
+// What an operand of LINES rows or columns looks like in a stage. A lane's address is that of the first
+// 16 terms of 16 lines; `further` gives those of 16 i lines and `term` terms (0 or 16) further on, by
+// an exclusive or where the swizzle is and a constant that loads add themselves. Addresses are bytes of
+// shared memory, stages begin on multiples of 128.
 template <int LINES>
 struct DepthRows {
     static constexpr int ROWS = LINES, CHUNKS = MMA_DEPTH / 8;
@@ -27,15 +29,21 @@ struct DepthRows {
     static DEVICE uint32_t place(uint32_t row, uint32_t chunk) {
         return row * MMA_DEPTH + (chunk ^ (row / 2 % 4)) * 8;
     }
-    static DEVICE void row_fragment(uint32_t (&a)[4], const bf16_t* stage, uint32_t line,
-                                    uint32_t term) {
+    // From a stage's beginning, for lines from `line` on as mma takes a.
+    static DEVICE uint32_t row_lane(uint32_t line) {
         const uint32_t lane = threadIdx.x % 32;
-        ldmatrix_x4(a, stage + place(line + lane % 16, term / 8 + lane / 16));
+        return 2 * place(line + lane % 16, lane / 16);
     }
-    static DEVICE void column_fragments(uint32_t (&b)[4], const bf16_t* stage, uint32_t line,
-                                        uint32_t term) {
+    // The same as it takes b: 16 lines are two fragments.
+    static DEVICE uint32_t column_lane(uint32_t line) {
         const uint32_t lane = threadIdx.x % 32;
-        ldmatrix_x4(b, stage + place(line + lane / 16 * 8 + lane % 8, term / 8 + lane / 8 % 2));
+        return 2 * place(line + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    }
+    static DEVICE uint32_t further(uint32_t address, int i, int term) {
+        return (address ^ uint32_t(2 * term)) + uint32_t(i * 16 * MMA_DEPTH * 2);
+    }
+    static DEVICE void load(uint32_t (&fragment)[4], uint32_t address) {
+        ldmatrix_x4(fragment, address);
     }
 };
 
@@ -46,17 +54,19 @@ struct LineRows {
     static DEVICE uint32_t place(uint32_t row, uint32_t chunk) {
         return row * LINES + (chunk ^ (CHUNKS >= 8 ? row % 8 : row / 2 % 4)) * 8;
     }
-    static DEVICE void row_fragment(uint32_t (&a)[4], const bf16_t* stage, uint32_t line,
-                                    uint32_t term) {
+    static DEVICE uint32_t row_lane(uint32_t line) {
         const uint32_t lane = threadIdx.x % 32;
-        ldmatrix_x4_transposed(
-            a, stage + place(term + lane / 16 * 8 + lane % 8, line / 8 + lane / 8 % 2));
+        return 2 * place(lane / 16 * 8 + lane % 8, line / 8 + lane / 8 % 2);
     }
-    static DEVICE void column_fragments(uint32_t (&b)[4], const bf16_t* stage, uint32_t line,
-                                        uint32_t term) {
+    static DEVICE uint32_t column_lane(uint32_t line) {
         const uint32_t lane = threadIdx.x % 32;
-        ldmatrix_x4_transposed(
-            b, stage + place(term + lane / 8 % 2 * 8 + lane % 8, line / 8 + lane / 16));
+        return 2 * place(lane / 8 % 2 * 8 + lane % 8, line / 8 + lane / 16);
+    }
+    static DEVICE uint32_t further(uint32_t address, int i, int term) {
+        return (address ^ uint32_t(32 * i)) + uint32_t(term * LINES * 2);
+    }
+    static DEVICE void load(uint32_t (&fragment)[4], uint32_t address) {
+        ldmatrix_x4_transposed(fragment, address);
     }
 };
 
@@ -92,19 +102,19 @@ struct MmaTile {
         return (DOWN_FIRST ? warp / DOWN : warp % ACROSS) * WARP_COLUMNS;
     }
 
-    // Rows of `a` times columns in the stage `b`. a.at(term) is where 16 terms of the stage lie, and
-    // a.load(x, row, i, at) those of 16 rows, the fragment i of the warp whose first row is `row`.
+    // Rows of `a` times columns whose lane's address is `b`. a.at(term) is where 16 terms of the stage lie,
+    // and a.load(x, i, at) those of 16 rows, the fragment i of the warp.
     template <typename B, typename A>
-    DEVICE void multiply(const A& a, const bf16_t* b) {
+    DEVICE void multiply(A& a, uint32_t b) {
         UNROLL for (int term = 0; term < MMA_DEPTH; term += 16) {
             uint32_t y[FRAGMENT_COLUMNS / 2][4];
             UNROLL for (int j = 0; j < FRAGMENT_COLUMNS / 2; j++) {
-                B::column_fragments(y[j], b, warp_column() + 16 * j, term);
+                B::load(y[j], B::further(b, j, term));
             }
             const auto at = a.at(term);
             UNROLL for (int i = 0; i < FRAGMENT_ROWS; i++) {
                 uint32_t x[4];
-                a.load(x, warp_row(), i, at);
+                a.load(x, i, at);
                 UNROLL for (int j = 0; j < FRAGMENT_COLUMNS; j++) {
                     const uint32_t column[2] = {y[j / 2][j % 2 * 2], y[j / 2][j % 2 * 2 + 1]};
                     mma_m16n8k16_bf16(sums[i][j], x, column);
@@ -113,17 +123,21 @@ struct MmaTile {
         }
     }
 
-    // Adds the product over `steps` stages. The operands start the copies of one stage: what they
-    // have no terms for arrives as zeros. Copies that were started before arrive with the first one.
-    // All threads may use all of `shared` afterwards.
+    // Adds the product over `steps` stages. The operands start the copies of one stage after the other:
+    // what they have no terms for arrives as zeros. Copies that were started before arrive with the
+    // first one. All threads may use all of `shared` afterwards, which begins on a multiple of 128 bytes.
     template <typename A, typename B>
     DEVICE void accumulate(A& a, B& b, uint32_t steps, bf16_t* shared) {
-        constexpr int STAGE = A::STAGE + B::STAGE;
+        constexpr uint32_t STAGE = 2 * (A::STAGE + B::STAGE), BEHIND = 2 * A::STAGE;
+        const uint32_t stages = shared_address(shared);
+        const uint32_t column = kept(stages + BEHIND + B::Layout::column_lane(warp_column()));
+        a.reads_rows(warp_row());
+        steps = kept(steps);
         const auto start = [&](uint32_t step) {
             if (step < steps) {
-                bf16_t* const stage = shared + step % STAGES * STAGE;
+                const uint32_t stage = stages + step % STAGES * STAGE;
                 a.start(step * MMA_DEPTH, stage);
-                b.start(step * MMA_DEPTH, stage + A::STAGE);
+                b.start(step * MMA_DEPTH, stage + BEHIND);
             }
             // A group a step, so that waiting for a number of groups waits for a step.
             async_copy_commit();
@@ -134,8 +148,9 @@ struct MmaTile {
             block_barrier();
             // Into the stage that every thread had read before the barrier.
             start(step + STAGES - 1);
-            const bf16_t* const stage = shared + step % STAGES * STAGE;
-            multiply<typename B::Layout>(a.rows(step * MMA_DEPTH, stage), stage + A::STAGE);
+            const uint32_t within = step % STAGES * STAGE;
+            auto rows = a.rows(step * MMA_DEPTH, stages + within);
+            multiply<typename B::Layout>(rows, column + within);
         }
         async_copy_wait<0>();
         block_barrier();

@@ -82,6 +82,13 @@ DEVICE uint32_t pack_bf16(float low, float high) {
     return result;
 }
 
+// The value, by way of a shuffle to oneself, behind which the compiler cannot look: it must stay in a
+// register and is not computed anew wherever a loop needs it. All 32 lanes take part.
+DEVICE uint32_t kept(uint32_t value) {
+    asm volatile("shfl.sync.bfly.b32 %0, %0, 0, 0x1f, 0xffffffff;" : "+r"(value));
+    return value;
+}
+
 // The address within shared memory.
 DEVICE uint32_t shared_address(const void* shared) {
     return uint32_t(__cvta_generic_to_shared(shared));
@@ -104,20 +111,24 @@ DEVICE void async_copy(void* shared, const void* global) {
     }
 }
 
-// The same where `valid`; else BYTES zeros arrive and nothing is read.
+// The same where `valid`; else BYTES zeros arrive and nothing is read, wherever `global` points.
 template <int BYTES>
-DEVICE void async_copy_or_zero(void* shared, const void* global, bool valid) {
+DEVICE void async_copy_or_zero(uint32_t shared, const void* global, bool valid) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "bytes of one copy");
     const uint32_t size = valid ? BYTES : 0;
     if constexpr (BYTES == 16) {
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)),
-                     "l"(global), "r"(size)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global),
+                     "r"(size)
                      : "memory");
     } else {
-        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(shared)),
-                     "l"(global), "n"(BYTES), "r"(size)
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(global),
+                     "n"(BYTES), "r"(size)
                      : "memory");
     }
+}
+template <int BYTES>
+DEVICE void async_copy_or_zero(void* shared, const void* global, bool valid) {
+    async_copy_or_zero<BYTES>(shared_address(shared), global, valid);
 }
 
 // The thread's copies since its last commit become a group.
@@ -132,19 +143,25 @@ DEVICE void async_copy_wait() {
 // Four 8 x 8 matrices of 16-bit values from shared memory. Lane 8 m + i gives the address of row i
 // of matrix m (8 values, a multiple of 16 bytes). Lane l receives in result[m] the values
 // (l / 4, 2 (l % 4)) and (l / 4, 2 (l % 4) + 1), the first in the lower half.
-DEVICE void ldmatrix_x4(uint32_t (&result)[4], const void* row) {
+DEVICE void ldmatrix_x4(uint32_t (&result)[4], uint32_t row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(result[0]), "=r"(result[1]), "=r"(result[2]), "=r"(result[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
+}
+DEVICE void ldmatrix_x4(uint32_t (&result)[4], const void* row) {
+    ldmatrix_x4(result, shared_address(row));
 }
 
 // The same of the transposed matrices: (2 (l % 4), l / 4) and (2 (l % 4) + 1, l / 4).
-DEVICE void ldmatrix_x4_transposed(uint32_t (&result)[4], const void* row) {
+DEVICE void ldmatrix_x4_transposed(uint32_t (&result)[4], uint32_t row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(result[0]), "=r"(result[1]), "=r"(result[2]), "=r"(result[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
+}
+DEVICE void ldmatrix_x4_transposed(uint32_t (&result)[4], const void* row) {
+    ldmatrix_x4_transposed(result, shared_address(row));
 }
 
 // d (16 x 8, f32) += a (16 x 16, bf16) b (16 x 8, bf16). With g = lane / 4 and t = lane % 4:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the operator tests see errors in kernels: twenty planted ones, each caught.
+"""Shows that the operator tests see errors in kernels: twenty-one planted ones, each caught.
 
     scripts/mutate-kernels.py [--only NUMBER] [--test NAME] [--seconds LIMIT]
 
@@ -45,15 +45,18 @@ MUTATIONS = [
     ("barrier dropped", "mma_tile.cuh",
      "            block_barrier();\n            // Into the stage", "            // Into the stage",
      "conv2d_bf16"),
-    ("padding", "mma_operands.cuh", "exists && inside", "exists", "conv2d_bf16"),
+    ("padding", "mma_operands.cuh", "sees && term < depth", "term < depth", "conv2d_bf16"),
     ("half row", "mma_tile.cuh", "odd ? second.v[e] : first.v[e]",
      "odd ? first.v[e] : second.v[e]", "conv2d_bf16"),
     ("image's edge", "mma_halo.cuh", "column + 1 < s.w", "column < s.w", "conv2d_bf16"),
     ("taps turned", "mma_halo.cuh", "SIGN > 0 ? tap", "SIGN < 0 ? tap", "conv2d_bf16"),
-    ("padding", "mma_halo.cuh", "exists && inside", "exists", "conv2d_bf16"),
+    ("padding", "mma_halo.cuh", "inside && from + term < lines.left", "from + term < lines.left",
+     "conv2d_bf16"),
     ("box", "gather.cu", "(box.top + uint32_t(y)) *", "uint32_t(y) *", "gather"),
     ("staged image", "gather.cu", "args.staged[image] == source", "args.staged[image] >= source",
      "gather"),
+    ("tap's end", "mma_operands.cuh", "end = term - tap.channel + channels",
+     "end = term - tap.channel + channels + 8", "conv2d_bf16"),
     ("sample's end", "conv2d_grad_norm_bf16.cu", "end = begin + positions", "end = s.n * positions",
      "conv2d_bf16"),
 ]

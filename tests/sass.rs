@@ -80,8 +80,8 @@ fn is(text: &str, name: &str) -> bool {
     operation(text).split('.').next() == Some(name)
 }
 
-/// The shortest loop with products: from the target of a branch back to the branch.
-fn main_loop<'a, 'c>(code: &'c Code<'a>) -> Option<&'c [Instruction<'a>]> {
+/// Loops, from the target of a branch back to the branch.
+fn loops<'a, 'c>(code: &'c Code<'a>) -> Vec<&'c [Instruction<'a>]> {
     let all = &code.instructions;
     let loops = all.iter().enumerate().filter_map(|(end, (address, text))| {
         let target = text.split_whitespace().last()?.strip_prefix("0x")?;
@@ -90,20 +90,26 @@ fn main_loop<'a, 'c>(code: &'c Code<'a>) -> Option<&'c [Instruction<'a>]> {
         let begin = all.iter().position(|(a, _)| *a == target)?;
         back.then(|| &all[begin..=end])
     });
-    loops.filter(|body| body.iter().any(|(_, t)| is(t, "HMMA"))).min_by_key(|body| body.len())
+    loops.collect()
+}
+
+/// The innermost loops with products: a kernel has one for each kind of operand.
+fn main_loops<'a, 'c>(code: &'c Code<'a>) -> Vec<&'c [Instruction<'a>]> {
+    let mut found = loops(code);
+    found.retain(|body| body.iter().any(|(_, t)| is(t, "HMMA")));
+    let address = |at: Option<&Instruction>| at.map(|(address, _)| *address);
+    let ends: Vec<_> = found.iter().map(|b| (address(b.first()), address(b.last()))).collect();
+    let inner = |&(first, last): &_| {
+        !ends.iter().any(|&(f, l)| (f, l) != (first, last) && f >= first && l <= last)
+    };
+    found.into_iter().zip(&ends).filter(|(_, e)| inner(e)).map(|(body, _)| body).collect()
 }
 
 /// Loops that read device memory.
 fn reading_loops<'a, 'c>(code: &'c Code<'a>) -> Vec<&'c [Instruction<'a>]> {
-    let all = &code.instructions;
-    let loops = all.iter().enumerate().filter_map(|(end, (address, text))| {
-        let target = text.split_whitespace().last()?.strip_prefix("0x")?;
-        let target = u64::from_str_radix(target, 16).ok()?;
-        let back = is(text, "BRA") && target < *address;
-        let begin = all.iter().position(|(a, _)| *a == target)?;
-        back.then(|| &all[begin..=end])
-    });
-    loops.filter(|body| body.iter().any(|(_, t)| is(t, "LDG"))).collect()
+    let mut found = loops(code);
+    found.retain(|body| body.iter().any(|(_, t)| is(t, "LDG")));
+    found
 }
 
 /// What is wrong with accesses to device memory: those of `bodies` must have 16 bytes.
@@ -123,9 +129,16 @@ fn narrow_accesses(bodies: &[&[Instruction]]) -> Vec<String> {
     faults
 }
 
-/// What is wrong with a kernel's main loop.
+/// What is wrong with a kernel's main loops.
 fn faults(code: &Code) -> Vec<String> {
-    let Some(body) = main_loop(code) else { return vec!["no loop with products".to_owned()] };
+    let found = main_loops(code);
+    if found.is_empty() {
+        return vec!["no loop with products".to_owned()];
+    }
+    found.into_iter().flat_map(|body| faults_of(code, body)).collect()
+}
+
+fn faults_of(code: &Code, body: &[Instruction]) -> Vec<String> {
     let count = |name: &str| body.iter().filter(|(_, t)| is(t, name)).count();
     let (products, loads, copies) = (count("HMMA"), count("LDSM"), count("LDGSTS"));
     println!(
@@ -342,7 +355,8 @@ fn planted_faults_are_found() {
         );
         assert_eq!(waits_first(&read(&code)[0]), waits, "{wait}");
     }
-    assert_eq!(main_loop(&good[0]).map(<[_]>::len), Some(11));
+    let lengths = |code| main_loops(code).into_iter().map(<[_]>::len).collect::<Vec<_>>();
+    assert_eq!(lengths(&good[0]), [11]);
     assert_eq!(faults(&good[0]), Vec::<String>::new());
     // The loop reads nothing itself; with a narrow access in it, or through local memory, it is found.
     assert!(reading_loops(&good[0]).is_empty());

@@ -67,6 +67,12 @@ DEVICE uint32_t pack_bf16(float low, float high) {
     return bf16_from_f32(low).bits | uint32_t(bf16_from_f32(high).bits) << 16;
 }
 
+DEVICE uint32_t kept(uint32_t value) { return value; }
+
+DEVICE uint32_t shared_address(const void* shared) {
+    return uint32_t(static_cast<const unsigned char*>(shared) - emulator::shared_memory);
+}
+
 template <int BYTES>
 DEVICE void async_copy(void* shared, const void* global) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "bytes of one copy");
@@ -76,6 +82,10 @@ template <int BYTES>
 DEVICE void async_copy_or_zero(void* shared, const void* global, bool valid) {
     static_assert(BYTES == 4 || BYTES == 8 || BYTES == 16, "bytes of one copy");
     emulator::async_copy(shared, global, BYTES, valid);
+}
+template <int BYTES>
+DEVICE void async_copy_or_zero(uint32_t shared, const void* global, bool valid) {
+    async_copy_or_zero<BYTES>(emulator::shared_memory + shared, global, valid);
 }
 DEVICE void async_copy_commit() { emulator::async_copy_commit(); }
 template <int PENDING>
@@ -87,9 +97,17 @@ DEVICE void ldmatrix_x4(uint32_t (&result)[4], const void* row,
                         emulator::Site site = emulator::Site::here()) {
     emulator::ldmatrix_x4(result, row, false, site);
 }
+DEVICE void ldmatrix_x4(uint32_t (&result)[4], uint32_t row,
+                        emulator::Site site = emulator::Site::here()) {
+    emulator::ldmatrix_x4(result, emulator::shared_memory + row, false, site);
+}
 DEVICE void ldmatrix_x4_transposed(uint32_t (&result)[4], const void* row,
                                    emulator::Site site = emulator::Site::here()) {
     emulator::ldmatrix_x4(result, row, true, site);
+}
+DEVICE void ldmatrix_x4_transposed(uint32_t (&result)[4], uint32_t row,
+                        emulator::Site site = emulator::Site::here()) {
+    emulator::ldmatrix_x4(result, emulator::shared_memory + row, true, site);
 }
 DEVICE void mma_m16n8k16_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
                               emulator::Site site = emulator::Site::here()) {

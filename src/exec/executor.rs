@@ -233,9 +233,7 @@ impl<B: Operators> Executor<B> {
             }
             None => View::EMPTY,
         };
-        let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
-        plans.for_each(|(_, plan)| plan.set_sample_weights(view));
-        self.forget_training_steps();
+        self.point_training_steps(|plan| plan.set_sample_weights(view));
         Ok(())
     }
 
@@ -254,13 +252,25 @@ impl<B: Operators> Executor<B> {
             }
             None => View::EMPTY,
         };
-        let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
-        plans.for_each(|(_, plan)| plan.set_sources(view));
+        self.point_training_steps(|plan| plan.set_sources(view));
         if let Some(streaming) = &mut self.streaming {
             streaming.set_sources(sources);
         }
-        self.forget_training_steps();
         Ok(())
+    }
+
+    /// Gives all training plans a view; what was recorded of them is void where it was another before.
+    fn point_training_steps(&mut self, point: impl Fn(&mut Plan) -> bool) {
+        let plans = self.plans.iter_mut().filter(|p| p.0.0 == Mode::Train);
+        let moved = plans.fold(false, |moved, (_, plan)| point(plan) | moved);
+        if moved {
+            self.forget_training_steps();
+        }
+    }
+
+    /// How many kinds of batches are recorded, to be replayed.
+    pub fn recorded_steps(&self) -> usize {
+        self.recorded.values().filter(|r| r.is_work()).count()
     }
 
     /// The counters; waits for the device.

@@ -131,25 +131,30 @@ impl Plan {
         Ok(Plan { mode, n, steps, arena, logits, features })
     }
 
-    /// Where the objective finds its sample weights; empty: all are 1.
-    pub(super) fn set_sample_weights(&mut self, view: View) {
+    /// Where the objective finds its sample weights; empty: all are 1. Whether that was elsewhere before.
+    pub(super) fn set_sample_weights(&mut self, view: View) -> bool {
+        let mut moved = false;
         for step in &mut self.steps {
             if let Step::LossScore {
                 gradient: LogitGradient::Mean { sample_weights, .. }, ..
             } = step
             {
-                *sample_weights = view;
+                moved |= std::mem::replace(sample_weights, view) != view;
             }
         }
+        moved
     }
 
-    /// Where the input finds the images of its positions; empty: a position is its image's.
-    pub(super) fn set_sources(&mut self, view: View) {
+    /// Where the input finds the images of its positions; empty: a position is its image's. Whether that
+    /// was elsewhere before.
+    pub(super) fn set_sources(&mut self, view: View) -> bool {
+        let mut moved = false;
         for step in &mut self.steps {
             if let Step::Gather { sources, .. } = step {
-                *sources = view;
+                moved |= std::mem::replace(sources, view) != view;
             }
         }
+        moved
     }
 
     /// Steps up to the one that computes the losses.

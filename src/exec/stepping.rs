@@ -14,6 +14,12 @@ pub(super) struct Recorded<B: Operators> {
     tried: bool,
 }
 
+impl<B: Operators> Recorded<B> {
+    pub(super) fn is_work(&self) -> bool {
+        self.work.is_some()
+    }
+}
+
 impl<B: Operators> Executor<B> {
     /// The first half of a training step: forward, with the losses of the batch in their column, so
     /// that its sample weights may depend on them. [`Executor::step_backward`] must follow. Not

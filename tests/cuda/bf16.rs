@@ -16,7 +16,7 @@ use fairprune::reference::U16;
 
 use crate::commands::{TINY, data};
 use crate::network::{
-    Machine, Net, RESNET8_BF16, RESNET50_BF16, STEPS, State, Tensors, computing, cpu,
+    BATCH, Machine, Net, RESNET8_BF16, RESNET50_BF16, STEPS, State, Tensors, computing, cpu,
 };
 use crate::parity::{bits_of, orders_agree};
 use crate::program::{on_software_device, run};
@@ -185,6 +185,39 @@ fn replays_of_f32_steps_are_the_steps() {
     let eager = Compute { record: false, ..Compute::default() };
     let first = bits_of(net, 4, card(net, eager));
     assert_eq!(first, bits_of(net, 4, card(net, Compute::default())));
+}
+
+/// An epoch whose weights and images lie where those of the one before did replays what that one recorded.
+#[test]
+fn recorded_steps_outlast_their_epoch() {
+    let weights = |factor: f32| vec![factor; BATCH * STEPS];
+    let sources: Vec<u32> = (0..(BATCH * STEPS) as u32).rev().collect();
+    let run = |record: bool| {
+        let mut card = card(RESNET8_BF16, Compute { record, ..BF16 });
+        let fresh = fairprune::nn::init::initialise(card.executor.network(), RESNET8_BF16.seed);
+        card.executor.set_weights(&fresh).unwrap();
+        let mut epoch = |start: usize, weights: Option<Vec<f32>>, sources: Option<&[u32]>| {
+            card.executor.set_sample_weights(weights.as_deref()).unwrap();
+            card.executor.set_sources(sources).unwrap();
+            let kept = card.executor.recorded_steps();
+            card.train(start, 3);
+            kept
+        };
+        let kept = [
+            epoch(0, None, None),
+            epoch(3, None, None),
+            epoch(6, Some(weights(0.5)), None),
+            epoch(9, Some(weights(2.0)), None),
+            epoch(12, None, Some(&sources)),
+            epoch(15, None, Some(&sources[..])),
+        ];
+        (kept, card.get())
+    };
+    let (kept, replayed) = run(true);
+    assert_eq!(kept, [0, 1, 0, 1, 0, 1]);
+    let (kept, eager) = run(false);
+    assert_eq!(kept, [0; 6]);
+    assert!(replayed == eager, "replays differ from steps");
 }
 
 #[test]

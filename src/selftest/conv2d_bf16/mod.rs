@@ -35,6 +35,8 @@ const SHAPES: &[Sizes] = &[
     ([3, 5, 5, 104, 40, 3, 3], [1, 1], [1, 1]),
     ([17, 1, 1, 48, 8, 1, 1], [1, 1], [0, 0]),
     ([1, 1, 17, 64, 104, 1, 1], [1, 1], [0, 0]),
+    // More channels than a thread of a block has groups.
+    ([2, 3, 2, 8, 1048, 1, 1], [1, 1], [0, 0]),
     ([3, 2, 2, 16, 8, 3, 3], [2, 2], [1, 1]),
     ([2, 13, 11, 8, 8, 2, 3], [1, 3], [0, 2]),
     // Positions enough for several splits of each tile.

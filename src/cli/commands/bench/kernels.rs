@@ -22,6 +22,9 @@ use super::timing::{Clock, Rates};
 const WORKING_SET: usize = 256 << 20;
 /// Calls of a repeat at least, so that launches overlap.
 const CALLS: usize = 8;
+/// Most values that are drawn, which longer tensors repeat: whole alignments, and no multiple of their
+/// rows.
+const DRAWN: usize = ALIGN / 2 * 8191;
 
 /// What a card can do: operations a second in bf16 and f32, bytes a second. From measurements of that
 /// card published or made elsewhere; without them there is no floor.
@@ -263,13 +266,32 @@ impl<'a, B: Operators> Sets<'a, B> {
         };
         let bytes = place(0).1.max(ALIGN);
         let count = WORKING_SET.div_ceil(bytes).clamp(2, 16);
-        let mut memory = backend.allocate(&vec![bytes; count], false)?;
+        let longest = views.iter().map(|v| v.0).max().unwrap_or(0).next_multiple_of(ALIGN);
+        let step = longest.clamp(ALIGN, DRAWN);
+        let drawn = View { buffer: count as u32, offset: 0, len: step, dtype: Dtype::F32 };
+        let rounded = View { offset: drawn.bytes(), dtype: Dtype::Bf16, ..drawn };
+        let mut sizes = vec![bytes; count];
+        sizes.push(drawn.bytes() + rounded.bytes());
+        let mut memory = backend.allocate(&sizes, false)?;
         let sets: Vec<Vec<View>> = (0..count).map(|i| place(i).0).collect();
         let mut draws = Philox::new(1, Stream::Shapes).sequence(0);
-        let values: Vec<f32> = (0..65_537).map(|_| 2.0 * draws.uniform() - 1.0).collect();
+        let values: Vec<f32> = (0..step).map(|_| 2.0 * draws.uniform() - 1.0).collect();
+        if B::BF16 {
+            backend.upload(&mut memory, drawn, &values)?;
+            backend.cast(&mut memory, drawn, rounded)?;
+        }
         for view in sets.iter().flatten() {
-            let values: Vec<f32> = values.iter().cycle().take(view.len).copied().collect();
-            backend.upload(&mut memory, *view, &values)?;
+            for first in (0..view.len).step_by(step) {
+                let len = step.min(view.len - first);
+                let offset = view.offset + first * view.dtype.size();
+                let to = View { offset, len, ..*view };
+                // On a card, which fills gigabytes faster than a host draws or copies them.
+                match (B::BF16, view.dtype) {
+                    (false, _) => backend.upload(&mut memory, to, &values[..len])?,
+                    (true, Dtype::Bf16) => backend.cast(&mut memory, drawn.prefix(len), to)?,
+                    (true, _) => backend.cast(&mut memory, rounded.prefix(len), to)?,
+                }
+            }
         }
         Ok(Sets { backend, memory, sets })
     }
@@ -302,7 +324,7 @@ pub(super) fn time<B: Operators>(
         let rate = if settings.compute.precision == Precision::Bf16 { halves } else { floats };
         (work.operations / rate).max(bytes / memory)
     });
-    Ok(Row {
+    let row = Row {
         work: work.name,
         images_per_second: rates,
         peak_bytes: 0,
@@ -312,5 +334,8 @@ pub(super) fn time<B: Operators>(
         fraction_of_floor: floor.map(|floor| floor * rates.median / work.images as f64),
         tile: work.tile.map(|tile| tile.to_string()),
         injected_slowdown: clock.slowdown,
-    })
+    };
+    // What was measured survives whoever is stopped before the end.
+    tracing::info!("row {}", serde_json::to_string(&row)?);
+    Ok(row)
 }

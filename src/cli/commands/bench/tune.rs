@@ -56,14 +56,17 @@ pub fn rows<B: Operators>(
                 let tuned = tiles(&**backend, device, &p, direction, settings)?;
                 kept.extend(tuned.better.map(|choice| (direction, p, choice)));
                 rows.extend(tuned.rows);
+                // Whole after every layer: who is stopped keeps what was found.
+                if let (Some(file), Some(card)) = (&settings.write, device) {
+                    fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
+                }
             }
         }
     }
     for (p, _) in convolutions(settings)? {
         rows.extend(forms(&**backend, device, &p, settings)?);
     }
-    if let (Some(file), Some(card)) = (&settings.write, device) {
-        fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
+    if let Some(file) = &settings.write {
         output::note(common, format!("{file}: {} rows", kept.len()));
     }
     Ok(rows)

@@ -9,7 +9,9 @@
 //! its tile is a function of the sizes of a sample alone, whatever the batch and the card, as forms are.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::super::wgrad::{Pieces, pieces};
 use super::{TALL, TILES, Tile, positions, table, window};
@@ -221,11 +223,19 @@ impl Product {
         ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
     }
 
+    /// The same, found once a process: looking through all splits takes longer than a small launch.
+    fn planned(&self) -> Way {
+        type Found = HashMap<(Direction, Conv2dProblem), Way>;
+        static FOUND: LazyLock<Mutex<Found>> = LazyLock::new(Mutex::default);
+        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+        *found.entry((self.direction, self.problem)).or_insert_with(|| self.fastest())
+    }
+
     /// How the product is computed on this card.
     pub fn choose(&self, cuda: &Cuda) -> Way {
         let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
         let kept = || table::find(&table::card(cuda), self.direction, &self.problem);
-        let way = forced.or_else(|| self.way(&kept()?)).unwrap_or_else(|| self.fastest());
+        let way = forced.or_else(|| self.way(&kept()?)).unwrap_or_else(|| self.planned());
         // The same bits on a card with less shared memory.
         let fits =
             self.shared_bytes(&way.tile, way.family) <= cuda.properties().shared_bytes as usize;
