@@ -13,10 +13,14 @@
 // x is NHWC, dy NPQK, each 16-byte aligned, C and K multiples of 8: every copy has 16 bytes. Every tile
 // writes one partial sum (f64, samples x tiles); G in f32, samples x H W x H W.
 //
+// instantiate halo: for 3 x 3 windows with stride 1 and padding 1 and channels C of a multiple of 64. Tiles
+// and pixels of wgrad's (mma_halo.cuh), over the positions of one sample. Entries of the gradient are the
+// bits of the other tiles; their squares are added in another order.
+//
 // instantiate: grid (row tiles x column tiles, columns first) x 1 x samples; block
-// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise. Gram kernels: grid tiles on and above the
-// diagonal x samples; block MMA_GRAM_THREADS; MMA_GRAM_SHARED. reduce: grid samples; GRAM_THREADS;
-// GRAM_SHARED.
+// MMA_{WIDE,MEDIUM,NARROW}_THREADS; shared memory likewise; halo the same with MMA_TALL. Gram kernels:
+// grid tiles on and above the diagonal x samples; block MMA_GRAM_THREADS; MMA_GRAM_SHARED. reduce: grid
+// samples; GRAM_THREADS; GRAM_SHARED.
 // Sums: chains of products of 16 terms over T (instantiate), or over R S C, or C and then R S taps, and
 // over K (Gram). Squares are added in f32 within a thread, s = 18; products, threads and tiles in f64, in
 // fixed order; deterministic. Oracle: reference::conv2d::grad_norms on the stored inputs.
@@ -24,7 +28,7 @@
 #include "kernel.cuh"
 #include "tiles.h"
 
-#include "mma_operands.cuh"
+#include "mma_halo.cuh"
 #include "reduce.cuh"
 
 struct Conv2dGradNorm16Args {
@@ -41,6 +45,7 @@ struct Conv2dGradNorm16Args {
 // Sum of the squares of a thread's sums: 16 in a chain, then pairwise.
 template <typename T>
 DEVICE float sum_squares(const T& tile) {
+    static_assert(T::FRAGMENT_ROWS == 4, "a pair of pairs");
     float rows[T::FRAGMENT_ROWS];
     UNROLL for (int i = 0; i < T::FRAGMENT_ROWS; i++) {
         rows[i] = 0.0f;
@@ -51,9 +56,17 @@ DEVICE float sum_squares(const T& tile) {
     return (rows[0] + rows[1]) + (rows[2] + rows[3]);
 }
 
+// Writes the partial sum of the block's tile, a sample a layer of blocks. Sums beyond the last weight or
+// channel are 0.
+template <typename T>
+DEVICE void leave_squares(const Conv2dGradNorm16Args& args, const T& tile, bf16_t* shared) {
+    const double squares = double(sum_squares(tile));
+    const double sum = block_sum<T::THREADS>(squares, reinterpret_cast<double*>(shared));
+    if (threadIdx.x == 0) args.partials[blockIdx.z * gridDim.x + blockIdx.x] = sum;
+}
+
 template <typename T>
 DEVICE void instantiate(const Conv2dGradNorm16Args& args, bf16_t* shared) {
-    static_assert(T::FRAGMENT_ROWS == 4, "sum_squares");
     const Conv2dShape& s = args.shape;
     const uint32_t positions = s.p * s.q, begin = (args.first + blockIdx.z) * positions;
     const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS;
@@ -70,10 +83,7 @@ DEVICE void instantiate(const Conv2dGradNorm16Args& args, bf16_t* shared) {
         WindowColumns16<T::ROWS, T::THREADS> x(args.x, s, first_row, begin, begin + positions);
         tile.accumulate(x, dy, steps, shared);
     }
-    // Sums beyond the last weight or channel are 0.
-    const double squares = double(sum_squares(tile));
-    const double sum = block_sum<T::THREADS>(squares, reinterpret_cast<double*>(shared));
-    if (threadIdx.x == 0) args.partials[blockIdx.z * gridDim.x + blockIdx.x] = sum;
+    leave_squares(args, tile, shared);
 }
 
 KERNEL(conv2d_grad_norm_instantiate_wide_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_WIDE_THREADS,
@@ -92,6 +102,17 @@ KERNEL(conv2d_grad_norm_instantiate_narrow_bf16, Conv2dGradNorm16Args, FAIRPRUNE
        FAIRPRUNE_MMA_NARROW_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     instantiate<NarrowMma>(args, shared);
+}
+
+KERNEL(conv2d_grad_norm_instantiate_halo_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_TALL_THREADS,
+       FAIRPRUNE_MMA_TALL_BLOCKS) {
+    SHARED_MEMORY(bf16_t, shared);
+    const Conv2dShape& s = args.shape;
+    const uint32_t positions = s.p * s.q, begin = (args.first + blockIdx.z) * positions;
+    const uint32_t end = begin + positions;
+    TallMma tile;
+    multiply_tall(tile, args.x, args.dy, s, blockIdx.x, begin, end, shared);
+    leave_squares(args, tile, shared);
 }
 
 constexpr uint32_t SIDE = FAIRPRUNE_MMA_GRAM_TILE;
@@ -159,7 +180,8 @@ DEVICE WindowLines16 window_lines(const Conv2dGradNorm16Args& args, uint32_t sam
     return lines;
 }
 
-KERNEL(conv2d_grad_norm_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS, 4) {
+KERNEL(conv2d_grad_norm_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS,
+       FAIRPRUNE_MMA_GRAM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     const Conv2dShape& s = args.shape;
     const uint32_t sample = args.first + blockIdx.y, positions = s.p * s.q;
@@ -182,7 +204,8 @@ KERNEL(conv2d_grad_norm_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THRE
     if (threadIdx.x == 0) args.partials[blockIdx.y * gridDim.x + blockIdx.x] = sum;
 }
 
-KERNEL(conv2d_grad_norm_pixel_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS, 4) {
+KERNEL(conv2d_grad_norm_pixel_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS,
+       FAIRPRUNE_MMA_GRAM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     const Conv2dShape& s = args.shape;
     const uint32_t sample = args.first + blockIdx.y, pixels = s.h * s.w;
@@ -211,7 +234,8 @@ DEVICE float shifted_entry(const Conv2dShape& s, const float* matrix, const Wind
     return sum;
 }
 
-KERNEL(conv2d_grad_norm_shifted_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS, 4) {
+KERNEL(conv2d_grad_norm_shifted_gram_bf16, Conv2dGradNorm16Args, FAIRPRUNE_MMA_GRAM_THREADS,
+       FAIRPRUNE_MMA_GRAM_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
     const Conv2dShape& s = args.shape;
     const uint32_t sample = args.first + blockIdx.y, positions = s.p * s.q, pixels = s.h * s.w;

@@ -86,28 +86,20 @@ KERNEL(conv2d_wgrad_narrow_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_NARROW_THREADS
 KERNEL(conv2d_wgrad_halo_bf16, Conv2dWgrad16Args, FAIRPRUNE_MMA_TALL_THREADS,
        FAIRPRUNE_MMA_TALL_BLOCKS) {
     SHARED_MEMORY(bf16_t, shared);
-    using T = TallMma;
-    using Pixels = HaloColumns16<T>;
-    using Gradients = UnevenColumns16<T::COLUMNS, T::THREADS>;
-    constexpr uint32_t ALL = STAGES * (Pixels::STAGE + Gradients::STAGE);
-    static_assert((ALL + Pixels::LINES) * 2 == FAIRPRUNE_MMA_TALL_SHARED, "tiles.h");
+    constexpr uint32_t LINES = TallMma::WARP_ROWS;
     const Conv2dShape& s = args.shape;
     const uint32_t positions = s.n * s.p * s.q, window = s.r * s.s * s.c;
     const uint32_t begin = blockIdx.z * args.split_positions, left = positions - begin;
     const uint32_t count = left < args.split_positions ? left : args.split_positions;
-    const uint32_t across = (s.k + T::COLUMNS - 1) / T::COLUMNS, groups = s.c / Pixels::LINES;
-    const uint32_t row_tile = blockIdx.x / across, first_column = blockIdx.x % across * T::COLUMNS;
-    const uint32_t r = row_tile / groups, channel = row_tile % groups * Pixels::LINES;
-    Pixels x(args.x, s, r, channel, begin, begin + count, shared);
-    Gradients dy(args.dy, first_column, s.k, begin, begin + count);
-    T tile;
-    tile.clear();
-    tile.accumulate(x, dy, (count + MMA_DEPTH - 1) / MMA_DEPTH, shared + Pixels::LINES);
-    float* const copy = args.copies + uint64_t(blockIdx.z) * s.k * window + r * s.s * s.c + channel;
+    TallMma tile;
+    const TallPlace place =
+        multiply_tall(tile, args.x, args.dy, s, blockIdx.x, begin, begin + count, shared);
+    float* const copy = args.copies + uint64_t(blockIdx.z) * s.k * window +
+                        place.r * s.s * s.c + place.channel;
     tile.for_each_column(reinterpret_cast<float*>(shared),
                          [&](uint32_t row, uint32_t column, const Vector<4>& values) {
-                             const uint32_t tap = row / Pixels::LINES, within = row % Pixels::LINES;
-                             column += first_column;
+                             const uint32_t tap = row / LINES, within = row % LINES;
+                             column += place.first_column;
                              if (column >= s.k) return;
                              store<4>(copy + column * window + tap * s.c + within, values);
                          });

@@ -7,8 +7,8 @@
 // take; a lane whose pixel lies outside its image takes a line of zeros instead. Tiles and the order
 // of terms are those of GatheredLines16, so that the sums are the same bits.
 //
-// The same for wgrad, whose depth is the positions: the three taps of a filter row see what one range of
-// pixels holds.
+// The same for wgrad and instantiated gradient norms, whose depth is the positions: the three taps of a
+// filter row see what one range of pixels holds.
 //
 // Shared memory of a pixel is an odd number of chunks: eight neighbouring pixels lie in different
 // groups of 4 banks whatever the shift. The line of zeros has a chunk in every group, and a lane takes
@@ -242,3 +242,28 @@ struct UnevenColumns16 {
 // Its rows are the three taps of a filter row.
 using TallMma = MmaTile<FAIRPRUNE_MMA_TALL_ROWS, FAIRPRUNE_MMA_TALL_COLUMNS>;
 static_assert(TallMma::THREADS == FAIRPRUNE_MMA_TALL_THREADS, "tiles.h");
+
+// Which weights a block's tile has: filter row r's taps of 64 channels from `channel` on, of the filters
+// from `first_column` on. Tiles are (filter row, channel group, column tile), the last first.
+struct TallPlace {
+    uint32_t r, channel, first_column;
+};
+
+// tile = the gradient of the weights of tile `index` over output positions begin..end.
+DEVICE TallPlace multiply_tall(TallMma& tile, const bf16_t* x, const bf16_t* dy,
+                               const Conv2dShape& s, uint32_t index, uint32_t begin, uint32_t end,
+                               bf16_t* shared) {
+    using Pixels = HaloColumns16<TallMma>;
+    using Gradients = UnevenColumns16<TallMma::COLUMNS, TallMma::THREADS>;
+    constexpr uint32_t ALL = STAGES * (Pixels::STAGE + Gradients::STAGE);
+    static_assert((ALL + Pixels::LINES) * 2 == FAIRPRUNE_MMA_TALL_SHARED, "tiles.h");
+    constexpr uint32_t COLUMNS = TallMma::COLUMNS, LINES = Pixels::LINES;
+    const uint32_t across = (s.k + COLUMNS - 1) / COLUMNS, groups = s.c / LINES;
+    const uint32_t row_tile = index / across, first_column = index % across * COLUMNS;
+    const uint32_t r = row_tile / groups, channel = row_tile % groups * LINES;
+    Pixels pixels(x, s, r, channel, begin, end, shared);
+    Gradients gradients(dy, first_column, s.k, begin, end);
+    tile.clear();
+    tile.accumulate(pixels, gradients, (end - begin + MMA_DEPTH - 1) / MMA_DEPTH, shared + LINES);
+    return {r, channel, first_column};
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Shows that the operator tests see errors in kernels: twenty planted ones, each caught.
+"""Shows that the operator tests see errors in kernels: twenty-one planted ones, each caught.
 
     scripts/mutate-kernels.py [--only NUMBER] [--test NAME] [--seconds LIMIT]
 
@@ -57,6 +57,8 @@ MUTATIONS = [
      "gather"),
     ("tap's end", "mma_operands.cuh", "end = term - tap.channel + channels",
      "end = term - tap.channel + channels + 8", "conv2d_bf16"),
+    ("sample's end", "conv2d_grad_norm_bf16.cu", "end = begin + positions", "end = s.n * positions",
+     "conv2d_bf16"),
 ]
 
 

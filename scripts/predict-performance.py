@@ -18,6 +18,7 @@ text = (pathlib.Path(__file__).parent.parent / "kernels/tiles.h").read_text()
 T = {k: int(v) for k, v in re.findall(r"#define FAIRPRUNE_(\w+) (\d+)", text)}
 SMS = T["MMA_MULTIPROCESSORS"]
 up = lambda a, b: -(-a // b)
+stages = lambda terms: up(terms, T["MMA_DEPTH"]) * T["MMA_DEPTH"]
 
 
 WARPS, SHARED, SHARED_BLOCK = 12, 233472, 232448
@@ -33,49 +34,58 @@ def halo_bytes(name, w, channels):
     return max(stages + T["MMA_HALO_ZEROS"] + pixels, T[f"MMA_{name}_TURNED"])
 
 
-def ways(rows, columns, depth, count, wgrad, window):
-    """(tile, family, splits) that a product can take; window: (w, channels) of a 3 x 3 with stride 1."""
+def ways(depth, direction, window):
+    """(tile, halo, splits, blocks) that a product can take; window: (w, channels) of a 3 x 3 with stride 1."""
+    weights = direction in ("wgrad", "norm")
     for name, (r, c, _, shared, blocks) in TILES.items():
         for halo in (False, True):
-            if halo and (window is None or wgrad != (name == "TALL") or (wgrad and window[1] % 64)):
+            if halo and (window is None or weights != (name == "TALL") or (weights and window[1] % 64)):
                 continue
             if not halo and name == "TALL":
                 continue
-            used = halo_bytes(name, *window) if halo and not wgrad else shared
+            used = halo_bytes(name, *window) if halo and not weights else shared
             if used > SHARED_BLOCK:
                 continue
             fit = min(blocks, SHARED // (used + 1024))
-            most = max(1, min(depth // T["MMA_SPLIT_POSITIONS"], T["MMA_SPLITS"])) if wgrad else 1
-            for splits in range(1, most + 1):
+            splits = depth // T["MMA_SPLIT_POSITIONS"] if direction == "wgrad" else 1
+            for splits in range(1, max(1, min(splits, T["MMA_SPLITS"])) + 1):
                 yield name, halo, splits, fit
 
 
-def product(rows, columns, depth, count, wgrad, window, moved, weights):
-    """Seconds, what bounds them, and the way of rows x columns x depth, `count` times."""
-    best = None
-    for name, halo, splits, fit in ways(rows, columns, depth, count, wgrad, window):
-        r, c, threads, _, _ = TILES[name]
-        padded = up(up(depth, splits), T["MMA_DEPTH"]) * T["MMA_DEPTH"]
-        tiles = up(rows, r) * up(columns, c) * count * splits
-        share = up(tiles, SMS)
-        rate = MMA * PEAK / SMS * min(1, min(share, fit) * threads / 32 / WARPS)
-        mma = share * r * c * padded * 2 / rate
-        if not halo:
-            copied = 2 * (r + c) * padded
-        elif wgrad:
-            copied = 2 * c * (2 * padded + padded // 16)
-        else:
-            copied = 2 * ((r + 2 * (window[0] + 1)) * window[1] + c * padded)
-        l2 = tiles * copied / L2
-        sums = 8 * splits * weights if splits > 1 else 0
-        memory = 2 * moved / (HBM * STREAM)
-        time = max(mma, l2, memory)
-        bound = ["tensor cores", "L2", "memory"][[mma, l2, memory].index(time)]
-        time += sums / (HBM * STREAM)
-        way = f"{r}x{c}{' halo' if halo else ''}{f' /{splits}' if splits > 1 else ''}"
-        if best is None or (time, mma + l2) < best[0]:
-            best = ((time, mma + l2), bound, way)
-    return best[0][0], best[1], best[2]
+def tile_seconds(rows, columns, threads, blocks, tiles, depth, copied):
+    """Seconds of the tiles' products, and of their copies."""
+    share = up(tiles, SMS)
+    rate = MMA * PEAK / SMS * min(1, min(share, blocks) * threads / 32 / WARPS)
+    return share * rows * columns * depth * 2 / rate, tiles * copied / L2
+
+
+def seconds(way, rows, columns, depth, count, direction, window, moved, weights):
+    """Seconds of rows x columns x depth, `count` times: (bound, products and copies), and what bounds them."""
+    name, halo, splits, fit = way
+    r, c, threads, _, _ = TILES[name]
+    padded = stages(up(depth, splits))
+    if not halo:
+        copied = 2 * (r + c) * padded
+    elif name == "TALL":
+        copied = 2 * c * (2 * padded + padded // 16)
+    else:
+        copied = 2 * ((r + 2 * (window[0] + 1)) * window[1] + c * padded)
+    tiles = up(rows, r) * up(columns, c) * count * splits
+    mma, l2 = tile_seconds(r, c, threads, fit, tiles, padded, copied)
+    memory = 2 * moved / (HBM * STREAM)
+    time = max(mma, l2, memory)
+    bound = ["tensor cores", "L2", "memory"][[mma, l2, memory].index(time)]
+    sums = 8 * splits * weights if splits > 1 else 0
+    return (time + sums / (HBM * STREAM), mma + l2), bound
+
+
+def product(rows, columns, depth, count, direction, window, moved, weights):
+    """Seconds, what bounds them, and the way."""
+    sizes = rows, columns, depth, count, direction, window, moved, weights
+    way = min(ways(depth, direction, window), key=lambda way: seconds(way, *sizes)[0])
+    (time, _), bound = seconds(way, *sizes)
+    r, c = TILES[way[0]][:2]
+    return time, bound, f"{r}x{c}{' halo' if way[1] else ''}{f' /{way[2]}' if way[2] > 1 else ''}"
 
 
 def layers(arch, batch):
@@ -112,30 +122,40 @@ def convolution(n, h, c, k, s, stride):
         moved = x + y + weights + extra
         least = max(flops / PEAK, 2 * moved / HBM)
         window = (h, channels) if halo else None
-        time, bound, way = product(r, cols, depth, count, name == "wgrad", window, moved, w)
+        time, bound, way = product(r, cols, depth, count, name, window, moved, w)
         result[name] = (least, time, bound, way)
     result["norm"] = norms(n, h, c, k, s, stride)
     return result
 
 
 def norms(n, h, c, k, s, stride):
-    """Seconds of the gradient norms in the form that grad_norm.rs chooses. Its rates decide between forms
-    only; the time is that of the products at mma.sync's rate, of instantiated gradients also their copies."""
+    """Seconds of the gradient norms, the form and the tile that grad_norm.rs chooses, which does not look at n."""
     t, d = up(h, stride) ** 2, s * s * c
-    stages = lambda terms: up(terms, T["MMA_DEPTH"]) * T["MMA_DEPTH"]
-    side = T["MMA_GRAM_TILE"]
+    side, threads, blocks = (T[f"MMA_GRAM_{x}"] for x in ("TILE", "THREADS", "BLOCKS"))
     triangle = lambda size: up(size, side) * (up(size, side) + 1) // 2
-    gram = lambda size, terms: triangle(size) * side * side * stages(terms)
-    covered = lambda name: up(k, TILES[name][1]) * TILES[name][1]
-    wide = "MEDIUM" if covered("WIDE") > covered("MEDIUM") else "WIDE"
-    rows, columns = TILES["NARROW" if k <= TILES["NARROW"][1] else wide][:2]
-    tiles = up(d, rows) * up(k, columns)
-    taps = (t * (t + 1) / 2 * s * s / 1.5e12 + 2 * h * h * (h * h + 1) / 5e12) if stride == 1 else 1
-    # Multiply-adds, other seconds, bytes from L2.
-    forms = [(tiles * rows * columns * stages(t), 0, tiles * (rows + columns) * stages(t) * 2),
-             (gram(t, d) + gram(t, k), 0, 0), (gram(h * h, c) + gram(t, k), taps, 0)]
-    products, other, copies = min(forms, key=lambda form: form[0] / 100e12 + form[1])
-    return n * (max(2 * products / (MMA * PEAK), copies / L2) + other)
+    window = (h, c) if stride == 1 and s == 3 else None
+
+    def gram(size, terms, samples):
+        depth = stages(terms)
+        return max(tile_seconds(side, side, threads, blocks, samples * triangle(size), depth, 4 * side * depth))
+
+    def forms(samples):
+        moved = samples * (h * h * c + t * k)
+        sizes = d, k, t, samples, "norm", window, moved, 0
+        for way in ways(t, "norm", window):
+            time, bound = seconds(way, *sizes)
+            r, cols = TILES[way[0]][:2]
+            yield time, bound, f"{r}x{cols}{' halo' if way[1] else ''}"
+        floor = 2 * moved / (HBM * STREAM)
+        yield (max(floor, gram(t, d, samples) + gram(t, k, samples)), 0), "", "Gram"
+        if stride == 1:
+            taps = t * (t + 1) / 2 * s * s / 1.5e12 + 2 * h * h * (h * h + 1) / L2
+            time = gram(h * h, c, samples) + gram(t, k, samples) + samples * taps
+            yield (max(floor, time), 0), "", "shifted Gram"
+
+    order = [time for time, _, _ in forms(16 * SMS)]
+    (time, _), _, name = list(forms(n))[order.index(min(order))]
+    return time, name
 
 
 def main():
@@ -145,7 +165,7 @@ def main():
         print("| layer | times | " + " | ".join(f"{d}: us | of floor | by | tile" for d in ("fprop", "dgrad", "wgrad")) + " |")
         print("|---|-:|" + "-:|-:|---|---|" * 3)
         sums = dict.fromkeys(("fprop", "dgrad", "plain", "wgrad", "norm"), 0.0)
-        floor, elements = 0.0, 0
+        floor, elements, chosen = 0.0, 0, []
         for n, h, c, k, s, stride, times in layers(arch, batch):
             cells = []
             result = convolution(n, h, c, k, s, stride)
@@ -158,7 +178,8 @@ def main():
                 floor += times * least
                 cells.append(f"{time * 1e6:.0f} | {least / time:.2f} | {bound} | {way}")
             sums["plain"] += times * result["plain"][1] * (c != 8)
-            sums["norm"] += times * result["norm"]
+            sums["norm"] += times * result["norm"][0]
+            chosen.append((f"{s}x{s}{f'/{stride}' if stride > 1 else ''} {c} > {k} @{h}", *result["norm"]))
             elements += times * n * up(h, stride) ** 2 * k
             mark = f"/{stride}" if stride > 1 else ""
             print(f"| {s}x{s}{mark} {c} > {k} @{h} | {times} | " + " | ".join(cells) + " |")
@@ -174,6 +195,9 @@ def main():
               "launches, pooling, loss and update:\n")
         print("| training | forward scoring | GraNd | GraNd over training |\n|-:|-:|-:|-:|")
         print(f"| {batch / train:,.0f} | {batch / forward:,.0f} | {batch / grand:,.0f} | {train / grand:.2f} |")
+        print("\nGradient norms, us a batch:\n\n| layer | form | us |\n|---|---|-:|")
+        for layer, time, form in chosen:
+            print(f"| {layer} | {form} | {time * 1e6:.0f} |")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ const FAMILIES: [(&str, usize); 4] = [
     ("conv2d_fprop_bf16", 6),
     ("conv2d_dgrad_bf16", 6),
     ("conv2d_wgrad_bf16", 4),
-    ("conv2d_grad_norm_bf16", 6),
+    ("conv2d_grad_norm_bf16", 7),
 ];
 
 /// Kernels that move tensors of bf16, by family: every access in a loop (of those without one, every
@@ -304,8 +304,7 @@ fn planned_blocks_fit_on_a_multiprocessor() {
             "conv2d_fprop_bf16" | "conv2d_dgrad_bf16" => {
                 vec![("halo_wide", wide), ("halo_medium", medium), ("halo_narrow", narrow)]
             }
-            "conv2d_wgrad_bf16" => vec![("halo", tall)],
-            _ => vec![],
+            _ => vec![("halo", tall)],
         };
         let gathered = [("wide", wide), ("medium", medium), ("narrow", narrow)];
         for (name, (threads, shared, blocks)) in gathered.into_iter().chain(halos) {

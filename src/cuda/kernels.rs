@@ -123,6 +123,7 @@ kernels! {
         conv2d_grad_norm_instantiate_wide_bf16,
         conv2d_grad_norm_instantiate_medium_bf16,
         conv2d_grad_norm_instantiate_narrow_bf16,
+        conv2d_grad_norm_instantiate_halo_bf16,
         conv2d_grad_norm_gram_bf16,
         conv2d_grad_norm_pixel_gram_bf16,
         conv2d_grad_norm_shifted_gram_bf16,

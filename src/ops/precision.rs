@@ -63,7 +63,7 @@ impl FromStr for Precision {
 /// run is resumed by a program that would end it with other ones.
 const NUMERICS: u32 = 2;
 /// The same of what only bf16 has.
-const NUMERICS_BF16: u32 = 2;
+const NUMERICS_BF16: u32 = 3;
 
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
 /// from before there was a choice go on. bf16 has its own version, and the card's kept tiles where they

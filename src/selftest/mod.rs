@@ -134,6 +134,8 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
             weight_gradients_depend_on_the_splits_alone,
             integer_gradient_norms_are_exact,
             random_gradient_norms_are_within_bounds,
+            norms_of_every_tile_are_within_bounds,
+            instantiated_norms_see_their_sample_alone,
         ));
     }
     if B::BF16 {

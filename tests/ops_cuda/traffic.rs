@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use fairprune::cuda::tiles;
 use fairprune::ops::batch_norm::BatchNormProblem;
-use fairprune::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Family};
+use fairprune::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Family, GradNormForm};
 use fairprune::selftest::{Subject, batch_norm, conv2d};
 
 use super::{card, cuda_device};
@@ -275,6 +275,58 @@ fn halos_are_read_once_a_tile() {
     let planned = 2 * 3 * (across * positions.div_ceil(32) * 34 * p.c + positions * p.k) as u64;
     assert!(counted.read <= planned && 20 * counted.read >= 19 * planned, "{planned}: {counted:?}");
     assert_eq!(counted.bank_conflicts, 0, "{counted:?}");
+}
+
+/// Instantiated gradient norms: every filter row and column tile copies the 34 pixels that 32 of a sample's
+/// positions see, and every filter row a sample's dy, to the byte; each tile leaves one f64; no bank conflict.
+/// Gathered, the same tensors take more than twice the bytes.
+#[test]
+fn instantiated_norms_share_pixels() {
+    if cuda_device::real() {
+        println!("skipped: a card does not count");
+        return;
+    }
+    let cuda = card();
+    let subject = Subject { backend: &*cuda, reduced: true };
+    let norms = |p: &Conv2dProblem, kernel: &CStr, [rows, columns]: [u32; 2], family: Family| {
+        let i = conv2d::Inputs::random(p).rounded();
+        let calls = conv2d::Calls::bf16(&subject, p, &i);
+        let tile = [rows as usize, columns as usize];
+        cuda.conv2d_force_bf16(Some(Choice { tile, family, splits: 1 }));
+        let form = GradNormForm::Instantiate;
+        let counted = count(kernel, || drop(calls.grad_norm(false, form).unwrap()));
+        cuda.conv2d_force_bf16(None);
+        assert_eq!(counted.launches, 1);
+        let partials = p.n * (9 * p.c).div_ceil(tile[0]) * p.k.div_ceil(tile[1]);
+        let [read, written] = [2 * (p.x_len() + p.y_len()) as u64, 8 * partials as u64];
+        assert_eq!([counted.read_unique, counted.written_unique], [read, written]);
+        assert_eq!(counted.written, written, "written once");
+        let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+        assert!(passes > 0 && conflicts == 0, "{conflicts} bank conflicts in {passes} passes");
+        counted.read
+    };
+    let tall = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS];
+    let halo = c"conv2d_grad_norm_instantiate_halo_bf16";
+    let medium = c"conv2d_grad_norm_instantiate_medium_bf16";
+    for (h, w, c, k) in [(11, 10, 64, 72), (7, 7, 128, 64), (16, 16, 64, 64)] {
+        let p = Conv2dProblem { n: 3, h, w, c, k, ..CONVOLUTION };
+        let (positions, all) = (h * w, 3 * h * w);
+        // Those before the first image and behind the last are not there.
+        let seen = |first: usize, r: usize| {
+            let place = |pixel: usize| (pixel + r * w).saturating_sub(w + 1).min(all);
+            place(first + 34) - place(first)
+        };
+        let stages =
+            (0..3).flat_map(|n| (0..positions).step_by(32).map(move |t| n * positions + t));
+        let pixels: usize = stages.flat_map(|first| (0..3).map(move |r| seen(first, r))).sum();
+        let across = k.div_ceil(tall[1] as usize);
+        let rows = 3 * c / 64;
+        let planned = 2 * (across * pixels * c + rows * p.y_len()) as u64;
+        assert_eq!(norms(&p, halo, tall, Family::Halo), planned, "{p:?}");
+        let gathered = norms(&p, medium, MEDIUM.0, Family::Gathered);
+        println!("{h} x {w}, {c} > {k}: {planned} bytes, gathered {gathered}");
+        assert!(h < 16 || gathered > 2 * planned, "{gathered} gathered, {planned} with a halo");
+    }
 }
 
 #[test]

@@ -187,7 +187,8 @@ pub trait Conv2d: Backend {
         0
     }
 
-    /// How fprop, dgrad or wgrad on bf16 views is computed; None where there is nothing to choose.
+    /// How fprop, dgrad, wgrad or an instantiated gradient norm on bf16 views is computed; None where there
+    /// is nothing to choose.
     fn conv2d_choice_bf16(&self, _problem: &Conv2dProblem, _of: Direction) -> Option<Choice> {
         None
     }

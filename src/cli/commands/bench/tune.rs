@@ -1,5 +1,5 @@
-//! Rows of `tune`: products of every convolution in every tile and family, gradient norms in every form; and
-//! the table of tiles that beat the planned ones.
+//! Rows of `tune`: products of every convolution in every tile and family, gradient norms in every form and,
+//! instantiated, every tile; and the table of tiles that beat the planned ones, gradient norms' aside.
 
 use std::fs;
 use std::sync::Arc;
@@ -69,11 +69,8 @@ pub fn rows<B: Operators>(
             }
         }
     }
-    for work in forms(backend, settings)? {
-        if stopped()? {
-            break;
-        }
-        rows.push(time(&**backend, card, work, settings)?);
+    for (p, _) in convolutions(settings)? {
+        rows.extend(forms(&**backend, card, &p, settings)?);
     }
     if let (Some(file), Some(card)) = (&settings.write, card.name()) {
         fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
@@ -178,36 +175,68 @@ fn table(card: &str, kept: &[(Direction, Conv2dProblem, Choice)]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Gradient norms of every convolution in every form; the one that scoring takes is marked.
-fn forms<B: Operators>(backend: &Arc<B>, settings: &Settings) -> Result<Vec<Work<B>>> {
+/// Times the gradient norms of a problem in every form and tile; what scoring takes is marked.
+fn forms<B: Operators>(
+    backend: &B,
+    card: &Card,
+    p: &Conv2dProblem,
+    settings: &Settings,
+) -> Result<Vec<Row>> {
     let stored = settings.compute.precision.dtype();
-    let mut works: Vec<Work<B>> = Vec::new();
-    for (p, _) in convolutions(settings)? {
-        let chosen = match stored {
-            Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(&p),
-            _ => backend.conv2d_grad_norm_form(&p),
+    let chosen = match stored {
+        Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
+        _ => backend.conv2d_grad_norm_form(p),
+    };
+    let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
+    let mut rows = Vec::new();
+    for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
+        let direction = Direction::GradNorm(form);
+        let planned = backend.conv2d_choice_bf16(p, direction).filter(|_| stored == Dtype::Bf16);
+        let tiles = match planned {
+            Some(_) => backend.conv2d_choices_bf16(p, direction).into_iter().map(Some).collect(),
+            None => vec![None],
         };
-        let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
-        let all = [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted);
-        for form in all {
-            let direction = Direction::GradNorm(form);
-            let space = workspace(&**backend, &p, direction, stored);
-            works.push(Work {
-                name: describe(&format!("{form:?}"), &p),
-                images: p.n,
-                operations: 2.0 * p.macs() as f64,
-                views: vec![(p.x_len(), stored), (p.y_len(), stored), (p.n, Dtype::F32), space],
-                tensors: 2,
-                tile: None,
-                copied: None,
-                planned: form == chosen,
-                call: Box::new(move |b, m, v| {
-                    Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
-                }),
-            });
+        for tile in tiles {
+            if stopped()? {
+                return Ok(rows);
+            }
+            backend.conv2d_force_bf16(tile);
+            let mut work = norm(backend, *p, form, tile, stored);
+            work.planned = form == chosen && tile == planned;
+            let row = time(backend, card, work, settings);
+            backend.conv2d_force_bf16(None);
+            rows.push(row?);
         }
     }
-    Ok(works)
+    Ok(rows)
+}
+
+/// Gradient norms in one form.
+fn norm<B: Operators>(
+    backend: &B,
+    p: Conv2dProblem,
+    form: GradNormForm,
+    tile: Option<Choice>,
+    stored: Dtype,
+) -> Work<B> {
+    let direction = Direction::GradNorm(form);
+    let space = workspace(backend, &p, direction, stored);
+    let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
+    let copied = copied.map(|bytes| bytes as f64);
+    let tiled = tile.map_or(String::new(), |tile| format!(" {tile}"));
+    Work {
+        name: describe(&format!("{form:?}"), &p) + &tiled,
+        images: p.n,
+        operations: 2.0 * p.macs() as f64,
+        views: vec![(p.x_len(), stored), (p.y_len(), stored), (p.n, Dtype::F32), space],
+        tensors: 2,
+        tile,
+        copied,
+        planned: false,
+        call: Box::new(move |b, m, v| {
+            Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -156,7 +156,7 @@ impl Conv2d for Cuda {
             Direction::Dgrad => 0,
             Direction::DgradNorm => bf16::dgrad::workspace(self, problem),
             Direction::Wgrad => bf16::wgrad::workspace(self, problem),
-            Direction::GradNorm(form) => bf16::grad_norm::workspace(problem, form),
+            Direction::GradNorm(form) => bf16::grad_norm::workspace(self, problem, form),
         }
     }
 

@@ -5,7 +5,8 @@
 //! The model's time is the largest of the products of whole tiles, the tiles' copies from L2, and the
 //! tensors in device memory; docs/performance.md states its assumptions, `scripts/predict-performance.py`
 //! repeats it. fprop's and dgrad's results do not depend on the choice; moments and sums of tiles depend
-//! on the tile's rows, wgrad's on the splits.
+//! on the tile's rows, wgrad's on the splits. Squares of an instantiated gradient are added tile by tile:
+//! its tile is a function of the sizes of a sample alone, whatever the batch and the card, as forms are.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -15,11 +16,11 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use super::super::wgrad::{Pieces, pieces};
 use super::{TALL, TILES, Tile, positions, table, window};
 use crate::cuda::{Cuda, tiles};
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Family};
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Family, GradNormForm};
 
 /// Assumed of an H200: operations a second of `mma.sync`, bytes a second of L2 and of device memory.
 const PRODUCTS: f64 = 0.6 * 790e12;
-const L2_BYTES: f64 = 5.5e12;
+pub(super) const L2_BYTES: f64 = 5.5e12;
 const MEMORY_BYTES: f64 = 0.9 * 4.3e12;
 /// Warps that keep a multiprocessor's tensor cores busy.
 const WARPS: usize = 12;
@@ -28,6 +29,10 @@ const SHARED: usize = 233_472;
 const SYSTEM: usize = 1024;
 const SHARED_BLOCK: usize = 232_448;
 
+/// Samples that gradient norms are timed for: every multiprocessor has as many blocks as any other, so that
+/// what is fastest does not depend on the batch.
+pub(super) const NORM_SAMPLES: usize = 16 * tiles::MMA_MULTIPROCESSORS as usize;
+
 /// One direction as a matrix product, or several of one shape.
 pub(in crate::ops::conv2d::cuda) struct Product {
     direction: Direction,
@@ -35,7 +40,7 @@ pub(in crate::ops::conv2d::cuda) struct Product {
     pub rows: usize,
     pub columns: usize,
     depth: usize,
-    /// Products: dgrad has one for every remainder by the stride.
+    /// Products: dgrad has one for every remainder by the stride, gradient norms one a sample.
     pub count: usize,
     /// Elements of two bytes that all of it reads and writes.
     moved: usize,
@@ -60,8 +65,10 @@ impl Way {
 }
 
 impl Product {
-    /// Of a direction that is one; gradient norms are not.
+    /// Of a direction that is one; of gradient norms those that are instantiated, of [`NORM_SAMPLES`].
     pub fn new(p: &Conv2dProblem, direction: Direction) -> Option<Product> {
+        let norms = matches!(direction, Direction::GradNorm(_));
+        let p = &if norms { p.with_n(NORM_SAMPLES) } else { *p };
         let [vertical, horizontal] = p.stride;
         let (x, w, y) = (p.x_len(), p.w_len(), p.y_len());
         let problems = vertical * horizontal;
@@ -74,6 +81,9 @@ impl Product {
             }
             // dw is f32.
             Direction::Wgrad => (window(p), p.k, positions(p), 1, x + 2 * w + y),
+            Direction::GradNorm(GradNormForm::Instantiate) => {
+                (window(p), p.k, p.p() * p.q(), p.n, x + y)
+            }
             Direction::GradNorm(_) => return None,
         };
         Some(Product { direction, problem: *p, rows, columns, depth, count, moved })
@@ -128,7 +138,8 @@ impl Product {
     /// Whether it can be computed so.
     fn takes(&self, tile: &Tile, family: Family) -> bool {
         let fits = self.shared_bytes(tile, family) <= SHARED_BLOCK;
-        match (family, self.direction == Direction::Wgrad) {
+        let weights = matches!(self.direction, Direction::Wgrad | Direction::GradNorm(_));
+        match (family, weights) {
             (Family::Gathered, _) => *tile != TALL,
             (Family::Halo, true) => {
                 *tile == TALL && self.takes_halo() && self.problem.c.is_multiple_of(TALL.rows / 3)
@@ -198,27 +209,27 @@ impl Product {
         (count * self.copied(&way.tile, way.family, depth)) as u64
     }
 
+    /// Seconds that its tensors take in device memory.
+    pub fn memory_seconds(&self) -> f64 {
+        (2 * self.moved) as f64 / MEMORY_BYTES
+    }
+
     /// Seconds that a way is expected to take: the bound, and the sum of products and copies, which decides
     /// between ways that memory makes equal.
-    fn seconds(&self, way: &Way) -> (f64, f64) {
+    pub fn seconds(&self, way: &Way) -> (f64, f64) {
         let Way { tile, family, splits } = way;
         let (count, depth) = self.tiled(way);
-        // Each multiprocessor computes its share, at a rate that its resident warps allow.
-        let machines = tiles::MMA_MULTIPROCESSORS as usize;
-        let share = count.div_ceil(machines);
-        let warps = share.min(self.blocks(tile, *family)) * tile.threads as usize / 32;
-        let rate = PRODUCTS / machines as f64 * (warps as f64 / WARPS as f64).min(1.0);
-        let products = (share * tile.rows * tile.columns * depth * 2) as f64 / rate;
-        let copies = self.copies(way) as f64 / L2_BYTES;
-        let memory = (2 * self.moved) as f64 / MEMORY_BYTES;
+        let copied = self.copied(tile, *family, depth);
+        let [products, copies] =
+            tile_seconds(tile, self.blocks(tile, *family), count, depth, copied);
         // Copies of dw are written and, by the next kernel, read.
         let sums = if *splits > 1 { 8 * splits * self.problem.w_len() } else { 0 };
         let sums = sums as f64 / MEMORY_BYTES;
-        (products.max(copies).max(memory) + sums, products + copies)
+        (products.max(copies).max(self.memory_seconds()) + sums, products + copies)
     }
 
     /// The way that the model expects to be fastest.
-    fn fastest(&self) -> Way {
+    pub fn fastest(&self) -> Way {
         let gathered = Way { tile: TILES[0], family: Family::Gathered, splits: 1 };
         let ways = self.ways().into_iter().map(|way| (self.seconds(&way), way));
         ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
@@ -256,6 +267,24 @@ impl Product {
     pub fn pieces(&self, splits: usize) -> Pieces {
         pieces(self.depth, splits, tiles::MMA_DEPTH as usize)
     }
+}
+
+/// Seconds that `count` tiles of `depth` terms take, each copying `copied` bytes: their products, of which
+/// each multiprocessor computes its share at a rate that its resident warps, `blocks` at most, allow; and
+/// their copies.
+pub(super) fn tile_seconds(
+    tile: &Tile,
+    blocks: usize,
+    count: usize,
+    depth: usize,
+    copied: usize,
+) -> [f64; 2] {
+    let machines = tiles::MMA_MULTIPROCESSORS as usize;
+    let share = count.div_ceil(machines);
+    let warps = share.min(blocks) * tile.threads as usize / 32;
+    let rate = PRODUCTS / machines as f64 * (warps as f64 / WARPS as f64).min(1.0);
+    let products = (share * tile.rows * tile.columns * depth * 2) as f64 / rate;
+    [products, (count * copied) as f64 / L2_BYTES]
 }
 
 /// Chunks of a pixel in a halo kernel's shared memory: odd.
@@ -298,6 +327,23 @@ mod tests {
         }
     }
 
+    const NORM: Direction = Direction::GradNorm(GradNormForm::Instantiate);
+
+    #[test]
+    fn gradient_norms_share_pixels_as_weight_gradients_do_whatever_the_batch() {
+        let way = |n, c| product([n, 32, c, 64, 3, 1], NORM).fastest();
+        assert_eq!((way(512, 64).tile, way(512, 64).family), (TALL, Family::Halo));
+        assert_eq!((way(512, 72).family, way(512, 72).splits), (Family::Gathered, 1));
+        assert_eq!(product([512, 32, 64, 64, 3, 2], NORM).fastest().family, Family::Gathered);
+        for n in [1, 7, 512] {
+            assert_eq!([way(n, 64), way(n, 72)], [way(512, 64), way(512, 72)]);
+        }
+        for form in [GradNormForm::Gram, GradNormForm::ShiftedGram] {
+            let p = product([1, 8, 64, 64, 3, 1], NORM).problem;
+            assert!(Product::checked(&p, Direction::GradNorm(form)).is_none());
+        }
+    }
+
     /// n, h = w, c, k, r, stride.
     fn product([n, h, c, k, r, stride]: [usize; 6], direction: Direction) -> Product {
         let pad = [r / 2; 2];
@@ -336,7 +382,7 @@ mod tests {
     #[test]
     fn every_way_fits_and_is_what_its_choice_names() {
         for direction in
-            [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad]
+            [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad, NORM]
         {
             for sizes in [[3, 5, 8, 16, 3, 1], [64, 56, 128, 64, 3, 1], [9, 17, 64, 512, 3, 2]] {
                 let product = product(sizes, direction);

@@ -1,66 +1,77 @@
 //! Launches of `kernels/conv2d_grad_norm_bf16.cu`, and which form a layer takes.
 
 use super::super::norm_parts::{Args, Plan, Tiling, triangle};
-use super::{Tile, window};
+use super::choice::{L2_BYTES, NORM_SAMPLES, Product, Way, tile_seconds};
+use super::{GRAM, window};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
+use crate::ops::conv2d::{Conv2dProblem, Direction, GradNormForm};
 use crate::ops::device::count;
 
 /// Most f32 values of the pixels' Gram matrices of one launch: a quarter of an H200's L2, where they are
 /// read right after they are written; unless one is larger.
 const PIXEL_GRAMS: usize = 3 << 20;
-const SIDE: usize = tiles::MMA_GRAM_TILE as usize;
+const SIDE: usize = GRAM.rows;
 
-/// Multiply-adds a second of the tensor cores in these kernels, taps a second of the shifted form, bytes a
-/// second of the L2: assumed of an H200 (not measured), and only their ratios matter.
-const PRODUCTS: f64 = 100e12;
+/// Taps a second of the shifted form: assumed of an H200 (not measured).
 const TAPS: f64 = 1.5e12;
-const L2_BYTES: f64 = 5e12;
 
-/// Seconds a sample that a form is expected to take: whole tiles, whole stages.
-fn seconds(problem: &Conv2dProblem, form: GradNormForm) -> f64 {
-    let stages = |terms: usize| terms.next_multiple_of(tiles::MMA_DEPTH as usize);
+/// The gradients as products, one a sample.
+fn product(problem: &Conv2dProblem) -> Option<Product> {
+    Product::new(problem, Direction::GradNorm(GradNormForm::Instantiate))
+}
+
+/// Seconds that a form is expected to take on [`NORM_SAMPLES`]: the model of tiles' products and copies, and
+/// the tensors in device memory; of the shifted form also its taps and matrices.
+fn seconds(problem: &Conv2dProblem, product: &Product, form: GradNormForm) -> f64 {
     let [positions, pixels] = [problem.p() * problem.q(), problem.h * problem.w];
-    let gram = |size: usize, terms: usize| triangle(size, SIDE) * SIDE * SIDE * stages(terms);
-    let products = match form {
-        GradNormForm::Instantiate => {
-            let tile = Tile::of(problem.k);
-            tile.count(window(problem), problem.k) * tile.rows * tile.columns * stages(positions)
-        }
-        GradNormForm::Gram => gram(positions, window(problem)) + gram(positions, problem.k),
-        GradNormForm::ShiftedGram => gram(pixels, problem.c) + gram(positions, problem.k),
+    let gram = |size: usize, terms: usize| {
+        let depth = terms.next_multiple_of(tiles::MMA_DEPTH as usize);
+        let (count, copied) = (NORM_SAMPLES * triangle(size, SIDE), 4 * SIDE * depth);
+        let [products, copies] = tile_seconds(&GRAM, GRAM.blocks, count, depth, copied);
+        products.max(copies)
     };
-    let shifted = match form {
+    let time = match form {
+        GradNormForm::Instantiate => return product.seconds(&product.fastest()).0,
+        GradNormForm::Gram => gram(positions, window(problem)) + gram(positions, problem.k),
         GradNormForm::ShiftedGram => {
             let taps = positions * (positions + 1) / 2 * problem.r * problem.s;
             let matrix = 4 * pixels * (pixels + 1) / 2;
-            taps as f64 / TAPS + matrix as f64 / L2_BYTES
+            let shifted = taps as f64 / TAPS + matrix as f64 / L2_BYTES;
+            gram(pixels, problem.c) + gram(positions, problem.k) + NORM_SAMPLES as f64 * shifted
         }
-        _ => 0.0,
     };
-    products as f64 / PRODUCTS + shifted
+    time.max(product.memory_seconds())
 }
 
 /// The form that is expected to be fastest.
 pub fn form(problem: &Conv2dProblem) -> GradNormForm {
+    let Some(product) = product(problem) else { return GradNormForm::Instantiate };
     let mut forms = vec![GradNormForm::Instantiate, GradNormForm::Gram];
     if problem.stride == [1, 1] {
         forms.push(GradNormForm::ShiftedGram);
     }
-    let fastest = forms.into_iter().map(|form| (seconds(problem, form), form));
+    let fastest = forms.into_iter().map(|form| (seconds(problem, &product, form), form));
     fastest.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(GradNormForm::Instantiate, |best| best.1)
 }
 
-fn plan(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
-    let instantiated = Tile::of(problem.k).count(window(problem), problem.k);
+/// How gradients are instantiated.
+fn way(cuda: &Cuda, problem: &Conv2dProblem) -> Option<(Product, Way)> {
+    let product = product(problem)?;
+    let way = product.choose(cuda);
+    Some((product, way))
+}
+
+fn plan(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> Plan {
+    let tiles = |(product, way): (Product, Way)| way.tile.count(product.rows, product.columns);
+    let instantiated = way(cuda, problem).map_or(0, tiles);
     Plan::new(problem, form, &Tiling { instantiated, side: SIDE, pixel_grams: PIXEL_GRAMS })
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.
-pub fn workspace(problem: &Conv2dProblem, form: GradNormForm) -> usize {
-    plan(problem, form).workspace()
+pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> usize {
+    plan(cuda, problem, form).workspace()
 }
 
 pub fn grad_norm(
@@ -76,7 +87,7 @@ pub fn grad_norm(
         ([x, dy, norms, workspace], (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16));
     let part = |samples: u32, args: &Args| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
-    unsafe { plan(problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
+    unsafe { plan(cuda, problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
 }
 
 /// Partial sums of `samples` samples.
@@ -90,23 +101,25 @@ fn launch(
     let kernels = cuda.kernels();
     let gram = |kernel, size: usize| {
         let tiles = count("gradient norms", "tiles", triangle(size, SIDE))?;
-        let (grid, threads) = ([tiles, samples, 1], tiles::MMA_GRAM_THREADS);
+        let (grid, threads) = ([tiles, samples, 1], GRAM.threads);
         // SAFETY: Conv2dGradNorm16Args; the views have the problem's lengths and types, channels are
         // multiples of 8, the workspace holds the matrices and partial sums of these samples
         // (check_grad_norm).
-        unsafe { cuda.launch(kernel, grid, threads, tiles::MMA_GRAM_SHARED, args) }
+        unsafe { cuda.launch(kernel, grid, threads, GRAM.shared_bytes as u32, args) }
     };
     let positions = problem.p() * problem.q();
     match form {
         GradNormForm::Instantiate => {
-            let three = [
+            let Some((mut product, way)) = way(cuda, problem) else { return Ok(()) };
+            product.count = samples as usize;
+            let gathered = [
                 &kernels.conv2d_grad_norm_instantiate_wide_bf16,
                 &kernels.conv2d_grad_norm_instantiate_medium_bf16,
                 &kernels.conv2d_grad_norm_instantiate_narrow_bf16,
             ];
-            let product = [window(problem), problem.k];
+            let halo = [&kernels.conv2d_grad_norm_instantiate_halo_bf16; 3];
             // SAFETY: as above.
-            unsafe { Tile::of(problem.k).launch(cuda, three, product, samples as usize, args) }
+            unsafe { way.launch(cuda, &product, [gathered, halo], args) }
         }
         GradNormForm::Gram => gram(&kernels.conv2d_grad_norm_gram_bf16, positions),
         GradNormForm::ShiftedGram => {
@@ -129,6 +142,9 @@ mod tests {
             ([32, 8, 64, 3, 1, 1], Instantiate),
             ([56, 64, 256, 1, 1, 0], Instantiate),
             ([28, 128, 128, 3, 1, 1], Instantiate),
+            ([16, 128, 128, 3, 1, 1], Instantiate),
+            ([14, 256, 1024, 1, 1, 0], Instantiate),
+            ([14, 256, 256, 3, 1, 1], ShiftedGram),
             ([8, 256, 256, 3, 1, 1], ShiftedGram),
             ([7, 512, 512, 3, 1, 1], ShiftedGram),
             ([4, 512, 512, 3, 1, 1], ShiftedGram),
@@ -138,6 +154,7 @@ mod tests {
             let (stride, pad) = ([stride; 2], [pad; 2]);
             let p = Conv2dProblem { n: 1, h, w: h, c, k, r, s: r, stride, pad };
             assert_eq!(form(&p), expected, "{p:?}");
+            assert_eq!(form(&p.with_n(500)), expected, "{p:?}");
         }
     }
 }

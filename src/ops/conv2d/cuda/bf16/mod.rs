@@ -60,7 +60,7 @@ const NARROW: Tile = Tile {
     blocks: tiles::MMA_NARROW_BLOCKS as usize,
 };
 
-/// wgrad's with a halo: a filter row of 64 channels. The only kernel of its kind.
+/// wgrad's and gradient norms' with a halo: a filter row of 64 channels. The only tile of its kind.
 const TALL: Tile = Tile {
     place: 0,
     rows: tiles::MMA_TALL_ROWS as usize,
@@ -71,51 +71,30 @@ const TALL: Tile = Tile {
     blocks: tiles::MMA_TALL_BLOCKS as usize,
 };
 
-/// All of them.
+/// Of Gram matrices.
+const GRAM: Tile = Tile {
+    place: 0,
+    rows: tiles::MMA_GRAM_TILE as usize,
+    columns: tiles::MMA_GRAM_TILE as usize,
+    threads: tiles::MMA_GRAM_THREADS,
+    shared_bytes: tiles::MMA_GRAM_SHARED as usize,
+    turned_bytes: tiles::MMA_GRAM_SHARED as usize,
+    blocks: tiles::MMA_GRAM_BLOCKS as usize,
+};
+
+/// All that a direction chooses from.
 const TILES: [Tile; 4] = [WIDE, MEDIUM, NARROW, TALL];
 
 impl Tile {
-    /// The tile for a product of this many columns: the widest that computes no more columns than
-    /// the next one would.
-    fn of(columns: usize) -> Tile {
-        let covered = |tile: Tile| columns.next_multiple_of(tile.columns);
-        if columns <= NARROW.columns {
-            NARROW
-        } else if covered(WIDE) > covered(MEDIUM) {
-            MEDIUM
-        } else {
-            WIDE
-        }
-    }
-
     /// Tiles of a product.
     fn count(&self, rows: usize, columns: usize) -> usize {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
-    }
-
-    /// Launches this tile's kernel of wide, medium and narrow on a product of rows and columns,
-    /// `depth` of them.
-    ///
-    /// # Safety
-    /// As for [`Cuda::launch`].
-    unsafe fn launch<A: Pod>(
-        &self,
-        cuda: &Cuda,
-        kernels: [&Kernel; 3],
-        [rows, columns]: [usize; 2],
-        depth: usize,
-        args: &A,
-    ) -> Result<()> {
-        let grid = [blocks(self.count(rows, columns))?, 1, blocks(depth)?];
-        let shared_bytes = self.shared_bytes as u32;
-        // SAFETY: passed on to the caller.
-        unsafe { cuda.launch(kernels[self.place], grid, self.threads, shared_bytes, args) }
     }
 }
 
 impl Way {
     /// Launches this way's kernel of those that gather and those with a halo, each wide, medium and
-    /// narrow, on a product of which every split or problem is a layer of blocks.
+    /// narrow, on a product of which every split, problem or sample is a layer of blocks.
     ///
     /// # Safety
     /// As for [`Cuda::launch`].
@@ -133,29 +112,6 @@ impl Way {
         // SAFETY: passed on to the caller.
         unsafe {
             cuda.launch(kernels[self.tile.place], grid, self.tile.threads, shared_bytes, args)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tiles_suit_their_columns() {
-        for (columns, tile) in [
-            (8, NARROW),
-            (32, NARROW),
-            (40, MEDIUM),
-            (64, MEDIUM),
-            (72, WIDE),
-            (128, WIDE),
-            (160, MEDIUM),
-            (192, MEDIUM),
-            (256, WIDE),
-            (512, WIDE),
-        ] {
-            assert_eq!(Tile::of(columns), tile, "{columns} columns");
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. Inputs
 //! are rounded before the oracle sees them.
 
+mod norms;
+
 use super::batch_norm::bf16::judge_statistics;
 use super::conv2d::{Calls, Inputs, NormInputs, Sizes, affine, problem};
 use super::fence::{Fenced, Fill};
@@ -8,10 +10,15 @@ use super::values::words;
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
-use crate::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Direction, Epilogue};
 use crate::reference::conv2d as oracle;
-use crate::reference::{U, U16, batch_norm, equal, equal16, judge, within};
+use crate::reference::{U, U16, batch_norm, equal, equal16, within};
 use crate::tensor::Dtype;
+
+pub use norms::{
+    instantiated_norms_see_their_sample_alone, integer_gradient_norms_are_exact,
+    norms_of_every_tile_are_within_bounds, random_gradient_norms_are_within_bounds,
+};
 
 /// Channels are multiples of 8, on and off those of the tiles.
 const SHAPES: &[Sizes] = &[
@@ -45,6 +52,9 @@ const SHAPES: &[Sizes] = &[
 
 /// Multiply-adds that a reduced shape has at most.
 const REDUCED: u64 = 120_000_000;
+
+/// Multiply-adds of a problem whose norms are tried in every form.
+const NORMS: u64 = 12_000_000;
 
 fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
     let most = if subject.reduced { REDUCED } else { u64::MAX };
@@ -319,62 +329,6 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
             }
             Ok(())
         })?;
-    }
-    Ok(())
-}
-
-fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
-    let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
-    [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted)
-}
-
-/// Multiply-adds of a problem whose norms are tried in every form.
-const NORMS: u64 = 12_000_000;
-
-pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outcome {
-    for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::integers(&p);
-        for bias in [false, true] {
-            let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
-            let expected: Vec<f64> =
-                norms.value.iter().map(|v| f64::from(*v as f32) + 1.0).collect();
-            for form in forms(&p) {
-                let out = Calls::bf16(subject, &p, &i).grad_norm(bias, form)?;
-                equal(&format!("{form:?} bias {bias} {p:?}"), &out, &expected)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
-    for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::random(&p).rounded();
-        for bias in [false, true] {
-            let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
-            let expected: Vec<f64> = norms.value.iter().map(|v| v + 1.0).collect();
-            let positions = if p.n == 0 { 0 } else { p.p() * p.q() };
-            for form in forms(&p) {
-                let out = Calls::bf16(subject, &p, &i).grad_norm(bias, form)?;
-                // Errors of the gradient enter twice; squaring, summing, storing add their own. The
-                // bias gradient is a chain over the positions.
-                judge(&format!("{form:?} bias {bias} {p:?}"), &out, &expected, |n| {
-                    let (chain, size) = match form {
-                        GradNormForm::Instantiate if bias => (positions, norms.instantiated[n]),
-                        GradNormForm::Instantiate => {
-                            (positions.div_ceil(16), norms.instantiated[n])
-                        }
-                        _ => {
-                            let terms = (p.r * p.s * p.c).div_ceil(16) + p.k.div_ceil(16);
-                            let taps = p.r * p.s;
-                            (terms + taps + if bias { positions } else { 0 }, norms.gram[n])
-                        }
-                    };
-                    let own = (2 * 24 + 8) as f64 * U * norms.value[n];
-                    2.0 * (2 * chain + 8) as f64 * U * size + own + U * expected[n]
-                })?;
-            }
-        }
     }
     Ok(())
 }
