@@ -149,7 +149,7 @@ def norms(n, h, c, k, s, stride):
         floor = 2 * moved / (HBM * STREAM)
         yield (max(floor, gram(t, d, samples) + gram(t, k, samples)), 0), "", "Gram"
         if stride == 1:
-            taps = t * (t + 1) / 2 * s * s / 1.5e12 + 2 * h * h * (h * h + 1) / L2
+            taps = t * (t + 1) / 2 * s * s / 0.8e12 + 2 * h * h * (h * h + 1) / L2
             time = gram(h * h, c, samples) + gram(t, k, samples) + samples * taps
             yield (max(floor, time), 0), "", "shifted Gram"
 
