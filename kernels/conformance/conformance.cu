@@ -24,6 +24,7 @@ struct ConformanceArgs {
     X(atomic_compare_exchange, 32, 3, 2, any) \
     X(fma_f32, 32, 3, 1, float)              \
     X(multiply_high, 32, 2, 1, any)          \
+    X(kept, 32, 1, 1, any)                   \
     X(f32_from_bf16, 32, 1, 1, any)          \
     X(bf16_from_f32, 32, 1, 1, float)        \
     X(pack_bf16, 32, 2, 1, float)            \
@@ -112,6 +113,10 @@ KERNEL(conformance_fma_f32, ConformanceArgs, 32, 1) {
 KERNEL(conformance_multiply_high, ConformanceArgs, 32, 1) {
     const uint32_t* const in = args.in + threadIdx.x * 2;
     args.out[threadIdx.x] = multiply_high(in[0], in[1]);
+}
+
+KERNEL(conformance_kept, ConformanceArgs, 32, 1) {
+    args.out[threadIdx.x] = kept(args.in[threadIdx.x]);
 }
 
 KERNEL(conformance_f32_from_bf16, ConformanceArgs, 32, 1) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::interleave;
-use super::kinds::{Pair, pairs};
+use super::kinds::{Pair, drivers, pairs};
 use super::noise::{Sample, difference, median};
 use super::results::{FORMAT_VERSION, Row, Run, rate, read};
 use super::settings::SuiteArgs;
@@ -56,6 +56,16 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     };
     let names = [args.old.display().to_string(), args.new.display().to_string()];
     let matched = pairs([&old, &new], &names)?;
+    let [before, now] = [&old, &new].map(|runs| drivers(runs).join(" and "));
+    if before != now {
+        let name = |driver: &str| match driver {
+            "" => "an unknown one".to_owned(),
+            known => known.to_owned(),
+        };
+        let [before, now] = [&before, &now].map(|driver| name(driver));
+        let note = format!("note: the drivers differ: {before} in OLD, {now} in NEW");
+        output::note(&args.common, note);
+    }
     let mut compared: Vec<Compared> =
         matched.pairs.iter().map(|pair| Compared::of(pair, threshold)).collect();
     if compared.iter().all(|c| c.rows.is_empty()) {

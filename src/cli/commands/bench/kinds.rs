@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::results::Run;
 
 /// Keys of a document that two kinds of runs may differ in: what is compared, and how it ended.
-const NOT_KIND: [&str; 4] = ["version", "commit", "format_version", "stopped"];
+const NOT_KIND: [&str; 5] = ["version", "commit", "format_version", "stopped", "machine.driver"];
 
 /// The runs of one kind in both files: same machine, network, batch, precision, fusion, build.
 pub struct Pair<'a> {
@@ -23,7 +23,17 @@ pub struct Matched<'a> {
     pub only: [Vec<String>; 2],
 }
 
-/// Matches runs by kind: all keys but the program's version and commit must be equal. An error where no kind is
+/// Drivers of the runs, each once.
+pub fn drivers(runs: &[Run]) -> Vec<String> {
+    let driver = |run: &Run| Some(run.settings.get("machine")?.get("driver")?.as_str()?.to_owned());
+    let mut all: Vec<String> = runs.iter().filter_map(driver).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Matches runs by kind: all keys but the program's version and commit, and the card's driver, must be
+/// equal. An error where no kind is
 /// in both, which names the first key that differs.
 pub fn pairs<'a>(sides: [&'a [Run]; 2], names: &[String; 2]) -> Result<Matched<'a>, Error> {
     let same = |a: &Run, b: &Run| first_difference("", &a.settings, &b.settings).is_none();
@@ -182,10 +192,12 @@ pub mod tests {
         assert!(message.contains("new.json: machine.cpu"), "{message}");
         assert!(message.contains("\"y\"") && message.contains("\"x\""), "{message}");
         let mut c = a.clone();
-        for key in NOT_KIND {
-            c[0].settings.insert(key.to_owned(), json!("other"));
+        for key in NOT_KIND.iter().filter(|key| !key.contains('.')) {
+            c[0].settings.insert((*key).to_owned(), json!("other"));
         }
+        c[0].settings["machine"]["driver"] = json!("590.1");
         assert_eq!(pairs([&a, &c], &names()).unwrap().pairs.len(), 1);
+        assert_eq!(drivers(&[a.clone(), c.clone()].concat()), ["590.1"]);
         c[0].settings.insert("extra".to_owned(), json!(1));
         let message = refusal(&a, &c);
         assert!(message.contains("extra: found 1, expected nothing"), "{message}");

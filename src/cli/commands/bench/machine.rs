@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::card::Card;
 
-/// A machine as far as it decides speed. Results are compared only if all of this is equal.
+/// A machine as far as it decides speed. Results are compared only if all of this is equal, but for the
+/// card's driver: whether a new one is slower is a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Model name, with family, model and stepping where the system tells.
@@ -25,11 +26,11 @@ pub struct Machine {
     pub memory_gib: u64,
     /// `cpu`, or the card and its kernels: `NVIDIA H200 (cuda/sm_90a)`.
     pub device: String,
+    /// Hash of all the above.
+    pub fingerprint: String,
     /// The card's driver, where the system tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<String>,
-    /// Hash of all the above.
-    pub fingerprint: String,
 }
 
 /// This machine, with the threads of `cpu`, computing on `card`, if on one.
@@ -46,12 +47,12 @@ fn with_device(cpu: &Cpu, card: Option<String>, driver: Option<String>) -> Machi
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         memory_gib: memory_gib(),
         device: card.unwrap_or_else(|| "cpu".to_owned()),
-        driver,
         fingerprint: String::new(),
+        driver: None,
     };
     let text = serde_json::to_string(&machine).unwrap_or_default();
     machine.fingerprint = artefact::digest(text.as_bytes());
-    machine
+    Machine { driver, ..machine }
 }
 
 fn processor() -> String {
@@ -102,7 +103,10 @@ mod tests {
         };
         let [one, again, two] = [1, 1, 2].map(|t| describe(t, None, None));
         let card = describe(1, Some("card"), Some("580.1"));
-        assert_ne!(card.fingerprint, describe(1, Some("card"), Some("580.2")).fingerprint);
+        // The same machine with another driver.
+        let newer = describe(1, Some("card"), Some("590.1"));
+        assert_eq!(card.fingerprint, newer.fingerprint);
+        assert_ne!(card, newer);
         assert_ne!(one.fingerprint, card.fingerprint);
         assert_eq!(one, again);
         assert_ne!(one.fingerprint, two.fingerprint);

@@ -5,7 +5,6 @@ use fairprune::backend::{ALIGN, View};
 use fairprune::ops::Operators;
 use fairprune::rng::{Philox, Stream};
 use fairprune::tensor::Dtype;
-use half::bf16;
 
 use super::kernels::Work;
 
@@ -13,8 +12,8 @@ use super::kernels::Work;
 const WORKING_SET: usize = 256 << 20;
 /// Calls of a repeat at least, so that launches overlap.
 const CALLS: usize = 8;
-/// Words that are sent at once to fill the sets.
-const BLOCK: usize = 1 << 24;
+/// Most values that are drawn, which longer tensors repeat: whole alignments, and no multiple of their rows.
+const DRAWN: usize = ALIGN / 2 * 8191;
 
 /// Sets of tensors that are used in turn.
 pub(super) struct Sets<'a, B: Operators> {
@@ -37,26 +36,41 @@ impl<'a, B: Operators> Sets<'a, B> {
         };
         let bytes = place(0).1.max(ALIGN);
         let count = WORKING_SET.div_ceil(bytes).clamp(2, 16);
-        let memory = backend.allocate(&vec![bytes; count], false)?;
+        let longest = views.iter().map(|v| v.0).max().unwrap_or(0).next_multiple_of(ALIGN);
+        let drawn = longest.clamp(ALIGN, DRAWN);
+        // The last buffer has what the others are filled with, in both types.
+        let mut sizes = vec![bytes; count];
+        sizes.push(drawn * 6);
+        let memory = backend.allocate(&sizes, false)?;
         let sets: Vec<Vec<View>> = (0..count).map(|i| place(i).0).collect();
         let mut sets = Sets { backend, memory, sets };
-        sets.randomise(bytes / 4)?;
+        sets.randomise(drawn)?;
         Ok(sets)
     }
 
-    /// Fills all of every set, of `words` 32-bit words each, through a block that repeats: values are drawn
-    /// once, and rounded once. Two bf16 in [-1, 1] side by side are an f32 below 1.01.
-    fn randomise(&mut self, words: usize) -> Result<()> {
+    /// Fills every tensor with `drawn` random values, again and again: where the device stores bf16 by its own
+    /// casts, since it fills gigabytes faster than a host draws or copies them.
+    fn randomise(&mut self, drawn: usize) -> Result<()> {
+        let Sets { backend, memory, sets } = self;
         let mut draws = Philox::new(1, Stream::Shapes).sequence(0);
-        let mut half = || bf16::from_f32(2.0 * draws.uniform() - 1.0).to_bits();
-        let few: Vec<u32> =
-            (0..65_537).map(|_| u32::from(half()) | u32::from(half()) << 16).collect();
-        let block: Vec<u32> = few.iter().cycle().take(words.min(BLOCK)).copied().collect();
-        for buffer in 0..self.sets.len() as u32 {
-            for start in (0..words).step_by(BLOCK) {
-                let len = BLOCK.min(words - start);
-                let view = View { buffer, offset: 4 * start, len, dtype: Dtype::U32 };
-                self.backend.upload_u32(&mut self.memory, view, &block[..len])?;
+        let values: Vec<f32> = (0..drawn).map(|_| 2.0 * draws.uniform() - 1.0).collect();
+        let buffer = sets.len() as u32;
+        let floats = View { buffer, offset: 0, len: drawn, dtype: Dtype::F32 };
+        let halves = View { offset: floats.bytes(), dtype: Dtype::Bf16, ..floats };
+        if B::BF16 {
+            backend.upload(memory, floats, &values)?;
+            backend.cast(memory, floats, halves)?;
+        }
+        for view in sets.iter().flatten() {
+            for first in (0..view.len).step_by(drawn) {
+                let len = drawn.min(view.len - first);
+                let offset = view.offset + first * view.dtype.size();
+                let to = View { offset, len, ..*view };
+                match (B::BF16, view.dtype) {
+                    (false, _) => backend.upload(memory, to, &values[..len])?,
+                    (true, Dtype::Bf16) => backend.cast(memory, floats.prefix(len), to)?,
+                    (true, _) => backend.cast(memory, halves.prefix(len), to)?,
+                }
             }
         }
         Ok(())
@@ -84,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_of_every_set_is_random() {
+    fn every_value_of_every_set_is_random() {
         let cpu = Cpu::new(1).unwrap();
         let views = [(100_003, Dtype::F32), (7, Dtype::F32)];
         let sets = Sets::new(&cpu, &views).unwrap();
