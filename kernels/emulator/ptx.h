@@ -67,7 +67,9 @@ DEVICE uint32_t pack_bf16(float low, float high) {
     return bf16_from_f32(low).bits | uint32_t(bf16_from_f32(high).bits) << 16;
 }
 
-DEVICE uint32_t kept(uint32_t value) { return value; }
+DEVICE uint32_t kept(uint32_t value, emulator::Site site = emulator::Site::here()) {
+    return emulator::shuffle_xor(value, 0, site);
+}
 
 DEVICE uint32_t shared_address(const void* shared) {
     return uint32_t(static_cast<const unsigned char*>(shared) - emulator::shared_memory);
