@@ -45,6 +45,7 @@ tests! {
         the_centre_of_larger_images_is_seen,
         images_are_those_of_the_cpu,
         a_subset_sees_the_same_images,
+        staged_images_are_the_batch,
         draws_have_pixels_of_their_source,
         an_empty_batch_is_nothing,
     }
