@@ -138,14 +138,37 @@ fn faults(code: &Code) -> Vec<String> {
     found.into_iter().flat_map(|body| faults_of(code, body)).collect()
 }
 
+/// Instructions of a loop that a branch passes over in most steps: those without copies, loads and products,
+/// where an operand enters its next tap.
+fn rare(body: &[Instruction]) -> usize {
+    let working = ["LDGSTS", "LDSM", "HMMA", "DEPBAR", "BAR"];
+    let mut rare = vec![false; body.len()];
+    for (i, (_, text)) in body.iter().enumerate() {
+        let target = text.split_whitespace().last().and_then(|t| t.strip_prefix("0x"));
+        let Some(target) = target.and_then(|t| u64::from_str_radix(t, 16).ok()) else { continue };
+        if !is(text, "BRA") || !text.starts_with('@') {
+            continue;
+        }
+        let skipped = body.iter().enumerate().skip(i + 1).take_while(|(_, (at, _))| *at < target);
+        let skipped: Vec<usize> = skipped.map(|(place, _)| place).collect();
+        let idle = |&place: &usize| !working.iter().any(|name| is(body[place].1, name));
+        if body.iter().any(|(at, _)| *at == target) && skipped.iter().all(idle) {
+            skipped.iter().for_each(|&place| rare[place] = true);
+        }
+    }
+    rare.iter().filter(|r| **r).count()
+}
+
 fn faults_of(code: &Code, body: &[Instruction]) -> Vec<String> {
     let count = |name: &str| body.iter().filter(|(_, t)| is(t, name)).count();
     let (products, loads, copies) = (count("HMMA"), count("LDSM"), count("LDGSTS"));
     println!(
-        "{:<28} {:<7} {:>3} instructions, {products} products, {loads} matrix loads, {copies} copies",
+        "{:<28} {:<7} {:>3} instructions in every step, {} at a new tap, {products} products, {loads} matrix \
+         loads, {copies} copies",
         code.kernel,
         code.architecture,
-        body.len()
+        body.len() - rare(body),
+        rare(body)
     );
     let mut faults = Vec::new();
     if 2 * products < 5 * loads || loads == 0 {
@@ -358,6 +381,14 @@ fn planted_faults_are_found() {
     let lengths = |code| main_loops(code).into_iter().map(<[_]>::len).collect::<Vec<_>>();
     assert_eq!(lengths(&good[0]), [11]);
     assert_eq!(faults(&good[0]), Vec::<String>::new());
+    // A branch over what only computes, and one over a copy.
+    assert_eq!(rare(main_loops(&good[0])[0]), 0);
+    for (passed, count) in [("LDS RZ, [RZ]", 1), ("LDGSTS.E.BYPASS.128 [R6], [R2.64]", 0)] {
+        let code = GOOD
+            .replace("@!P1 LDGSTS.E.BYPASS.128 [R6], [R2.64], P0", "@P2 BRA 0xa0")
+            .replace("LDS RZ, [RZ]", passed);
+        assert_eq!(rare(main_loops(&read(&code)[0])[0]), count, "{code}");
+    }
     // The loop reads nothing itself; with a narrow access in it, or through local memory, it is found.
     assert!(reading_loops(&good[0]).is_empty());
     let wide = GOOD.replace("LDS RZ, [RZ]", "LDG.E.128 R4, [R8.64]");

@@ -36,8 +36,9 @@ struct Launch {
 
 extern Launch launch;
 
-// Runs a launch whose sizes were checked, `early`: as one that may begin before the one before it has
-// ended, so that its threads must wait before they touch device memory; returns the kind of the finding that ended it, or 0.
+// Runs a launch whose sizes were checked; returns the kind of the finding that ended it, or 0. An
+// `early` one may begin before the one before it has ended: its threads must wait before they touch
+// device memory.
 uint32_t run_launch(const Kernel* kernel, Index grid, Index size, uint32_t shared_bytes,
                     const void* args, bool early);
 
