@@ -199,12 +199,12 @@ for phase in "${phases[@]}"; do
     seconds=${cap[$phase]}
     if [ -n "$within" ]; then
         left=$((within - SECONDS - grace))
+        if [ $left -lt $seconds ] && [ $left -lt 25 ]; then
+            failures=$((failures + 1))
+            summary+=("$(printf '%-12s not run: %s s of --within were left' "$phase" $((left > 0 ? left : 0)))")
+            continue
+        fi
         [ $seconds -le $left ] || seconds=$left
-    fi
-    if [ "$seconds" -lt 25 ]; then
-        failures=$((failures + 1))
-        summary+=("$(printf '%-12s not run: %s s of --within were left' "$phase" "$seconds")")
-        continue
     fi
     : > "$out/$phase.log"
     # `timeout` leads a process group and stops all of it. The shell waits for the program that it runs, which may
