@@ -5,20 +5,21 @@ use std::sync::Arc;
 use cudarc::driver::sys::{CUfunction, CUfunction_attribute as Attribute};
 
 use super::absence::Absence;
-use super::device::Device;
-use super::images::{Module, Source};
+use super::context::Context;
+use super::images::Module;
+use super::terms::{DriverError, ImageSource};
 
 /// One kernel, ready to be launched.
 pub struct Kernel {
     pub(super) function: CUfunction,
     /// Its place in `KERNEL_NAMES`.
     pub(super) index: u32,
-    pub(super) limits: Limits,
+    pub(super) limits: KernelLimits,
 }
 
 /// What a launch of a kernel must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct KernelLimits {
     /// Most threads of a block.
     pub threads: u32,
     /// Most bytes of dynamic shared memory a block.
@@ -56,13 +57,13 @@ macro_rules! kernels {
 
         impl Kernels {
             /// Loads all families and looks all kernels up.
-            pub(super) fn load(device: &Arc<Device>, source: &Source) -> Result<Self, Absence> {
+            pub(super) fn load(context: &Arc<Context>, source: &ImageSource) -> Result<Self, Absence> {
                 let mut modules = Vec::new();
                 let mut index = 0..;
                 $(
-                    let module = Module::load(device, source, stringify!($family))?;
+                    let module = Module::load(context, source, stringify!($family))?;
                     $(let $kernel =
-                        Kernel::find(device, &module, stringify!($kernel), index.next())?;)*
+                        Kernel::find(context, &module, stringify!($kernel), index.next())?;)*
                     modules.push(module);
                 )*
                 Ok(Kernels { $($($kernel,)*)* _modules: modules })
@@ -163,13 +164,13 @@ kernels! {
 
 impl Kernel {
     fn find(
-        device: &Device,
+        context: &Context,
         module: &Module,
         name: &'static str,
         index: Option<u32>,
     ) -> Result<Kernel, Absence> {
         let function = module.function(name)?;
-        let limits = limits(device, function).map_err(Absence::DriverFails)?;
+        let limits = limits(context, function).map_err(Absence::DriverFails)?;
         Ok(Kernel { function, index: index.unwrap_or_default(), limits })
     }
 
@@ -179,29 +180,29 @@ impl Kernel {
     }
 
     /// What its launches must keep to.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> KernelLimits {
         self.limits
     }
 }
 
 /// Reads a kernel's limits, and lets it use all the shared memory that the card has for a block.
-fn limits(device: &Device, function: CUfunction) -> Result<Limits, super::driver::Failure> {
+fn limits(context: &Context, function: CUfunction) -> Result<KernelLimits, DriverError> {
     let attribute = |attribute: Attribute| {
         let mut value = 0;
         // SAFETY: `value` is writable, the function that of a loaded module.
-        device.try_call(|d| unsafe { d.cuFuncGetAttribute(&mut value, attribute, function) })?;
+        context.try_call(|d| unsafe { d.cuFuncGetAttribute(&mut value, attribute, function) })?;
         Ok(value.unsigned_abs())
     };
     let fixed = attribute(Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?;
-    let shared_bytes = device.properties.shared_bytes.saturating_sub(fixed);
+    let shared_bytes = context.properties.shared_bytes.saturating_sub(fixed);
     let most = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     // SAFETY: as above; the value is within the card's limit.
-    device.try_call(|d| unsafe { d.cuFuncSetAttribute(function, most, shared_bytes as i32) })?;
-    Ok(Limits {
+    context.try_call(|d| unsafe { d.cuFuncSetAttribute(function, most, shared_bytes as i32) })?;
+    Ok(KernelLimits {
         threads: attribute(Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
         shared_bytes,
         // SAFETY: the function is that of a loaded module.
-        parameter_bytes: unsafe { device.driver.parameter_bytes(function) },
+        parameter_bytes: unsafe { context.driver.parameter_bytes(function) },
         registers: attribute(Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS)?,
         local_bytes: attribute(Attribute::CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)?,
         binary: attribute(Attribute::CU_FUNC_ATTRIBUTE_BINARY_VERSION)?,

@@ -8,9 +8,10 @@ use cudarc::driver::sys::{
     CUstream,
 };
 
-use super::Cuda;
-use super::driver::{Driver, Failure};
+use super::card::Cuda;
+use super::driver::Driver;
 use super::kernels::Kernel;
+use super::terms::DriverError;
 use crate::error::{Error, Result};
 
 /// Most blocks along x, and along y and z, on every card.
@@ -66,15 +67,15 @@ impl Cuda {
             return Err(Error::Internal(format!("{}: {refused}", what())));
         }
         let mut parameters = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
-        let early = self.launches_early(kernel) && self.device.follows_a_kernel();
-        self.device.launching(kernel.index);
+        let early = self.launches_early(kernel) && self.context.follows_a_kernel();
+        self.context.launching(kernel.index);
         let issue = Issue { function: kernel.function, grid, threads, shared_bytes, early };
         // SAFETY: the function lives as long as `self`, the parameter until the call returns, its size
         // is the kernel's; the driver only reads it. The rest is the caller's.
-        self.device.call(what, |d| unsafe {
-            issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+        self.context.call(what, |d| unsafe {
+            issue.launch(d, self.context.stream, parameters.as_mut_ptr())
         })?;
-        self.device.launched();
+        self.context.launched();
         Ok(())
     }
 
@@ -95,7 +96,7 @@ impl Cuda {
     /// Whether the driver takes launches that may begin early, also in a capture: it is given one that
     /// never runs. Some versions refuse them on some cards.
     pub(super) fn try_early_launch(&self) -> bool {
-        if !self.device.driver.launches_early() {
+        if !self.context.driver.launches_early() {
             return false;
         }
         let function = self.kernels.echo_fields.function;
@@ -107,8 +108,8 @@ impl Cuda {
                 let mut parameters = [zeros.as_ptr().cast_mut().cast::<c_void>()];
                 let what = || "recording a launch that may begin early".to_owned();
                 // SAFETY: function and stream are alive, the parameters long enough; nothing runs.
-                self.device.call(what, |d| unsafe {
-                    issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+                self.context.call(what, |d| unsafe {
+                    issue.launch(d, self.context.stream, parameters.as_mut_ptr())
                 })?;
             }
             Ok(())
@@ -135,7 +136,7 @@ impl Issue {
         driver: &Driver,
         stream: CUstream,
         parameters: *mut *mut c_void,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DriverError> {
         let &Issue { function, grid: [x, y, z], threads, shared_bytes, early } = self;
         if !early {
             let extra = std::ptr::null_mut();

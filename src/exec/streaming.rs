@@ -8,7 +8,7 @@
 //! and tables are sent, and each of these waits for the device, so that there is nothing left to copy beside.
 //! It costs a pass one batch's copy.
 
-use super::executor::Pass;
+use super::pass::Pass;
 use super::plan::Plan;
 use super::step::Step;
 use crate::error::{Error, Result};

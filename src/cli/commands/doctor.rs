@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use fairprune::backend::candidates::candidates;
 use fairprune::backend::{Backend, Cpu};
-use fairprune::cuda::{Absence, Card, FAMILIES, Source, Survey, survey, unconfirmed};
+use fairprune::cuda::{Absence, Card, FAMILIES, ImageSource, Survey, survey, unconfirmed};
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
@@ -115,7 +115,7 @@ fn field(path: &str, name: &str) -> Option<String> {
 /// What there is of CUDA besides cards.
 fn cuda(survey: &Survey) -> String {
     let kernels = match (&survey.source, survey.built) {
-        (Ok(Source::Folder(folder)), _) => format!("kernels of {}", folder.display()),
+        (Ok(ImageSource::Folder(folder)), _) => format!("kernels of {}", folder.display()),
         (_, Some(built)) => {
             format!("kernels for {} (nvcc {})", built.architectures.join(", "), built.compiler)
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::{Augmentation, CHANNELS, Gather, GatherProblem};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, HostImages, Images, Staging, tiles};
+use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, HostImages, Staging, tiles};
 use crate::error::{Error, Result};
 use crate::ops::device::{Divisor, NULL, count};
 use crate::rng::{Philox, Stream};
@@ -121,31 +121,31 @@ impl Cuda {
 }
 
 impl Gather for Cuda {
-    type Images = Images;
+    type Images = CudaImages;
     type Staging = Staging;
 
-    fn identity(images: &Images) -> u64 {
+    fn identity(images: &CudaImages) -> u64 {
         match images {
-            Images::Device(images) => images.identity(),
+            CudaImages::Device(images) => images.identity(),
             // Work is recorded without them.
-            Images::Host(_) => u64::MAX,
+            CudaImages::Host(_) => u64::MAX,
         }
     }
 
-    fn images(&self, images: &Bytes) -> Result<Images> {
-        self.upload_images(images).map(Images::Device)
+    fn images(&self, images: &Bytes) -> Result<CudaImages> {
+        self.upload_images(images).map(CudaImages::Device)
     }
 
     fn device_bytes(images: &Bytes) -> u64 {
         images.len() as u64
     }
 
-    fn host_images(&self, images: &Bytes) -> Result<Images> {
-        Ok(Images::Host(HostImages::new(images)))
+    fn host_images(&self, images: &Bytes) -> Result<CudaImages> {
+        Ok(CudaImages::Host(HostImages::new(images)))
     }
 
-    fn on_host(images: &Images) -> bool {
-        matches!(images, Images::Host(_))
+    fn on_host(images: &CudaImages) -> bool {
+        matches!(images, CudaImages::Host(_))
     }
 
     fn staging_bytes(image: usize, images: usize) -> u64 {
@@ -156,11 +156,11 @@ impl Gather for Cuda {
         self.new_staging(image, images).map(Some)
     }
 
-    fn stage(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
+    fn stage(&self, staging: &mut Staging, images: &CudaImages, numbers: &[u32]) -> Result<()> {
         self.stage_batch(staging, host(images)?, numbers)
     }
 
-    fn prefetch(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
+    fn prefetch(&self, staging: &mut Staging, images: &CudaImages, numbers: &[u32]) -> Result<()> {
         self.prefetch_batch(staging, host(images)?, numbers)
     }
 
@@ -184,12 +184,12 @@ impl Gather for Cuda {
         &self,
         memory: &mut CudaMemory,
         problem: &GatherProblem,
-        images: &Images,
+        images: &CudaImages,
         order_and_sources: [View; 2],
         state: View,
         out: View,
     ) -> Result<()> {
-        let Images::Device(images) = images else {
+        let CudaImages::Device(images) = images else {
             return Err(Error::Internal(
                 "gather: images on the host that were not staged".to_owned(),
             ));
@@ -200,10 +200,10 @@ impl Gather for Cuda {
     }
 }
 
-fn host(images: &Images) -> Result<&HostImages> {
+fn host(images: &CudaImages) -> Result<&HostImages> {
     match images {
-        Images::Host(images) => Ok(images),
-        Images::Device(_) => {
+        CudaImages::Host(images) => Ok(images),
+        CudaImages::Device(_) => {
             Err(Error::Internal("gather: images on the device cannot be staged".to_owned()))
         }
     }

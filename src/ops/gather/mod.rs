@@ -23,10 +23,7 @@ use crate::error::{Error, Result};
 use crate::ops::check_len;
 use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
-pub use crop::CropBox;
-
-/// Colour channels of an image.
-pub const CHANNELS: usize = 3;
+pub use crop::{CHANNELS, CropBox};
 
 /// Channels of an image stored as bf16: the colours, then zeros, since a convolution in bf16 takes whole
 /// groups of 8.

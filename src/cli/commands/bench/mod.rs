@@ -95,9 +95,6 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     let cpu = device.host(common)?;
     let card = Card::of(&device);
     let machine = machine::describe(&cpu, &card);
-    if settings.write.is_some() {
-        tune::check_card(card.name())?;
-    }
     let interrupt = interrupt::flag()?;
     let rows = on_device!(device, backend => {
         suites::run(&backend, &card, &cpu, &settings, common)

@@ -5,7 +5,6 @@ use fairprune::error::{Error, Result};
 use fairprune::exec::{Compute, Fusion};
 use fairprune::experiment::Placement;
 use fairprune::nn::{Arch, NetworkSpec, Stem};
-use fairprune::ops::Precision;
 
 use crate::cli::args::{Common, NetworkArgs};
 use crate::cli::context;
@@ -98,9 +97,6 @@ pub struct SuiteArgs {
     /// The folder that `--suite read` and `pipeline` read
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Where `--suite tune` writes the tiles that beat the planned ones, as rows of the kept table
-    #[arg(long, value_name = "FILE")]
-    pub write: Option<String>,
 }
 
 impl SuiteArgs {
@@ -132,7 +128,6 @@ impl SuiteArgs {
         push("--seconds", self.seconds.map(|v| v.to_string()));
         push("--fuse", self.fuse.clone());
         push("--data", self.data.clone());
-        push("--write", self.write.clone());
         if self.resnet_v1 {
             words.push("--resnet-v1".to_owned());
         }
@@ -162,8 +157,6 @@ pub struct Settings {
     /// What `read` reads, and the side it resizes to.
     pub data: Option<String>,
     pub read_size: Option<usize>,
-    /// Where `tune` writes its table.
-    pub write: Option<String>,
     pub seed: u64,
     /// Precision, fusion and graphs.
     pub compute: Compute,
@@ -208,10 +201,6 @@ impl Settings {
             let what = format!("--suite {suite}");
             return Err(Error::invalid(what, "no --data", "a folder of images to read"));
         }
-        if args.write.is_some() {
-            let tunes = suites.contains(&Suite::Tune) && common.precision == Precision::Bf16;
-            check("--write", "given", tunes, "--suite tune --precision bf16 beside it")?;
-        }
         let asked = args.stem.as_ref().map(|name| name.parse::<Stem>()).transpose()?;
         let stem = asked.unwrap_or(Stem::for_size(side));
         let width = args.width.unwrap_or(arch.default_width());
@@ -227,7 +216,6 @@ impl Settings {
             normalisation: [mean.unwrap_or(NORMALISATION[0]), std.unwrap_or(NORMALISATION[1])],
             data: args.data.clone().filter(|_| suites_read(args)),
             read_size: args.image_size,
-            write: args.write.clone(),
             seed: common.seed,
             compute: Compute {
                 precision: common.precision,
@@ -384,8 +372,6 @@ mod tests {
             (&["--arch", "vgg"], "--arch"),
             (&["--std", "0,1,1"], "--std"),
             (&["--suite", "read"], "--data"),
-            (&["--write", "tiles.txt", "--precision", "bf16"], "--write"),
-            (&["--suite", "tune", "--write", "tiles.txt"], "--write"),
         ] {
             let (args, common) = parse(words);
             let message = Settings::new(&args, &common).unwrap_err().to_string();

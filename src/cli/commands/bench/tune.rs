@@ -1,13 +1,12 @@
 //! Rows of `tune`: products of every convolution in every tile and family, gradient norms in every form and,
-//! instantiated, every tile; and the table of tiles that beat the planned ones, gradient norms' aside.
+//! instantiated, every tile.
 
-use std::fs;
 use std::sync::Arc;
 
 use anyhow::Result;
 use fairprune::error::Error;
 use fairprune::ops::Operators;
-use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, KeptChoice};
+use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, Tuning};
 use fairprune::tensor::Dtype;
 
 use super::card::Card;
@@ -19,35 +18,22 @@ use super::suites::stopped;
 use crate::cli::args::Common;
 use crate::cli::output;
 
-/// A tile must beat the planned one by this much to be kept: less is noise.
-const GAIN: f64 = 1.02;
-
 /// What the device of tests calls itself.
 const SOFTWARE: &str = "software device";
 
-/// Refuses to keep times of what is no card.
-pub fn check_card(device: Option<&str>) -> Result<()> {
-    match device {
-        Some(card) if !card.contains(SOFTWARE) => Ok(()),
-        _ => {
-            let found = format!("times of {}, which mean nothing", device.unwrap_or("the CPU"));
-            Err(Error::invalid("--write", found, "a card").into())
-        }
-    }
-}
-
-/// Times everything; writes the table where that was asked for.
+/// Times everything.
 pub fn rows<B: Operators>(
     backend: &Arc<B>,
     card: &Card,
     settings: &Settings,
     common: &Common,
 ) -> Result<Vec<Row>> {
-    if check_card(card.name()).is_err() {
+    if card.name().is_none_or(|name| name.contains(SOFTWARE)) {
         output::note(common, "note: no card: these times mean nothing for one");
     }
-    let (mut rows, mut kept) = (Vec::new(), Vec::new());
-    if settings.compute.precision.dtype() == Dtype::Bf16 {
+    let mut rows = Vec::new();
+    let stored = settings.compute.precision.dtype();
+    if let Some(tuning) = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16) {
         for (p, first) in convolutions(settings)? {
             let directions =
                 [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
@@ -59,42 +45,26 @@ pub fn rows<B: Operators>(
                 if stopped()? {
                     break;
                 }
-                let tuned = tiles(&**backend, card, &p, direction, settings)?;
-                kept.extend(tuned.better.map(|choice| (direction, p, choice)));
-                rows.extend(tuned.rows);
-                // Whole after every layer: who is killed keeps what was found.
-                if let (Some(file), Some(card)) = (&settings.write, card.name()) {
-                    fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-                }
+                rows.extend(tiles((&**backend, tuning), card, &p, direction, settings)?);
             }
         }
     }
     for (p, _) in convolutions(settings)? {
         rows.extend(forms(&**backend, card, &p, settings)?);
     }
-    if let (Some(file), Some(card)) = (&settings.write, card.name()) {
-        fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-        output::note(common, format!("{file}: {} rows", kept.len()));
-    }
     Ok(rows)
-}
-
-/// The rows of one direction, and the choice that beats the planned one.
-struct Tuned {
-    rows: Vec<Row>,
-    better: Option<Choice>,
 }
 
 /// Times one direction of a problem in every way; the planned one is marked.
 fn tiles<B: Operators>(
-    backend: &B,
+    (backend, tuning): (&B, &dyn Tuning),
     card: &Card,
     p: &Conv2dProblem,
     direction: Direction,
     settings: &Settings,
-) -> Result<Tuned> {
-    let planned = backend.conv2d_choice_bf16(p, direction);
-    let mut choices = backend.conv2d_choices_bf16(p, direction);
+) -> Result<Vec<Row>> {
+    let planned = tuning.choice(p, direction);
+    let mut choices = tuning.choices(p, direction);
     if direction == Direction::Wgrad {
         // The splits that suit a tile, half and twice as many.
         let around = |c: &Choice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
@@ -104,46 +74,37 @@ fn tiles<B: Operators>(
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
     let mut works: Vec<(Choice, Work<B>)> = Vec::new();
     for choice in choices {
-        backend.conv2d_force_bf16(Some(choice));
+        tuning.force(Some(choice));
         // What is taken has fewer splits where there are too few positions.
-        let taken = backend.conv2d_choice_bf16(p, direction).unwrap_or(choice);
+        let taken = tuning.choice(p, direction).unwrap_or(choice);
         let known = works.iter().any(|(before, _)| *before == taken);
         let work = if known { None } else { Some(one(backend, p, (direction, taken))) };
-        backend.conv2d_force_bf16(None);
+        tuning.force(None);
         let Some(work) = work.transpose()? else { continue };
         let name = format!("{} {taken}", work.name);
         works.push((taken, Work { name, planned: Some(taken) == planned, ..work }));
     }
     // They differ in workspace alone.
     let Some(largest) = works.iter().map(|(_, work)| &work.views).max_by_key(|v| total(v)) else {
-        return Ok(Tuned { rows: Vec::new(), better: None });
+        return Ok(Vec::new());
     };
     let mut sets = Sets::new(backend, largest)?;
-    let (mut rows, mut timed): (Vec<Row>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for (taken, work) in works {
         if stopped()? {
             break;
         }
-        backend.conv2d_force_bf16(Some(taken));
+        tuning.force(Some(taken));
         let row = time_on(&mut sets, card, work, settings);
-        backend.conv2d_force_bf16(None);
-        let row = row?;
-        timed.push((taken, row.images_per_second.median));
-        rows.push(row);
+        tuning.force(None);
+        rows.push(row?);
     }
-    Ok(Tuned { rows, better: better(planned, &timed) })
+    Ok(rows)
 }
 
 /// Bytes of views.
 fn total(views: &[(usize, Dtype)]) -> usize {
     views.iter().map(|(len, dtype)| len * dtype.size()).sum()
-}
-
-/// The fastest choice, if it beats the planned one.
-fn better(planned: Option<Choice>, timed: &[(Choice, f64)]) -> Option<Choice> {
-    let rate = |choice| timed.iter().find(|(c, _)| Some(*c) == choice).map(|(_, rate)| *rate);
-    let fastest = timed.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (fastest.1 > GAIN * rate(planned)?).then_some(fastest.0)
 }
 
 /// One direction as it is forced.
@@ -163,18 +124,6 @@ fn one<B: Operators>(
     Ok(Work { tile: Some(choice), ..work })
 }
 
-/// The table of `src/ops/conv2d/cuda/bf16/tiles.txt`.
-fn table(card: &str, kept: &[(Direction, Conv2dProblem, Choice)]) -> String {
-    // `NVIDIA H200 (cuda/sm_90a)`.
-    let name = card.split(" (").next().unwrap_or(card);
-    let row = |&(direction, problem, choice): &(Direction, Conv2dProblem, Choice)| {
-        KeptChoice { card: KeptChoice::card(name), direction, problem, choice }.to_string()
-    };
-    let mut lines = vec![format!("# fairprune {}, {card}", env!("CARGO_PKG_VERSION"))];
-    lines.extend(kept.iter().map(row));
-    lines.join("\n") + "\n"
-}
-
 /// Times the gradient norms of a problem in every form and tile; what scoring takes is marked.
 fn forms<B: Operators>(
     backend: &B,
@@ -183,6 +132,8 @@ fn forms<B: Operators>(
     settings: &Settings,
 ) -> Result<Vec<Row>> {
     let stored = settings.compute.precision.dtype();
+    let tuning = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16);
+    let force = |tile| tuning.into_iter().for_each(|tuning| tuning.force(tile));
     let chosen = match stored {
         Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
         _ => backend.conv2d_grad_norm_form(p),
@@ -191,20 +142,20 @@ fn forms<B: Operators>(
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
         let direction = Direction::GradNorm(form);
-        let planned = backend.conv2d_choice_bf16(p, direction).filter(|_| stored == Dtype::Bf16);
-        let tiles = match planned {
-            Some(_) => backend.conv2d_choices_bf16(p, direction).into_iter().map(Some).collect(),
-            None => vec![None],
+        let planned = tuning.and_then(|tuning| tuning.choice(p, direction));
+        let tiles = match (planned, tuning) {
+            (Some(_), Some(tuning)) => tuning.choices(p, direction).into_iter().map(Some).collect(),
+            _ => vec![None],
         };
         for tile in tiles {
             if stopped()? {
                 return Ok(rows);
             }
-            backend.conv2d_force_bf16(tile);
+            force(tile);
             let mut work = norm(backend, *p, form, tile, stored);
             work.planned = form == chosen && tile == planned;
             let row = time(backend, card, work, settings);
-            backend.conv2d_force_bf16(None);
+            force(None);
             rows.push(row?);
         }
     }
@@ -221,7 +172,8 @@ fn norm<B: Operators>(
 ) -> Work<B> {
     let direction = Direction::GradNorm(form);
     let space = workspace(backend, &p, direction, stored);
-    let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
+    let tuning = backend.conv2d_tuning().filter(|_| tile.is_some());
+    let copied = tuning.and_then(|tuning| tuning.copied(&p, direction));
     let copied = copied.map(|bytes| bytes as f64);
     let tiled = tile.map_or(String::new(), |tile| format!(" {tile}"));
     Work {
@@ -236,45 +188,5 @@ fn norm<B: Operators>(
         call: Box::new(move |b, m, v| {
             Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn choice(text: &str) -> Choice {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn only_cards_are_kept() {
-        assert!(check_card(Some("NVIDIA H200 (cuda/sm_90a)")).is_ok());
-        for none in [None, Some("fairprune software device (cuda/sm_90a)")] {
-            let message = check_card(none).unwrap_err().to_string();
-            assert!(message.contains("mean nothing") && message.contains("--write"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_choice_is_kept_that_beats_the_planned_one_by_more_than_noise() {
-        let (planned, other) = (choice("128x64 halo"), choice("128x128 halo"));
-        let better = |rate| better(Some(planned), &[(planned, 100.0), (other, rate)]);
-        assert_eq!(better(103.0), Some(other));
-        assert_eq!(better(101.0), None);
-        assert_eq!(better(50.0), None);
-    }
-
-    #[test]
-    fn written_rows_are_rows_of_the_table() {
-        let (stride, pad) = ([1, 1], [1, 1]);
-        let p = Conv2dProblem { n: 2, h: 3, w: 4, c: 8, k: 16, r: 3, s: 3, stride, pad };
-        let kept = [(Direction::Wgrad, p, choice("128x64 gathered 7"))];
-        let text = table("NVIDIA H200 (cuda/sm_90a)", &kept);
-        let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
-        let [row] = rows[..] else { panic!("{text}") };
-        let read: KeptChoice = row.parse().unwrap();
-        assert!(read.is_for("NVIDIA-H200", Direction::Wgrad, &p));
-        assert_eq!(read.choice, kept[0].2);
     }
 }

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Shape, Tile};
+use super::shape::Shape;
+use super::tile::Tile;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::Shape;
+use super::shape::Shape;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;

@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Shape, Tile, positions, window};
+use super::shape::{Shape, positions, window};
+use super::tile::Tile;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;

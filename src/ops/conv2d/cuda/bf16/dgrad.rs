@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::Shape;
+use super::super::shape::Shape;
 use super::choice::{Product, Way, pitch};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::super::shape::{Shape, positions};
 use super::choice::{Product, pitch};
-use super::{Shape, positions};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;

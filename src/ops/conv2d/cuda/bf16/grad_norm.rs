@@ -1,8 +1,9 @@
 //! Launches of `kernels/conv2d_grad_norm_bf16.cu`, and which form a layer takes.
 
 use super::super::norm_parts::{Args, Plan, Tiling, triangle};
+use super::super::shape::window;
 use super::choice::{L2_BYTES, NORM_SAMPLES, Product, Way, tile_seconds};
-use super::{GRAM, window};
+use super::tile::GRAM;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;

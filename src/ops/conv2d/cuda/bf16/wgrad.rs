@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::super::shape::Shape;
 use super::super::wgrad::{parts, reduce};
-use super::Shape;
 use super::choice::Product;
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
