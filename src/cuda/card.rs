@@ -80,8 +80,7 @@ impl Cuda {
 
 /// The image in use. Hopper's machine code is that of sm_90a: it is what the sources are for.
 fn image_name(kernels: &Kernels) -> String {
-    let Some(kernel) = kernels.all().first().copied() else { return "none".to_owned() };
-    let KernelLimits { binary, ptx, .. } = kernel.limits;
+    let KernelLimits { binary, ptx, .. } = kernels.echo_fields.limits;
     match (binary, ptx) {
         (90, 90) => "sm_90a".to_owned(),
         (binary, ptx) if binary == ptx => format!("sm_{binary}"),

@@ -14,9 +14,6 @@ use super::kernels::Kernel;
 use super::terms::DriverError;
 use crate::error::{Error, Result};
 
-/// Most blocks along x, and along y and z, on every card.
-const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, u16::MAX as u32, u16::MAX as u32];
-
 /// Compute capability whose PTX has the instruction that waits for the kernels before.
 const HOPPER: u32 = 90;
 
@@ -29,12 +26,11 @@ impl Cuda {
     /// of the program; what the driver refuses is a failure of the device. All name the kernel.
     ///
     /// # Safety
-    /// `args` has the fields of the kernel's structure, in its order; its pointers are those of
-    /// this device's memory, in the bounds that the kernel's header states for these sizes; no
-    /// other launch that is not ordered with this one touches what it writes.
+    /// The pointers of `args` are those of this device's memory, in the bounds that the kernel's header
+    /// states for these sizes; no other launch that is not ordered with this one touches what it writes.
     pub unsafe fn launch<A: bytemuck::Pod>(
         &self,
-        kernel: &Kernel,
+        kernel: &Kernel<A>,
         grid: [u32; 3],
         threads: u32,
         shared_bytes: u32,
@@ -43,21 +39,7 @@ impl Cuda {
         if grid.contains(&0) {
             return Ok(());
         }
-        let limits = kernel.limits;
-        let size = size_of::<A>();
-        let refused = if (0..3).any(|i| grid[i] > MOST_BLOCKS[i]) {
-            Some(format!("expected at most {MOST_BLOCKS:?} blocks"))
-        } else if threads == 0 || threads > limits.threads {
-            Some(format!("expected 1 to {} threads", limits.threads))
-        } else if shared_bytes > limits.shared_bytes {
-            Some(format!("expected at most {} bytes of shared memory", limits.shared_bytes))
-        } else if let Some(expected) = limits.parameter_bytes
-            && expected != size
-        {
-            Some(format!("{size} bytes of parameters, expected {expected}"))
-        } else {
-            None
-        };
+        let refused = kernel.limits.refusal(grid, threads, shared_bytes, size_of::<A>());
         let what = || {
             let [x, y, z] = grid;
             let name = kernel.name();
@@ -83,7 +65,7 @@ impl Cuda {
     /// (programmatic dependent launch): then it and what it needs are there when that ends. Every
     /// kernel first waits for that end (`KERNEL` in `kernels/kernel.cuh`), where its image has the
     /// instruction.
-    fn launches_early(&self, kernel: &Kernel) -> bool {
+    fn launches_early<A>(&self, kernel: &Kernel<A>) -> bool {
         self.dependent_launch.load(Relaxed) && kernel.limits.ptx >= HOPPER
     }
 

@@ -38,3 +38,10 @@ pub use terms::{DriverError, ImageSource, Version};
 pub mod tiles {
     include!(concat!(env!("OUT_DIR"), "/tiles.rs"));
 }
+
+/// The structures that kernels take, from their sources: `EchoArgs` of `kernels/echo.cu` is `EchoArgs`.
+pub mod args {
+    use super::DevicePointer;
+
+    include!(concat!(env!("OUT_DIR"), "/args.rs"));
+}

@@ -17,6 +17,12 @@ pub mod sgd;
 pub(crate) use check::check_len;
 pub use precision::{Precision, numerics};
 
+/// Enumerations of the kernels, from their sources: `enum Column` of `kernels/loss_score.cu` is `column`.
+pub(crate) mod enums {
+    #![allow(dead_code)]
+    include!(concat!(env!("OUT_DIR"), "/enums.rs"));
+}
+
 /// Every operator the executor needs; a backend that has them all runs every network.
 pub trait Operators:
     conv2d::Conv2d

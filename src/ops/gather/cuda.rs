@@ -1,53 +1,16 @@
 //! Launches of `kernels/gather.cu`.
 
-use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 
 use super::{Augmentation, CHANNELS, Gather, GatherProblem};
 use crate::backend::View;
+use crate::cuda::args::{Divisor, GatherArgs};
 use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, HostImages, Staging, tiles};
 use crate::error::{Error, Result};
-use crate::ops::device::{Divisor, NULL, count};
+use crate::ops::device::{NULL, count};
+use crate::ops::enums::flag;
 use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
-
-/// `GatherArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    images: DevicePointer,
-    staged: DevicePointer,
-    order: DevicePointer,
-    sources: DevicePointer,
-    state: DevicePointer,
-    out: DevicePointer,
-    image_count: u32,
-    order_length: u32,
-    batch: u32,
-    h: u32,
-    w: u32,
-    stored_h: u32,
-    stored_w: u32,
-    stored_bytes: u32,
-    top: u32,
-    left: u32,
-    by_blocks: Divisor,
-    by_row: Divisor,
-    mean: [f32; CHANNELS],
-    std: [f32; CHANNELS],
-    key: [u32; 2],
-    stream: u32,
-    flags: u32,
-    translate: u32,
-    source_count: u32,
-}
-
-/// `GatherArgs::flags`.
-const FLIP: u32 = 1;
-const AUGMENT: u32 = 2;
-
-/// Bytes of shared memory that a crop's box takes.
-const BOX_BYTES: u32 = 16;
 
 /// Where a gather finds pixels: images by their numbers, or those of the batch with their numbers.
 struct Pixels {
@@ -77,9 +40,10 @@ impl Cuda {
         let each = if of_pixels { CHANNELS } else { 1 };
         let blocks = (seen / each as u32).div_ceil(threads);
         let [top, left] = problem.corner();
-        let flip = if augmentation.flip { FLIP } else { 0 };
-        let augment = if augmentation == Augmentation::NONE { 0 } else { AUGMENT };
-        let args = Args {
+        let flip = if augmentation.flip { flag::FLIP } else { 0 };
+        let augment = if augmentation == Augmentation::NONE { 0 } else { flag::AUGMENT };
+        let [key_low, key_high] = Philox::new(problem.seed, Stream::Augment).key();
+        let args = GatherArgs {
             images: pixels.images,
             staged: pixels.staged,
             order: self.pointer(memory, order)?,
@@ -100,7 +64,8 @@ impl Cuda {
             by_row: Divisor::new(size("values of a row", problem.w * CHANNELS / each)?),
             mean: problem.mean,
             std: problem.std,
-            key: Philox::new(problem.seed, Stream::Augment).key(),
+            key_low,
+            key_high,
             stream: Stream::Augment as u32,
             flags: flip | augment,
             translate: augmentation.translate,
@@ -111,10 +76,10 @@ impl Cuda {
         let (kernel, shared) = match (augmentation.resized_crop, out.dtype == Dtype::Bf16) {
             (false, false) => (&kernels.gather_f32, 0),
             (false, true) => (&kernels.gather_bf16, 0),
-            (true, false) => (&kernels.gather_crop_f32, BOX_BYTES),
-            (true, true) => (&kernels.gather_crop_bf16, BOX_BYTES),
+            (true, false) => (&kernels.gather_crop_f32, tiles::CROP_SHARED),
+            (true, true) => (&kernels.gather_crop_bf16, tiles::CROP_SHARED),
         };
-        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources or
+        // SAFETY: out has the problem's length, and what lies outside order, sources or
         // images is not read.
         unsafe { self.launch(kernel, grid, threads, shared, &args) }
     }

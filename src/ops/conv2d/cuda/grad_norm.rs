@@ -1,9 +1,10 @@
 //! Launches of `kernels/conv2d_grad_norm.cu`, and which form a layer takes in f32.
 
-use super::norm_parts::{Args, Plan, Tiling, triangle};
+use super::norm_parts::{Plan, Tiling, triangle};
 use super::shape::window;
 use super::tile::Tile;
 use crate::backend::View;
+use crate::cuda::args::Conv2dGradNormArgs;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
@@ -56,7 +57,7 @@ pub(super) fn grad_norm(
 ) -> Result<()> {
     let (views, reduce) =
         ([x, dy, norms, workspace], (4, &cuda.kernels().conv2d_grad_norm_reduce_f32));
-    let part = |samples: u32, args: &Args| launch(cuda, form, problem, samples, args);
+    let part = |samples: u32, args: &Conv2dGradNormArgs| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
     unsafe { plan(problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
 }
@@ -67,13 +68,13 @@ fn launch(
     form: GradNormForm,
     problem: &Conv2dProblem,
     samples: u32,
-    args: &Args,
+    args: &Conv2dGradNormArgs,
 ) -> Result<()> {
     let kernels = cuda.kernels();
     let gram = |kernel, size: usize| {
         let tiles = count("gradient norms", "tiles", triangle(size, SIDE))?;
         let (grid, threads) = ([tiles, samples, 1], tiles::GRAM_THREADS);
-        // SAFETY: Conv2dGradNormArgs; the views have the problem's lengths, the workspace the
+        // SAFETY: the views have the problem's lengths, the workspace the
         // matrices and partial sums of these samples (check_grad_norm).
         unsafe { cuda.launch(kernel, grid, threads, tiles::GRAM_SHARED, args) }
     };

@@ -38,7 +38,7 @@ impl Tile {
     pub unsafe fn launch<A: Pod>(
         &self,
         cuda: &Cuda,
-        [wide, narrow]: [&Kernel; 2],
+        [wide, narrow]: [&Kernel<A>; 2],
         [across, down]: [usize; 2],
         depth: usize,
         args: &A,

@@ -18,7 +18,7 @@ impl Way {
         &self,
         cuda: &Cuda,
         product: &Product,
-        [gathered, halo]: [[&Kernel; 3]; 2],
+        [gathered, halo]: [[&Kernel<A>; 3]; 2],
         args: &A,
     ) -> Result<()> {
         let tiles = blocks(self.tile.count(product.rows, product.columns))?;
