@@ -5,7 +5,7 @@
 //! a driver or a card there is no device, and each is an [`Absence`] that says what to do.
 //!
 //! All work goes through one stream, in the order it is issued; only copies of images that stay on the
-//! host go through another ([`Staging`]), ordered with it by events.
+//! host go through another ([`StagingBuffers`]), ordered with it by events.
 
 mod absence;
 mod backend;
@@ -30,7 +30,7 @@ pub use graph::Graph;
 pub use images::{Built, FOLDER_VARIABLE, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, KernelLimits, Kernels};
 pub use memory::{CudaMemory, DeviceImages, DevicePointer};
-pub use staging::{CudaImages, HostImages, Staging};
+pub use staging::{CudaImages, HostImages, StagingBuffers};
 pub use survey::{Card, Survey, survey};
 pub use terms::{DriverError, ImageSource, Version};
 

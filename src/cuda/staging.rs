@@ -55,7 +55,7 @@ impl HostImages {
 
 /// Two buffers for batches of at most `images` images of `image` bytes, on the device and pinned on
 /// the host.
-pub struct Staging {
+pub struct StagingBuffers {
     image: usize,
     images: usize,
     slots: [Slot; 2],
@@ -88,7 +88,7 @@ pub struct Staged {
 
 impl Cuda {
     /// Buffers for batches of at most `images` images of `image` bytes.
-    pub fn new_staging(&self, image: usize, images: usize) -> Result<Staging> {
+    pub fn new_staging(&self, image: usize, images: usize) -> Result<StagingBuffers> {
         let context = &self.context;
         let bytes = Self::slot_bytes(image, images);
         let slot = || -> Result<Slot> {
@@ -102,7 +102,7 @@ impl Cuda {
         };
         let copies = Stream::new(context)?;
         let (slots, host) = ([slot()?, slot()?], self.host().cloned());
-        Ok(Staging { image, images, slots, current: 0, copies, host })
+        Ok(StagingBuffers { image, images, slots, current: 0, copies, host })
     }
 
     /// Bytes of each of the two buffers, on the device and, pinned, on the host.
@@ -111,7 +111,12 @@ impl Cuda {
     }
 
     /// Makes the images `numbers` of `images` the current batch: work issued from now on finds them.
-    pub fn stage_batch(&self, s: &mut Staging, images: &HostImages, numbers: &[u32]) -> Result<()> {
+    pub fn stage_batch(
+        &self,
+        s: &mut StagingBuffers,
+        images: &HostImages,
+        numbers: &[u32],
+    ) -> Result<()> {
         let known = s.slots.iter().position(|slot| slot.is(images, numbers));
         s.current = match known {
             Some(slot) => slot,
@@ -128,7 +133,7 @@ impl Cuda {
     /// Starts to copy a batch that may come next.
     pub fn prefetch_batch(
         &self,
-        s: &mut Staging,
+        s: &mut StagingBuffers,
         images: &HostImages,
         numbers: &[u32],
     ) -> Result<()> {
@@ -139,7 +144,7 @@ impl Cuda {
     }
 
     /// The current batch; [`Cuda::gathered`] must follow what reads it.
-    pub fn staged(&self, s: &Staging) -> Staged {
+    pub fn staged(&self, s: &StagingBuffers) -> Staged {
         let slot = &s.slots[s.current];
         let at = slot.device.address();
         let count = slot.holds.as_ref().map_or(0, |(_, numbers)| numbers.len());
@@ -148,12 +153,12 @@ impl Cuda {
     }
 
     /// All readers of the current batch were issued.
-    pub fn gathered(&self, s: &mut Staging) -> Result<()> {
+    pub fn gathered(&self, s: &mut StagingBuffers) -> Result<()> {
         s.slots[s.current].used.record(self.context.stream)
     }
 }
 
-impl Staging {
+impl StagingBuffers {
     /// Gathers a batch in the slot that is not current and starts its copy; returns the slot.
     fn fill(&mut self, images: &HostImages, numbers: &[u32]) -> Result<usize> {
         let which = 1 - self.current;
@@ -208,7 +213,7 @@ impl Slot {
     }
 }
 
-impl Drop for Staging {
+impl Drop for StagingBuffers {
     fn drop(&mut self) {
         // The buffers go after this. Nothing can be done about a failure here.
         let stream = self.copies.stream;
@@ -336,7 +341,7 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         if !self.address.is_null() {
             // Nothing can be done about a failure here.
-            // SAFETY: allocated in `new`; the last copy from it has ended (`Staging::drop`).
+            // SAFETY: allocated in `new`; the last copy from it has ended (`StagingBuffers::drop`).
             let _ = self.context.try_call(|d| unsafe { d.cuMemFreeHost(self.address) });
         }
     }

@@ -16,6 +16,7 @@ use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::nn::{Network, Weights, weights};
 use crate::ops::Operators;
+use crate::ops::gather::Staging;
 use crate::ops::loss_score::Field;
 use crate::tensor::Tensor;
 
@@ -48,7 +49,7 @@ impl<B: Operators> Executor<B> {
         sizes.extend(arena_sizes(&plans));
         let memory = backend.allocate(&sizes, requirements.arena == ArenaMode::Debug)?;
         let staging = match staged_batch(&network, &fitting) {
-            Some([image, images]) => backend.staging(image, images)?,
+            Some([image, images]) => B::Staging::new(&backend, image, images)?,
             None => None,
         };
         let streaming = staging.map(Streaming::new);

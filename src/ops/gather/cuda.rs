@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Augmentation, CHANNELS, Gather, GatherProblem};
+use super::{Augmentation, CHANNELS, Gather, GatherProblem, Staging};
 use crate::backend::View;
 use crate::cuda::args::{Divisor, GatherArgs};
-use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, HostImages, Staging, tiles};
+use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, HostImages, StagingBuffers, tiles};
 use crate::error::{Error, Result};
 use crate::ops::device::{NULL, count};
 use crate::ops::enums::flag;
@@ -87,7 +87,7 @@ impl Cuda {
 
 impl Gather for Cuda {
     type Images = CudaImages;
-    type Staging = Staging;
+    type Staging = StagingBuffers;
 
     fn identity(images: &CudaImages) -> u64 {
         match images {
@@ -113,38 +113,6 @@ impl Gather for Cuda {
         matches!(images, CudaImages::Host(_))
     }
 
-    fn staging_bytes(image: usize, images: usize) -> u64 {
-        2 * Cuda::slot_bytes(image, images) as u64
-    }
-
-    fn staging(&self, image: usize, images: usize) -> Result<Option<Staging>> {
-        self.new_staging(image, images).map(Some)
-    }
-
-    fn stage(&self, staging: &mut Staging, images: &CudaImages, numbers: &[u32]) -> Result<()> {
-        self.stage_batch(staging, host(images)?, numbers)
-    }
-
-    fn prefetch(&self, staging: &mut Staging, images: &CudaImages, numbers: &[u32]) -> Result<()> {
-        self.prefetch_batch(staging, host(images)?, numbers)
-    }
-
-    fn gather_staged(
-        &self,
-        memory: &mut CudaMemory,
-        problem: &GatherProblem,
-        staging: &mut Staging,
-        order_and_sources: [View; 2],
-        state: View,
-        out: View,
-    ) -> Result<()> {
-        let staged = self.staged(staging);
-        let (images, count) = (staged.images, staged.count);
-        let pixels = Pixels { images, staged: staged.numbers, count };
-        self.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
-        self.gathered(staging)
-    }
-
     fn gather(
         &self,
         memory: &mut CudaMemory,
@@ -162,6 +130,40 @@ impl Gather for Cuda {
         let count = images.len() / problem.image().max(1);
         let pixels = Pixels { images: images.pointer(), staged: NULL, count };
         self.gather_from(memory, problem, pixels, order_and_sources, state, out)
+    }
+}
+
+impl Staging<Cuda> for StagingBuffers {
+    fn bytes(image: usize, images: usize) -> u64 {
+        2 * Cuda::slot_bytes(image, images) as u64
+    }
+
+    fn new(cuda: &Cuda, image: usize, images: usize) -> Result<Option<Self>> {
+        cuda.new_staging(image, images).map(Some)
+    }
+
+    fn stage(&mut self, cuda: &Cuda, images: &CudaImages, numbers: &[u32]) -> Result<()> {
+        cuda.stage_batch(self, host(images)?, numbers)
+    }
+
+    fn prefetch(&mut self, cuda: &Cuda, images: &CudaImages, numbers: &[u32]) -> Result<()> {
+        cuda.prefetch_batch(self, host(images)?, numbers)
+    }
+
+    fn gather(
+        &mut self,
+        cuda: &Cuda,
+        memory: &mut CudaMemory,
+        problem: &GatherProblem,
+        order_and_sources: [View; 2],
+        state: View,
+        out: View,
+    ) -> Result<()> {
+        let staged = cuda.staged(self);
+        let (images, count) = (staged.images, staged.count);
+        let pixels = Pixels { images, staged: staged.numbers, count };
+        cuda.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
+        cuda.gathered(self)
     }
 }
 
