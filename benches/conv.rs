@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use fairprune::backend::{ALIGN, Backend, Cpu, Isa, View};
-use fairprune::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use fairprune::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm};
 use fairprune::tensor::Dtype;
 
 /// Name, n, h (= w), c, k, r (= s), stride.
@@ -82,12 +82,12 @@ fn main() {
 /// GFLOP/s of every column that applies (and is asked for); the FLOPs are always those of the
 /// convolution, so that larger is faster.
 fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -> [Option<f64>; 7] {
-    let norm = Direction::GradNorm;
+    let norm = Conv2dDirection::GradNorm;
     let directions = [
-        Direction::Fprop,
-        Direction::Fprop,
-        Direction::Dgrad,
-        Direction::Wgrad,
+        Conv2dDirection::Fprop,
+        Conv2dDirection::Fprop,
+        Conv2dDirection::Dgrad,
+        Conv2dDirection::Wgrad,
         norm(GradNormForm::Instantiate),
         norm(GradNormForm::Gram),
         norm(GradNormForm::ShiftedGram),
@@ -116,17 +116,19 @@ fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -
     let mut run = |i: usize| {
         let m = &mut memory;
         match directions[i] {
-            Direction::Fprop => {
+            Conv2dDirection::Fprop => {
                 let epilogue =
                     if i == 0 { Epilogue::None } else { Epilogue::Statistics { mean, m2 } };
                 cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work)
             }
             // The norm's gradient on the side is for tensor cores only.
-            Direction::Dgrad | Direction::DgradNorm => {
+            Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => {
                 cpu.conv2d_dgrad(m, p, y, w, dx, false, work)
             }
-            Direction::Wgrad => cpu.conv2d_wgrad(m, p, x, y, dw, None, work),
-            Direction::GradNorm(form) => cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work),
+            Conv2dDirection::Wgrad => cpu.conv2d_wgrad(m, p, x, y, dw, None, work),
+            Conv2dDirection::GradNorm(form) => {
+                cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work)
+            }
         }
         .expect("a convolution");
     };

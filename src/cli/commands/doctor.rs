@@ -4,9 +4,9 @@ use std::fs;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::backend::candidates::candidates;
+use fairprune::backend::kernel_sets::kernel_sets;
 use fairprune::backend::{Backend, Cpu};
-use fairprune::cuda::{Absence, Card, FAMILIES, ImageSource, Survey, survey, unconfirmed};
+use fairprune::cuda::{Absence, FAMILIES, ImageSource, Survey, SurveyedCard, survey, unconfirmed};
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
@@ -41,7 +41,7 @@ struct Row {
     kernels: String,
     /// Why it cannot be used; None where it can.
     reason: Option<String>,
-    card: Option<Card>,
+    card: Option<SurveyedCard>,
 }
 
 /// What `--device auto` prefers first: it takes the first card, else the first usable row.
@@ -68,7 +68,7 @@ fn rows(survey: &Survey) -> Vec<Row> {
             card: None,
         }),
     }
-    rows.extend(candidates().into_iter().map(|candidate| Row {
+    rows.extend(kernel_sets().into_iter().map(|candidate| Row {
         device: candidate.name,
         kernels: candidate.kernels.to_owned(),
         reason: candidate.absence.map(|absence| absence.to_string()),

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::backend::View;
 use crate::error::{Error, Result};
-use crate::exec::block::{Block, fuse};
+use crate::exec::block::{FusedBlock, fuse};
 use crate::exec::compute::Compute;
 use crate::exec::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
 use crate::exec::pass::{Mode, TrainOptions};
@@ -15,7 +15,7 @@ use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
 use crate::ops::batch_norm::{Affine, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue};
 use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
@@ -174,7 +174,12 @@ impl<B: Operators> Lowering<'_, B> {
     }
 
     /// For tensors of `dtype`.
-    fn workspace(&mut self, problem: &Conv2dProblem, direction: Direction, dtype: Dtype) -> View {
+    fn workspace(
+        &mut self,
+        problem: &Conv2dProblem,
+        direction: Conv2dDirection,
+        dtype: Dtype,
+    ) -> View {
         let len = match dtype {
             Dtype::Bf16 => self.backend.conv2d_workspace_bf16(problem, direction),
             _ => self.backend.conv2d_workspace(problem, direction),
@@ -214,10 +219,10 @@ impl<B: Operators> Lowering<'_, B> {
         })
     }
 
-    fn forward(&mut self, index: usize, block: &Block) -> Result<()> {
+    fn forward(&mut self, index: usize, block: &FusedBlock) -> Result<()> {
         match *block {
-            Block::Conv { .. } => self.forward_conv(index, block),
-            Block::MaxPool { node } => {
+            FusedBlock::Conv { .. } => self.forward_conv(index, block),
+            FusedBlock::MaxPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = self.max_pool_problem(node)?;
@@ -231,7 +236,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.saved[index] = Some(Saved { y: e, mean: e, rstd: e, scale: e, taps });
                 Ok(())
             }
-            Block::GlobalPool { node } => {
+            FusedBlock::GlobalPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let x = self.value(input)?;
@@ -241,7 +246,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.values.insert(output, y);
                 Ok(())
             }
-            Block::Linear { node } => {
+            FusedBlock::Linear { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = as_row(self.problem(node)?);
@@ -249,7 +254,7 @@ impl<B: Operators> Lowering<'_, B> {
                 let y = self.tensors.f32(self.value_len(output));
                 let w = self.layout.parameter(node, ParameterKind::LinearWeight)?;
                 let bias = self.layout.find(node, ParameterKind::LinearBias);
-                let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
+                let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
                 let epilogue = Epilogue::None;
                 self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
                 self.values.insert(output, y);
@@ -258,8 +263,8 @@ impl<B: Operators> Lowering<'_, B> {
         }
     }
 
-    fn forward_conv(&mut self, index: usize, block: &Block) -> Result<()> {
-        let Block::Conv { conv, bn, residual, relu, input, output } = *block else {
+    fn forward_conv(&mut self, index: usize, block: &FusedBlock) -> Result<()> {
+        let FusedBlock::Conv { conv, bn, residual, relu, input, output } = *block else {
             return Err(Error::Internal("a convolution block was expected".to_owned()));
         };
         let problem = self.problem(conv)?;
@@ -273,7 +278,7 @@ impl<B: Operators> Lowering<'_, B> {
         let running = self.layout.running_of(bn)?;
         let [rstd, scale, shift] = [(); 3].map(|()| self.tensors.f32(c));
         let scale_shift = [scale, shift];
-        let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
+        let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
         let out = self.activation(problem.y_len());
         self.values.insert(output, out);
         let fusion = self.compute.fusion;
@@ -336,18 +341,18 @@ impl<B: Operators> Lowering<'_, B> {
 /// Convolution blocks by the value they make, and the number of blocks that read each value.
 fn edges(
     network: &Network,
-    blocks: &[Block],
+    blocks: &[FusedBlock],
 ) -> (HashMap<ValueId, usize>, HashMap<ValueId, usize>) {
     let (mut producers, mut readers) = (HashMap::new(), HashMap::new());
     for (i, block) in blocks.iter().enumerate() {
         let read = match *block {
-            Block::Conv { input, residual, output, .. } => {
+            FusedBlock::Conv { input, residual, output, .. } => {
                 producers.insert(output, i);
                 [Some(input), residual]
             }
-            Block::MaxPool { node } | Block::GlobalPool { node } | Block::Linear { node } => {
-                [Some(network.nodes[node].inputs[0]), None]
-            }
+            FusedBlock::MaxPool { node }
+            | FusedBlock::GlobalPool { node }
+            | FusedBlock::Linear { node } => [Some(network.nodes[node].inputs[0]), None],
         };
         read.into_iter().flatten().for_each(|id| *readers.entry(id).or_insert(0) += 1);
     }

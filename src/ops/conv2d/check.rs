@@ -2,7 +2,7 @@
 //! workspace.
 
 use super::Conv2d;
-use super::problem::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use super::problem::{Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm, NormGradient};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::ops::check_len;
@@ -42,7 +42,7 @@ impl Conv2dProblem {
     fn check_call(
         &self,
         backend: &impl Conv2d,
-        direction: Direction,
+        direction: Conv2dDirection,
         dtype: Dtype,
         workspace: View,
     ) -> Result<()> {
@@ -68,7 +68,7 @@ impl Conv2dProblem {
         epilogue: &Epilogue,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Fprop, x.dtype, workspace)?;
+        self.check_call(backend, Conv2dDirection::Fprop, x.dtype, workspace)?;
         let mut stored = vec![("x", x), ("w", w), ("y", y)];
         let mut plain: Vec<Named> = bias.map(|bias| ("bias", bias)).into_iter().collect();
         match *epilogue {
@@ -102,7 +102,7 @@ impl Conv2dProblem {
         [dy, w, dx]: [View; 3],
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Dgrad, dy.dtype, workspace)?;
+        self.check_call(backend, Conv2dDirection::Dgrad, dy.dtype, workspace)?;
         check_types(self, &[("dy", dy), ("w", w), ("dx", dx)], &[])?;
         check([("dy", dy, self.y_len()), ("w", w, self.w_len()), ("dx", dx, self.x_len())])
     }
@@ -114,7 +114,7 @@ impl Conv2dProblem {
         norm: &NormGradient,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::DgradNorm, dy.dtype, workspace)?;
+        self.check_call(backend, Conv2dDirection::DgradNorm, dy.dtype, workspace)?;
         let NormGradient { out, y, mean, rstd, dgamma, dbeta } = *norm;
         let out = out.unwrap_or(y);
         let stored = [("dy", dy), ("w", w), ("dx", dx), ("y of the norm", y), ("out", out)];
@@ -132,7 +132,7 @@ impl Conv2dProblem {
         db: Option<View>,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Wgrad, x.dtype, workspace)?;
+        self.check_call(backend, Conv2dDirection::Wgrad, x.dtype, workspace)?;
         check_types(self, &[("x", x), ("dy", dy)], &[("dw", dw), ("db", db.unwrap_or(dw))])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("dw", dw, self.w_len())])?;
         db.map_or(Ok(()), |db| check([("db", db, self.k)]))
@@ -145,7 +145,7 @@ impl Conv2dProblem {
         form: GradNormForm,
         workspace: View,
     ) -> Result<()> {
-        self.check_call(backend, Direction::GradNorm(form), x.dtype, workspace)?;
+        self.check_call(backend, Conv2dDirection::GradNorm(form), x.dtype, workspace)?;
         check_types(self, &[("x", x), ("dy", dy)], &[("norms", norms)])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("norms", norms, self.n)])?;
         if form == GradNormForm::ShiftedGram && self.stride != [1, 1] {

@@ -20,8 +20,8 @@ mod tuning;
 use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
 
-pub use problem::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
-pub use tuning::{Choice, Family, Tuning};
+pub use problem::{Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm, NormGradient};
+pub use tuning::{TileChoice, TileFamily, Tuning};
 
 /// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
 /// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
@@ -32,10 +32,14 @@ pub use tuning::{Choice, Family, Tuning};
 /// dw, db, norms and the workspace stay f32.
 pub trait Conv2d: Backend {
     /// f32 elements of workspace needed on f32 views; 0 for sizes that describe no convolution.
-    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
+    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Conv2dDirection) -> usize;
 
     /// The same on bf16 views.
-    fn conv2d_workspace_bf16(&self, _problem: &Conv2dProblem, _direction: Direction) -> usize {
+    fn conv2d_workspace_bf16(
+        &self,
+        _problem: &Conv2dProblem,
+        _direction: Conv2dDirection,
+    ) -> usize {
         0
     }
 

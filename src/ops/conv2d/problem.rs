@@ -123,7 +123,7 @@ pub struct NormGradient {
 
 /// Which of the computations a workspace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum Conv2dDirection {
     Fprop,
     Dgrad,
     /// Dgrad with a [`NormGradient`].

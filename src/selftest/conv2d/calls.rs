@@ -2,7 +2,9 @@
 
 use half::bf16;
 
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm, NormGradient,
+};
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
 use crate::selftest::{Failure, Subject};
@@ -114,7 +116,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
 
     fn fenced(
         &self,
-        direction: Direction,
+        direction: Conv2dDirection,
         tensors: impl IntoIterator<Item = Fill<'s>>,
     ) -> Result<Fenced<'a, B>, Failure> {
         let backend = self.subject.backend;
@@ -141,7 +143,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let tensors =
             [self.stored(&i.x), self.stored(&i.w), Fill::Values(&i.bias), self.output(p.y_len())];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, y, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::None);
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
@@ -159,7 +161,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
             Fill::Poison(p.k),
             Fill::Poison(p.k),
         ];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, y, mean, m2, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::Statistics { mean, m2 });
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
@@ -178,7 +180,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
             self.stored(&i.residual),
             self.output(p.y_len()),
         ];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, scale, shift, r, y, work] = f.views[..] else { unreachable!() };
         let epilogue = Epilogue::Affine { scale, shift, residual: residual.then_some(r), relu };
         self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, Some(b), y, epilogue, work)?;
@@ -190,7 +192,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
         let tensors = [self.stored(&i.dy), self.stored(&i.w), before];
-        let mut f = self.fenced(Direction::Dgrad, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Dgrad, tensors)?;
         let [dy, w, dx, work] = f.views[..] else { unreachable!() };
         self.subject.backend.conv2d_dgrad(&mut f.memory, p, dy, w, dx, accumulate, work)?;
         f.read(2)
@@ -205,7 +207,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     ) -> Result<[Vec<f32>; 3], Failure> {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
-        let work = self.subject.backend.conv2d_workspace_bf16(p, Direction::DgradNorm);
+        let work = self.subject.backend.conv2d_workspace_bf16(p, Conv2dDirection::DgradNorm);
         let tensors = [
             self.stored(&i.dy),
             self.stored(&i.w),
@@ -233,7 +235,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let tensors =
             [self.stored(&i.x), self.stored(&i.dy), Fill::Poison(p.w_len()), Fill::Poison(p.k)];
-        let mut f = self.fenced(Direction::Wgrad, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Wgrad, tensors)?;
         let [x, dy, dw, db, work] = f.views[..] else { unreachable!() };
         let db = bias.then_some(db);
         self.subject.backend.conv2d_wgrad(&mut f.memory, p, x, dy, dw, db, work)?;
@@ -245,7 +247,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let ones = vec![1.0; p.n];
         let tensors = [self.stored(&i.x), self.stored(&i.dy), Fill::Values(&ones)];
-        let mut f = self.fenced(Direction::GradNorm(form), tensors)?;
+        let mut f = self.fenced(Conv2dDirection::GradNorm(form), tensors)?;
         let [x, dy, norms, work] = f.views[..] else { unreachable!() };
         let backend = self.subject.backend;
         backend.conv2d_grad_norm(&mut f.memory, p, x, dy, bias, norms, form, work)?;

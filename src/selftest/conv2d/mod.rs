@@ -6,7 +6,7 @@ use super::fence::{Fenced, Fill};
 use super::values::words;
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::View;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
 
@@ -278,7 +278,7 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let Some(p) = problems(subject).nth(2) else { return Ok(()) };
     let i = Inputs::random(&p);
     let backend = subject.backend;
-    let needed = backend.conv2d_workspace(&p, Direction::Fprop);
+    let needed = backend.conv2d_workspace(&p, Conv2dDirection::Fprop);
     for (x_len, y_len, work) in [
         (p.x_len() - 1, p.y_len(), needed),
         (p.x_len(), p.y_len() - 1, needed),

@@ -8,7 +8,7 @@ use anyhow::Result;
 use fairprune::backend::View;
 use fairprune::ops::Operators;
 use fairprune::ops::batch_norm::{BackwardInput, BatchNormProblem};
-use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, Epilogue, NormGradient};
+use fairprune::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, NormGradient, TileChoice};
 use fairprune::tensor::Dtype;
 
 use super::card::Card;
@@ -33,7 +33,7 @@ pub(super) struct Work<B: Operators> {
     pub tensors: usize,
     pub call: Call<B>,
     /// The tile it takes, or is forced to take, and what that copies from L2.
-    pub tile: Option<Choice>,
+    pub tile: Option<TileChoice>,
     pub copied: Option<f64>,
     /// Whether it is what is used, among others of its kind.
     pub planned: bool,
@@ -72,7 +72,7 @@ pub(super) fn describe(what: &str, p: &Conv2dProblem) -> String {
 pub(super) fn workspace<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     stored: Dtype,
 ) -> (usize, Dtype) {
     let len = match stored {
@@ -104,7 +104,7 @@ fn product<B: Operators>(
     backend: &B,
     what: &str,
     p: Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     (mut views, stored): (Vec<(usize, Dtype)>, Dtype),
     tensors: usize,
     call: Call<B>,
@@ -138,7 +138,7 @@ pub(super) fn fprop<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) 
         let epilogue = Epilogue::Statistics { mean: v[3], m2: v[4] };
         Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
     });
-    product(backend, "fprop", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+    product(backend, "fprop", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
 }
 
 /// fprop as scoring has it.
@@ -148,7 +148,7 @@ fn eval<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Work<B> {
         let epilogue = Epilogue::Affine { scale: v[3], shift: v[4], residual: None, relu: true };
         Ok(b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])?)
     });
-    product(backend, "eval", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+    product(backend, "eval", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
 }
 
 /// dgrad, dgrad with batch norm's sums, wgrad: those that the layer has.
@@ -157,15 +157,15 @@ pub(super) fn backward<B: Operators>(
     p: Conv2dProblem,
     first: bool,
     stored: Dtype,
-) -> Vec<(Direction, Work<B>)> {
+) -> Vec<(Conv2dDirection, Work<B>)> {
     let ([x, w, y], c) = (stored_tensors(&p, stored), (p.c, Dtype::F32));
     let mut works = Vec::new();
     if !first {
         let call: Call<B> =
             Box::new(move |b, m, v| Ok(b.conv2d_dgrad(m, &p, v[0], v[1], v[2], false, v[3])?));
         let views = (vec![y, w, x], stored);
-        let work = product(backend, "dgrad", p, Direction::Dgrad, views, 3, call);
-        works.push((Direction::Dgrad, work));
+        let work = product(backend, "dgrad", p, Conv2dDirection::Dgrad, views, 3, call);
+        works.push((Conv2dDirection::Dgrad, work));
     }
     if !first && stored == Dtype::Bf16 {
         let call: Call<B> = Box::new(move |b, m, v| {
@@ -180,13 +180,16 @@ pub(super) fn backward<B: Operators>(
             Ok(b.conv2d_dgrad_norm(m, &p, v[0], v[1], v[2], false, &norm, v[9])?)
         });
         let views = (vec![y, w, x, x, x, c, c, c, c], stored);
-        let work = product(backend, "dgrad+bn", p, Direction::DgradNorm, views, 5, call);
-        works.push((Direction::DgradNorm, work));
+        let work = product(backend, "dgrad+bn", p, Conv2dDirection::DgradNorm, views, 5, call);
+        works.push((Conv2dDirection::DgradNorm, work));
     }
     let call: Call<B> =
         Box::new(move |b, m, v| Ok(b.conv2d_wgrad(m, &p, v[0], v[1], v[2], None, v[3])?));
     let views = (vec![x, y, (p.w_len(), Dtype::F32)], stored);
-    works.push((Direction::Wgrad, product(backend, "wgrad", p, Direction::Wgrad, views, 3, call)));
+    works.push((
+        Conv2dDirection::Wgrad,
+        product(backend, "wgrad", p, Conv2dDirection::Wgrad, views, 3, call),
+    ));
     works
 }
 

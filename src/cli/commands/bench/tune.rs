@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use fairprune::error::Error;
 use fairprune::ops::Operators;
-use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, Tuning};
+use fairprune::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, TileChoice, Tuning};
 use fairprune::tensor::Dtype;
 
 use super::card::Card;
@@ -35,10 +35,14 @@ pub fn rows<B: Operators>(
     let stored = settings.compute.precision.dtype();
     if let Some(tuning) = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16) {
         for (p, first) in convolutions(settings)? {
-            let directions =
-                [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
+            let directions = [
+                Conv2dDirection::Fprop,
+                Conv2dDirection::Dgrad,
+                Conv2dDirection::DgradNorm,
+                Conv2dDirection::Wgrad,
+            ];
             for direction in directions {
-                let input = |d| matches!(d, Direction::Dgrad | Direction::DgradNorm);
+                let input = |d| matches!(d, Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm);
                 if first && input(direction) {
                     continue;
                 }
@@ -60,19 +64,19 @@ fn tiles<B: Operators>(
     (backend, tuning): (&B, &dyn Tuning),
     card: &Card,
     p: &Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     settings: &Settings,
 ) -> Result<Vec<Row>> {
     let planned = tuning.choice(p, direction);
     let mut choices = tuning.choices(p, direction);
-    if direction == Direction::Wgrad {
+    if direction == Conv2dDirection::Wgrad {
         // The splits that suit a tile, half and twice as many.
-        let around = |c: &Choice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
+        let around = |c: &TileChoice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
         let all = choices.iter().flat_map(around).filter(|(_, splits)| *splits > 0);
-        choices = all.map(|(choice, splits)| Choice { splits, ..choice }).collect();
+        choices = all.map(|(choice, splits)| TileChoice { splits, ..choice }).collect();
     }
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
-    let mut works: Vec<(Choice, Work<B>)> = Vec::new();
+    let mut works: Vec<(TileChoice, Work<B>)> = Vec::new();
     for choice in choices {
         tuning.force(Some(choice));
         // What is taken has fewer splits where there are too few positions.
@@ -111,10 +115,10 @@ fn total(views: &[(usize, Dtype)]) -> usize {
 fn one<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
-    (direction, choice): (Direction, Choice),
+    (direction, choice): (Conv2dDirection, TileChoice),
 ) -> Result<Work<B>> {
     let works = match direction {
-        Direction::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
+        Conv2dDirection::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
         _ => backward(backend, *p, false, Dtype::Bf16),
     };
     let work = works.into_iter().find(|(d, _)| *d == direction).map(|(_, work)| work);
@@ -141,7 +145,7 @@ fn forms<B: Operators>(
     let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
-        let direction = Direction::GradNorm(form);
+        let direction = Conv2dDirection::GradNorm(form);
         let planned = tuning.and_then(|tuning| tuning.choice(p, direction));
         let tiles = match (planned, tuning) {
             (Some(_), Some(tuning)) => tuning.choices(p, direction).into_iter().map(Some).collect(),
@@ -167,10 +171,10 @@ fn norm<B: Operators>(
     backend: &B,
     p: Conv2dProblem,
     form: GradNormForm,
-    tile: Option<Choice>,
+    tile: Option<TileChoice>,
     stored: Dtype,
 ) -> Work<B> {
-    let direction = Direction::GradNorm(form);
+    let direction = Conv2dDirection::GradNorm(form);
     let space = workspace(backend, &p, direction, stored);
     let tuning = backend.conv2d_tuning().filter(|_| tile.is_some());
     let copied = tuning.and_then(|tuning| tuning.copied(&p, direction));

@@ -1,9 +1,9 @@
 //! Squared norms of per-sample weight gradients, without storing a gradient.
 
 use super::gram::Gram;
-use super::kernel::{COLUMNS, Kernels};
+use super::kernel::{COLUMNS, MicroKernels};
 use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS, for_each_tile};
-use super::pad::Images;
+use super::pad::PaddedImages;
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd::{self, Gradient};
 use crate::backend::{Backend, Cpu};
@@ -41,7 +41,7 @@ pub fn grad_norm(
     form: GradNormForm,
     work: &mut [f32],
 ) {
-    let kernels = Kernels::of(cpu.isa());
+    let kernels = MicroKernels::of(cpu.isa());
     let per_worker = scratch_of(problem, form);
     let scratch = Cutter(work).take(cpu.workers() * per_worker);
     let positions = problem.p() * problem.q();
@@ -115,9 +115,9 @@ fn bias_norm(dy: &[f32], k: usize) -> f64 {
 /// `image` is the sample at hand, `dy` its gradient, `tile` holds TILE_ROWS rows of TILE_COLUMNS;
 /// the kernels' instruction set is there.
 unsafe fn instantiate(
-    kernels: &Kernels,
+    kernels: &MicroKernels,
     outer: &Outer,
-    image: Images,
+    image: PaddedImages,
     dy: &[f32],
     tile: &mut [f32],
 ) -> f64 {

@@ -1,7 +1,7 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
 //! - `kernel`: register tiles, one source for every instruction set;
-//! - `gather`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
+//! - `direct`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
 //!   kernels; `outer`: wgrad and instantiated norms; `gram`: norms from Gram matrices; `form`:
 //!   which form of the norm is fastest.
 //!
@@ -9,11 +9,10 @@
 //! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in a tree fixed by
 //! the problem.
 
-mod cut;
 mod dgrad;
+mod direct;
 mod form;
 mod fprop;
-mod gather;
 mod grad_norm;
 mod gram;
 mod kernel;
@@ -22,26 +21,27 @@ mod pack;
 mod pad;
 mod statistics;
 mod task;
+mod tasks;
 mod wgrad;
 mod winograd;
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use super::{Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::Result;
-use fprop::After;
+use fprop::EpilogueSlices;
 
 impl Conv2d for Cpu {
-    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Conv2dDirection) -> usize {
         if problem.check().is_err() {
             return 0;
         }
         match direction {
-            Direction::Fprop => fprop::workspace(self, problem),
-            Direction::Dgrad => dgrad::workspace(self, problem),
-            Direction::DgradNorm => 0,
-            Direction::Wgrad => wgrad::workspace(self, problem),
-            Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
+            Conv2dDirection::Fprop => fprop::workspace(self, problem),
+            Conv2dDirection::Dgrad => dgrad::workspace(self, problem),
+            Conv2dDirection::DgradNorm => 0,
+            Conv2dDirection::Wgrad => wgrad::workspace(self, problem),
+            Conv2dDirection::GradNorm(form) => grad_norm::workspace(self, problem, form),
         }
     }
 
@@ -75,11 +75,14 @@ impl Conv2d for Cpu {
         let ([x, w, bias_slice, scale, shift, residual_slice], [y, work, mean, m2]) = memory
             .slices([x, w, bias.unwrap_or(none), a, b, c], [y, workspace, writes[0], writes[1]])?;
         let after = match epilogue {
-            Epilogue::None => After::Nothing,
-            Epilogue::Statistics { .. } => After::Statistics { mean, m2 },
-            Epilogue::Affine { residual, relu, .. } => {
-                After::Affine { scale, shift, residual: residual.map(|_| residual_slice), relu }
-            }
+            Epilogue::None => EpilogueSlices::Nothing,
+            Epilogue::Statistics { .. } => EpilogueSlices::Statistics { mean, m2 },
+            Epilogue::Affine { residual, relu, .. } => EpilogueSlices::Affine {
+                scale,
+                shift,
+                residual: residual.map(|_| residual_slice),
+                relu,
+            },
         };
         fprop::fprop(self, problem, x, w, bias.map(|_| bias_slice), y, after, work);
         Ok(())

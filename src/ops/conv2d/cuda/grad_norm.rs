@@ -1,6 +1,6 @@
 //! Launches of `kernels/conv2d_grad_norm.cu`, and which form a layer takes in f32.
 
-use super::norm_parts::{Plan, Tiling, triangle};
+use super::norm_parts::{GradNormPlan, Tiling, triangle};
 use super::shape::window;
 use super::tile::Tile;
 use crate::backend::View;
@@ -35,10 +35,10 @@ pub(super) fn form(problem: &Conv2dProblem) -> GradNormForm {
     }
 }
 
-fn plan(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
+fn plan(problem: &Conv2dProblem, form: GradNormForm) -> GradNormPlan {
     let [across, down] = Tile::of(problem.k).grid(window(problem), problem.k);
     let tiling = Tiling { instantiated: across * down, side: SIDE, pixel_grams: PIXEL_GRAMS };
-    Plan::new(problem, form, &tiling)
+    GradNormPlan::new(problem, form, &tiling)
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.

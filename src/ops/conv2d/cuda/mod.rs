@@ -13,35 +13,35 @@ mod tile;
 mod wgrad;
 
 use super::tuning::Tuning;
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use super::{Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, GradNormForm, NormGradient};
 use crate::backend::View;
 use crate::cuda::{Cuda, CudaMemory};
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 
 impl Conv2d for Cuda {
-    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Conv2dDirection) -> usize {
         if problem.check().is_err() {
             return 0;
         }
         match direction {
-            Direction::Fprop => fprop::workspace(problem),
-            Direction::Dgrad | Direction::DgradNorm => 0,
-            Direction::Wgrad => wgrad::workspace(problem),
-            Direction::GradNorm(form) => grad_norm::workspace(problem, form),
+            Conv2dDirection::Fprop => fprop::workspace(problem),
+            Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => 0,
+            Conv2dDirection::Wgrad => wgrad::workspace(problem),
+            Conv2dDirection::GradNorm(form) => grad_norm::workspace(problem, form),
         }
     }
 
-    fn conv2d_workspace_bf16(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
+    fn conv2d_workspace_bf16(&self, problem: &Conv2dProblem, direction: Conv2dDirection) -> usize {
         if problem.check().is_err() {
             return 0;
         }
         match direction {
-            Direction::Fprop => bf16::fprop::workspace(self, problem),
-            Direction::Dgrad => 0,
-            Direction::DgradNorm => bf16::dgrad::workspace(self, problem),
-            Direction::Wgrad => bf16::wgrad::workspace(self, problem),
-            Direction::GradNorm(form) => bf16::grad_norm::workspace(self, problem, form),
+            Conv2dDirection::Fprop => bf16::fprop::workspace(self, problem),
+            Conv2dDirection::Dgrad => 0,
+            Conv2dDirection::DgradNorm => bf16::dgrad::workspace(self, problem),
+            Conv2dDirection::Wgrad => bf16::wgrad::workspace(self, problem),
+            Conv2dDirection::GradNorm(form) => bf16::grad_norm::workspace(self, problem, form),
         }
     }
 

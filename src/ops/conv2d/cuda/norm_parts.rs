@@ -29,7 +29,7 @@ pub(super) struct Tiling {
 }
 
 /// How a form goes through the batch: samples at a time, and what each needs of the workspace.
-pub(super) struct Plan {
+pub(super) struct GradNormPlan {
     form: GradNormForm,
     samples: usize,
     /// Values of the pixels' Gram matrix.
@@ -38,19 +38,19 @@ pub(super) struct Plan {
     tiles: usize,
 }
 
-impl Plan {
-    pub fn new(problem: &Conv2dProblem, form: GradNormForm, tiling: &Tiling) -> Plan {
+impl GradNormPlan {
+    pub fn new(problem: &Conv2dProblem, form: GradNormForm, tiling: &Tiling) -> GradNormPlan {
         let most = problem.n.clamp(1, SAMPLES);
         let gram = triangle(problem.p() * problem.q(), tiling.side);
         match form {
             GradNormForm::Instantiate => {
-                Plan { form, samples: most, pixels: 0, tiles: tiling.instantiated }
+                GradNormPlan { form, samples: most, pixels: 0, tiles: tiling.instantiated }
             }
-            GradNormForm::Gram => Plan { form, samples: most, pixels: 0, tiles: gram },
+            GradNormForm::Gram => GradNormPlan { form, samples: most, pixels: 0, tiles: gram },
             GradNormForm::ShiftedGram => {
                 let pixels = (problem.h * problem.w).pow(2);
                 let samples = (tiling.pixel_grams / pixels).clamp(1, most);
-                Plan { form, samples, pixels, tiles: gram }
+                GradNormPlan { form, samples, pixels, tiles: gram }
             }
         }
     }
@@ -70,7 +70,7 @@ impl Plan {
     ///
     /// # Safety
     /// The views have the problem's lengths and the kernels' types, the workspace that of
-    /// [`Plan::workspace`].
+    /// [`GradNormPlan::workspace`].
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn run(
         &self,

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::super::kernel::{GradientTiles, Kernels, OuterTile, PLANES};
+use super::super::kernel::{GradientTiles, MicroKernels, OuterTile, PLANES};
 use super::super::outer::for_each_tile;
 use super::super::task::{Cutter, lines};
 use super::input_tiles;
@@ -69,7 +69,7 @@ impl Gradient {
     /// kernels' instruction set is there.
     pub unsafe fn accumulate(
         &self,
-        kernels: &Kernels,
+        kernels: &MicroKernels,
         x: *const f32,
         dy: *const f32,
         images: Range<usize>,
@@ -132,7 +132,7 @@ impl Gradient {
     #[expect(clippy::too_many_arguments)]
     unsafe fn product(
         &self,
-        kernels: &Kernels,
+        kernels: &MicroKernels,
         z: *const f32,
         v: *const f32,
         tiles: usize,
@@ -171,7 +171,13 @@ impl Gradient {
     ///
     /// # Safety
     /// `m` is readable for 16 planes, `out` holds 9 C values; the kernels' instruction set is there.
-    pub unsafe fn filter(&self, kernels: &Kernels, m: *const f32, plane: usize, out: &mut [f32]) {
+    pub unsafe fn filter(
+        &self,
+        kernels: &MicroKernels,
+        m: *const f32,
+        plane: usize,
+        out: &mut [f32],
+    ) {
         assert_eq!(out.len(), self.row(), "one output channel");
         // SAFETY: passed on to the caller.
         unsafe { (kernels.winograd_filter)(m, plane, self.c, out.as_mut_ptr()) };
@@ -181,7 +187,7 @@ impl Gradient {
     ///
     /// # Safety
     /// The kernels' instruction set is there.
-    pub unsafe fn norm(&self, kernels: &Kernels, planes: &[f32], row: &mut [f32]) -> f64 {
+    pub unsafe fn norm(&self, kernels: &MicroKernels, planes: &[f32], row: &mut [f32]) -> f64 {
         let plane = self.c * self.k;
         assert_eq!(planes.len(), PLANES * plane, "all planes");
         let mut norm = 0.0;

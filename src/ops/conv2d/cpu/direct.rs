@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
-use super::cut::{Cut, Part, Work};
-use super::kernel::{Finish, GatherTile, PIXELS, Start};
-use super::pack::{Block, padded_channels};
+use super::kernel::{DirectTile, PIXELS, SumFinish, SumStart};
+use super::pack::{ChannelBlock, padded_channels};
 use super::task::Shared;
+use super::tasks::{TaskGrid, TaskPart, TaskWork};
 
 /// One dimension of a pass.
 #[derive(Clone, Debug)]
-pub struct Axis {
+pub struct Dimension {
     /// Output positions.
     pub size: usize,
     /// Kernel positions.
@@ -36,9 +36,9 @@ struct Span {
     taps: Range<usize>,
 }
 
-impl Axis {
+impl Dimension {
     /// `size` outputs over an input of `len` positions.
-    pub fn new(size: usize, taps: usize, origin: isize, step: usize, len: usize) -> Axis {
+    pub fn new(size: usize, taps: usize, origin: isize, step: usize, len: usize) -> Dimension {
         let mut spans: Vec<Span> = Vec::new();
         for i in 0..size {
             let at = origin + (i * step) as isize;
@@ -49,12 +49,12 @@ impl Axis {
                 _ => spans.push(Span { out: i..i + 1, taps: first..end }),
             }
         }
-        Axis { size, taps, out_first: 0, out_step: 1, origin, step, spans }
+        Dimension { size, taps, out_first: 0, out_step: 1, origin, step, spans }
     }
 
     /// The same outputs at other places of the output image.
-    pub fn to(self, out_first: usize, out_step: usize) -> Axis {
-        Axis { out_first, out_step, ..self }
+    pub fn to(self, out_first: usize, out_step: usize) -> Dimension {
+        Dimension { out_first, out_step, ..self }
     }
 
     /// Input position under the first valid tap of output `i`; 0 if it has none.
@@ -70,46 +70,46 @@ impl Axis {
 /// One convolution over the input. fprop is one pass; dgrad is one a residue class of the stride,
 /// each writing its own positions of dx.
 #[derive(Clone, Debug)]
-pub struct Pass {
-    pub rows: Axis,
-    pub cols: Axis,
+pub struct DirectPass {
+    pub rows: Dimension,
+    pub cols: Dimension,
     /// First row of this pass's panels, in units of rows of all panels together.
     pub panel: usize,
 }
 
 /// All passes over one input, and how the work is cut.
-pub struct Gather {
+pub struct Direct {
     /// Input and output: rows, columns, channels.
     pub input: [usize; 3],
     pub out: [usize; 3],
-    pub passes: Vec<Pass>,
-    pub blocks: Vec<Block>,
-    pub cut: Cut,
+    pub passes: Vec<DirectPass>,
+    pub blocks: Vec<ChannelBlock>,
+    pub cut: TaskGrid,
 }
 
 /// Bias or earlier output, and what follows the sums. Pointers are to channel 0 and pixel 0.
 #[derive(Clone, Copy)]
 pub struct Edges {
-    pub start: Start,
-    pub finish: Finish,
+    pub start: SumStart,
+    pub finish: SumFinish,
 }
 
-// SAFETY: the pointers are only read, for values nobody writes meanwhile (see `Gather::run`).
+// SAFETY: the pointers are only read, for values nobody writes meanwhile (see `Direct::run`).
 unsafe impl Sync for Edges {}
 
-impl Gather {
+impl Direct {
     /// All passes over one input, cut into tasks.
     pub fn new(
         n: usize,
         input: [usize; 3],
         out: [usize; 3],
-        passes: Vec<Pass>,
-        blocks: Vec<Block>,
-    ) -> Gather {
+        passes: Vec<DirectPass>,
+        blocks: Vec<ChannelBlock>,
+    ) -> Direct {
         let rows = passes.iter().map(|p| p.rows.size).max().unwrap_or(0);
         let step = passes.iter().map(|p| p.rows.step).max().unwrap_or(1);
         let pitch = (input[1] * input[2]).max(1);
-        let cut = Cut::new(&Work {
+        let cut = TaskGrid::new(&TaskWork {
             n,
             rows,
             image: input[0] * pitch,
@@ -119,7 +119,7 @@ impl Gather {
             images: PIXELS,
             align: 1,
         });
-        Gather { input, out, passes, blocks, cut }
+        Direct { input, out, passes, blocks, cut }
     }
 
     /// Computes one part: the output pixels of `part.rows` of `part.images`, channels of
@@ -132,7 +132,7 @@ impl Gather {
     /// instruction set of the blocks' kernels is there.
     pub unsafe fn run(
         &self,
-        part: &Part,
+        part: &TaskPart,
         x: *const f32,
         packed: *const f32,
         edges: &Edges,
@@ -160,16 +160,16 @@ impl Gather {
     /// The output positions `own` x `cols` of all images of a part, which share their taps.
     ///
     /// # Safety
-    /// As for [`Gather::run`].
+    /// As for [`Direct::run`].
     #[expect(clippy::too_many_arguments)]
     unsafe fn span(
         &self,
-        part: &Part,
-        pass: &Pass,
+        part: &TaskPart,
+        pass: &DirectPass,
         own: &Range<usize>,
         rows: &Span,
         cols: &Span,
-        &(first, channels, kernel): &Block,
+        &(first, channels, kernel): &ChannelBlock,
         x: *const f32,
         panel: *const f32,
         edges: &Edges,
@@ -177,11 +177,12 @@ impl Gather {
     ) {
         let [in_h, in_w, c] = self.input;
         let [out_h, out_w, k] = self.out;
-        if matches!(edges.finish, Finish::Add) && (rows.taps.is_empty() || cols.taps.is_empty()) {
+        if matches!(edges.finish, SumFinish::Add) && (rows.taps.is_empty() || cols.taps.is_empty())
+        {
             return;
         }
         let line = pass.cols.taps * c * kernel.width;
-        let mut tile = GatherTile {
+        let mut tile = DirectTile {
             x: [x; PIXELS],
             segs: rows.taps.len(),
             seg_len: cols.taps.len() * c,
@@ -243,7 +244,7 @@ mod tests {
             (6, 5, -4, 1, 3),
             (3, 0, 1, 1, 4),
         ] {
-            let axis = Axis::new(size, taps, origin, step, len);
+            let axis = Dimension::new(size, taps, origin, step, len);
             let mut next = 0;
             for span in &axis.spans {
                 assert_eq!(span.out.start, next, "spans follow each other");
