@@ -3,7 +3,7 @@
 use super::markup::{figure, shorten, words};
 use super::numbers;
 use super::svg::{Anchor, Mark, Scale, Svg};
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 
 /// From this many classes on, rows with names give way to sorted curves.
 pub(super) const MANY: usize = 26;

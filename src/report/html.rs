@@ -4,7 +4,7 @@ use super::markup::{esc, push};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::thumb::Thumb;
 use super::view::View;
-use crate::experiment::summary::RunSummary;
+use crate::experiment::comparison::summary::RunSummary;
 
 /// Gives the picture of a training sample, by its position; None if there is none to show.
 pub type Pictures<'a> = &'a dyn Fn(usize) -> Option<Thumb>;

@@ -6,7 +6,7 @@
 //!
 //! [`two_gaussians`] is a page of its own, on the theory; [`pruned`] one on a set that was pruned.
 //!
-//! [`RunSummary`]: crate::experiment::summary::RunSummary
+//! [`RunSummary`]: crate::experiment::comparison::summary::RunSummary
 
 mod classwise;
 pub mod html;

@@ -2,7 +2,7 @@
 //!
 //! ASCII only; a page may replace the hyphen by a minus sign.
 
-use crate::experiment::summary::{Spread, Verdict};
+use crate::experiment::comparison::summary::{Spread, Verdict};
 
 /// Shown where there is no value.
 pub const MISSING: &str = "-";

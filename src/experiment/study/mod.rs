@@ -9,7 +9,7 @@ mod rows;
 
 use serde::{Deserialize, Serialize};
 
-use super::summary::RunSummary;
+use super::comparison::summary::RunSummary;
 
 pub use claims::{Claim, ClaimResult, Direction, judge};
 pub use rows::{

@@ -2,7 +2,7 @@
 
 use super::pairs;
 use super::top::places;
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 use crate::report::html::Section;
 use crate::report::markup::{figure, name, push, shorten};
 use crate::report::numbers;

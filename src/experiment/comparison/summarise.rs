@@ -1,11 +1,8 @@
 //! From finished runs to the summary that is written and shown.
 
-use super::prepared::Prepared;
-use super::query::QueryData;
-use super::run::{RunOf, RunOutcome, grouped};
-use super::run_plan::RunPlan;
-use super::spent::preparation;
-use super::strategy::Strategy;
+use super::outcome::{ComparisonOutcome, StrategyRun, grouped};
+use super::plan::ComparisonPlan;
+use super::preparation::preparation;
 use super::summary::{
     self, BestEpoch, Class, Data, Evaluation, Headline, Point, Query, QueryRun, RunSummary,
     SeedRun, Settings, Strip,
@@ -13,8 +10,10 @@ use super::summary::{
 use super::verdicts::verdicts;
 use crate::data::{Partition, Split};
 use crate::error::{Error, Result};
-use crate::metrics::{ClassCounts, ClassMetrics, mean_recalls, pearson, weighted_accuracy};
-use crate::ops::Operators;
+use crate::experiment::evaluation::evaluation_over;
+use crate::experiment::session::Session;
+use crate::experiment::strategy::{QueryData, Strategy};
+use crate::metrics::{ClassCounts, mean_recalls, pearson};
 use crate::prune::error_ratio;
 use crate::score::Source;
 
@@ -32,14 +31,14 @@ pub struct Surroundings {
 }
 
 /// The summary of a finished run.
-pub fn summarise<B: Operators>(
-    prepared: &Prepared<B>,
-    plan: &RunPlan,
-    outcome: &RunOutcome,
+pub fn summarise(
+    session: &Session,
+    plan: &ComparisonPlan,
+    outcome: &ComparisonOutcome,
     around: Surroundings,
 ) -> Result<RunSummary> {
-    let (sizes, partition) = (prepared.sizes(), &prepared.partition);
-    let strategies = strategies(partition, &sizes, plan, &prepared.split, outcome)?;
+    let (sizes, partition) = (session.sizes(), &session.partition);
+    let strategies = strategies(partition, &sizes, plan, &session.split, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -56,28 +55,28 @@ pub fn summarise<B: Operators>(
     }
     Ok(RunSummary {
         format_version: RunSummary::FORMAT_VERSION,
-        settings: settings(prepared, plan, around),
+        settings: settings(session, plan, around),
         classes: partition
             .names
             .iter()
             .zip(&sizes)
             .map(|(name, &train_size)| Class { name: name.clone(), train_size })
             .collect(),
-        query: query(&outcome.queries, plan, &prepared.split, &sizes),
+        query: query(&outcome.queries, plan, &session.split, &sizes),
         verdicts: verdicts(outcome, plan, partition)?,
         strategies,
         phases: outcome.phases.clone(),
         warnings,
-        strips: strips(prepared, outcome),
+        strips: strips(session, outcome),
     })
 }
 
-fn settings<B: Operators>(
-    prepared: &Prepared<B>,
-    plan: &RunPlan,
+fn settings(
+    session: &Session,
+    plan: &ComparisonPlan,
     around: Surroundings,
 ) -> Settings {
-    let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
+    let (data, split, spec) = (&session.data, &session.split, &session.spec);
     let recipe = &plan.recipe;
     let mut rest = serde_json::Map::new();
     let mut put = |key: &str, value: serde_json::Value| {
@@ -106,8 +105,8 @@ fn settings<B: Operators>(
     if recipe.resized_crop {
         put("resized crop", true.into());
     }
-    put("mean", prepared.mean.map(f64_of).to_vec().into());
-    put("std", prepared.std.map(f64_of).to_vec().into());
+    put("mean", session.mean.map(f64_of).to_vec().into());
+    put("std", session.std.map(f64_of).to_vec().into());
     put(
         "query",
         match &plan.query {
@@ -169,11 +168,11 @@ fn settings<B: Operators>(
         },
         arch: spec.arch.to_string(),
         width: Some(spec.width),
-        parameters: prepared.network.parameter_count() as u64,
+        parameters: session.network.parameter_count() as u64,
         densities: plan.densities(),
         budget: plan.budget.to_string(),
         split: split.kind.to_string(),
-        groups: prepared.partition.attribute.clone(),
+        groups: session.partition.attribute.clone(),
         epochs: recipe.epochs as f64,
         steps: recipe.steps(crate::train::Budget::Fixed, split.train.len(), split.train.len()),
         batch: recipe.batch,
@@ -181,7 +180,7 @@ fn settings<B: Operators>(
         seeds: (0..plan.seeds() as u64).collect(),
         device: around.device,
         threads: around.threads,
-        precision: prepared.precision.to_string(),
+        precision: session.precision.to_string(),
         recipe: rest,
     }
 }
@@ -192,7 +191,7 @@ fn f64_of(value: f32) -> f64 {
 }
 
 /// Over the queries of all repetitions.
-fn query(asked: &[QueryData], plan: &RunPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
+fn query(asked: &[QueryData], plan: &ComparisonPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
     let first = asked.first()?;
     let mut recalls = first.recalls_of(None).clone();
     let others = asked[1..].iter().map(|q| q.recalls_of(None));
@@ -231,44 +230,12 @@ fn query(asked: &[QueryData], plan: &RunPlan, split: &Split, sizes: &[usize]) ->
     })
 }
 
-/// The metrics of one model as the summary has them.
-pub fn evaluation(counts: &[ClassCounts]) -> Result<Evaluation> {
-    let m = ClassMetrics::new(counts);
-    let missing = || Error::invalid("evaluation", "no samples", "at least one sample to report on");
-    let (worst_class, worst_recall) = m.worst.ok_or_else(missing)?;
-    Ok(Evaluation {
-        average_accuracy: m.average_accuracy.ok_or_else(missing)?,
-        balanced_accuracy: m.balanced_accuracy.ok_or_else(missing)?,
-        weighted_accuracy: None,
-        worst_class,
-        worst_recall,
-        worst_5_percent: m.worst_five_percent,
-        gap: m.gap.ok_or_else(missing)?,
-        std: m.std.ok_or_else(missing)?,
-        recalls: m.recalls,
-    })
-}
-
-/// The same over `partition`: of groups also the mean weighted by their training samples, `sizes`.
-pub fn evaluation_over(
-    partition: &Partition,
-    counts: &[ClassCounts],
-    sizes: &[usize],
-) -> Result<Evaluation> {
-    let evaluation = evaluation(counts)?;
-    let weighted_accuracy = match partition.attribute {
-        Some(_) => weighted_accuracy(&evaluation.recalls, sizes)?,
-        None => None,
-    };
-    Ok(Evaluation { weighted_accuracy, ..evaluation })
-}
-
 fn strategies(
     partition: &Partition,
     sizes: &[usize],
-    plan: &RunPlan,
+    plan: &ComparisonPlan,
     split: &Split,
-    outcome: &RunOutcome,
+    outcome: &ComparisonOutcome,
 ) -> Result<Vec<summary::Strategy>> {
     let planned = |strategy: Strategy, density: f64| match strategy {
         Strategy::Full => plan.full_seeds(),
@@ -287,7 +254,7 @@ fn strategies(
     for runs in grouped(&outcome.runs).values() {
         let strategy = runs[0].strategy;
         let measure = |counts: &[ClassCounts]| evaluation_over(partition, counts, sizes);
-        let one = |run: &&RunOf| -> Result<SeedRun> {
+        let one = |run: &&StrategyRun| -> Result<SeedRun> {
             let preparation = Some(preparation(plan, split, outcome, run));
             Ok(SeedRun { preparation, ..seed_run(run, &full_recalls(run.seed), &measure)? })
         };
@@ -318,7 +285,7 @@ fn strategies(
 }
 
 fn seed_run(
-    run: &RunOf,
+    run: &StrategyRun,
     full_recalls: &Option<Vec<Option<f64>>>,
     measure: &dyn Fn(&[ClassCounts]) -> Result<Evaluation>,
 ) -> Result<SeedRun> {
@@ -327,7 +294,7 @@ fn seed_run(
         Error::invalid(
             "data set",
             "no test part",
-            "images to report on: a test folder, or --split holdout with one",
+            "images to report on: a test folder, or `split` holdout with one",
         )
     })?;
     let densities = run.subset.quota_densities.as_ref().unwrap_or(&run.subset.densities);
@@ -358,10 +325,10 @@ fn seed_run(
 }
 
 /// Kept and dropped examples of the first repetition at the lowest density, for every strategy.
-fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Strip> {
-    let labels = prepared.train_labels();
-    let classes = prepared.partition.len();
-    let pruned = |r: &&RunOf| matches!(r.strategy, Strategy::Pruned { .. });
+fn strips(session: &Session, outcome: &ComparisonOutcome) -> Vec<Strip> {
+    let labels = session.train_labels();
+    let classes = session.partition.len();
+    let pruned = |r: &&StrategyRun| matches!(r.strategy, Strategy::Pruned { .. });
     let pruned = outcome.runs.iter().filter(pruned);
     let lowest = pruned.clone().map(|r| r.density).fold(f64::INFINITY, f64::min);
     let mut strips = Vec::new();
@@ -370,7 +337,7 @@ fn strips<B: Operators>(prepared: &Prepared<B>, outcome: &RunOutcome) -> Vec<Str
             continue;
         }
         let (mut kept, mut dropped) = (vec![Vec::new(); classes], vec![Vec::new(); classes]);
-        for &i in &prepared.split.train {
+        for &i in &session.split.train {
             let side =
                 if run.subset.kept.binary_search(&i).is_ok() { &mut kept } else { &mut dropped };
             let list = &mut side[labels[i] as usize];

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use super::baseline::Presentations;
+pub use crate::experiment::training::Presentations;
 pub use crate::metrics::Spread;
 
 /// The whole result of `fairprune run`, for one density or several.

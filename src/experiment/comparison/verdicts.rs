@@ -1,18 +1,18 @@
 //! What paired differences between strategies say, metric by metric.
 
-use super::run::{RunOf, RunOutcome};
-use super::run_plan::RunPlan;
-use super::strategy::Strategy;
-use super::summarise::evaluation;
+use super::outcome::{ComparisonOutcome, StrategyRun};
+use super::plan::ComparisonPlan;
 use super::summary::{Difference, Metric, Outcome, Verdict};
 use crate::data::Partition;
 use crate::error::Result;
+use crate::experiment::evaluation::evaluation;
+use crate::experiment::strategy::Strategy;
 use crate::metrics::{PairedDifference, verdict_line};
 
 /// MetriQ against Random where both ran; else each strategy against Random.
 pub(super) fn verdicts(
-    outcome: &RunOutcome,
-    plan: &RunPlan,
+    outcome: &ComparisonOutcome,
+    plan: &ComparisonPlan,
     partition: &Partition,
 ) -> Result<Vec<Verdict>> {
     let mut compared = plan.strategies();
@@ -34,7 +34,7 @@ pub(super) fn verdicts(
 }
 
 fn verdict(
-    outcome: &RunOutcome,
+    outcome: &ComparisonOutcome,
     strategy: Strategy,
     density: f64,
     metric: Metric,
@@ -81,17 +81,17 @@ fn verdict(
 
 /// A metric of two strategies on the test images, for every seed that both have.
 fn paired_values(
-    outcome: &RunOutcome,
+    outcome: &ComparisonOutcome,
     strategies: [Strategy; 2],
     density: f64,
     metric: Metric,
 ) -> Result<Vec<(usize, [f64; 2])>> {
     let run = |strategy: Strategy, seed| {
-        let at = |r: &RunOf| strategy.stands_beside_all() || r.density == density;
-        let wanted = |r: &&RunOf| r.strategy == strategy && at(r) && r.seed == seed;
+        let at = |r: &StrategyRun| strategy.stands_beside_all() || r.density == density;
+        let wanted = |r: &&StrategyRun| r.strategy == strategy && at(r) && r.seed == seed;
         outcome.runs.iter().find(wanted)
     };
-    let value = |r: &RunOf| -> Result<f64> {
+    let value = |r: &StrategyRun| -> Result<f64> {
         let last = r.finished.result.last.as_ref().map(|l| l.counts()).unwrap_or_default();
         let e = evaluation(&last)?;
         Ok(match metric {

@@ -4,17 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::baseline;
-use super::cell::{Cell, Extract};
-use super::cost::Cost;
-use super::picker::Picker;
-use super::prepared::Prepared;
-use super::queries::{Queries, QueryRun, Short};
-use super::strategy::{Choice, Strategy};
+use super::whole::{of_strategy, whole_subset};
 use crate::data::{QueryPart, Split};
 use crate::error::Result;
 use crate::exec::PlannedMemory;
-use crate::ops::Operators;
+use crate::experiment::folder::features::Extract;
+use crate::experiment::query::{Queries, QueryRun, Short};
+use crate::experiment::session::Session;
+use crate::experiment::strategy::{Choice, Picker, Strategy};
+use crate::experiment::training::{Cost, TrainingRun, baseline};
 use crate::score::features::Features;
 use crate::score::{Kind, Method, Options, Source};
 use crate::train::{Budget, Recipe, Seeds};
@@ -31,7 +29,7 @@ pub struct Block {
 
 /// What to compare.
 #[derive(Clone, Debug)]
-pub struct RunPlan {
+pub struct ComparisonPlan {
     /// What they have in common is done once.
     pub blocks: Vec<Block>,
     pub seed: u64,
@@ -60,7 +58,7 @@ pub struct QueryPlan {
     pub per_seed: bool,
 }
 
-impl RunPlan {
+impl ComparisonPlan {
     /// Each strategy once, in the order of the blocks.
     pub fn strategies(&self) -> Vec<Strategy> {
         let mut list = Vec::new();
@@ -185,6 +183,12 @@ impl RunPlan {
         strategy.needs_recalls() && !of.is_some_and(recorded)
     }
 
+    /// Refuses baselines that cannot be run on the session.
+    pub fn check_baselines(&self, session: &Session) -> Result<()> {
+        let mut baselines = self.strategies().into_iter().filter_map(Strategy::baseline);
+        baselines.try_for_each(|wanted| baseline::check(wanted, session, &self.recipe))
+    }
+
     /// The runs of all queries.
     pub fn query_runs(&self, split: &Split) -> Vec<QueryRun> {
         self.queries().iter().flat_map(|q| q.runs(split)).collect()
@@ -192,29 +196,29 @@ impl RunPlan {
 
     /// What every run of the plan is as far as its cost goes: query runs, full data, pruned runs at
     /// the size they will have.
-    pub fn costs<B: Operators>(&self, prepared: &Prepared<B>) -> Vec<Cost> {
-        let split = &prepared.split;
+    pub fn costs(&self, session: &Session) -> Vec<Cost> {
+        let split = &session.split;
         let mut costs: Vec<Cost> = self
             .query_runs(split)
             .iter()
-            .map(|run| Cost::of(prepared, &run.cell(&self.options)))
+            .map(|run| Cost::of(session, &run.training(&self.options)))
             .collect();
         for seed in 0..self.full_seeds() {
             let methods = self.of_stand_in(seed);
-            let cell = self.final_cell(prepared, split.train.clone(), seed, &methods);
-            costs.push(Cost::of(prepared, &cell));
+            let run = self.final_run(session, split.train.clone(), seed, &methods);
+            costs.push(Cost::of(session, &run));
         }
         for strategy in self.strategies().into_iter().filter(|s| *s != Strategy::Full) {
             for (density, seeds) in self.densities_of(strategy) {
                 let kept = crate::prune::Budget::new(density, split.train.len());
                 let kept = kept.map_or(0, |b| b.count);
-                let train = match baseline::subset(strategy, prepared, 0) {
+                let train = match whole_subset(strategy, session, 0) {
                     Ok(Some(subset)) => subset.kept,
                     _ => split.train[..kept].to_vec(),
                 };
-                let cell = self.final_cell(prepared, train, 0, &[]);
+                let run = self.final_run(session, train, 0, &[]);
                 let cost =
-                    Cost::of(prepared, &baseline::set(cell, strategy, density, self, prepared));
+                    Cost::of(session, &of_strategy(run, strategy, density, self.budget, session));
                 costs.extend(std::iter::repeat_n(cost, seeds));
             }
         }
@@ -223,18 +227,18 @@ impl RunPlan {
 
     /// Bytes that the largest run will allocate, images apart; an error where they do not fit on the
     /// device.
-    pub fn planned_memory<B: Operators>(&self, prepared: &Prepared<B>) -> Result<PlannedMemory> {
+    pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
         let methods = self.of_stand_in(0);
-        let train = prepared.split.train.clone();
-        let full = self.final_cell(prepared, train, 0, &methods).planned_memory(prepared)?;
+        let train = session.split.train.clone();
+        let full = self.final_run(session, train, 0, &methods).planned_memory(session)?;
         let mut all = vec![full];
         for strategy in self.strategies().into_iter().filter(|s| s.baseline().is_some()) {
-            let cell = self.final_cell(prepared, prepared.split.train.clone(), 0, &[]);
-            let cell = baseline::set(cell, strategy, 1.0, self, prepared);
-            all.push(cell.planned_memory(prepared)?);
+            let run = self.final_run(session, session.split.train.clone(), 0, &[]);
+            let run = of_strategy(run, strategy, 1.0, self.budget, session);
+            all.push(run.planned_memory(session)?);
         }
-        for run in self.query_runs(&prepared.split) {
-            all.push(run.cell(&self.options).planned_memory(prepared)?);
+        for run in self.query_runs(&session.split) {
+            all.push(run.training(&self.options).planned_memory(session)?);
         }
         Ok(all.into_iter().max_by_key(PlannedMemory::total).unwrap_or(full))
     }
@@ -245,18 +249,18 @@ impl RunPlan {
     }
 
     /// A run of a final model on `train`.
-    pub fn final_cell<'a, B: Operators>(
+    pub fn final_run<'a>(
         &'a self,
-        prepared: &Prepared<B>,
+        session: &Session,
         train: Vec<usize>,
         seed: usize,
         methods: &'a [Method],
-    ) -> Cell<'a> {
-        let split = &prepared.split;
+    ) -> TrainingRun<'a> {
+        let split = &session.split;
         let (kept, all) = (train.len(), split.train.len());
         let budget = if kept == all { Budget::Fixed } else { self.budget };
         let steps = self.recipe.steps(budget, kept, all);
-        Cell {
+        TrainingRun {
             name: String::new(),
             recipe: &self.recipe,
             seeds: Seeds::derive(self.seed, seed as u64),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::strategy::{Choice, Strategy};
+use crate::experiment::strategy::{Choice, Strategy};
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
 use crate::artefact::tables::Part;
 use crate::artefact::{Provenance, digest};

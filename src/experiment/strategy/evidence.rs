@@ -1,10 +1,8 @@
-//! What query runs tell: class recalls on validation data, and scores of the training samples.
+//! What a strategy chooses by: class recalls on validation data, and scores of the training samples.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cell::{Finished, TestResult};
 use super::picker::Material;
-use crate::error::{Error, Result};
 use crate::prune::Direction;
 use crate::score::Method;
 
@@ -25,29 +23,6 @@ pub struct Recalls {
 }
 
 impl Recalls {
-    /// Of finished runs. `pooled`: the runs are folds whose counts are added.
-    pub fn collect(runs: &[&Finished], pooled: bool) -> Self {
-        let validations: Vec<&TestResult> =
-            runs.iter().filter_map(|r| r.result.validation.as_ref()).collect();
-        let sum = |pick: fn(&TestResult) -> &Vec<u64>| -> Option<Vec<u64>> {
-            let first = pick(validations.first()?).clone();
-            Some(validations[1..].iter().fold(first, |mut sums, v| {
-                sums.iter_mut().zip(pick(v)).for_each(|(s, n)| *s += n);
-                sums
-            }))
-        };
-        let (correct, total) = (sum(|v| &v.correct), sum(|v| &v.total));
-        let one = || validations.first().map(|v| v.total.clone());
-        Recalls {
-            runs: validations.iter().map(|v| crate::metrics::recalls(&v.counts())).collect(),
-            validation_sizes: if pooled { total.clone() } else { one() },
-            correct,
-            total,
-            pooled,
-            given: None,
-        }
-    }
-
     /// The recall of each class that quotas use.
     pub fn mean(&self) -> Vec<Option<f64>> {
         if let Some(given) = &self.given {
@@ -105,30 +80,4 @@ impl QueryData {
             _ => &self.recalls,
         }
     }
-}
-
-/// Mean over the runs that scored a sample: query runs that were trained on folds have no dynamics of
-/// the fold that they are evaluated on.
-pub fn mean_scores(runs: &[&Finished]) -> Result<BTreeMap<Method, Vec<f64>>> {
-    let mut sums: BTreeMap<Method, (Vec<f64>, Vec<u32>)> = BTreeMap::new();
-    for run in runs {
-        for (method, values) in &run.scores {
-            let empty = || (vec![0.0; values.len()], vec![0; values.len()]);
-            let (sum, count) = sums.entry(*method).or_insert_with(empty);
-            if sum.len() != values.len() {
-                return Err(Error::Internal(format!("{method} scores of different lengths")));
-            }
-            for ((sum, count), &v) in sum.iter_mut().zip(count).zip(values) {
-                if !v.is_nan() {
-                    *sum += f64::from(v);
-                    *count += 1;
-                }
-            }
-        }
-    }
-    let mean = |(sum, count): (Vec<f64>, Vec<u32>)| {
-        let pairs = sum.into_iter().zip(count);
-        pairs.map(|(s, n)| if n > 0 { s / f64::from(n) } else { f64::NAN }).collect()
-    };
-    Ok(sums.into_iter().map(|(method, sums)| (method, mean(sums))).collect())
 }

@@ -5,13 +5,11 @@
 
 use std::path::PathBuf;
 
-use super::baseline::groups;
-use super::cell::Cell;
-use super::prepared::{Prepared, positions};
+use super::run::TrainingRun;
 use crate::data::PartName;
 use crate::error::{Error, Result};
-use crate::exec::Executor;
-use crate::exec::Mode;
+use crate::exec::{Executor, Mode};
+use crate::experiment::session::{OnBackend, positions};
 use crate::nn::{ParameterKind, Weights};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
@@ -29,7 +27,7 @@ pub(super) const FIRST_STAGE: &str = "first-stage.safetensors";
 const FIRST_SEEDS: u64 = 1 << 34;
 
 /// What the trainer is given beside the job.
-pub(super) struct Evidence<'a> {
+pub(super) struct FirstStage<'a> {
     baseline: Baseline,
     values: Vec<f32>,
     groups: &'a [u32],
@@ -38,7 +36,7 @@ pub(super) struct Evidence<'a> {
     pub before: u64,
 }
 
-impl Evidence<'_> {
+impl FirstStage<'_> {
     pub(super) fn input(&self) -> BaselineInput<'_> {
         BaselineInput {
             baseline: self.baseline,
@@ -49,47 +47,47 @@ impl Evidence<'_> {
     }
 }
 
-/// Does what comes before training; None for cells without a baseline.
+/// Does what comes before training; None for runs without a baseline.
 pub(super) fn before<'a, B: Operators>(
-    prepared: &'a Prepared<B>,
-    cell: &Cell,
+    on: &OnBackend<'a, B>,
+    run: &TrainingRun,
     identity: &str,
     control: &mut Control,
-) -> Result<Option<Evidence<'a>>> {
-    let Some(baseline) = cell.baseline else { return Ok(None) };
+) -> Result<Option<FirstStage<'a>>> {
+    let Some(baseline) = run.baseline else { return Ok(None) };
     let (values, before) = match baseline {
         Baseline::Rho { .. } | Baseline::Jtt { .. } => {
-            first_stage(prepared, cell, baseline, identity, control)?
+            first_stage(on, run, baseline, identity, control)?
         }
         _ => (Vec::new(), 0),
     };
-    let (groups, group_count) = groups(prepared, PartName::Train);
-    Ok(Some(Evidence { baseline, values, groups, group_count, before }))
+    let (groups, group_count) = on.session.all_groups(PartName::Train);
+    Ok(Some(FirstStage { baseline, values, groups, group_count, before }))
 }
 
 /// Trains the first model and asks it about every sample of the training part: its loss (RHO-loss), or
 /// whether it is wrong (JTT). With the number of samples that it was trained with.
 fn first_stage<B: Operators>(
-    prepared: &Prepared<B>,
-    cell: &Cell,
+    on: &OnBackend<B>,
+    run: &TrainingRun,
     baseline: Baseline,
     identity: &str,
     control: &mut Control,
 ) -> Result<(Vec<f32>, u64)> {
     let rho = matches!(baseline, Baseline::Rho { .. });
     let (part, list) = match rho {
-        true => (cell.part.val_part, &cell.part.val),
-        false => (PartName::Train, &cell.part.train),
+        true => (run.part.val_part, &run.part.val),
+        false => (PartName::Train, &run.part.train),
     };
     let subset = positions(list);
-    let mut recipe = cell.recipe.clone();
+    let mut recipe = run.recipe.clone();
     recipe.epochs = if rho { recipe.epochs } else { baseline.first_epochs(recipe.epochs) };
     let steps = recipe.steps(Budget::Fixed, subset.len(), subset.len());
-    let seeds = Seeds::derive(cell.seeds.init, FIRST_SEEDS);
-    let all: Vec<u32> = (0..prepared.data.train.len() as u32).collect();
+    let seeds = Seeds::derive(run.seeds.init, FIRST_SEEDS);
+    let all: Vec<u32> = (0..on.session.data.train.len() as u32).collect();
     let passes = [(Mode::Train, subset.len()), (Mode::Score, all.len())];
-    let mut executor = prepared.executor(&recipe, seeds.augment, &passes, false)?;
-    let set = prepared.set(part, &subset)?;
+    let mut executor = on.executor(&recipe, seeds.augment, &passes, false)?;
+    let set = on.set(part, &subset)?;
     let job = TrainJob {
         recipe: &recipe,
         seeds,
@@ -113,7 +111,7 @@ fn first_stage<B: Operators>(
     let mut quiet = |_: Progress| {};
     let mut own = Control { interrupt: control.interrupt, progress: &mut quiet, checkpoint };
     let outcome = train(&mut executor, &job, &mut own)?;
-    run_pass(&mut executor, Mode::Score, &prepared.set(PartName::Train, &all)?)?;
+    run_pass(&mut executor, Mode::Score, &on.set(PartName::Train, &all)?)?;
     let field = if rho { Field::Loss } else { Field::Correct };
     let mut values = executor.column(field, all.len())?;
     if !rho {
@@ -128,29 +126,29 @@ fn first_stage<B: Operators>(
 
 /// Does what comes after training, to `weights`, which the executor has.
 pub(super) fn after<B: Operators>(
-    prepared: &Prepared<B>,
-    cell: &Cell,
+    on: &OnBackend<B>,
+    run: &TrainingRun,
     executor: &mut Executor<B>,
     weights: &mut Weights,
     control: &Control,
 ) -> Result<()> {
-    let Some(Baseline::Dfr { resamples, c }) = cell.baseline else { return Ok(()) };
+    let Some(Baseline::Dfr { resamples, c }) = run.baseline else { return Ok(()) };
     executor.set_weights(weights)?;
-    let val = positions(&cell.part.val);
-    let set = prepared.set(cell.part.val_part, &val)?;
+    let val = positions(&run.part.val);
+    let set = on.set(run.part.val_part, &val)?;
     let extracted = extract(executor, &set, control.interrupt)?;
-    let part = prepared.data.part(cell.part.val_part);
+    let part = on.session.data.part(run.part.val_part);
     let part = part.ok_or_else(|| Error::Internal("validation images of no part".to_owned()))?;
-    let (groups, _) = groups(prepared, cell.part.val_part);
-    let of = |values: &[u32]| cell.part.val.iter().map(|&i| values[i]).collect::<Vec<u32>>();
+    let (groups, _) = on.session.all_groups(run.part.val_part);
+    let of = |values: &[u32]| run.part.val.iter().map(|&i| values[i]).collect::<Vec<u32>>();
     let held_out = HeldOut {
         features: &extracted.features.values,
         width: extracted.features.width,
         labels: &of(&part.labels),
-        classes: prepared.data.classes.len(),
+        classes: on.session.data.classes.len(),
         groups: &of(groups),
     };
-    let layer = refit(held_out, resamples, c, cell.seeds.subset)?;
+    let layer = refit(held_out, resamples, c, run.seeds.subset)?;
     for parameter in executor.network().parameters() {
         let values = match parameter.kind {
             ParameterKind::LinearWeight => &layer.weight,

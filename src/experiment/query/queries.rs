@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use super::cell::{Cell, Extract, Finished, Record};
-use super::picker::Material;
-use super::query::{QueryData, Recalls, mean_scores};
+use super::answers::{mean_scores, recalls};
 use crate::data::{QueryPart, Split, SplitKind};
 use crate::error::Result;
 use crate::exec::{Mode, batch_sizes};
+use crate::experiment::folder::features::Extract;
+use crate::experiment::strategy::{Material, QueryData};
+use crate::experiment::training::{Finished, Record, TrainingRun};
 use crate::score::options::EL2N_EPOCHS;
 use crate::score::{Kind, Method, Options, Source};
 use crate::train::{Budget, Recipe, Recording, Seeds};
@@ -63,9 +64,9 @@ pub struct QueryRun {
 }
 
 impl QueryRun {
-    /// The cell that does it.
-    pub fn cell<'a>(&'a self, options: &'a Options) -> Cell<'a> {
-        Cell {
+    /// The training run that answers it.
+    pub fn training<'a>(&'a self, options: &'a Options) -> TrainingRun<'a> {
+        TrainingRun {
             name: self.name.clone(),
             recipe: &self.recipe,
             seeds: self.seeds,
@@ -254,15 +255,15 @@ impl Queries {
             scores.extend(mean_scores(&of(source))?);
         }
         scores.extend(mean_scores(stand_in)?);
-        let recalls = match short.is_empty() {
-            false => Recalls::collect(&short, folds),
-            true => Recalls::collect(stand_in, false),
+        let of_short = match short.is_empty() {
+            false => recalls(&short, folds),
+            true => recalls(stand_in, false),
         };
         let recorded = [Source::Dynamics, Source::Augmented].map(of);
         let recorded = recorded.into_iter().find(|runs| !runs.is_empty());
         Ok(QueryData {
-            recalls,
-            of_dynamics: recorded.map(|runs| Recalls::collect(&runs, folds)),
+            recalls: of_short,
+            of_dynamics: recorded.map(|runs| recalls(&runs, folds)),
             from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
             scores,
             material: Material::default(),

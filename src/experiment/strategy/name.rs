@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::pick_weights::PickWeights;
 use super::picker::{Picker, PickerOptions};
-use super::weights::PickWeights;
 use crate::error::{Error, Result};
 use crate::score::Method;
 use crate::train::Baseline;
@@ -249,6 +249,24 @@ impl Strategy {
                 format!("{} + {quota}", ranking.label())
             }
         }
+    }
+
+    /// The baseline, if it is one.
+    pub fn baseline(self) -> Option<Baseline> {
+        match self {
+            Strategy::Baseline(baseline) => Some(baseline),
+            _ => None,
+        }
+    }
+
+    /// Whether it has one run a seed, whatever the densities: full data, and other ways of training.
+    pub fn stands_beside_all(self) -> bool {
+        matches!(self, Strategy::Full | Strategy::Baseline(_))
+    }
+
+    /// Its name in the names of files.
+    pub fn stem(self) -> String {
+        self.to_string().replace([':', '='], "-")
     }
 
     /// Its quota rule, as in files.

@@ -1,8 +1,8 @@
 //! The samples that a strategy keeps.
 
+use super::evidence::QueryData;
+use super::name::{Choice, Quota, Ranking, Strategy};
 use super::picker::{Asked, PickerOptions};
-use super::query::QueryData;
-use super::strategy::{Choice, Quota, Ranking, Strategy};
 use crate::error::{Error, Result};
 use crate::prune::{
     Order, Picks, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, Wanted,

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::cell::Cell;
-use super::prepared::Prepared;
+use super::run::TrainingRun;
 use crate::error::Result;
 use crate::exec::{Mode, Pass, batch_sizes};
+use crate::experiment::session::{OnBackend, Session, on_backend};
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::train::Recipe;
+use crate::train::{Baseline, Recipe};
 
-/// What one run will need. Bytes of the device are those of `Cell::planned_memory`.
+/// What one run will need. Bytes of the device are those of `TrainingRun::planned_memory`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cost {
     /// Images through training, and through passes without updates.
@@ -26,33 +26,33 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of a cell.
-    pub fn of<B: Operators>(prepared: &Prepared<B>, cell: &Cell) -> Cost {
+    /// What `run` will need.
+    pub fn of(session: &Session, run: &TrainingRun) -> Cost {
         let (samples, classes) =
-            (prepared.data.train.len() as u64, prepared.network.classes as u64);
-        let sizes = batch_sizes(Mode::Train, cell.recipe.batch, cell.part.train.len());
-        let epochs = cell.until.div_ceil(sizes.len().max(1) as u64);
+            (session.data.train.len() as u64, session.network.classes as u64);
+        let sizes = batch_sizes(Mode::Train, run.recipe.batch, run.part.train.len());
+        let epochs = run.until.div_ceil(sizes.len().max(1) as u64);
         let presented = sizes.iter().sum::<usize>() as u64;
         let trained = match sizes.len() as u64 {
             0 => 0,
-            per_epoch => cell.until * presented / per_epoch,
+            per_epoch => run.until * presented / per_epoch,
         };
-        let validations = epochs / u64::from(cell.evaluate_every.max(1));
-        let test = if cell.test { 2 * prepared.split.test.len() as u64 } else { 0 };
-        let mut passed = vec![(Mode::Score, validations * cell.part.val.len() as u64 + test)];
-        passed.extend(cell.modes().into_iter().map(|mode| (mode, samples)));
-        let scores = samples * 4 * cell.methods.len() as u64;
+        let validations = epochs / u64::from(run.evaluate_every.max(1));
+        let test = if run.test { 2 * session.split.test.len() as u64 } else { 0 };
+        let mut passed = vec![(Mode::Score, validations * run.part.val.len() as u64 + test)];
+        passed.extend(run.modes().into_iter().map(|mode| (mode, samples)));
+        let scores = samples * 4 * run.methods.len() as u64;
         let mut cost = Cost {
             trained,
             passed,
-            steps: cell.until,
+            steps: run.until,
             host: 2 * scores,
             kept: scores,
             // Weights, velocities, the best weights.
-            working: 3 * 4 * prepared.network.parameter_count() as u64,
+            working: 3 * 4 * session.network.parameter_count() as u64,
         };
-        super::baseline::add_cost(prepared, cell, &mut cost);
-        if let Some(record) = &cell.record {
+        add_baseline(session, run, &mut cost);
+        if let Some(record) = &run.record {
             let quantities = record.what.quantities().len() as u64;
             let rows = record.what.bytes(epochs as usize, samples as usize);
             let previous = if record.what.divergence { 4 * samples * classes } else { 0 };
@@ -61,16 +61,45 @@ impl Cost {
             cost.kept += rows;
             cost.working += rows + 4 * samples * quantities + previous;
         }
-        if cell.needs_features() {
-            let features = 4 * samples * (prepared.network.feature_count() as u64 + classes);
+        if run.needs_features() {
+            let features = 4 * samples * (session.network.feature_count() as u64 + classes);
             cost.host += features;
-            cost.kept += if cell.extract.is_some() { features } else { 0 };
+            cost.kept += if run.extract.is_some() { features } else { 0 };
         }
         cost
     }
 }
 
-/// Over runs that follow each other.
+/// Samples that the run which a baseline needs before its own trains with, and scores.
+fn first_cost(session: &Session, run: &TrainingRun) -> Option<(u64, u64)> {
+    let all = session.data.train.len() as u64;
+    match run.baseline? {
+        Baseline::Rho { .. } => Some((run.recipe.epochs as u64 * run.part.val.len() as u64, all)),
+        baseline @ Baseline::Jtt { .. } => {
+            let epochs = baseline.first_epochs(run.recipe.epochs) as u64;
+            Some((epochs * run.part.train.len() as u64, all))
+        }
+        _ => None,
+    }
+}
+
+/// Adds what the run's baseline takes beyond a plain run.
+fn add_baseline(session: &Session, run: &TrainingRun, cost: &mut Cost) {
+    let samples = run.part.train.len() as u64;
+    if let Some(baseline @ Baseline::Rho { .. }) = run.baseline {
+        cost.trained = run.until * baseline.chosen() as u64;
+    }
+    if let Some((trained, scored)) = first_cost(session, run) {
+        cost.trained += trained;
+        cost.passed.push((Mode::Score, scored));
+    }
+    if let Some(baseline @ Baseline::Rho { .. }) = run.baseline {
+        let epochs = run.until / baseline.epoch_steps(run.recipe.batch, samples as usize).max(1);
+        cost.passed.push((Mode::Score, epochs * samples));
+    }
+}
+
+/// What runs that follow each other will need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Total {
     pub runs: usize,
@@ -98,20 +127,24 @@ impl Total {
 
 /// Seconds that the runs will take on this device, from a few batches that are timed here and
 /// forgotten.
-pub fn seconds<B: Operators>(
-    prepared: &Prepared<B>,
+pub fn seconds(
+    session: &Session,
     recipe: &Recipe,
     costs: &[Cost],
 ) -> Result<f64> {
+    on_backend!(session, on => seconds_on(&on, recipe, costs))
+}
+
+fn seconds_on<B: Operators>(on: &OnBackend<B>, recipe: &Recipe, costs: &[Cost]) -> Result<f64> {
     let trained: u64 = costs.iter().map(|c| c.trained).sum();
     let mut seconds = 0.0;
     if trained > 0 {
-        seconds += trained as f64 * seconds_an_image(prepared, recipe, Mode::Train)?;
+        seconds += trained as f64 * seconds_an_image(on, recipe, Mode::Train)?;
     }
     let passed = || costs.iter().flat_map(|c| &c.passed).filter(|p| p.1 > 0);
     for mode in passed().map(|p| p.0).collect::<BTreeSet<Mode>>() {
         let images: u64 = passed().filter(|p| p.0 == mode).map(|p| p.1).sum();
-        seconds += images as f64 * seconds_an_image(prepared, recipe, mode)?;
+        seconds += images as f64 * seconds_an_image(on, recipe, mode)?;
     }
     Ok(seconds)
 }
@@ -121,37 +154,37 @@ const FEW: usize = 8;
 const LONG: f64 = 2.0;
 
 fn seconds_an_image<B: Operators>(
-    prepared: &Prepared<B>,
+    on: &OnBackend<B>,
     recipe: &Recipe,
     mode: Mode,
 ) -> Result<f64> {
-    let whole = if mode == Mode::Train { recipe.batch } else { prepared.score_batch };
-    let whole = whole.min(prepared.split.train.len()).max(2);
+    let whole = if mode == Mode::Train { recipe.batch } else { on.session.score_batch };
+    let whole = whole.min(on.session.split.train.len()).max(2);
     let few = FEW.min(whole);
-    let short = batch_seconds(prepared, recipe, mode, few)? / few as f64;
+    let short = batch_seconds(on, recipe, mode, few)? / few as f64;
     if few == whole || short * whole as f64 > LONG {
         return Ok(short);
     }
-    Ok(batch_seconds(prepared, recipe, mode, whole)? / whole as f64)
+    Ok(batch_seconds(on, recipe, mode, whole)? / whole as f64)
 }
 
 /// Seconds of a batch of `n` images, after one that warms up.
 fn batch_seconds<B: Operators>(
-    prepared: &Prepared<B>,
+    on: &OnBackend<B>,
     recipe: &Recipe,
     mode: Mode,
     n: usize,
 ) -> Result<f64> {
     let recipe = Recipe { batch: n, ..recipe.clone() };
-    let mut executor = prepared.probe(&recipe, mode, n)?;
+    let mut executor = on.probe(&recipe, mode, n)?;
     let weights = initialise(executor.network(), 0);
     executor.set_weights(&weights)?;
-    let order: Vec<u32> = prepared.split.train[..n].iter().map(|&i| i as u32).collect();
+    let order: Vec<u32> = on.session.split.train[..n].iter().map(|&i| i as u32).collect();
     let class_weights = vec![1.0; executor.network().classes];
     let mut clock = Instant::now();
     for _ in 0..2 {
         executor.begin(&Pass {
-            labels: &prepared.data.train.labels,
+            labels: &on.session.data.train.labels,
             order: &order,
             epoch: 0,
             start: 0,
@@ -163,7 +196,7 @@ fn batch_seconds<B: Operators>(
         clock = Instant::now();
         // Passes without updates may run in micro-batches.
         for size in batch_sizes(mode, executor.batch(mode), n) {
-            executor.step(mode, size, prepared.train_images()?)?;
+            executor.step(mode, size, on.train_images()?)?;
         }
         executor.backend().synchronize()?;
     }
