@@ -21,11 +21,13 @@ pub mod folder;
 pub mod identity;
 mod placement;
 pub mod query;
+pub mod scoring;
 pub mod session;
 pub mod settings;
 pub mod strategy;
 pub mod study;
 pub mod training;
+pub mod weight_file;
 
 pub use device::Device;
 pub use placement::Placement;

@@ -175,10 +175,12 @@ impl Session {
 
     /// The number of training samples that the split leaves of each group of the partition.
     pub fn sizes(&self) -> Vec<usize> {
-        let mut sizes = vec![0; self.partition.len()];
-        let labels = self.train_labels();
-        self.split.train.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
-        sizes
+        self.sizes_over(&self.partition)
+    }
+
+    /// The number of training samples that the split leaves of each group of any partition.
+    pub fn sizes_over(&self, partition: &Partition) -> Vec<usize> {
+        partition.sizes(&self.data, &self.split.train)
     }
 
     /// The shorter side of what the network sees of an image, in pixels.

@@ -13,7 +13,7 @@ use crate::artefact::OutputDir;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::experiment::folder::features::read_features;
-use crate::experiment::query::{Queries, QueryRun};
+use crate::experiment::query::Queries;
 use crate::experiment::session::Session;
 use crate::experiment::strategy::{QueryData, Strategy};
 use crate::experiment::training::{Finished, Keeping, ScorePart, TrainingRun, complete};
@@ -140,15 +140,13 @@ impl Runner<'_> {
     fn query_runs(&mut self, queries: &[Queries]) -> Result<Vec<Vec<(Source, Finished)>>> {
         let mut all = Vec::with_capacity(queries.len());
         for queries in queries {
-            let runs: Vec<QueryRun> = queries.runs(&self.session.split);
-            let mut finished = Vec::with_capacity(runs.len());
-            for run in &runs {
-                let training = run.training(&queries.options);
-                let done = self.run(&training, &run.task);
-                let Some(done) = self.tolerate(&run.task, done)? else { continue };
-                self.query_times.insert(training.name, Spent::of(&done.result));
-                finished.push((run.source, done));
-            }
+            let session = self.session;
+            let finished = queries.train(&session.split, |training, task| {
+                let done = self.run(training, task);
+                let Some(done) = self.tolerate(task, done)? else { return Ok(None) };
+                self.query_times.insert(training.name.clone(), Spent::of(&done.result));
+                Ok(Some(done))
+            })?;
             all.push(finished);
         }
         for (source, name) in [
@@ -189,14 +187,8 @@ impl Runner<'_> {
         }
         if let Some(own) = &plan.features {
             answer.material.features = Some(Arc::clone(own));
-            let evidence = Evidence {
-                features: own,
-                probabilities: None,
-                labels: &data.train.labels,
-                eligible: &session.split.train,
-                classes: data.classes.len(),
-                seed: Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset,
-            };
+            let seed = Seeds::derive(plan.seed, queries.repetition.unwrap_or(0) as u64).subset;
+            let evidence = Evidence::of(data, &session.split.train, own, None, seed);
             let times = self.query_times.entry(own_features(queries.repetition)).or_default();
             for method in plan.methods() {
                 if method.kind(&plan.options) == Kind::Features {

@@ -134,6 +134,21 @@ impl Queries {
         runs
     }
 
+    /// Does all runs, one after the other; `train` does one of them, of the name that people see, or
+    /// leaves it out.
+    pub fn train(
+        &self,
+        split: &Split,
+        mut train: impl FnMut(&TrainingRun, &str) -> Result<Option<Finished>>,
+    ) -> Result<Vec<(Source, Finished)>> {
+        let mut all = Vec::new();
+        for run in self.runs(split) {
+            let done = train(&run.training(&self.options), &run.task)?;
+            all.extend(done.map(|done| (run.source, done)));
+        }
+        Ok(all)
+    }
+
     /// Scores that run `run` of several gives. Features of several networks have no mean: they are
     /// those of the first.
     fn of_run(&self, run: usize, methods: &[Method]) -> Vec<Method> {

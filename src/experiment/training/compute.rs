@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::baseline;
-use super::result::{Extraction, Finished, Presentations, RunResult, ScorePart};
+use super::result::{Finished, Presentations, RunResult, ScorePart};
 use super::run::TrainingRun;
+use super::scores::{NetworkScores, names, network_scores};
 use super::stage;
 use crate::data::PartName;
 use crate::error::{Error, Result};
@@ -14,8 +15,7 @@ use crate::experiment::session::{OnBackend, Session, on_backend, positions};
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::score::features::{self, Evidence};
-use crate::score::{Kind, Method, Scores, Watch, pass, recorded};
+use crate::score::{Kind, Method, Scores, Watch, recorded};
 use crate::train::{Baseline, Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// State of a half-done scoring pass, beside the checkpoint.
@@ -86,8 +86,16 @@ fn compute_on<B: Operators>(
         state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
     let mut watch = Watch { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
     let mut parts = Vec::new();
+    let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
+    let wanted = NetworkScores {
+        methods: run.methods,
+        options: run.options,
+        extract: run.extract.is_some(),
+        validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
+        seed: run.seeds.subset,
+    };
     let (mut scores, extracted) =
-        network_scores(on, run, &mut executor, &mut watch, &mut parts)?;
+        network_scores(on, &mut executor, &wanted, &mut watch, &mut parts)?;
     if let Some(recorder) = &mut outcome.dynamics {
         let (clock, samples) = (Instant::now(), session.data.train.len());
         let recorded = recorded_scores(run, recorder, samples)?;
@@ -156,63 +164,6 @@ fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Res
         seconds: 0.0,
         dynamics,
     })
-}
-
-/// The methods of some scores.
-fn names(scores: &Scores) -> Vec<Method> {
-    scores.iter().map(|s| s.0).collect()
-}
-
-/// Scores of the whole training part that the trained network gives, and its features where they
-/// are wanted; `parts` gets what each piece took.
-fn network_scores<B: Operators>(
-    on: &OnBackend<B>,
-    run: &TrainingRun,
-    executor: &mut Executor<B>,
-    watch: &mut Watch,
-    parts: &mut Vec<ScorePart>,
-) -> Result<(Scores, Option<Extraction>)> {
-    let all: Vec<u32> = (0..on.session.data.train.len() as u32).collect();
-    let set = on.set(PartName::Train, &all)?;
-    let clock = Instant::now();
-    let mut scores = pass::score(executor, &set, run.methods, run.options, watch)?;
-    if !scores.is_empty() {
-        parts.push(ScorePart::new(&names(&scores), false, clock.elapsed().as_secs_f64()));
-    }
-    if !run.needs_features() {
-        return Ok((scores, None));
-    }
-    let of_features: Vec<Method> =
-        run.methods.iter().filter(|m| m.kind(run.options) == Kind::Features).copied().collect();
-    let clock = Instant::now();
-    let extracted = features::extract(executor, &set, watch.interrupt)?;
-    let seconds = clock.elapsed().as_secs_f64();
-    parts.push(ScorePart::new(&of_features, run.extract.is_some(), seconds));
-    let evidence = Evidence {
-        features: &extracted.features,
-        probabilities: Some(&extracted.probabilities),
-        labels: set.labels,
-        eligible: &on.session.split.train,
-        classes: on.session.data.classes.len(),
-        seed: run.seeds.subset,
-    };
-    for method in of_features {
-        let clock = Instant::now();
-        scores.push((method, features::score(method, run.options, evidence)?));
-        parts.push(ScorePart::new(&[method], false, clock.elapsed().as_secs_f64()));
-    }
-    let validation = match &run.extract {
-        Some(extract) if extract.validation && !run.part.val.is_empty() => {
-            let val = positions(&run.part.val);
-            let set = on.set(run.part.val_part, &val)?;
-            let clock = Instant::now();
-            let extracted = features::extract(executor, &set, watch.interrupt)?;
-            parts.push(ScorePart::new(&[], true, clock.elapsed().as_secs_f64()));
-            Some(extracted)
-        }
-        _ => None,
-    };
-    Ok((scores, Some(Extraction { train: extracted, validation })))
 }
 
 /// Scores of what the run recorded: NaN for samples that it did not train on.

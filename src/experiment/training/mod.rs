@@ -7,6 +7,7 @@ mod export;
 mod keep;
 mod result;
 mod run;
+mod scores;
 mod stage;
 
 pub use cost::{Cost, Total};
@@ -16,3 +17,4 @@ pub use result::{
     Extraction, FEATURES, Finished, Presentations, RunResult, ScorePart,
 };
 pub use run::{Record, TrainingRun};
+pub(super) use scores::{NetworkScores, network_scores};
