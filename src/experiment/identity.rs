@@ -14,7 +14,6 @@ use super::session::Session;
 use crate::artefact::{Existing, OutputDir, digest};
 use crate::error::{Error, Result};
 use crate::nn::NetworkSpec;
-use crate::train::Recipe;
 
 /// The version of the descriptions.
 pub const FORMAT: u32 = 2;
@@ -72,14 +71,6 @@ impl Ground {
             groups: session.partition.attribute.clone(),
         }
     }
-}
-
-/// Query runs that are trained apart, as far as they decide a result.
-#[derive(Clone, Debug, Serialize)]
-pub struct QueryFacts<'a> {
-    pub runs: usize,
-    pub recipe: &'a Recipe,
-    pub per_seed: bool,
 }
 
 impl Identity {

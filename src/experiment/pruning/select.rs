@@ -192,7 +192,7 @@ fn no_recalls(plan: &PrunePlan, source: &Source) -> Error {
         Some(scores) => format!("no {name} in {}", scores.folder.display()),
         None => "no recalls".to_owned(),
     };
-    let data = source.data.as_ref().map_or("DATA", |data| &data.name);
+    let data = source.place.as_deref().unwrap_or("DATA");
     let expected = format!(
         "`recalls` {name}, which `fairprune train --data {data}` and `fairprune score --data {data}` \
          write; or `quota` none, uniform or balanced"

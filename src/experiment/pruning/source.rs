@@ -37,6 +37,8 @@ impl SourceSettings {
 /// Everything a selection needs to know of the samples.
 pub struct Source {
     pub identity: DataIdentity,
+    /// The data set as the user named it, where it was read.
+    pub place: Option<String>,
     /// What quotas are over; its names are the numbers where the source knows no class names.
     pub partition: Partition,
     /// Whether the source knows the names.
@@ -123,6 +125,7 @@ impl Source {
         let partition = Partition::of(&data, &settings.groups)?;
         Ok(Source {
             identity,
+            place: Some(given.data.clone()),
             groups: partition.labels(&data, &data.train).into_owned(),
             partition,
             named: true,
@@ -151,6 +154,7 @@ impl Source {
         let by_attribute = scores.attribute.as_ref().filter(|_| partition.attribute.is_some());
         Ok(Source {
             identity: scores.stated.data.clone(),
+            place: None,
             groups: by_attribute.map_or_else(|| labels.clone(), group),
             partition,
             named: scores.names.is_some(),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
 use crate::backend::Cpu;
 use crate::data::{self, DataSet, Format, LoadOptions, Progress, Split, SplitKind};
+use crate::experiment::text;
 use crate::error::{Error, Result};
 
 /// The data set.

@@ -6,13 +6,12 @@
 mod data;
 mod network;
 mod recipe;
-pub(crate) mod text;
 mod variants;
 
 pub use data::DataSettings;
 pub use network::{DefaultNetwork, NetworkSettings};
 pub use recipe::{Preset, RecipeSettings};
-pub use variants::{Idle, VariantSettings};
+pub use variants::VariantSettings;
 
 use crate::error::{Error, Result};
 

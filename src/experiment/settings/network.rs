@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
 use crate::data::DataSet;
+use crate::experiment::text;
 use crate::error::{Error, Result};
 use crate::experiment::Placement;
 use crate::experiment::session::Seen;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use crate::experiment::text;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
 use crate::train::{Recipe, Schedule};

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::text;
 use crate::error::Result;
+use crate::experiment::strategy::Idle;
+use crate::experiment::text;
 use crate::score::options::{El2nForm, GrandAt, GrandLayers, NeverLearned, SspForm};
 use crate::score::{Method, Options};
 
@@ -28,15 +29,6 @@ pub struct VariantSettings {
     pub ssp: Option<SspForm>,
     pub prototypes: Option<usize>,
     pub cal_neighbours: Option<usize>,
-}
-
-/// A setting that does nothing to what is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idle {
-    /// The name of its field.
-    pub setting: &'static str,
-    /// What it is about.
-    pub about: String,
 }
 
 impl VariantSettings {

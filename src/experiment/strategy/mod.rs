@@ -10,4 +10,4 @@ mod weighting;
 pub use evidence::{QueryData, Recalls};
 pub use name::{Choice, Quota, QuotaSettings, Ranking, Strategy};
 pub use pick_weights::PickWeights;
-pub use picker::{Material, Picker, PickerOptions, ValidationMaterial};
+pub use picker::{Idle, Material, Picker, PickerOptions, ValidationMaterial};

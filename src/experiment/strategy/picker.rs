@@ -5,9 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
+use crate::experiment::text;
 use crate::prune::{
     Centre, Features, Inputs, MEMORY, Need, Picking, Picks, Population, Probabilities, Scope,
     Score, Selector, Space, Start, Validation, Wanted, pick,
@@ -18,11 +20,15 @@ use crate::score::{Method, features};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Picker(usize);
 
-/// Options of all of them; None: the method's own default.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Options of all of them; None takes the method's own default.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct PickerOptions {
+    #[serde(with = "text")]
     pub start: Option<Start>,
+    #[serde(with = "text")]
     pub centre: Option<Centre>,
+    #[serde(with = "text")]
     pub space: Option<Space>,
     pub lambda: Option<f64>,
     pub beta: Option<f64>,
@@ -32,8 +38,10 @@ pub struct PickerOptions {
     pub reverse: Option<f64>,
     pub step: Option<f64>,
     pub refresh: Option<usize>,
+    #[serde(with = "text")]
     pub scope: Option<Scope>,
     /// The score that CCS divides into strata and D2 spreads; CCS drops by the area under the margin.
+    #[serde(with = "text")]
     pub base: Option<Method>,
     /// Bytes for rows of distances.
     pub memory: usize,
@@ -170,6 +178,69 @@ impl Picker {
         }
         map
     }
+}
+
+/// Which options are about which methods.
+const OPTIONS: [(&str, &[&str]); 13] = [
+    ("start", &["coreset", "contextual-diversity"]),
+    ("centre", &["moderate"]),
+    ("space", &["graph-cut", "facility-location"]),
+    ("lambda", &["graph-cut", "grad-match"]),
+    ("beta", &["ccs"]),
+    ("strata", &["ccs"]),
+    ("neighbours", &["d2"]),
+    ("forward", &["d2"]),
+    ("reverse", &["d2"]),
+    ("step", &["glister"]),
+    ("refresh", &["glister"]),
+    ("base", &["ccs", "d2"]),
+    ("memory", &["facility-location", "craig", "grad-match"]),
+];
+
+impl PickerOptions {
+    /// Refuses numbers that one of `pickers` cannot have.
+    pub fn check(&self, pickers: &[Picker]) -> Result<()> {
+        pickers.iter().try_for_each(|p| p.selector(self).check())
+    }
+
+    /// The options that are set and do nothing to `pickers`.
+    pub fn idle(&self, pickers: &[Picker]) -> Vec<Idle> {
+        let set = [
+            self.start.is_some(),
+            self.centre.is_some(),
+            self.space.is_some(),
+            self.lambda.is_some(),
+            self.beta.is_some(),
+            self.strata.is_some(),
+            self.neighbours.is_some(),
+            self.forward.is_some(),
+            self.reverse.is_some(),
+            self.step.is_some(),
+            self.refresh.is_some(),
+            self.base.is_some(),
+            self.memory != MEMORY,
+        ];
+        let idle = OPTIONS.iter().zip(set).filter(|((_, owners), set)| {
+            *set && !pickers.iter().any(|p| owners.contains(&p.name()))
+        });
+        let about = |owners: &[&str]| format!("{}, which is not asked for", owners.join(", "));
+        let mut idle: Vec<Idle> =
+            idle.map(|((setting, owners), _)| Idle { setting, about: about(owners) }).collect();
+        if self.scope.is_some() && pickers.is_empty() {
+            let about = "selection methods, none is asked for".to_owned();
+            idle.push(Idle { setting: "scope", about });
+        }
+        idle
+    }
+}
+
+/// An option or setting that does nothing to what is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// The name of its field.
+    pub setting: &'static str,
+    /// What it is about.
+    pub about: String,
 }
 
 impl FromStr for Picker {

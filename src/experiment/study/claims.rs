@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Panel;
+use super::panel::Panel;
 use crate::error::Result;
 use crate::experiment::comparison::summary::{Metric, Point, SeedRun, Strategy};
 use crate::metrics::{self, ClaimVerdict, PairedDifference};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Panel;
+use super::panel::Panel;
 use crate::experiment::comparison::summary::{Point, SeedRun, Strategy};
 
 /// Columns of [`CellRow`].
