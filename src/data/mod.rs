@@ -20,7 +20,11 @@ pub mod imagenet;
 mod images;
 mod listed;
 mod long_tail;
+#[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "parquet/absent.rs"]
+mod parquet;
 mod partition;
 mod pixels;
 mod resize;

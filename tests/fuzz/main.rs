@@ -13,6 +13,9 @@ mod corpus;
 mod harness;
 mod mutate;
 mod targets;
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
 
 #[global_allocator]
 static ALLOCATOR: harness::Counting = harness::Counting;

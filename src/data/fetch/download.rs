@@ -3,13 +3,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use md5::{Digest, Md5};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use super::Archive;
+use super::{Archive, Patience};
 use crate::error::{Error, Result};
 
 /// How the name of an unfinished download ends.
@@ -17,30 +16,6 @@ const UNFINISHED: &str = ".part";
 
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
-
-/// How long to wait and how often to try.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// For a connection.
-    pub connect: Duration,
-    /// For the next bytes.
-    pub read: Duration,
-    /// Between two tries.
-    pub pause: Duration,
-    /// Tries in a row that bring nothing new.
-    pub tries: usize,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience {
-            connect: Duration::from_secs(30),
-            read: Duration::from_secs(60),
-            pause: Duration::from_secs(2),
-            tries: 5,
-        }
-    }
-}
 
 /// Why a try ended.
 enum Stop {

@@ -3,14 +3,18 @@
 //! Nothing is unpacked before its checksum is right, a download that stopped goes on where it was, and
 //! the folder appears at once with all its files.
 
+#[cfg(feature = "fetch")]
+mod download;
+#[cfg(not(feature = "fetch"))]
+#[path = "absent.rs"]
 mod download;
 mod unpack;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
-pub use download::Patience;
 
 /// A data set that can be fetched: a gzipped tar of a few files in one folder.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +76,30 @@ impl Archive {
     /// Whether `folder` already holds every file.
     fn is_whole(&self, folder: &Path) -> bool {
         self.files.iter().all(|file| folder.join(file).is_file())
+    }
+}
+
+/// How long to wait and how often to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the next bytes.
+    pub read: Duration,
+    /// Between two tries.
+    pub pause: Duration,
+    /// Tries in a row that bring nothing new.
+    pub tries: usize,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            connect: Duration::from_secs(30),
+            read: Duration::from_secs(60),
+            pause: Duration::from_secs(2),
+            tries: 5,
+        }
     }
 }
 
