@@ -1,4 +1,4 @@
-//! A method applied: which samples it picks, in which order, with which weights.
+//! Running a method: which samples it picks, in which order, with which weights.
 
 use super::budget::Budget;
 use super::greedy::{
@@ -22,18 +22,18 @@ use crate::rng::{Philox, Stream};
 pub struct Picking<'a> {
     /// The method.
     pub selector: Selector,
-    /// Where it picks; [`Selector::scope`] tells the usual one.
+    /// Where the method picks; [`Selector::scope`] tells the usual one.
     pub scope: Scope,
-    /// What it knows of the samples.
+    /// What is known of the samples.
     pub inputs: Inputs<'a>,
-    /// Decides ties and random starts.
+    /// Seed that decides ties and random starts.
     pub seed: u64,
     /// Bytes that facility location and CRAIG may fill with distances to save time, and that
-    /// GradMatch may need. Changes no result.
+    /// GradMatch may need. It changes no result.
     pub memory: usize,
 }
 
-/// [`Picking::memory`] unless told otherwise.
+/// The usual [`Picking::memory`], 1 GiB.
 pub const MEMORY: usize = 1 << 30;
 
 /// What was picked.
@@ -42,17 +42,17 @@ pub struct Picks {
     /// Positions in the original training set, first pick first. Inside classes each class's picks
     /// are in their order, and classes take turns in proportion to their counts.
     pub order: Vec<usize>,
-    /// For each pick, what it stands for in training, where the method says so.
+    /// What each pick stands for in training, where the method says so.
     pub weights: Option<Vec<f64>>,
 }
 
-/// The samples that a method picks: exactly as many as wanted. With a larger count and the same
-/// seed every method first picks the same samples again, in every class in which it picks.
+/// Returns the samples that a method picks: exactly as many as wanted. With a larger count and the
+/// same seed every method first picks the same samples again, in every class in which it picks.
 ///
 /// # Errors
 /// [`Error::Invalid`]: what [`Population::sizes`], [`Features::check`] and [`Probabilities::check`]
-/// refuse, an input that the method lacks, an option out of range, more wanted than there is, too
-/// little memory for GradMatch.
+/// refuse, an input that the method lacks, an option out of range, more samples wanted than there
+/// are, too little memory for GradMatch.
 pub fn pick(population: Population, picking: &Picking, wanted: &Wanted) -> Result<Picks> {
     picking.selector.check()?;
     let members = population.members()?;
@@ -91,7 +91,8 @@ fn inside_classes(inputs: &Checked, members: &[Vec<usize>], wanted: &Wanted) -> 
         }
     }
     picks.sort_unstable_by(|a, b| {
-        // (rank + 1/2) / count, in whole numbers.
+        // The samples of a class take their turns at (rank + 1/2) / count, compared here in whole
+        // numbers.
         let turn = |t: &Turn, other: &Turn| (2 * t.rank as u128 + 1) * other.count as u128;
         turn(a, b).cmp(&turn(b, a)).then_with(|| a.key.cmp(&b.key))
     });
@@ -147,11 +148,11 @@ struct Group<'a> {
     members: &'a [usize],
     one_class: bool,
     validation: &'a [usize],
-    /// Picks that will be asked for at most.
+    /// The most picks that will be asked for.
     most: usize,
 }
 
-/// A method with its inputs, which are there.
+/// A method whose inputs are known to be there.
 struct Checked<'a> {
     population: Population<'a>,
     picking: &'a Picking<'a>,
@@ -203,7 +204,7 @@ impl<'a> Checked<'a> {
         self.picking.inputs.score.ok_or_else(|| self.missing("score"))
     }
 
-    /// Validation samples of a class, or all; none where the method asks for none.
+    /// Returns the validation samples of a class, or all of them; none where the method needs none.
     fn validation_samples(&self, class: Option<usize>) -> Result<Vec<usize>> {
         let Selector::Glister { .. } = self.picking.selector else { return Ok(Vec::new()) };
         let labels = self.validation()?.labels;
@@ -216,7 +217,7 @@ impl<'a> Checked<'a> {
         Ok(samples)
     }
 
-    /// The method at its start.
+    /// Sets up the method for a group, before its first pick.
     fn greedy<'g>(&'g self, group: &Group<'g>) -> Result<Box<dyn Greedy + 'g>>
     where
         'a: 'g,
@@ -310,7 +311,7 @@ impl<'a> Checked<'a> {
         })
     }
 
-    /// A score at `positions`, finite.
+    /// Returns the finite values of a score at `positions`.
     fn values(&self, score: Score, positions: &[usize]) -> Result<Vec<f64>> {
         let value = |&position: &usize| match score.values.get(position) {
             Some(&value) if value.is_finite() => Ok(value),
@@ -324,7 +325,7 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// The sample of the least value, ties drawn; 0 for none.
+/// Returns the sample of the least value, ties drawn; 0 if there is no sample.
 fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
     let keys = keys(positions, seed);
     let order = |&a: &usize, &b: &usize| {
@@ -333,7 +334,7 @@ fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
     (0..values.len()).min_by(order).unwrap_or(0)
 }
 
-/// A sample drawn by the seed and its position; 0 for none.
+/// Returns a sample drawn by the seed and its position; 0 if there is no sample.
 fn drawn(positions: &[usize], seed: u64) -> usize {
     let draw = Philox::new(seed, Stream::Start);
     let lot = |&i: &usize| draw.block(positions[i] as u64, 0);

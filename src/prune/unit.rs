@@ -1,10 +1,10 @@
-//! Messages of quotas in the words of the partition that they are over.
+//! Messages about quotas, put in the words of the partition that the quotas are over.
 
 use crate::error::Error;
 
-/// An error about quotas as one about the parts that the user means: `unit` is `class`, or `group`, and
-/// `names` are those of the parts. `recall of class 2` becomes `recall of group "gull / sea"`.
-/// Errors that are not about the parts stay as they are.
+/// Puts an error about quotas into words about the parts that the user means: `unit` is `class` or
+/// `group`, and `names` are those of the parts, so that `recall of class 2` becomes `recall of
+/// group "gull / sea"`. Errors that are not about the parts stay as they are.
 pub fn over(unit: &str, names: &[String], error: Error) -> Error {
     match error {
         Error::Invalid { what, found, expected } if what.contains("class") => {

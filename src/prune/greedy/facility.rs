@@ -19,24 +19,25 @@ use crate::error::Result;
 use crate::isa::{Isa, multiversion};
 use crate::prune::space::Measure;
 
-/// Gains that are brought up to date together.
+/// The number of gains that are brought up to date together.
 const TOGETHER: usize = 8;
 
-/// Facility location under a measure. Memory: n x 84 bytes and the rows that are kept.
+/// Facility location under a measure. It takes n x 84 bytes and the rows that are kept.
 pub(crate) struct Facility<M> {
     rows: Rows<M>,
-    /// Distance to the nearest pick, and which pick that is: the earlier one of two.
+    /// Distance of each sample to its nearest pick. `nearest` is that pick, the earlier one of two
+    /// at equal distances.
     least: Vec<u32>,
     nearest: Vec<usize>,
     candidates: BinaryHeap<Candidate>,
-    /// Picks that a candidate's gain has seen.
+    /// The number of picks that each candidate's gain has seen.
     seen: Vec<usize>,
     picks: usize,
     isa: Isa,
 }
 
 impl<M: Measure> Facility<M> {
-    /// Rows of distances are kept up to `limit` bytes.
+    /// Starts with no pick; rows of distances are kept up to `limit` bytes.
     pub(crate) fn new(measure: M, positions: &[usize], seed: u64, limit: usize) -> Self {
         let n = measure.len();
         let candidates = keys(positions, seed).into_iter().enumerate();
@@ -53,8 +54,8 @@ impl<M: Measure> Facility<M> {
         }
     }
 
-    /// Values of all candidates: before the first pick the negated sums of distances, after it the
-    /// gains.
+    /// Computes the values of all candidates: the negated sums of distances before the first pick,
+    /// and the gains after it.
     fn evaluate_all(&mut self) {
         let mut candidates = std::mem::take(&mut self.candidates).into_vec();
         let samples: Vec<usize> = candidates.iter().map(|c| c.sample).collect();
@@ -70,7 +71,7 @@ impl<M: Measure> Facility<M> {
         self.candidates = candidates.into();
     }
 
-    /// The best candidate, up to date.
+    /// Returns the best candidate, up to date.
     fn best(&mut self) -> Option<Candidate> {
         loop {
             let mut stale = Vec::with_capacity(TOGETHER);
@@ -94,14 +95,14 @@ impl<M: Measure> Facility<M> {
 }
 
 multiversion! {
-    /// Sum of a row.
+    /// Returns the sum of a row.
     fn total(row: &[u32]) -> u64 {
         row.iter().map(|&d| u64::from(d)).sum()
     }
 }
 
 multiversion! {
-    /// sum_i max(0, least_i - row_i).
+    /// Returns sum_i max(0, least_i - row_i).
     fn gain(least: &[u32], row: &[u32]) -> u64 {
         least.iter().zip(row).map(|(&m, &d)| u64::from(m.max(d) - d)).sum()
     }
@@ -109,7 +110,7 @@ multiversion! {
 
 impl<M: Measure> Greedy for Facility<M> {
     fn next(&mut self) -> Result<Option<usize>> {
-        // After the first pick no older gain is a bound of any use.
+        // The gains from before the first pick are bounds too loose to use.
         if self.picks <= 1 {
             self.evaluate_all();
         }
@@ -124,8 +125,8 @@ impl<M: Measure> Greedy for Facility<M> {
         Ok(Some(sample))
     }
 
-    /// Cluster sizes: how many samples of the group have the pick as their nearest, the earlier
-    /// of two.
+    /// The weights are cluster sizes: how many samples of the group have the pick as their nearest
+    /// one, the earlier of two at equal distances.
     fn weights(&mut self, kept: &[usize]) -> Result<Option<Vec<f64>>> {
         let n = self.rows.len();
         let mut place = vec![usize::MAX; n];
@@ -135,7 +136,7 @@ impl<M: Measure> Greedy for Facility<M> {
             self.nearest.iter().for_each(|&s| sizes[place[s]] += 1.0);
             return Ok(Some(sizes));
         }
-        // Some picks were not kept: their samples go to the nearest of the others.
+        // Some picks were not kept, so their samples go to the nearest of the others.
         let mut least = vec![u32::MAX; n];
         let mut nearest = vec![0; n];
         for (k, &sample) in kept.iter().enumerate() {

@@ -9,25 +9,25 @@ use super::{Greedy, Open};
 use crate::error::Result;
 use crate::prune::space::{Gradients, Pair, fill_chunks, narrow, pairs};
 
-/// The steps of the validation set.
+/// How the validation gradient follows the picks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refresh {
-    /// eta.
+    /// eta, the length of a step.
     pub(crate) step: f64,
-    /// Picks between two validation gradients.
+    /// The number of picks between two validation gradients.
     pub(crate) every: usize,
 }
 
-/// Glister. Memory: n x 24 + V x K x 8 + K x (D + 1) x 12 bytes.
+/// Glister's picks. They take n x 24 + V x K x 8 + K x (D + 1) x 12 bytes.
 pub(crate) struct Glister<'a> {
     train: Gradients<'a>,
     validation: Gradients<'a>,
-    /// Logarithms of the validation predictions plus the steps so far, V x K, up to a constant a
-    /// row.
+    /// Logarithms of the validation predictions after the steps so far, V x K; a row may be off by
+    /// a constant, which softmax does not see.
     logits: Vec<f64>,
     /// Labels of the validation samples.
     labels: Vec<u32>,
-    /// grad L_val: the rows for the features, and the biases.
+    /// grad L_val: its rows for the features. `biases` is its part for the biases.
     gradient: Vec<Vec<f32>>,
     biases: Vec<f64>,
     refresh: Refresh,
@@ -36,7 +36,7 @@ pub(crate) struct Glister<'a> {
 }
 
 impl<'a> Glister<'a> {
-    /// `probabilities` and `labels` of the samples of `validation`.
+    /// Starts with no pick; `probabilities` and `labels` are those of the samples of `validation`.
     pub(crate) fn new(
         train: Gradients<'a>,
         validation: Gradients<'a>,
@@ -59,7 +59,7 @@ impl<'a> Glister<'a> {
         }
     }
 
-    /// grad L_val at the current predictions.
+    /// Computes grad L_val at the current predictions.
     fn compute_gradient(&mut self) {
         let k = self.validation.classes();
         let mut errors = vec![0.0; self.logits.len()];
@@ -97,7 +97,7 @@ impl<'a> Glister<'a> {
     }
 }
 
-/// Softmax of logits, some of which may be minus infinity.
+/// Writes the softmax of `logits`, some of which may be minus infinity.
 fn softmax(logits: &[f64], out: &mut [f64]) {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     out.iter_mut().zip(logits).for_each(|(p, z)| *p = libm::exp(z - most));

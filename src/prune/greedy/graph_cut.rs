@@ -8,10 +8,11 @@ use super::{Greedy, Open};
 use crate::error::Result;
 use crate::prune::space::{Similarity, fill_chunks};
 
-/// Graph cut. Memory: n x 40 bytes.
+/// Graph cut's picks. They take n x 40 bytes.
 pub(crate) struct GraphCut<S> {
     similarity: S,
-    /// lam sum over all samples, less twice the sum over the picks.
+    /// The gain of each sample: lam times its sum over all samples, less twice its sum over the
+    /// picks.
     gains: Vec<f64>,
     open: Open,
 }

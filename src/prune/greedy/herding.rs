@@ -9,11 +9,11 @@ use super::{Greedy, Open};
 use crate::error::Result;
 use crate::prune::space::{Pair, Points, add, narrow};
 
-/// Herding in feature space. Memory: n x 24 bytes.
+/// Herding in feature space. It takes n x 24 bytes.
 pub(crate) struct Herding<'a> {
     points: Points<'a>,
     mean: Vec<f64>,
-    /// Sum of the picks, and how many there are.
+    /// Sum of the picks.
     sum: Vec<f64>,
     picks: usize,
     open: Open,

@@ -14,15 +14,15 @@ use super::{Candidate, Greedy, Key, keys};
 use crate::error::Result;
 use crate::prune::space::{Measure, fill_chunks};
 
-/// Samples whose farthest is remembered together.
+/// The number of samples whose farthest one is remembered together.
 const BLOCK: usize = 64;
-/// Picks that are compared at once with a sample that lags behind.
+/// The number of picks that are compared at once with a sample that lags behind.
 const STEP: usize = 16;
-/// Blocks that are brought up to date in parallel. More would do work that may turn out not to be
-/// needed.
+/// The number of blocks that are brought up to date in parallel. More would do work that may turn
+/// out not to be needed.
 const AHEAD: usize = 8;
 
-/// Greedy k-center under a measure. Memory: n x 36 bytes.
+/// Greedy k-center under a measure. It takes n x 36 bytes.
 pub(crate) struct KCenter<M> {
     measure: M,
     blocks: Vec<Block>,
@@ -31,10 +31,11 @@ pub(crate) struct KCenter<M> {
     picks: Vec<usize>,
 }
 
-/// Consecutive samples.
+/// Consecutive samples, brought up to date on their own.
 struct Block {
     first: usize,
-    /// Distance to the nearest of the first `seen` picks; below 0 for picks themselves.
+    /// Distance of each sample to the nearest of the first `seen` picks; below 0 for picks
+    /// themselves.
     bound: Vec<f64>,
     seen: Vec<u32>,
     keys: Vec<Key>,
@@ -42,7 +43,7 @@ struct Block {
 }
 
 impl<M: Measure> KCenter<M> {
-    /// Begins with sample `start`.
+    /// Starts with `start` as the first pick.
     pub(crate) fn new(measure: M, start: usize, positions: &[usize], seed: u64) -> Self {
         let keys = keys(positions, seed);
         let block = |(b, keys): (usize, &[Key])| Block {
@@ -56,7 +57,7 @@ impl<M: Measure> KCenter<M> {
         KCenter { measure, blocks, start, picks: Vec::new() }
     }
 
-    /// Every sample's distance to the first pick.
+    /// Computes every sample's distance to the first pick.
     fn begin(&mut self) {
         let mut distances = vec![0.0; self.measure.len()];
         let (measure, start) = (&self.measure, self.start);
@@ -72,7 +73,7 @@ impl<M: Measure> KCenter<M> {
         }
     }
 
-    /// The farthest sample, up to date.
+    /// Returns the farthest sample, up to date.
     fn farthest(&mut self) -> Option<usize> {
         let (measure, picks) = (&self.measure, &self.picks[..]);
         loop {
@@ -83,7 +84,7 @@ impl<M: Measure> KCenter<M> {
             if best.up_to_date(picks.len()).is_some() {
                 return Some(best.farthest.sample);
             }
-            // What is nearer than a sample that is up to date can wait.
+            // Whatever is nearer than a sample that is up to date can wait.
             let known = self.blocks.iter().filter_map(|block| block.up_to_date(picks.len()));
             let bar = known.fold(0.0, f64::max);
             let ahead = self.blocks.iter_mut().filter(|block| {
@@ -100,7 +101,7 @@ impl<M: Measure> KCenter<M> {
 }
 
 impl Block {
-    /// The farthest sample's distance if it has seen all `picks`.
+    /// Returns the farthest sample's distance if that sample has seen all `picks`.
     fn up_to_date(&self, picks: usize) -> Option<f64> {
         (self.seen[self.farthest.sample % BLOCK] as usize == picks).then_some(self.farthest.value)
     }

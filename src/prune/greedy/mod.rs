@@ -37,11 +37,11 @@ pub(crate) use rows::bytes as row_bytes;
 
 /// A method that picks one sample after another. Samples are numbered inside their group.
 pub(crate) trait Greedy {
-    /// The next pick; none when all are picked.
+    /// Returns the next pick, or `None` when all samples are picked.
     fn next(&mut self) -> Result<Option<usize>>;
 
-    /// What each of `kept`, a part of the picks, stands for; none where the method gives no
-    /// weights.
+    /// Returns what each of `kept`, a part of the picks, stands for; `None` where the method gives
+    /// no weights.
     fn weights(&mut self, kept: &[usize]) -> Result<Option<Vec<f64>>> {
         let _ = kept;
         Ok(None)
@@ -60,13 +60,13 @@ impl Greedy for Known {
 /// A sample's draw: 128 bits, distinct for distinct positions.
 pub(crate) type Key = [u32; 4];
 
-/// The draws of samples at `positions`: 16 bytes each.
+/// Returns the draws of the samples at `positions`, 16 bytes each.
 pub(crate) fn keys(positions: &[usize], seed: u64) -> Vec<Key> {
     let draw = Philox::new(seed, Stream::Ties);
     positions.iter().map(|&position| draw.block(position as u64, 0)).collect()
 }
 
-/// A sample that may be picked, greatest value first, then lowest draw.
+/// A sample that may be picked. The greatest value comes first, then the lowest draw.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Candidate {
     pub(crate) value: f64,
@@ -76,7 +76,7 @@ pub(crate) struct Candidate {
 
 impl Ord for Candidate {
     fn cmp(&self, other: &Self) -> Ordering {
-        // `+ 0.0` makes 0 and -0 equal.
+        // Adding 0.0 makes 0 and -0 equal.
         let by_value = (self.value + 0.0).total_cmp(&(other.value + 0.0));
         by_value.then_with(|| Reverse(self.key).cmp(&Reverse(other.key)))
     }
@@ -107,7 +107,8 @@ impl Open {
         Open { samples: (0..positions.len()).collect(), keys: keys(positions, seed) }
     }
 
-    /// Takes out the sample of the greatest value; `evaluate` writes the values of some samples.
+    /// Takes out the sample of the greatest value; `evaluate` writes the values of the samples it
+    /// is given.
     pub(crate) fn take_best(
         &mut self,
         evaluate: impl Fn(&[usize], &mut [f64]) + Sync,
@@ -132,7 +133,7 @@ impl Open {
         Some(best.sample)
     }
 
-    /// The samples that are left.
+    /// Returns the samples that are left.
     pub(crate) fn samples(&self) -> &[usize] {
         &self.samples
     }
@@ -156,7 +157,7 @@ mod tests {
             assert_eq!(order[3..], [0, 3]);
             assert!(open.samples().is_empty());
         }
-        // Standard deviation 12.
+        // The standard deviation of these counts is 12.
         assert!([1, 2, 4].iter().all(|&i| (150..=250).contains(&first[i])), "{first:?}");
     }
 

@@ -18,14 +18,14 @@ pub enum Centre {
     Median,
 }
 
-/// Euclidean distance of every sample to the centre of its class in feature space; far is hard and
-/// kept.
+/// Returns the Euclidean distance of every sample to the centre of its class in feature space. Far
+/// samples are hard and kept.
 ///
 /// With [`Centre::Mean`] this is the label-dependent form of SSP (Sorscher et al. 2022, as used by
-/// arXiv 2404.05579). Time O(N D); memory 16 bytes a sample.
+/// arXiv 2404.05579). It takes O(N D) time and 16 bytes for each sample.
 ///
 /// # Errors
-/// As [`Population::sizes`] and [`Features::check`].
+/// Fails as [`Population::sizes`] and [`Features::check`] do.
 pub fn class_distances(
     population: Population,
     features: Features,
@@ -42,7 +42,7 @@ pub fn class_distances(
     Ok(SampleScore { values, direction: Direction::KeepHighest, variant })
 }
 
-/// Of a group, the Euclidean distances to its centre.
+/// Returns the Euclidean distances of a group's samples to its centre.
 pub(crate) fn centre_distances(points: Points, centre: Centre) -> Vec<f64> {
     let centre = narrow(&match centre {
         Centre::Mean => points.mean(),
@@ -51,7 +51,7 @@ pub(crate) fn centre_distances(points: Points, centre: Centre) -> Vec<f64> {
     distances_to(points, &centre)
 }
 
-/// Euclidean distances of a group to one vector.
+/// Returns the Euclidean distances of a group's samples to one vector.
 fn distances_to(points: Points, centre: &[f32]) -> Vec<f64> {
     let samples: Vec<usize> = (0..points.len()).collect();
     let mut distances = vec![0.0; points.len()];
@@ -62,7 +62,8 @@ fn distances_to(points: Points, centre: &[f32]) -> Vec<f64> {
     distances
 }
 
-/// Median of each dimension; of an even number of samples, the mean of the two in the middle.
+/// Returns the median of each dimension: for an even number of samples, the mean of the two in the
+/// middle.
 fn median(points: Points) -> Vec<f64> {
     let n = points.len();
     let of_dimension = |k: usize| {

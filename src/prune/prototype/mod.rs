@@ -1,7 +1,7 @@
 //! Scores that compare a sample with the centre of a class or of a cluster, with its neighbours,
 //! or with its label.
 //!
-//! Every score comes in data-set order with its direction: NaN stands where a sample is not
+//! Every score comes in data-set order with its direction: NaN stands for samples that are not
 //! eligible.
 
 mod centres;
@@ -26,25 +26,25 @@ pub struct SampleScore {
     pub values: Vec<f64>,
     /// Which end is kept first.
     pub direction: Direction,
-    /// What it is, with its options.
+    /// The name of the score with its options.
     pub variant: String,
 }
 
 impl SampleScore {
-    /// The order it implies.
+    /// Returns the order that the score implies.
     pub fn order(&self) -> Order<'_> {
         Order::Score { values: &self.values, direction: self.direction }
     }
 }
 
-/// Values at `positions`, NaN elsewhere.
+/// Puts values at `positions` and NaN elsewhere.
 fn spread(len: usize, positions: &[usize], values: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut all = vec![f64::NAN; len];
     positions.iter().zip(values).for_each(|(&position, value)| all[position] = value);
     all
 }
 
-/// Names of an option's values, for [`FromStr`] and [`fmt::Display`].
+/// Names the values of an option, for [`FromStr`] and [`fmt::Display`].
 macro_rules! names {
     ($type:ty, $what:literal, $($name:literal => $value:path),+ $(,)?) => {
         impl FromStr for $type {

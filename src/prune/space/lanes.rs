@@ -14,17 +14,17 @@ use crate::isa::Isa;
 use crate::isa::simd::Avx2x8;
 use crate::isa::simd::{Portable8, Simd};
 
-/// Partial sums of a pair: two vectors of 8.
+/// Number of partial sums of a pair, which are two vectors of 8.
 const LANES: usize = 16;
 const HALF: usize = LANES / 2;
-/// Elements that are summed in f32.
+/// Number of elements that are summed in f32.
 const SLAB: usize = 512;
-/// A tile of pairs keeps its partial sums in registers.
+/// Queries and rows in a tile of pairs, which keeps its partial sums in registers.
 const TILE: usize = 2;
-/// The same for one query.
+/// Rows in a tile of a single query.
 const LONG: usize = 4;
 
-/// What is summed.
+/// The sum that a pair of vectors gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pair {
     /// || q - r ||^2.
@@ -33,10 +33,10 @@ pub(crate) enum Pair {
     InnerProduct,
 }
 
-/// `out[q * rows.len() + r]` = the pair sum of `queries[q]` and `rows[r]`.
+/// Writes the pair sum of `queries[q]` and `rows[r]` to `out[q * rows.len() + r]`.
 ///
-/// All slices have the same length, and `out` has a place for every pair: anything else is a
-/// defect of the caller and panics.
+/// All slices have the same length, and `out` has a place for every pair: anything else is a defect
+/// of the caller, on which this panics.
 pub(crate) fn pairs(isa: Isa, pair: Pair, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f64]) {
     let Some(dims) = queries.first().map(|q| q.len()) else { return };
     assert!(queries.iter().chain(rows).all(|v| v.len() == dims), "vectors of one length");
@@ -66,10 +66,10 @@ unsafe fn avx2<const DIFF: bool>(d: usize, q: &[&[f32]], r: &[&[f32]], out: &mut
     unsafe { block::<Avx2x8, DIFF>(d, q, r, out) }
 }
 
-/// Square tiles of pairs (a single query takes a longer one), then what is left over.
+/// Computes square tiles of pairs (a single query takes a longer one), then what is left over.
 ///
 /// # Safety
-/// The instruction set of `S`; lengths as in [`pairs`].
+/// The processor has the instruction set of `S`, and the lengths are those that [`pairs`] asks for.
 #[inline(always)]
 unsafe fn block<S: Simd, const DIFF: bool>(
     dims: usize,
@@ -111,9 +111,11 @@ unsafe fn block<S: Simd, const DIFF: bool>(
     }
 }
 
+/// Computes one tile of pairs.
+///
 /// # Safety
-/// The instruction set of `S`, which has 8 lanes; at least Q queries and R rows of `dims` values,
-/// `out` writable at `i * pitch + j` for i < Q and j < R.
+/// The processor has the instruction set of `S`, which has 8 lanes. There are at least Q queries
+/// and R rows of `dims` values, and `out` is writable at `i * pitch + j` for i < Q and j < R.
 #[inline(always)]
 unsafe fn tile<S: Simd, const Q: usize, const R: usize, const DIFF: bool>(
     dims: usize,
@@ -174,8 +176,10 @@ unsafe fn tile<S: Simd, const Q: usize, const R: usize, const DIFF: bool>(
     }
 }
 
+/// Adds one term to a partial sum.
+///
 /// # Safety
-/// The instruction set of `S`.
+/// The processor has the instruction set of `S`.
 #[inline(always)]
 unsafe fn add_term<S: Simd, const DIFF: bool>(q: S::V, r: S::V, sum: S::V) -> S::V {
     // SAFETY: passed on to the caller.
@@ -189,10 +193,10 @@ unsafe fn add_term<S: Simd, const DIFF: bool>(q: S::V, r: S::V, sum: S::V) -> S:
     }
 }
 
-/// The 16 lanes folded in halves: 8, 4, 2, 1.
+/// Folds the 16 lanes in halves: 8, 4, 2, 1.
 ///
 /// # Safety
-/// The instruction set of `S`, which has 8 lanes.
+/// The processor has the instruction set of `S`, which has 8 lanes.
 #[inline(always)]
 unsafe fn fold<S: Simd>(sums: [S::V; 2]) -> f32 {
     let mut lanes = [0.0f32; HALF];
