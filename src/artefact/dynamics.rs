@@ -1,8 +1,9 @@
-//! Recorded training dynamics: a folder of `.npy` arrays, T epochs x N samples in data-set order, with
-//! `dynamics.json` that says what run they are of and `samples.csv` that says which samples.
+//! Recorded training dynamics: a folder of `.npy` arrays, T epochs x N samples in data-set order,
+//! with `dynamics.json` that describes the run and `samples.csv` that lists the samples.
 //!
-//! A value is NaN where the epoch did not present the sample: held out, not in the subset, in a rest
-//! that was dropped, or beyond the budget. A probability of 0 is a value like any other.
+//! A value is NaN where the epoch did not present the sample, because it was held out, not in the
+//! subset, in a rest that was dropped, or beyond the budget. A probability of 0 is a value like any
+//! other.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,10 @@ use crate::error::{Error, Result};
 /// The folder's description, and the table of its samples.
 pub const DESCRIPTION: &str = "dynamics.json";
 pub const SAMPLES: &str = "samples.csv";
-/// Column of [`SAMPLES`]: how often the run presented the sample.
+/// Column of [`SAMPLES`] that tells how often the run presented the sample.
 const PRESENTATIONS: &str = "presentations";
 
-/// What is recorded of a presentation, in train mode, before the step that it leads to.
+/// What is recorded of a presentation. It is taken in train mode, before the step that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quantity {
     Loss,
@@ -34,7 +35,7 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// All, in the order of files.
+    /// All quantities, in the order of files.
     pub const ALL: [Quantity; 6] = [
         Quantity::Loss,
         Quantity::LabelProbability,
@@ -44,7 +45,7 @@ impl Quantity {
         Quantity::Divergence,
     ];
 
-    /// The file's name without `.npy`.
+    /// Returns the file's name without `.npy`.
     pub fn name(self) -> &'static str {
         match self {
             Quantity::Loss => "loss",
@@ -56,7 +57,7 @@ impl Quantity {
         }
     }
 
-    /// Its definition.
+    /// Returns the quantity's definition.
     pub fn meaning(self) -> &'static str {
         match self {
             Quantity::Loss => "-ln p_y",
@@ -70,7 +71,7 @@ impl Quantity {
         }
     }
 
-    /// What its values must be.
+    /// Tells whether the quantity can have this value.
     fn accepts(self, value: f32) -> bool {
         match self {
             Quantity::LogitMargin => value.is_finite(),
@@ -100,19 +101,19 @@ pub struct QuantityRecord {
     pub name: String,
     pub file: String,
     pub meaning: String,
-    /// BLAKE3 of the values, row after row, in 32 hexadecimal digits.
+    /// BLAKE3 hash of the values, row after row, in 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
-/// Validation of the recorded run at its best epoch: counts of each class.
+/// Validation counts of each class, from the recorded run's best epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidationRecord {
-    /// Epochs completed.
+    /// Epochs that were completed.
     pub epoch: u32,
     pub correct: Vec<u64>,
     pub total: Vec<u64>,
-    /// The same of each group, where the samples have an attribute.
+    /// Validation counts of each group, where the samples have an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupRecord>,
 }
@@ -132,7 +133,7 @@ pub struct AttributeRecord {
     pub values: Vec<String>,
 }
 
-/// `dynamics.json`.
+/// The content of `dynamics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     pub format_version: u32,
@@ -141,30 +142,30 @@ pub struct Description {
     pub commit: String,
     pub data: DataIdentity,
     pub class_names: Vec<String>,
-    /// Where the samples have one.
+    /// The attribute, where the samples have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<AttributeRecord>,
-    /// Rows and columns of every array.
+    /// Number of epochs, which are the rows of every array.
     pub epochs: usize,
     pub samples: usize,
-    /// Samples that the run trained on.
+    /// Number of samples that the run trained on.
     pub trained: usize,
-    /// Of `trained`, samples that the run could have trained on: all that the split leaves.
+    /// Number of samples that the run could have trained on: all that the split leaves.
     pub eligible: usize,
-    /// Whether presentations were flipped or shifted at random.
+    /// Whether presentations were augmented (flipped or shifted at random).
     pub augmented: bool,
-    /// What a row holds, and when a value is NaN.
+    /// A sentence on what a row holds, and when a value is NaN.
     pub presentation: String,
     pub quantities: Vec<QuantityRecord>,
     pub network: Value,
     pub recipe: Value,
     pub seeds: Value,
-    /// Steps done, and those that the schedule was made for.
+    /// Steps that were done.
     pub steps: u64,
     pub schedule_steps: u64,
-    /// What held samples out, as on the command line.
+    /// What held samples out, as written on the command line.
     pub split: String,
-    /// Of the kernels: `cpu/avx512`, `cuda/sm_90a`.
+    /// The kernels that computed the run: `cpu/avx512`, `cuda/sm_90a`.
     pub numerics: String,
     pub validation: Option<ValidationRecord>,
 }
@@ -172,7 +173,7 @@ pub struct Description {
 impl Description {
     /// The version that this program writes and reads.
     pub const FORMAT_VERSION: u32 = 1;
-    /// [`Description::presentation`].
+    /// The usual [`Description::presentation`].
     pub const RULE: &str = "train mode, batch statistics, before the step; one row an epoch, one column a sample in \
                             data-set order; NaN: the epoch did not present the sample";
 }
@@ -181,14 +182,14 @@ impl Description {
 pub struct Samples {
     pub ids: Vec<String>,
     pub labels: Vec<u32>,
-    /// Attribute of each sample; empty where they have none.
+    /// Attribute of each sample; empty where the samples have none.
     pub attributes: Vec<u32>,
-    /// Held out by the split, or not.
+    /// The part of each sample: held out by the split, or not.
     pub parts: Vec<Part>,
 }
 
-/// Writes the folder: `row(quantity, epoch)` is one row. `dynamics.json` comes last, so that it
-/// never lies there without the rest.
+/// Writes the folder, with one row from each `row(quantity, epoch)`. `dynamics.json` comes last, so
+/// that it never lies there without the rest.
 pub fn write(
     dir: &OutputDir,
     folder: &str,
@@ -226,8 +227,8 @@ pub fn write(
     atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, &description)
 }
 
-/// Refuses attributes where dynamics.json states none, their absence where it does, and numbers that
-/// are none of its `values`.
+/// Refuses attributes where `dynamics.json` states none, missing ones where it does, and numbers
+/// that are none of its `values`.
 fn check_attributes(table: &ScoreTable, values: usize, place: &str) -> Result<()> {
     if (values > 0) == table.attributes.is_empty() {
         let found = "an attribute in one of samples.csv and dynamics.json";
@@ -310,12 +311,12 @@ impl Recording {
         Ok(Recording { description, samples, presentations, folder: folder.to_owned() })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether the folder says it has the quantity.
+    /// Tells whether the folder says that it has the quantity.
     pub fn has(&self, quantity: Quantity) -> bool {
         self.description.quantities.iter().any(|q| q.name == quantity.name())
     }

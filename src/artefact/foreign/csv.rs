@@ -6,11 +6,11 @@ use super::Rows;
 use crate::artefact::tables::open;
 use crate::error::{Error, Result};
 
-/// Headers of the column that names the sample, the first that is there; any case.
+/// Headers of the column that names the sample, in any case; the first that is there counts.
 pub const NAME_COLUMNS: [&str; 8] =
     ["id", "sample_id", "filename", "file_name", "file", "path", "image", "img_filename"];
 
-/// Headers of the column that holds the score, where none is asked for; any case.
+/// Headers of the column that holds the score, in any case, where none is asked for.
 pub const SCORE_COLUMNS: [&str; 2] = ["score", "aum"];
 
 /// The columns that were read, by their headers.
@@ -20,12 +20,12 @@ pub struct Columns {
     pub score: String,
 }
 
-/// Names and scores of every row. The score is in `column`, else in one of [`SCORE_COLUMNS`], else in the
-/// only column beside the name.
+/// Returns the names and scores of every row. The score is in `column`, else in one of
+/// [`SCORE_COLUMNS`], else in the only column beside the name.
 ///
 /// # Errors
-/// Columns that are not there or several that it may be; a cell that is no number, named by its line; no
-/// row at all.
+/// A column is missing or several may be meant, a cell is no number (it is named by its line), or
+/// there is no row at all.
 pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
     let mut table = open(path)?;
     let header: Vec<String> = table.header.iter().map(|h| h.trim().to_lowercase()).collect();

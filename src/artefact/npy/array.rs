@@ -1,12 +1,12 @@
-//! What an array that was read is taken for: positions, scores, features.
+//! What an array that was read may be taken for: positions, scores, features.
 
 use super::{Array, Values};
 use crate::error::{Error, Result};
 
 impl Array {
-    /// One axis of integers as positions in a data set of `n` samples, in the file's order; a
-    /// boolean mask of length `n` as the positions that are true. Ranges are checked; duplicates
-    /// are the caller's to judge.
+    /// Takes one axis of integers as positions in a data set of `n` samples, in the file's order,
+    /// or a boolean mask of length `n` as the positions that are true. Ranges are checked; the
+    /// caller judges duplicates.
     pub fn into_positions(self, n: usize, name: &str) -> Result<Vec<usize>> {
         self.one_axis(name)?;
         match self.values {
@@ -35,7 +35,7 @@ impl Array {
         }
     }
 
-    /// As [`Array::into_column`], none NaN.
+    /// Takes one axis of numbers as [`Array::into_column`] does, none of which may be NaN.
     pub fn into_scores(self, n: usize, name: &str) -> Result<Vec<f32>> {
         let scores = self.into_column(n, name)?;
         match scores.iter().position(|x| x.is_nan()) {
@@ -44,7 +44,8 @@ impl Array {
         }
     }
 
-    /// One axis of `n` numbers, one a sample, NaN for those without one; doubles are rounded to f32.
+    /// Takes one axis of `n` numbers, one for each sample, NaN for those without one. Doubles are
+    /// rounded to f32.
     pub fn into_column(self, n: usize, name: &str) -> Result<Vec<f32>> {
         self.one_axis(name)?;
         let scores: Vec<f32> = match self.values {
@@ -60,8 +61,9 @@ impl Array {
         Ok(scores)
     }
 
-    /// Two axes of finite numbers: `n` rows, one a sample in data-set order, of at least one value;
-    /// doubles are rounded to f32. Returns the length of a row and the values, row after row.
+    /// Takes two axes of finite numbers: `n` rows of at least one value, one for each sample in
+    /// data-set order. Doubles are rounded to f32. Returns the length of a row and the values, row
+    /// after row.
     pub fn into_features(self, n: usize, name: &str) -> Result<(usize, Vec<f32>)> {
         let &[rows, width] = &self.shape[..] else {
             let found = format!("an array of shape {:?}", self.shape);

@@ -1,8 +1,8 @@
 //! NumPy's `.npy`, format 1.0: one array, little-endian, C order, one or two axes.
 //!
-//! Written byte for byte as `numpy.save` writes it. Read strictly: the size of the file must be what
-//! the header says, nothing is allocated before that is known, and pickled objects are refused.
-//! Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
+//! It is written byte for byte as `numpy.save` writes it, and read strictly: the size of the file
+//! must be what the header says, nothing is allocated before that is known, and pickled objects are
+//! refused. Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
 
 mod array;
 
@@ -14,9 +14,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// NumPy leaves room for the first axis to grow to the digits of 2^64.
+/// NumPy leaves room in the header for the first axis to grow to the digits of 2^64.
 const GROWTH_DIGITS: usize = 21;
-/// More than any header of one or two axes needs.
+/// Longest header that is read, more than any header of one or two axes needs.
 const MAX_HEADER: usize = 4096;
 
 /// A type that can be written.
@@ -55,7 +55,7 @@ element! {
     bool, 1, "|b1", x => [u8::from(x)];
 }
 
-/// Writes `data` (row after row) as an array of `shape`: one or two axes.
+/// Writes `data` (row after row) as an array of `shape`, which has one or two axes.
 pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()> {
     if !(1..=2).contains(&shape.len()) || shape.iter().product::<usize>() != data.len() {
         return Err(Error::Internal(format!("{} values written as {shape:?}", data.len())));
@@ -67,7 +67,8 @@ pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()>
     })
 }
 
-/// Writes an array of `shape` row after row as `row` gives them, so that it need not be in memory.
+/// Writes an array of `shape` row after row as `row` gives them, so that the array need not be in
+/// memory.
 pub fn write_rows<T: Element>(
     path: &Path,
     shape: [usize; 2],
@@ -88,7 +89,7 @@ pub fn write_rows<T: Element>(
     })
 }
 
-/// Magic, version and the header, padded to a multiple of 64 bytes.
+/// Returns magic, version and the header, padded to a multiple of 64 bytes.
 fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     let axes = match shape {
         [n] => format!("({n},)"),
@@ -109,16 +110,16 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
 /// An array that was read: its shape and its values, row after row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// One or two axes.
+    /// Lengths of its one or two axes.
     pub shape: Vec<usize>,
     pub values: Values,
 }
 
-/// The values by kind; integers and floats of other widths are widened, exactly.
+/// The values by kind. Integers and floats of other widths are widened, exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     Bool(Vec<bool>),
-    /// Unsigned and signed integers of 1, 2, 4, 8 bytes.
+    /// Unsigned and signed integers of 1, 2, 4 or 8 bytes.
     Int(Vec<i64>),
     F32(Vec<f32>),
     F64(Vec<f64>),
@@ -146,7 +147,7 @@ pub fn read(path: &Path) -> Result<Array> {
     read_from(file, length, &path.display().to_string())
 }
 
-/// Reads one array of exactly `length` bytes from `input`; `name` appears in errors.
+/// Reads one array of exactly `length` bytes from `input`; errors call it `name`.
 pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array> {
     let io_error = |e: io::Error| match e.kind() {
         io::ErrorKind::UnexpectedEof => truncated(name, &format!("{length} bytes")),
@@ -195,7 +196,7 @@ struct Header {
 }
 
 impl Header {
-    /// Parses the Python dictionary literal; None if it is anything but one of a plain array.
+    /// Parses the Python dictionary literal; `None` if it is anything but that of a plain array.
     fn parse(text: &str) -> Option<Header> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{')?.trim_start();
@@ -279,14 +280,14 @@ impl Header {
     }
 }
 
-/// A quoted string without escapes, and what follows it.
+/// Splits a quoted string without escapes from what follows it.
 fn string(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| *c == '\'' || *c == '"')?;
     let (value, rest) = text[1..].split_once(quote)?;
     (!value.contains('\\')).then_some((value, rest))
 }
 
-/// The axes inside the parentheses of a shape; one axis needs its comma.
+/// Reads the axes inside the parentheses of a shape; one axis needs its comma.
 fn axes(inner: &str) -> Option<Vec<usize>> {
     if inner.trim().is_empty() {
         return Some(Vec::new());

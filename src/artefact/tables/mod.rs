@@ -1,4 +1,4 @@
-//! The CSV files: typed rows, and checks that name file, line and column.
+//! The CSV files as typed rows, with checks that name file, line and column.
 //!
 //! | file | columns |
 //! |---|---|
@@ -24,18 +24,19 @@ use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
 
-/// A row of one of the files; `Serialize` writes its fields in the order of the columns.
+/// A row of one of the files. `Serialize` writes its fields in the order of the columns.
 pub trait Row: Serialize + Sized {
     /// Column names in the written order, each with what its cells must hold.
     const COLUMNS: &'static [(&'static str, &'static str)];
 
-    /// The row of these cells, or the column that does not parse.
+    /// Returns the row of these cells, or the column that does not parse.
     fn parse(cells: &Cells) -> Result<Self, &'static str>;
 
-    /// The first column whose value is out of its range, or None.
+    /// Returns the first column whose value is out of its range, if there is one.
     fn unusable(&self) -> Option<&'static str>;
 
-    /// The number that rows are ordered by, and whether every number from 0 on must be there.
+    /// Returns the number that rows are ordered by, and whether every number from 0 on must be
+    /// there.
     fn key(&self) -> (u64, bool);
 }
 
@@ -54,7 +55,7 @@ pub struct RecallRow {
     pub name: String,
     /// Samples of the class that training may use.
     pub train_size: u64,
-    /// Correct and all validation samples of the class, summed over the query runs.
+    /// Correct validation samples of the class, summed over the query runs.
     pub val_correct: Option<u64>,
     pub val_total: Option<u64>,
     pub recall: f64,
@@ -103,12 +104,13 @@ impl Row for RecallRow {
     }
 }
 
-/// The same of one group, class x attribute. Groups without validation samples have no row.
+/// How a query model recalls one group, class x attribute. Groups without validation samples have
+/// no row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GroupRecallRow {
-    /// Group index, from 0: class by class, attribute values in their order.
+    /// Group index, from 0. Groups are ordered by class and then by the attribute's values.
     pub group: u32,
-    /// `waterbird / land`.
+    /// The group's name, such as `waterbird / land`.
     pub name: String,
     pub train_size: u64,
     pub val_correct: Option<u64>,
@@ -118,7 +120,7 @@ pub struct GroupRecallRow {
 }
 
 impl GroupRecallRow {
-    /// The row as one of a class.
+    /// Returns the row as one of a class.
     pub fn to_class(&self) -> RecallRow {
         let GroupRecallRow { group, train_size, val_correct, val_total, recall, recall_sd, .. } =
             *self;
@@ -126,7 +128,7 @@ impl GroupRecallRow {
         RecallRow { class: group, name, train_size, val_correct, val_total, recall, recall_sd }
     }
 
-    /// The row of a class as one of a group.
+    /// Makes the row of a group out of that of a class.
     pub fn of_class(row: RecallRow) -> GroupRecallRow {
         let RecallRow { class, name, train_size, val_correct, val_total, recall, recall_sd } = row;
         GroupRecallRow { group: class, name, train_size, val_correct, val_total, recall, recall_sd }
@@ -170,7 +172,8 @@ pub(super) fn open(path: &Path) -> Result<read::Table> {
     read::Table::open(path)
 }
 
-/// Whether the file's first column is `group`: recalls of groups, not of classes.
+/// Tells whether the file's first column is `group`, so that its recalls are of groups and not of
+/// classes.
 pub fn is_of_groups(path: &Path) -> Result<bool> {
     Ok(read::Table::open(path)?.header.iter().any(|h| h == "group"))
 }
@@ -183,7 +186,7 @@ pub struct KeptRow {
     pub id: String,
     /// Class index.
     pub label: u32,
-    /// The score that ranked it; None for random draws.
+    /// The score that ranked the sample; `None` for random draws.
     pub score: Option<f32>,
     /// Written as 1 or 0; `true` and `false` are read too.
     #[serde(serialize_with = "as_digit")]
@@ -226,14 +229,14 @@ impl Row for KeptRow {
 /// One pick of a method that picks samples one after another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PickRow {
-    /// From 0, in the order of picking.
+    /// The number of the pick, from 0, in the order of picking.
     pub pick: u64,
     /// Position in the original training set.
     pub index: u64,
     pub id: String,
     /// Class index.
     pub label: u32,
-    /// What it stands for in training, where the method says so.
+    /// What the pick stands for in training, where the method says so.
     pub weight: Option<f64>,
 }
 
@@ -273,7 +276,7 @@ pub struct ClassRow {
     pub name: String,
     /// Training samples before pruning.
     pub size: u64,
-    /// Validation recall of the query models; None where there is none.
+    /// Validation recall of the query models; `None` where there is none.
     pub recall: Option<f64>,
     /// kept / size; 0 for an empty class.
     pub density: f64,
@@ -316,10 +319,10 @@ impl Row for ClassRow {
     }
 }
 
-/// Writes `rows` under their header; without rows the header alone.
+/// Writes `rows` under their header, or the header alone where there are no rows.
 ///
 /// # Errors
-/// A row that [`read`] would refuse, and what [`atomic::write`] says.
+/// A row is one that [`read`] would refuse, or [`atomic::write`] fails.
 pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
     for row in rows {
         if let Some(column) = row.unusable() {
@@ -338,8 +341,8 @@ pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
     })
 }
 
-/// Writes a table that this program does not read: fields in the order of `columns`, which are
-/// written even where there are no rows.
+/// Writes a table that this program does not read. The fields are in the order of `columns`, which
+/// are written even where there are no rows.
 pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) -> Result<()> {
     atomic::write(path, |out| {
         let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);

@@ -1,4 +1,4 @@
-//! Reading typed rows with errors that name line and column.
+//! A reader of typed rows, whose errors name line and column.
 
 use super::Row;
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 
-/// An open table and what its errors need.
+/// An open table, with what its errors need.
 pub(in crate::artefact) struct Table {
     reader: csv::Reader<File>,
     pub(in crate::artefact) header: StringRecord,
@@ -24,7 +24,7 @@ impl Table {
         Ok(Table { reader, header, name })
     }
 
-    /// The next record and its line, None at the end.
+    /// Returns the next record and its line, or `None` at the end.
     pub(in crate::artefact) fn next_record(&mut self) -> Result<Option<(u64, StringRecord)>> {
         let mut record = StringRecord::new();
         match self.reader.read_record(&mut record) {
@@ -34,7 +34,7 @@ impl Table {
         }
     }
 
-    /// An error about the header.
+    /// Makes an error about the header.
     pub(in crate::artefact) fn wrong_header(&self, expected: impl Into<String>) -> Error {
         let columns: Vec<&str> = self.header.iter().collect();
         let found = match columns.is_empty() {
@@ -44,7 +44,7 @@ impl Table {
         Error::invalid(format!("{}, line 1", self.name), found, expected)
     }
 
-    /// An error about one cell.
+    /// Makes an error about one cell.
     pub(in crate::artefact) fn cell(
         &self,
         line: u64,
@@ -56,7 +56,7 @@ impl Table {
         Error::invalid(place, format!("{found:?}"), expected)
     }
 
-    /// An error about the whole.
+    /// Makes an error about the whole file.
     pub(in crate::artefact) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
         Error::invalid(self.name.as_str(), found, expected)
     }
@@ -69,12 +69,12 @@ pub struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The cell of `column` parsed, or the column's name.
+    /// Returns the parsed cell of `column`, or the column's name where it does not parse.
     pub fn value<T: FromStr>(&self, column: &'static str) -> Result<T, &'static str> {
         self.text(column).parse().map_err(|_| column)
     }
 
-    /// As [`Cells::value`], None for an empty cell.
+    /// Returns the parsed cell as [`Cells::value`] does, `None` for an empty one.
     pub fn optional<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, &'static str> {
         if self.text(column).is_empty() { Ok(None) } else { self.value(column).map(Some) }
     }
@@ -126,7 +126,7 @@ pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
-/// An error of the CSV reader itself, in our words.
+/// Puts an error of the CSV reader itself into our words.
 fn malformed(name: &str, error: csv::Error) -> Error {
     let line = error.position().map_or(1, |p| p.line());
     let place = format!("{name}, line {line}");
