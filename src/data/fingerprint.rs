@@ -1,11 +1,11 @@
-//! What identifies a data set: its content, whatever its place and storage.
+//! The fingerprint that identifies a data set by its content, whatever its place and storage.
 
 use super::{Contents, DataSet, Part};
 
-/// Version of the definition; part of the hash.
+/// Version of the definition, which is part of the hash.
 const VERSION: u32 = 1;
 
-/// See [`DataSet::fingerprint`](super::DataSet::fingerprint).
+/// Computes [`DataSet::fingerprint`](super::DataSet::fingerprint).
 pub(super) fn fingerprint(set: &Contents) -> String {
     let mut hash = blake3::Hasher::new();
     fn number(hash: &mut blake3::Hasher, n: usize) {
@@ -45,7 +45,7 @@ pub(super) fn fingerprint(set: &Contents) -> String {
     hash.finalize().to_hex()[..32].to_owned()
 }
 
-/// See [`DataSet::samples_fingerprint`].
+/// Computes [`DataSet::samples_fingerprint`].
 pub(super) fn samples(set: &DataSet) -> String {
     let mut hash = blake3::Hasher::new();
     let mut text = |s: &str| {

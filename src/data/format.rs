@@ -1,4 +1,4 @@
-//! The formats: their names, and what a path holds.
+//! The formats: their names, and how the format of a path is found.
 
 use std::fmt;
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 pub enum Format {
     /// The built-in drawings.
     Shapes,
-    /// The same with three classes that are far harder than the rest.
+    /// The built-in drawings with three classes that are far harder than the rest.
     ShapesExtreme,
-    /// Four of these classes on two grounds that go with the classes in training.
+    /// Four of the classes on two grounds that go with the classes in training.
     ShapesSpurious,
     /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
     ImageFolder,
@@ -22,7 +22,7 @@ pub enum Format {
     CifarBinary,
     /// CIFAR-10 or CIFAR-100, Python version.
     CifarPython,
-    /// MNIST's files and those of its family, raw or gzipped.
+    /// The files of MNIST and its family, raw or gzipped.
     Idx,
     /// TinyImageNet as it is distributed.
     TinyImagenet,
@@ -34,7 +34,7 @@ pub enum Format {
     Parquet,
     /// Image files listed in a `metadata.csv` with split and attribute.
     Metadata,
-    /// Decoded images of any of these in one file.
+    /// Decoded images of any of these formats in one file.
     Cache,
 }
 
@@ -56,7 +56,7 @@ impl Format {
         Format::ShapesSpurious,
     ];
 
-    /// The name that `--format` takes.
+    /// Returns the name of the format, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Format::Shapes => "shapes",
@@ -75,12 +75,13 @@ impl Format {
         }
     }
 
-    /// Whether the images are drawn by this program.
+    /// Tells whether the images are drawn by this program.
     pub fn is_built_in(self) -> bool {
         matches!(self, Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious)
     }
 
-    /// Whether every image is a file of its own, whose path below the root is the sample's id.
+    /// Tells whether every image is a file of its own, whose path below the root is the sample's
+    /// id.
     pub fn is_files(self) -> bool {
         use Format::*;
         matches!(self, ImageFolder | TinyImagenet | Imagenet | Metadata)
@@ -104,8 +105,8 @@ impl FromStr for Format {
     }
 }
 
-/// The format of the folder or file `root`, from what it holds. Layouts with files of their own
-/// come before image folders, which several of them contain.
+/// Finds the format of the folder or file `root` from what it holds. Layouts with files of their
+/// own come before image folders, because several of them contain image folders.
 pub(super) fn detect(root: &Path) -> Result<Format> {
     if root.is_file() {
         return of_file(root);
@@ -123,14 +124,14 @@ pub(super) fn detect(root: &Path) -> Result<Format> {
     } else if groups::is(root) {
         Format::Metadata
     } else if has_folders(&root.join("train")) {
-        // Archives and tables beside class folders are what the images came out of.
+        // The images came out of the archives and tables that lie beside class folders.
         Format::ImageFolder
     } else if webdataset::is(root)? {
         Format::Webdataset
     } else if parquet::is(root)? {
         Format::Parquet
     } else {
-        // Anything else that is wrong with it, the folder reader explains.
+        // The folder reader explains anything else that is wrong with it.
         Format::ImageFolder
     };
     Ok(found)

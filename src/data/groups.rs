@@ -2,9 +2,10 @@
 //! after it.
 //!
 //! Columns are found by name: the file (`img_filename` or `filename`), the class (`y`), the split
-//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`, `background`,
-//! `a` or `attribute`). Others are not read. Order inside a part is that of the lines, classes and values are
-//! the numbers, as in WILDS; `classes.txt` and a text file with the attribute's name may name them.
+//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`,
+//! `background`, `a` or `attribute`). Other columns are not read. As in WILDS, the order inside a
+//! part is that of the lines, and classes and values are numbers, which `classes.txt` and a text
+//! file with the attribute's name may name.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,10 +20,10 @@ use crate::error::{Error, Result};
 /// The list of images.
 pub(super) const FILE: &str = "metadata.csv";
 
-/// Names that a column may have.
+/// Names that the file's column may have.
 const FILE_COLUMNS: [&str; 2] = ["img_filename", "filename"];
 const ATTRIBUTE_COLUMNS: [&str; 3] = ["place", "a", "attribute"];
-/// The attribute where none of these is there.
+/// Names of the attribute's column where none of these is there.
 const OTHER_ATTRIBUTE: [&str; 1] = ["background"];
 
 /// Most bytes of the list.
@@ -31,7 +32,7 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Largest class or attribute number that is believed.
 const MOST_VALUES: u32 = 100_000;
 
-/// Where the columns are in a header.
+/// Places of the columns in a header.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     file: usize,
@@ -41,7 +42,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// The columns of `header`; None where one that is needed is missing or there twice.
+    /// Finds the columns in `header`; `None` where one that is needed is missing or there twice.
     fn of(header: &csv::StringRecord) -> Option<Columns> {
         let find = |names: &[&str]| {
             let mut places = header.iter().enumerate().filter(|(_, h)| names.contains(&h.trim()));
@@ -59,7 +60,8 @@ impl Columns {
     }
 }
 
-/// Whether `root` has a `metadata.csv` of this kind: Hugging Face's image folders have one of another.
+/// Tells whether `root` has a `metadata.csv` of this kind. Hugging Face's image folders have one of
+/// another kind.
 pub(super) fn is(root: &Path) -> bool {
     let Ok(file) = File::open(root.join(FILE)) else { return false };
     let header = reader(file.take(1 << 16)).headers().cloned();
@@ -98,7 +100,8 @@ pub(super) fn load(
     listed.load(root, name, Format::Metadata, options, progress)
 }
 
-/// The lines of a text file as names, where there is one; at least as many as there are numbers.
+/// Returns the lines of a text file as names if the file exists. There must be at least as many as
+/// there are numbers.
 fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
     if !path.is_file() {
         return Ok(numbers);
@@ -117,22 +120,23 @@ fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What a `metadata.csv` lists.
+/// The content of a `metadata.csv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Training, validation and test images.
     pub parts: [Listing; 3],
     /// Name of the attribute's column.
     pub attribute: Option<String>,
-    /// Whether it is Waterbirds' own list, whose numbers have names.
+    /// Whether it is Waterbirds' own list, whose numbers have known names.
     waterbirds: bool,
 }
 
 impl Table {
-    /// Reads the list; `what` names it in errors.
+    /// Reads the list, which errors call `what`.
     ///
-    /// Errors name the line: a missing column, a cell that is no number, a path that leaves the
-    /// folder, an image that comes twice.
+    /// # Errors
+    /// A column is missing, a cell is no number, a path leaves the folder, or an image comes twice.
+    /// The message names the line.
     pub fn parse(input: impl Read, what: &str) -> Result<Table> {
         let mut reader = reader(input);
         let malformed = |e: csv::Error| {
@@ -173,7 +177,8 @@ impl Table {
         Ok(Table { parts, attribute, waterbirds })
     }
 
-    /// Names of classes and of the attribute's values: Waterbirds' own, else the numbers.
+    /// Returns the names of classes and of the attribute's values: Waterbirds' own, else the
+    /// numbers.
     pub fn names(&self) -> (Vec<String>, Option<Attributes>) {
         let labels = self.parts.iter().flat_map(|p| &p.labels);
         let classes = labels.max().map_or(0, |&y| y as usize + 1);
@@ -193,7 +198,8 @@ impl Table {
     }
 }
 
-/// The list `text` without the images that are not in `kept`: the other lines as they are, in their order.
+/// Returns the list `text` without the images that are not in `kept`; the other lines stay as they
+/// are, in their order.
 pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<Vec<u8>> {
     let mut reader = reader(text);
     let malformed = |e: csv::Error| Error::invalid(what, e.to_string(), "a CSV file in UTF-8");
@@ -212,7 +218,7 @@ pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<V
     out.into_inner().map_err(|e| Error::Internal(e.to_string()))
 }
 
-/// One line.
+/// One line of the list.
 struct Row<'a> {
     record: &'a csv::StringRecord,
     what: &'a str,
@@ -225,7 +231,7 @@ impl Row<'_> {
         Error::invalid(format!("{}, line {}", self.what, self.line), found, expected)
     }
 
-    /// A relative path that stays below the folder.
+    /// Returns a relative path that stays below the folder.
     fn path(&self, column: usize) -> Result<String> {
         let cell = self.record.get(column).unwrap_or("");
         let normal = |c: Component| matches!(c, Component::Normal(_));

@@ -1,9 +1,9 @@
 //! MNIST and its family: `train-images-idx3-ubyte` and its three companions, raw or gzipped.
 //!
-//! Order is that of the files, as in torchvision's `MNIST`; grey becomes three equal channels. The
-//! files hold no class names: classes are called by their numbers, or as the lines of a `classes.txt`
-//! beside the files say.
-//! Source of the format: <http://yann.lecun.com/exdb/mnist/>.
+//! The order is that of the files, as in torchvision's `MNIST`, and grey becomes three equal
+//! channels. The files hold no class names, so that classes are called by their numbers or by the
+//! lines of a `classes.txt` beside the files. Source of the format:
+//! <http://yann.lecun.com/exdb/mnist/>.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,13 @@ use crate::error::{Error, Result};
 /// Most bytes of a file.
 const MOST_BYTES: u64 = 1 << 32;
 
-/// No deflate stream grows more than this.
+/// Most that a deflate stream can grow.
 const MOST_GROWTH: u64 = 1032;
 
-/// Where below a root torchvision and people keep the files.
+/// Places below a root where torchvision and people keep the files.
 const FOLDERS: [&str; 5] = ["", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"];
 
-/// The file of one part and kind, raw before gzipped; LeCun's hyphen may be a dot.
+/// Finds the file of one part and kind, raw before gzipped. LeCun's hyphen may be a dot.
 fn file(folder: &Path, part: &str, kind: &str, axes: u8) -> Option<PathBuf> {
     let names = ["-", "."].map(|dot| format!("{part}-{kind}{dot}idx{axes}-ubyte"));
     let gzipped = names.clone().map(|name| name + ".gz");
@@ -40,7 +40,7 @@ fn folder(root: &Path) -> Option<PathBuf> {
     FOLDERS.map(|below| root.join(below)).into_iter().find(holds)
 }
 
-/// Whether `root` holds training images in this format.
+/// Tells whether `root` holds training images in this format.
 pub(super) fn is(root: &Path) -> bool {
     folder(root).is_some()
 }
@@ -115,7 +115,7 @@ fn read_part(
             format!("{}x{} as in the training part", size.1, size.0),
         ));
     }
-    // LeCun's name, whatever the storage, so that unpacking changes no id.
+    // The id has LeCun's name whatever the storage, so that unpacking changes no id.
     let name = name.trim_end_matches(".gz").replace(".idx", "-idx");
     Ok(Part {
         images: images.to_rgb(options)?.freeze()?,
@@ -130,18 +130,20 @@ fn read_part(
 pub struct Images {
     /// Number of images.
     pub count: usize,
-    /// Height and width of each.
+    /// Height of each image.
     pub rows: usize,
     pub columns: usize,
-    /// `count rows columns` bytes.
+    /// The pixels, `count rows columns` bytes.
     pub pixels: Vec<u8>,
 }
 
 impl Images {
     /// Reads an images file, gzipped or not; `what` names it in errors.
     ///
-    /// Errors: another kind of file, sizes beyond the limits or beyond what the file can hold, a
-    /// length that is not what the sizes say. Nothing is unpacked before the sizes are checked.
+    /// # Errors
+    /// It is another kind of file, the sizes are beyond the limits or beyond what the file can
+    /// hold, or the length is not what the sizes say. Nothing is unpacked before the sizes are
+    /// checked.
     pub fn parse(bytes: &[u8], limits: Limits, what: &str) -> Result<Images> {
         let mut file = Stream::open(bytes, what, [0, 0, 8, 3], "images (unsigned bytes, 3 axes)")?;
         let [count, rows, columns] = [file.axis()?, file.axis()?, file.axis()?];
@@ -163,7 +165,7 @@ impl Images {
         Ok(Images { count, rows, columns, pixels })
     }
 
-    /// Three equal channels, at the stored size or as squares of `side`.
+    /// Returns three equal channels, at the stored size or as squares of `side`.
     fn to_rgb(&self, options: &LoadOptions) -> Result<Pixels> {
         let (h, w) = (self.rows, self.columns);
         let triple = |grey: &[u8], rgb: &mut [u8]| {
@@ -203,7 +205,7 @@ pub fn labels(bytes: &[u8], what: &str) -> Result<Vec<u8>> {
 /// The content of a file, unpacked as it is read.
 struct Stream<'a> {
     reader: Box<dyn Read + 'a>,
-    /// Bytes that the file can hold at most.
+    /// Most bytes that the file can hold.
     most: u64,
     what: &'a str,
 }
@@ -241,7 +243,7 @@ impl<'a> Stream<'a> {
         Ok(u32::from_be_bytes(self.word()?) as usize)
     }
 
-    /// The `count` bytes that must be all that is left.
+    /// Reads the `count` bytes that must be all that is left.
     fn rest(&mut self, count: u64) -> Result<Vec<u8>> {
         if count > self.most || count > MOST_BYTES {
             return Err(Error::invalid(

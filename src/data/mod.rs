@@ -1,9 +1,9 @@
 //! Labelled image sets in memory: u8 pixels, NHWC, three channels.
 //!
-//! One file a format, one entry point ([`load`]). Order and class indices are those of the
-//! ecosystem's own readers (torchvision's `ImageFolder`, the batch order of CIFAR), so that a stored
-//! index means the same sample there and here. An unreadable sample is an error, never skipped:
-//! skipping would shift every index after it.
+//! Each format has one file, and all have one entry point ([`load`]). Order and class indices are
+//! those of the ecosystem's own readers (torchvision's `ImageFolder`, the batch order of CIFAR), so
+//! that a stored index means the same sample there and here. An unreadable sample is an error and
+//! never skipped, because skipping would shift every index after it.
 
 mod attributes;
 pub mod cache;
@@ -47,14 +47,14 @@ pub use partition::Partition;
 pub use split::{PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;
 
-/// What a progress callback gets: images done, images in all.
+/// A progress callback, which gets the images done and the images in all.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Images of one part, in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// Pixels, `N H W C` with C = 3 (red, green, blue), 0..=255.
-    /// Shared, so that the CPU trains on them where they are.
+    /// Pixels, `N H W C` with C = 3 (red, green, blue), 0..=255. They are shared, so that the CPU
+    /// trains on them where they are.
     pub images: Bytes,
     /// Class of each image, an index into [`DataSet::classes`].
     pub labels: Vec<u32>,
@@ -66,23 +66,23 @@ pub struct Part {
 }
 
 impl Part {
-    /// Number of images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether the part has no image.
+    /// Tells whether the part has no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Pixels of image `i`, `H W C`; `i` must be below [`Part::len`].
+    /// Returns the pixels of image `i`, `H W C`; `i` must be below [`Part::len`].
     pub fn image(&self, i: usize) -> &[u8] {
         let size = self.images.len() / self.labels.len().max(1);
         &self.images[i * size..(i + 1) * size]
     }
 
-    /// Number of images of each of `classes` classes; labels must be below `classes`.
+    /// Returns the number of images of each of `classes` classes; labels must be below `classes`.
     pub fn class_sizes(&self, classes: usize) -> Vec<usize> {
         split::class_sizes(&self.labels, classes)
     }
@@ -91,9 +91,9 @@ impl Part {
 /// A labelled image set.
 #[derive(Clone, Debug)]
 pub struct DataSet {
-    /// What was loaded: `shapes`, or the last component of the path.
+    /// Name of what was loaded: `shapes`, or the last component of the path.
     pub name: String,
-    /// How it was stored.
+    /// The format in which it was stored.
     pub format: Format,
     /// Class names; a label is an index into it.
     pub classes: Vec<String>,
@@ -127,7 +127,7 @@ pub struct DataSet {
     pub notes: Vec<String>,
 }
 
-/// What a data set is assembled from.
+/// The parts that a data set is assembled from.
 #[derive(Clone, Debug, Default)]
 pub struct Contents {
     /// Class names.
@@ -140,12 +140,12 @@ pub struct Contents {
     pub val: Option<Part>,
     /// The test part.
     pub test: Option<Part>,
-    /// What [`Part::attributes`] mean.
+    /// The attribute whose values [`Part::attributes`] are.
     pub attributes: Option<Attributes>,
 }
 
 impl DataSet {
-    /// Assembles a data set without attributes; see [`DataSet::of`].
+    /// Assembles a data set without attributes as [`DataSet::of`] does.
     pub fn new(
         name: impl Into<String>,
         format: Format,
@@ -160,7 +160,8 @@ impl DataSet {
 
     /// Assembles a data set from its parts and computes the fingerprint.
     ///
-    /// Errors: no training image, a label or an attribute without a name.
+    /// # Errors
+    /// There is no training image, or a label or an attribute has no name.
     pub fn of(name: impl Into<String>, format: Format, contents: Contents) -> Result<Self> {
         let name = name.into();
         let (height, width) = contents.size;
@@ -198,14 +199,14 @@ impl DataSet {
         })
     }
 
-    /// 32 hexadecimal digits that change with any class name, id or label of the training part, with
-    /// their order, and with a long tail, but not with pixels or other parts: positions mean the same
-    /// samples wherever they are equal.
+    /// Returns 32 hexadecimal digits that change with any class name, id or label of the training
+    /// part, with their order, and with a long tail, but not with pixels or other parts. Positions
+    /// mean the same samples wherever these digits are equal.
     pub fn samples_fingerprint(&self) -> String {
         fingerprint::samples(self)
     }
 
-    /// The part of that name, where the data set has it.
+    /// Returns the part of that name, where the data set has it.
     pub fn part(&self, name: PartName) -> Option<&Part> {
         match name {
             PartName::Train => Some(&self.train),
@@ -214,7 +215,8 @@ impl DataSet {
         }
     }
 
-    /// Mean and standard deviation of each channel over the training part, in [0, 1] units.
+    /// Returns the mean and standard deviation of each channel over the training part, in [0, 1]
+    /// units.
     pub fn channel_statistics(&self) -> ChannelStatistics {
         if let Some(tail) = &self.long_tail {
             return self.channel_statistics_of(&tail.present);
@@ -222,7 +224,8 @@ impl DataSet {
         statistics::channel_statistics(&self.train.images)
     }
 
-    /// The same over chosen training positions only (those that a split leaves for training).
+    /// Returns the channel statistics over chosen training positions only (those that a split
+    /// leaves for training).
     pub fn channel_statistics_of(&self, positions: &[usize]) -> ChannelStatistics {
         statistics::channel_statistics_of(&self.train, positions)
     }
@@ -247,7 +250,7 @@ impl DataSet {
 }
 
 impl Contents {
-    /// The parts and what messages call them.
+    /// Returns the parts and what messages call them.
     fn parts(&self) -> [(&'static str, Option<&Part>); 3] {
         [
             ("training", Some(&self.train)),
@@ -279,7 +282,7 @@ fn check_part(set: &str, part: &str, p: &Part, classes: usize, image: usize) -> 
 /// Bounds that are checked before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Longest side of a stored image, pixels.
+    /// Longest side of a stored image, in pixels.
     pub side: usize,
     /// Most pixels of a stored image.
     pub pixels: usize,
@@ -305,15 +308,16 @@ pub struct LoadOptions {
     pub seed: u64,
     /// Bounds on what is decoded.
     pub limits: Limits,
-    /// A folder where decoded images lie in a mapped file without a name, for sets beyond memory; None
-    /// keeps them in memory. Of the built-in sets and CIFAR, which fit, without effect.
+    /// A folder where decoded images lie in a mapped file without a name, for sets beyond memory;
+    /// `None` keeps them in memory. It has no effect on the built-in sets and CIFAR, which fit.
     pub scratch: Option<PathBuf>,
 }
 
 /// Loads `spec`: a path, or `shapes`, `shapes:extreme`, `shapes:spurious` for the built-in sets.
 ///
 /// Decoding runs in the current rayon pool and its result does not depend on the number of threads.
-/// Errors: [`Error::Invalid`] names the file and what was expected, [`Error::Io`] the path.
+/// # Errors
+/// [`Error::Invalid`] names the file and what was expected, and [`Error::Io`] names the path.
 pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<DataSet> {
     if let Some(format) = shapes_format(spec, options)? {
         return shapes::load(format, options, progress);
@@ -347,8 +351,8 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
     load(root, &name, options, progress)
 }
 
-/// The format that was asked for, or that the path shows; it must be there, and a folder where
-/// the format is one of folders.
+/// Returns the format that was asked for, or that the path shows. The path must exist, and be a
+/// folder where the format is one of folders.
 fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
     let root = Path::new(spec);
     let no_folder =
@@ -368,7 +372,7 @@ fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
     }
 }
 
-/// The last component of the path, `.` and `..` resolved.
+/// Returns the last component of the path, with `.` and `..` resolved.
 fn set_name(root: &Path) -> String {
     let full = std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned());
     match full.file_name() {
@@ -378,7 +382,7 @@ fn set_name(root: &Path) -> String {
 }
 
 /// Loads validation images for `set` from a folder of class folders. The set's fingerprint stays
-/// that of what it was loaded from.
+/// that of the data from which it was loaded.
 pub fn load_validation(folder: &Path, set: &mut DataSet, options: &LoadOptions) -> Result<()> {
     let size = (set.height, set.width);
     let square = (size.0 == size.1).then_some(size.0);
@@ -397,7 +401,7 @@ pub fn load_validation(folder: &Path, set: &mut DataSet, options: &LoadOptions) 
     Ok(())
 }
 
-/// The built-in set that `spec` and `--format` name, if they do.
+/// Returns the built-in set that `spec` and the format in `options` name, if they do.
 fn shapes_format(spec: &str, options: &LoadOptions) -> Result<Option<Format>> {
     let named = match spec {
         "shapes" => Some(Format::Shapes),
@@ -417,7 +421,7 @@ fn shapes_format(spec: &str, options: &LoadOptions) -> Result<Option<Format>> {
             "a path",
             format!("the built-in set by its name, {b}"),
         )),
-        // An explicit folder format means the path `./shapes`.
+        // With an explicit folder format, the name means the path `./shapes`.
         _ => Ok(None),
     }
 }

@@ -1,4 +1,5 @@
-//! Room for decoded images: memory, or a mapped file without a name where they may be more than that.
+//! Room for decoded images: in memory, or in a mapped file without a name where the images may be
+//! more than fits memory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,7 +11,7 @@ use memmap2::{Mmap, MmapMut};
 
 use crate::error::{Error, Result};
 
-/// Zeros written at a time where a file system cannot set room aside.
+/// Number of zeros that are written at a time where a file system cannot set room aside.
 const ZEROS: usize = 1 << 20;
 
 /// Pixels while they are being decoded.
@@ -20,10 +21,11 @@ pub(super) enum Pixels {
 }
 
 impl Pixels {
-    /// Zeroed room for `count` images of `image` bytes: in a file in the folder `scratch`, which is
-    /// gone with the last user of its bytes, else in memory.
+    /// Makes zeroed room for `count` images of `image` bytes: in a file in the folder `scratch`,
+    /// which is gone with the last user of its bytes, else in memory.
     ///
-    /// Errors: no such room in the address space or on the disk.
+    /// # Errors
+    /// There is no such room in the address space or on the disk.
     pub fn zeroed(image: usize, count: usize, scratch: Option<&Path>) -> Result<Pixels> {
         let needed = image.saturating_mul(count);
         let Some(folder) = scratch.filter(|_| needed > 0) else {
@@ -32,14 +34,14 @@ impl Pixels {
         let map = || {
             let file = tempfile::tempfile_in(folder)?;
             reserve(&file, needed as u64)?;
-            // SAFETY: the file has no name: nobody else can open or shorten it. All of it has its room
-            // on the disk, so that no write into the mapping can fail.
+            // SAFETY: the file has no name, so that nobody else can open or shorten it. All of it
+            // has its room on the disk, so that no write into the mapping can fail.
             unsafe { MmapMut::map_mut(&file) }
         };
         map().map(Pixels::File).map_err(Error::io(folder))
     }
 
-    /// The bytes, to be shared and no longer changed.
+    /// Returns the bytes, to be shared and no longer changed.
     pub fn freeze(self) -> Result<Bytes> {
         Ok(match self {
             Pixels::Memory(bytes) => bytes.into(),
@@ -71,7 +73,7 @@ impl DerefMut for Pixels {
     }
 }
 
-/// Zeroed bytes, or an error where the address space has no room.
+/// Makes zeroed bytes, or an error where the address space has no room.
 fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
     let mut probe = Vec::<u8>::new();
     probe.try_reserve_exact(needed).map_err(|_| {
@@ -85,8 +87,8 @@ fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
     Ok(vec![0; needed])
 }
 
-/// Makes `file` that long, with room on the disk for every byte: a hole that finds none when it is
-/// written through a mapping is a signal, not an error.
+/// Makes `file` that long, with room on the disk for every byte. A hole that finds no room when it
+/// is written through a mapping would be a signal and not an error.
 fn reserve(mut file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {

@@ -1,4 +1,5 @@
-//! Channel mean and standard deviation, from exact integer sums: any order of adding gives the same bits.
+//! Mean and standard deviation of the channels, from exact integer sums, so that any order of
+//! adding gives the same bits.
 
 use rayon::prelude::*;
 
@@ -13,7 +14,7 @@ pub struct ChannelStatistics {
     pub std: [f64; 3],
 }
 
-/// Pixels a task adds up; sums are integers, so the size changes no result.
+/// Number of bytes that a task adds up. Sums are integers, so that this changes no result.
 const CHUNK: usize = 3 << 16;
 
 /// Number, sums and sums of squares of pixels.
@@ -27,7 +28,7 @@ struct Sums {
 impl Sums {
     fn of(pixels: &[u8]) -> Sums {
         let mut s = Sums::default();
-        // Short runs keep the inner sums in 32 bits: 4,096 * 255^2 < 2^32.
+        // Short runs keep the inner sums in 32 bits, because 4,096 * 255^2 < 2^32.
         for run in pixels.chunks(3 * 4096) {
             let (mut sum, mut squares) = ([0u32; 3], [0u32; 3]);
             for rgb in run.chunks_exact(3) {
@@ -63,7 +64,7 @@ impl Sums {
         let scale = self.pixels as f64 * 255.0;
         ChannelStatistics {
             mean: self.sum.map(|s| s as f64 / scale),
-            // n sum(x^2) - sum(x)^2 in integers: no cancellation.
+            // The numerator n sum(x^2) - sum(x)^2 is computed in integers, where nothing cancels.
             std: std::array::from_fn(|c| {
                 let sum = u128::from(self.sum[c]);
                 ((n * u128::from(self.squares[c]) - sum * sum) as f64).sqrt() / scale
@@ -72,12 +73,12 @@ impl Sums {
     }
 }
 
-/// Statistics of interleaved RGB pixels; of no pixel at all: zeros.
+/// Returns the statistics of interleaved RGB pixels, or zeros where there is no pixel.
 pub(super) fn channel_statistics(pixels: &[u8]) -> ChannelStatistics {
     pixels.par_chunks(CHUNK).map(Sums::of).reduce(Sums::default, Sums::add).finish()
 }
 
-/// Statistics over the images at `positions` of a part.
+/// Returns the statistics over the images at `positions` of a part.
 pub(super) fn channel_statistics_of(part: &Part, positions: &[usize]) -> ChannelStatistics {
     positions.par_iter().map(|&i| Sums::of(part.image(i))).reduce(Sums::default, Sums::add).finish()
 }

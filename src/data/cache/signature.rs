@@ -1,4 +1,4 @@
-//! What a source looks like from outside: names, sizes and times of its files, no content.
+//! The outside of a source: names, sizes and times of its files, but no content.
 
 use std::fmt;
 use std::fs;
@@ -11,16 +11,16 @@ use super::EXTENSION;
 use crate::artefact::atomic::TEMPORARY;
 use crate::error::{Error, Result};
 
-/// A cheap look at a source; two of the same files are equal.
+/// A cheap look at a source. The signatures of the same files are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Number of bytes of all files.
     pub bytes: u64,
-    /// BLAKE3 over the relative path, size and time of change (nanoseconds) of each, sorted by path:
-    /// 32 hexadecimal digits.
+    /// BLAKE3 hash over the relative path, size and time of change (nanoseconds) of each file,
+    /// sorted by path, in 32 hexadecimal digits.
     pub digest: String,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Signature {
 }
 
 impl Signature {
-    /// Looks at the file `source`, or at every file below the folder `source`. Links are followed;
-    /// hidden files, caches and unfinished files are none of the source.
+    /// Looks at the file `source`, or at every file below the folder `source`. Links are followed.
+    /// Hidden files, caches and unfinished files are no part of the source.
     pub fn of(source: &Path) -> Result<Signature> {
         let mut found = Vec::new();
         if source.is_dir() {
@@ -60,7 +60,7 @@ impl Signature {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     bytes: u64,
-    /// Nanoseconds since 1970; earlier ones count as zero.
+    /// Nanoseconds since 1970; earlier times count as zero.
     changed: u128,
 }
 

@@ -1,7 +1,7 @@
-//! The binary version: records of label bytes and three planes.
+//! The binary version of CIFAR: records of label bytes and three planes.
 //!
-//! CIFAR-10 has one label byte a record; CIFAR-100 has a coarse and a fine one, of which the fine
-//! one is the class.
+//! CIFAR-10 has one label byte in a record. CIFAR-100 has a coarse and a fine one, of which the
+//! fine one is the class.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::data::images::{read_file, read_text};
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-/// Most bytes of one file; CIFAR-100's training images have 154 million.
+/// Most bytes of one file. CIFAR-100's training images have 154 million.
 const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
@@ -23,7 +23,8 @@ struct Layout {
     classes: usize,
 }
 
-/// The layout of `root` or of the folder that the archive makes in it, if it holds CIFAR files.
+/// Returns the layout of `root`, or of the folder that the archive makes in it, if it holds CIFAR
+/// files.
 fn layout(root: &Path) -> Option<Layout> {
     let below = ["cifar-10-batches-bin", "cifar-100-binary"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
@@ -57,12 +58,12 @@ fn batch(i: usize) -> String {
     format!("data_batch_{i}.bin")
 }
 
-/// Whether `root` holds CIFAR binary files.
+/// Tells whether `root` holds CIFAR binary files.
 pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Reads the files in batch order. The test file may be absent; a batch in between may not.
+/// Reads the files in batch order. The test file may be absent, but no batch in between may be.
 pub(crate) fn load(
     root: &Path,
     name: &str,
@@ -122,9 +123,11 @@ fn read(layout: &Layout, file: &str, side: usize, part: &mut Growing) -> Result<
     part.append(file, labels.into_iter(), (&bytes, layout.label_bytes), side)
 }
 
-/// The class of every record of a file with `label_bytes` label bytes, of which the last counts.
+/// Returns the class of every record of a file with `label_bytes` label bytes, of which the last
+/// counts.
 ///
-/// Errors: a length that is no positive multiple of a record's, a label that is no class.
+/// # Errors
+/// The length is no positive multiple of a record's, or a label is no class.
 pub fn labels(bytes: &[u8], label_bytes: usize, classes: usize, what: &str) -> Result<Vec<u32>> {
     let record = label_bytes + IMAGE;
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {

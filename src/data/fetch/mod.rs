@@ -1,7 +1,7 @@
-//! Public data sets from their authors' servers: downloaded, checked, unpacked.
+//! Downloads public data sets from their authors' servers, checks and unpacks them.
 //!
-//! Nothing is unpacked before its checksum is right, a download that stopped goes on where it was, and
-//! the folder appears at once with all its files.
+//! Nothing is unpacked before its checksum is right. A download that stopped goes on where it was,
+//! and the folder appears at once with all its files.
 
 mod download;
 mod unpack;
@@ -15,22 +15,23 @@ pub use download::Patience;
 /// A data set that can be fetched: a gzipped tar of a few files in one folder.
 #[derive(Clone, Copy, Debug)]
 pub struct Archive {
-    /// What people call it.
+    /// Name of the data set, as people call it.
     pub name: &'static str,
-    /// Where its authors have it.
+    /// Address of the archive on its authors' server.
     pub url: &'static str,
     /// MD5 of the archive in hexadecimal digits, as its authors state it.
     pub md5: &'static str,
-    /// Bytes of the archive.
+    /// Number of bytes of the archive.
     pub bytes: u64,
-    /// The folder in it.
+    /// Name of the folder inside the archive.
     pub folder: &'static str,
-    /// The files in that folder that make the data set, and the most bytes of each.
+    /// The files in that folder that make the data set.
     pub files: &'static [&'static str],
     pub file_bytes: u64,
 }
 
-/// The archives that are known. Sizes and checksums: <https://www.cs.toronto.edu/~kriz/cifar.html>.
+/// The archives that are known. Their sizes and checksums are those of
+/// <https://www.cs.toronto.edu/~kriz/cifar.html>.
 pub const ARCHIVES: [Archive; 2] = [
     Archive {
         name: "cifar10",
@@ -61,7 +62,7 @@ pub const ARCHIVES: [Archive; 2] = [
 ];
 
 impl Archive {
-    /// The archive of that name.
+    /// Returns the archive of that name.
     pub fn named(name: &str) -> Result<&'static Archive> {
         ARCHIVES.iter().find(|a| a.name == name).ok_or_else(|| {
             let known: Vec<&str> = ARCHIVES.iter().map(|a| a.name).collect();
@@ -69,28 +70,30 @@ impl Archive {
         })
     }
 
-    /// Whether `folder` already holds every file.
+    /// Tells whether `folder` already holds every file.
     fn is_whole(&self, folder: &Path) -> bool {
         self.files.iter().all(|file| folder.join(file).is_file())
     }
 }
 
-/// What came of it.
+/// The result of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The data set's folder.
     pub folder: PathBuf,
-    /// Whether it was there before.
+    /// Whether the folder was there before.
     pub was_there: bool,
-    /// Bytes that came over the network.
+    /// Number of bytes that came over the network.
     pub downloaded: u64,
 }
 
-/// Fetches `archive` from `url` (None: its authors' server) into a folder of its own below `to`, which
-/// is made if need be. `progress` gets bytes done and in all.
+/// Fetches `archive` from `url` (`None` means its authors' server) into a folder of its own below
+/// `to`, which is made if need be. `progress` gets the bytes done and the bytes in all.
 ///
-/// Errors: no connection, a server that stops again and again (what came is kept, and the next call
-/// goes on from there), other bytes than the checksum says, an archive with other files than are known.
+/// # Errors
+/// There is no connection, a server stops again and again (what came is kept, and the next call
+/// goes on from there), the bytes are not those of the checksum, or the archive has other files
+/// than are known.
 pub fn fetch(
     archive: &Archive,
     url: Option<&str>,

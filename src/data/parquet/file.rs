@@ -1,4 +1,4 @@
-//! One Parquet file: its labels, and its images batch by batch.
+//! One Parquet file, with its labels and its images batch by batch.
 //!
 //! Sizes that the file announces are held against the limits and against the file's own size before
 //! anything is unpacked: rows, row groups, pages, dictionaries.
@@ -21,10 +21,10 @@ use super::schema::Columns;
 use crate::data::Limits;
 use crate::error::{Error, Result};
 
-/// Images that are decoded at a time.
+/// Number of images that are decoded at a time.
 pub(super) const BATCH: usize = 256;
 
-/// Labels that are read at a time.
+/// Number of labels that are read at a time.
 const LABELS: usize = 1 << 16;
 
 /// Largest class number that is believed.
@@ -51,12 +51,12 @@ impl Shard {
         &self.name
     }
 
-    /// The class names that the file states.
+    /// Returns the class names that the file states.
     pub fn classes(&self) -> Option<&[String]> {
         self.columns.classes.as_deref()
     }
 
-    /// The labels of all rows.
+    /// Returns the labels of all rows.
     pub fn labels(&self) -> Result<Vec<i64>> {
         guarded(&self.name, || read_labels(&self.reader, &self.columns, &self.name))
     }
@@ -88,8 +88,9 @@ pub struct Rows {
 
 /// Reads a whole file in memory; `what` names it in errors.
 ///
-/// Errors: no Parquet file or a damaged one, no columns of images and labels, a page or an image
-/// beyond the limits.
+/// # Errors
+/// It is no Parquet file or a damaged one, has no columns of images and labels, or has a page or an
+/// image beyond the limits.
 pub fn rows(bytes: Bytes, limits: Limits, what: &str) -> Result<Rows> {
     guarded(what, || {
         let (reader, columns) = open(bytes.clone(), &bytes, limits, what)?;
@@ -103,7 +104,8 @@ pub fn rows(bytes: Bytes, limits: Limits, what: &str) -> Result<Rows> {
     })
 }
 
-/// The reader is meant not to panic; a hostile file that finds a hole in it is still reported by name.
+/// Calls `f` for the reader, which is meant not to panic. A hostile file that finds a hole in it is
+/// still reported by name.
 fn guarded<T>(name: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| Err(damaged(name, "its reader failed".to_owned())))
@@ -138,7 +140,7 @@ fn open<R: ChunkReader + 'static>(
             check_chunk(chunk, bounds, again, length).map_err(|reason| damaged(name, reason))?;
         }
     }
-    // Each row has an image of its own, or there is nothing to prune.
+    // Each row must have an image of its own, or there is nothing to prune.
     if total > length {
         let found = format!("{total} rows in a file of {length} bytes");
         return Err(Error::invalid(name, found, "at least a byte of the file a row"));
@@ -146,7 +148,7 @@ fn open<R: ChunkReader + 'static>(
     Ok((reader, columns))
 }
 
-/// Holds the pages of a column of a row group against the bounds.
+/// Checks the pages of a column of a row group against the bounds.
 fn check_chunk<R: ChunkReader>(
     chunk: &ColumnChunkMetaData,
     bounds: Bounds,
@@ -166,7 +168,7 @@ fn check_chunk<R: ChunkReader>(
     pages::check(size, bounds, |at, n| file.get_bytes(start + at, n).map_err(|e| e.to_string()))
 }
 
-/// The reader of one column of one row group.
+/// Returns the reader of one column of one row group.
 fn column<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     group: usize,
@@ -250,7 +252,7 @@ fn read_images<R: ChunkReader + 'static>(
 struct Place<'a> {
     name: &'a str,
     column: &'a str,
-    /// Rows before this row group.
+    /// Number of rows before this row group.
     first: usize,
 }
 

@@ -1,9 +1,10 @@
 //! WebDataset: tar files whose members `KEY.jpg` and `KEY.cls` or `KEY.json` make a sample.
 //!
-//! Shards are `train-*.tar`, `val-*.tar`, `test-*.tar` (or tars in folders of these names, or one tar),
-//! in the order of their numbers; samples come in the order of the archive, as the `webdataset` package
-//! reads them without shuffling. The files hold no class names: classes are called by their numbers, or
-//! as the lines of `classes.txt` or `classnames.txt` beside the shards say.
+//! Shards are `train-*.tar`, `val-*.tar`, `test-*.tar` (or tars in folders of these names, or one
+//! tar), in the order of their numbers; samples come in the order of the archive, as the
+//! `webdataset` package reads them without shuffling. The files hold no class names, so that
+//! classes are called by their numbers or by the lines of `classes.txt` or `classnames.txt` beside
+//! the shards.
 
 pub mod shard;
 
@@ -28,7 +29,7 @@ fn shards(root: &Path) -> Result<Shards> {
     Ok(shards)
 }
 
-/// Whether `root` holds training shards.
+/// Tells whether `root` holds training shards.
 pub(super) fn is(root: &Path) -> Result<bool> {
     Ok(shards(root)?.any())
 }
@@ -148,7 +149,7 @@ impl Store for Members {
     fn read(&self, i: usize, _: Limits, bytes: &mut Vec<u8>) -> Result<()> {
         let (shard, start, length) = self.images[i];
         let path = &self.shards[shard as usize];
-        // The length was held against the limits and the file's size when the shard was indexed.
+        // The length was checked against the limits and the file's size when the shard was indexed.
         bytes.resize(length as usize, 0);
         let mut file = File::open(path).map_err(Error::io(path))?;
         file.seek(SeekFrom::Start(start)).map_err(Error::io(path))?;

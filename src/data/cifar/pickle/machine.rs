@@ -1,28 +1,28 @@
-//! The stack machine: its values, and what each instruction does. Errors are what was found.
+//! The stack machine: its values, and what each instruction does. Its errors say what was found.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Most values that a pickle may make or use again: CIFAR-100's 50,000 records make some 150,000.
+/// Most values that a pickle may make or use again. CIFAR-100's 50,000 records make some 150,000.
 const MOST_VALUES: usize = 1 << 21;
 
 /// Longest class name, and longest name of a function.
 pub(super) const MOST_NAME: usize = 256;
 
-/// Most axes of an array.
+/// Most axes that an array may have.
 const MOST_AXES: usize = 2;
 
-/// A value by its number.
+/// The number of a value.
 pub(super) type Id = usize;
 
-/// What an instruction makes.
+/// A value that an instruction makes.
 #[derive(Clone, Debug)]
 pub(super) enum Value<'a> {
     /// The end of the items that a later instruction gathers.
     Mark,
     None,
     Int(i64),
-    /// Text or bytes: Python 2 knew no difference.
+    /// Text or bytes, which Python 2 did not tell apart.
     Bytes(Cow<'a, [u8]>),
     List(Vec<Id>),
     Tuple(Vec<Id>),
@@ -31,11 +31,11 @@ pub(super) enum Value<'a> {
     Dtype {
         unsigned_byte: bool,
     },
-    /// An array that was announced, and its content once that is known.
+    /// An array that was announced, and its content once it is known.
     Array(Option<Stored>),
 }
 
-/// The functions and classes that may be named.
+/// The functions and classes that a pickle may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Global {
     Reconstruct,
@@ -76,7 +76,8 @@ pub(super) struct Machine<'a> {
     stack: Vec<Id>,
     pushes: usize,
     memo: HashMap<u32, Id>,
-    /// Bytes that texts may still be re-encoded to: as many as the file has.
+    /// Number of bytes that texts may still be re-encoded to. It starts with as many as the file
+    /// has.
     encodable: usize,
 }
 
@@ -106,7 +107,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A little-endian number of `width` bytes, at most eight.
+    /// Reads a little-endian number of `width` bytes, at most eight.
     fn number(&mut self, width: u64) -> Step<u64> {
         Ok(self.take(width)?.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)))
     }
@@ -148,7 +149,7 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(|| "an empty stack".to_owned())
     }
 
-    /// The values above the last mark, which goes too.
+    /// Takes the values above the last mark, and the mark.
     fn marked(&mut self) -> Step<Vec<Id>> {
         let mark = self.stack.iter().rposition(|&id| matches!(self.values[id], Value::Mark));
         let items = self.stack.split_off(mark.ok_or("items without a mark")? + 1);
@@ -199,7 +200,7 @@ impl<'a> Machine<'a> {
         self.push_id(id)
     }
 
-    /// Runs to the end and returns what is on top.
+    /// Runs to the end and returns the value on top.
     pub fn run(&mut self) -> Step<Id> {
         loop {
             let code = self.take(1)?[0];
@@ -309,7 +310,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Calls a function: takes it and the tuple of its arguments, leaves its result.
+    /// Calls a function: takes it and the tuple of its arguments, and leaves its result.
     fn reduce(&mut self) -> Step<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let Value::Global(function) = self.values[function] else {
@@ -351,7 +352,7 @@ impl<'a> Machine<'a> {
             return Err("a state that is no tuple".to_owned());
         };
         match (&self.values[top], &state[..]) {
-            // Byte order and alignment, of which bytes have none.
+            // The state has byte order and alignment, which do not matter to bytes.
             (Value::Dtype { .. }, _) => Ok(()),
             (Value::Array(None), &[_, shape, dtype, fortran, data]) => {
                 let fortran = matches!(self.values[fortran], Value::Int(1));
@@ -381,7 +382,8 @@ impl<'a> Machine<'a> {
         Ok(Stored { shape, fortran, data })
     }
 
-    /// Bytes that Python 3 wrote under protocol 2: text whose code points are the bytes.
+    /// Returns the bytes that Python 3 wrote under protocol 2 as text whose code points are the
+    /// bytes.
     fn encode(&mut self, text: Id) -> Step<Cow<'a, [u8]>> {
         let Value::Bytes(text) = &self.values[text] else {
             return Err("an encoding of something that is no text".to_owned());

@@ -1,12 +1,12 @@
 //! The little of Python's pickle format that CIFAR's files consist of: a dictionary of texts,
-//! numbers, lists of them and one byte array of NumPy's.
+//! numbers, lists of them and one NumPy array of bytes.
 //!
 //! A pickle is a program for a stack machine, and a general reader would run what it says. This one
 //! knows the instructions that `pickle.dump` writes for such a dictionary (protocols 2 to 5, of
-//! Python 2 and 3) and five names of NumPy's and the codecs' functions; everything else is refused by
-//! name. Every instruction makes at most one value, the values are counted, and long texts stay
-//! where they are in the file.
-//! Source: `pickletools.py` of CPython, `ndarray.__reduce__` and `_frombuffer` of NumPy.
+//! Python 2 and 3) and five names of functions of NumPy and the codecs. Everything else is refused
+//! by name. Every instruction makes at most one value, the values are counted, and long texts stay
+//! where they are in the file. Source: `pickletools.py` of CPython, `ndarray.__reduce__` and
+//! `_frombuffer` of NumPy.
 
 mod machine;
 
@@ -26,7 +26,8 @@ pub struct Pickle<'a> {
 impl<'a> Pickle<'a> {
     /// Reads `bytes`; `what` names them in errors.
     ///
-    /// Errors: anything but the instructions and names that CIFAR's files use, an end too early, a
+    /// # Errors
+    /// The file has other instructions or names than CIFAR's files use, ends too early, or holds a
     /// value that is no dictionary.
     pub fn read(bytes: &'a [u8], what: &str) -> Result<Self> {
         let mut machine = Machine::new(bytes);
@@ -43,7 +44,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Whether the dictionary has `key`.
+    /// Tells whether the dictionary has `key`.
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
@@ -67,7 +68,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The list of integers under `key`.
+    /// Returns the list of integers under `key`.
     pub fn integers(&self, key: &str) -> Result<Vec<i64>> {
         let expected = "a list of integers";
         let each = self.list(key, expected)?.iter().enumerate();
@@ -78,7 +79,7 @@ impl<'a> Pickle<'a> {
         .collect()
     }
 
-    /// The `count` short texts listed under `key`.
+    /// Returns the `count` short texts listed under `key`.
     pub fn names(&self, key: &str, count: usize) -> Result<Vec<String>> {
         let expected = format!("a list of {count} names in UTF-8, of at most {MOST_NAME} bytes");
         let list = self.list(key, &expected)?;
@@ -93,7 +94,8 @@ impl<'a> Pickle<'a> {
         list.iter().enumerate().map(name).collect()
     }
 
-    /// The two-dimensional array of bytes under `key`: rows, and the values row after row.
+    /// Returns the two-dimensional array of bytes under `key`: the number of rows, and the values
+    /// row after row.
     pub fn rows(&self, key: &str, columns: usize) -> Result<(usize, Cow<'_, [u8]>)> {
         let expected = format!("an array of bytes of shape (N, {columns})");
         let stored = match self.get(key).map(|id| &self.values[id]) {
@@ -115,7 +117,7 @@ impl<'a> Pickle<'a> {
         if !stored.fortran {
             return Ok((rows, Cow::Borrowed(data)));
         }
-        // Column after column.
+        // The values are stored column after column.
         let values = (0..data.len()).map(|i| data[i % wide * rows + i / wide]).collect();
         Ok((rows, Cow::Owned(values)))
     }
