@@ -1,4 +1,4 @@
-//! The page: head, sections in order, end.
+//! The page: its head, its sections in order, and its end.
 
 use super::markup::{esc, push};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
@@ -6,7 +6,7 @@ use super::thumb::Thumb;
 use super::view::View;
 use crate::experiment::summary::RunSummary;
 
-/// Gives the picture of a training sample, by its position; None if there is none to show.
+/// Gives the picture of a training sample by its position; `None` if there is none to show.
 pub type Pictures<'a> = &'a dyn Fn(usize) -> Option<Thumb>;
 
 /// Renders the report: one HTML page that needs no other file.
@@ -36,7 +36,7 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
     frame(&top::title(&view), [&settings.version, &settings.commit], &top::header(&view), sections)
 }
 
-/// A page of sections.
+/// Makes a page of sections.
 pub(super) fn frame(title: &str, built: [&str; 2], header: &str, sections: Vec<Section>) -> String {
     let part = |s: Section| Part { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body };
     page(title, built, header, &sections.into_iter().map(part).collect::<Vec<Part>>())
@@ -49,7 +49,7 @@ pub(super) struct Part {
     pub(super) body: String,
 }
 
-/// A whole page. Title, version and commit are text, the header is HTML.
+/// Makes a whole page. Title, version and commit are text, and the header is HTML.
 pub(super) fn page(
     title: &str,
     [version, commit]: [&str; 2],
@@ -94,8 +94,8 @@ pub(super) fn page(
 /// A part of the page.
 pub(super) struct Section {
     pub(super) id: &'static str,
-    /// HTML.
+    /// The title, as HTML.
     pub(super) title: &'static str,
-    /// HTML.
+    /// The body, as HTML.
     pub(super) body: String,
 }

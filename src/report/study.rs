@@ -1,4 +1,4 @@
-//! The page of a study: claims first, then every panel as the page of a run has it.
+//! The page of a study: its claims first, then every panel as the page of a run shows it.
 
 use super::html::{Part, page};
 use super::markup::{esc, minus, name, push};
@@ -8,8 +8,9 @@ use super::thumb::Thumb;
 use super::view::View;
 use crate::experiment::study::{ClaimResult, Panel, StudySummary};
 
-/// Renders the page: self-contained, the same bytes for the same summary and pictures. `pictures`
-/// gives the training sample of a panel, both by their place, for the sample strips.
+/// Renders the page, which is self-contained. The same summary and pictures give the same bytes.
+/// `pictures` gives a picture by the place of the panel and the position of the training sample,
+/// for the sample strips.
 pub fn render_study(
     summary: &StudySummary,
     pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
@@ -74,7 +75,7 @@ fn header(summary: &StudySummary) -> String {
     out
 }
 
-/// A row a claim, panel and density.
+/// Shows a row for each claim, panel and density.
 fn claims(list: &[ClaimResult]) -> String {
     let one = list.iter().all(|r| r.panel == list[0].panel);
     let mut out = format!(
@@ -132,7 +133,7 @@ fn failures(summary: &StudySummary) -> String {
     if rows.is_empty() { rows } else { format!("<ul>{rows}</ul>\n") }
 }
 
-/// The sections of a run, the first open.
+/// Shows the sections of a run, of which the first is open.
 fn body(
     panel: &Panel,
     place: usize,

@@ -66,7 +66,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     Some(Section { id: "classes", title, body })
 }
 
-/// Sizes, recalls, densities and counts of all classes.
+/// Shows the sizes, recalls, densities and counts of all classes.
 pub(super) fn quotas(page: &Page) -> Option<Section> {
     let set = page.set;
     if set.classes.is_empty() {
@@ -130,7 +130,8 @@ pub(super) fn quotas(page: &Page) -> Option<Section> {
     Some(Section { id: "quotas", title: "Quotas", body })
 }
 
-/// max (1 - r) / min (1 - r) over classes that have samples; None where a class has no error.
+/// Returns max (1 - r) / min (1 - r) over the classes that have samples; `None` where a class has
+/// no error.
 fn error_ratio(page: &Page) -> Option<f64> {
     let classes = page.set.classes.iter().filter(|c| c.size > 0);
     let errors: Option<Vec<f64>> = classes.map(|c| Some(1.0 - c.recall?)).collect();

@@ -1,4 +1,5 @@
-//! A pruned set as one self-contained page: what is kept of each class, by what, and how to go on.
+//! A pruned set as one self-contained page: what is kept of each class, what decided it, and how to
+//! go on.
 
 mod classes;
 mod parts;
@@ -10,28 +11,29 @@ use super::markup::{self, esc, minus, name, push};
 use super::numbers;
 use super::sections::top::{places, warnings};
 
-/// What the page shows. Lists over classes have one entry a class, lists over samples one a sample of
-/// the whole training part, in data-set order.
+/// What the page shows. Lists over classes have one entry for each class, and lists over samples
+/// have one for each sample of the whole training part, in data-set order.
 #[derive(Clone, Debug)]
 pub struct PrunedSet<'a> {
-    /// The data set as the user named it, and its content's fingerprint.
+    /// The data set as the user named it.
     pub data: String,
     pub fingerprint: String,
-    /// As shown: `EL2N + MetriQ`.
+    /// The strategy's name as it is shown: `EL2N + MetriQ`.
     pub strategy: String,
-    /// How many a class keeps: `metriq`, `none`, ...
+    /// The rule that tells how many samples a class keeps: `metriq`, `none`, ...
     pub quota: String,
     /// The density that was asked for.
     pub density: f64,
     pub classes: Vec<PrunedClass>,
-    /// The attribute where they are groups; `labels` are then those of the groups.
+    /// The name of the attribute where the classes are groups; `labels` are then those of the
+    /// groups.
     pub groups: Option<String>,
-    /// Pearson's, of the class densities before rounding and the recalls; None where either is
-    /// constant or there are no recalls.
+    /// Pearson's correlation of the class densities before rounding and the recalls; `None` where
+    /// either is constant or there are no recalls.
     pub correlation: Option<f64>,
     pub ids: &'a [String],
     pub labels: &'a [u32],
-    /// Positions that may be kept, and those that are, ascending.
+    /// Positions that may be kept, ascending.
     pub eligible: &'a [usize],
     pub kept: &'a [usize],
     /// The score that decides, or that a selection method starts from.
@@ -40,12 +42,13 @@ pub struct PrunedSet<'a> {
     pub warnings: &'a [String],
     /// Everything that decides the result, in display order.
     pub recipe: Vec<(String, String)>,
-    /// The command that repeats it, and the one that trains on the kept samples.
+    /// The command that repeats the pruning.
     pub command: String,
     pub next: String,
-    /// Where `kept.npy` lies, as text.
+    /// The place of `kept.npy`, as text.
     pub kept_file: String,
-    /// How to get pictures, where there are none: said in the place of the samples.
+    /// A sentence on how to get pictures, which stands in the place of the samples where there are
+    /// none.
     pub without_pictures: String,
     pub version: String,
     pub commit: String,
@@ -55,11 +58,11 @@ pub struct PrunedSet<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrunedClass {
     pub name: String,
-    /// Samples that may be kept.
+    /// Number of samples that may be kept.
     pub size: usize,
-    /// Of the query runs' validation images.
+    /// Recall on the query runs' validation images.
     pub recall: Option<f64>,
-    /// Standard deviation between query runs.
+    /// Standard deviation of the recall between query runs.
     pub recall_sd: Option<f64>,
     pub density: f64,
     pub kept: usize,
@@ -72,7 +75,7 @@ pub struct ShownScore<'a> {
     pub values: &'a [f64],
     /// Whether the highest are kept first.
     pub highest_first: bool,
-    /// Whether the samples are ranked by it, not only started from.
+    /// Whether the samples are ranked by the score, and not only started from it.
     pub ranks: bool,
 }
 
@@ -106,9 +109,10 @@ pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
 /// The set and what follows from it.
 struct Page<'a> {
     set: &'a PrunedSet<'a>,
-    /// Class indices from the lowest recall to the highest; without recalls from the lowest density.
+    /// Class indices from the lowest recall to the highest; without recalls, from the lowest
+    /// density.
     order: Vec<usize>,
-    /// One boolean a sample.
+    /// Tells of each sample whether it is kept.
     is_kept: Vec<bool>,
 }
 
@@ -130,7 +134,7 @@ impl<'a> Page<'a> {
         Page { set, order, is_kept }
     }
 
-    /// A phrase about classes, as it reads about groups.
+    /// Returns a phrase about classes as it reads about groups, where they are.
     fn words(&self, text: &str) -> String {
         markup::words(self.set.groups.is_some(), text)
     }
@@ -139,7 +143,7 @@ impl<'a> Page<'a> {
         self.set.classes.iter().any(|c| c.recall.is_some())
     }
 
-    /// Name of a class, or its number where it has none; not yet escaped.
+    /// Returns the name of a class, or its number where it has none; it is not yet escaped.
     fn class_name(&self, class: usize) -> String {
         match self.set.classes.get(class) {
             Some(c) if !c.name.trim().is_empty() => c.name.clone(),
@@ -147,7 +151,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Eligible samples of each class, ascending.
+    /// Returns the eligible samples of each class, ascending.
     fn by_class(&self) -> Vec<Vec<usize>> {
         let mut lists = vec![Vec::new(); self.set.classes.len()];
         for &i in self.set.eligible {
@@ -159,7 +163,7 @@ impl<'a> Page<'a> {
         lists
     }
 
-    /// `3 of 1,000 classes are shown, hardest first.`, or nothing where all are.
+    /// Says `3 of 1,000 classes are shown, hardest first.`, or nothing where all are.
     fn shown(&self, classes: usize) -> String {
         let all = self.set.classes.len();
         if classes >= all {
@@ -211,7 +215,7 @@ fn header(page: &Page) -> String {
     out + "</header>\n"
 }
 
-/// A quota rule as a phrase.
+/// Returns a quota rule as a phrase.
 fn quota_name(quota: &str) -> String {
     match quota {
         "none" => "whatever the ranking of the whole set leaves".to_owned(),
@@ -223,7 +227,7 @@ fn quota_name(quota: &str) -> String {
     }
 }
 
-/// The densest and the thinnest class in a sentence.
+/// Describes the densest and the thinnest class in a sentence.
 fn summary(page: &Page) -> String {
     let full = |k: &&usize| page.set.classes[**k].size > 0;
     let by = |a: &&usize, b: &&usize| {
@@ -257,7 +261,7 @@ fn summary(page: &Page) -> String {
     format!("<div class=\"verdict open\"><p>{sentence}</p></div>\n")
 }
 
-/// A share as `31 %`, with a digit more where it is small.
+/// Writes a share as `31 %`, with a digit more where it is small.
 fn percent(share: f64) -> String {
     let digits = if share > 0.0 && share < 0.02 { 1000.0 } else { 100.0 };
     minus(&numbers::percent((share * digits).round() / digits))

@@ -14,7 +14,7 @@ pub(super) fn next(page: &Page) -> Option<Section> {
          data = torchvision.datasets.ImageFolder(\"FOLDER/train\")\n\
          subset = torch.utils.data.Subset(data, np.load({}))</code></pre>\n",
         esc(&set.next),
-        // As Python reads it back.
+        // The path is written so that Python reads it back.
         esc(&format!("{:?}", set.kept_file))
     );
     Some(Section { id: "next", title: "How to go on", body })

@@ -5,12 +5,12 @@ use crate::report::html::{Pictures, Section};
 use crate::report::markup::{esc, minus, name, push, shorten};
 use crate::report::numbers;
 
-/// Of many classes, those that the page shows.
+/// Number of classes that the page shows where there are many.
 const CLASSES: usize = 12;
-/// Samples a class on either side.
+/// Number of samples of a class on either side.
 const EACH: usize = 8;
 
-/// A picture, or the sample's name where there is none.
+/// Shows a picture, or the sample's name where there is none.
 fn sample(
     page: &Page,
     position: usize,
@@ -34,7 +34,7 @@ fn sample(
     }
 }
 
-/// The end of a long name, which tells files of one folder apart.
+/// Returns the end of a long name, which tells files of one folder apart.
 fn tail(id: &str, length: usize) -> String {
     let letters = id.chars().count();
     if letters <= length {
@@ -93,7 +93,7 @@ pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> 
     (!rows.is_empty()).then_some(Section { id: "picks", title: "First picks", body })
 }
 
-/// What to do for pictures, where there are none.
+/// Says what to do for pictures where there are none.
 fn missing(page: &Page, pictures: Option<Pictures>) -> String {
     if pictures.is_some() { String::new() } else { format!(" {}", esc(&page.set.without_pictures)) }
 }
@@ -155,7 +155,7 @@ pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section
     Some(Section { id: "examples", title: "Kept and dropped", body })
 }
 
-/// At most [`EACH`] of a list, at even distances, ends included.
+/// Returns at most [`EACH`] entries of a list at even distances, ends included.
 fn spaced(list: Vec<usize>) -> Vec<usize> {
     if list.len() <= EACH {
         return list;

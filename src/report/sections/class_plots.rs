@@ -1,4 +1,4 @@
-//! Densities and recalls of all classes, drawn.
+//! Drawings of the densities and recalls of all classes.
 
 use crate::experiment::summary::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
@@ -25,20 +25,21 @@ fn series(
     entries.iter().map(of).collect()
 }
 
-/// The share of each class that is kept; none for full data, which keeps all of everything, but its
-/// place: rows stand beside those of the recalls.
+/// Draws the share of each class that is kept. Full data keeps all of everything and gets no marks,
+/// but it keeps its place, because these rows stand beside those of the recalls.
 pub(super) fn densities(view: &View, entries: &[Entry]) -> String {
     let share = |e: &Entry, k| if e.strategy.full_data { None } else { e.density(k) };
     plot(&classes(view), &series(view, entries, share), &view.words("Density of each class"), true)
 }
 
-/// The recall of each class.
+/// Draws the recall of each class.
 pub(super) fn recalls(view: &View, entries: &[Entry]) -> String {
     let series = series(view, entries, |e, k| e.recall(k));
     plot(&classes(view), &series, &view.words("Recall of each class"), false)
 }
 
-/// A small scatter plot a strategy: full-data recall across, density up, on common scales.
+/// Draws a small scatter plot for each strategy: full-data recall across, density up, on common
+/// scales.
 pub(super) fn correlations(view: &View, entries: &[Entry]) -> String {
     let all = series(view, entries, |e, k| e.density(k));
     let recalls: Vec<Option<f64>> =

@@ -44,7 +44,8 @@ fn by_class(view: &View) -> &'static str {
     if view.summary.settings.groups.is_some() { "Group by group" } else { "Class by class" }
 }
 
-/// The same content for every density: in plain sight if there is one, folded if several.
+/// Shows the same content for every density: in plain sight if there is one, folded if there are
+/// several.
 fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
     if let [density] = view.densities[..] {
         return content(density);
@@ -63,7 +64,7 @@ fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
     out
 }
 
-/// Fewest samples and correlation of every strategy.
+/// Shows the fewest samples and the correlation of every strategy.
 fn least(view: &View, entries: &[Entry]) -> String {
     let mut rows = String::new();
     for e in entries {
@@ -97,7 +98,7 @@ fn least(view: &View, entries: &[Entry]) -> String {
     markup::scrolling("Least samples and correlations", "", &table)
 }
 
-/// Recalls of every class under every strategy.
+/// Shows the recalls of every class under every strategy.
 fn all_recalls(view: &View, entries: &[Entry]) -> String {
     let mut head = String::new();
     for e in entries {
@@ -124,7 +125,7 @@ fn all_recalls(view: &View, entries: &[Entry]) -> String {
     )
 }
 
-/// The quota table: what the query found, and what each class keeps because of it.
+/// Shows the quota table: what the query found, and what each class keeps because of it.
 pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
     let query = view.summary.query.as_ref();
     if view.densities.is_empty() || view.summary.classes.is_empty() {
@@ -154,7 +155,7 @@ pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
 
 fn quota_table(view: &View, density: f64) -> String {
     let entries = view.pruned_at(density);
-    // Strategies with quotas first: the table is about them.
+    // Strategies with quotas come first, because the table is about them.
     let (with, without): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|e| e.strategy.quota != "none");
     let columns: Vec<&Entry> = with.into_iter().chain(without).collect();

@@ -13,7 +13,8 @@ const LEFT: f64 = 40.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
-/// More curves than this in one plot cannot be told apart: then each gets a plot of its own.
+/// The most curves that can be told apart in one plot. With more of them each gets a plot of its
+/// own.
 const TOGETHER: usize = 6;
 
 type Value = fn(&Headline) -> Spread;
@@ -33,7 +34,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "densities", title: "Against density", body })
 }
 
-/// A plot a measure.
+/// Draws a plot for each measure.
 fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
     let mut body = super::tradeoff::legend(view);
     push!(
@@ -48,7 +49,8 @@ fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
     body + "</div>\n"
 }
 
-/// A plot a measure and strategy, with the other strategies behind it; the worst class open.
+/// Draws a plot for each measure and strategy, with the other strategies behind it; those of the
+/// worst class are open.
 fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
     let mut body = String::from(
         "<p class=\"lead\">One strategy a plot, in front of all others: means over seeds; the band \
@@ -77,7 +79,8 @@ fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
     body
 }
 
-/// Curves of all strategies, or of one (by its name) with the others as thin lines behind it.
+/// Draws the curves of all strategies, or of one (by its name) with the others as thin lines behind
+/// it.
 fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String {
     let headlines = view
         .summary
@@ -108,7 +111,7 @@ fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String
     let points = |s: &Strategy| -> Vec<(f64, Spread)> {
         let points = s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?))));
         if s.every_density {
-            // One value beside every density: a line, and a mark at each.
+            // One value beside every density gives a line, and a mark at each density.
             points.flat_map(|(_, v)| view.densities.iter().map(move |&d| (d, v))).collect()
         } else {
             points.collect()

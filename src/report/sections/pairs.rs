@@ -22,7 +22,7 @@ fn of<'a>(view: &View<'a>, metric: Metric) -> Vec<&'a Verdict> {
     view.summary.verdicts.iter().filter(|v| v.metric == metric).collect()
 }
 
-/// One figure a metric: a row a comparison.
+/// Draws one figure for each metric, with a row for each comparison.
 pub(super) fn figures(view: &View) -> Vec<String> {
     let mut out = Vec::new();
     for (i, metric) in metrics(view).into_iter().enumerate() {
@@ -93,7 +93,7 @@ fn forest(view: &View, metric: Metric) -> String {
     svg.finish()
 }
 
-/// Two names cut so that both together have at most `letters`: each may have half, and what the
+/// Cuts two names so that both together have at most `letters`: each may have half, and what the
 /// other leaves.
 fn fit(a: &str, b: &str, letters: usize) -> (String, String) {
     let half = letters / 2;
@@ -101,7 +101,7 @@ fn fit(a: &str, b: &str, letters: usize) -> (String, String) {
     (shorten(a, letters - length(b)), shorten(b, letters - length(a)))
 }
 
-/// All comparisons with their numbers.
+/// Shows all comparisons with their numbers.
 pub(super) fn table(view: &View) -> String {
     if view.summary.verdicts.is_empty() {
         return String::new();

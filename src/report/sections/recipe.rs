@@ -113,7 +113,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "recipe", title: "Recipe", body })
 }
 
-/// A JSON value as text: strings without quotes, lists with commas.
+/// Writes a JSON value as text: strings without quotes, lists with commas.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
@@ -124,7 +124,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Steps and samples of each strategy: whether budgets were equal.
+/// Shows the steps and samples of each strategy, which tell whether budgets were equal.
 fn steps(view: &View) -> String {
     let mut rows = String::new();
     let full = view.full().into_iter();

@@ -52,7 +52,7 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
     let reference = view
         .full()
         .and_then(|f| f.point.headline.as_ref()?.worst_of_means.as_ref().map(|c| c.class));
-    // One scale for both accuracies, so that their bars compare.
+    // Both accuracies share one scale, so that their bars compare.
     let ends = |s: Spread| [s.min, s.max];
     let all = headlines().flat_map(|h| [h.average_accuracy, h.worst_recall]).flat_map(ends);
     let scale = crate::report::svg::Scale::around(all, (0.0, 1.0), (0.0, 100.0));
@@ -163,7 +163,8 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
     out + "</table>\n"
 }
 
-/// The same numbers at the epoch of best validation accuracy, folded away: they are no result.
+/// Shows the numbers at the epoch of best validation accuracy, folded away because they are no
+/// result.
 fn best_epochs(view: &View) -> String {
     let mut rows = String::new();
     for &density in &view.densities {

@@ -24,7 +24,7 @@ struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// None without runs, or where a run does not tell its times.
+    /// Adds up the times of an entry; `None` without runs, or where a run does not tell its times.
     fn of(entry: Entry<'a>) -> Option<Self> {
         let runs = &entry.point.runs;
         let totals: Option<Vec<f64>> = runs.iter().map(SeedRun::total_seconds).collect();
@@ -89,7 +89,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "time", title: "Accuracy against total time", body })
 }
 
-/// The axis of time, and whether it is of the logarithm.
+/// Chooses the scale of the time axis, and tells whether it is logarithmic.
 fn scale(all: &[&Timed]) -> (Scale, bool) {
     let ends = || all.iter().flat_map(|t| [t.total.min, t.total.max]);
     let high = ends().fold(0.0, f64::max);
@@ -101,7 +101,7 @@ fn scale(all: &[&Timed]) -> (Scale, bool) {
     }
 }
 
-/// Where a time stands on a logarithmic axis.
+/// Returns the place of a time on a logarithmic axis.
 fn place(seconds: f64) -> f64 {
     seconds.max(1e-3).log10()
 }
@@ -191,7 +191,7 @@ fn plot(view: &View, all: &[&Timed], y_name: &str, value: fn(&Headline) -> Sprea
     svg.finish()
 }
 
-/// Seconds, or milliseconds where there are few.
+/// Writes seconds, or milliseconds where there are few.
 fn brief(seconds: f64) -> String {
     match seconds {
         s if s < 0.0005 => "< 1 ms".to_owned(),

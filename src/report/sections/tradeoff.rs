@@ -26,7 +26,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     let mut body = legend(view);
     body.push_str("<div class=\"pair\">");
     body.push_str(&figure(&title, text, &scatter(view, &entries)));
-    // Beside the plot as many figures as are about as high as it, the others below.
+    // Beside the plot stand as many figures as are about as high as it; the others stand below.
     let mut figures = pairs::figures(view);
     let beside = if view.summary.verdicts.len() > 4 * figures.len() { 1 } else { 2 };
     let below = figures.split_off(figures.len().min(beside));
@@ -38,7 +38,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "tradeoff", title: "Trade-off", body })
 }
 
-/// Marks and names of all strategies.
+/// Lists the marks and names of all strategies.
 pub(super) fn legend(view: &View) -> String {
     let mut out = String::from("<p class=\"legend\">");
     for (mark, strategy) in view.with_marks() {
@@ -72,7 +72,7 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
         svg.line((fx, UP.1), (fx, UP.0), "guide");
         svg.line((ACROSS.0, fy), (ACROSS.1, fy), "guide");
     }
-    // A strategy's densities, joined.
+    // The densities of a strategy are joined.
     for (mark, strategy) in view.with_marks() {
         let points: Vec<(f64, f64)> = strategy
             .points
@@ -124,7 +124,7 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
     svg.finish()
 }
 
-/// What stands beside a mark: the density where there are several, else the strategy.
+/// Returns what stands beside a mark: the density where there are several, else the strategy.
 pub(super) fn tag(view: &View, e: &Entry) -> String {
     let beside_all = e.strategy.full_data || e.strategy.every_density;
     if view.densities.len() > 1 && !beside_all {

@@ -13,7 +13,7 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
 
-/// Deviations that are shown on both sides of a mean.
+/// Number of deviations that are shown on both sides of a mean.
 const SHOWN: f64 = 3.6;
 const POINTS: usize = 160;
 
@@ -29,7 +29,8 @@ pub(super) fn body(page: &Page) -> String {
         rule(page.study.worst_optimum.rule)
     );
     let mut figures = vec![figure("All data.", &text, &full.draw(page))];
-    // The row that shows most: where SSP has left the full rule, else the one in the middle.
+    // The row that shows most is drawn: the one where SSP has left the full rule, else the one in
+    // the middle.
     let rows = &page.study.rows;
     let left = rows.iter().find(|row| row.ssp.decision != page.study.full);
     if let Some(row) = left.or_else(|| rows.get(rows.len() / 2)) {
@@ -60,13 +61,13 @@ pub(super) fn body(page: &Page) -> String {
     format!("{}<div class=\"pair\">{}</div>\n", legend(page), figures.concat())
 }
 
-/// One plot.
+/// One plot of the two densities.
 struct Drawing {
-    /// Kept share of each class, everywhere alike.
+    /// Kept share of each class, which is the same at every position.
     kept: [f64; 2],
-    /// Nothing is kept closer to the means than this.
+    /// Margin around the means inside which nothing is kept.
     margin: f64,
-    /// Rules, the first of which shades its errors.
+    /// The rules that are drawn; the errors of the first are shaded.
     rules: Vec<(&'static str, Decision)>,
 }
 
@@ -116,7 +117,7 @@ impl Drawing {
         svg.finish()
     }
 
-    /// The curve of class `k` as (position, height), in two pieces where a hole is cut.
+    /// Returns the curve of class `k` as (position, height), in two pieces where a hole is cut.
     fn pieces(&self, page: &Page, k: usize) -> Vec<Vec<(f64, f64)>> {
         let (mu, s) = (page.classes.means()[k], page.classes.sigmas()[k]);
         let hole = self.margin / s;
@@ -159,14 +160,15 @@ impl Drawing {
     }
 }
 
-/// The density of class `k` at z deviations from its mean, all samples of both classes being 1.
+/// Returns the density of class `k` at z deviations from its mean, where all samples of both
+/// classes count 1.
 fn height(page: &Page, k: usize, z: f64) -> f64 {
     let sizes = page.classes.sizes();
     let prior = 1.0 / (1.0 + sizes[1 - k] / sizes[k]);
     prior / page.classes.sigmas()[k] * (-0.5 * z * z).exp()
 }
 
-/// Positions in numbers that can be written below an axis.
+/// An axis with positions in numbers that can be written below it.
 struct Axis {
     origin: f64,
     unit: f64,

@@ -1,4 +1,4 @@
-//! The page of `fairprune theory`: two Gaussians, their thresholds, and what pruning does to them.
+//! The page on two Gaussians: their thresholds, and what pruning does to them.
 
 mod distributions;
 mod risks;
@@ -14,19 +14,20 @@ use crate::theory::{Estimate, Rule, Study, TwoGaussians};
 /// What the page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'a> {
-    /// The classes.
+    /// The two classes.
     pub classes: &'a TwoGaussians,
-    /// Dimension of the means.
+    /// Number of dimensions of the means.
     pub dimension: usize,
-    /// What was found.
+    /// What the theory says of them.
     pub study: &'a Study,
-    /// Draws a class and what they gave, one a decision of the study.
+    /// The number of draws of a class and what they gave, one estimate for each decision of the
+    /// study.
     pub drawn: Option<(u64, &'a [Estimate])>,
-    /// The command that repeats it.
+    /// The command that makes the page again.
     pub command: &'a str,
 }
 
-/// The page: one HTML file that needs no other, the same bytes for the same input.
+/// Renders the page: one HTML file that needs no other. The same input gives the same bytes.
 pub fn render(page: &Page) -> String {
     let sections = [
         Section {
@@ -42,12 +43,12 @@ pub fn render(page: &Page) -> String {
     frame("Two Gaussians and pruning", built, &header(page), sections.into())
 }
 
-/// Colour and shape of a class.
+/// Returns the colour and shape of a class.
 fn mark(class: usize) -> Mark {
     Mark::Series(class)
 }
 
-/// Names of the classes beside their marks.
+/// Lists the names of the classes beside their marks.
 fn legend(page: &Page) -> String {
     let sigmas = page.classes.sigmas();
     let name = |k: usize| match sigmas[k].total_cmp(&sigmas[1 - k]) {
@@ -59,7 +60,7 @@ fn legend(page: &Page) -> String {
     format!("<p class=\"legend\">{}{}</p>\n", entry(0), entry(1))
 }
 
-/// `t = −.1700`, or which class is always predicted.
+/// Writes a rule: `t = −.1700`, or which class is always predicted.
 fn rule(rule: Rule) -> String {
     match rule {
         Rule::Threshold(t) => format!("t = {}", minus(&numbers::position(t))),

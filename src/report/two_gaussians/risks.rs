@@ -15,7 +15,7 @@ const BOTTOM: f64 = 44.0;
 
 const POINTS: usize = 250;
 
-/// One way of pruning at one density: densities and rule.
+/// One way of pruning at one density, with its densities and its rule.
 #[derive(Clone, Copy)]
 struct Point {
     density: f64,
@@ -84,7 +84,7 @@ fn kept(points: &[Point]) -> String {
     svg.finish()
 }
 
-/// A curve a class, broken where the rule changes its kind, with a few marks on it.
+/// Draws a curve for each class, broken where the rule changes its kind, with a few marks on it.
 fn curves(
     svg: &mut Svg,
     points: &[Point],
@@ -108,7 +108,7 @@ fn curves(
     }
 }
 
-/// Axes: density across, `name` up.
+/// Draws the axes, with the density across and `name` up.
 fn canvas(y: &Scale, name: &str, label: &str) -> (Svg, Scale) {
     let x = Scale::fixed(0.0, 1.0, LEFT, WIDTH - RIGHT);
     let bottom = HEIGHT - BOTTOM;

@@ -1,4 +1,4 @@
-//! Every number of the drawings.
+//! Tables of every number in the drawings.
 
 use super::{Page, rule};
 use crate::report::markup::{minus, push, scrolling};
