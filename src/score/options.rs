@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Epochs that [`El2nForm::Sum`] sums over.
+/// The number of epochs that [`El2nForm::Sum`] sums over.
 pub const EL2N_EPOCHS: usize = 10;
-/// The window J, or K, of windowed scores.
+/// The usual window J, or K, of windowed scores.
 pub const WINDOW: usize = 10;
 
-/// A choice with names for the command line and for files.
+/// Makes a choice with names for users and for files.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident, $flag:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
         $(#[$doc])*
@@ -49,7 +49,7 @@ macro_rules! named {
 }
 
 named! {
-    /// EL2N of which network.
+    /// The network or run that EL2N is taken of.
     El2nForm, "--el2n":
     /// Mean over query models at their end, eval mode, no augmentation.
     #[default]
@@ -59,7 +59,7 @@ named! {
 }
 
 named! {
-    /// Which parameters GraNd differentiates by.
+    /// The parameters by which GraNd differentiates.
     GrandLayers, "--grand-layers":
     #[default]
     All = "all",
@@ -72,17 +72,19 @@ named! {
     GrandAt, "--grand-at":
     #[default]
     End = "end",
-    /// Of fresh networks. A known non-result: it is about the norm of the input.
+    /// Taken of fresh networks. This is a known non-result, because it measures the norm of the
+    /// input.
     Init = "init",
 }
 
 named! {
-    /// What the forgetting score of a sample is that was never classified correctly.
+    /// The forgetting score of a sample that was never classified correctly.
     NeverLearned, "--never-learned":
     /// The number of recorded epochs, which no count of forgettings reaches.
     #[default]
     Hardest = "hardest",
-    /// No forgetting, as if it was the easiest: what the released code of MetriQ does.
+    /// No forgetting, as if the sample was the easiest, which is what the released code of MetriQ
+    /// does.
     Zero = "0",
     /// The number of its presentations.
     Presentations = "presentations",
@@ -98,10 +100,10 @@ named! {
     Prototypes = "prototypes",
 }
 
-/// Nearest neighbours of CAL unless told otherwise.
+/// The usual number of nearest neighbours of CAL.
 pub const CAL_NEIGHBOURS: usize = 10;
 
-/// Everything that decides a score beside its name.
+/// Everything beside its name that decides a score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     pub el2n: El2nForm,
@@ -110,21 +112,22 @@ pub struct Options {
     pub never_learned: NeverLearned,
     /// J of dynamic uncertainty and DUAL, K of TDDS.
     pub window: usize,
-    /// T of TDDS and DUAL: epochs from the first on; None: 10 and 30.
+    /// T of TDDS and DUAL, counted from the first epoch; `None` means 10 and 30.
     pub trajectory: Option<usize>,
-    /// Of TDDS.
+    /// Decay of TDDS.
     pub decay: f64,
     #[serde(default, skip_serializing_if = "is_default")]
     pub ssp: SspForm,
-    /// Clusters of SSP's prototypes; None: as many as classes.
+    /// Number of clusters of SSP's prototypes; `None` means as many as classes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prototypes: Option<usize>,
-    /// Neighbours of CAL; None: [`CAL_NEIGHBOURS`].
+    /// Number of neighbours of CAL; `None` means [`CAL_NEIGHBOURS`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub cal_neighbours: Option<usize>,
 }
 
-/// What is not said is not written: results of before an option was there stay valid.
+/// Tells whether a value is the usual one, which is not written, so that results from before an
+/// option existed stay valid.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -147,17 +150,17 @@ impl Default for Options {
 }
 
 impl Options {
-    /// T of TDDS.
+    /// Returns T of TDDS.
     pub fn tdds_epochs(&self) -> usize {
         self.trajectory.unwrap_or(10)
     }
 
-    /// T of DUAL.
+    /// Returns T of DUAL.
     pub fn dual_epochs(&self) -> usize {
         self.trajectory.unwrap_or(30)
     }
 
-    /// Checks every number; the messages name the flag.
+    /// Checks every number; the messages name the setting.
     pub fn check(&self) -> Result<()> {
         if self.window < 2 {
             let expected = "at least 2: one value has no deviation";

@@ -1,4 +1,4 @@
-//! A half-done scoring pass on disk: which batches are done, and their columns.
+//! A half-done scoring pass on disk: the number of batches done, and their columns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,14 +22,14 @@ pub struct Position {
     format_version: u32,
     /// Everything that determines the scores.
     job: String,
-    /// Samples of a batch, which must not change in between.
+    /// Number of samples in a batch, which must not change in between.
     batch: usize,
-    /// Batches done.
+    /// Number of batches done.
     pub done: usize,
 }
 
 impl Position {
-    /// A pass of `job` after `done` batches of `batch` samples.
+    /// Describes a pass of `job` after `done` batches of `batch` samples.
     pub fn new(job: &str, batch: usize, done: usize) -> Self {
         Position { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
     }
@@ -39,7 +39,7 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("scoring state: {error}"))
 }
 
-/// Writes the state; on any failure the previous one stays.
+/// Writes the state. On any failure the previous state stays.
 pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) -> Result<()> {
     let mut views = Vec::new();
     for (method, values) in columns {
@@ -53,8 +53,8 @@ pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) ->
     atomic::write_bytes(path, &bytes)
 }
 
-/// Batches done and columns of an earlier, unfinished pass of the same job; None if there is none,
-/// or if it was made with another batch size (then it starts over).
+/// Returns the batches done and the columns of an earlier, unfinished pass of the same job; `None`
+/// if there is none, or if it was made with another batch size (the pass then starts over).
 pub fn load(
     path: &Path,
     job: &str,
