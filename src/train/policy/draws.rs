@@ -15,12 +15,12 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
-    /// One weight a sample of the subset.
+    /// Takes one weight for each sample of the subset.
     pub(super) fn new(facts: Facts, weights: &[f64]) -> Drawing {
         Drawing { facts, cumulative: rules::cumulative(weights) }
     }
 
-    /// What the epoch draws.
+    /// Draws the samples of an epoch.
     pub(super) fn presentation(&self, epoch: u32) -> Presentation {
         let count = self.facts.subset.len();
         let places = rules::draw(self.facts.order_seed, epoch, &self.cumulative, count);

@@ -1,8 +1,9 @@
-//! GroupDRO (Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020): the
-//! loss of a batch is that of its groups under weights q that grow where the loss is large.
+//! GroupDRO (Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020):
+//! the loss of a batch is the sum over its groups under weights q, which grow where the loss is
+//! large.
 //!
-//! q depends on the losses of the very batch: it waits for the device in every step, between the forward
-//! pass and the backward pass.
+//! Because q depends on the losses of the batch itself, every step waits for the device between the
+//! forward pass and the backward pass.
 
 use super::draws::Drawing;
 use super::{Facts, Policy, Presentation, State, StepAt, rules, stored};
@@ -18,9 +19,9 @@ pub(super) struct GroupDro {
     facts: Facts,
     /// Balanced draws, where they are asked for.
     drawing: Option<Drawing>,
-    /// Of every sample of the part.
+    /// Group of every sample of the part.
     groups: Vec<u32>,
-    /// One a group, of sum 1; 0 for groups without samples.
+    /// One weight for each group, with sum 1; 0 for groups without samples.
     q: Vec<f32>,
     eta: f64,
 }

@@ -1,7 +1,8 @@
-//! What an epoch presents, in which order and with which weights: one file a method.
+//! What an epoch presents, in which order and with which weights. Each method has a file of its
+//! own.
 //!
 //! An epoch's presentation is a function of the job, the finished epochs' records and the policy's
-//! state, so that a resumed run repeats it bit for bit; the state goes into checkpoints.
+//! state, so that a resumed run repeats it bit for bit. The state goes into checkpoints.
 
 pub mod class_weights;
 mod draws;
@@ -25,16 +26,16 @@ use crate::ops::Operators;
 #[derive(Clone, Copy, Debug)]
 pub struct BaselineInput<'a> {
     pub baseline: Baseline,
-    /// One value a sample of the part: irreducible losses for RHO-loss, 1 for samples of JTT's error
-    /// set and 0 for others. Empty where none are needed.
+    /// One value for each sample of the part: irreducible losses for RHO-loss, and for JTT 1 for
+    /// samples of the error set and 0 for others. It is empty where no values are needed.
     pub values: &'a [f32],
-    /// Group of every sample of the part, and the number of groups; empty where none are needed.
+    /// Group of every sample of the part; empty where none are needed.
     pub groups: &'a [u32],
     pub group_count: usize,
 }
 
 impl BaselineInput<'_> {
-    /// Of a baseline that needs no more.
+    /// Makes the input of a baseline that needs no more.
     pub fn new(baseline: Baseline) -> Self {
         BaselineInput { baseline, values: &[], groups: &[], group_count: 0 }
     }
@@ -43,15 +44,15 @@ impl BaselineInput<'_> {
 /// What an epoch presents.
 #[derive(Clone, Debug)]
 pub(super) struct Presentation {
-    /// Positions in the part, or draws where there are [`Presentation::draws`]; each at most once.
+    /// Positions in the part, each at most once; or draws, where there are [`Presentation::draws`].
     pub order: Vec<u32>,
-    /// Samples of every step's update.
+    /// Number of samples in every step's update.
     pub sizes: Vec<usize>,
-    /// One a class.
+    /// One weight for each class.
     pub class_weights: Vec<f32>,
-    /// Factors of the loss, one a sample of the part; None: all 1.
+    /// Factors of the loss, one for each sample of the part; `None` means that all are 1.
     pub sample_weights: Option<Vec<f32>>,
-    /// An epoch that draws with replacement.
+    /// The draws of an epoch that draws with replacement.
     pub draws: Option<Draws>,
 }
 
@@ -62,68 +63,69 @@ pub(super) struct Draws {
     pub labels: Vec<u32>,
 }
 
-/// A policy's state, by name.
+/// The state of a policy, by name.
 pub(super) type State = BTreeMap<String, Vec<f32>>;
 
-/// One step, about to be done.
+/// A step that is about to be done.
 pub(super) struct StepAt<'a, B: Operators> {
     pub executor: &'a mut Executor<B>,
     pub images: &'a B::Images,
-    /// Of positions, or draws.
+    /// Labels of positions, or of draws.
     pub labels: &'a [u32],
     pub shown: &'a Presentation,
     pub epoch: u32,
-    /// In the epoch.
+    /// Number of the batch in the epoch.
     pub batch: usize,
-    /// In the run.
+    /// Number of the step in the run.
     pub step: u64,
     pub lr: f32,
 }
 
 /// Decides what an epoch presents.
 pub(super) trait Policy<B: Operators> {
-    /// The presentation of `epoch`, of which `history` holds all before it.
+    /// Returns the presentation of `epoch`; `history` holds all epochs before it.
     fn epoch(&mut self, epoch: u32, history: &[EpochRecord]) -> Result<Presentation>;
 
-    /// Does a step; returns how many samples were looked at without an update.
+    /// Does a step, and returns how many samples were looked at without an update.
     fn step(&mut self, at: &mut StepAt<B>) -> Result<usize> {
         at.executor.step(Mode::Train, at.shown.sizes[at.batch], at.images)?;
         Ok(0)
     }
 
-    /// Whether it waits for the device in every step.
+    /// Tells whether the policy waits for the device in every step.
     fn looks(&self) -> bool {
         false
     }
 
-    /// Steps of an epoch, where they are not those of the subset in batches.
+    /// Returns the number of steps in an epoch, where they are not those of the subset in batches.
     fn span(&self) -> Option<u64> {
         None
     }
 
-    /// What the epoch has presented so far, where its order does not say so.
+    /// Returns what the epoch has presented so far, where its order does not say so.
     fn presented(&self) -> Option<Vec<u32>> {
         None
     }
 
-    /// The epoch is over: `losses` holds one value a sample, valid for those presented.
+    /// Learns from an epoch that is over: `losses` holds one value for each sample, valid for those
+    /// presented.
     fn learn(&mut self, presented: &[u32], losses: &[f32]) {
         let _ = (presented, losses);
     }
 
-    /// What a resumed run needs beside the history.
+    /// Returns what a resumed run needs beside the history.
     fn state(&self) -> State {
         State::new()
     }
 
-    /// Takes what [`Policy::state`] gave.
+    /// Takes back what [`Policy::state`] gave.
     fn restore(&mut self, state: &State) -> Result<()> {
         let _ = state;
         Ok(())
     }
 }
 
-/// A state's values, `len` of them.
+/// Returns the values of a state, of which there must be `len`.
 fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> {
     let values = state.get(name).filter(|v| v.len() == len);
     let found = || format!("a checkpoint without {len} values of {name}");
@@ -136,15 +138,15 @@ fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> {
 #[derive(Clone)]
 pub(super) struct Facts {
     order_seed: u64,
-    /// Of the whole part.
+    /// Labels of the whole part.
     labels: Vec<u32>,
     classes: usize,
     subset: Vec<u32>,
     batch: usize,
-    /// Whole epochs of the run, a rest counted.
+    /// Number of whole epochs of the run, where a rest counts as one.
     epochs: u64,
     class_weights: Option<Vec<f32>>,
-    /// One a sample of the part.
+    /// One factor for each sample of the part.
     sample_weights: Option<Vec<f32>>,
 }
 
@@ -163,12 +165,13 @@ impl Facts {
         }
     }
 
-    /// The epoch's order of all samples.
+    /// Returns the epoch's order of all samples.
     fn order(&self, epoch: u32) -> Vec<u32> {
         epoch_order(self.order_seed, epoch, self.labels.len(), &self.subset)
     }
 
-    /// Samples in this order, under the recipe's class weights and the job's weights of samples.
+    /// Presents samples in this order, under the recipe's class weights and the job's weights of
+    /// samples.
     fn presentation(&self, order: Vec<u32>) -> Presentation {
         let sizes = batch_sizes(Mode::Train, self.batch, order.len());
         let class_weights = self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]);
@@ -180,7 +183,7 @@ impl Facts {
     }
 }
 
-/// Every sample once an epoch.
+/// Presents every sample once in an epoch.
 struct Plain(Facts);
 
 impl<B: Operators> Policy<B> for Plain {
@@ -189,7 +192,7 @@ impl<B: Operators> Policy<B> for Plain {
     }
 }
 
-/// The policy of a job; without a baseline every sample is presented once an epoch.
+/// Makes the policy of a job. Without a baseline every sample is presented once in an epoch.
 pub(super) fn policy<B: Operators>(
     job: &TrainJob<B>,
     classes: usize,
@@ -238,12 +241,12 @@ pub(super) fn policy<B: Operators>(
             let drawing = balanced.then(|| draws::Drawing::new(facts.clone(), &weights));
             Box::new(group_dro::GroupDro::new(facts, drawing, groups, input.group_count, eta))
         }
-        // What they change comes before or after training.
+        // What these baselines change comes before or after training.
         Baseline::Subg | Baseline::Dfr { .. } => Box::new(Plain(facts)),
     })
 }
 
-/// Weights of samples are those of plain training, one a sample.
+/// Checks the weights of samples, which go with plain training and number one for each sample.
 fn check_sample_weights<B: Operators>(
     job: &TrainJob<B>,
     input: Option<&BaselineInput>,
