@@ -5,12 +5,12 @@ use super::greedy::{
     Ccs, D2, Facility, Glister, GradMatch, GraphCut, Greedy, Herding, KCenter, Key, Known, Refresh,
     central_order, keys,
 };
+use super::population::Population;
 use super::prototype::{Centre, centre_distances, class_distances};
 use super::rank::Direction;
-use super::select::Population;
 use super::selector::{Inputs, Scope, Score, Selector, Space, Start, Validation};
 use super::space::{
-    Cosine, CosineDistance, Divergence, Features, Gradients, Points, Probabilities,
+    Cosine, CosineDistance, Divergence, Features, Gradients, Neighbour, Points, Probabilities,
     SquaredEuclidean, check_labels, nearest,
 };
 use super::wanted::Wanted;
@@ -263,52 +263,72 @@ impl<'a> Checked<'a> {
                 Box::new(GradMatch::new(gradients()?, lambda, positions, seed, most, memory)?)
             }
             Selector::Glister { step, refresh } => {
-                let Validation { features, probabilities, labels } = self.validation()?;
-                let samples = group.validation;
-                let validation =
-                    Gradients::new(Points::new(features, samples)?, probabilities, labels)?;
-                let rows = samples.iter().flat_map(|&i| probabilities.row(i).iter().copied());
-                let labels = samples.iter().map(|&i| labels[i]).collect();
                 let refresh = Refresh { step, every: refresh };
-                let train = gradients()?;
-                Box::new(Glister::new(train, validation, rows, labels, refresh, positions, seed))
+                Box::new(self.glister(group, gradients()?, refresh)?)
             }
-            Selector::Moderate { centre } => {
-                let values: Vec<f64> = match group.one_class {
-                    true => centre_distances(points()?, centre),
-                    false => {
-                        let all = class_distances(self.population, self.features()?, centre)?;
-                        positions.iter().map(|&position| all.values[position]).collect()
-                    }
-                };
-                Box::new(Known(central_order(&values, &keys(positions, seed)).into_iter()))
-            }
-            Selector::Ccs { beta, strata } => {
-                let score = self.score()?;
-                let values = self.values(score, positions)?;
-                let hard = self.picking.inputs.hardness.unwrap_or(score);
-                let sign = if hard.direction == Direction::KeepHighest { 1.0 } else { -1.0 };
-                let hardness: Vec<f64> =
-                    self.values(hard, positions)?.into_iter().map(|v| sign * v).collect();
-                let drop = Budget::new(beta, positions.len())?.count;
-                let draw = Philox::new(seed, Stream::Subset);
-                let draws: Vec<Key> = positions.iter().map(|&p| draw.block(p as u64, 0)).collect();
-                let keys = keys(positions, seed);
-                Box::new(Ccs::new(&values, &hardness, drop, strata, &keys, &draws))
-            }
+            Selector::Moderate { centre } => Box::new(self.moderate(group, points()?, centre)?),
+            Selector::Ccs { beta, strata } => Box::new(self.ccs(positions, beta, strata)?),
             Selector::D2 { neighbours, forward, reverse } => {
-                let score = self.score()?;
-                let mut values = self.values(score, positions)?;
-                if score.direction == Direction::KeepLowest {
-                    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    values.iter_mut().for_each(|v| *v = most - *v);
-                }
-                let measure = SquaredEuclidean::new(points()?);
-                let mut lists = nearest(&measure, positions, neighbours, seed);
-                lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
+                let values = self.difficulty(positions)?;
+                let lists = neighbour_lists(points()?, positions, neighbours, seed);
                 Box::new(D2::new(&values, lists, forward, reverse, positions, seed))
             }
         })
+    }
+
+    fn glister<'g>(
+        &'g self,
+        group: &Group<'g>,
+        train: Gradients<'g>,
+        refresh: Refresh,
+    ) -> Result<Glister<'g>>
+    where
+        'a: 'g,
+    {
+        let Validation { features, probabilities, labels } = self.validation()?;
+        let samples = group.validation;
+        let validation = Gradients::new(Points::new(features, samples)?, probabilities, labels)?;
+        let rows = samples.iter().flat_map(|&i| probabilities.row(i).iter().copied());
+        let labels = samples.iter().map(|&i| labels[i]).collect();
+        let (positions, seed) = (group.members, self.picking.seed);
+        Ok(Glister::new(train, validation, rows, labels, refresh, positions, seed))
+    }
+
+    fn moderate(&self, group: &Group, points: Points, centre: Centre) -> Result<Known> {
+        let positions = group.members;
+        let values: Vec<f64> = match group.one_class {
+            true => centre_distances(points, centre),
+            false => {
+                let all = class_distances(self.population, self.features()?, centre)?;
+                positions.iter().map(|&position| all.values[position]).collect()
+            }
+        };
+        Ok(Known(central_order(&values, &keys(positions, self.picking.seed)).into_iter()))
+    }
+
+    fn ccs(&self, positions: &[usize], beta: f64, strata: usize) -> Result<Ccs> {
+        let score = self.score()?;
+        let values = self.values(score, positions)?;
+        let hard = self.picking.inputs.hardness.unwrap_or(score);
+        let sign = if hard.direction == Direction::KeepHighest { 1.0 } else { -1.0 };
+        let hardness: Vec<f64> =
+            self.values(hard, positions)?.into_iter().map(|v| sign * v).collect();
+        let drop = Budget::new(beta, positions.len())?.count;
+        let seed = self.picking.seed;
+        let draw = Philox::new(seed, Stream::Subset);
+        let draws: Vec<Key> = positions.iter().map(|&p| draw.block(p as u64, 0)).collect();
+        Ok(Ccs::new(&values, &hardness, drop, strata, &keys(positions, seed), &draws))
+    }
+
+    /// Returns the score at `positions`, turned so that greater is harder.
+    fn difficulty(&self, positions: &[usize]) -> Result<Vec<f64>> {
+        let score = self.score()?;
+        let mut values = self.values(score, positions)?;
+        if score.direction == Direction::KeepLowest {
+            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            values.iter_mut().for_each(|v| *v = most - *v);
+        }
+        Ok(values)
     }
 
     /// Returns the finite values of a score at `positions`.
@@ -323,6 +343,18 @@ impl<'a> Checked<'a> {
         };
         positions.iter().map(value).collect()
     }
+}
+
+/// Returns the nearest neighbours of every sample with their Euclidean distances.
+fn neighbour_lists(
+    points: Points,
+    positions: &[usize],
+    neighbours: usize,
+    seed: u64,
+) -> Vec<Vec<Neighbour>> {
+    let mut lists = nearest(&SquaredEuclidean::new(points), positions, neighbours, seed);
+    lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
+    lists
 }
 
 /// Returns the sample of the least value, ties drawn; 0 if there is no sample.

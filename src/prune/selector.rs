@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::prototype::{Centre, names};
+use super::names::names;
+use super::prototype::Centre;
 use super::rank::Direction;
 use super::space::{Features, Probabilities};
 use crate::error::{Error, Result};

@@ -1,9 +1,9 @@
 //! How many samples a method is asked for.
 
 use super::budget::Budget;
+use super::population::Population;
 use super::quota::{QuotaOptions, quotas};
 use super::rounding::largest_remainder;
-use super::select::Population;
 use crate::error::{Error, Result};
 
 /// How many samples are to be picked, in all or of each class.

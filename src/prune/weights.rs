@@ -1,7 +1,7 @@
 //! Weights of picks, as training takes them.
 
 use super::pick::Picks;
-use super::select::Population;
+use super::population::Population;
 use crate::error::{Error, Result};
 
 /// Returns one weight for each pick, in ascending order of positions. The weights of the picks are

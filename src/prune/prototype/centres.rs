@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::SampleScore;
+use super::sample_score::SampleScore;
 use crate::error::Result;
+use crate::prune::names::names;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
 use crate::prune::space::{CHUNK, Features, Pair, Points, narrow};
 
 /// The centre of a class.
@@ -17,6 +18,8 @@ pub enum Centre {
     /// Median of each dimension.
     Median,
 }
+
+names!(Centre, "centre", "mean" => Centre::Mean, "median" => Centre::Median);
 
 /// Returns the Euclidean distance of every sample to the centre of its class in feature space. Far
 /// samples are hard and kept.

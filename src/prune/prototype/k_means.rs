@@ -8,11 +8,12 @@
 
 use rayon::prelude::*;
 
-use super::{SampleScore, spread};
+use super::sample_score::{SampleScore, spread};
 use crate::error::{Error, Result};
 use crate::prune::greedy::keys;
+use crate::prune::names::names;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
 use crate::prune::space::{CHUNK, Features, Pair, Points, inverse_of, narrow, norm, pairs};
 use crate::rng::{Philox, Stream};
 
@@ -26,6 +27,8 @@ pub enum Metric {
     /// Squared Euclidean distance of the features as they are.
     Euclidean,
 }
+
+names!(Metric, "metric", "cosine" => Metric::Cosine, "euclidean" => Metric::Euclidean);
 
 /// Options of k-means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

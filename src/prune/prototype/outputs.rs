@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{SampleScore, spread};
+use super::sample_score::{SampleScore, spread};
 use crate::error::Result;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
 use crate::prune::space::{
     Divergence, Features, Gradients, Points, Probabilities, SquaredEuclidean, nearest,
 };
