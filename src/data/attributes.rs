@@ -3,6 +3,7 @@
 //! Class and attribute together make a group. Quotas and recalls over groups show on which
 //! combination a network fails where the classes alone look well.
 
+use super::part::Part;
 use crate::error::{Error, Result};
 
 /// An attribute that every sample has. Each sample's value is in
@@ -36,13 +37,13 @@ impl Attributes {
     }
 
     /// Returns the group of each sample of a part.
-    pub fn group_labels(&self, part: &super::Part) -> Vec<u32> {
+    pub fn group_labels(&self, part: &Part) -> Vec<u32> {
         let pairs = part.labels.iter().zip(&part.attributes);
         pairs.map(|(&label, &attribute)| self.group(label, attribute) as u32).collect()
     }
 
     /// Returns the number of samples of each group of a part.
-    pub fn group_sizes(&self, classes: usize, part: &super::Part) -> Vec<usize> {
+    pub fn group_sizes(&self, classes: usize, part: &Part) -> Vec<usize> {
         let mut sizes = vec![0; self.groups(classes)];
         for (&label, &attribute) in part.labels.iter().zip(&part.attributes) {
             sizes[self.group(label, attribute)] += 1;
@@ -51,7 +52,7 @@ impl Attributes {
     }
 
     /// Fails where a value of `part` is missing or unknown.
-    pub(super) fn check(&self, set: &str, part: &super::Part) -> Result<()> {
+    pub(super) fn check(&self, set: &str, part: &Part) -> Result<()> {
         if part.attributes.len() != part.labels.len() {
             return Err(Error::Internal(format!(
                 "{set}: {} attributes of {} samples",

@@ -1,10 +1,8 @@
-//! The formats: their names, and how the format of a path is found.
+//! The formats in which data sets are stored, and their names.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
-use super::{cache, cifar, groups, idx, imagenet, parquet, tiny_imagenet, webdataset};
 use crate::error::{Error, Result};
 
 /// How a data set is stored.
@@ -105,57 +103,27 @@ impl FromStr for Format {
     }
 }
 
-/// Finds the format of the folder or file `root` from what it holds. Layouts with files of their
-/// own come before image folders, because several of them contain image folders.
-pub(super) fn detect(root: &Path) -> Result<Format> {
-    if root.is_file() {
-        return of_file(root);
-    }
-    let found = if cifar::binary::is(root) {
-        Format::CifarBinary
-    } else if cifar::python::is(root) {
-        Format::CifarPython
-    } else if idx::is(root) {
-        Format::Idx
-    } else if tiny_imagenet::is(root) {
-        Format::TinyImagenet
-    } else if imagenet::is(root) {
-        Format::Imagenet
-    } else if groups::is(root) {
-        Format::Metadata
-    } else if has_folders(&root.join("train")) {
-        // The images came out of the archives and tables that lie beside class folders.
-        Format::ImageFolder
-    } else if webdataset::is(root)? {
-        Format::Webdataset
-    } else if parquet::is(root)? {
-        Format::Parquet
-    } else {
-        // The folder reader explains anything else that is wrong with it.
-        Format::ImageFolder
+/// Returns the built-in set that `spec` and the format `asked` for name, if they do.
+pub(super) fn built_in(spec: &str, asked: Option<Format>) -> Result<Option<Format>> {
+    let named = match spec {
+        "shapes" => Some(Format::Shapes),
+        "shapes:extreme" => Some(Format::ShapesExtreme),
+        "shapes:spurious" => Some(Format::ShapesSpurious),
+        _ if spec.starts_with("shapes:") => {
+            let expected = "shapes, shapes:extreme, shapes:spurious or a path";
+            return Err(Error::invalid("data", spec, expected));
+        }
+        _ => None,
     };
-    Ok(found)
-}
-
-fn has_folders(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().any(|e| e.path().is_dir())
-}
-
-fn of_file(path: &Path) -> Result<Format> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    match extension.as_deref() {
-        Some(cache::EXTENSION) => Ok(Format::Cache),
-        Some("tar") => Ok(Format::Webdataset),
-        Some("parquet") => Ok(Format::Parquet),
-        _ => Err(Error::invalid(
-            format!("data {}", path.display()),
-            "a file",
-            format!(
-                "a folder, a file of a known kind (.{}, .tar, .parquet), or the name of a built-in \
-                 set: shapes, shapes:extreme, shapes:spurious",
-                cache::EXTENSION
-            ),
+    match (named, asked) {
+        (Some(a), None) => Ok(Some(a)),
+        (Some(a), Some(b)) if a == b => Ok(Some(a)),
+        (None, Some(b)) if b.is_built_in() => Err(Error::invalid(
+            format!("data {spec} with format {b}"),
+            "a path",
+            format!("the built-in set by its name, {b}"),
         )),
+        // With an explicit folder format, the name means the path `./shapes`.
+        _ => Ok(None),
     }
 }

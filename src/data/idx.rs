@@ -132,6 +132,7 @@ pub struct Images {
     pub count: usize,
     /// Height of each image.
     pub rows: usize,
+    /// Width of each image.
     pub columns: usize,
     /// The pixels, `count rows columns` bytes.
     pub pixels: Vec<u8>,

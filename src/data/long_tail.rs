@@ -10,22 +10,10 @@
 //! trained on, nor held out, nor kept, as if they had never been there. Positions remain those of
 //! the original training part.
 
-use super::DataSet;
+use super::set::{DataSet, LongTail};
 use super::split::by_class;
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
-
-/// The imbalance of a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LongTail {
-    /// Size of the first class over that of the last, if all were equally large before.
-    pub factor: f64,
-    pub seed: u64,
-    /// Positions of the training part that stay, ascending.
-    pub present: Vec<usize>,
-    /// Fingerprint of the set without the imbalance.
-    pub of: String,
-}
 
 /// Returns the n_k of classes of these sizes.
 ///

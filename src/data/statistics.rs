@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::Part;
+use super::part::Part;
 
 /// Mean and standard deviation (population form) of red, green and blue, in [0, 1] units.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ALIGN, FORMAT_VERSION, Signature};
+use super::layout::{ALIGN, FORMAT_VERSION};
+use super::signature::Signature;
 use crate::data::{DataSet, PartName};
 use crate::error::{Error, Result};
 
@@ -28,14 +29,21 @@ pub struct Header {
     pub version: String,
     /// The data set's name, as [`DataSet`] has it.
     pub name: String,
+    /// Class names, by label.
     pub classes: Vec<String>,
+    /// Rows of each image.
     pub height: usize,
+    /// Columns of each image.
     pub width: usize,
     /// Name of the attribute, and names of its values.
     pub attributes: Option<(String, Vec<String>)>,
+    /// [`DataSet::fingerprint`], which the content must have.
     pub fingerprint: String,
+    /// Notes of the reader.
     pub notes: Vec<String>,
+    /// What the cache was made of.
     pub source: Source,
+    /// Places of the sections of each part.
     pub parts: Vec<Sections>,
 }
 
@@ -59,15 +67,22 @@ pub struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sections {
+    /// The part that the sections are of.
     #[serde(with = "part_name")]
     pub part: PartName,
     /// Number of images.
     pub images: u64,
+    /// Start of the labels.
     pub labels: u64,
+    /// Start of the attributes, where there are any.
     pub attributes: Option<u64>,
+    /// Start of the ends of the ids.
     pub id_ends: u64,
+    /// Start of the ids.
     pub ids: u64,
+    /// Number of bytes of the ids.
     pub id_bytes: u64,
+    /// Start of the pixels.
     pub pixels: u64,
 }
 

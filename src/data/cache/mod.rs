@@ -10,6 +10,7 @@
 //! where it is there, against the signature that was taken when the cache was made.
 
 mod header;
+mod layout;
 mod signature;
 
 use std::fs::File;
@@ -19,25 +20,18 @@ use std::path::Path;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress, shapes_format};
+use super::format::built_in;
+use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use header::PREFIX;
 pub use header::{Header, Sections, Source};
+pub use layout::{ALIGN, EXTENSION, FORMAT_VERSION};
 pub use signature::Signature;
-
-/// The ending of the name of a cache file.
-pub const EXTENSION: &str = "fpc";
-
-/// Version of the layout.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// Every section starts at a multiple of this number of bytes.
-pub const ALIGN: u64 = 64;
 
 /// Returns the name that `spec` has in a cache made of it: its full path, or a built-in set's name.
 pub fn place(spec: &str, options: &LoadOptions) -> Result<String> {
-    if shapes_format(spec, options)?.is_some() {
+    if built_in(spec, options.format)?.is_some() {
         return Ok(spec.to_owned());
     }
     let path = std::fs::canonicalize(spec).map_err(Error::io(spec))?;
@@ -60,7 +54,7 @@ pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<Source
 
 /// Returns what the source `spec` looks like now; `None` for a built-in set.
 pub fn signature_of(spec: &str, options: &LoadOptions) -> Result<Option<Signature>> {
-    match shapes_format(spec, options)? {
+    match built_in(spec, options.format)? {
         Some(_) => Ok(None),
         None => Signature::of(Path::new(spec)).map(Some),
     }

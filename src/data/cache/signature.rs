@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::EXTENSION;
+use super::layout::EXTENSION;
 use crate::artefact::atomic::TEMPORARY;
 use crate::error::{Error, Result};
 

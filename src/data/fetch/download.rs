@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use super::Archive;
+use super::archive::Archive;
 use crate::error::{Error, Result};
 
 /// The ending of the name of an unfinished download.

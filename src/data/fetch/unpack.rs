@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use flate2::read::MultiGzDecoder;
 
-use super::Archive;
+use super::archive::Archive;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 

@@ -1,75 +1,15 @@
-//! The stack machine: its values, and what each instruction does. Its errors say what was found.
+//! The stack machine: what each instruction does. Its errors say what was found.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::value::{Global, Id, MOST_AXES, MOST_NAME, Stored, Value};
+
 /// Most values that a pickle may make or use again. CIFAR-100's 50,000 records make some 150,000.
 const MOST_VALUES: usize = 1 << 21;
 
-/// Longest class name, and longest name of a function.
-pub(super) const MOST_NAME: usize = 256;
-
-/// Most axes that an array may have.
-const MOST_AXES: usize = 2;
-
-/// The number of a value.
-pub(super) type Id = usize;
-
-/// A value that an instruction makes.
-#[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
-    /// The end of the items that a later instruction gathers.
-    Mark,
-    None,
-    Int(i64),
-    /// Text or bytes, which Python 2 did not tell apart.
-    Bytes(Cow<'a, [u8]>),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    Dtype {
-        unsigned_byte: bool,
-    },
-    /// An array that was announced, and its content once it is known.
-    Array(Option<Stored>),
-}
-
-/// The functions and classes that a pickle may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
-    Reconstruct,
-    Ndarray,
-    Dtype,
-    FromBuffer,
-    Encode,
-}
-
-impl Global {
-    fn named(module: &[u8], name: &[u8]) -> Option<Global> {
-        Some(match (module, name) {
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
-                Global::Reconstruct
-            }
-            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
-            (b"numpy", b"ndarray") => Global::Ndarray,
-            (b"numpy", b"dtype") => Global::Dtype,
-            (b"_codecs", b"encode") => Global::Encode,
-            _ => return None,
-        })
-    }
-}
-
-/// An array of bytes as it lies in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stored {
-    pub shape: [usize; MOST_AXES],
-    pub fortran: bool,
-    pub data: Id,
-}
-
 /// The machine between two instructions.
-pub(super) struct Machine<'a> {
+pub(super) struct StackMachine<'a> {
     bytes: &'a [u8],
     pub at: usize,
     pub values: Vec<Value<'a>>,
@@ -83,9 +23,9 @@ pub(super) struct Machine<'a> {
 
 type Step<T> = Result<T, String>;
 
-impl<'a> Machine<'a> {
+impl<'a> StackMachine<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Machine {
+        StackMachine {
             bytes,
             at: 0,
             values: Vec::new(),
@@ -216,28 +156,7 @@ impl<'a> Machine<'a> {
                 b'N' => self.push(Value::None)?,
                 0x88 => self.push(Value::Int(1))?,
                 0x89 => self.push(Value::Int(0))?,
-                b'K' => {
-                    let n = self.number(1)?;
-                    self.push(Value::Int(n as i64))?;
-                }
-                b'M' => {
-                    let n = self.number(2)?;
-                    self.push(Value::Int(n as i64))?;
-                }
-                b'J' => {
-                    let n = self.number(4)?;
-                    self.push(Value::Int(i64::from(n as u32 as i32)))?;
-                }
-                0x8a => {
-                    let width = self.number(1)?;
-                    if width > 8 {
-                        return Err(format!("a number of {width} bytes"));
-                    }
-                    let n = self.number(width)?;
-                    let unused = 64 - 8 * width as u32;
-                    let n = (n as i64).checked_shl(unused).map_or(0, |n| n >> unused);
-                    self.push(Value::Int(n))?;
-                }
+                b'K' | b'M' | b'J' | 0x8a => self.integer(code)?,
                 b'U' | b'C' | 0x8c => self.push_text(1)?,
                 b'T' | b'X' | b'B' => self.push_text(4)?,
                 0x8d | 0x8e | 0x96 => self.push_text(8)?,
@@ -245,51 +164,85 @@ impl<'a> Machine<'a> {
                 b'}' => self.push(Value::Dict(Vec::new()))?,
                 b')' => self.tuple(0)?,
                 0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
-                b't' => {
-                    let items = self.marked()?;
-                    self.push(Value::Tuple(items))?;
-                }
-                b'a' => {
-                    let item = self.pop()?;
-                    self.append(vec![item])?;
-                }
-                b'e' => {
-                    let items = self.marked()?;
-                    self.append(items)?;
-                }
-                b's' => {
-                    let (value, key) = (self.pop()?, self.pop()?);
-                    self.set(vec![key, value])?;
-                }
-                b'u' => {
-                    let items = self.marked()?;
-                    self.set(items)?;
-                }
-                b'q' => {
-                    let key = self.number(1)?;
-                    self.remember(key)?;
-                }
-                b'r' => {
-                    let key = self.number(4)?;
-                    self.remember(key)?;
-                }
-                0x94 => self.remember(self.memo.len() as u64)?,
-                b'h' => self.recall(1)?,
-                b'j' => self.recall(4)?,
-                b'c' => {
-                    let (module, name) = (self.line()?, self.line()?);
-                    self.global(module, name)?;
-                }
-                0x93 => {
-                    let (name, module) = (self.pop()?, self.pop()?);
-                    let (module, name) = (self.name(module)?, self.name(name)?);
-                    self.global(&module, &name)?;
-                }
+                b't' | b'a' | b'e' | b's' | b'u' => self.gather(code)?,
+                b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(code)?,
+                b'c' | 0x93 => self.named(code)?,
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
                 _ => return Err(format!("instruction {:?}", char::from(code))),
             }
         }
+    }
+
+    /// Pushes the integer that follows: of one byte, two, four, or a stated number of bytes.
+    fn integer(&mut self, code: u8) -> Step<()> {
+        let n = match code {
+            b'K' => self.number(1)? as i64,
+            b'M' => self.number(2)? as i64,
+            b'J' => i64::from(self.number(4)? as u32 as i32),
+            _ => {
+                let width = self.number(1)?;
+                if width > 8 {
+                    return Err(format!("a number of {width} bytes"));
+                }
+                let n = self.number(width)?;
+                let unused = 64 - 8 * width as u32;
+                (n as i64).checked_shl(unused).map_or(0, |n| n >> unused)
+            }
+        };
+        self.push(Value::Int(n))
+    }
+
+    /// Makes a tuple of the values above the last mark, or adds values to a list or a dictionary.
+    fn gather(&mut self, code: u8) -> Step<()> {
+        match code {
+            b't' => {
+                let items = self.marked()?;
+                self.push(Value::Tuple(items))
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])
+            }
+            b'e' => {
+                let items = self.marked()?;
+                self.append(items)
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set(vec![key, value])
+            }
+            _ => {
+                let items = self.marked()?;
+                self.set(items)
+            }
+        }
+    }
+
+    /// Remembers the value on top, or pushes a value that was remembered.
+    fn memory(&mut self, code: u8) -> Step<()> {
+        match code {
+            b'h' => return self.recall(1),
+            b'j' => return self.recall(4),
+            _ => {}
+        }
+        let key = match code {
+            b'q' => self.number(1)?,
+            b'r' => self.number(4)?,
+            _ => self.memo.len() as u64,
+        };
+        self.remember(key)
+    }
+
+    /// Pushes the function or class whose module and name follow as lines, or lie on the stack.
+    fn named(&mut self, code: u8) -> Step<()> {
+        if code == b'c' {
+            let (module, name) = (self.line()?, self.line()?);
+            return self.global(module, name);
+        }
+        let (name, module) = (self.pop()?, self.pop()?);
+        let (module, name) = (self.name(module)?, self.name(name)?);
+        self.global(&module, &name)
     }
 
     fn name(&self, id: Id) -> Step<Vec<u8>> {

@@ -9,10 +9,12 @@
 //! `_frombuffer` of NumPy.
 
 mod machine;
+mod value;
 
 use std::borrow::Cow;
 
-use self::machine::{Id, MOST_NAME, Machine, Value};
+use self::machine::StackMachine;
+use self::value::{Id, MOST_NAME, Value};
 use crate::error::{Error, Result};
 
 /// A dictionary that was read.
@@ -30,7 +32,7 @@ impl<'a> Pickle<'a> {
     /// The file has other instructions or names than CIFAR's files use, ends too early, or holds a
     /// value that is no dictionary.
     pub fn read(bytes: &'a [u8], what: &str) -> Result<Self> {
-        let mut machine = Machine::new(bytes);
+        let mut machine = StackMachine::new(bytes);
         let outcome = machine.run();
         let at = machine.at;
         let root = outcome.map_err(|found| {
