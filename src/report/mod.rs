@@ -12,6 +12,7 @@ mod classwise;
 pub mod html;
 mod markup;
 pub mod numbers;
+mod page;
 mod plane;
 pub mod pruned;
 mod sections;

@@ -1,8 +1,8 @@
 //! The page of a study: its claims first, then every panel as the page of a run shows it.
 
-use super::html::{Part, page};
 use super::markup::{esc, minus, name, push};
 use super::numbers;
+use super::page::{Part, page};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::thumb::Thumb;
 use super::view::View;

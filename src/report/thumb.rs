@@ -8,7 +8,9 @@ const LARGEST: u32 = 96;
 /// A picture of one sample: interleaved RGB rows.
 #[derive(Clone, Debug)]
 pub struct Thumb {
+    /// Columns of the picture.
     pub width: usize,
+    /// Rows of the picture.
     pub height: usize,
     /// The pixels, `height * width * 3` values.
     pub rgb: Vec<u8>,

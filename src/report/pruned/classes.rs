@@ -1,11 +1,11 @@
 //! What each class keeps.
 
-use super::{Page, percent};
+use super::page::{Page, PrunedClass, percent};
 use crate::metrics::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
-use crate::report::html::Section;
 use crate::report::markup::{self, figure, minus, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::Mark;
 
 const MARK: Mark = Mark::Series(0);
@@ -23,7 +23,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     let one = |value: f64| Spread::of([value]);
     let series =
         |values: Vec<Option<Spread>>| Series { mark: MARK, label: set.strategy.clone(), values };
-    let density = |c: &super::PrunedClass| (c.size > 0).then_some(c.density);
+    let density = |c: &PrunedClass| (c.size > 0).then_some(c.density);
     let densities = [series(set.classes.iter().map(|c| one(density(c)?)).collect())];
     let mut body = String::new();
     if page.has_recalls() {

@@ -1,9 +1,9 @@
 //! How to go on, how to read the page, how to repeat it.
 
-use super::Page;
-use crate::report::html::Section;
+use super::page::Page;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 
 pub(super) fn next(page: &Page) -> Option<Section> {
     let set = page.set;

@@ -1,9 +1,9 @@
 //! Samples to look at: the first picks of each class, and what was kept and dropped.
 
-use super::Page;
-use crate::report::html::{Pictures, Section};
+use super::page::Page;
 use crate::report::markup::{esc, minus, name, push, shorten};
 use crate::report::numbers;
+use crate::report::page::{Pictures, Section};
 
 /// Number of classes that the page shows where there are many.
 const CLASSES: usize = 12;

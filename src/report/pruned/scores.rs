@@ -1,9 +1,9 @@
 //! The score's distribution, kept and dropped, over all samples and class by class.
 
-use super::{Page, ShownScore};
-use crate::report::html::Section;
+use super::page::{Page, ShownScore};
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::{Anchor, Scale, Svg};
 
 /// Number of classes that get a small drawing.

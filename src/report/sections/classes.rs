@@ -2,9 +2,9 @@
 
 use super::class_plots;
 use super::top::places;
-use crate::report::html::Section;
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::view::{Entry, View};
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {

@@ -1,8 +1,8 @@
 //! Time and memory of each phase.
 
-use crate::report::html::Section;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::view::View;
 
 pub(in crate::report) fn section(view: &View) -> Option<Section> {

@@ -1,9 +1,9 @@
 //! Results against density, where there are several densities.
 
 use crate::experiment::summary::{Headline, Spread, Strategy};
-use crate::report::html::Section;
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::{Anchor, Scale, Svg};
 use crate::report::view::View;
 

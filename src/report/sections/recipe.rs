@@ -2,9 +2,9 @@
 
 use super::top::places;
 use crate::experiment::summary::Outcome;
-use crate::report::html::Section;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::view::View;
 use serde_json::Value;
 

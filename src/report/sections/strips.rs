@@ -2,9 +2,9 @@
 
 use super::top::places;
 use crate::experiment::summary::Strip;
-use crate::report::html::{Pictures, Section};
 use crate::report::markup::{esc, name, push};
 use crate::report::numbers;
+use crate::report::page::{Pictures, Section};
 use crate::report::view::View;
 
 /// How much a page shows at most.

@@ -3,9 +3,9 @@
 use super::top::places;
 use super::tradeoff::{legend, tag};
 use crate::experiment::summary::{Headline, Preparation, SeedRun, Spread};
-use crate::report::html::Section;
 use crate::report::markup::{self, esc, figure, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
 use crate::report::view::{Entry, View};
@@ -205,75 +205,16 @@ const PARTS: [&str; 4] = ["Query runs", "Scoring", "Choosing", "Training"];
 fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
     let full = beside.iter().find(|t| t.entry.strategy.full_data);
     let rows = || beside.iter().chain(groups.iter().flat_map(|g| &g.1));
-    let longest = rows().map(|t| t.total.mean).fold(0.0, f64::max);
-    let reference = full.map(|t| t.total.mean).filter(|s| *s > 0.0);
-    let mut out = String::from(
-        "<table role=\"table\" class=\"cards times\"><thead><tr><th scope=\"col\">Strategy</th>\
-         <th scope=\"col\" class=\"n\">Total</th><th aria-hidden=\"true\"></th>",
-    );
-    let columns = 5 + usize::from(reference.is_some()) + PARTS.len();
-    if reference.is_some() {
-        out.push_str("<th scope=\"col\" class=\"n\">Full data = 1</th>");
-    }
-    for (i, part) in PARTS.iter().enumerate() {
-        push!(out, "<th scope=\"col\" class=\"n\"><i class=\"part p{i}\"></i>{part}</th>");
-    }
-    push!(
-        out,
-        "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">{}</th>\
-         </tr></thead>\n",
-        view.words("Worst class"),
-    );
-    let row = |t: &Timed| {
-        let mut out = format!(
-            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{}</th>",
-            t.entry.mark.inline(),
-            name(&t.entry.strategy.label)
-        );
-        let mut cell = |label: &str, content: String| {
-            push!(
-                out,
-                "<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>"
-            );
-        };
-        cell("Total", format!("<b>{}</b>", esc(&brief(t.total.mean))));
-        let mut bar =
-            String::from("<td class=\"wide\" aria-hidden=\"true\"><span class=\"stack\">");
-        for (i, seconds) in t.parts.iter().enumerate() {
-            let width = if longest > 0.0 { seconds / longest * 100.0 } else { 0.0 };
-            if width >= 0.05 {
-                push!(bar, "<i class=\"p{i}\" style=\"width:{width:.1}%\"></i>");
-            }
-        }
-        push!(out, "{bar}</span></td>");
-        let mut cell = |label: &str, content: String| {
-            push!(
-                out,
-                "<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>"
-            );
-        };
-        if let Some(reference) = reference {
-            cell("Full data = 1", numbers::digits(t.total.mean / reference, 2));
-        }
-        for (i, (seconds, part)) in t.parts.iter().zip(PARTS).enumerate() {
-            let text = match (i, *seconds > 0.0) {
-                (0, true) => format!(
-                    "{} <span class=\"range\">({})</span>",
-                    numbers::seconds(*seconds),
-                    t.query_runs
-                ),
-                (_, true) => esc(&brief(*seconds)),
-                (_, false) => "<span class=\"soft\">–</span>".to_owned(),
-            };
-            cell(part, text);
-        }
-        let share = |s: Spread| markup::minus(&numbers::share(s.mean));
-        cell("Average", share(t.headline.average_accuracy));
-        cell(&view.words("Worst class"), share(t.headline.worst_recall));
-        out + "</tr>"
+    let table = TimeTable {
+        view,
+        longest: rows().map(|t| t.total.mean).fold(0.0, f64::max),
+        reference: full.map(|t| t.total.mean).filter(|s| *s > 0.0),
     };
+    let mut out = table.head();
+    let columns = 5 + usize::from(table.reference.is_some()) + PARTS.len();
+    let body = |rows: &[Timed]| rows.iter().map(|t| table.row(t)).collect::<String>();
     if !beside.is_empty() {
-        push!(out, "<tbody>{}</tbody>\n", beside.iter().map(row).collect::<String>());
+        push!(out, "<tbody>{}</tbody>\n", body(beside));
     }
     for (density, entries) in groups.iter().filter(|g| !g.1.is_empty()) {
         let digits = numbers::digits(*density, places(*density));
@@ -282,7 +223,7 @@ fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String 
             "<tbody><tr class=\"group\"><th colspan=\"{columns}\" scope=\"rowgroup\">Density \
              {digits}: {}</th></tr>{}</tbody>\n",
             numbers::density(*density),
-            entries.iter().map(row).collect::<String>()
+            body(entries)
         );
     }
     let s = &view.summary.settings;
@@ -293,4 +234,82 @@ fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String 
         s.threads,
         if s.threads == 1 { "" } else { "s" }
     )
+}
+
+/// What the rows of the table compare with.
+struct TimeTable<'v> {
+    view: &'v View<'v>,
+    /// Seconds of the longest row, which fill a bar.
+    longest: f64,
+    /// Seconds of full data, where that was trained on.
+    reference: Option<f64>,
+}
+
+impl TimeTable<'_> {
+    fn head(&self) -> String {
+        let mut out = String::from(
+            "<table role=\"table\" class=\"cards times\"><thead><tr><th scope=\"col\">Strategy</th>\
+             <th scope=\"col\" class=\"n\">Total</th><th aria-hidden=\"true\"></th>",
+        );
+        if self.reference.is_some() {
+            out.push_str("<th scope=\"col\" class=\"n\">Full data = 1</th>");
+        }
+        for (i, part) in PARTS.iter().enumerate() {
+            push!(out, "<th scope=\"col\" class=\"n\"><i class=\"part p{i}\"></i>{part}</th>");
+        }
+        push!(
+            out,
+            "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">{}</th>\
+             </tr></thead>\n",
+            self.view.words("Worst class"),
+        );
+        out
+    }
+
+    fn row(&self, t: &Timed) -> String {
+        let mut out = format!(
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{}</th>",
+            t.entry.mark.inline(),
+            name(&t.entry.strategy.label)
+        );
+        out.push_str(&cell("Total", &format!("<b>{}</b>", esc(&brief(t.total.mean)))));
+        out.push_str(&self.bar(t));
+        if let Some(reference) = self.reference {
+            let times = numbers::digits(t.total.mean / reference, 2);
+            out.push_str(&cell("Full data = 1", &times));
+        }
+        for (i, (&seconds, part)) in t.parts.iter().zip(PARTS).enumerate() {
+            let text = match (i, seconds > 0.0) {
+                (0, true) => format!(
+                    "{} <span class=\"range\">({})</span>",
+                    numbers::seconds(seconds),
+                    t.query_runs
+                ),
+                (_, true) => esc(&brief(seconds)),
+                (_, false) => "<span class=\"soft\">–</span>".to_owned(),
+            };
+            out.push_str(&cell(part, &text));
+        }
+        let share = |s: Spread| markup::minus(&numbers::share(s.mean));
+        out.push_str(&cell("Average", &share(t.headline.average_accuracy)));
+        out.push_str(&cell(&self.view.words("Worst class"), &share(t.headline.worst_recall)));
+        out + "</tr>"
+    }
+
+    /// Shows the parts of a row's time as a bar.
+    fn bar(&self, t: &Timed) -> String {
+        let mut bar =
+            String::from("<td class=\"wide\" aria-hidden=\"true\"><span class=\"stack\">");
+        for (i, seconds) in t.parts.iter().enumerate() {
+            let width = if self.longest > 0.0 { seconds / self.longest * 100.0 } else { 0.0 };
+            if width >= 0.05 {
+                push!(bar, "<i class=\"p{i}\" style=\"width:{width:.1}%\"></i>");
+            }
+        }
+        bar + "</span></td>"
+    }
+}
+
+fn cell(label: &str, content: &str) -> String {
+    format!("<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>")
 }

@@ -3,9 +3,9 @@
 use super::pairs;
 use super::top::places;
 use crate::experiment::summary::Spread;
-use crate::report::html::Section;
 use crate::report::markup::{figure, name, push, shorten};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
 use crate::report::view::{Entry, View};

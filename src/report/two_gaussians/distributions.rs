@@ -1,6 +1,6 @@
 //! The densities of both classes with the thresholds: on all data, after MetriQ, after SSP.
 
-use super::{Page, legend, mark, rule};
+use super::page::{Page, legend, mark, rule};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};

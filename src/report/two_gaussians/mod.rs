@@ -1,31 +1,16 @@
 //! The page on two Gaussians: their thresholds, and what pruning does to them.
 
 mod distributions;
+mod page;
 mod risks;
 mod tables;
 
-use super::html::{Section, frame};
 use super::markup::{esc, minus, push};
 use super::numbers;
+use super::page::{Section, frame};
 use super::sections::top::warnings;
-use super::svg::Mark;
-use crate::theory::{Estimate, Rule, Study, TwoGaussians};
-
-/// What the page shows.
-#[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
-    /// The two classes.
-    pub classes: &'a TwoGaussians,
-    /// Number of dimensions of the means.
-    pub dimension: usize,
-    /// What the theory says of them.
-    pub study: &'a Study,
-    /// The number of draws of a class and what they gave, one estimate for each decision of the
-    /// study.
-    pub drawn: Option<(u64, &'a [Estimate])>,
-    /// The command that makes the page again.
-    pub command: &'a str,
-}
+pub use page::Page;
+use page::rule;
 
 /// Renders the page: one HTML file that needs no other. The same input gives the same bytes.
 pub fn render(page: &Page) -> String {
@@ -41,31 +26,6 @@ pub fn render(page: &Page) -> String {
     ];
     let built = [env!("CARGO_PKG_VERSION"), env!("FAIRPRUNE_COMMIT")];
     frame("Two Gaussians and pruning", built, &header(page), sections.into())
-}
-
-/// Returns the colour and shape of a class.
-fn mark(class: usize) -> Mark {
-    Mark::Series(class)
-}
-
-/// Lists the names of the classes beside their marks.
-fn legend(page: &Page) -> String {
-    let sigmas = page.classes.sigmas();
-    let name = |k: usize| match sigmas[k].total_cmp(&sigmas[1 - k]) {
-        std::cmp::Ordering::Less => format!("class {k}, the narrow one"),
-        std::cmp::Ordering::Greater => format!("class {k}, the wide one"),
-        std::cmp::Ordering::Equal => format!("class {k}"),
-    };
-    let entry = |k: usize| format!("<span>{}{}</span> ", mark(k).inline(), name(k));
-    format!("<p class=\"legend\">{}{}</p>\n", entry(0), entry(1))
-}
-
-/// Writes a rule: `t = −.1700`, or which class is always predicted.
-fn rule(rule: Rule) -> String {
-    match rule {
-        Rule::Threshold(t) => format!("t = {}", minus(&numbers::position(t))),
-        Rule::Always(class) => format!("always class {class}"),
-    }
 }
 
 fn header(page: &Page) -> String {

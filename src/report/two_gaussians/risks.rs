@@ -1,6 +1,6 @@
 //! Risks of both classes, and what is kept of them, against density.
 
-use super::{Page, legend, mark};
+use super::page::{Page, legend, mark};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
