@@ -23,9 +23,11 @@ const FORMAT_VERSION: u32 = 1;
 /// The place in a run from which it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
+    /// Version of the file's layout.
     pub format_version: u32,
     /// Everything that determines the run's result; another run's checkpoint is refused.
     pub job: String,
+    /// Number of the current epoch, from 0.
     pub epoch: u32,
     /// Number of batches done in this epoch.
     pub batch: u32,
@@ -34,6 +36,7 @@ pub struct Position {
     /// Number of samples that took part in updates.
     #[serde(default)]
     pub presented: u64,
+    /// Number of samples that were looked at only to choose among them.
     #[serde(default)]
     pub selected: u64,
     /// Seconds of training so far, over all interruptions.
@@ -62,8 +65,11 @@ impl Position {
 /// A run's whole state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
+    /// Where the run stands.
     pub position: Position,
+    /// The current weights.
     pub weights: Weights,
+    /// The optimiser's velocities, by the names of their weights.
     pub velocities: BTreeMap<String, Tensor>,
     /// Weights at the best validation accuracy so far, if they are kept.
     pub best: Option<Weights>,

@@ -12,13 +12,16 @@ use crate::ops::Operators;
 
 /// The data, network and settings of one run.
 pub struct TrainJob<'a, B: Operators> {
+    /// How to train.
     pub recipe: &'a Recipe,
+    /// Seeds of initialisation, order and augmentation.
     pub seeds: Seeds,
     /// Number of steps that the schedule is made for (see [`Recipe::steps`]).
     pub total_steps: u64,
     /// Number of steps after which the run ends: below `total_steps` where only its beginning is
     /// wanted.
     pub until: u64,
+    /// Images of the whole training part, on the backend.
     pub images: &'a B::Images,
     /// Labels of the whole training part.
     pub labels: &'a [u32],
@@ -26,6 +29,7 @@ pub struct TrainJob<'a, B: Operators> {
     pub subset: &'a [u32],
     /// The set that is evaluated after every `evaluate_every` epochs and after the last.
     pub validation: Option<EvaluationSet<'a, B>>,
+    /// Number of epochs between two evaluations.
     pub evaluate_every: u32,
     /// Whether the weights of the best validation accuracy are kept, too.
     pub keep_best: bool,
@@ -44,6 +48,7 @@ pub struct TrainJob<'a, B: Operators> {
 pub struct Control<'a> {
     /// Set from outside to stop at the next step; the state is saved first.
     pub interrupt: &'a AtomicBool,
+    /// Called between steps.
     pub progress: &'a mut dyn FnMut(Progress),
     /// The file that keeps the state, and how often it is written at least.
     pub checkpoint: Option<(PathBuf, Duration)>,
@@ -52,7 +57,10 @@ pub struct Control<'a> {
 /// Where a run stands, for people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
+    /// Number of the current epoch, from 0.
     pub epoch: u32,
+    /// Number of the schedule's steps done.
     pub step: u64,
+    /// Number of steps of the whole run.
     pub total_steps: u64,
 }

@@ -18,17 +18,24 @@ use crate::rng::{Philox, Stream};
 /// A linear layer with K x D weights and K biases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LastLayer {
+    /// The weights, K rows of D.
     pub weight: Vec<f64>,
+    /// The biases, K of them.
     pub bias: Vec<f64>,
 }
 
 /// Held-out samples, one row of `width` features each.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldOut<'a> {
+    /// Features of the samples, row after row.
     pub features: &'a [f32],
+    /// D, the number of features of a sample.
     pub width: usize,
+    /// Class of each sample.
     pub labels: &'a [u32],
+    /// K, the number of classes.
     pub classes: usize,
+    /// Group of each sample.
     pub groups: &'a [u32],
 }
 

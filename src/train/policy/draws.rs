@@ -3,7 +3,8 @@
 //!
 //! An epoch has as many draws as there are samples. Two draws of one sample are augmented apart.
 
-use super::{Draws, Facts, Policy, Presentation, rules};
+use super::presentation::{Draws, Facts, Policy, Presentation};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;

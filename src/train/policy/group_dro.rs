@@ -6,7 +6,8 @@
 //! forward pass and the backward pass.
 
 use super::draws::Drawing;
-use super::{Facts, Policy, Presentation, State, StepAt, rules, stored};
+use super::presentation::{Facts, Policy, Presentation, State, StepAt, stored};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;

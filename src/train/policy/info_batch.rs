@@ -2,7 +2,8 @@
 //! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean,
 //! and gives the others of these samples the weight that makes up for it.
 
-use super::{Facts, Policy, Presentation, State, rules, stored};
+use super::presentation::{Facts, Policy, Presentation, State, stored};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;

@@ -5,7 +5,8 @@
 //! Candidates are looked at in eval mode, without augmentation, as the irreducible losses were.
 //! Every step waits for the device.
 
-use super::{Facts, Policy, Presentation, State, StepAt, rules, stored};
+use super::presentation::{Facts, Policy, Presentation, State, StepAt, stored};
+use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Mode, Pass, run_pass};
 use crate::ops::Operators;

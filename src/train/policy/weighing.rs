@@ -1,6 +1,7 @@
 //! Methods that weigh classes and present every sample once in an epoch.
 
-use super::{Facts, Policy, Presentation, class_weights};
+use super::class_weights;
+use super::presentation::{Facts, Policy, Presentation};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
