@@ -17,8 +17,9 @@ use super::tables::{Part, ScoreTable};
 use super::{OutputDir, atomic};
 use crate::error::{Error, Result};
 
-/// The folder's description, and the table of its samples.
+/// The folder's description.
 pub const DESCRIPTION: &str = "dynamics.json";
+/// The table of the folder's samples.
 pub const SAMPLES: &str = "samples.csv";
 /// Column of [`SAMPLES`] that tells how often the run presented the sample.
 const PRESENTATIONS: &str = "presentations";
@@ -26,11 +27,17 @@ const PRESENTATIONS: &str = "presentations";
 /// What is recorded of a presentation. It is taken in train mode, before the step that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quantity {
+    /// Cross-entropy loss, unweighted and not smoothed.
     Loss,
+    /// Probability of the sample's own class.
     LabelProbability,
+    /// 1 where the prediction is the sample's class, 0 elsewhere.
     Correct,
+    /// Logit of the sample's class less the largest other logit.
     LogitMargin,
+    /// Norm of the softmax less the one-hot label.
     El2n,
+    /// Divergence from the sample's previous presentation.
     Divergence,
 }
 
@@ -98,8 +105,11 @@ impl Quantity {
 /// One array of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuantityRecord {
+    /// Name of the quantity.
     pub name: String,
+    /// Name of the array's file.
     pub file: String,
+    /// Definition of the quantity.
     pub meaning: String,
     /// BLAKE3 hash of the values, row after row, in 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,7 +121,9 @@ pub struct QuantityRecord {
 pub struct ValidationRecord {
     /// Epochs that were completed.
     pub epoch: u32,
+    /// Correct predictions of each class.
     pub correct: Vec<u64>,
+    /// Validation samples of each class.
     pub total: Vec<u64>,
     /// Validation counts of each group, where the samples have an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,13 +133,16 @@ pub struct ValidationRecord {
 /// Validation counts of each group, class x attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRecord {
+    /// Correct predictions of each group.
     pub correct: Vec<u64>,
+    /// Validation samples of each group.
     pub total: Vec<u64>,
 }
 
 /// What the column `attribute` of `samples.csv` means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeRecord {
+    /// Name of the attribute.
     pub name: String,
     /// Names of its values; the column has their numbers.
     pub values: Vec<String>,
@@ -137,16 +152,22 @@ pub struct AttributeRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     pub format_version: u32,
+    /// Name of the program.
     pub tool: String,
+    /// Version of the program.
     pub version: String,
+    /// Commit that the program was built from.
     pub commit: String,
+    /// The data set that the samples are of.
     pub data: DataIdentity,
+    /// Names of the classes, by index.
     pub class_names: Vec<String>,
     /// The attribute, where the samples have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<AttributeRecord>,
     /// Number of epochs, which are the rows of every array.
     pub epochs: usize,
+    /// Number of samples, which are the columns of every array.
     pub samples: usize,
     /// Number of samples that the run trained on.
     pub trained: usize,
@@ -156,17 +177,23 @@ pub struct Description {
     pub augmented: bool,
     /// A sentence on what a row holds, and when a value is NaN.
     pub presentation: String,
+    /// The arrays of the folder.
     pub quantities: Vec<QuantityRecord>,
+    /// What the network is.
     pub network: Value,
+    /// How the run was trained.
     pub recipe: Value,
+    /// Seeds of the run.
     pub seeds: Value,
     /// Steps that were done.
     pub steps: u64,
+    /// Number of steps that the schedule was made for.
     pub schedule_steps: u64,
     /// What held samples out, as written on the command line.
     pub split: String,
     /// The kernels that computed the run: `cpu/avx512`, `cuda/sm_90a`.
     pub numerics: String,
+    /// Validation counts, where the run was validated.
     pub validation: Option<ValidationRecord>,
 }
 
@@ -180,7 +207,9 @@ impl Description {
 
 /// Samples of a recording, in data-set order.
 pub struct Samples {
+    /// Id of each sample.
     pub ids: Vec<String>,
+    /// Class of each sample.
     pub labels: Vec<u32>,
     /// Attribute of each sample; empty where the samples have none.
     pub attributes: Vec<u32>,
@@ -259,7 +288,9 @@ fn check_counts(what: &str, [correct, total]: [&[u64]; 2], count: usize) -> Resu
 
 /// A recording on disk. Arrays are read when they are asked for.
 pub struct Recording {
+    /// What `dynamics.json` says.
     pub description: Description,
+    /// The samples of the arrays' columns.
     pub samples: Samples,
     presentations: Vec<f32>,
     folder: PathBuf,

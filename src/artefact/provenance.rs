@@ -36,6 +36,7 @@ pub struct DataIdentity {
     pub size: Option<[usize; 2]>,
     /// Number of training samples, held-out ones included.
     pub samples: usize,
+    /// Number of classes.
     pub classes: usize,
     /// The imbalance that was injected, in the words of the command line: `--long-tail 100
     /// --data-seed 0`.
@@ -52,6 +53,7 @@ pub struct Method {
     pub variant: String,
     /// The end that is kept first; `None` where nothing is ranked.
     pub direction: Option<Direction>,
+    /// The numbers that decide the values, by name.
     pub hyper_parameters: Map<String, Value>,
 }
 
@@ -61,10 +63,13 @@ pub struct Provenance {
     pub format_version: u32,
     /// The program's name, `fairprune`.
     pub tool: String,
+    /// Version of the program.
     pub version: String,
     /// The commit that the program was built from, `unknown` outside a repository.
     pub commit: String,
+    /// The data set that the values are of.
     pub data: DataIdentity,
+    /// The methods whose values the file holds.
     pub methods: Vec<Method>,
     /// Seeds of the runs that the values come from, in their order.
     pub seeds: Vec<u64>,

@@ -9,8 +9,11 @@ use crate::ops::batch_norm::{BatchNormProblem, EPS, MOMENTUM};
 /// Per-channel results of `batch_norm_finalize` and `batch_norm_eval_affine`.
 #[derive(Clone, Debug)]
 pub struct Map {
+    /// 1 / sqrt(variance + eps).
     pub rstd: Sums,
+    /// gamma * rstd.
     pub scale: Sums,
+    /// beta - mean * scale.
     pub shift: Sums,
 }
 
@@ -71,11 +74,15 @@ pub fn apply(
 /// What the backward calls read, as slices.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
+    /// Gradient of the output.
     pub dout: &'a [f32],
     /// The output of a ReLU, whose sign is the mask.
     pub out: Option<&'a [f32]>,
+    /// Input of the batch norm.
     pub y: &'a [f32],
+    /// Mean of each channel.
     pub mean: &'a [f32],
+    /// 1 / sqrt(variance + eps) of each channel.
     pub rstd: &'a [f32],
 }
 

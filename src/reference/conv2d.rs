@@ -70,6 +70,7 @@ pub fn bias_grad(p: &Conv2dProblem, dy: &[f32]) -> Sums {
 /// Squared norms of the per-sample gradients.
 #[derive(Clone, Debug, Default)]
 pub struct Norms {
+    /// The squared norm of each sample's gradient.
     pub value: Vec<f64>,
     /// The sum over gradient entries of |g| times the sum of |a||b| behind g, which is the measure
     /// for errors of an instantiated gradient.

@@ -23,7 +23,9 @@ pub const U16: f64 = 1.0 / (1u64 << 8) as f64;
 /// Outputs in float64, each with the sum of |a||b| over its terms.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
+    /// The outputs.
     pub value: Vec<f64>,
+    /// Sum of |a||b| over the terms of each output.
     pub magnitude: Vec<f64>,
 }
 

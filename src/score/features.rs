@@ -36,6 +36,7 @@ impl Features {
 /// What a network makes of all samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extracted {
+    /// Penultimate features, N x D.
     pub features: Features,
     /// Softmax of the logits, N x K.
     pub probabilities: Vec<f32>,
@@ -83,6 +84,7 @@ fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
 /// What a score of [`Kind::Features`](super::Kind::Features) may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
+    /// Penultimate features of all samples.
     pub features: &'a Features,
     /// Probabilities, N x K, of the network whose features they are.
     pub probabilities: Option<&'a [f32]>,
@@ -90,6 +92,7 @@ pub struct Evidence<'a> {
     pub labels: &'a [u32],
     /// Positions that are not held out, ascending.
     pub eligible: &'a [usize],
+    /// Number of classes.
     pub classes: usize,
     /// Seed of the prototypes' starts and of ties between neighbours.
     pub seed: u64,

@@ -51,6 +51,10 @@ pub enum Method {
     Cal,
 }
 
+/// Scores of one part, one value for each sample of the whole part; NaN where a sample was not
+/// scored.
+pub type Scores = Vec<(Method, Vec<f32>)>;
+
 /// What a score is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

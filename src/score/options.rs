@@ -106,9 +106,13 @@ pub const CAL_NEIGHBOURS: usize = 10;
 /// Everything beside its name that decides a score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
+    /// The variant of EL2N.
     pub el2n: El2nForm,
+    /// The parameters of GraNd.
     pub grand_layers: GrandLayers,
+    /// The state of the network at which GraNd is taken.
     pub grand_at: GrandAt,
+    /// The forgetting score of samples that were never learned.
     pub never_learned: NeverLearned,
     /// J of dynamic uncertainty and DUAL, K of TDDS.
     pub window: usize,
@@ -116,6 +120,7 @@ pub struct Options {
     pub trajectory: Option<usize>,
     /// Decay of TDDS.
     pub decay: f64,
+    /// The variant of SSP.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ssp: SspForm,
     /// Number of clusters of SSP's prototypes; `None` means as many as classes.

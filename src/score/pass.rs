@@ -4,17 +4,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::method::{Kind, Method};
+use super::method::{Kind, Method, Scores};
 use super::options::Options;
 use super::state::{self, Position};
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
-
-/// Scores of one part, one value for each sample of the whole part; NaN where a sample was not
-/// scored.
-pub type Scores = Vec<(Method, Vec<f32>)>;
 
 /// How a pass is watched and stopped.
 pub struct Watch<'a> {

@@ -7,8 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::method::Method;
-use super::pass::Scores;
+use super::method::{Method, Scores};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;

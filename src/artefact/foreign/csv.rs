@@ -16,7 +16,9 @@ pub const SCORE_COLUMNS: [&str; 2] = ["score", "aum"];
 /// The columns that were read, by their headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
+    /// Header of the column that names the sample.
     pub name: String,
+    /// Header of the column that holds the score.
     pub score: String,
 }
 

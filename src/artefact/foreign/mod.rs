@@ -20,7 +20,9 @@ pub(super) const LISTED: usize = 5;
 /// One number for each row of a file, with the name that the row gives its sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
+    /// Name of the sample in each row.
     pub names: Vec<String>,
+    /// Number in each row.
     pub scores: Vec<f64>,
 }
 

@@ -112,16 +112,20 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
 pub struct Array {
     /// Lengths of its one or two axes.
     pub shape: Vec<usize>,
+    /// The values, row after row.
     pub values: Values,
 }
 
 /// The values by kind. Integers and floats of other widths are widened, exactly.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
+    /// Booleans.
     Bool(Vec<bool>),
     /// Unsigned and signed integers of 1, 2, 4 or 8 bytes.
     Int(Vec<i64>),
+    /// Floats of 2 or 4 bytes.
     F32(Vec<f32>),
+    /// Floats of 8 bytes.
     F64(Vec<f64>),
 }
 

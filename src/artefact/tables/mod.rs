@@ -16,29 +16,13 @@
 mod read;
 mod scores;
 
-pub use read::Cells;
+pub use read::{Cells, Row};
 pub use scores::{Part, ScoreTable};
 
 use super::atomic;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
-
-/// A row of one of the files. `Serialize` writes its fields in the order of the columns.
-pub trait Row: Serialize + Sized {
-    /// Column names in the written order, each with what its cells must hold.
-    const COLUMNS: &'static [(&'static str, &'static str)];
-
-    /// Returns the row of these cells, or the column that does not parse.
-    fn parse(cells: &Cells) -> Result<Self, &'static str>;
-
-    /// Returns the first column whose value is out of its range, if there is one.
-    fn unusable(&self) -> Option<&'static str>;
-
-    /// Returns the number that rows are ordered by, and whether every number from 0 on must be
-    /// there.
-    fn key(&self) -> (u64, bool);
-}
 
 const SHARE: &str = "a number from 0 to 1";
 const COUNT: &str = "a whole number";
@@ -52,12 +36,15 @@ fn is_share(x: f64) -> bool {
 pub struct RecallRow {
     /// Class index, from 0.
     pub class: u32,
+    /// Name of the class.
     pub name: String,
     /// Samples of the class that training may use.
     pub train_size: u64,
     /// Correct validation samples of the class, summed over the query runs.
     pub val_correct: Option<u64>,
+    /// Validation samples of the class, summed over the query runs.
     pub val_total: Option<u64>,
+    /// Mean recall over the query runs, in [0, 1].
     pub recall: f64,
     /// Standard deviation of the recall between query runs; None with one run.
     pub recall_sd: Option<f64>,
@@ -112,10 +99,15 @@ pub struct GroupRecallRow {
     pub group: u32,
     /// The group's name, such as `waterbird / land`.
     pub name: String,
+    /// Samples of the group that training may use.
     pub train_size: u64,
+    /// Correct validation samples of the group, summed over the query runs.
     pub val_correct: Option<u64>,
+    /// Validation samples of the group, summed over the query runs.
     pub val_total: Option<u64>,
+    /// Mean recall over the query runs, in [0, 1].
     pub recall: f64,
+    /// Standard deviation of the recall between query runs; `None` with one run.
     pub recall_sd: Option<f64>,
 }
 
@@ -183,6 +175,7 @@ pub fn is_of_groups(path: &Path) -> Result<bool> {
 pub struct KeptRow {
     /// Position in the original training set.
     pub index: u64,
+    /// Id of the sample.
     pub id: String,
     /// Class index.
     pub label: u32,
@@ -233,6 +226,7 @@ pub struct PickRow {
     pub pick: u64,
     /// Position in the original training set.
     pub index: u64,
+    /// Id of the sample.
     pub id: String,
     /// Class index.
     pub label: u32,
@@ -273,6 +267,7 @@ impl Row for PickRow {
 pub struct ClassRow {
     /// Class index, from 0.
     pub class: u32,
+    /// Name of the class.
     pub name: String,
     /// Training samples before pruning.
     pub size: u64,
@@ -280,6 +275,7 @@ pub struct ClassRow {
     pub recall: Option<f64>,
     /// kept / size; 0 for an empty class.
     pub density: f64,
+    /// Number of training samples after pruning.
     pub kept: u64,
 }
 

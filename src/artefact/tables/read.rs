@@ -1,8 +1,8 @@
 //! A reader of typed rows, whose errors name line and column.
 
-use super::Row;
 use crate::error::{Error, Result};
 use csv::{ErrorKind, StringRecord};
+use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
@@ -60,6 +60,22 @@ impl Table {
     pub(in crate::artefact) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
         Error::invalid(self.name.as_str(), found, expected)
     }
+}
+
+/// A row of one of the files. `Serialize` writes its fields in the order of the columns.
+pub trait Row: Serialize + Sized {
+    /// Column names in the written order, each with what its cells must hold.
+    const COLUMNS: &'static [(&'static str, &'static str)];
+
+    /// Returns the row of these cells, or the column that does not parse.
+    fn parse(cells: &Cells) -> Result<Self, &'static str>;
+
+    /// Returns the first column whose value is out of its range, if there is one.
+    fn unusable(&self) -> Option<&'static str>;
+
+    /// Returns the number that rows are ordered by, and whether every number from 0 on must be
+    /// there.
+    fn key(&self) -> (u64, bool);
 }
 
 /// The cells of one record, by column name.

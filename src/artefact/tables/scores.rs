@@ -34,9 +34,11 @@ impl Part {
 /// Scores of a whole training set, in data-set order, so that row i is position i.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreTable {
+    /// Ids of the samples.
     pub ids: Vec<String>,
     /// Class indices.
     pub labels: Vec<u32>,
+    /// The part of each sample.
     pub parts: Vec<Part>,
     /// Attribute of each sample; empty where the samples have none, and there is no column then.
     pub attributes: Vec<u32>,
