@@ -5,6 +5,7 @@ pub mod cell;
 mod choose;
 mod compute;
 pub mod cost;
+pub mod device;
 pub mod export;
 pub mod picker;
 mod placement;
@@ -24,6 +25,7 @@ mod verdicts;
 pub mod weights;
 
 pub use cell::{Cell, CellResult, TestResult};
+pub use device::Device;
 pub use placement::Placement;
 pub use prepared::Prepared;
 pub use strategy::Strategy;
