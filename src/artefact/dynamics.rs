@@ -302,8 +302,7 @@ impl Recording {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
             let found = if folder.is_dir() { "no dynamics.json" } else { "no folder" };
-            let expected =
-                "a folder `dynamics` that `fairprune train --dynamics` or `fairprune score` wrote";
+            let expected = "a folder dynamics that `fairprune train` or `fairprune score` wrote";
             return Err(Error::invalid(format!("dynamics {}", folder.display()), found, expected));
         }
         let description: Description = read_json(&path, Description::FORMAT_VERSION)?;

@@ -163,7 +163,7 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
             None => format!("files that no run wrote, such as {:?}", others[0]),
         };
         let expected = "an empty folder, a new one, or one of an earlier run; files without a \
-                        record are never deleted or mixed with results, not even by --force";
+                        record are never deleted or mixed with results, not even by `force`";
         if job.is_none() || existing == Existing::Restart {
             return Err(Error::invalid(what(), found, expected));
         }
@@ -175,7 +175,7 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
         (None, Existing::Continue) if !others.iter().all(unfinished) => Err(Error::invalid(
             what(),
             "files of a run, but no job.json that tells its settings",
-            "an empty folder, a new one, or --force to delete that run's files",
+            "an empty folder, a new one, or `force` to delete that run's files",
         )),
         _ => Ok(job),
     }
@@ -216,8 +216,8 @@ fn same_job(root: &Path, stored: &Value, asked: &Map<String, Value>) -> Result<(
         format!("output folder {} holds another job, {key}", root.display()),
         format!("{old} there"),
         format!(
-            "{new} as asked now{more}; use the same settings to continue it, another --out, or \
-             --force to delete its files and start anew"
+            "{new} as asked now{more}; use the same settings to continue it, another `out`, or \
+             `force` to delete its files and start anew"
         ),
     ))
 }

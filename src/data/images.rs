@@ -200,7 +200,7 @@ impl<'a> Decoder<'a> {
                     store.place(i),
                     format!("{}x{} pixels", size.1, size.0),
                     format!(
-                        "{}x{} as in {}; --image-size S brings images of several sizes to S x S",
+                        "{}x{} as in {}; `image_size` S brings images of several sizes to S x S",
                         self.size.1, self.size.0, self.first
                     ),
                 ));

@@ -22,7 +22,7 @@ use crate::rng::{Philox, Stream};
 pub fn long_tail_sizes(sizes: &[usize], factor: f64) -> Result<Vec<usize>> {
     if !(factor >= 1.0 && factor.is_finite()) {
         let expected = "a number of at least 1, such as 10 or 100";
-        return Err(Error::invalid("--long-tail", factor.to_string(), expected));
+        return Err(Error::invalid("`long_tail`", factor.to_string(), expected));
     }
     let largest = sizes.iter().copied().max().unwrap_or(0) as f64;
     let last = sizes.len().saturating_sub(1).max(1) as f64;

@@ -29,7 +29,7 @@ impl Partition {
     /// # Errors
     /// The data set has no attribute of that name, or none at all.
     pub fn of(set: &DataSet, text: &str) -> Result<Partition> {
-        let what = format!("--groups of {}", set.name);
+        let what = format!("`groups` of {}", set.name);
         Partition::named(&what, &set.classes, set.attributes.as_ref(), text)
     }
 

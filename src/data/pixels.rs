@@ -80,7 +80,7 @@ fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
         Error::invalid(
             "images in memory",
             format!("{count} images of {image} bytes"),
-            "what fits; a smaller --image-size helps, and `fairprune data cache` needs no memory for them",
+            "what fits; a smaller `image_size` helps, and `fairprune data cache` needs no memory for them",
         )
     })?;
     drop(probe);

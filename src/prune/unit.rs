@@ -54,7 +54,7 @@ mod tests {
         }
         let message = over("class", &names, error()).to_string();
         assert!(message.contains("recall of class \"gull / land\""), "{message}");
-        let other = || Error::invalid("--density", "2 classes", "at most 1");
+        let other = || Error::invalid("`density`", "2 classes", "at most 1");
         assert_eq!(over("group", &names, other()).to_string(), other().to_string());
     }
 }

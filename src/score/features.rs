@@ -123,7 +123,7 @@ pub fn score(method: Method, options: &Options, evidence: Evidence) -> Result<Ve
         Method::Cal => {
             let p = evidence.probabilities.ok_or_else(|| {
                 let found = "features without predictions";
-                let expected = "a network of whose both it looks at: leave --features out";
+                let expected = "a network of whose both it looks at: leave `features` out";
                 Error::invalid("score cal", found, expected)
             })?;
             let neighbours = options.cal_neighbours.unwrap_or(CAL_NEIGHBOURS);

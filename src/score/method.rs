@@ -262,18 +262,18 @@ impl Method {
     pub fn check(self, options: &Options, epochs: usize) -> Result<()> {
         if self == Method::Tdds && options.window < 3 {
             let expected = "at least 3 for tdds: one divergence is its own mean";
-            return Err(Error::invalid("--window", options.window.to_string(), expected));
+            return Err(Error::invalid("`window`", options.window.to_string(), expected));
         }
         let needed = self.least_epochs(options);
         if needed <= epochs {
             return Ok(());
         }
         let shorter = match self {
-            Method::DynamicUncertainty => ", or a shorter --window",
-            Method::Tdds | Method::Dual => ", or a shorter --trajectory and --window",
+            Method::DynamicUncertainty => ", or a shorter `window`",
+            Method::Tdds | Method::Dual => ", or a shorter `trajectory` and `window`",
             _ => "",
         };
-        let expected = format!("at least {needed} (--epochs){shorter}");
+        let expected = format!("at least {needed} (`epochs`){shorter}");
         Err(Error::invalid(format!("score {self}"), format!("a run of {epochs} epochs"), expected))
     }
 

@@ -14,7 +14,7 @@ pub const WINDOW: usize = 10;
 
 /// Makes a choice with names for users and for files.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident, $flag:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
+    ($(#[$doc:meta])* $name:ident, $setting:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -23,7 +23,7 @@ macro_rules! named {
         }
 
         impl $name {
-            /// As on the command line.
+            /// Returns the name as it is written by users and in files.
             pub fn name(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }
             }
@@ -41,7 +41,7 @@ macro_rules! named {
             fn from_str(text: &str) -> Result<Self> {
                 match text {
                     $($text => Ok($name::$variant),)*
-                    _ => Err(Error::invalid($flag, text, [$($text),*].join(" or "))),
+                    _ => Err(Error::invalid($setting, text, [$($text),*].join(" or "))),
                 }
             }
         }
@@ -50,7 +50,7 @@ macro_rules! named {
 
 named! {
     /// The network or run that EL2N is taken of.
-    El2nForm, "--el2n":
+    El2nForm, "`el2n`":
     /// Mean over query models at their end, eval mode, no augmentation.
     #[default]
     Mean = "mean",
@@ -60,7 +60,7 @@ named! {
 
 named! {
     /// The parameters by which GraNd differentiates.
-    GrandLayers, "--grand-layers":
+    GrandLayers, "`grand_layers`":
     #[default]
     All = "all",
     /// The last layer's weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
@@ -69,7 +69,7 @@ named! {
 
 named! {
     /// When GraNd is taken.
-    GrandAt, "--grand-at":
+    GrandAt, "`grand_at`":
     #[default]
     End = "end",
     /// Taken of fresh networks. This is a known non-result, because it measures the norm of the
@@ -79,7 +79,7 @@ named! {
 
 named! {
     /// The forgetting score of a sample that was never classified correctly.
-    NeverLearned, "--never-learned":
+    NeverLearned, "`never_learned`":
     /// The number of recorded epochs, which no count of forgettings reaches.
     #[default]
     Hardest = "hardest",
@@ -92,7 +92,7 @@ named! {
 
 named! {
     /// What SSP measures the distance to.
-    SspForm, "--ssp":
+    SspForm, "`ssp`":
     /// The mean of the sample's class, Euclidean.
     #[default]
     Labels = "labels",
@@ -169,21 +169,21 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         if self.window < 2 {
             let expected = "at least 2: one value has no deviation";
-            return Err(Error::invalid("--window", self.window.to_string(), expected));
+            return Err(Error::invalid("`window`", self.window.to_string(), expected));
         }
         if let Some(epochs) = self.trajectory.filter(|&t| t < self.window) {
-            let expected = format!("at least {}, the window (--window)", self.window);
-            return Err(Error::invalid("--trajectory", epochs.to_string(), expected));
+            let expected = format!("at least {}, the window (`window`)", self.window);
+            return Err(Error::invalid("`trajectory`", epochs.to_string(), expected));
         }
-        for (flag, value) in
-            [("--prototypes", self.prototypes), ("--cal-neighbours", self.cal_neighbours)]
+        for (setting, value) in
+            [("`prototypes`", self.prototypes), ("`cal_neighbours`", self.cal_neighbours)]
         {
             if value == Some(0) {
-                return Err(Error::invalid(flag, "0", "at least 1"));
+                return Err(Error::invalid(setting, "0", "at least 1"));
             }
         }
         if !(self.decay > 0.0 && self.decay <= 1.0) {
-            return Err(Error::invalid("--decay", self.decay.to_string(), "above 0 and at most 1"));
+            return Err(Error::invalid("`decay`", self.decay.to_string(), "above 0 and at most 1"));
         }
         Ok(())
     }
@@ -200,23 +200,23 @@ mod tests {
         assert_eq!("last".parse::<GrandLayers>().unwrap().to_string(), "last");
         assert_eq!("init".parse::<GrandAt>().unwrap().to_string(), "init");
         let message = "easiest".parse::<NeverLearned>().unwrap_err().to_string();
-        assert!(message.contains("--never-learned") && message.contains("presentations"));
+        assert!(message.contains("`never_learned`") && message.contains("presentations"));
     }
 
     #[test]
-    fn unusable_numbers_name_their_flag() {
+    fn unusable_numbers_name_their_setting() {
         Options::default().check().unwrap();
         let good = Options::default();
-        for (options, flag) in [
-            (Options { window: 1, ..good }, "--window"),
-            (Options { trajectory: Some(9), ..good }, "--trajectory"),
-            (Options { prototypes: Some(0), ..good }, "--prototypes"),
-            (Options { cal_neighbours: Some(0), ..good }, "--cal-neighbours"),
-            (Options { decay: 0.0, ..good }, "--decay"),
-            (Options { decay: f64::NAN, ..good }, "--decay"),
-            (Options { decay: 1.1, ..good }, "--decay"),
+        for (options, setting) in [
+            (Options { window: 1, ..good }, "`window`"),
+            (Options { trajectory: Some(9), ..good }, "`trajectory`"),
+            (Options { prototypes: Some(0), ..good }, "`prototypes`"),
+            (Options { cal_neighbours: Some(0), ..good }, "`cal_neighbours`"),
+            (Options { decay: 0.0, ..good }, "`decay`"),
+            (Options { decay: f64::NAN, ..good }, "`decay`"),
+            (Options { decay: 1.1, ..good }, "`decay`"),
         ] {
-            assert!(options.check().unwrap_err().to_string().contains(flag), "{flag}");
+            assert!(options.check().unwrap_err().to_string().contains(setting), "{setting}");
         }
     }
 }

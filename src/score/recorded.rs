@@ -46,7 +46,7 @@ pub fn check_presented(scores: &[(Method, Vec<f32>)], trained: &[usize]) -> Resu
     for (method, values) in scores {
         if let Some(i) = trained.iter().find(|&&i| values[i].is_nan()) {
             let found = "too few presentations in the recorded epochs";
-            let expected = "more epochs, or a longer --window";
+            let expected = "more epochs, or a longer `window`";
             return Err(Error::invalid(format!("{method} of sample {i}"), found, expected));
         }
     }

@@ -66,7 +66,7 @@ pub fn load(
         Err(e) => return Err(Error::io(path)(e)),
     };
     let bad = |found: String| {
-        let expected = "the state of this scoring pass; --force starts anew";
+        let expected = "the state of this scoring pass; `force` starts anew";
         Error::invalid(path.display().to_string(), found, expected)
     };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;

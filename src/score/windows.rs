@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 fn check(what: &str, trajectories: Trajectories, window: usize, least: usize) -> Result<()> {
     if window < least {
         let expected = format!("at least {least} for {what}");
-        return Err(Error::invalid("--window", window.to_string(), expected));
+        return Err(Error::invalid("`window`", window.to_string(), expected));
     }
     let epochs = trajectories.epochs();
     if epochs < window {
         let found = format!("{epochs} recorded epochs");
-        let expected = format!("at least {window}, the window: more epochs, or a shorter --window");
+        let expected = format!("at least {window}, the window: more epochs, or a shorter `window`");
         return Err(Error::invalid(what, found, expected));
     }
     Ok(())
@@ -60,7 +60,7 @@ pub fn dynamic_uncertainty(label_probability: Trajectories, window: usize) -> Re
 /// # Errors
 /// There are fewer epochs than that or than the window has, or the window is below 2.
 pub fn dual(label_probability: Trajectories, window: usize, epochs: usize) -> Result<Vec<f32>> {
-    let what = format!("DUAL over the first {epochs} epochs (--trajectory)");
+    let what = format!("DUAL over the first {epochs} epochs (`trajectory`)");
     let first = label_probability.first(epochs, &what)?;
     check("DUAL", first, window, 2)?;
     Ok(first.map(|p| mean_over_windows(p, window, |mean, std| 10.0 * std * (1.0 - mean))))
@@ -80,7 +80,7 @@ pub fn tdds(
     epochs: usize,
     decay: f64,
 ) -> Result<Vec<f32>> {
-    let what = format!("TDDS over the first {epochs} epochs (--trajectory)");
+    let what = format!("TDDS over the first {epochs} epochs (`trajectory`)");
     let first = divergence.first(epochs, &what)?;
     check("TDDS", first, window, 3)?;
     let last = epochs - window;
@@ -138,9 +138,9 @@ mod tests {
         let expected = std(&[0.0, 0.25, 1.0]) as f32;
         assert_eq!(dynamic_uncertainty(one(&values), 3).unwrap(), [expected]);
         let message = dynamic_uncertainty(one(&values), 4).unwrap_err().to_string();
-        assert!(message.contains("3 recorded epochs") && message.contains("--window"), "{message}");
+        assert!(message.contains("3 recorded epochs") && message.contains("`window`"), "{message}");
         let message = dynamic_uncertainty(one(&values), 1).unwrap_err().to_string();
-        assert!(message.contains("--window") && message.contains("at least 2"), "{message}");
+        assert!(message.contains("`window`") && message.contains("at least 2"), "{message}");
     }
 
     #[test]
@@ -169,8 +169,8 @@ mod tests {
         let std = std(&[0.0, 0.5]);
         let expected = [10.0 * std * 0.25, 10.0 * std * 0.75].map(|v| v as f32);
         assert_eq!(scores, expected);
-        assert!(dual(p, 2, 5).unwrap_err().to_string().contains("--trajectory"));
-        assert!(dual(p, 4, 3).unwrap_err().to_string().contains("--window"));
+        assert!(dual(p, 2, 5).unwrap_err().to_string().contains("`trajectory`"));
+        assert!(dual(p, 4, 3).unwrap_err().to_string().contains("`window`"));
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let expected = 0.9 * (0.1 * norm(1.0, 3.0) + norm(3.0, 7.0));
         assert!((f64::from(two) - expected).abs() < 1e-6, "{two} {expected}");
         assert!(tdds(one(&d), 2, 4, 0.9).unwrap_err().to_string().contains("at least 3"));
-        assert!(tdds(one(&d), 3, 5, 0.9).unwrap_err().to_string().contains("--trajectory"));
+        assert!(tdds(one(&d), 3, 5, 0.9).unwrap_err().to_string().contains("`trajectory`"));
         assert!(tdds(one(&[NAN; 3]), 3, 3, 0.9).unwrap()[0].is_nan());
     }
 }

@@ -248,11 +248,11 @@ impl Baseline {
     pub fn check_recording(self, recording: Recording) -> Result<()> {
         if self.draws() {
             let found = format!("{self}, which draws samples more than once an epoch");
-            return Err(Error::invalid("--dynamics", found, "a method that does not"));
+            return Err(Error::invalid("`dynamics`", found, "a method that does not"));
         }
         if recording.divergence && matches!(self, Baseline::GroupDro { .. }) {
             let found = format!("all, with {self}");
-            return Err(Error::invalid("--dynamics", found, "--dynamics=plain"));
+            return Err(Error::invalid("`dynamics`", found, "`dynamics`=plain"));
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl Baseline {
         };
         if recipe.class_weights.is_some() {
             let found = format!("{self}, which {weighs}");
-            return Err(Error::invalid("--class-weights", found, "one of the two"));
+            return Err(Error::invalid("`class_weights`", found, "one of the two"));
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
         return Err(Error::invalid(
             what(),
             found,
-            format!("this run's ({job}); --force starts anew"),
+            format!("this run's ({job}); `force` starts anew"),
         ));
     }
     let mut checkpoint = Checkpoint {

@@ -47,7 +47,7 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             let expected = "cosine, constant, step, or step:F1,F2,...xFACTOR with fractions of the run in (0, 1)";
-            Error::invalid("--schedule", text, expected)
+            Error::invalid("`schedule`", text, expected)
         };
         match text {
             "cosine" => return Ok(Schedule::Cosine),
@@ -101,7 +101,7 @@ impl FromStr for Budget {
             "fixed" => Ok(Budget::Fixed),
             "matched" => Ok(Budget::Matched),
             "steps" => Ok(Budget::Steps),
-            _ => Err(Error::invalid("--budget", text, "fixed, matched or steps")),
+            _ => Err(Error::invalid("`budget`", text, "fixed, matched or steps")),
         }
     }
 }
@@ -172,39 +172,39 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Checks every number; the messages name the flag.
+    /// Checks every number; the messages name the setting.
     pub fn check(&self, classes: usize) -> Result<()> {
-        let range = |flag: &str, value: f64, ok: bool, expected: &str| {
-            if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
+        let range = |setting: &str, value: f64, ok: bool, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::invalid(setting, value.to_string(), expected)) }
         };
         let found = self.batch as f64;
-        range("--batch", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
+        range("`batch`", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
         let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
-        range("--epochs", self.epochs as f64, epochs, "1 to 1000000")?;
+        range("`epochs`", self.epochs as f64, epochs, "1 to 1000000")?;
         range(
-            "--batch",
+            "`batch`",
             self.batch as f64,
             self.batch > 1,
             "at least 2 (batch norm needs a variance)",
         )?;
-        range("--lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a positive number")?;
+        range("`lr`", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a positive number")?;
         let m = f64::from(self.momentum);
-        range("--momentum", m, (0.0..1.0).contains(&m), "0 or more and below 1")?;
-        range("--momentum", m, !self.nesterov || m > 0.0, "above 0 with --nesterov")?;
+        range("`momentum`", m, (0.0..1.0).contains(&m), "0 or more and below 1")?;
+        range("`momentum`", m, !self.nesterov || m > 0.0, "above 0 with `nesterov`")?;
         let w = f64::from(self.weight_decay);
-        range("--weight-decay", w, w >= 0.0 && w.is_finite(), "0 or more")?;
+        range("`weight_decay`", w, w >= 0.0 && w.is_finite(), "0 or more")?;
         let s = f64::from(self.label_smoothing);
-        range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
+        range("`label_smoothing`", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
         let t = self.translate;
-        range("--translate", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
+        range("`translate`", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
         let alone = t == 0 || !self.resized_crop;
-        range("--translate", f64::from(t), alone, "0 with --resized-crop, which moves its boxes")?;
+        range("`translate`", f64::from(t), alone, "0 with `resized_crop`, which moves its boxes")?;
         if let Some(weights) = &self.class_weights {
             let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
             let some = weights.iter().any(|w| *w > 0.0);
             if weights.len() != classes || !good || !some {
                 let expected = format!("{classes} numbers of 0 or more, not all 0");
-                return Err(Error::invalid("--class-weights", format!("{weights:?}"), expected));
+                return Err(Error::invalid("`class_weights`", format!("{weights:?}"), expected));
             }
         }
         Ok(())
@@ -310,17 +310,17 @@ mod tests {
     #[test]
     fn unusable_numbers_name_their_flag() {
         let lr = Recipe { lr: f64::NAN, ..recipe() }.check(3).unwrap_err().to_string();
-        assert!(lr.contains("--lr"), "{lr}");
+        assert!(lr.contains("`lr`"), "{lr}");
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
         let most = Recipe { batch: usize::MAX, ..recipe() }.check(3).unwrap_err().to_string();
-        assert!(most.contains("--batch"), "{most}");
+        assert!(most.contains("`batch`"), "{most}");
         let warm = Recipe { warmup_steps: u64::MAX, ..recipe() };
         assert!(warm.lr_at(0, 10) >= 0.0 && warm.lr_at(9, 10) < 1e-6);
         for epochs in [0, MOST_EPOCHS + 1, usize::MAX] {
             let message = Recipe { epochs, ..recipe() }.check(3).unwrap_err().to_string();
-            assert!(message.contains("--epochs") && message.contains("1000000"), "{message}");
+            assert!(message.contains("`epochs`") && message.contains("1000000"), "{message}");
         }
         assert!(Recipe { translate: u32::MAX, ..recipe() }.check(3).is_err());
         recipe().check(3).unwrap();

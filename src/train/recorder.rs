@@ -89,7 +89,7 @@ impl Recorder {
                 if found < wanted {
                     let found = format!("{found} bytes");
                     let expected =
-                        format!("{wanted} or more, those of {epochs} epochs; --force starts anew");
+                        format!("{wanted} or more, those of {epochs} epochs; `force` starts anew");
                     return Err(Error::invalid(path.display().to_string(), found, expected));
                 }
                 file.set_len(wanted).map_err(Error::io(path))?;

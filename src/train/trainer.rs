@@ -96,7 +96,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
                     let (found, classes) = (stored.previous.len(), executor.network().classes);
                     if found != job.labels.len() * classes {
                         let what = "checkpoint: previous presentations";
-                        let expected = format!("{classes} a sample; --force starts anew");
+                        let expected = format!("{classes} a sample; `force` starts anew");
                         return Err(Error::invalid(what, format!("{found} values"), expected));
                     }
                     executor.set_previous(&stored.previous)?;
@@ -169,7 +169,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             for quantity in self.tracked() {
                 let values = columns.get(quantity.name()).ok_or_else(|| {
                     let found = format!("a checkpoint without {}", quantity.name());
-                    Error::invalid("checkpoint", found, "one of this run; --force starts anew")
+                    Error::invalid("checkpoint", found, "one of this run; `force` starts anew")
                 })?;
                 self.executor.set_column(field(quantity), values)?;
             }

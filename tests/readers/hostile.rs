@@ -72,7 +72,7 @@ fn files_that_are_no_usable_images_are_named() {
     assert_has(&with(b"GIF89a"), &["a GIF image", "a JPEG or PNG image"]);
     assert_has(&with(&png(2, 2, [0; 3])[..60]), &["truncated"]);
     let text = with(&png(3, 2, [0; 3]));
-    assert_has(&text, &["3x2 pixels", "2x2 as in ", "train/cat/1.png", "--image-size"]);
+    assert_has(&text, &["3x2 pixels", "2x2 as in ", "train/cat/1.png", "`image_size`"]);
     let mut huge = png(2, 2, [0; 3]);
     huge[16..24].copy_from_slice(&[0, 0, 0x50, 0, 0, 0, 0x50, 0]);
     assert_has(&with(&huge), &["20480x20480", "16384"]);

@@ -54,7 +54,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
         }
         _ => {
             let names = SCORE_COLUMNS.join(" or ");
-            let expected = format!("one column {names}; or --score-column NAME");
+            let expected = format!("one column {names}; or `score_column` NAME");
             return Err(table.wrong_header(expected));
         }
     };
@@ -109,7 +109,7 @@ mod tests {
     fn what_is_no_table_of_scores_is_refused() {
         for (text, column, word) in [
             ("name,score\na,1\n", None, "names the samples"),
-            ("id,x,y\na,1,2\n", None, "--score-column"),
+            ("id,x,y\na,1,2\n", None, "`score_column`"),
             ("id,score,score\na,1,2\n", None, "score or aum"),
             ("id,score\na,1\n", Some("aum"), "\"aum\""),
             ("id,score\na,1\n", Some("id"), "\"id\""),

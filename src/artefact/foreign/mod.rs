@@ -68,7 +68,7 @@ pub fn by_name(what: &str, rows: &Rows, ids: &[String], needed: &[usize]) -> Res
     for (name, &score) in rows.names.iter().zip(&rows.scores) {
         match names.find(name).map_err(|ids| {
             let expected =
-                "names that tell the samples apart, such as `data export --as list` writes";
+                "names that tell the samples apart, such as `data export` writes as a list";
             Error::invalid(what, format!("{name:?}, which may be {}", ids.join(" or ")), expected)
         })? {
             None => unknown.push(name.as_str()),

@@ -236,6 +236,6 @@ pub fn check_source(source: &Source, what: &str) -> Result<Option<String>> {
     Err(Error::invalid(
         format!("{what}, made of {}", source.path),
         format!("a source that has changed since: {now}"),
-        format!("{stored}; `fairprune data cache … --force` makes the cache again"),
+        format!("{stored}; `fairprune data cache` with `force` makes the cache again"),
     ))
 }

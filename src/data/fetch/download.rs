@@ -188,7 +188,7 @@ impl Transfer<'_> {
                 Err(Stop::Passing(format!("the answer {status}")))
             }
             status => {
-                Err(wrong(format!("the answer {status}"), "the archive; --url names another place"))
+                Err(wrong(format!("the answer {status}"), "the archive; `url` names another place"))
             }
         }
     }
@@ -230,7 +230,7 @@ impl Transfer<'_> {
             | ureq::Error::ConnectionFailed
             | ureq::Error::Protocol(_) => Stop::Passing(error.to_string()),
             other => {
-                let expected = "an address that can be reached; --url names another one";
+                let expected = "an address that can be reached; `url` names another one";
                 Stop::Final(Error::invalid(self.url, other.to_string(), expected))
             }
         }

@@ -48,7 +48,7 @@ pub fn export(
         return Err(Error::invalid(
             format!("data set {} of format {}", set.name, set.format),
             "images that are no files of their own",
-            "--as tar, index, mask, csv or list",
+            "`as` tar, index, mask, csv or list",
         ));
     }
     let root = fs::canonicalize(root).map_err(Error::io(root))?;
@@ -196,6 +196,6 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn link(_: &Path, to: &Path) -> Result<()> {
-    let expected = "a system that has them; or --as copy";
+    let expected = "a system that has them; or `as` copy";
     Err(Error::invalid(to.display().to_string(), "no symbolic links on this system", expected))
 }

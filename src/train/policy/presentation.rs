@@ -121,7 +121,7 @@ pub(super) fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> 
     let values = state.get(name).filter(|v| v.len() == len);
     let found = || format!("a checkpoint without {len} values of {name}");
     values.cloned().ok_or_else(|| {
-        Error::invalid("checkpoint", found(), "one of this run; --force starts anew")
+        Error::invalid("checkpoint", found(), "one of this run; `force` starts anew")
     })
 }
 
