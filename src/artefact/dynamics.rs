@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::npy::{self, Values};
+use super::npy::{self, ArrayValues};
 use super::provenance::{DataIdentity, read_json};
 use super::tables::{Part, ScoreTable};
 use super::{OutputDir, atomic};
@@ -363,7 +363,7 @@ impl Recording {
                 format!("[{epochs}, {samples}]: epochs x samples, as dynamics.json says");
             return Err(Error::invalid(name, format!("shape {:?}", array.shape), expected));
         }
-        let Values::F32(values) = array.values else {
+        let ArrayValues::F32(values) = array.values else {
             return Err(Error::invalid(name, "other values", "float32"));
         };
         let mut counts = vec![0u32; samples];

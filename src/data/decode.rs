@@ -17,12 +17,16 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::Limits;
+use super::DecodeLimits;
 use crate::error::{Error, Result};
 
 /// Decodes one JPEG or PNG file to its height, its width and `height width 3` bytes; `what` names
 /// the file in errors.
-pub fn decode_image(bytes: &[u8], limits: Limits, what: &str) -> Result<(usize, usize, Vec<u8>)> {
+pub fn decode_image(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    what: &str,
+) -> Result<(usize, usize, Vec<u8>)> {
     let unusable = |u: Unusable| Error::invalid(what, u.found, u.expected);
     let image = Encoded::new(bytes, limits).map_err(unusable)?;
     let mut rgb = vec![0; image.width * image.height * 3];
@@ -46,27 +50,27 @@ impl Unusable {
 /// An image file in memory whose size is known and within the limits.
 pub(super) struct Encoded<'a> {
     bytes: &'a [u8],
-    kind: Kind,
+    kind: ImageKind,
     pub width: usize,
     pub height: usize,
-    limits: Limits,
+    limits: DecodeLimits,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ImageKind {
     Jpeg { stray: bool },
     Png,
 }
 
 impl<'a> Encoded<'a> {
     /// Reads the header and checks kind, size and limits; nothing is decoded yet.
-    pub fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, Unusable> {
+    pub fn new(bytes: &'a [u8], limits: DecodeLimits) -> Result<Self, Unusable> {
         let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
             let header = JpegHeader::read(bytes)?;
-            (Kind::Jpeg { stray: header.stray }, header.width, header.height)
+            (ImageKind::Jpeg { stray: header.stray }, header.width, header.height)
         } else if bytes.starts_with(PNG_SIGNATURE) {
             let (width, height) = png_size(bytes)?;
-            (Kind::Png, width, height)
+            (ImageKind::Png, width, height)
         } else {
             return Err(Unusable::new(describe(bytes), "a JPEG or PNG image"));
         };
@@ -94,12 +98,12 @@ impl<'a> Encoded<'a> {
         // The decoders are meant not to panic. A hostile file that finds a hole in one is still
         // reported by name instead of ending the program.
         let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
-            Kind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
-            Kind::Png => decode_png(self.bytes, self.limits, rgb),
+            ImageKind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
+            ImageKind::Png => decode_png(self.bytes, self.limits, rgb),
         }));
         let kind = match self.kind {
-            Kind::Jpeg { .. } => "JPEG",
-            Kind::Png => "PNG",
+            ImageKind::Jpeg { .. } => "JPEG",
+            ImageKind::Png => "PNG",
         };
         decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
             Unusable::new(
@@ -200,7 +204,12 @@ impl JpegHeader {
     }
 }
 
-fn decode_jpeg(bytes: &[u8], limits: Limits, stray: bool, rgb: &mut [u8]) -> Result<(), String> {
+fn decode_jpeg(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    stray: bool,
+    rgb: &mut [u8],
+) -> Result<(), String> {
     let options = DecoderOptions::default()
         .set_strict_mode(!stray)
         .set_max_width(limits.side)
@@ -232,7 +241,7 @@ fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
     }
 }
 
-fn decode_png(bytes: &[u8], limits: Limits, rgb: &mut [u8]) -> Result<(), String> {
+fn decode_png(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
     let mut bounds = image::Limits::no_limits();
     // There is room for rows, palette and text, but compressed text chunks must not blow up.
     bounds.max_alloc = Some(limits.file_bytes.max(1 << 20));
@@ -291,7 +300,7 @@ mod tests {
 
     /// Decodes within tight limits; `Ok` holds the pixels.
     fn decode(file: &[u8]) -> Result<Vec<u8>, Unusable> {
-        let limits = Limits { side: 256, pixels: 1 << 16, file_bytes: 1 << 20 };
+        let limits = DecodeLimits { side: 256, pixels: 1 << 16, file_bytes: 1 << 20 };
         let image = Encoded::new(file, limits)?;
         let mut rgb = vec![0; image.width * image.height * 3];
         image.decode(&mut rgb)?;

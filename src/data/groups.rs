@@ -34,16 +34,16 @@ const MOST_VALUES: u32 = 100_000;
 
 /// Places of the columns in a header.
 #[derive(Clone, Copy, Debug)]
-struct Columns {
+struct MetadataColumns {
     file: usize,
     class: usize,
     split: usize,
     attribute: Option<usize>,
 }
 
-impl Columns {
+impl MetadataColumns {
     /// Finds the columns in `header`; `None` where one that is needed is missing or there twice.
-    fn of(header: &csv::StringRecord) -> Option<Columns> {
+    fn of(header: &csv::StringRecord) -> Option<MetadataColumns> {
         let find = |names: &[&str]| {
             let mut places = header.iter().enumerate().filter(|(_, h)| names.contains(&h.trim()));
             match (places.next(), places.next()) {
@@ -51,7 +51,7 @@ impl Columns {
                 _ => None,
             }
         };
-        Some(Columns {
+        Some(MetadataColumns {
             file: find(&FILE_COLUMNS)?,
             class: find(&["y"])?,
             split: find(&["split"])?,
@@ -65,7 +65,7 @@ impl Columns {
 pub(super) fn is(root: &Path) -> bool {
     let Ok(file) = File::open(root.join(FILE)) else { return false };
     let header = reader(file.take(1 << 16)).headers().cloned();
-    header.is_ok_and(|header| Columns::of(&header).is_some())
+    header.is_ok_and(|header| MetadataColumns::of(&header).is_some())
 }
 
 fn reader<R: Read>(input: R) -> csv::Reader<R> {
@@ -81,7 +81,7 @@ pub(super) fn load(
 ) -> Result<DataSet> {
     let path = root.join(FILE);
     let file = File::open(&path).map_err(Error::io(&path))?;
-    let table = Table::parse(file.take(MOST_BYTES), &path.display().to_string())?;
+    let table = MetadataTable::parse(file.take(MOST_BYTES), &path.display().to_string())?;
     let (mut classes, mut attributes) = table.names();
     if !table.waterbirds {
         classes = names_or(&root.join("classes.txt"), classes)?;
@@ -122,7 +122,7 @@ fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
 
 /// The content of a `metadata.csv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct MetadataTable {
     /// Training, validation and test images.
     pub parts: [Listing; 3],
     /// Name of the attribute's column.
@@ -131,20 +131,20 @@ pub struct Table {
     waterbirds: bool,
 }
 
-impl Table {
+impl MetadataTable {
     /// Reads the list, which errors call `what`.
     ///
     /// # Errors
     /// A column is missing, a cell is no number, a path leaves the folder, or an image comes twice.
     /// The message names the line.
-    pub fn parse(input: impl Read, what: &str) -> Result<Table> {
+    pub fn parse(input: impl Read, what: &str) -> Result<MetadataTable> {
         let mut reader = reader(input);
         let malformed = |e: csv::Error| {
             let line = e.position().map_or(1, |p| p.line());
             Error::invalid(format!("{what}, line {line}"), e.to_string(), "a CSV file in UTF-8")
         };
         let header = reader.headers().cloned().map_err(malformed)?;
-        let Some(columns) = Columns::of(&header) else {
+        let Some(columns) = MetadataColumns::of(&header) else {
             let found: Vec<&str> = header.iter().take(20).collect();
             return Err(Error::invalid(
                 format!("{what}, line 1"),
@@ -159,7 +159,7 @@ impl Table {
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(malformed)? {
             let line = record.position().map_or(0, |p| p.line());
-            let row = Row { record: &record, what, line };
+            let row = ListLine { record: &record, what, line };
             let id = row.path(columns.file)?;
             if !seen.insert(id.clone()) {
                 return Err(row.wrong(format!("{id:?} again"), "every image once"));
@@ -174,7 +174,7 @@ impl Table {
         }
         let has = |name: &str| header.iter().any(|h| h.trim() == name);
         let waterbirds = has("place") && has("place_filename") && has("img_id");
-        Ok(Table { parts, attribute, waterbirds })
+        Ok(MetadataTable { parts, attribute, waterbirds })
     }
 
     /// Returns the names of classes and of the attribute's values: Waterbirds' own, else the
@@ -204,7 +204,7 @@ pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<V
     let mut reader = reader(text);
     let malformed = |e: csv::Error| Error::invalid(what, e.to_string(), "a CSV file in UTF-8");
     let header = reader.headers().cloned().map_err(malformed)?;
-    let Some(columns) = Columns::of(&header) else {
+    let Some(columns) = MetadataColumns::of(&header) else {
         return Err(Error::invalid(what, "a list that has changed", "the list that was read"));
     };
     let mut out = csv::Writer::from_writer(Vec::new());
@@ -219,13 +219,13 @@ pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<V
 }
 
 /// One line of the list.
-struct Row<'a> {
+struct ListLine<'a> {
     record: &'a csv::StringRecord,
     what: &'a str,
     line: u64,
 }
 
-impl Row<'_> {
+impl ListLine<'_> {
     fn wrong(&self, found: String, expected: &str) -> Error {
         let found = found.chars().take(200).collect::<String>();
         Error::invalid(format!("{}, line {}", self.what, self.line), found, expected)

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 
 use super::class_names::class_names;
 use super::images::read_file;
-use super::pixels::Pixels;
+use super::pixels::DecodedPixels;
 use super::resize::Square;
-use super::{DataSet, Format, Limits, LoadOptions, Part, Progress};
+use super::{DataSet, DecodeLimits, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 
 /// Most bytes of a file.
@@ -95,7 +95,7 @@ fn read_part(
         Ok((bytes, path.display().to_string(), name.unwrap_or_default()))
     };
     let (bytes, what, name) = open("images", 3)?;
-    let images = Images::parse(&bytes, options.limits, &what)?;
+    let images = IdxImages::parse(&bytes, options.limits, &what)?;
     let (bytes, what_labels, _) = open("labels", 1)?;
     let labels = labels(&bytes, &what_labels)?;
     if labels.len() != images.count {
@@ -127,7 +127,7 @@ fn read_part(
 
 /// Grey images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
+pub struct IdxImages {
     /// Number of images.
     pub count: usize,
     /// Height of each image.
@@ -138,15 +138,16 @@ pub struct Images {
     pub pixels: Vec<u8>,
 }
 
-impl Images {
+impl IdxImages {
     /// Reads an images file, gzipped or not; `what` names it in errors.
     ///
     /// # Errors
     /// It is another kind of file, the sizes are beyond the limits or beyond what the file can
     /// hold, or the length is not what the sizes say. Nothing is unpacked before the sizes are
     /// checked.
-    pub fn parse(bytes: &[u8], limits: Limits, what: &str) -> Result<Images> {
-        let mut file = Stream::open(bytes, what, [0, 0, 8, 3], "images (unsigned bytes, 3 axes)")?;
+    pub fn parse(bytes: &[u8], limits: DecodeLimits, what: &str) -> Result<IdxImages> {
+        let mut file =
+            ByteStream::open(bytes, what, [0, 0, 8, 3], "images (unsigned bytes, 3 axes)")?;
         let [count, rows, columns] = [file.axis()?, file.axis()?, file.axis()?];
         if rows.min(columns) == 0
             || rows.max(columns) > limits.side
@@ -163,11 +164,11 @@ impl Images {
             ));
         }
         let pixels = file.rest(count as u64 * (rows * columns) as u64)?;
-        Ok(Images { count, rows, columns, pixels })
+        Ok(IdxImages { count, rows, columns, pixels })
     }
 
     /// Returns three equal channels, at the stored size or as squares of `side`.
-    fn to_rgb(&self, options: &LoadOptions) -> Result<Pixels> {
+    fn to_rgb(&self, options: &LoadOptions) -> Result<DecodedPixels> {
         let (h, w) = (self.rows, self.columns);
         let triple = |grey: &[u8], rgb: &mut [u8]| {
             for (pixel, g) in rgb.chunks_exact_mut(3).zip(grey) {
@@ -176,7 +177,7 @@ impl Images {
         };
         let side = options.image_size;
         let image = side.map_or(h * w * 3, |s| s * s * 3);
-        let mut out = Pixels::zeroed(image, self.count, options.scratch.as_deref())?;
+        let mut out = DecodedPixels::zeroed(image, self.count, options.scratch.as_deref())?;
         let each = out.par_chunks_exact_mut(image).zip(self.pixels.par_chunks_exact(h * w));
         let Some(side) = side else {
             each.for_each(|(target, grey)| triple(grey, target));
@@ -198,20 +199,20 @@ impl Images {
 
 /// Reads a labels file, gzipped or not.
 pub fn labels(bytes: &[u8], what: &str) -> Result<Vec<u8>> {
-    let mut file = Stream::open(bytes, what, [0, 0, 8, 1], "labels (unsigned bytes, 1 axis)")?;
+    let mut file = ByteStream::open(bytes, what, [0, 0, 8, 1], "labels (unsigned bytes, 1 axis)")?;
     let count = file.axis()?;
     file.rest(count as u64)
 }
 
 /// The content of a file, unpacked as it is read.
-struct Stream<'a> {
+struct ByteStream<'a> {
     reader: Box<dyn Read + 'a>,
     /// Most bytes that the file can hold.
     most: u64,
     what: &'a str,
 }
 
-impl<'a> Stream<'a> {
+impl<'a> ByteStream<'a> {
     fn open(bytes: &'a [u8], what: &'a str, magic: [u8; 4], kind: &str) -> Result<Self> {
         let stored = bytes.len() as u64;
         let gzipped = bytes.starts_with(&[0x1f, 0x8b]);
@@ -220,7 +221,7 @@ impl<'a> Stream<'a> {
         } else {
             (Box::new(bytes), stored)
         };
-        let mut stream = Stream { reader, most, what };
+        let mut stream = ByteStream { reader, most, what };
         let found = stream.word()?;
         if found != magic {
             let expected = format!("{:02x?}: {kind}", magic);

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::decode::{Encoded, Unusable};
-use super::pixels::Pixels;
+use super::pixels::DecodedPixels;
 use super::resize::Square;
-use super::{Limits, LoadOptions, Progress};
+use super::{DecodeLimits, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
 /// Number of images between two progress calls.
@@ -20,7 +20,7 @@ const PROGRESS_STEP: usize = 256;
 /// A source of encoded images by number.
 pub(super) trait Store: Sync {
     /// Puts the bytes of image `i` into `bytes`, or says why they cannot be used.
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()>;
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()>;
 
     /// Tells where image `i` lies, for messages.
     fn place(&self, i: usize) -> String;
@@ -40,7 +40,7 @@ impl Files<'_> {
 }
 
 impl Store for Files<'_> {
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         read_file(&self.path(i), limits.file_bytes, "an image file", bytes)
     }
 
@@ -104,7 +104,7 @@ pub(super) struct Decoder<'a> {
     /// Height and width of every image in memory.
     size: (usize, usize),
     square: Option<usize>,
-    limits: Limits,
+    limits: DecodeLimits,
     /// The folder where decoded images go, if not to memory.
     scratch: Option<PathBuf>,
     /// The image whose size all images must have.
@@ -113,7 +113,7 @@ pub(super) struct Decoder<'a> {
 }
 
 /// What a thread reuses from one image to the next.
-struct Scratch {
+struct DecodeScratch {
     file: Vec<u8>,
     rgb: Vec<u8>,
     square: Option<Square>,
@@ -163,14 +163,17 @@ impl<'a> Decoder<'a> {
     }
 
     /// Makes room for `count` images.
-    pub fn room(&self, count: usize) -> Result<Pixels> {
-        Pixels::zeroed(self.bytes(), count, self.scratch.as_deref())
+    pub fn room(&self, count: usize) -> Result<DecodedPixels> {
+        DecodedPixels::zeroed(self.bytes(), count, self.scratch.as_deref())
     }
 
     /// Decodes into `images`, which has room for as many images as are to be decoded.
     pub fn fill(&self, store: &dyn Store, images: &mut [u8]) -> Result<()> {
-        let scratch =
-            || Scratch { file: Vec::new(), rgb: Vec::new(), square: self.square.map(Square::new) };
+        let scratch = || DecodeScratch {
+            file: Vec::new(),
+            rgb: Vec::new(),
+            square: self.square.map(Square::new),
+        };
         let failure = images
             .par_chunks_exact_mut(self.bytes())
             .enumerate()
@@ -187,7 +190,7 @@ impl<'a> Decoder<'a> {
         &self,
         store: &dyn Store,
         i: usize,
-        scratch: &mut Scratch,
+        scratch: &mut DecodeScratch,
         slot: &mut [u8],
     ) -> Result<()> {
         store.read(i, self.limits, &mut scratch.file)?;

@@ -46,7 +46,7 @@ pub use format::Format;
 pub use listed::Listing;
 pub use load::{load, load_validation};
 pub use long_tail::long_tail_sizes;
-pub use options::{Limits, LoadOptions, Progress};
+pub use options::{DecodeLimits, LoadOptions, Progress};
 pub use part::Part;
 pub use partition::Partition;
 pub use set::{DataSet, LongTail};

@@ -9,7 +9,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Bounds that are checked before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DecodeLimits {
     /// Longest side of a stored image, in pixels.
     pub side: usize,
     /// Most pixels of a stored image.
@@ -18,9 +18,9 @@ pub struct Limits {
     pub file_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for DecodeLimits {
     fn default() -> Self {
-        Limits { side: 16_384, pixels: 100_000_000, file_bytes: 1 << 29 }
+        DecodeLimits { side: 16_384, pixels: 100_000_000, file_bytes: 1 << 29 }
     }
 }
 
@@ -35,7 +35,7 @@ pub struct LoadOptions {
     /// Data seed of the built-in sets; without effect on stored ones.
     pub seed: u64,
     /// Bounds on what is decoded.
-    pub limits: Limits,
+    pub limits: DecodeLimits,
     /// A folder where decoded images lie in a mapped file without a name, for sets beyond memory;
     /// `None` keeps them in memory. It has no effect on the built-in sets and CIFAR, which fit.
     pub scratch: Option<PathBuf>,

@@ -19,15 +19,15 @@ const CHUNK: usize = 3 << 16;
 
 /// Number, sums and sums of squares of pixels.
 #[derive(Clone, Copy, Default)]
-struct Sums {
+struct PixelSums {
     pixels: u64,
     sum: [u64; 3],
     squares: [u64; 3],
 }
 
-impl Sums {
-    fn of(pixels: &[u8]) -> Sums {
-        let mut s = Sums::default();
+impl PixelSums {
+    fn of(pixels: &[u8]) -> PixelSums {
+        let mut s = PixelSums::default();
         // Short runs keep the inner sums in 32 bits, because 4,096 * 255^2 < 2^32.
         for run in pixels.chunks(3 * 4096) {
             let (mut sum, mut squares) = ([0u32; 3], [0u32; 3]);
@@ -47,7 +47,7 @@ impl Sums {
         s
     }
 
-    fn add(mut self, other: Sums) -> Sums {
+    fn add(mut self, other: PixelSums) -> PixelSums {
         self.pixels += other.pixels;
         for c in 0..3 {
             self.sum[c] += other.sum[c];
@@ -75,12 +75,16 @@ impl Sums {
 
 /// Returns the statistics of interleaved RGB pixels, or zeros where there is no pixel.
 pub(super) fn channel_statistics(pixels: &[u8]) -> ChannelStatistics {
-    pixels.par_chunks(CHUNK).map(Sums::of).reduce(Sums::default, Sums::add).finish()
+    pixels.par_chunks(CHUNK).map(PixelSums::of).reduce(PixelSums::default, PixelSums::add).finish()
 }
 
 /// Returns the statistics over the images at `positions` of a part.
 pub(super) fn channel_statistics_of(part: &Part, positions: &[usize]) -> ChannelStatistics {
-    positions.par_iter().map(|&i| Sums::of(part.image(i))).reduce(Sums::default, Sums::add).finish()
+    positions
+        .par_iter()
+        .map(|&i| PixelSums::of(part.image(i)))
+        .reduce(PixelSums::default, PixelSums::add)
+        .finish()
 }
 
 #[cfg(test)]

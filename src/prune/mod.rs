@@ -74,8 +74,8 @@ pub(crate) use names::names;
 pub use pick::{MEMORY, Picking, Picks, pick};
 pub use population::Population;
 pub use prototype::{
-    Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
-    prototype_distances,
+    Centre, ClusterMetric, KMeans, SampleScore, cal, class_distances, last_layer_grand,
+    least_confidence, prototype_distances,
 };
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};

@@ -58,14 +58,18 @@ pub fn pick(population: Population, picking: &Picking, wanted: &Wanted) -> Resul
     let members = population.members()?;
     let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
     wanted.check(&sizes)?;
-    let inputs = Checked::new(population, picking)?;
+    let inputs = CheckedPicking::new(population, picking)?;
     match picking.scope {
         Scope::Class => inside_classes(&inputs, &members, wanted),
         Scope::Whole => among_all(&inputs, &sizes, wanted),
     }
 }
 
-fn inside_classes(inputs: &Checked, members: &[Vec<usize>], wanted: &Wanted) -> Result<Picks> {
+fn inside_classes(
+    inputs: &CheckedPicking,
+    members: &[Vec<usize>],
+    wanted: &Wanted,
+) -> Result<Picks> {
     let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
     let seed = inputs.picking.seed;
     let counts = wanted.of_each_class(&sizes, seed)?;
@@ -111,7 +115,7 @@ struct Turn {
     weight: f64,
 }
 
-fn among_all(inputs: &Checked, sizes: &[usize], wanted: &Wanted) -> Result<Picks> {
+fn among_all(inputs: &CheckedPicking, sizes: &[usize], wanted: &Wanted) -> Result<Picks> {
     let population = inputs.population;
     let mut open = wanted.counts.clone();
     let most = wanted.most(sizes.iter().sum());
@@ -153,14 +157,14 @@ struct Group<'a> {
 }
 
 /// A method whose inputs are known to be there.
-struct Checked<'a> {
+struct CheckedPicking<'a> {
     population: Population<'a>,
     picking: &'a Picking<'a>,
 }
 
-impl<'a> Checked<'a> {
+impl<'a> CheckedPicking<'a> {
     fn new(population: Population<'a>, picking: &'a Picking<'a>) -> Result<Self> {
-        let checked = Checked { population, picking };
+        let checked = CheckedPicking { population, picking };
         if let Selector::Glister { .. } = picking.selector {
             let Validation { features, probabilities, labels } = checked.validation()?;
             let (train, classes) = (checked.features()?, checked.probabilities()?.classes());

@@ -73,7 +73,7 @@ pub fn apply(
 
 /// What the backward calls read, as slices.
 #[derive(Clone, Copy)]
-pub struct Input<'a> {
+pub struct BackwardValues<'a> {
     /// Gradient of the output.
     pub dout: &'a [f32],
     /// The output of a ReLU, whose sign is the mask.
@@ -86,7 +86,7 @@ pub struct Input<'a> {
     pub rstd: &'a [f32],
 }
 
-impl Input<'_> {
+impl BackwardValues<'_> {
     /// Returns the gradient behind the ReLU.
     pub fn dz(&self, i: usize) -> f64 {
         match self.out {
@@ -104,7 +104,7 @@ impl Input<'_> {
 /// Returns (dgamma, dbeta) over samples `from..to` of the batch.
 pub fn parameter_gradients(
     p: &BatchNormProblem,
-    input: &Input,
+    input: &BackwardValues,
     samples: std::ops::Range<usize>,
 ) -> [Sums; 2] {
     let [mut dgamma, mut dbeta] = [(); 2].map(|()| Sums::zeros(p.c));
@@ -118,7 +118,7 @@ pub fn parameter_gradients(
 /// Returns dy under batch statistics, from the gradients that the operator was given.
 pub fn backward(
     p: &BatchNormProblem,
-    input: &Input,
+    input: &BackwardValues,
     gamma: &[f32],
     dgamma: &[f32],
     dbeta: &[f32],
@@ -136,7 +136,7 @@ pub fn backward(
 }
 
 /// Returns dy under running statistics.
-pub fn backward_eval(p: &BatchNormProblem, input: &Input, scale: &[f32]) -> Sums {
+pub fn backward_eval(p: &BatchNormProblem, input: &BackwardValues, scale: &[f32]) -> Sums {
     let mut dy = Sums::zeros(p.len());
     (0..p.len()).for_each(|i| dy.add(i, scale[i % p.c].into(), input.dz(i)));
     dy
@@ -144,7 +144,7 @@ pub fn backward_eval(p: &BatchNormProblem, input: &Input, scale: &[f32]) -> Sums
 
 /// Returns the squared norm of every sample's gradient with respect to gamma and beta, and what an
 /// error of one unit in the channel sums' magnitudes does to it: sum_c 2 |s_c| magnitude_c.
-pub fn norms(p: &BatchNormProblem, input: &Input) -> Sums {
+pub fn norms(p: &BatchNormProblem, input: &BackwardValues) -> Sums {
     let mut norms = Sums::zeros(p.n);
     for n in 0..p.n {
         for sums in parameter_gradients(p, input, n..n + 1) {

@@ -10,7 +10,7 @@ pub fn log_softmax(z: &[f64]) -> Vec<f64> {
 
 /// Scores of one sample.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores {
+pub struct ReferenceScores {
     pub loss: f64,
     pub el2n: f64,
     pub entropy: f64,
@@ -23,7 +23,7 @@ pub struct Scores {
 }
 
 /// Computes the scores of logits `z` under label `y`.
-pub fn scores(z: &[f32], y: usize) -> Scores {
+pub fn scores(z: &[f32], y: usize) -> ReferenceScores {
     let z: Vec<f64> = z.iter().map(|&v| v.into()).collect();
     let log_p = log_softmax(&z);
     let p: Vec<f64> = log_p.iter().map(|l| l.exp()).collect();
@@ -33,7 +33,7 @@ pub fn scores(z: &[f32], y: usize) -> Scores {
     let prediction = z.iter().position(|&v| v == largest).expect("there is a class");
     let others = z.iter().enumerate().filter(|&(k, _)| k != y).map(|(_, &v)| v);
     let terms = p.iter().zip(&log_p).filter(|(p, _)| **p > 0.0);
-    Scores {
+    ReferenceScores {
         loss: -log_p[y],
         el2n: p
             .iter()

@@ -2,7 +2,7 @@
 
 use super::page::{Pictures, Section, frame};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
-use super::view::View;
+use super::view::SummaryView;
 use crate::experiment::summary::RunSummary;
 
 /// Renders the report: one HTML page that needs no other file.
@@ -11,7 +11,7 @@ use crate::experiment::summary::RunSummary;
 /// pictures give the same bytes. Names from outside are escaped; values that are missing are shown
 /// as a dash, and sections without any data are left out.
 pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
-    let view = View::new(summary);
+    let view = SummaryView::new(summary);
     let sections: Vec<Section> = [
         results::section(&view),
         tradeoff::section(&view),

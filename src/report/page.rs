@@ -8,12 +8,13 @@ pub type Pictures<'a> = &'a dyn Fn(usize) -> Option<Thumb>;
 
 /// Makes a page of sections.
 pub(super) fn frame(title: &str, built: [&str; 2], header: &str, sections: Vec<Section>) -> String {
-    let part = |s: Section| Part { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body };
-    page(title, built, header, &sections.into_iter().map(part).collect::<Vec<Part>>())
+    let part =
+        |s: Section| PagePart { id: s.id.to_owned(), title: s.title.to_owned(), body: s.body };
+    page(title, built, header, &sections.into_iter().map(part).collect::<Vec<PagePart>>())
 }
 
 /// One section with its anchor; title and body are HTML.
-pub(super) struct Part {
+pub(super) struct PagePart {
     pub(super) id: String,
     pub(super) title: String,
     pub(super) body: String,
@@ -24,7 +25,7 @@ pub(super) fn page(
     title: &str,
     [version, commit]: [&str; 2],
     header: &str,
-    parts: &[Part],
+    parts: &[PagePart],
 ) -> String {
     let mut page = String::with_capacity(1 << 17);
     push!(
@@ -45,7 +46,7 @@ pub(super) fn page(
         push!(page, "<a href=\"#{}\">{}</a> ", part.id, part.title);
     }
     page.push_str("</nav>\n");
-    for Part { id, title, body } in parts {
+    for PagePart { id, title, body } in parts {
         push!(
             page,
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\">\n<h2 id=\"{id}-title\">{title}\

@@ -16,18 +16,18 @@ pub(super) const ACROSS: (f64, f64) = (LEFT, WIDTH - RIGHT);
 pub(super) const UP: (f64, f64) = (HEIGHT - BOTTOM, TOP);
 
 /// An axis: its scale, its ticks with their texts, and its name.
-pub(super) struct Axis<'a> {
+pub(super) struct PlotAxis<'a> {
     pub(super) scale: Scale,
     pub(super) ticks: Vec<(f64, String)>,
     pub(super) name: &'a str,
 }
 
-impl<'a> Axis<'a> {
+impl<'a> PlotAxis<'a> {
     /// Makes an axis with round numbers.
     pub(super) fn of_numbers(scale: Scale, name: &'a str) -> Self {
         let (ticks, digits) = scale.ticks(5);
         let ticks = ticks.into_iter().map(|t| (t, numbers::digits(t, digits))).collect();
-        Axis { scale, ticks, name }
+        PlotAxis { scale, ticks, name }
     }
 
     /// Returns the pixel of a value.
@@ -37,7 +37,7 @@ impl<'a> Axis<'a> {
 }
 
 /// Draws the grid, the ticks and the names of both axes.
-pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis) {
+pub(super) fn axes(svg: &mut Svg, x: &PlotAxis, y: &PlotAxis) {
     let ((left, right), (bottom, top)) = (ACROSS, UP);
     for (t, text) in &x.ticks {
         svg.line((x.at(*t), top), (x.at(*t), bottom), "grid");

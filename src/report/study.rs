@@ -2,10 +2,10 @@
 
 use super::markup::{esc, minus, name, push};
 use super::numbers;
-use super::page::{Part, page};
+use super::page::{PagePart, page};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::thumb::Thumb;
-use super::view::View;
+use super::view::SummaryView;
 use crate::experiment::study::{ClaimResult, Panel, StudySummary};
 
 /// Renders the page, which is self-contained. The same summary and pictures give the same bytes.
@@ -25,7 +25,7 @@ pub fn render_study(
     }
     for (i, panel) in summary.panels.iter().enumerate() {
         let id = format!("panel-{}", i + 1);
-        parts.push(Part { id, title: name(&panel.name), body: body(panel, i, pictures) });
+        parts.push(PagePart { id, title: name(&panel.name), body: body(panel, i, pictures) });
     }
     let repeat = format!(
         "<p>This command repeats the study, or continues it.</p>\n<pre><code>{}</code></pre>\n",
@@ -37,8 +37,8 @@ pub fn render_study(
     page(&summary.title, stamp, &header(summary), &parts)
 }
 
-fn part(id: &str, title: &str, body: String) -> Part {
-    Part { id: id.to_owned(), title: title.to_owned(), body }
+fn part(id: &str, title: &str, body: String) -> PagePart {
+    PagePart { id: id.to_owned(), title: title.to_owned(), body }
 }
 
 fn header(summary: &StudySummary) -> String {
@@ -139,7 +139,7 @@ fn body(
     place: usize,
     pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
 ) -> String {
-    let view = View::new(&panel.summary);
+    let view = SummaryView::new(&panel.summary);
     let sections = [
         results::section(&view),
         densities::section(&view),

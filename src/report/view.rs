@@ -5,7 +5,7 @@ use super::svg::Mark;
 use crate::experiment::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
 
 /// The summary and what follows from it.
-pub(super) struct View<'a> {
+pub(super) struct SummaryView<'a> {
     pub(super) summary: &'a RunSummary,
     /// Densities to which anything was pruned, ascending.
     pub(super) densities: Vec<f64>,
@@ -46,14 +46,14 @@ fn same(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9
 }
 
-impl<'a> View<'a> {
+impl<'a> SummaryView<'a> {
     pub(super) fn new(summary: &'a RunSummary) -> Self {
         let pruned = summary.strategies.iter().filter(|s| !s.full_data && !s.every_density);
         let mut densities: Vec<f64> =
             pruned.flat_map(|s| s.points.iter().map(|p| p.density)).collect();
         densities.sort_by(f64::total_cmp);
         densities.dedup_by(|a, b| same(*a, *b));
-        let mut view = View { summary, densities, hardest_first: Vec::new() };
+        let mut view = SummaryView { summary, densities, hardest_first: Vec::new() };
         let mut order: Vec<(usize, f64)> = (0..summary.classes.len())
             .map(|k| (k, view.full_recall(k).unwrap_or(f64::INFINITY)))
             .collect();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::method::{Kind, Method, Scores};
 use super::options::Options;
-use super::state::{self, Position};
+use super::state::{self, PassPosition};
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
@@ -108,7 +108,7 @@ fn run<B: Operators>(
             && (interrupted || saved.elapsed() >= *interval)
         {
             let columns = columns(executor, fields, set.labels.len())?;
-            state::save(path, &Position::new(job, batch, done), &columns)?;
+            state::save(path, &PassPosition::new(job, batch, done), &columns)?;
             saved = Instant::now();
         }
         if interrupted { Err(Error::Interrupted) } else { Ok(()) }

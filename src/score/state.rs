@@ -17,7 +17,7 @@ const FORMAT_VERSION: u32 = 1;
 
 /// Where a pass stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct PassPosition {
     format_version: u32,
     /// Everything that determines the scores.
     job: String,
@@ -27,10 +27,10 @@ pub struct Position {
     pub done: usize,
 }
 
-impl Position {
+impl PassPosition {
     /// Describes a pass of `job` after `done` batches of `batch` samples.
     pub fn new(job: &str, batch: usize, done: usize) -> Self {
-        Position { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
+        PassPosition { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
     }
 }
 
@@ -39,7 +39,7 @@ fn internal(error: impl std::fmt::Display) -> Error {
 }
 
 /// Writes the state. On any failure the previous state stays.
-pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) -> Result<()> {
+pub fn save(path: &Path, position: &PassPosition, columns: &[(Method, Vec<f32>)]) -> Result<()> {
     let mut views = Vec::new();
     for (method, values) in columns {
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -72,7 +72,7 @@ pub fn load(
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let text = header.metadata().as_ref().and_then(|m| m.get("position")).cloned();
-    let position: Position =
+    let position: PassPosition =
         serde_json::from_str(&text.unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
     if position.format_version != FORMAT_VERSION || position.job != job {
         return Err(bad("the state of another pass".to_owned()));

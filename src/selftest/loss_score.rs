@@ -133,7 +133,7 @@ fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U
     ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
 }
 
-fn expected(field: Field, s: &oracle::Scores) -> f64 {
+fn expected(field: Field, s: &oracle::ReferenceScores) -> f64 {
     match field {
         Field::Loss => s.loss,
         Field::El2n => s.el2n,

@@ -33,7 +33,7 @@ pub struct Decision {
     pub rule: Rule,
     /// Probability that a sample of each class is taken for the other.
     pub risks: [f64; 2],
-    pub(super) cut: Cut,
+    pub(super) cut: MeanDistances,
 }
 
 impl Decision {
@@ -73,14 +73,14 @@ pub struct LocalMinimum {
 /// to constant rules. The two are kept apart, because the smaller of them would lose its digits in
 /// one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Cut(pub(super) [f64; 2]);
+pub(super) struct MeanDistances(pub(super) [f64; 2]);
 
-impl Cut {
+impl MeanDistances {
     /// Makes the rule that always predicts `class`.
-    pub(super) fn always(class: usize) -> Cut {
+    pub(super) fn always(class: usize) -> MeanDistances {
         let mut distances = [f64::INFINITY; 2];
         distances[1 - class] = f64::NEG_INFINITY;
-        Cut(distances)
+        MeanDistances(distances)
     }
 }
 
@@ -156,7 +156,7 @@ impl TwoGaussians {
     /// Returns the risks of the rule "1 where x > t".
     pub fn risks(&self, t: f64) -> [f64; 2] {
         let [mu0, mu1] = self.means;
-        self.risks_at(Cut([t - mu0, mu1 - t]))
+        self.risks_at(MeanDistances([t - mu0, mu1 - t]))
     }
 
     /// Returns the stationary point t* of N_0 R_0 + N_1 R_1 that is a local minimum. There is none
@@ -175,7 +175,7 @@ impl TwoGaussians {
     pub fn worst_optimum(&self) -> Decision {
         let [s0, s1] = self.sigmas;
         let z = self.distance / (s0 + s1);
-        self.decision(Cut([z * s0, z * s1]))
+        self.decision(MeanDistances([z * s0, z * s1]))
     }
 
     /// Returns the priors under which [`TwoGaussians::minimiser`] is
@@ -203,11 +203,11 @@ impl TwoGaussians {
     /// Returns [`TwoGaussians::minimiser`] under the prior odds phi_0 : phi_1 = exp(`ln_odds`).
     pub(super) fn minimiser_under(&self, ln_odds: f64) -> Decision {
         if ln_odds.is_infinite() {
-            return self.decision(Cut::always(usize::from(ln_odds < 0.0)));
+            return self.decision(MeanDistances::always(usize::from(ln_odds < 0.0)));
         }
         match self.local_minimum_under(ln_odds) {
             Some(LocalMinimum { decision, global: true }) => decision,
-            _ => self.decision(Cut::always(self.wider())),
+            _ => self.decision(MeanDistances::always(self.wider())),
         }
     }
 
@@ -244,7 +244,7 @@ impl TwoGaussians {
             1 => wins(z0, z1, s0, s1, ln_odds),
             _ => wins(z1, z0, s1, s0, -ln_odds),
         };
-        Some(LocalMinimum { decision: self.decision(Cut([z0 * s0, z1 * s1])), global })
+        Some(LocalMinimum { decision: self.decision(MeanDistances([z0 * s0, z1 * s1])), global })
     }
 
     /// Returns the class of the larger deviation.
@@ -252,12 +252,12 @@ impl TwoGaussians {
         usize::from(self.sigmas[1] > self.sigmas[0])
     }
 
-    pub(super) fn risks_at(&self, Cut(distances): Cut) -> [f64; 2] {
+    pub(super) fn risks_at(&self, MeanDistances(distances): MeanDistances) -> [f64; 2] {
         [upper_tail(distances[0] / self.sigmas[0]), upper_tail(distances[1] / self.sigmas[1])]
     }
 
-    pub(super) fn decision(&self, cut: Cut) -> Decision {
-        let Cut([u, v]) = cut;
+    pub(super) fn decision(&self, cut: MeanDistances) -> Decision {
+        let MeanDistances([u, v]) = cut;
         let [mu0, mu1] = self.means;
         let rule = if u == f64::NEG_INFINITY {
             Rule::Always(1)

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{LN_2, SQRT_2};
 
-use super::model::{Cut, Decision, TwoGaussians};
+use super::model::{Decision, MeanDistances, TwoGaussians};
 use super::tail::{ln_mills, ln_upper_tail, upper_tail};
 use crate::error::{Error, Result};
 
@@ -11,7 +11,7 @@ const BEYOND: f64 = 40.0;
 
 /// Classes pruned at random, and the rule of least risk on what is left.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pruned {
+pub struct RandomPruning {
     /// Kept share of each class, in [0, 1].
     pub densities: [f64; 2],
     /// The rule, with its risks on unpruned classes.
@@ -51,13 +51,13 @@ impl TwoGaussians {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a density outside (0, 1].
-    pub fn metriq(&self, density: f64) -> Result<Option<Pruned>> {
+    pub fn metriq(&self, density: f64) -> Result<Option<RandomPruning>> {
         check_density(density)?;
         let full = self.minimiser();
         if full.degenerate().is_some() {
             return Ok(None);
         }
-        let Cut([u, v]) = full.cut;
+        let MeanDistances([u, v]) = full.cut;
         let [s0, s1] = self.sigmas;
         let ln_odds = libm::log(s0 / s1) + ln_mills(u / s0) - ln_mills(v / s1);
         let [n0, n1] = self.sizes;
@@ -77,7 +77,7 @@ impl TwoGaussians {
             (kept, ln_odds)
         };
         let densities = [(kept[0] / n0).min(1.0), (kept[1] / n1).min(1.0)];
-        Ok(Some(Pruned { densities, decision: self.minimiser_under(ln_odds) }))
+        Ok(Some(RandomPruning { densities, decision: self.minimiser_under(ln_odds) }))
     }
 
     /// Prunes all samples within one margin of their class mean, at a density in (0, 1]. (In
@@ -109,7 +109,7 @@ impl TwoGaussians {
         if full.degenerate().is_some() {
             return None;
         }
-        let Cut([u, v]) = full.cut;
+        let MeanDistances([u, v]) = full.cut;
         let farthest = BEYOND * self.sigmas[0].max(self.sigmas[1]) + u.abs() + v.abs();
         let margin = last(farthest, |margin| self.best_cut(&full, margin) == full.cut);
         let density = self.kept(margin) / (self.sizes[0] + self.sizes[1]);
@@ -146,13 +146,13 @@ impl TwoGaussians {
 
     /// Returns the cut of least risk outside the margins, or the full one where others are only as
     /// good.
-    fn best_cut(&self, full: &Decision, margin: f64) -> Cut {
+    fn best_cut(&self, full: &Decision, margin: f64) -> MeanDistances {
         let beyond = self.distance + margin;
         let others = [
-            Cut([-margin, beyond]),
-            Cut([beyond, -margin]),
-            Cut::always(0),
-            Cut::always(1), //
+            MeanDistances([-margin, beyond]),
+            MeanDistances([beyond, -margin]),
+            MeanDistances::always(0),
+            MeanDistances::always(1), //
         ];
         let mut best = (full.cut, self.ln_errors(full.cut, margin));
         for cut in others {
@@ -165,7 +165,7 @@ impl TwoGaussians {
     }
 
     /// Returns ln of the number of samples that are left and on the wrong side of the cut.
-    fn ln_errors(&self, Cut(distances): Cut, margin: f64) -> f64 {
+    fn ln_errors(&self, MeanDistances(distances): MeanDistances, margin: f64) -> f64 {
         let class = |k: usize| {
             let s = self.sigmas[k];
             libm::log(self.sizes[k]) + ln_beyond(distances[k] / s, margin / s)

@@ -61,7 +61,7 @@ pub fn simulate(simulation: &Simulation, decisions: &[Decision]) -> Result<Vec<E
 /// Counts the samples of `class` that each rule takes for the other class. The counts add up to the
 /// same numbers whatever the order of the chunks.
 fn count_errors(simulation: &Simulation, class: usize, decisions: &[Decision]) -> Vec<u64> {
-    let axis = Axis::new(simulation.means);
+    let axis = MeanAxis::new(simulation.means);
     let philox = Philox::new(simulation.seed, Stream::Theory);
     let chunk = (CHUNK / simulation.means[0].len() as u64).max(1);
     let count = |i: u64| {
@@ -89,22 +89,22 @@ fn count_errors(simulation: &Simulation, class: usize, decisions: &[Decision]) -
 }
 
 /// The line through the means.
-struct Axis<'a> {
+struct MeanAxis<'a> {
     /// The point that positions are measured from, and the unit vector; `None` in one dimension,
     /// where the coordinate is the position.
     line: Option<(&'a [f64], Vec<f64>)>,
 }
 
-impl<'a> Axis<'a> {
+impl<'a> MeanAxis<'a> {
     fn new([a, b]: [&'a [f64]; 2]) -> Self {
         if a.len() == 1 {
-            return Axis { line: None };
+            return MeanAxis { line: None };
         }
         let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
         let largest = difference.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
         let scaled: Vec<f64> = difference.iter().map(|d| d / largest).collect();
         let norm = scaled.iter().map(|d| d * d).sum::<f64>().sqrt();
-        Axis { line: Some((a, scaled.iter().map(|d| d / norm).collect())) }
+        MeanAxis { line: Some((a, scaled.iter().map(|d| d / norm).collect())) }
     }
 
     /// Draws the position of a random sample.

@@ -1,7 +1,7 @@
 //! Everything about two classes at several densities, and what to be warned of.
 
 use super::model::{Decision, TwoGaussians};
-use super::pruning::{Jump, Pruned, Ssp};
+use super::pruning::{Jump, RandomPruning, Ssp};
 use crate::error::Result;
 
 /// Densities listed in one message before it says "and n more".
@@ -32,7 +32,7 @@ pub struct StudyRow {
     /// Kept share of all samples.
     pub density: f64,
     /// What [`TwoGaussians::metriq`] gives.
-    pub metriq: Option<Pruned>,
+    pub metriq: Option<RandomPruning>,
     /// What [`TwoGaussians::ssp`] gives.
     pub ssp: Ssp,
 }

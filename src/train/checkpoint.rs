@@ -22,7 +22,7 @@ const FORMAT_VERSION: u32 = 1;
 
 /// The place in a run from which it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Position {
+pub struct RunPosition {
     /// Version of the file's layout.
     pub format_version: u32,
     /// Everything that determines the run's result; another run's checkpoint is refused.
@@ -45,10 +45,10 @@ pub struct Position {
     pub history: Vec<EpochRecord>,
 }
 
-impl Position {
+impl RunPosition {
     /// Returns the position at the start of a run.
     pub fn start(job: String) -> Self {
-        Position {
+        RunPosition {
             format_version: FORMAT_VERSION,
             job,
             epoch: 0,
@@ -66,7 +66,7 @@ impl Position {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Where the run stands.
-    pub position: Position,
+    pub position: RunPosition,
     /// The current weights.
     pub weights: Weights,
     /// The optimiser's velocities, by the names of their weights.
@@ -152,7 +152,7 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
     let position = header.metadata().as_ref().and_then(|m| m.get("position"));
-    let position: Position =
+    let position: RunPosition =
         serde_json::from_str(position.map_or("", |p| p)).map_err(|e| bad(&e))?;
     if position.format_version != FORMAT_VERSION {
         let found = format!("format version {}", position.format_version);

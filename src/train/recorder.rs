@@ -49,7 +49,7 @@ pub(super) fn field(quantity: Quantity) -> Field {
 }
 
 #[derive(Debug)]
-enum Rows {
+enum RowStore {
     Memory(Vec<f32>),
     File(File),
 }
@@ -60,7 +60,7 @@ pub struct Recorder {
     recording: Recording,
     samples: usize,
     epochs: usize,
-    rows: Rows,
+    rows: RowStore,
     /// Number of epochs that survive a loss of power.
     durable: usize,
 }
@@ -79,7 +79,7 @@ impl Recorder {
     ) -> Result<Recorder> {
         let wanted = recording.bytes(epochs, samples);
         let rows = match path {
-            None if epochs == 0 => Rows::Memory(Vec::new()),
+            None if epochs == 0 => RowStore::Memory(Vec::new()),
             None => return Err(Error::Internal(format!("no rows of the first {epochs} epochs"))),
             Some(path) => {
                 let mut options = OpenOptions::new();
@@ -93,7 +93,7 @@ impl Recorder {
                     return Err(Error::invalid(path.display().to_string(), found, expected));
                 }
                 file.set_len(wanted).map_err(Error::io(path))?;
-                Rows::File(file)
+                RowStore::File(file)
             }
         };
         Ok(Recorder { recording, samples, epochs, rows, durable: 0 })
@@ -128,8 +128,8 @@ impl Recorder {
             values.for_each(|(value, _)| *value = f32::NAN);
         }
         match &mut self.rows {
-            Rows::Memory(all) => columns.iter().for_each(|c| all.extend(c)),
-            Rows::File(file) => {
+            RowStore::Memory(all) => columns.iter().for_each(|c| all.extend(c)),
+            RowStore::File(file) => {
                 let start = self.recording.bytes(self.epochs, self.samples);
                 let mut append = || {
                     file.seek(SeekFrom::Start(start))?;
@@ -144,7 +144,7 @@ impl Recorder {
 
     /// Makes the rows durable, before a checkpoint is written that counts their epochs as done.
     pub fn sync(&mut self) -> Result<()> {
-        if let Rows::File(file) = &self.rows
+        if let RowStore::File(file) = &self.rows
             && self.durable < self.epochs
         {
             file.sync_data().map_err(Error::io(ROWS_FILE))?;
@@ -162,8 +162,8 @@ impl Recorder {
         })?;
         let start = (epoch * quantities.len() + place) * self.samples;
         match &mut self.rows {
-            Rows::Memory(all) => Ok(all[start..start + self.samples].to_vec()),
-            Rows::File(file) => {
+            RowStore::Memory(all) => Ok(all[start..start + self.samples].to_vec()),
+            RowStore::File(file) => {
                 let mut values = vec![0.0f32; self.samples];
                 file.seek(SeekFrom::Start(start as u64 * 4))?;
                 file.read_exact(bytemuck::cast_slice_mut(&mut values))?;

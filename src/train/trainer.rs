@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::checkpoint::{self, Checkpoint, Position};
+use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
 use super::job::{Control, Progress, TrainJob};
 use super::outcome::{EpochRecord, Outcome};
@@ -49,7 +49,7 @@ struct Run<'a, 'j, B: Operators> {
     executor: &'a mut Executor<B>,
     job: &'a TrainJob<'j, B>,
     policy: Box<dyn Policy<B>>,
-    position: Position,
+    position: RunPosition,
     /// Number of the schedule's steps in an epoch: batches of the whole subset.
     span: u64,
     /// Number of batches in the current epoch, which may be fewer.
@@ -115,7 +115,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
                 executor.set_weights(weights)?;
                 executor.zero_velocities()?;
                 executor.forget_presentations()?;
-                (Position::start(job.identity.clone()), None, None)
+                (RunPosition::start(job.identity.clone()), None, None)
             }
         };
         let rows = path.map(|path| path.with_file_name(ROWS_FILE));
@@ -252,7 +252,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
     /// Reports progress, looks for divergence and interruption, and writes a checkpoint where one
     /// is due.
     fn look(&mut self, control: &mut Control) -> Result<()> {
-        let Position { epoch, batch, .. } = self.position;
+        let RunPosition { epoch, batch, .. } = self.position;
         let step = self.begin() + u64::from(batch) * self.span / self.batches;
         (control.progress)(Progress { epoch, step, total_steps: self.job.until });
         let interrupted = control.interrupt.load(Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use fairprune::data::{self, Format, Limits, LoadOptions};
+use fairprune::data::{self, DecodeLimits, Format, LoadOptions};
 
 use crate::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
 
@@ -81,7 +81,7 @@ fn files_that_are_no_usable_images_are_named() {
 #[test]
 fn limits_hold_for_file_size_image_size_and_thin_images() {
     let dir = tree(&GOOD);
-    let limits = Limits { file_bytes: 50, ..Limits::default() };
+    let limits = DecodeLimits { file_bytes: 50, ..DecodeLimits::default() };
     let options = LoadOptions { limits, ..Default::default() };
     let text = refusal(data::load(dir.path().to_str().unwrap(), &options, &quiet));
     assert_has(&text, &["train/cat/1.png", "at most 50 bytes"]);

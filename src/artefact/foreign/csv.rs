@@ -15,7 +15,7 @@ pub const SCORE_COLUMNS: [&str; 2] = ["score", "aum"];
 
 /// The columns that were read, by their headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub struct ScoreColumns {
     /// Header of the column that names the sample.
     pub name: String,
     /// Header of the column that holds the score.
@@ -28,7 +28,7 @@ pub struct Columns {
 /// # Errors
 /// A column is missing or several may be meant, a cell is no number (it is named by its line), or
 /// there is no row at all.
-pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
+pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
     let mut table = open(path)?;
     let header: Vec<String> = table.header.iter().map(|h| h.trim().to_lowercase()).collect();
     let places = |wanted: &str| -> Vec<usize> {
@@ -59,7 +59,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
         }
     };
     let columns =
-        Columns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
+        ScoreColumns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
     let mut rows = Rows::default();
     while let Some((line, record)) = table.next_record()? {
         let cell = |i: usize| record.get(i).unwrap_or("").trim();
@@ -80,7 +80,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
 mod tests {
     use super::*;
 
-    fn of(text: &str, column: Option<&str>) -> Result<(Columns, Rows)> {
+    fn of(text: &str, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.csv");
         std::fs::write(&path, text).unwrap();

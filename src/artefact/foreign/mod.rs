@@ -8,11 +8,11 @@ mod names;
 
 use std::path::Path;
 
-use super::npy::{self, Values};
+use super::npy::{self, ArrayValues};
 use crate::error::{Error, Result};
 
-pub use csv::{Columns, NAME_COLUMNS, SCORE_COLUMNS, read as read_csv};
-pub use names::Names;
+pub use csv::{NAME_COLUMNS, SCORE_COLUMNS, ScoreColumns, read as read_csv};
+pub use names::SampleNames;
 
 /// Number of names that a message lists before it counts the rest.
 pub(super) const LISTED: usize = 5;
@@ -35,10 +35,10 @@ pub fn read_array(path: &Path) -> Result<Vec<f64>> {
         return Err(Error::invalid(what, found, "one axis: a number a sample"));
     }
     let values: Vec<f64> = match array.values {
-        Values::F32(values) => values.into_iter().map(f64::from).collect(),
-        Values::F64(values) => values,
-        Values::Int(values) => values.into_iter().map(|v| v as f64).collect(),
-        Values::Bool(_) => return Err(Error::invalid(what, "booleans", "scores (numbers)")),
+        ArrayValues::F32(values) => values.into_iter().map(f64::from).collect(),
+        ArrayValues::F64(values) => values,
+        ArrayValues::Int(values) => values.into_iter().map(|v| v as f64).collect(),
+        ArrayValues::Bool(_) => return Err(Error::invalid(what, "booleans", "scores (numbers)")),
     };
     match values.iter().position(|v| v.is_nan()) {
         Some(i) => Err(Error::invalid(format!("{what}, position {i}"), "NaN", "a number")),
@@ -62,7 +62,7 @@ pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>
 /// A name means no sample, several, or one that has a row already, or a needed sample has no row.
 /// The first few are listed.
 pub fn by_name(what: &str, rows: &Rows, ids: &[String], needed: &[usize]) -> Result<Vec<f64>> {
-    let names = Names::new(ids);
+    let names = SampleNames::new(ids);
     let mut scores = vec![f64::NAN; ids.len()];
     let (mut unknown, mut twice) = (Vec::new(), Vec::new());
     for (name, &score) in rows.names.iter().zip(&rows.scores) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 /// A name means the sample whose id it is. Otherwise it means the only sample whose id ends with
 /// it, at a slash, or the sample whose id it ends with (it is then an absolute path of the same
 /// file).
-pub struct Names<'a> {
+pub struct SampleNames<'a> {
     ids: &'a [String],
     /// Every end of every id, the whole ids included.
     ends: HashMap<&'a str, Of>,
@@ -20,7 +20,7 @@ enum Of {
     Several([u32; 2]),
 }
 
-impl<'a> Names<'a> {
+impl<'a> SampleNames<'a> {
     /// Takes the ids of a training set, which are unique.
     pub fn new(ids: &'a [String]) -> Self {
         let mut ends: HashMap<&'a str, Of> = HashMap::with_capacity(2 * ids.len());
@@ -40,7 +40,7 @@ impl<'a> Names<'a> {
         for (i, id) in ids.iter().enumerate() {
             ends.insert(id, Of::One(i as u32));
         }
-        Names { ids, ends }
+        SampleNames { ids, ends }
     }
 
     /// Returns the position that `name` means, `None` if it means none, or the first two ids that
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn whole_ids_come_first_then_ends_then_absolute_paths() {
         let ids = ["a/x.png", "b/a/x.png", "b/y.png", "data_batch_1.bin:7"].map(str::to_owned);
-        let names = Names::new(&ids);
+        let names = SampleNames::new(&ids);
         assert_eq!(names.find("a/x.png"), Ok(Some(0)));
         assert_eq!(names.find("b/a/x.png"), Ok(Some(1)));
         assert_eq!(names.find("./b/y.png"), Ok(Some(2)));

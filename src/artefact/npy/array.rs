@@ -1,6 +1,6 @@
 //! What an array that was read may be taken for: positions, scores, features.
 
-use super::{Array, Values};
+use super::{Array, ArrayValues};
 use crate::error::{Error, Result};
 
 impl Array {
@@ -10,7 +10,7 @@ impl Array {
     pub fn into_positions(self, n: usize, name: &str) -> Result<Vec<usize>> {
         self.one_axis(name)?;
         match self.values {
-            Values::Int(values) => values
+            ArrayValues::Int(values) => values
                 .iter()
                 .enumerate()
                 .map(|(i, &v)| {
@@ -20,10 +20,10 @@ impl Array {
                     })
                 })
                 .collect(),
-            Values::Bool(mask) if mask.len() == n => {
+            ArrayValues::Bool(mask) if mask.len() == n => {
                 Ok(mask.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
             }
-            Values::Bool(mask) => {
+            ArrayValues::Bool(mask) => {
                 let found = format!("a mask of {} values", mask.len());
                 Err(Error::invalid(name, found, format!("{n}, one a sample")))
             }
@@ -49,10 +49,12 @@ impl Array {
     pub fn into_column(self, n: usize, name: &str) -> Result<Vec<f32>> {
         self.one_axis(name)?;
         let scores: Vec<f32> = match self.values {
-            Values::F32(v) => v,
-            Values::F64(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Int(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Bool(_) => return Err(Error::invalid(name, "booleans", "scores (numbers)")),
+            ArrayValues::F32(v) => v,
+            ArrayValues::F64(v) => v.into_iter().map(|x| x as f32).collect(),
+            ArrayValues::Int(v) => v.into_iter().map(|x| x as f32).collect(),
+            ArrayValues::Bool(_) => {
+                return Err(Error::invalid(name, "booleans", "scores (numbers)"));
+            }
         };
         if scores.len() != n {
             let found = format!("{} scores", scores.len());
@@ -78,8 +80,8 @@ impl Array {
         }
         let at = |i: usize| format!("{name}, row {}, column {}", i / width, i % width);
         let values = match self.values {
-            Values::F32(v) => v,
-            Values::F64(v) => {
+            ArrayValues::F32(v) => v,
+            ArrayValues::F64(v) => {
                 let narrow = |(i, x): (usize, f64)| match x as f32 {
                     y if x.is_finite() && y.is_infinite() => {
                         Err(Error::invalid(at(i), x.to_string(), "a number that f32 can hold"))

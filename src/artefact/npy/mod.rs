@@ -113,12 +113,12 @@ pub struct Array {
     /// Lengths of its one or two axes.
     pub shape: Vec<usize>,
     /// The values, row after row.
-    pub values: Values,
+    pub values: ArrayValues,
 }
 
 /// The values by kind. Integers and floats of other widths are widened, exactly.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum ArrayValues {
     /// Booleans.
     Bool(Vec<bool>),
     /// Unsigned and signed integers of 1, 2, 4 or 8 bytes.
@@ -129,18 +129,18 @@ pub enum Values {
     F64(Vec<f64>),
 }
 
-impl Values {
+impl ArrayValues {
     fn kind(&self) -> &'static str {
         match self {
-            Values::Bool(_) => "booleans",
-            Values::Int(_) => "integers",
-            Values::F32(_) | Values::F64(_) => "floating-point numbers",
+            ArrayValues::Bool(_) => "booleans",
+            ArrayValues::Int(_) => "integers",
+            ArrayValues::F32(_) | ArrayValues::F64(_) => "floating-point numbers",
         }
     }
 }
 
 /// Reads the array at `path`: booleans, integers, floats of 2, 4 or 8 bytes (halves become
-/// [`Values::F32`]), format 1.0 to 3.0.
+/// [`ArrayValues::F32`]), format 1.0 to 3.0.
 ///
 /// # Errors
 /// [`Error::Invalid`] for anything else: another byte order, Fortran order, objects, structures,
@@ -181,7 +181,7 @@ pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array>
     let mut text = vec![0u8; size];
     input.read_exact(&mut text).map_err(io_error)?;
     let text = String::from_utf8_lossy(&text);
-    let header = Header::parse(&text).ok_or_else(|| {
+    let header = NpyHeader::parse(&text).ok_or_else(|| {
         let expected = "{'descr': ..., 'fortran_order': ..., 'shape': ...}, a plain array";
         Error::invalid(name, format!("the header {:?}", text.trim_end()), expected)
     })?;
@@ -193,15 +193,15 @@ fn truncated(name: &str, found: &str) -> Error {
 }
 
 #[derive(Debug, PartialEq)]
-struct Header {
+struct NpyHeader {
     descr: String,
     fortran_order: bool,
     shape: Vec<usize>,
 }
 
-impl Header {
+impl NpyHeader {
     /// Parses the Python dictionary literal; `None` if it is anything but that of a plain array.
-    fn parse(text: &str) -> Option<Header> {
+    fn parse(text: &str) -> Option<NpyHeader> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{')?.trim_start();
         while !rest.starts_with('}') {
@@ -236,7 +236,7 @@ impl Header {
             };
         }
         (rest == "}").then_some(())?;
-        Some(Header { descr: descr?, fortran_order: fortran_order?, shape: shape? })
+        Some(NpyHeader { descr: descr?, fortran_order: fortran_order?, shape: shape? })
     }
 
     /// Checks type, axes and size, then reads `length` bytes of values.
@@ -306,7 +306,7 @@ fn axes(inner: &str) -> Option<Vec<usize>> {
     axes.filter(|_| !one)
 }
 
-fn decode(descr: &str, raw: &[u8], name: &str) -> Result<Values> {
+fn decode(descr: &str, raw: &[u8], name: &str) -> Result<ArrayValues> {
     fn numbers<const W: usize, T>(raw: &[u8], one: impl Fn([u8; W]) -> T) -> Vec<T> {
         raw.as_chunks::<W>().0.iter().map(|&bytes| one(bytes)).collect()
     }
@@ -316,25 +316,25 @@ fn decode(descr: &str, raw: &[u8], name: &str) -> Result<Values> {
                 let found = format!("{} at position {i}", raw[i]);
                 return Err(Error::invalid(name, found, "0 or 1 (booleans)"));
             }
-            Values::Bool(raw.iter().map(|&b| b == 1).collect())
+            ArrayValues::Bool(raw.iter().map(|&b| b == 1).collect())
         }
-        "|u1" => Values::Int(raw.iter().map(|&b| i64::from(b)).collect()),
-        "|i1" => Values::Int(raw.iter().map(|&b| i64::from(b as i8)).collect()),
-        "<u2" => Values::Int(numbers(raw, |b| i64::from(u16::from_le_bytes(b)))),
-        "<i2" => Values::Int(numbers(raw, |b| i64::from(i16::from_le_bytes(b)))),
-        "<u4" => Values::Int(numbers(raw, |b| i64::from(u32::from_le_bytes(b)))),
-        "<i4" => Values::Int(numbers(raw, |b| i64::from(i32::from_le_bytes(b)))),
-        "<i8" => Values::Int(numbers(raw, i64::from_le_bytes)),
+        "|u1" => ArrayValues::Int(raw.iter().map(|&b| i64::from(b)).collect()),
+        "|i1" => ArrayValues::Int(raw.iter().map(|&b| i64::from(b as i8)).collect()),
+        "<u2" => ArrayValues::Int(numbers(raw, |b| i64::from(u16::from_le_bytes(b)))),
+        "<i2" => ArrayValues::Int(numbers(raw, |b| i64::from(i16::from_le_bytes(b)))),
+        "<u4" => ArrayValues::Int(numbers(raw, |b| i64::from(u32::from_le_bytes(b)))),
+        "<i4" => ArrayValues::Int(numbers(raw, |b| i64::from(i32::from_le_bytes(b)))),
+        "<i8" => ArrayValues::Int(numbers(raw, i64::from_le_bytes)),
         "<u8" => {
             let wide: Vec<u64> = numbers(raw, u64::from_le_bytes);
             let narrow = wide.iter().map(|&x| i64::try_from(x));
-            Values::Int(narrow.collect::<Result<_, _>>().map_err(|_| {
+            ArrayValues::Int(narrow.collect::<Result<_, _>>().map_err(|_| {
                 let found = format!("{}", wide.iter().max().unwrap_or(&0));
                 Error::invalid(name, found, "integers below 2^63")
             })?)
         }
-        "<f2" => Values::F32(numbers(raw, |b| f16::from_le_bytes(b).to_f32())),
-        "<f4" => Values::F32(numbers(raw, f32::from_le_bytes)),
-        _ => Values::F64(numbers(raw, f64::from_le_bytes)),
+        "<f2" => ArrayValues::F32(numbers(raw, |b| f16::from_le_bytes(b).to_f32())),
+        "<f4" => ArrayValues::F32(numbers(raw, f32::from_le_bytes)),
+        _ => ArrayValues::F64(numbers(raw, f64::from_le_bytes)),
     })
 }

@@ -16,7 +16,7 @@
 mod read;
 mod scores;
 
-pub use read::{Cells, Row};
+pub use read::{Cells, TableRow};
 pub use scores::{Part, ScoreTable};
 
 use super::atomic;
@@ -50,7 +50,7 @@ pub struct RecallRow {
     pub recall_sd: Option<f64>,
 }
 
-impl Row for RecallRow {
+impl TableRow for RecallRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("class", "a class index from 0 to the number of classes minus 1, each once"),
         ("name", "text"),
@@ -127,7 +127,7 @@ impl GroupRecallRow {
     }
 }
 
-impl Row for GroupRecallRow {
+impl TableRow for GroupRecallRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("group", "a group index, each at most once"),
         ("name", "text"),
@@ -160,14 +160,14 @@ impl Row for GroupRecallRow {
 }
 
 /// Opens a table of any columns.
-pub(super) fn open(path: &Path) -> Result<read::Table> {
-    read::Table::open(path)
+pub(super) fn open(path: &Path) -> Result<read::OpenTable> {
+    read::OpenTable::open(path)
 }
 
 /// Tells whether the file's first column is `group`, so that its recalls are of groups and not of
 /// classes.
 pub fn is_of_groups(path: &Path) -> Result<bool> {
-    Ok(read::Table::open(path)?.header.iter().any(|h| h == "group"))
+    Ok(read::OpenTable::open(path)?.header.iter().any(|h| h == "group"))
 }
 
 /// What happened to one sample.
@@ -186,7 +186,7 @@ pub struct KeptRow {
     pub kept: bool,
 }
 
-impl Row for KeptRow {
+impl TableRow for KeptRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("index", "a position in the training set, each at most once"),
         ("id", "text"),
@@ -234,7 +234,7 @@ pub struct PickRow {
     pub weight: Option<f64>,
 }
 
-impl Row for PickRow {
+impl TableRow for PickRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("pick", "a number from 0, each at most once"),
         ("index", "a position in the training set"),
@@ -279,7 +279,7 @@ pub struct ClassRow {
     pub kept: u64,
 }
 
-impl Row for ClassRow {
+impl TableRow for ClassRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("class", "a class index from 0 to the number of classes minus 1, each once"),
         ("name", "text"),
@@ -319,7 +319,7 @@ impl Row for ClassRow {
 ///
 /// # Errors
 /// A row is one that [`read`] would refuse, or [`atomic::write`] fails.
-pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
+pub fn write<T: TableRow>(path: &Path, rows: &[T]) -> Result<()> {
     for row in rows {
         if let Some(column) = row.unusable() {
             let what = format!("{}, {} {}", path.display(), T::COLUMNS[0].0, row.key().0);
@@ -355,7 +355,7 @@ pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) ->
 /// # Errors
 /// [`Error::Invalid`] naming line and column: wrong columns, a
 /// cell that does not parse or is out of range, a class missing or named twice, no rows at all.
-pub fn read<T: Row>(path: &Path) -> Result<Vec<T>> {
+pub fn read<T: TableRow>(path: &Path) -> Result<Vec<T>> {
     read::rows(path)
 }
 

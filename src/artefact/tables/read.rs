@@ -8,20 +8,20 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// An open table, with what its errors need.
-pub(in crate::artefact) struct Table {
+pub(in crate::artefact) struct OpenTable {
     reader: csv::Reader<File>,
     pub(in crate::artefact) header: StringRecord,
     name: String,
 }
 
-impl Table {
+impl OpenTable {
     /// Opens the file and reads its header.
-    pub(in crate::artefact) fn open(path: &Path) -> Result<Table> {
+    pub(in crate::artefact) fn open(path: &Path) -> Result<OpenTable> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
         let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;
-        Ok(Table { reader, header, name })
+        Ok(OpenTable { reader, header, name })
     }
 
     /// Returns the next record and its line, or `None` at the end.
@@ -63,7 +63,7 @@ impl Table {
 }
 
 /// A row of one of the files. `Serialize` writes its fields in the order of the columns.
-pub trait Row: Serialize + Sized {
+pub trait TableRow: Serialize + Sized {
     /// Column names in the written order, each with what its cells must hold.
     const COLUMNS: &'static [(&'static str, &'static str)];
 
@@ -101,8 +101,8 @@ impl Cells<'_> {
     }
 }
 
-pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
-    let mut table = Table::open(path)?;
+pub(super) fn rows<T: TableRow>(path: &Path) -> Result<Vec<T>> {
+    let mut table = OpenTable::open(path)?;
     let mut found: Vec<&str> = table.header.iter().collect();
     let mut expected: Vec<&str> = T::COLUMNS.iter().map(|c| c.0).collect();
     found.sort_unstable();
@@ -112,7 +112,7 @@ pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
         return Err(table.wrong_header(columns.join(",")));
     }
     let header = table.header.clone();
-    let bad = |table: &Table, line, record: &StringRecord, column: &str| {
+    let bad = |table: &OpenTable, line, record: &StringRecord, column: &str| {
         let position = header.iter().position(|h| h == column).unwrap_or(0);
         let expected = T::COLUMNS.iter().find(|c| c.0 == column).map_or("a value", |c| c.1);
         table.cell(line, column, record.get(position).unwrap_or(""), expected)

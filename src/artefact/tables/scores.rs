@@ -1,6 +1,6 @@
 //! `scores.csv`: one row for each training sample, one column for each scoring method.
 
-use super::read::Table;
+use super::read::OpenTable;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -97,7 +97,7 @@ impl ScoreTable {
 
     /// Reads a table whose rows are complete and in data-set order.
     pub fn read(path: &Path) -> Result<ScoreTable> {
-        let mut table = Table::open(path)?;
+        let mut table = OpenTable::open(path)?;
         let header = table.header.clone();
         let mut scores = ScoreTable::default();
         let attributed = header.get(FIXED.len()) == Some(ATTRIBUTE);

@@ -42,7 +42,7 @@ pub struct Header {
     /// Notes of the reader.
     pub notes: Vec<String>,
     /// What the cache was made of.
-    pub source: Source,
+    pub source: CacheSource,
     /// Places of the sections of each part.
     pub parts: Vec<Sections>,
 }
@@ -50,7 +50,7 @@ pub struct Header {
 /// What a cache was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub struct CacheSource {
     /// The full path, or the name of a built-in set.
     pub path: String,
     /// The source's format, which the loaded data set has too.
@@ -105,7 +105,7 @@ mod part_name {
 
 impl Header {
     /// Makes the header of `set`, with its sections laid out one after the other.
-    pub(super) fn of(set: &DataSet, source: Source) -> Header {
+    pub(super) fn of(set: &DataSet, source: CacheSource) -> Header {
         let mut header = Header {
             tool: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

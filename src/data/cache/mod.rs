@@ -25,7 +25,7 @@ use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use header::PREFIX;
-pub use header::{Header, Sections, Source};
+pub use header::{CacheSource, Header, Sections};
 pub use layout::{ALIGN, EXTENSION, FORMAT_VERSION};
 pub use signature::Signature;
 
@@ -42,8 +42,8 @@ pub fn place(spec: &str, options: &LoadOptions) -> Result<String> {
 
 /// Describes where `spec` is now and what it looks like from outside, for the cache that is made of
 /// it.
-pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<Source> {
-    Ok(Source {
+pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<CacheSource> {
+    Ok(CacheSource {
         signature: signature_of(spec, options)?,
         path: place(spec, options)?,
         format: set.format.name().to_owned(),
@@ -61,7 +61,7 @@ pub fn signature_of(spec: &str, options: &LoadOptions) -> Result<Option<Signatur
 }
 
 /// Writes `set`, which was read from `source`, to `path`. The file is whole or not there.
-pub fn write(path: &Path, set: &DataSet, source: Source) -> Result<()> {
+pub fn write(path: &Path, set: &DataSet, source: CacheSource) -> Result<()> {
     let header = Header::of(set, source);
     let prefix = header.to_bytes()?;
     atomic::write(path, |out| {
@@ -220,7 +220,7 @@ fn read_part(header: &Header, sections: &Sections, file: &Bytes, what: &str) -> 
 }
 
 /// Refuses a source that has changed, and returns a note where the source is not there.
-pub fn check_source(source: &Source, what: &str) -> Result<Option<String>> {
+pub fn check_source(source: &CacheSource, what: &str) -> Result<Option<String>> {
     let Some(stored) = &source.signature else { return Ok(None) };
     let path = Path::new(&source.path);
     if !path.exists() {

@@ -58,17 +58,17 @@ impl Signature {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct SourceFile {
     bytes: u64,
     /// Nanoseconds since 1970; earlier times count as zero.
     changed: u128,
 }
 
-fn entry(path: &Path) -> Result<Entry> {
+fn entry(path: &Path) -> Result<SourceFile> {
     let about = fs::metadata(path).map_err(Error::io(path))?;
     let changed = about.modified().map_err(Error::io(path))?;
     let changed = changed.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    Ok(Entry { bytes: about.len(), changed })
+    Ok(SourceFile { bytes: about.len(), changed })
 }
 
 /// Collects the files below `root/path`; `above` holds the real folders on the way down.
@@ -76,7 +76,7 @@ fn walk(
     root: &Path,
     path: PathBuf,
     above: &mut Vec<PathBuf>,
-    found: &mut Vec<(PathBuf, Entry)>,
+    found: &mut Vec<(PathBuf, SourceFile)>,
 ) -> Result<()> {
     let folder = root.join(&path);
     let real = fs::canonicalize(&folder).map_err(Error::io(&folder))?;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
-struct Layout {
+struct BinaryFiles {
     folder: PathBuf,
     train: Vec<String>,
     test: &'static str,
@@ -25,13 +25,13 @@ struct Layout {
 
 /// Returns the layout of `root`, or of the folder that the archive makes in it, if it holds CIFAR
 /// files.
-fn layout(root: &Path) -> Option<Layout> {
+fn layout(root: &Path) -> Option<BinaryFiles> {
     let below = ["cifar-10-batches-bin", "cifar-100-binary"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
         let batches: Vec<String> =
             (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
         if !batches.is_empty() {
-            Some(Layout {
+            Some(BinaryFiles {
                 folder,
                 train: batches,
                 test: "test_batch.bin",
@@ -40,7 +40,7 @@ fn layout(root: &Path) -> Option<Layout> {
                 classes: 10,
             })
         } else if folder.join("train.bin").is_file() {
-            Some(Layout {
+            Some(BinaryFiles {
                 folder,
                 train: vec!["train.bin".to_owned()],
                 test: "test.bin",
@@ -95,7 +95,7 @@ pub(crate) fn load(
     DataSet::new(name, Format::CifarBinary, classes, (side, side), train.part(), None, test)
 }
 
-fn class_names(layout: &Layout) -> Result<Vec<String>> {
+fn class_names(layout: &BinaryFiles) -> Result<Vec<String>> {
     let path = layout.folder.join(layout.names);
     if !path.is_file() {
         return Ok(known_classes(layout.classes));
@@ -114,7 +114,7 @@ fn class_names(layout: &Layout) -> Result<Vec<String>> {
 }
 
 /// Appends the records of one file to `part`.
-fn read(layout: &Layout, file: &str, side: usize, part: &mut Growing) -> Result<()> {
+fn read(layout: &BinaryFiles, file: &str, side: usize, part: &mut Growing) -> Result<()> {
     let path = layout.folder.join(file);
     let mut bytes = Vec::new();
     read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;

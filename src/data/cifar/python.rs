@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
-struct Layout {
+struct PythonFiles {
     folder: PathBuf,
     train: Vec<String>,
     test: &'static str,
@@ -26,13 +26,13 @@ struct Layout {
 
 /// Returns the layout of `root`, or of the folder that the archive makes in it, if it holds CIFAR
 /// files.
-fn layout(root: &Path) -> Option<Layout> {
+fn layout(root: &Path) -> Option<PythonFiles> {
     let below = ["cifar-10-batches-py", "cifar-100-python"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
         let batches: Vec<String> =
             (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
         if !batches.is_empty() {
-            Some(Layout {
+            Some(PythonFiles {
                 folder,
                 train: batches,
                 test: "test_batch",
@@ -42,7 +42,7 @@ fn layout(root: &Path) -> Option<Layout> {
                 classes: 10,
             })
         } else if folder.join("train").is_file() && folder.join("meta").is_file() {
-            Some(Layout {
+            Some(PythonFiles {
                 folder,
                 train: vec!["train".to_owned()],
                 test: "test",
@@ -128,7 +128,7 @@ pub fn records<'p>(
     Ok((labels, rows))
 }
 
-fn class_names(layout: &Layout) -> Result<Vec<String>> {
+fn class_names(layout: &PythonFiles) -> Result<Vec<String>> {
     let path = layout.folder.join(layout.meta);
     if !path.is_file() {
         return Ok(known_classes(layout.classes));

@@ -15,10 +15,10 @@ use ::parquet::file::reader::{ChunkReader, FileReader};
 use ::parquet::file::serialized_reader::SerializedFileReader;
 use bytes::Bytes;
 
-use super::padded::Padded;
+use super::padded::PaddedPages;
 use super::pages::{self, Bounds};
-use super::schema::Columns;
-use crate::data::Limits;
+use super::schema::ParquetColumns;
+use crate::data::DecodeLimits;
 use crate::error::{Error, Result};
 
 /// Number of images that are decoded at a time.
@@ -33,13 +33,13 @@ pub(super) const MOST_CLASSES: u32 = 100_000;
 /// An open file whose sizes are within the limits.
 pub(super) struct Shard {
     reader: SerializedFileReader<File>,
-    columns: Columns,
+    columns: ParquetColumns,
     name: String,
 }
 
 impl Shard {
     /// Opens the file and checks what it announces.
-    pub fn open(path: &Path, limits: Limits) -> Result<Shard> {
+    pub fn open(path: &Path, limits: DecodeLimits) -> Result<Shard> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
         let again = file.try_clone().map_err(Error::io(path))?;
@@ -65,7 +65,7 @@ impl Shard {
     /// `take` returns false.
     pub fn images(
         &self,
-        limits: Limits,
+        limits: DecodeLimits,
         batch: usize,
         take: impl FnMut(usize, &[ByteArray]) -> Result<bool>,
     ) -> Result<()> {
@@ -77,7 +77,7 @@ impl Shard {
 
 /// Labels and encoded images of a file, for those who have it in memory.
 #[derive(Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct ParquetRows {
     /// Class numbers as they are stored.
     pub labels: Vec<i64>,
     /// Image files.
@@ -91,10 +91,11 @@ pub struct Rows {
 /// # Errors
 /// It is no Parquet file or a damaged one, has no columns of images and labels, or has a page or an
 /// image beyond the limits.
-pub fn rows(bytes: Bytes, limits: Limits, what: &str) -> Result<Rows> {
+pub fn rows(bytes: Bytes, limits: DecodeLimits, what: &str) -> Result<ParquetRows> {
     guarded(what, || {
         let (reader, columns) = open(bytes.clone(), &bytes, limits, what)?;
-        let mut rows = Rows { labels: read_labels(&reader, &columns, what)?, ..Rows::default() };
+        let mut rows =
+            ParquetRows { labels: read_labels(&reader, &columns, what)?, ..ParquetRows::default() };
         read_images(&reader, &columns, limits, BATCH, what, |_, images| {
             rows.images.extend(images.iter().map(|i| Bytes::copy_from_slice(i.data())));
             Ok(true)
@@ -119,13 +120,13 @@ fn damaged(name: &str, reason: impl ToString) -> Error {
 fn open<R: ChunkReader + 'static>(
     file: R,
     again: &R,
-    limits: Limits,
+    limits: DecodeLimits,
     name: &str,
-) -> Result<(SerializedFileReader<R>, Columns)> {
+) -> Result<(SerializedFileReader<R>, ParquetColumns)> {
     let length = file.len();
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(name, e))?;
     let metadata = reader.metadata();
-    let columns = Columns::of(metadata.file_metadata(), name)?;
+    let columns = ParquetColumns::of(metadata.file_metadata(), name)?;
     let mut total = 0u64;
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows())
@@ -178,12 +179,12 @@ fn column<R: ChunkReader + 'static>(
     let inner = reader.get_row_group(group)?.get_column_page_reader(column)?;
     let levels = about.max_def_level() > 0;
     let byte_arrays = about.physical_type() == ::parquet::basic::Type::BYTE_ARRAY;
-    Ok(get_column_reader(about, Box::new(Padded { inner, levels, byte_arrays })))
+    Ok(get_column_reader(about, Box::new(PaddedPages { inner, levels, byte_arrays })))
 }
 
 fn read_labels<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
-    columns: &Columns,
+    columns: &ParquetColumns,
     name: &str,
 ) -> Result<Vec<i64>> {
     let mut labels = Vec::new();
@@ -214,8 +215,8 @@ fn read_labels<R: ChunkReader + 'static>(
 
 fn read_images<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
-    columns: &Columns,
-    limits: Limits,
+    columns: &ParquetColumns,
+    limits: DecodeLimits,
     batch: usize,
     name: &str,
     mut take: impl FnMut(usize, &[ByteArray]) -> Result<bool>,

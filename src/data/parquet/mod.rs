@@ -19,9 +19,9 @@ use self::file::Shard;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, label, path};
-use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
-pub use file::{Rows, rows};
+pub use file::{ParquetRows, rows};
 
 const EXTENSION: &str = ".parquet";
 
@@ -150,7 +150,7 @@ impl Shelf {
         self.ids.len()
     }
 
-    fn open(root: &Path, names: &[String], part: PartName, limits: Limits) -> Result<Shelf> {
+    fn open(root: &Path, names: &[String], part: PartName, limits: DecodeLimits) -> Result<Shelf> {
         let mut shelf = Shelf::default();
         let mut labels = Vec::new();
         for name in names {
@@ -189,7 +189,7 @@ impl Shelf {
         Decoder::new(&store, options, counter)
     }
 
-    fn part(self, decoder: &Decoder, limits: Limits) -> Result<Part> {
+    fn part(self, decoder: &Decoder, limits: DecodeLimits) -> Result<Part> {
         let mut pixels = decoder.room(self.len())?;
         let mut done = 0;
         for shard in &self.shards {
@@ -229,7 +229,7 @@ struct Batch<'a> {
 }
 
 impl Store for Batch<'_> {
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         let Some(image) = self.images.get(i) else {
             return Err(Error::invalid(self.name, "no rows", "at least one row"));
         };

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 const LENGTH: usize = 4;
 
 /// The pages of `inner`, which is a column without repetition.
-pub(super) struct Padded {
+pub(super) struct PaddedPages {
     pub inner: Box<dyn PageReader>,
     /// Whether values can be missing, as levels before the values then say.
     pub levels: bool,
@@ -23,7 +23,7 @@ pub(super) struct Padded {
     pub byte_arrays: bool,
 }
 
-impl PageReader for Padded {
+impl PageReader for PaddedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         self.inner.get_next_page()?.map(|page| self.checked(page)).transpose()
     }
@@ -41,7 +41,7 @@ impl PageReader for Padded {
     }
 }
 
-impl Iterator for Padded {
+impl Iterator for PaddedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -49,7 +49,7 @@ impl Iterator for Padded {
     }
 }
 
-impl Padded {
+impl PaddedPages {
     fn checked(&self, page: Page) -> Result<Page> {
         match &page {
             Page::DataPage { def_level_encoding, .. }

@@ -48,7 +48,7 @@ pub fn check(
     let (mut at, mut values, mut dictionary) = (0, 0u64, false);
     while at < length {
         let window = read(at, (length - at).min(MOST_HEADER) as usize)?;
-        let mut header = Header { bytes: &window, at: 0 };
+        let mut header = ThriftReader { bytes: &window, at: 0 };
         let page = header.page()?;
         let [kind, unpacked, packed] = [page.kind, page.unpacked, page.packed];
         let next = u64::try_from(packed).ok().map(|n| n + at + header.at as u64);
@@ -96,7 +96,7 @@ pub fn check(
 
 /// The fields of a page's header that matter; -1 where a field is missing.
 #[derive(Debug)]
-struct Page {
+struct PageHeader {
     kind: i64,
     unpacked: i64,
     packed: i64,
@@ -105,14 +105,14 @@ struct Page {
 }
 
 /// A structure of the compact protocol that is being read.
-struct Header<'a> {
+struct ThriftReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Header<'_> {
-    fn page(&mut self) -> Result<Page, String> {
-        let mut page = Page { kind: -1, unpacked: -1, packed: -1, values: -1, encoding: -1 };
+impl ThriftReader<'_> {
+    fn page(&mut self) -> Result<PageHeader, String> {
+        let mut page = PageHeader { kind: -1, unpacked: -1, packed: -1, values: -1, encoding: -1 };
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
             match (field, kind) {
@@ -129,7 +129,7 @@ impl Header<'_> {
         Ok(page)
     }
 
-    fn inner(&mut self, encoding: i64, page: &mut Page) -> Result<(), String> {
+    fn inner(&mut self, encoding: i64, page: &mut PageHeader) -> Result<(), String> {
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
             match kind {

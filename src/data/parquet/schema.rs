@@ -20,7 +20,7 @@ const MOST_CLASSES: usize = 100_000;
 
 /// The columns of a file, by number among the leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub struct ParquetColumns {
     /// The encoded images.
     pub image: usize,
     /// Level of the values that says that an image is there; 0 where it always is.
@@ -37,18 +37,18 @@ pub struct Columns {
 
 /// The features of a file that matter.
 #[derive(Debug, Default)]
-struct Features {
+struct DeclaredFeatures {
     images: Vec<String>,
     /// Label columns and the names of their classes.
     labels: Vec<(String, Vec<String>)>,
 }
 
-impl Features {
-    fn of(metadata: &FileMetaData) -> Features {
+impl DeclaredFeatures {
+    fn of(metadata: &FileMetaData) -> DeclaredFeatures {
         let pairs = metadata.key_value_metadata().into_iter().flatten();
         let text = { pairs }.find(|p| p.key == "huggingface").and_then(|p| p.value.as_deref());
         let value: Option<Value> = text.and_then(|t| serde_json::from_str(t).ok());
-        let mut found = Features::default();
+        let mut found = DeclaredFeatures::default();
         let features = value.as_ref().and_then(|v| v.get("info")?.get("features")?.as_object());
         for (column, feature) in features.into_iter().flatten() {
             match feature.get("_type").and_then(Value::as_str) {
@@ -66,11 +66,11 @@ impl Features {
     }
 }
 
-impl Columns {
+impl ParquetColumns {
     /// Finds the columns of a file; `what` names the file in errors.
-    pub fn of(metadata: &FileMetaData, what: &str) -> Result<Columns> {
+    pub fn of(metadata: &FileMetaData, what: &str) -> Result<ParquetColumns> {
         let schema = metadata.schema_descr();
-        let features = Features::of(metadata);
+        let features = DeclaredFeatures::of(metadata);
         let paths: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
         let find = |path: &str| paths.iter().position(|p| p == path);
         let wrong = |found: String, expected: &str| Err(Error::invalid(what, found, expected));
@@ -119,7 +119,7 @@ impl Columns {
             return wrong(format!("{name} with several values a row"), "one label a row");
         }
         let classes = stated(name).map(|(_, names)| names.clone()).filter(|n| !n.is_empty());
-        Ok(Columns {
+        Ok(ParquetColumns {
             image,
             image_levels: schema.column(image).max_def_level(),
             label,

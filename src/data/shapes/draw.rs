@@ -4,7 +4,7 @@
 //! bytes.
 
 use super::classes::spread;
-use super::view::View;
+use super::view::DrawnView;
 use crate::rng::Sequence;
 
 /// Side of every image, in pixels.
@@ -30,7 +30,7 @@ struct Outline {
 }
 
 impl Outline {
-    fn new(view: &View) -> Outline {
+    fn new(view: &DrawnView) -> Outline {
         let (depth, roundness) = (view.depth, view.roundness);
         let half_sector = std::f32::consts::PI / view.points as f32;
         let (sin, cos) = libm::sincosf(half_sector);
@@ -92,7 +92,7 @@ fn noise(word: u32) -> f32 {
 }
 
 /// Draws `view` into `image` (`SIDE SIDE 3`), taking pixel noise from `random`.
-pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
+pub(super) fn draw(view: &DrawnView, random: &mut Sequence, image: &mut [u8]) {
     let outline = Outline::new(view);
     let turn = libm::sincosf(view.turn);
     let stretch = view.aspect.sqrt();

@@ -13,7 +13,7 @@ mod view;
 use rayon::prelude::*;
 
 use self::classes::Set;
-use self::view::View;
+use self::view::DrawnView;
 use super::{Attributes, Contents, DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
@@ -109,7 +109,7 @@ fn draw_part(
         for (i, image) in images.chunks_exact_mut(BYTES).enumerate() {
             let i = chunk * CHUNK + i;
             let (class, number) = (i / per_class, i % per_class);
-            let (view, mut random) = View::draw(philox, set, (part, class, number));
+            let (view, mut random) = DrawnView::draw(philox, set, (part, class, number));
             draw::draw(&view, &mut random, image);
         }
         let before = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub(super) enum Hard {
 
 /// Everything that a drawing needs. Lengths are in pixels, angles in radians, colours in [0, 1].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View {
+pub(super) struct DrawnView {
     pub points: u32,
     pub depth: f32,
     pub roundness: f32,
@@ -75,19 +75,19 @@ pub(super) fn ground(philox: &Philox, (part, class, number): (u8, usize, usize))
     Grounds::usual(class) ^ usize::from(rare)
 }
 
-impl View {
+impl DrawnView {
     /// Returns the view of image `number` of a class, and the sequence that goes on with its pixel
     /// noise.
     pub fn draw(
         philox: &Philox,
         set: &Set,
         (part, class, number): (u8, usize, usize),
-    ) -> (View, Sequence) {
+    ) -> (DrawnView, Sequence) {
         let style = &set.styles[class];
         let mut s = philox.sequence(line(part, class, number));
         let degrees = std::f32::consts::PI / 180.0;
         let full_turn = 2.0 * std::f32::consts::PI;
-        let mut view = View {
+        let mut view = DrawnView {
             points: style.points,
             depth: style.depth,
             roundness: reflect(style.roundness + spread::ROUNDNESS * normal(&mut s)),

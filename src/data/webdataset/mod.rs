@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use self::shard::Sample;
+use self::shard::ShardSample;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, by_number, label, path};
-use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
 
 const EXTENSION: &str = ".tar";
@@ -107,8 +107,13 @@ impl Members {
     }
 
     /// Reads the headers of the shards, several at a time. Test samples may all lack labels.
-    fn index(root: &Path, shards: &[String], part: PartName, limits: Limits) -> Result<Members> {
-        let indexed: Vec<Result<Vec<Sample>>> = shards
+    fn index(
+        root: &Path,
+        shards: &[String],
+        part: PartName,
+        limits: DecodeLimits,
+    ) -> Result<Members> {
+        let indexed: Vec<Result<Vec<ShardSample>>> = shards
             .par_iter()
             .map(|shard| {
                 let path = path(root, shard);
@@ -146,7 +151,7 @@ impl Members {
 }
 
 impl Store for Members {
-    fn read(&self, i: usize, _: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, _: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         let (shard, start, length) = self.images[i];
         let path = &self.shards[shard as usize];
         // The length was checked against the limits and the file's size when the shard was indexed.

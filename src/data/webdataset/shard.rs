@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use crate::data::Limits;
+use crate::data::DecodeLimits;
 use crate::error::{Error, Result};
 
 /// Most bytes of a label's member, and of the names and headers between two members.
@@ -28,7 +28,7 @@ const KEYS: [&str; 4] = ["label", "cls", "class", "target"];
 
 /// A sample of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct ShardSample {
     /// The name of the sample's members up to the first dot of the base name.
     pub key: String,
     /// First byte of the image's member in the file.
@@ -40,7 +40,7 @@ pub struct Sample {
 }
 
 /// A sample whose members are still being read.
-struct Open {
+struct OpenSample {
     key: String,
     image: Option<(u64, u64)>,
     label: Option<u32>,
@@ -95,14 +95,14 @@ pub(in crate::data) fn member_key(path: &str) -> Option<&str> {
 pub fn index(
     input: impl Read + Seek,
     length: u64,
-    limits: Limits,
+    limits: DecodeLimits,
     what: &str,
-) -> Result<Vec<Sample>> {
+) -> Result<Vec<ShardSample>> {
     let (mut archive, reset) = open_archive(input);
     let damaged = |e: io::Error| {
         Error::invalid(what, format!("a damaged archive ({e})"), "a tar file, not compressed")
     };
-    let mut samples = Samples { what, found: Vec::new(), keys: HashSet::new(), open: None };
+    let mut samples = ShardReader { what, found: Vec::new(), keys: HashSet::new(), open: None };
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         reset();
@@ -168,14 +168,14 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (dot > base && !reserved).then(|| (&path[..dot], &path[dot + 1..]))
 }
 
-struct Samples<'a> {
+struct ShardReader<'a> {
     what: &'a str,
-    found: Vec<Sample>,
+    found: Vec<ShardSample>,
     keys: HashSet<String>,
-    open: Option<Open>,
+    open: Option<OpenSample>,
 }
 
-impl Samples<'_> {
+impl ShardReader<'_> {
     fn wrong(&self, key: &str, found: impl Into<String>, expected: &str) -> Error {
         let key: String = key.chars().take(200).collect();
         Error::invalid(format!("{}, sample {key}", self.what), found, expected)
@@ -191,7 +191,8 @@ impl Samples<'_> {
             let expected = "every key once; the members of a sample must follow each other";
             return Err(self.wrong(key, "a key that came before", expected));
         }
-        self.open = Some(Open { key: key.to_owned(), image: None, label: None, by_cls: false });
+        self.open =
+            Some(OpenSample { key: key.to_owned(), image: None, label: None, by_cls: false });
         Ok(())
     }
 
@@ -229,11 +230,11 @@ impl Samples<'_> {
 
     /// Closes the sample that is open.
     fn finish(&mut self) -> Result<()> {
-        let Some(Open { key, image, label, .. }) = self.open.take() else { return Ok(()) };
+        let Some(OpenSample { key, image, label, .. }) = self.open.take() else { return Ok(()) };
         let Some((start, length)) = image else {
             return Err(self.wrong(&key, "no image", "a member .jpg, .jpeg or .png"));
         };
-        self.found.push(Sample { key, start, length, label });
+        self.found.push(ShardSample { key, start, length, label });
         Ok(())
     }
 }

@@ -64,7 +64,7 @@ pub fn export(
         ));
     }
     atomic::write_folder(out, |folder| {
-        let tree = Tree { root: &root, out: folder, placement };
+        let tree = TreeWriter { root: &root, out: folder, placement };
         match set.format {
             Format::Metadata => tree.listed(set, kept),
             _ => tree.of_classes(set, kept),
@@ -72,13 +72,13 @@ pub fn export(
     })
 }
 
-struct Tree<'a> {
+struct TreeWriter<'a> {
     root: &'a Path,
     out: &'a Path,
     placement: Placement,
 }
 
-impl Tree<'_> {
+impl TreeWriter<'_> {
     /// Places the class folders of the training part, and everything beside the folder that holds
     /// them.
     fn of_classes(&self, set: &DataSet, kept: &[usize]) -> Result<()> {

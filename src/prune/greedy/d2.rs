@@ -6,7 +6,7 @@
 
 use std::collections::BinaryHeap;
 
-use super::{Candidate, Greedy, Key, keys};
+use super::{Greedy, Key, Pickable, keys};
 use crate::error::Result;
 use crate::prune::space::Neighbour;
 
@@ -18,7 +18,7 @@ pub(crate) struct D2 {
     scores: Vec<Option<f64>>,
     keys: Vec<Key>,
     /// Current and outdated scores of the samples.
-    queue: BinaryHeap<Candidate>,
+    queue: BinaryHeap<Pickable>,
 }
 
 impl D2 {
@@ -44,14 +44,14 @@ impl D2 {
         let keys = keys(positions, seed);
         let candidates = passed.iter().zip(&keys).enumerate();
         let queue =
-            candidates.map(|(sample, (&value, &key))| Candidate { value, key, sample }).collect();
+            candidates.map(|(sample, (&value, &key))| Pickable { value, key, sample }).collect();
         D2 { neighbours, reverse, scores: passed.into_iter().map(Some).collect(), keys, queue }
     }
 }
 
 impl Greedy for D2 {
     fn next(&mut self) -> Result<Option<usize>> {
-        while let Some(Candidate { value, sample, .. }) = self.queue.pop() {
+        while let Some(Pickable { value, sample, .. }) = self.queue.pop() {
             if self.scores[sample] != Some(value) {
                 continue;
             }
@@ -60,7 +60,7 @@ impl Greedy for D2 {
                 if let Some(score) = &mut self.scores[near.sample] {
                     *score -= libm::exp(-self.reverse * near.distance) * value;
                     let (value, key) = (*score, self.keys[near.sample]);
-                    self.queue.push(Candidate { value, key, sample: near.sample });
+                    self.queue.push(Pickable { value, key, sample: near.sample });
                 }
             }
             return Ok(Some(sample));

@@ -13,8 +13,8 @@
 
 use std::collections::BinaryHeap;
 
-use super::rows::Rows;
-use super::{Candidate, Greedy, keys};
+use super::rows::DistanceRows;
+use super::{Greedy, Pickable, keys};
 use crate::error::Result;
 use crate::isa::{Isa, multiversion};
 use crate::prune::space::Measure;
@@ -24,12 +24,12 @@ const TOGETHER: usize = 8;
 
 /// Facility location under a measure. It takes n x 84 bytes and the rows that are kept.
 pub(crate) struct Facility<M> {
-    rows: Rows<M>,
+    rows: DistanceRows<M>,
     /// Distance of each sample to its nearest pick. `nearest` is that pick, the earlier one of two
     /// at equal distances.
     least: Vec<u32>,
     nearest: Vec<usize>,
-    candidates: BinaryHeap<Candidate>,
+    candidates: BinaryHeap<Pickable>,
     /// The number of picks that each candidate's gain has seen.
     seen: Vec<usize>,
     picks: usize,
@@ -42,11 +42,11 @@ impl<M: Measure> Facility<M> {
         let n = measure.len();
         let candidates = keys(positions, seed).into_iter().enumerate();
         Facility {
-            rows: Rows::new(measure, limit),
+            rows: DistanceRows::new(measure, limit),
             least: vec![u32::MAX; n],
             nearest: vec![usize::MAX; n],
             candidates: candidates
-                .map(|(sample, key)| Candidate { value: 0.0, key, sample })
+                .map(|(sample, key)| Pickable { value: 0.0, key, sample })
                 .collect(),
             seen: vec![0; n],
             picks: 0,
@@ -72,7 +72,7 @@ impl<M: Measure> Facility<M> {
     }
 
     /// Returns the best candidate, up to date.
-    fn best(&mut self) -> Option<Candidate> {
+    fn best(&mut self) -> Option<Pickable> {
         loop {
             let mut stale = Vec::with_capacity(TOGETHER);
             while stale.len() < TOGETHER
@@ -88,7 +88,7 @@ impl<M: Measure> Facility<M> {
             let values = self.rows.of_few(&samples, |_, row| gain(isa, least, row) as f64);
             for (candidate, value) in stale.into_iter().zip(values) {
                 self.seen[candidate.sample] = self.picks;
-                self.candidates.push(Candidate { value, ..candidate });
+                self.candidates.push(Pickable { value, ..candidate });
             }
         }
     }
@@ -114,7 +114,7 @@ impl<M: Measure> Greedy for Facility<M> {
         if self.picks <= 1 {
             self.evaluate_all();
         }
-        let Some(Candidate { sample, .. }) = self.best() else { return Ok(None) };
+        let Some(Pickable { sample, .. }) = self.best() else { return Ok(None) };
         self.picks += 1;
         let row = self.rows.take(sample);
         for (i, &d) in row.iter().enumerate() {

@@ -5,9 +5,9 @@
 //! far. theta is the last layer; the validation gradient is computed anew after each pick, or
 //! after every `refresh` picks, as in the authors' faster variant.
 
-use super::{Greedy, Open};
+use super::{Greedy, Unpicked};
 use crate::error::Result;
-use crate::prune::space::{Gradients, Pair, fill_chunks, narrow, pairs};
+use crate::prune::space::{Gradients, PairSum, fill_chunks, narrow, pairs};
 
 /// How the validation gradient follows the picks.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct Glister<'a> {
     biases: Vec<f64>,
     refresh: Refresh,
     picks: usize,
-    open: Open,
+    open: Unpicked,
 }
 
 impl<'a> Glister<'a> {
@@ -55,7 +55,7 @@ impl<'a> Glister<'a> {
             biases: Vec::new(),
             refresh,
             picks: 0,
-            open: Open::new(positions, seed),
+            open: Unpicked::new(positions, seed),
         }
     }
 
@@ -87,7 +87,7 @@ impl<'a> Glister<'a> {
         let mut products = vec![0.0; points.len()];
         fill_chunks(&mut products, |first, places| {
             let samples: Vec<usize> = (first..first + places.len()).collect();
-            points.against(Pair::InnerProduct, features, &samples, places);
+            points.against(PairSum::InnerProduct, features, &samples, places);
         });
         let residual = self.train.residual(sample);
         for (row, product) in self.logits.chunks_mut(k).zip(products) {
@@ -115,7 +115,7 @@ impl Greedy for Glister<'_> {
         let next = self.open.take_best(|samples, values| {
             let mut products = vec![0.0; gradient.len() * samples.len()];
             let rows = train.points().rows(samples);
-            pairs(train.points().isa, Pair::InnerProduct, &gradient, &rows, &mut products);
+            pairs(train.points().isa, PairSum::InnerProduct, &gradient, &rows, &mut products);
             for (j, (&sample, value)) in samples.iter().zip(values).enumerate() {
                 let of_class = |(class, &r): (usize, &f32)| {
                     f64::from(r) * (products[class * samples.len() + j] + biases[class])

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::nnls::Nnls;
-use super::{Greedy, Open};
+use super::{Greedy, Unpicked};
 use crate::error::{Error, Result};
 use crate::isa::multiversion;
 use crate::prune::space::{CHUNK, Gradients, fill_chunks};
@@ -27,7 +27,7 @@ pub(crate) struct GradMatch<'a> {
     /// The numbers 0, 1, ...: variable i of the solver is pick i.
     places: Vec<usize>,
     solver: Nnls,
-    open: Open,
+    open: Unpicked,
 }
 
 /// Returns the bytes for `picks` of `n` samples: the products of every pick with every sample, and
@@ -70,7 +70,7 @@ impl<'a> GradMatch<'a> {
             picks: Vec::new(),
             places: Vec::new(),
             solver: Nnls::new(lambda),
-            open: Open::new(positions, seed),
+            open: Unpicked::new(positions, seed),
         })
     }
 

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
-use super::{Candidate, Greedy, Key, keys};
+use super::{Greedy, Key, Pickable, keys};
 use crate::error::Result;
 use crate::prune::space::{Measure, fill_chunks};
 
@@ -25,33 +25,33 @@ const AHEAD: usize = 8;
 /// Greedy k-center under a measure. It takes n x 36 bytes.
 pub(crate) struct KCenter<M> {
     measure: M,
-    blocks: Vec<Block>,
+    blocks: Vec<SampleBlock>,
     /// The first pick.
     start: usize,
     picks: Vec<usize>,
 }
 
 /// Consecutive samples, brought up to date on their own.
-struct Block {
+struct SampleBlock {
     first: usize,
     /// Distance of each sample to the nearest of the first `seen` picks; below 0 for picks
     /// themselves.
     bound: Vec<f64>,
     seen: Vec<u32>,
     keys: Vec<Key>,
-    farthest: Candidate,
+    farthest: Pickable,
 }
 
 impl<M: Measure> KCenter<M> {
     /// Starts with `start` as the first pick.
     pub(crate) fn new(measure: M, start: usize, positions: &[usize], seed: u64) -> Self {
         let keys = keys(positions, seed);
-        let block = |(b, keys): (usize, &[Key])| Block {
+        let block = |(b, keys): (usize, &[Key])| SampleBlock {
             first: b * BLOCK,
             bound: vec![f64::INFINITY; keys.len()],
             seen: vec![0; keys.len()],
             keys: keys.to_vec(),
-            farthest: Candidate { value: f64::INFINITY, key: keys[0], sample: b * BLOCK },
+            farthest: Pickable { value: f64::INFINITY, key: keys[0], sample: b * BLOCK },
         };
         let blocks = keys.chunks(BLOCK).enumerate().map(block).collect();
         KCenter { measure, blocks, start, picks: Vec::new() }
@@ -90,7 +90,7 @@ impl<M: Measure> KCenter<M> {
             let ahead = self.blocks.iter_mut().filter(|block| {
                 block.farthest.value >= bar && block.up_to_date(picks.len()).is_none()
             });
-            let mut ahead: Vec<&mut Block> = ahead.collect();
+            let mut ahead: Vec<&mut SampleBlock> = ahead.collect();
             if ahead.len() > AHEAD {
                 ahead.select_nth_unstable_by_key(AHEAD - 1, |block| Reverse(block.farthest));
                 ahead.truncate(AHEAD);
@@ -100,7 +100,7 @@ impl<M: Measure> KCenter<M> {
     }
 }
 
-impl Block {
+impl SampleBlock {
     /// Returns the farthest sample's distance if that sample has seen all `picks`.
     fn up_to_date(&self, picks: usize) -> Option<f64> {
         (self.seen[self.farthest.sample % BLOCK] as usize == picks).then_some(self.farthest.value)
@@ -115,7 +115,7 @@ impl Block {
                 farthest = i;
             }
         }
-        self.farthest = Candidate {
+        self.farthest = Pickable {
             value: self.bound[farthest],
             key: self.keys[farthest],
             sample: self.first + farthest,

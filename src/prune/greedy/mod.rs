@@ -68,13 +68,13 @@ pub(crate) fn keys(positions: &[usize], seed: u64) -> Vec<Key> {
 
 /// A sample that may be picked. The greatest value comes first, then the lowest draw.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct Pickable {
     pub(crate) value: f64,
     pub(crate) key: Key,
     pub(crate) sample: usize,
 }
 
-impl Ord for Candidate {
+impl Ord for Pickable {
     fn cmp(&self, other: &Self) -> Ordering {
         // Adding 0.0 makes 0 and -0 equal.
         let by_value = (self.value + 0.0).total_cmp(&(other.value + 0.0));
@@ -82,29 +82,29 @@ impl Ord for Candidate {
     }
 }
 
-impl PartialOrd for Candidate {
+impl PartialOrd for Pickable {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Candidate {
+impl PartialEq for Pickable {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Candidate {}
+impl Eq for Pickable {}
 
 /// Samples that are not picked yet, in no particular order.
-pub(crate) struct Open {
+pub(crate) struct Unpicked {
     samples: Vec<usize>,
     keys: Vec<Key>,
 }
 
-impl Open {
+impl Unpicked {
     pub(crate) fn new(positions: &[usize], seed: u64) -> Self {
-        Open { samples: (0..positions.len()).collect(), keys: keys(positions, seed) }
+        Unpicked { samples: (0..positions.len()).collect(), keys: keys(positions, seed) }
     }
 
     /// Takes out the sample of the greatest value; `evaluate` writes the values of the samples it
@@ -113,7 +113,7 @@ impl Open {
         &mut self,
         evaluate: impl Fn(&[usize], &mut [f64]) + Sync,
     ) -> Option<usize> {
-        let bests: Vec<Option<(Candidate, usize)>> = self
+        let bests: Vec<Option<(Pickable, usize)>> = self
             .samples
             .par_chunks(CHUNK)
             .enumerate()
@@ -123,7 +123,7 @@ impl Open {
                 let candidates = samples.iter().zip(values).enumerate();
                 candidates
                     .map(|(i, (&sample, value))| {
-                        (Candidate { value, key: self.keys[sample], sample }, c * CHUNK + i)
+                        (Pickable { value, key: self.keys[sample], sample }, c * CHUNK + i)
                     })
                     .max_by_key(|&(candidate, _)| candidate)
             })
@@ -148,7 +148,7 @@ mod tests {
         let values = [1.0, 5.0, 5.0, -1.0, 5.0];
         let mut first = [0; 5];
         for seed in 0..600 {
-            let mut open = Open::new(&[10, 11, 12, 13, 14], seed);
+            let mut open = Unpicked::new(&[10, 11, 12, 13, 14], seed);
             let evaluate = |samples: &[usize], out: &mut [f64]| {
                 samples.iter().zip(out).for_each(|(&s, v)| *v = values[s]);
             };
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn zero_and_negative_zero_tie() {
-        let candidate = |value| Candidate { value, key: [1; 4], sample: 0 };
+        let candidate = |value| Pickable { value, key: [1; 4], sample: 0 };
         assert_eq!(candidate(0.0), candidate(-0.0));
         assert!(candidate(1.0) > candidate(f64::NEG_INFINITY));
     }

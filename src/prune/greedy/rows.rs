@@ -17,7 +17,7 @@ const STEPS: f64 = (1u64 << 31) as f64;
 
 /// Distances of a sample to all samples of its group, computed when they are asked for. Rows are
 /// kept until `limit` bytes are full, which saves time and changes no value.
-pub(crate) struct Rows<M> {
+pub(crate) struct DistanceRows<M> {
     measure: M,
     all: Vec<usize>,
     kept: Vec<OnceLock<Box<[u32]>>>,
@@ -35,14 +35,14 @@ pub(crate) fn bytes(n: usize, limit: usize) -> f64 {
     row as f64 * n.min(limit / row.max(1)) as f64
 }
 
-impl<M: Measure> Rows<M> {
+impl<M: Measure> DistanceRows<M> {
     pub(crate) fn new(measure: M, limit: usize) -> Self {
         let n = measure.len();
         let room = limit / (4 * n).max(1);
         let kept = (0..n).map(|_| OnceLock::new()).collect();
         let most = measure.most();
         let scale = if most > 0.0 { STEPS / most } else { 0.0 };
-        Rows { measure, all: (0..n).collect(), kept, scale, all_fit: room >= n, room }
+        DistanceRows { measure, all: (0..n).collect(), kept, scale, all_fit: room >= n, room }
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::prune::names::names;
 use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::space::{CHUNK, Features, Pair, Points, narrow};
+use crate::prune::space::{CHUNK, Features, PairSum, Points, narrow};
 
 /// The centre of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ fn distances_to(points: Points, centre: &[f32]) -> Vec<f64> {
     let samples: Vec<usize> = (0..points.len()).collect();
     let mut distances = vec![0.0; points.len()];
     distances.par_chunks_mut(CHUNK).zip(samples.par_chunks(CHUNK)).for_each(|(out, samples)| {
-        points.against(Pair::SquaredDifference, centre, samples, out);
+        points.against(PairSum::SquaredDifference, centre, samples, out);
         out.iter_mut().for_each(|d| *d = d.sqrt());
     });
     distances

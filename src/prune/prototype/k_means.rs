@@ -14,12 +14,12 @@ use crate::prune::greedy::keys;
 use crate::prune::names::names;
 use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::space::{CHUNK, Features, Pair, Points, inverse_of, narrow, norm, pairs};
+use crate::prune::space::{CHUNK, Features, PairSum, Points, inverse_of, narrow, norm, pairs};
 use crate::rng::{Philox, Stream};
 
 /// What k-means minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Metric {
+pub enum ClusterMetric {
     /// 1 - cos, with features and centroids scaled to length 1 (spherical k-means); this is what
     /// the score measures.
     #[default]
@@ -28,7 +28,7 @@ pub enum Metric {
     Euclidean,
 }
 
-names!(Metric, "metric", "cosine" => Metric::Cosine, "euclidean" => Metric::Euclidean);
+names!(ClusterMetric, "metric", "cosine" => ClusterMetric::Cosine, "euclidean" => ClusterMetric::Euclidean);
 
 /// Options of k-means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct KMeans {
     /// Number of clusters.
     pub clusters: usize,
     /// The distance that is minimised.
-    pub metric: Metric,
+    pub metric: ClusterMetric,
     /// Most rounds of Lloyd's algorithm, which ends earlier if no sample changes its cluster.
     pub rounds: usize,
 }
@@ -44,7 +44,7 @@ pub struct KMeans {
 impl KMeans {
     /// Makes options with the default metric and at most 100 rounds.
     pub fn new(clusters: usize) -> Self {
-        KMeans { clusters, metric: Metric::Cosine, rounds: 100 }
+        KMeans { clusters, metric: ClusterMetric::Cosine, rounds: 100 }
     }
 }
 
@@ -84,7 +84,7 @@ pub fn prototype_distances(
 /// The centroids of a group.
 struct Clusters<'a> {
     points: Points<'a>,
-    metric: Metric,
+    metric: ClusterMetric,
     /// 1 / norm of every sample; 0 for zeros.
     inverse: Vec<f64>,
     /// K rows, scaled to length 1 (or 0) under the cosine metric.
@@ -147,8 +147,8 @@ impl<'a> Clusters<'a> {
     fn scaled(&self, sample: usize) -> Vec<f32> {
         let row = self.points.row(sample);
         match self.metric {
-            Metric::Euclidean => row.to_vec(),
-            Metric::Cosine => {
+            ClusterMetric::Euclidean => row.to_vec(),
+            ClusterMetric::Cosine => {
                 row.iter().map(|&v| (f64::from(v) * self.inverse[sample]) as f32).collect()
             }
         }
@@ -165,18 +165,18 @@ impl<'a> Clusters<'a> {
 
     fn cosine_distances(&self) -> Vec<f64> {
         let all = 0..self.centroids.len();
-        self.nearest(all, Metric::Cosine).into_iter().map(|(_, d)| d).collect()
+        self.nearest(all, ClusterMetric::Cosine).into_iter().map(|(_, d)| d).collect()
     }
 
     /// Returns the nearest of some centroids for every sample, the first of equally near ones, and
     /// its distance.
-    fn nearest(&self, which: std::ops::Range<usize>, metric: Metric) -> Vec<(usize, f64)> {
+    fn nearest(&self, which: std::ops::Range<usize>, metric: ClusterMetric) -> Vec<(usize, f64)> {
         let centroids: Vec<&[f32]> = self.centroids[which].iter().map(Vec::as_slice).collect();
         let inverse: Vec<f64> = centroids.iter().map(|c| inverse_of(norm(c))).collect();
         let samples: Vec<usize> = (0..self.points.len()).collect();
         let pair = match metric {
-            Metric::Cosine => Pair::InnerProduct,
-            Metric::Euclidean => Pair::SquaredDifference,
+            ClusterMetric::Cosine => PairSum::InnerProduct,
+            ClusterMetric::Euclidean => PairSum::SquaredDifference,
         };
         let of_chunk = |samples: &[usize]| {
             let mut sums = vec![0.0; centroids.len() * samples.len()];
@@ -184,8 +184,8 @@ impl<'a> Clusters<'a> {
             let distance = |k: usize, s: usize| {
                 let sum = sums[k * samples.len() + s];
                 match metric {
-                    Metric::Euclidean => sum,
-                    Metric::Cosine => {
+                    ClusterMetric::Euclidean => sum,
+                    ClusterMetric::Cosine => {
                         1.0 - (sum * (self.inverse[samples[s]] * inverse[k])).clamp(-1.0, 1.0)
                     }
                 }
@@ -229,8 +229,8 @@ impl<'a> Clusters<'a> {
                 continue;
             }
             let length = match self.metric {
-                Metric::Euclidean => samples.len() as f64,
-                Metric::Cosine => sum.iter().map(|v| v * v).sum::<f64>().sqrt(),
+                ClusterMetric::Euclidean => samples.len() as f64,
+                ClusterMetric::Cosine => sum.iter().map(|v| v * v).sum::<f64>().sqrt(),
             };
             let mean: Vec<f64> = sum.iter().map(|v| v * inverse_of(length)).collect();
             self.centroids[k] = narrow(&mean);
@@ -242,8 +242,8 @@ impl<'a> Clusters<'a> {
         let mut sum = vec![0.0; self.points.dims()];
         for &i in samples {
             let factor = match self.metric {
-                Metric::Cosine => self.inverse[i],
-                Metric::Euclidean => 1.0,
+                ClusterMetric::Cosine => self.inverse[i],
+                ClusterMetric::Euclidean => 1.0,
             };
             for (s, &x) in sum.iter_mut().zip(self.points.row(i)) {
                 *s += f64::from(x) * factor;

@@ -11,6 +11,6 @@ mod sample_score;
 
 pub(crate) use centres::centre_distances;
 pub use centres::{Centre, class_distances};
-pub use k_means::{KMeans, Metric, prototype_distances};
+pub use k_means::{ClusterMetric, KMeans, prototype_distances};
 pub use outputs::{cal, last_layer_grand, least_confidence};
 pub use sample_score::SampleScore;

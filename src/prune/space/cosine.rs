@@ -1,6 +1,6 @@
 //! The angle between features.
 
-use super::{Measure, Pair, Points, Similarity, fill_chunks, ordered_sum, pairs};
+use super::{Measure, PairSum, Points, Similarity, fill_chunks, ordered_sum, pairs};
 
 /// Cosine similarity of features, and the distance 1 - cos.
 ///
@@ -19,7 +19,7 @@ impl<'a> Cosine<'a> {
             for (i, place) in places.iter_mut().enumerate() {
                 let sample = start + i;
                 let mut square = [0.0];
-                points.against(Pair::InnerProduct, points.row(sample), &[sample], &mut square);
+                points.against(PairSum::InnerProduct, points.row(sample), &[sample], &mut square);
                 *place = inverse_of(square[0].sqrt());
             }
         });
@@ -39,7 +39,7 @@ impl Measure for Cosine<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let rows = self.points.rows(others);
-        pairs(self.points.isa, Pair::InnerProduct, &self.points.rows(queries), &rows, out);
+        pairs(self.points.isa, PairSum::InnerProduct, &self.points.rows(queries), &rows, out);
         for (&q, out) in queries.iter().zip(out.chunks_mut(others.len().max(1))) {
             for (&o, v) in others.iter().zip(out) {
                 // The inverses are multiplied first, which makes the result symmetric.

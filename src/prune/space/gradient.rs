@@ -15,7 +15,9 @@
 use rayon::prelude::*;
 
 use super::cosine::inverse_of;
-use super::{Measure, Pair, Points, Probabilities, Similarity, check_labels, fill_chunks, pairs};
+use super::{
+    Measure, PairSum, Points, Probabilities, Similarity, check_labels, fill_chunks, pairs,
+};
 use crate::error::Result;
 use crate::isa::multiversion;
 
@@ -102,14 +104,14 @@ impl<'a> Gradients<'a> {
     /// Writes < g, g > of each query q and other o to `out[q * others.len() + o]`.
     pub(crate) fn products(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let mut residual = vec![0.0; out.len()];
-        self.both(Pair::InnerProduct, queries, others, &mut residual, out);
+        self.both(PairSum::InnerProduct, queries, others, &mut residual, out);
         for (h, r) in out.iter_mut().zip(residual) {
             *h = r * (*h + 1.0);
         }
     }
 
     /// Computes a pair sum of the residuals and the same of the features.
-    fn both(&self, pair: Pair, q: &[usize], o: &[usize], of_r: &mut [f64], of_h: &mut [f64]) {
+    fn both(&self, pair: PairSum, q: &[usize], o: &[usize], of_r: &mut [f64], of_h: &mut [f64]) {
         let isa = self.points.isa;
         pairs(isa, pair, &self.residuals(q), &self.residuals(o), of_r);
         pairs(isa, pair, &self.points.rows(q), &self.points.rows(o), of_h);
@@ -193,7 +195,7 @@ impl Measure for Gradients<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let mut residual = vec![0.0; out.len()];
-        self.both(Pair::SquaredDifference, queries, others, &mut residual, out);
+        self.both(PairSum::SquaredDifference, queries, others, &mut residual, out);
         for (q, &i) in queries.iter().enumerate() {
             for (o, &j) in others.iter().enumerate() {
                 let at = q * others.len() + o;

@@ -26,7 +26,7 @@ const LONG: usize = 4;
 
 /// The sum that a pair of vectors gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pair {
+pub(crate) enum PairSum {
     /// || q - r ||^2.
     SquaredDifference,
     /// < q, r >.
@@ -37,7 +37,7 @@ pub(crate) enum Pair {
 ///
 /// All slices have the same length, and `out` has a place for every pair: anything else is a defect
 /// of the caller, on which this panics.
-pub(crate) fn pairs(isa: Isa, pair: Pair, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f64]) {
+pub(crate) fn pairs(isa: Isa, pair: PairSum, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f64]) {
     let Some(dims) = queries.first().map(|q| q.len()) else { return };
     assert!(queries.iter().chain(rows).all(|v| v.len() == dims), "vectors of one length");
     assert_eq!(out.len(), queries.len() * rows.len(), "a place for every pair");
@@ -46,15 +46,15 @@ pub(crate) fn pairs(isa: Isa, pair: Pair, queries: &[&[f32]], rows: &[&[f32]], o
     unsafe {
         match (isa, pair) {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2 | Isa::Avx512, Pair::SquaredDifference) => {
+            (Isa::Avx2 | Isa::Avx512, PairSum::SquaredDifference) => {
                 avx2::<true>(dims, queries, rows, out);
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2 | Isa::Avx512, Pair::InnerProduct) => {
+            (Isa::Avx2 | Isa::Avx512, PairSum::InnerProduct) => {
                 avx2::<false>(dims, queries, rows, out);
             }
-            (_, Pair::SquaredDifference) => block::<Portable8, true>(dims, queries, rows, out),
-            (_, Pair::InnerProduct) => block::<Portable8, false>(dims, queries, rows, out),
+            (_, PairSum::SquaredDifference) => block::<Portable8, true>(dims, queries, rows, out),
+            (_, PairSum::InnerProduct) => block::<Portable8, false>(dims, queries, rows, out),
         }
     }
 }
@@ -228,11 +228,11 @@ mod tests {
         [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|&isa| isa <= Isa::detect())
     }
 
-    fn term(pair: Pair, a: f32, b: f32) -> f64 {
+    fn term(pair: PairSum, a: f32, b: f32) -> f64 {
         let (a, b) = (f64::from(a), f64::from(b));
         match pair {
-            Pair::SquaredDifference => (a - b) * (a - b),
-            Pair::InnerProduct => a * b,
+            PairSum::SquaredDifference => (a - b) * (a - b),
+            PairSum::InnerProduct => a * b,
         }
     }
 
@@ -240,7 +240,7 @@ mod tests {
     fn within_the_stated_error_of_float64() {
         for dims in [1, 7, 8, 15, 16, 17, 31, 64, 511, 512, 513, 1029] {
             let (q, r) = (rows(3, dims, 1), rows(5, dims, 2));
-            for pair in [Pair::SquaredDifference, Pair::InnerProduct] {
+            for pair in [PairSum::SquaredDifference, PairSum::InnerProduct] {
                 let mut out = vec![f64::NAN; 15];
                 pairs(Isa::detect(), pair, &slices(&q), &slices(&r), &mut out);
                 for (i, q) in q.iter().enumerate() {
@@ -260,7 +260,7 @@ mod tests {
     fn the_same_bits_in_every_tile_and_instruction_set() {
         for dims in [5, 16, 40, 700] {
             let (q, r) = (rows(5, dims, 3), rows(7, dims, 4));
-            for pair in [Pair::SquaredDifference, Pair::InnerProduct] {
+            for pair in [PairSum::SquaredDifference, PairSum::InnerProduct] {
                 let mut expected = vec![0.0; 35];
                 for i in 0..5 {
                     for j in 0..7 {
@@ -284,18 +284,18 @@ mod tests {
         let b: Vec<f32> = (0..600).map(|i| (i % 7) as f32).collect();
         for isa in sets() {
             let mut out = [f64::NAN; 2];
-            pairs(isa, Pair::SquaredDifference, &[&a], &[&a, &b], &mut out);
-            let exact = a.iter().zip(&b).map(|(&a, &b)| term(Pair::SquaredDifference, a, b));
+            pairs(isa, PairSum::SquaredDifference, &[&a], &[&a, &b], &mut out);
+            let exact = a.iter().zip(&b).map(|(&a, &b)| term(PairSum::SquaredDifference, a, b));
             assert_eq!(out, [0.0, exact.sum()]);
         }
     }
 
     #[test]
     fn no_query_row_or_element_is_no_work() {
-        pairs(Isa::detect(), Pair::InnerProduct, &[], &[], &mut []);
-        pairs(Isa::detect(), Pair::InnerProduct, &[&[1.0]], &[], &mut []);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[], &[], &mut []);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[&[1.0]], &[], &mut []);
         let mut out = [f64::NAN];
-        pairs(Isa::detect(), Pair::InnerProduct, &[&[]], &[&[]], &mut out);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[&[]], &[&[]], &mut out);
         assert_eq!(out, [0.0]);
     }
 }

@@ -21,7 +21,7 @@ use crate::isa::Isa;
 pub(crate) use cosine::{Cosine, inverse_of};
 pub(crate) use divergence::Divergence;
 pub(crate) use gradient::{CosineDistance, Gradients};
-pub(crate) use lanes::{Pair, pairs};
+pub(crate) use lanes::{PairSum, pairs};
 pub(crate) use neighbours::{Neighbour, nearest};
 pub(crate) use table::check_labels;
 pub use table::{Features, Probabilities};
@@ -94,7 +94,13 @@ impl<'a> Points<'a> {
     }
 
     /// Writes the pair sums of one vector with the given samples.
-    pub(crate) fn against(&self, pair: Pair, vector: &[f32], samples: &[usize], out: &mut [f64]) {
+    pub(crate) fn against(
+        &self,
+        pair: PairSum,
+        vector: &[f32],
+        samples: &[usize],
+        out: &mut [f64],
+    ) {
         pairs(self.isa, pair, &[vector], &self.rows(samples), out);
     }
 
@@ -137,7 +143,7 @@ impl Measure for SquaredEuclidean<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let (queries, others) = (self.points.rows(queries), self.points.rows(others));
-        pairs(self.points.isa, Pair::SquaredDifference, &queries, &others, out);
+        pairs(self.points.isa, PairSum::SquaredDifference, &queries, &others, out);
     }
 
     fn most(&self) -> f64 {

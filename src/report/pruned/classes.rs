@@ -1,6 +1,6 @@
 //! What each class keeps.
 
-use super::page::{Page, PrunedClass, percent};
+use super::page::{PrunedClass, PrunedPage, percent};
 use crate::metrics::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
 use crate::report::markup::{self, figure, minus, name, push};
@@ -10,7 +10,7 @@ use crate::report::svg::Mark;
 
 const MARK: Mark = Mark::Series(0);
 
-pub(super) fn section(page: &Page) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     if set.classes.is_empty() {
         return None;
@@ -67,7 +67,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
 }
 
 /// Shows the sizes, recalls, densities and counts of all classes.
-pub(super) fn quotas(page: &Page) -> Option<Section> {
+pub(super) fn quotas(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     if set.classes.is_empty() {
         return None;
@@ -132,7 +132,7 @@ pub(super) fn quotas(page: &Page) -> Option<Section> {
 
 /// Returns max (1 - r) / min (1 - r) over the classes that have samples; `None` where a class has
 /// no error.
-fn error_ratio(page: &Page) -> Option<f64> {
+fn error_ratio(page: &PrunedPage) -> Option<f64> {
     let classes = page.set.classes.iter().filter(|c| c.size > 0);
     let errors: Option<Vec<f64>> = classes.map(|c| Some(1.0 - c.recall?)).collect();
     let errors = errors?;

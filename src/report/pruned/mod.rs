@@ -11,12 +11,12 @@ use super::markup::{esc, name, push};
 use super::numbers;
 use super::page::{Pictures, Section, frame};
 use super::sections::top::{places, warnings};
-use page::{Page, percent};
 pub use page::{PrunedClass, PrunedSet, ShownPicks, ShownScore};
+use page::{PrunedPage, percent};
 
 /// Renders the page. `pictures` supplies the samples; the same set and pictures give the same bytes.
 pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
-    let page = Page::new(set);
+    let page = PrunedPage::new(set);
     let sections: Vec<Section> = [
         classes::section(&page),
         classes::quotas(&page),
@@ -34,7 +34,7 @@ pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
     frame(&title, [&set.version, &set.commit], &header(&page), sections)
 }
 
-fn header(page: &Page) -> String {
+fn header(page: &PrunedPage) -> String {
     let set = page.set;
     let mut out = format!(
         "<header>\n<p class=\"over\">fairprune prune</p>\n<h1>{} of {}</h1>\n",
@@ -87,7 +87,7 @@ fn quota_name(quota: &str) -> String {
 }
 
 /// Describes the densest and the thinnest class in a sentence.
-fn summary(page: &Page) -> String {
+fn summary(page: &PrunedPage) -> String {
     let full = |k: &&usize| page.set.classes[**k].size > 0;
     let by = |a: &&usize, b: &&usize| {
         page.set.classes[**a].density.total_cmp(&page.set.classes[**b].density)

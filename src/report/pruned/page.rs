@@ -96,7 +96,7 @@ pub struct ShownPicks<'a> {
 }
 
 /// The set and what follows from it.
-pub(super) struct Page<'a> {
+pub(super) struct PrunedPage<'a> {
     pub(super) set: &'a PrunedSet<'a>,
     /// Class indices from the lowest recall to the highest; without recalls, from the lowest
     /// density.
@@ -105,7 +105,7 @@ pub(super) struct Page<'a> {
     pub(super) is_kept: Vec<bool>,
 }
 
-impl<'a> Page<'a> {
+impl<'a> PrunedPage<'a> {
     pub(super) fn new(set: &'a PrunedSet<'a>) -> Self {
         let mut order: Vec<usize> = (0..set.classes.len()).collect();
         let recalls = set.classes.iter().any(|c| c.recall.is_some());
@@ -120,7 +120,7 @@ impl<'a> Page<'a> {
                 *place = true;
             }
         }
-        Page { set, order, is_kept }
+        PrunedPage { set, order, is_kept }
     }
 
     /// Returns a phrase about classes as it reads about groups, where they are.

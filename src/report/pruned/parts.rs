@@ -1,11 +1,11 @@
 //! How to go on, how to read the page, how to repeat it.
 
-use super::page::Page;
+use super::page::PrunedPage;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
 use crate::report::page::Section;
 
-pub(super) fn next(page: &Page) -> Option<Section> {
+pub(super) fn next(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let body = format!(
         "<p class=\"lead\">Train on what is kept, here:</p>\n<pre tabindex=\"0\"><code>{}</code></pre>\n\
@@ -20,7 +20,7 @@ pub(super) fn next(page: &Page) -> Option<Section> {
     Some(Section { id: "next", title: "How to go on", body })
 }
 
-pub(super) fn how_to_read(page: &Page) -> Option<Section> {
+pub(super) fn how_to_read(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let mut body = String::from("<div class=\"prose\">\n");
     if set.quota.starts_with("metriq") {
@@ -48,7 +48,7 @@ pub(super) fn how_to_read(page: &Page) -> Option<Section> {
     Some(Section { id: "reading", title: "How to read this", body })
 }
 
-pub(super) fn recipe(page: &Page) -> Option<Section> {
+pub(super) fn recipe(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let mut body = format!(
         "<p class=\"lead\">This command repeats it: the same version chooses the same samples, whatever \

@@ -1,6 +1,6 @@
 //! Samples to look at: the first picks of each class, and what was kept and dropped.
 
-use super::page::Page;
+use super::page::PrunedPage;
 use crate::report::markup::{esc, minus, name, push, shorten};
 use crate::report::numbers;
 use crate::report::page::{Pictures, Section};
@@ -12,7 +12,7 @@ const EACH: usize = 8;
 
 /// Shows a picture, or the sample's name where there is none.
 fn sample(
-    page: &Page,
+    page: &PrunedPage,
     position: usize,
     side: &str,
     pictures: Option<Pictures>,
@@ -43,7 +43,7 @@ fn tail(id: &str, length: usize) -> String {
     std::iter::once('…').chain(id.chars().skip(letters - length + 1)).collect()
 }
 
-pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> {
+pub(super) fn picks(page: &PrunedPage, pictures: Option<Pictures>) -> Option<Section> {
     let picks = page.set.picks.as_ref()?;
     let mut first: Vec<Vec<(usize, usize)>> = vec![Vec::new(); page.set.classes.len()];
     for (place, &position) in picks.order.iter().enumerate() {
@@ -94,11 +94,11 @@ pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> 
 }
 
 /// Says what to do for pictures where there are none.
-fn missing(page: &Page, pictures: Option<Pictures>) -> String {
+fn missing(page: &PrunedPage, pictures: Option<Pictures>) -> String {
     if pictures.is_some() { String::new() } else { format!(" {}", esc(&page.set.without_pictures)) }
 }
 
-pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage, pictures: Option<Pictures>) -> Option<Section> {
     let ranked = page.set.score.as_ref().filter(|s| s.ranks);
     let order = match ranked {
         Some(score) => format!(

@@ -1,6 +1,6 @@
 //! The score's distribution, kept and dropped, over all samples and class by class.
 
-use super::page::{Page, ShownScore};
+use super::page::{PrunedPage, ShownScore};
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
@@ -46,7 +46,7 @@ impl Bins {
     }
 
     /// Counts the kept and dropped samples of each bar.
-    fn counts(&self, page: &Page, score: &ShownScore, samples: &[usize]) -> Vec<[usize; 2]> {
+    fn counts(&self, page: &PrunedPage, score: &ShownScore, samples: &[usize]) -> Vec<[usize; 2]> {
         let mut counts = vec![[0; 2]; self.count];
         for &i in samples {
             let value = score.values.get(i).copied().unwrap_or(f64::NAN);
@@ -59,7 +59,7 @@ impl Bins {
     }
 }
 
-pub(super) fn section(page: &Page) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage) -> Option<Section> {
     let score = page.set.score.as_ref()?;
     let of = |i: &usize| score.values.get(*i).copied();
     let eligible: Vec<f64> = page.set.eligible.iter().filter_map(of).collect();

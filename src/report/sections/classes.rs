@@ -5,9 +5,9 @@ use super::top::places;
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     if view.summary.classes.is_empty() || view.densities.is_empty() {
         return None;
     }
@@ -40,13 +40,13 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "classes", title: by_class(view), body })
 }
 
-fn by_class(view: &View) -> &'static str {
+fn by_class(view: &SummaryView) -> &'static str {
     if view.summary.settings.groups.is_some() { "Group by group" } else { "Class by class" }
 }
 
 /// Shows the same content for every density: in plain sight if there is one, folded if there are
 /// several.
-fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
+fn by_density(view: &SummaryView, content: impl Fn(f64) -> String) -> String {
     if let [density] = view.densities[..] {
         return content(density);
     }
@@ -65,7 +65,7 @@ fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
 }
 
 /// Shows the fewest samples and the correlation of every strategy.
-fn least(view: &View, entries: &[Entry]) -> String {
+fn least(view: &SummaryView, entries: &[Entry]) -> String {
     let mut rows = String::new();
     for e in entries {
         let Some(h) = &e.point.headline else { continue };
@@ -99,7 +99,7 @@ fn least(view: &View, entries: &[Entry]) -> String {
 }
 
 /// Shows the recalls of every class under every strategy.
-fn all_recalls(view: &View, entries: &[Entry]) -> String {
+fn all_recalls(view: &SummaryView, entries: &[Entry]) -> String {
     let mut head = String::new();
     for e in entries {
         push!(head, "<th scope=\"col\">{}{}</th>", e.mark.inline(), name(&e.strategy.label));
@@ -126,7 +126,7 @@ fn all_recalls(view: &View, entries: &[Entry]) -> String {
 }
 
 /// Shows the quota table: what the query found, and what each class keeps because of it.
-pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
+pub(in crate::report) fn quotas(view: &SummaryView) -> Option<Section> {
     let query = view.summary.query.as_ref();
     if view.densities.is_empty() || view.summary.classes.is_empty() {
         return None;
@@ -153,7 +153,7 @@ pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
     Some(Section { id: "quotas", title: "Quotas", body })
 }
 
-fn quota_table(view: &View, density: f64) -> String {
+fn quota_table(view: &SummaryView, density: f64) -> String {
     let entries = view.pruned_at(density);
     // Strategies with quotas come first, because the table is about them.
     let (with, without): (Vec<&Entry>, Vec<&Entry>) =

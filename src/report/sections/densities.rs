@@ -5,7 +5,7 @@ use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
 use crate::report::svg::{Anchor, Scale, Svg};
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 230.0;
@@ -17,13 +17,13 @@ const BOTTOM: f64 = 40.0;
 /// own.
 const TOGETHER: usize = 6;
 
-type Value = fn(&Headline) -> Spread;
+type MeasureOf = fn(&Headline) -> Spread;
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     if view.densities.len() < 2 {
         return None;
     }
-    let plots: [(&str, &str, Value); 4] = [
+    let plots: [(&str, &str, MeasureOf); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),
         ("Worst class", "", |h| h.worst_recall),
         ("Gap", "highest minus lowest recall", |h| h.gap),
@@ -35,7 +35,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
 }
 
 /// Draws a plot for each measure.
-fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
+fn together(view: &SummaryView, plots: &[(&str, &str, MeasureOf)]) -> String {
     let mut body = super::tradeoff::legend(view);
     push!(
         body,
@@ -51,7 +51,7 @@ fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
 
 /// Draws a plot for each measure and strategy, with the other strategies behind it; those of the
 /// worst class are open.
-fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
+fn apart(view: &SummaryView, plots: &[(&str, &str, MeasureOf)]) -> String {
     let mut body = String::from(
         "<p class=\"lead\">One strategy a plot, in front of all others: means over seeds; the band \
          reaches from the lowest seed to the highest. The dotted line is full data.</p>\n",
@@ -81,7 +81,7 @@ fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
 
 /// Draws the curves of all strategies, or of one (by its name) with the others as thin lines behind
 /// it.
-fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String {
+fn curves(view: &SummaryView, title: &str, value: MeasureOf, front: Option<&str>) -> String {
     let headlines = view
         .summary
         .strategies

@@ -5,10 +5,10 @@ use crate::experiment::summary::Outcome;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
 use crate::report::page::Section;
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 use serde_json::Value;
 
-pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
+pub(in crate::report) fn how_to_read(view: &SummaryView) -> Option<Section> {
     let verdicts = &view.summary.verdicts;
     let undecided = verdicts.iter().filter(|v| v.outcome == Outcome::NotDecided).count();
     let seeds = view.summary.settings.seeds.len();
@@ -59,7 +59,7 @@ pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
     Some(Section { id: "reading", title: "How to read this", body })
 }
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let s = &view.summary.settings;
     let mut body = String::new();
     push!(
@@ -125,7 +125,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// Shows the steps and samples of each strategy, which tell whether budgets were equal.
-fn steps(view: &View) -> String {
+fn steps(view: &SummaryView) -> String {
     let mut rows = String::new();
     let full = view.full().into_iter();
     for e in full.chain(view.densities.iter().flat_map(|&d| view.pruned_at(d))) {

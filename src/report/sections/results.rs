@@ -6,9 +6,9 @@ use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
 use crate::report::svg::Scale;
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let worst = view.words("Worst class");
     let (unit, units) = (view.words("class"), view.words("classes"));
     let mut body = format!(
@@ -46,7 +46,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
 
 /// The columns that the table has beside the usual ones, and the scale of its bars.
 struct ResultColumns<'v> {
-    view: &'v View<'v>,
+    view: &'v SummaryView<'v>,
     balanced: bool,
     weighted: bool,
     /// The worst class on full data.
@@ -55,7 +55,7 @@ struct ResultColumns<'v> {
     scale: Scale,
 }
 
-fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
+fn table(view: &SummaryView, groups: &[(String, Vec<Entry>)]) -> String {
     let columns = ResultColumns::of(view, groups);
     let mut out = columns.head();
     for (heading, entries) in groups {
@@ -76,7 +76,7 @@ fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
 }
 
 impl<'v> ResultColumns<'v> {
-    fn of(view: &'v View, groups: &[(String, Vec<Entry>)]) -> Self {
+    fn of(view: &'v SummaryView, groups: &[(String, Vec<Entry>)]) -> Self {
         let entries = || groups.iter().flat_map(|g| &g.1);
         let headlines = || entries().filter_map(|e| e.point.headline.as_ref());
         let differ = |h: &Headline| h.balanced_accuracy.mean - h.average_accuracy.mean;
@@ -207,7 +207,7 @@ impl<'v> ResultColumns<'v> {
 
 /// Shows the numbers at the epoch of best validation accuracy, folded away because they are no
 /// result.
-fn best_epochs(view: &View) -> String {
+fn best_epochs(view: &SummaryView) -> String {
     let mut rows = String::new();
     for &density in &view.densities {
         for entry in view.all_at(density) {

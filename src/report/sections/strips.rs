@@ -5,7 +5,7 @@ use crate::experiment::summary::Strip;
 use crate::report::markup::{esc, name, push};
 use crate::report::numbers;
 use crate::report::page::{Pictures, Section};
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
 /// How much a page shows at most.
 pub(in crate::report) struct Most {
@@ -24,7 +24,11 @@ impl Most {
     pub(in crate::report) const OF_A_PANEL: Most = Most { strategies: 3, classes: 6, each: 6 };
 }
 
-pub(in crate::report) fn section(view: &View, pictures: Pictures, most: &Most) -> Option<Section> {
+pub(in crate::report) fn section(
+    view: &SummaryView,
+    pictures: Pictures,
+    most: &Most,
+) -> Option<Section> {
     let mut groups: Vec<(&Strip, Vec<&Strip>)> = Vec::new();
     for strip in &view.summary.strips {
         let same = |s: &Strip| {

@@ -6,9 +6,9 @@ use crate::experiment::summary::{Headline, Preparation, SeedRun, Spread};
 use crate::report::markup::{self, esc, figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
-use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
+use crate::report::plane::{ACROSS, HEIGHT, PlotAxis, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
 /// Times further apart than this factor stand on a logarithmic axis.
 const APART: f64 = 15.0;
@@ -50,7 +50,7 @@ impl<'a> Timed<'a> {
     }
 }
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let beside: Vec<Timed> = view.beside().into_iter().filter_map(Timed::of).collect();
     let at =
         |&d: &f64| -> Vec<Timed> { view.pruned_at(d).into_iter().filter_map(Timed::of).collect() };
@@ -125,7 +125,7 @@ fn short(seconds: f64) -> String {
     }
 }
 
-fn time_axis(all: &[&Timed]) -> (Axis<'static>, bool) {
+fn time_axis(all: &[&Timed]) -> (PlotAxis<'static>, bool) {
     let (scale, logarithmic) = scale(all);
     let ticks: Vec<(f64, String)> = if logarithmic {
         let inside = |s: &&f64| scale.contains(place(**s));
@@ -141,13 +141,18 @@ fn time_axis(all: &[&Timed]) -> (Axis<'static>, bool) {
         let rest = inside(step).take_while(|s| scale.contains(*s)).map(|s| (s, short(s)));
         first.into_iter().chain(rest).collect()
     };
-    (Axis { scale, ticks, name: "total time" }, logarithmic)
+    (PlotAxis { scale, ticks, name: "total time" }, logarithmic)
 }
 
-fn plot(view: &View, all: &[&Timed], y_name: &str, value: fn(&Headline) -> Spread) -> String {
+fn plot(
+    view: &SummaryView,
+    all: &[&Timed],
+    y_name: &str,
+    value: fn(&Headline) -> Spread,
+) -> String {
     let (x, logarithmic) = time_axis(all);
     let ends = all.iter().map(|t| value(t.headline)).flat_map(|s| [s.min, s.max]);
-    let y = Axis::of_numbers(Scale::around(ends, (0.0, 1.0), UP), y_name);
+    let y = PlotAxis::of_numbers(Scale::around(ends, (0.0, 1.0), UP), y_name);
     let label =
         format!("{y_name} against total time of {} results; values in the table.", all.len());
     let mut svg = Svg::new(WIDTH, HEIGHT, label);
@@ -202,7 +207,7 @@ fn brief(seconds: f64) -> String {
 
 const PARTS: [&str; 4] = ["Query runs", "Scoring", "Choosing", "Training"];
 
-fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
+fn table(view: &SummaryView, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
     let full = beside.iter().find(|t| t.entry.strategy.full_data);
     let rows = || beside.iter().chain(groups.iter().flat_map(|g| &g.1));
     let table = TimeTable {
@@ -238,7 +243,7 @@ fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String 
 
 /// What the rows of the table compare with.
 struct TimeTable<'v> {
-    view: &'v View<'v>,
+    view: &'v SummaryView<'v>,
     /// Seconds of the longest row, which fill a bar.
     longest: f64,
     /// Seconds of full data, where that was trained on.

@@ -3,15 +3,15 @@
 use crate::experiment::summary::{Metric, Outcome, Verdict};
 use crate::report::markup::{esc, minus, name, push};
 use crate::report::numbers;
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
 /// Returns the page's title, not yet escaped.
-pub(in crate::report) fn title(view: &View) -> String {
+pub(in crate::report) fn title(view: &SummaryView) -> String {
     format!("Pruning {} with class quotas", view.summary.settings.data.name)
 }
 
 /// Makes everything above the sections.
-pub(in crate::report) fn header(view: &View) -> String {
+pub(in crate::report) fn header(view: &SummaryView) -> String {
     let mut out = String::new();
     push!(
         out,
@@ -57,7 +57,7 @@ pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
     }
 }
 
-fn headline(view: &View) -> String {
+fn headline(view: &SummaryView) -> String {
     let Some(verdict) = view.summary.verdicts.first() else {
         return "<div class=\"verdict open\"><p>No two strategies were compared.</p></div>\n"
             .to_owned();
@@ -71,7 +71,7 @@ fn headline(view: &View) -> String {
 }
 
 /// Says the verdict in a sentence that claims no more than the data do.
-fn sentence(view: &View, v: &Verdict) -> String {
+fn sentence(view: &SummaryView, v: &Verdict) -> String {
     let strategy = name(view.label(&v.strategy));
     let baseline = name(view.label(&v.baseline));
     let what = match v.metric {
@@ -120,7 +120,7 @@ pub(in crate::report) fn places(density: f64) -> usize {
 }
 
 /// Shows what was run, in a few figures.
-fn facts(view: &View) -> String {
+fn facts(view: &SummaryView) -> String {
     let s = &view.summary.settings;
     let mut facts: Vec<(&str, String)> = Vec::new();
     let [h, w, _] = s.data.image;

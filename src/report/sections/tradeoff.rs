@@ -6,11 +6,11 @@ use crate::experiment::summary::Spread;
 use crate::report::markup::{figure, name, push, shorten};
 use crate::report::numbers;
 use crate::report::page::Section;
-use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
+use crate::report::plane::{ACROSS, HEIGHT, PlotAxis, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let entries: Vec<Entry> = view
         .beside()
         .into_iter()
@@ -39,7 +39,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
 }
 
 /// Lists the marks and names of all strategies.
-pub(super) fn legend(view: &View) -> String {
+pub(super) fn legend(view: &SummaryView) -> String {
     let mut out = String::from("<p class=\"legend\">");
     for (mark, strategy) in view.with_marks() {
         push!(out, "<span>{}{}</span> ", mark.inline(), name(&strategy.label));
@@ -47,7 +47,7 @@ pub(super) fn legend(view: &View) -> String {
     out + "</p>\n"
 }
 
-fn scatter(view: &View, entries: &[Entry]) -> String {
+fn scatter(view: &SummaryView, entries: &[Entry]) -> String {
     let spreads = || {
         entries
             .iter()
@@ -65,7 +65,7 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
     );
     let mut svg = Svg::new(WIDTH, HEIGHT, label);
     let worst = view.words("recall of the worst class");
-    let (x, y) = (Axis::of_numbers(x, "average accuracy"), Axis::of_numbers(y, &worst));
+    let (x, y) = (PlotAxis::of_numbers(x, "average accuracy"), PlotAxis::of_numbers(y, &worst));
     axes(&mut svg, &x, &y);
     if let Some(h) = view.full().and_then(|f| f.point.headline.as_ref()) {
         let (fx, fy) = (x.at(h.average_accuracy.mean), y.at(h.worst_recall.mean));
@@ -125,7 +125,7 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
 }
 
 /// Returns what stands beside a mark: the density where there are several, else the strategy.
-pub(super) fn tag(view: &View, e: &Entry) -> String {
+pub(super) fn tag(view: &SummaryView, e: &Entry) -> String {
     let beside_all = e.strategy.full_data || e.strategy.every_density;
     if view.densities.len() > 1 && !beside_all {
         numbers::digits(e.point.density, places(e.point.density))

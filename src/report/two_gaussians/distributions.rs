@@ -18,7 +18,7 @@ const SHOWN: f64 = 3.6;
 const POINTS: usize = 160;
 
 pub(super) fn body(page: &Page) -> String {
-    let full = Drawing {
+    let full = DensityPlot {
         kept: [1.0; 2],
         margin: 0.0,
         rules: vec![("t*", page.study.full), ("t̂", page.study.worst_optimum)],
@@ -37,7 +37,7 @@ pub(super) fn body(page: &Page) -> String {
         let density = numbers::digits(row.density, 4);
         let density = density.trim_end_matches('0');
         if let Some(metriq) = row.metriq {
-            let drawing = Drawing {
+            let drawing = DensityPlot {
                 kept: metriq.densities,
                 margin: 0.0,
                 rules: vec![("t*", metriq.decision)],
@@ -46,7 +46,7 @@ pub(super) fn body(page: &Page) -> String {
             let title = format!("MetriQ at density {density}.");
             figures.push(figure(&title, &text, &drawing.draw(page)));
         }
-        let drawing = Drawing {
+        let drawing = DensityPlot {
             kept: [1.0; 2],
             margin: row.ssp.margin,
             rules: vec![("t*", row.ssp.decision)],
@@ -62,7 +62,7 @@ pub(super) fn body(page: &Page) -> String {
 }
 
 /// One plot of the two densities.
-struct Drawing {
+struct DensityPlot {
     /// Kept share of each class, which is the same at every position.
     kept: [f64; 2],
     /// Margin around the means inside which nothing is kept.
@@ -71,9 +71,9 @@ struct Drawing {
     rules: Vec<(&'static str, Decision)>,
 }
 
-impl Drawing {
+impl DensityPlot {
     fn draw(&self, page: &Page) -> String {
-        let axis = Axis::new(page);
+        let axis = PositionAxis::new(page);
         let x = Scale::fixed(axis.low, axis.high, LEFT, WIDTH - RIGHT);
         let peak = (0..2).map(|k| height(page, k, 0.0)).fold(0.0, f64::max);
         let y = Scale::fixed(0.0, 1.0, HEIGHT - BOTTOM, TOP);
@@ -140,7 +140,7 @@ impl Drawing {
         if hole > 0.0 { vec![left, right] } else { vec![[left, right].concat()] }
     }
 
-    fn thresholds(&self, svg: &mut Svg, axis: &Axis, x: &Scale) {
+    fn thresholds(&self, svg: &mut Svg, axis: &PositionAxis, x: &Scale) {
         let mut taken = f64::NEG_INFINITY;
         let shown = |(name, decision): &(&'static str, Decision)| {
             let t = axis.of(decision.threshold()?);
@@ -169,7 +169,7 @@ fn height(page: &Page, k: usize, z: f64) -> f64 {
 }
 
 /// An axis with positions in numbers that can be written below it.
-struct Axis {
+struct PositionAxis {
     origin: f64,
     unit: f64,
     low: f64,
@@ -177,7 +177,7 @@ struct Axis {
     name: String,
 }
 
-impl Axis {
+impl PositionAxis {
     fn new(page: &Page) -> Self {
         let (means, sigmas) = (page.classes.means(), page.classes.sigmas());
         let ends = |sign: f64| [0, 1].map(|k| means[k] + sign * SHOWN * sigmas[k]);
@@ -192,7 +192,7 @@ impl Axis {
         let units = if unit == 1.0 { String::new() } else { format!(", in units of {unit:e}") };
         let scaled = |x: f64| (x - origin) / unit;
         let name = minus(&format!("{what}{from}{units}"));
-        Axis { origin, unit, low: scaled(low), high: scaled(high), name }
+        PositionAxis { origin, unit, low: scaled(low), high: scaled(high), name }
     }
 
     fn of(&self, position: f64) -> f64 {

@@ -84,8 +84,8 @@ impl Inputs {
         if self.bf16 { Fill::Poison16(len) } else { Fill::Poison(len) }
     }
 
-    pub(super) fn oracle(&self, relu: bool) -> oracle::Input<'_> {
-        oracle::Input {
+    pub(super) fn oracle(&self, relu: bool) -> oracle::BackwardValues<'_> {
+        oracle::BackwardValues {
             dout: &self.dout,
             out: relu.then_some(&self.out),
             y: &self.y,

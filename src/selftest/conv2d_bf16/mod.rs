@@ -199,7 +199,7 @@ pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subje
                 ensure(dx == plain, || format!("dx is not the masked one: {what}"))?;
                 let problem = BatchNormProblem { n: p.n, hw: p.h * p.w, c: p.c };
                 let (y, mean, rstd) = (&norm.y, &norm.mean, &norm.rstd);
-                let input = batch_norm::Input { dout: &dx, out: None, y, mean, rstd };
+                let input = batch_norm::BackwardValues { dout: &dx, out: None, y, mean, rstd };
                 let [dgamma_ref, dbeta_ref] =
                     batch_norm::parameter_gradients(&problem, &input, 0..p.n);
                 let largest = dgamma_ref.magnitude.iter().fold(0.0f64, |a, b| a.max(*b));

@@ -6,7 +6,7 @@
 //! forward pass and the backward pass.
 
 use super::draws::Drawing;
-use super::presentation::{Facts, Policy, Presentation, State, StepAt, stored};
+use super::presentation::{Facts, Policy, PolicyState, Presentation, StepAt, stored};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
@@ -73,11 +73,11 @@ impl<B: Operators> Policy<B> for GroupDro {
         true
     }
 
-    fn state(&self) -> State {
-        State::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.q = stored(state, GROUP_WEIGHTS, self.q.len())?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean,
 //! and gives the others of these samples the weight that makes up for it.
 
-use super::presentation::{Facts, Policy, Presentation, State, stored};
+use super::presentation::{Facts, Policy, PolicyState, Presentation, stored};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
@@ -57,11 +57,11 @@ impl<B: Operators> Policy<B> for InfoBatch {
         }
     }
 
-    fn state(&self) -> State {
-        State::from([(SCORES.to_owned(), self.scores.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(SCORES.to_owned(), self.scores.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.scores = stored(state, SCORES, self.facts.subset.len())?;
         Ok(())
     }

@@ -55,7 +55,7 @@ pub(in crate::train) struct Draws {
 }
 
 /// The state of a policy, by name.
-pub(in crate::train) type State = BTreeMap<String, Vec<f32>>;
+pub(in crate::train) type PolicyState = BTreeMap<String, Vec<f32>>;
 
 /// A step that is about to be done.
 pub(in crate::train) struct StepAt<'a, B: Operators> {
@@ -105,19 +105,19 @@ pub(in crate::train) trait Policy<B: Operators> {
     }
 
     /// Returns what a resumed run needs beside the history.
-    fn state(&self) -> State {
-        State::new()
+    fn state(&self) -> PolicyState {
+        PolicyState::new()
     }
 
     /// Takes back what [`Policy::state`] gave.
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         let _ = state;
         Ok(())
     }
 }
 
 /// Returns the values of a state, of which there must be `len`.
-pub(super) fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> {
+pub(super) fn stored(state: &PolicyState, name: &str, len: usize) -> Result<Vec<f32>> {
     let values = state.get(name).filter(|v| v.len() == len);
     let found = || format!("a checkpoint without {len} values of {name}");
     values.cloned().ok_or_else(|| {

@@ -5,7 +5,7 @@
 //! Candidates are looked at in eval mode, without augmentation, as the irreducible losses were.
 //! Every step waits for the device.
 
-use super::presentation::{Facts, Policy, Presentation, State, StepAt, stored};
+use super::presentation::{Facts, Policy, PolicyState, Presentation, StepAt, stored};
 use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Mode, Pass, run_pass};
@@ -103,11 +103,11 @@ impl<B: Operators> Policy<B> for Rho {
         self.chosen.fill(0.0);
     }
 
-    fn state(&self) -> State {
-        State::from([(CHOSEN.to_owned(), self.chosen.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(CHOSEN.to_owned(), self.chosen.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.chosen = stored(state, CHOSEN, self.facts.labels.len())?;
         Ok(())
     }

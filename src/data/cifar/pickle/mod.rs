@@ -14,13 +14,13 @@ mod value;
 use std::borrow::Cow;
 
 use self::machine::StackMachine;
-use self::value::{Id, MOST_NAME, Value};
+use self::value::{Id, MOST_NAME, PickleValue};
 use crate::error::{Error, Result};
 
 /// A dictionary that was read.
 #[derive(Debug)]
 pub struct Pickle<'a> {
-    values: Vec<Value<'a>>,
+    values: Vec<PickleValue<'a>>,
     root: Id,
     what: String,
 }
@@ -41,7 +41,7 @@ impl<'a> Pickle<'a> {
         })?;
         let pickle = Pickle { values: machine.values, root, what: what.to_owned() };
         match pickle.values[root] {
-            Value::Dict(_) => Ok(pickle),
+            PickleValue::Dict(_) => Ok(pickle),
             _ => Err(Error::invalid(what, "a pickle of something else", "a pickled dictionary")),
         }
     }
@@ -52,9 +52,10 @@ impl<'a> Pickle<'a> {
     }
 
     fn get(&self, key: &str) -> Option<Id> {
-        let Value::Dict(pairs) = &self.values[self.root] else { return None };
+        let PickleValue::Dict(pairs) = &self.values[self.root] else { return None };
         // A later pair replaces an earlier one.
-        let named = |id: Id| matches!(&self.values[id], Value::Bytes(b) if **b == *key.as_bytes());
+        let named =
+            |id: Id| matches!(&self.values[id], PickleValue::Bytes(b) if **b == *key.as_bytes());
         pairs.iter().rev().find(|(k, _)| named(*k)).map(|(_, v)| *v)
     }
 
@@ -64,7 +65,7 @@ impl<'a> Pickle<'a> {
 
     fn list(&self, key: &str, expected: &str) -> Result<&[Id]> {
         match self.get(key).map(|id| &self.values[id]) {
-            Some(Value::List(items)) => Ok(items),
+            Some(PickleValue::List(items)) => Ok(items),
             Some(_) => Err(self.wrong(key, "no list", expected)),
             None => Err(self.wrong(key, "nothing", expected)),
         }
@@ -75,7 +76,7 @@ impl<'a> Pickle<'a> {
         let expected = "a list of integers";
         let each = self.list(key, expected)?.iter().enumerate();
         each.map(|(i, &id)| match self.values[id] {
-            Value::Int(n) => Ok(n),
+            PickleValue::Int(n) => Ok(n),
             _ => Err(self.wrong(key, format!("no integer at position {i}"), expected)),
         })
         .collect()
@@ -89,7 +90,7 @@ impl<'a> Pickle<'a> {
             return Err(self.wrong(key, format!("a list of {}", list.len()), &expected));
         }
         let name = |(i, &id): (usize, &Id)| match &self.values[id] {
-            Value::Bytes(b) if b.len() <= MOST_NAME => String::from_utf8(b.to_vec())
+            PickleValue::Bytes(b) if b.len() <= MOST_NAME => String::from_utf8(b.to_vec())
                 .map_err(|_| self.wrong(key, format!("no UTF-8 at position {i}"), &expected)),
             _ => Err(self.wrong(key, format!("no such name at position {i}"), &expected)),
         };
@@ -101,12 +102,12 @@ impl<'a> Pickle<'a> {
     pub fn rows(&self, key: &str, columns: usize) -> Result<(usize, Cow<'_, [u8]>)> {
         let expected = format!("an array of bytes of shape (N, {columns})");
         let stored = match self.get(key).map(|id| &self.values[id]) {
-            Some(Value::Array(Some(stored))) => *stored,
+            Some(PickleValue::Array(Some(stored))) => *stored,
             Some(_) => return Err(self.wrong(key, "no array of bytes", &expected)),
             None => return Err(self.wrong(key, "nothing", &expected)),
         };
         let [rows, wide] = stored.shape;
-        let Value::Bytes(data) = &self.values[stored.data] else {
+        let PickleValue::Bytes(data) = &self.values[stored.data] else {
             return Err(self.wrong(key, "an array without its bytes", &expected));
         };
         if wide != columns {

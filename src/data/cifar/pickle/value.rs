@@ -13,7 +13,7 @@ pub(super) type Id = usize;
 
 /// A value that an instruction makes.
 #[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
+pub(super) enum PickleValue<'a> {
     /// The end of the items that a later instruction gathers.
     Mark,
     None,
