@@ -11,7 +11,7 @@ use crate::exec::batch_sizes;
 use crate::ops::gather::Augmentation;
 use crate::rng::{Philox, Stream};
 
-/// Learning rate over the run, as a factor of the base rate.
+/// The learning rate over the run, as a factor of the base rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -25,13 +25,14 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Factor of the base learning rate at `step` of `total` (0-based).
+    /// Returns the factor of the base learning rate at `step` of `total` (0-based).
     pub fn factor(&self, step: u64, total: u64) -> f64 {
         let done = step as f64 / total.max(1) as f64;
         match self {
             Schedule::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done)),
             Schedule::Step { drops, factor } => {
-                // A hair of slack, so that a drop at 1/2 of 7 x 10 steps falls on step 35.
+                // The comparison allows for rounding, so that a drop at 1/2 of 7 x 10 steps falls
+                // on step 35.
                 let passed = drops.iter().filter(|&&d| done >= d - 1e-9).count();
                 libm::pow(*factor, passed as f64)
             }
@@ -43,7 +44,7 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `cosine`, `constant`, `step` (x0.2 after 1/2 and 3/4) or `step:0.5,0.75x0.2`.
+    /// Reads `cosine`, `constant`, `step` (x0.2 after 1/2 and 3/4) or `step:0.5,0.75x0.2`.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             let expected = "cosine, constant, step, or step:F1,F2,...xFACTOR with fractions of the run in (0, 1)";
@@ -81,7 +82,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// How long a run on a subset is.
+/// The rule for the length of a run on a subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
@@ -119,15 +120,18 @@ impl fmt::Display for Budget {
 /// Separate seeds, so that runs are paired in whatever they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeds {
+    /// Seed of the fresh weights.
     pub init: u64,
+    /// Seed of the order of samples.
     pub order: u64,
+    /// Seed of the augmentation.
     pub augment: u64,
-    /// Of the draw of a subset.
+    /// Seed of the draw of a subset.
     pub subset: u64,
 }
 
 impl Seeds {
-    /// The seeds of run `run` under the user's seed.
+    /// Returns the seeds of run `run` under the user's seed.
     pub fn derive(seed: u64, run: u64) -> Self {
         let mut draws = Philox::new(seed, Stream::Seeds).sequence(run);
         Seeds {
@@ -142,31 +146,41 @@ impl Seeds {
 /// Largest shift of a training image, in pixels.
 const MAX_TRANSLATE: u32 = 1024;
 
-/// Most epochs of a run; steps of any batch then fit where they are counted.
+/// Most epochs of a run. The steps of any batch size then fit where they are counted.
 const MOST_EPOCHS: usize = 1_000_000;
 
 /// Most images of a batch.
 const MOST_BATCH: usize = 1_000_000_000;
 
-/// One training run's settings.
+/// The settings of one training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// Epochs of a run on all data.
+    /// Number of epochs of a run on all data.
     pub epochs: usize,
+    /// Number of images in a batch.
     pub batch: usize,
+    /// Base learning rate.
     pub lr: f64,
+    /// How the learning rate falls over the run.
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises linearly to its base value.
+    /// Number of steps over which the learning rate rises linearly to its base value.
     pub warmup_steps: u64,
+    /// Momentum of the optimiser.
     pub momentum: f32,
+    /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
+    /// L2 penalty of the weights.
     pub weight_decay: f32,
+    /// Share of the label that is spread over all classes.
     pub label_smoothing: f32,
-    /// One weight a class, or none.
+    /// One weight for each class, or none.
     pub class_weights: Option<Vec<f32>>,
+    /// Whether images are mirrored at random.
     pub flip: bool,
+    /// Largest random shift of an image, in pixels.
     pub translate: u32,
-    /// Random boxes of the images, resized. Recipes without them read as they always did.
+    /// Whether random boxes of the images are resized. Recipes without them are written as they
+    /// always were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resized_crop: bool,
 }
@@ -210,23 +224,23 @@ impl Recipe {
         Ok(())
     }
 
-    /// Random changes of training images.
+    /// Returns the random changes of training images.
     pub fn augmentation(&self) -> Augmentation {
         let Recipe { flip, translate, resized_crop, .. } = *self;
         Augmentation { flip, translate, resized_crop }
     }
 
-    /// Whether images are changed at random.
+    /// Tells whether images are changed at random.
     pub fn augments(&self) -> bool {
         self.augmentation() != Augmentation::NONE
     }
 
-    /// The same recipe without augmentation, as query models are trained.
+    /// Returns the recipe without augmentation, as query models are trained.
     pub fn without_augmentation(&self) -> Recipe {
         Recipe { flip: false, translate: 0, resized_crop: false, ..self.clone() }
     }
 
-    /// Steps of a run over `kept` of `all` training samples.
+    /// Returns the number of steps of a run over `kept` of `all` training samples.
     pub fn steps(&self, budget: Budget, kept: usize, all: usize) -> u64 {
         let per_epoch = |n: usize| batch_sizes(Mode::Train, self.batch, n).len() as u64;
         let epochs = self.epochs as u64;
@@ -242,7 +256,7 @@ impl Recipe {
         }
     }
 
-    /// Learning rate at `step` of `total`.
+    /// Returns the learning rate at `step` of `total`.
     pub fn lr_at(&self, step: u64, total: u64) -> f32 {
         let warm = if step < self.warmup_steps {
             (step + 1) as f64 / (self.warmup_steps as f64 + 1.0)
@@ -278,16 +292,16 @@ mod tests {
     #[test]
     fn budgets_count_steps() {
         let r = recipe();
-        // 1000 samples: 10 steps an epoch; at density .5 the matched run has floor(.75 * 10 / .5) = 15
-        // epochs of 5 steps, three quarters of the full run's 100.
+        // 1000 samples make 10 steps in an epoch. At density .5 the matched run has floor(.75 * 10
+        // / .5) = 15 epochs of 5 steps, three quarters of the full run's 100.
         assert_eq!(r.steps(Budget::Fixed, 1000, 1000), 100);
         assert_eq!(r.steps(Budget::Matched, 500, 1000), 75);
         assert_eq!(r.steps(Budget::Fixed, 500, 1000), 50);
         assert_eq!(r.steps(Budget::Steps, 500, 1000), 100);
         assert_eq!(r.steps(Budget::Matched, 1000, 1000), 100);
-        // d = .3: floor(.65 * 10 / .3) = 21 epochs of 3 steps.
+        // At d = .3 there are floor(.65 * 10 / .3) = 21 epochs of 3 steps.
         assert_eq!(r.steps(Budget::Matched, 300, 1000), 63);
-        // A rest of one sample is dropped, of two kept.
+        // A rest of one sample is dropped, and one of two is kept.
         assert_eq!(r.steps(Budget::Fixed, 101, 1000), 10);
         assert_eq!(r.steps(Budget::Fixed, 102, 1000), 20);
     }

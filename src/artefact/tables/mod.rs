@@ -46,7 +46,7 @@ pub struct RecallRow {
     pub val_total: Option<u64>,
     /// Mean recall over the query runs, in [0, 1].
     pub recall: f64,
-    /// Standard deviation of the recall between query runs; None with one run.
+    /// Standard deviation of the recall between query runs; `None` with one run.
     pub recall_sd: Option<f64>,
 }
 
@@ -181,7 +181,7 @@ pub struct KeptRow {
     pub label: u32,
     /// The score that ranked the sample; `None` for random draws.
     pub score: Option<f32>,
-    /// Written as 1 or 0; `true` and `false` are read too.
+    /// Whether the sample is kept. It is written as 1 or 0; `true` and `false` are read too.
     #[serde(serialize_with = "as_digit")]
     pub kept: bool,
 }
