@@ -133,9 +133,7 @@ pub struct ValidationRecord {
 /// Validation counts of each group, class x attribute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRecord {
-    /// Correct predictions of each group.
     pub correct: Vec<u64>,
-    /// Validation samples of each group.
     pub total: Vec<u64>,
 }
 
