@@ -5,6 +5,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 10 | `bench`, `doctor` |
 //! | 9 | `report` |
 //! | 8 | `experiment` |
 //! | 7 | `train`, `score` |
@@ -19,12 +20,15 @@
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
 //!
-//! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
+//! `reference` holds the float64 oracles; only tests, benches and `selftest` use it. `bench`, `doctor`
+//! and `selftest` are leaves: nothing but the command line uses them.
 
 pub mod artefact;
 pub mod backend;
+pub mod bench;
 pub mod cuda;
 pub mod data;
+pub mod doctor;
 pub mod error;
 pub mod exec;
 pub mod experiment;

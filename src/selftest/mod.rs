@@ -14,7 +14,9 @@ pub mod gather;
 pub mod loss_score;
 pub mod pool;
 pub mod pool_bf16;
+mod run;
 pub mod sgd;
+mod steps;
 pub mod values;
 
 use std::fmt;
@@ -23,6 +25,8 @@ use batch_norm::bf16 as batch_norm_bf16;
 
 use crate::error::Error;
 use crate::ops::Operators;
+
+pub use run::{CaseReport, names, run};
 
 /// Why a case failed: what was computed, what was expected.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,23 +1,17 @@
-//! Rows of `tune`: products of every convolution in every tile and family, gradient norms in every form and,
+//! The rows of the suite `tune`: products of every convolution in every tile and family, gradient norms in every form and,
 //! instantiated, every tile; and the table of tiles that beat the planned ones, gradient norms' aside.
 
 use std::fs;
-use std::sync::Arc;
 
-use anyhow::Result;
-use fairprune::error::Error;
-use fairprune::ops::Operators;
-use fairprune::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, KeptChoice};
-use fairprune::tensor::Dtype;
-
-use super::card::Card;
-use super::kernels::{Work, backward, convolutions, describe, fprop, time, time_on, workspace};
-use super::results::Row;
+use super::kernels::{time, time_on};
+use super::rows::TimedRow;
 use super::sets::Sets;
-use super::settings::Settings;
-use super::suites::stopped;
-use crate::cli::args::Common;
-use crate::cli::output;
+use super::timing::Timer;
+use super::work::{OperatorWork, backward, convolutions, describe, fprop, workspace};
+use crate::error::{Error, Result};
+use crate::ops::Operators;
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, KeptChoice};
+use crate::tensor::Dtype;
 
 /// A tile must beat the planned one by this much to be kept: less is noise.
 const GAIN: f64 = 1.02;
@@ -31,20 +25,16 @@ pub fn check_card(device: Option<&str>) -> Result<()> {
         Some(card) if !card.contains(SOFTWARE) => Ok(()),
         _ => {
             let found = format!("times of {}, which mean nothing", device.unwrap_or("the CPU"));
-            Err(Error::invalid("--write", found, "a card").into())
+            Err(Error::invalid("`write`", found, "a card"))
         }
     }
 }
 
 /// Times everything; writes the table where that was asked for.
-pub fn rows<B: Operators>(
-    backend: &Arc<B>,
-    card: &Card,
-    settings: &Settings,
-    common: &Common,
-) -> Result<Vec<Row>> {
-    if check_card(card.name()).is_err() {
-        output::note(common, "note: no card: these times mean nothing for one");
+pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
+    let (settings, card) = (timer.settings, timer.card.name());
+    if check_card(card).is_err() {
+        timer.watch.note("note: no card: these times mean nothing for one");
     }
     let (mut rows, mut kept) = (Vec::new(), Vec::new());
     if settings.compute.precision.dtype() == Dtype::Bf16 {
@@ -56,43 +46,38 @@ pub fn rows<B: Operators>(
                 if first && input(direction) {
                     continue;
                 }
-                if stopped()? {
+                if timer.watch.is_stopped() {
                     break;
                 }
-                let tuned = tiles(&**backend, card, &p, direction, settings)?;
+                let tuned = tiles(timer, &p, direction)?;
                 kept.extend(tuned.better.map(|choice| (direction, p, choice)));
                 rows.extend(tuned.rows);
                 // Whole after every layer: who is killed keeps what was found.
-                if let (Some(file), Some(card)) = (&settings.write, card.name()) {
+                if let (Some(file), Some(card)) = (&settings.write, card) {
                     fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
                 }
             }
         }
     }
     for (p, _) in convolutions(settings)? {
-        rows.extend(forms(&**backend, card, &p, settings)?);
+        rows.extend(forms(timer, &p)?);
     }
-    if let (Some(file), Some(card)) = (&settings.write, card.name()) {
+    if let (Some(file), Some(card)) = (&settings.write, card) {
         fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-        output::note(common, format!("{file}: {} rows", kept.len()));
+        timer.watch.note(&format!("{file}: {} rows", kept.len()));
     }
     Ok(rows)
 }
 
 /// The rows of one direction, and the choice that beats the planned one.
 struct Tuned {
-    rows: Vec<Row>,
+    rows: Vec<TimedRow>,
     better: Option<Choice>,
 }
 
 /// Times one direction of a problem in every way; the planned one is marked.
-fn tiles<B: Operators>(
-    backend: &B,
-    card: &Card,
-    p: &Conv2dProblem,
-    direction: Direction,
-    settings: &Settings,
-) -> Result<Tuned> {
+fn tiles<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem, direction: Direction) -> Result<Tuned> {
+    let backend = &**timer.backend;
     let planned = backend.conv2d_choice_bf16(p, direction);
     let mut choices = backend.conv2d_choices_bf16(p, direction);
     if direction == Direction::Wgrad {
@@ -102,7 +87,7 @@ fn tiles<B: Operators>(
         choices = all.map(|(choice, splits)| Choice { splits, ..choice }).collect();
     }
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
-    let mut works: Vec<(Choice, Work<B>)> = Vec::new();
+    let mut works: Vec<(Choice, OperatorWork<B>)> = Vec::new();
     for choice in choices {
         backend.conv2d_force_bf16(Some(choice));
         // What is taken has fewer splits where there are too few positions.
@@ -112,20 +97,20 @@ fn tiles<B: Operators>(
         backend.conv2d_force_bf16(None);
         let Some(work) = work.transpose()? else { continue };
         let name = format!("{} {taken}", work.name);
-        works.push((taken, Work { name, planned: Some(taken) == planned, ..work }));
+        works.push((taken, OperatorWork { name, planned: Some(taken) == planned, ..work }));
     }
     // They differ in workspace alone.
     let Some(largest) = works.iter().map(|(_, work)| &work.views).max_by_key(|v| total(v)) else {
         return Ok(Tuned { rows: Vec::new(), better: None });
     };
     let mut sets = Sets::new(backend, largest)?;
-    let (mut rows, mut timed): (Vec<Row>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
+    let (mut rows, mut timed): (Vec<TimedRow>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
     for (taken, work) in works {
-        if stopped()? {
+        if timer.watch.is_stopped() {
             break;
         }
         backend.conv2d_force_bf16(Some(taken));
-        let row = time_on(&mut sets, card, work, settings);
+        let row = time_on(&mut sets, timer, work);
         backend.conv2d_force_bf16(None);
         let row = row?;
         timed.push((taken, row.images_per_second.median));
@@ -151,16 +136,16 @@ fn one<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
     (direction, choice): (Direction, Choice),
-) -> Result<Work<B>> {
+) -> Result<OperatorWork<B>> {
     let works = match direction {
         Direction::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
         _ => backward(backend, *p, false, Dtype::Bf16),
     };
     let work = works.into_iter().find(|(d, _)| *d == direction).map(|(_, work)| work);
     let Some(work) = work else {
-        return Err(Error::Internal(format!("{direction:?} is no product of a layer")).into());
+        return Err(Error::Internal(format!("{direction:?} is no product of a layer")));
     };
-    Ok(Work { tile: Some(choice), ..work })
+    Ok(OperatorWork { tile: Some(choice), ..work })
 }
 
 /// The table of `src/ops/conv2d/cuda/bf16/tiles.txt`.
@@ -176,13 +161,8 @@ fn table(card: &str, kept: &[(Direction, Conv2dProblem, Choice)]) -> String {
 }
 
 /// Times the gradient norms of a problem in every form and tile; what scoring takes is marked.
-fn forms<B: Operators>(
-    backend: &B,
-    card: &Card,
-    p: &Conv2dProblem,
-    settings: &Settings,
-) -> Result<Vec<Row>> {
-    let stored = settings.compute.precision.dtype();
+fn forms<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem) -> Result<Vec<TimedRow>> {
+    let (backend, stored) = (&**timer.backend, timer.settings.compute.precision.dtype());
     let chosen = match stored {
         Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
         _ => backend.conv2d_grad_norm_form(p),
@@ -197,13 +177,13 @@ fn forms<B: Operators>(
             None => vec![None],
         };
         for tile in tiles {
-            if stopped()? {
+            if timer.watch.is_stopped() {
                 return Ok(rows);
             }
             backend.conv2d_force_bf16(tile);
             let mut work = norm(backend, *p, form, tile, stored);
             work.planned = form == chosen && tile == planned;
-            let row = time(backend, card, work, settings);
+            let row = time(timer, work);
             backend.conv2d_force_bf16(None);
             rows.push(row?);
         }
@@ -218,13 +198,13 @@ fn norm<B: Operators>(
     form: GradNormForm,
     tile: Option<Choice>,
     stored: Dtype,
-) -> Work<B> {
+) -> OperatorWork<B> {
     let direction = Direction::GradNorm(form);
     let space = workspace(backend, &p, direction, stored);
     let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
     let copied = copied.map(|bytes| bytes as f64);
     let tiled = tile.map_or(String::new(), |tile| format!(" {tile}"));
-    Work {
+    OperatorWork {
         name: describe(&format!("{form:?}"), &p) + &tiled,
         images: p.n,
         operations: 2.0 * p.macs() as f64,
@@ -234,7 +214,7 @@ fn norm<B: Operators>(
         copied,
         planned: false,
         call: Box::new(move |b, m, v| {
-            Ok(b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])?)
+            b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])
         }),
     }
 }
@@ -252,7 +232,7 @@ mod tests {
         assert!(check_card(Some("NVIDIA H200 (cuda/sm_90a)")).is_ok());
         for none in [None, Some("fairprune software device (cuda/sm_90a)")] {
             let message = check_card(none).unwrap_err().to_string();
-            assert!(message.contains("mean nothing") && message.contains("--write"), "{message}");
+            assert!(message.contains("mean nothing") && message.contains("`write`"), "{message}");
         }
     }
 
