@@ -156,8 +156,8 @@ mod tests {
         assert!(noise(&[100.0, 101.0, 99.0, 100.5, 50.0]) < 0.05);
     }
 
-    /// Of runs that differ by chance alone, few exceed the band; of runs with a real loss beyond
-    /// it, most do.
+    /// Few of the runs that differ by chance alone exceed the band; most of those with a real loss beyond it
+    /// do.
     #[test]
     fn false_alarms_are_rare_and_real_losses_are_found() {
         let mut draws = Philox::new(6, Stream::Shapes).sequence(0);

@@ -25,7 +25,18 @@ use crate::ops::gather::{Augmentation, GatherProblem};
 use crate::ops::loss_score::Field;
 use crate::tensor::Dtype;
 
-/// All rows of the folder.
+/// The row of loading the folder, all parts, fingerprint included. The first load warms the page cache and
+/// says what every later one must give.
+pub fn read<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<TimedRow> {
+    let bench = Pipeline { timer, folder };
+    timer.watch.begin("read: warming the page cache");
+    let first = bench.load()?;
+    let (images, fingerprint) = (images(&first), first.fingerprint.clone());
+    drop(first);
+    bench.repeat("read", images, None, || bench.load_again(&fingerprint))
+}
+
+/// All rows of the suite `pipeline`.
 pub fn rows<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<Vec<TimedRow>> {
     let (settings, bench) = (timer.settings, Pipeline { timer, folder });
     let first = bench.load()?;
@@ -89,26 +100,39 @@ impl<B: Operators> Pipeline<'_, B> {
         planned: Option<u64>,
         mut work: impl FnMut() -> Result<()>,
     ) -> Result<TimedRow> {
-        let Timer { watch, card, .. } = *self.timer;
-        watch.begin(name);
+        self.timer.watch.begin(name);
         // Once for the caches.
         work()?;
+        let row = self.repeat(name, images, planned, work)?;
+        Ok(TimedRow { clocks: self.timer.card.state(), ..row })
+    }
+
+    /// Times `work`, whose caches are warm.
+    fn repeat(
+        &self,
+        name: &str,
+        images: usize,
+        planned: Option<u64>,
+        mut work: impl FnMut() -> Result<()>,
+    ) -> Result<TimedRow> {
         let clock = self.timer.clock(name);
         let peak = Peak::start();
         let times = clock.repeat(&mut work, |_| Ok(()), |work| work())?;
-        watch.end();
-        let row = TimedRow::new(&clock, images, &times).with_memory(peak.bytes(), planned);
-        Ok(TimedRow { clocks: card.state(), ..row })
+        self.timer.watch.end();
+        Ok(TimedRow::new(&clock, images, &times).with_memory(peak.bytes(), planned))
     }
 
     fn decode(&self, first: &DataSet) -> Result<TimedRow> {
-        self.time("pipeline-decode", images(first), None, || {
-            let again = self.load()?.fingerprint;
-            if again == first.fingerprint {
-                return Ok(());
-            }
-            Err(Error::Measurement(format!("{}: its content changed", self.folder)))
-        })
+        self.time("pipeline-decode", images(first), None, || self.load_again(&first.fingerprint))
+    }
+
+    /// Loads the folder, whose content must be what it was.
+    fn load_again(&self, fingerprint: &str) -> Result<()> {
+        if self.load()?.fingerprint == fingerprint {
+            return Ok(());
+        }
+        let folder = self.folder;
+        Err(Error::Measurement(format!("{folder}: its content changed while it was read")))
     }
 
     /// One epoch of inputs.

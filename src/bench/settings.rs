@@ -75,8 +75,6 @@ pub struct Measurement {
     pub normalisation: [[f32; 3]; 2],
     /// The folder that `read` and `pipeline` read.
     pub data: Option<String>,
-    /// Where `tune` writes its table.
-    pub write: Option<String>,
     pub seed: u64,
     /// Precision, fusion and graphs.
     pub compute: Compute,
@@ -101,7 +99,6 @@ impl Default for Measurement {
             seconds: 5.0,
             normalisation: NORMALISATION,
             data: None,
-            write: None,
             seed: 0,
             compute: Compute::new(Precision::F32),
             dependent_launch: true,
@@ -131,10 +128,6 @@ impl Measurement {
         if let (Some(suite), None) = (reads, &self.data) {
             let what = format!("`suite` {}", suite.name());
             return Err(Error::invalid(what, "no `data`", "a folder of images to read"));
-        }
-        if self.write.is_some() {
-            let tunes = self.times(Suite::Tune) && self.compute.precision == Precision::Bf16;
-            check("write", "given", tunes, "`suite` tune `precision` bf16 beside it")?;
         }
         Ok(())
     }
@@ -235,7 +228,6 @@ mod tests {
     #[test]
     fn unusable_values_are_named() {
         let good = Measurement::default;
-        let write = Some("tiles.txt".to_owned());
         for (settings, field) in [
             (Measurement { batch: 0, ..good() }, "`batch`"),
             (Measurement { batch: 1, ..good() }, "`batch`"),
@@ -244,8 +236,6 @@ mod tests {
             (Measurement { seconds: -1.0, ..good() }, "`seconds`"),
             (Measurement { seconds: f64::NAN, ..good() }, "`seconds`"),
             (Measurement { suites: vec![Suite::Read], ..good() }, "no `data`"),
-            (Measurement { write: write.clone(), ..good() }, "`write`"),
-            (Measurement { suites: vec![Suite::Tune], write, ..good() }, "`write`"),
         ] {
             let message = settings.check().unwrap_err().to_string();
             assert!(message.contains(field), "{settings:?}: {message}");

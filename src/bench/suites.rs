@@ -13,7 +13,6 @@ use super::timing::Timer;
 use super::verify::{begin, verify};
 use super::watch::Watch;
 use super::{floor, kernels, machine, pipeline, tune};
-use crate::data::{self, LoadOptions, Part};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode};
 use crate::experiment::Device;
@@ -38,9 +37,6 @@ pub fn run(device: &Device, settings: &Measurement, watch: &dyn Watch) -> Result
     }
     let (host, card) = (&**device.host(), &TimedCard::of(device));
     let machine = machine::describe(host, card);
-    if settings.write.is_some() {
-        tune::check_card(card.name())?;
-    }
     let rows = on_device!(device, backend => {
         rows(&Timer { backend: &backend, host, card, settings, watch })
     })?;
@@ -74,7 +70,7 @@ fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
     }
     if let Some(folder) = settings.data.as_ref().filter(|_| !watch.is_stopped()) {
         if settings.times(Suite::Read) {
-            rows.push(read(timer, folder)?);
+            rows.push(pipeline::read(timer, folder)?);
         }
         if settings.times(Suite::Pipeline) {
             rows.extend(pipeline::rows(timer, folder)?);
@@ -167,29 +163,4 @@ fn compute<B: Operators>(
         clocks: card.state(),
         ..row
     })
-}
-
-/// One row of loading a folder, all parts, fingerprint included. The first load warms the page
-/// cache and says what every later one must give.
-fn read<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<TimedRow> {
-    let image_size = timer.settings.image_size;
-    let options = LoadOptions { image_size, ..LoadOptions::default() };
-    let load = || timer.host.pool().install(|| data::load(folder, &options, &|_, _| ()));
-    timer.watch.begin("read: warming the page cache");
-    let first = load()?;
-    let parts = [Some(&first.train), first.val.as_ref(), first.test.as_ref()];
-    let images: usize = parts.into_iter().flatten().map(Part::len).sum();
-    let fingerprint = first.fingerprint.clone();
-    drop(first);
-    let clock = timer.clock("read");
-    let peak = Peak::start();
-    let same = |_: &mut ()| {
-        if load()?.fingerprint == fingerprint {
-            return Ok(());
-        }
-        Err(Error::Measurement(format!("{folder}: its content changed while it was read")))
-    };
-    let times = clock.repeat(&mut (), |_| Ok(()), same)?;
-    timer.watch.end();
-    Ok(TimedRow::new(&clock, images, &times).with_memory(peak.bytes(), None))
 }

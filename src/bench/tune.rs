@@ -1,7 +1,5 @@
-//! The rows of the suite `tune`: products of every convolution in every tile and family, gradient norms in every form and,
-//! instantiated, every tile; and the table of tiles that beat the planned ones, gradient norms' aside.
-
-use std::fs;
+//! The rows of the suite `tune`: products of every convolution in every tile and family, gradient norms in
+//! every form and, instantiated, every tile. What is used without being timed is marked.
 
 use super::kernels::{time, time_on};
 use super::rows::TimedRow;
@@ -10,73 +8,43 @@ use super::timing::Timer;
 use super::work::{OperatorWork, backward, convolutions, describe, fprop, workspace};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, KeptChoice};
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm};
 use crate::tensor::Dtype;
-
-/// A tile must beat the planned one by this much to be kept: less is noise.
-const GAIN: f64 = 1.02;
 
 /// What the device of tests calls itself.
 const SOFTWARE: &str = "software device";
 
-/// Refuses to keep times of what is no card.
-pub fn check_card(device: Option<&str>) -> Result<()> {
-    match device {
-        Some(card) if !card.contains(SOFTWARE) => Ok(()),
-        _ => {
-            let found = format!("times of {}, which mean nothing", device.unwrap_or("the CPU"));
-            Err(Error::invalid("`write`", found, "a card"))
-        }
-    }
-}
-
-/// Times everything; writes the table where that was asked for.
+/// Times everything.
 pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
-    let (settings, card) = (timer.settings, timer.card.name());
-    if check_card(card).is_err() {
+    if timer.card.name().is_none_or(|card| card.contains(SOFTWARE)) {
         timer.watch.note("note: no card: these times mean nothing for one");
     }
-    let (mut rows, mut kept) = (Vec::new(), Vec::new());
-    if settings.compute.precision.dtype() == Dtype::Bf16 {
-        for (p, first) in convolutions(settings)? {
-            let directions =
-                [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
-            for direction in directions {
-                let input = |d| matches!(d, Direction::Dgrad | Direction::DgradNorm);
-                if first && input(direction) {
-                    continue;
-                }
+    let layers = convolutions(timer.settings)?;
+    let mut rows = Vec::new();
+    if timer.settings.compute.precision.dtype() == Dtype::Bf16 {
+        let inner = [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
+        for &(p, first) in &layers {
+            let directions = if first { &[Direction::Fprop, Direction::Wgrad][..] } else { &inner };
+            for &direction in directions {
                 if timer.watch.is_stopped() {
-                    break;
+                    return Ok(rows);
                 }
-                let tuned = tiles(timer, &p, direction)?;
-                kept.extend(tuned.better.map(|choice| (direction, p, choice)));
-                rows.extend(tuned.rows);
-                // Whole after every layer: who is killed keeps what was found.
-                if let (Some(file), Some(card)) = (&settings.write, card) {
-                    fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-                }
+                rows.extend(tiles(timer, &p, direction)?);
             }
         }
     }
-    for (p, _) in convolutions(settings)? {
-        rows.extend(forms(timer, &p)?);
-    }
-    if let (Some(file), Some(card)) = (&settings.write, card) {
-        fs::write(file, table(card, &kept)).map_err(Error::io(file))?;
-        timer.watch.note(&format!("{file}: {} rows", kept.len()));
+    for (p, _) in &layers {
+        rows.extend(forms(timer, p)?);
     }
     Ok(rows)
 }
 
-/// The rows of one direction, and the choice that beats the planned one.
-struct Tuned {
-    rows: Vec<TimedRow>,
-    better: Option<Choice>,
-}
-
 /// Times one direction of a problem in every way; the planned one is marked.
-fn tiles<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem, direction: Direction) -> Result<Tuned> {
+fn tiles<B: Operators>(
+    timer: &Timer<B>,
+    p: &Conv2dProblem,
+    direction: Direction,
+) -> Result<Vec<TimedRow>> {
     let backend = &**timer.backend;
     let planned = backend.conv2d_choice_bf16(p, direction);
     let mut choices = backend.conv2d_choices_bf16(p, direction);
@@ -101,10 +69,10 @@ fn tiles<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem, direction: Direction
     }
     // They differ in workspace alone.
     let Some(largest) = works.iter().map(|(_, work)| &work.views).max_by_key(|v| total(v)) else {
-        return Ok(Tuned { rows: Vec::new(), better: None });
+        return Ok(Vec::new());
     };
     let mut sets = Sets::new(backend, largest)?;
-    let (mut rows, mut timed): (Vec<TimedRow>, Vec<(Choice, f64)>) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for (taken, work) in works {
         if timer.watch.is_stopped() {
             break;
@@ -112,23 +80,14 @@ fn tiles<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem, direction: Direction
         backend.conv2d_force_bf16(Some(taken));
         let row = time_on(&mut sets, timer, work);
         backend.conv2d_force_bf16(None);
-        let row = row?;
-        timed.push((taken, row.images_per_second.median));
-        rows.push(row);
+        rows.push(row?);
     }
-    Ok(Tuned { rows, better: better(planned, &timed) })
+    Ok(rows)
 }
 
 /// Bytes of views.
 fn total(views: &[(usize, Dtype)]) -> usize {
     views.iter().map(|(len, dtype)| len * dtype.size()).sum()
-}
-
-/// The fastest choice, if it beats the planned one.
-fn better(planned: Option<Choice>, timed: &[(Choice, f64)]) -> Option<Choice> {
-    let rate = |choice| timed.iter().find(|(c, _)| Some(*c) == choice).map(|(_, rate)| *rate);
-    let fastest = timed.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (fastest.1 > GAIN * rate(planned)?).then_some(fastest.0)
 }
 
 /// One direction as it is forced.
@@ -146,18 +105,6 @@ fn one<B: Operators>(
         return Err(Error::Internal(format!("{direction:?} is no product of a layer")));
     };
     Ok(OperatorWork { tile: Some(choice), ..work })
-}
-
-/// The table of `src/ops/conv2d/cuda/bf16/tiles.txt`.
-fn table(card: &str, kept: &[(Direction, Conv2dProblem, Choice)]) -> String {
-    // `NVIDIA H200 (cuda/sm_90a)`.
-    let name = card.split(" (").next().unwrap_or(card);
-    let row = |&(direction, problem, choice): &(Direction, Conv2dProblem, Choice)| {
-        KeptChoice { card: KeptChoice::card(name), direction, problem, choice }.to_string()
-    };
-    let mut lines = vec![format!("# fairprune {}, {card}", env!("CARGO_PKG_VERSION"))];
-    lines.extend(kept.iter().map(row));
-    lines.join("\n") + "\n"
 }
 
 /// Times the gradient norms of a problem in every form and tile; what scoring takes is marked.
@@ -216,45 +163,5 @@ fn norm<B: Operators>(
         call: Box::new(move |b, m, v| {
             b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn choice(text: &str) -> Choice {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn only_cards_are_kept() {
-        assert!(check_card(Some("NVIDIA H200 (cuda/sm_90a)")).is_ok());
-        for none in [None, Some("fairprune software device (cuda/sm_90a)")] {
-            let message = check_card(none).unwrap_err().to_string();
-            assert!(message.contains("mean nothing") && message.contains("`write`"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_choice_is_kept_that_beats_the_planned_one_by_more_than_noise() {
-        let (planned, other) = (choice("128x64 halo"), choice("128x128 halo"));
-        let better = |rate| better(Some(planned), &[(planned, 100.0), (other, rate)]);
-        assert_eq!(better(103.0), Some(other));
-        assert_eq!(better(101.0), None);
-        assert_eq!(better(50.0), None);
-    }
-
-    #[test]
-    fn written_rows_are_rows_of_the_table() {
-        let (stride, pad) = ([1, 1], [1, 1]);
-        let p = Conv2dProblem { n: 2, h: 3, w: 4, c: 8, k: 16, r: 3, s: 3, stride, pad };
-        let kept = [(Direction::Wgrad, p, choice("128x64 gathered 7"))];
-        let text = table("NVIDIA H200 (cuda/sm_90a)", &kept);
-        let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
-        let [row] = rows[..] else { panic!("{text}") };
-        let read: KeptChoice = row.parse().unwrap();
-        assert!(read.is_for("NVIDIA-H200", Direction::Wgrad, &p));
-        assert_eq!(read.choice, kept[0].2);
     }
 }

@@ -22,11 +22,12 @@ pub mod values;
 use std::fmt;
 
 use batch_norm::bf16 as batch_norm_bf16;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::ops::Operators;
 
-pub use run::{CaseReport, names, run};
+pub use run::{names, run};
 
 /// Why a case failed: what was computed, what was expected.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,6 +80,18 @@ impl<B> Case<B> {
     pub fn run(&self, subject: &Subject<B>) -> Outcome {
         (self.run)(subject)
     }
+}
+
+/// How a case went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CaseReport {
+    pub operator: &'static str,
+    /// What holds if it passes.
+    #[serde(rename = "case")]
+    pub name: &'static str,
+    pub seconds: f64,
+    /// What was computed and what was expected; None where the case passed.
+    pub failure: Option<String>,
 }
 
 /// The cases of one operator, named as their functions.

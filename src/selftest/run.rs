@@ -4,21 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Subject, cases, steps};
+use super::{CaseReport, Subject, cases, steps};
 use crate::experiment::Device;
 use crate::experiment::device::on_device;
 use crate::ops::Operators;
-
-/// How a case went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CaseReport {
-    pub operator: &'static str,
-    /// What holds if it passes.
-    pub name: &'static str,
-    pub seconds: f64,
-    /// What was computed and what was expected; None where the case passed.
-    pub failure: Option<String>,
-}
 
 /// Operator and name of every case of a device, in the order in which they run.
 pub fn names(device: &Device) -> Vec<(&'static str, &'static str)> {

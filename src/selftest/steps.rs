@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::run::CaseReport;
+use super::CaseReport;
 use crate::error::{Error, Result};
 use crate::exec::{
     ArenaMode, Compute, EvaluationSet, Executor, Mode, Pass, Requirements, TrainOptions, run_pass,

@@ -68,16 +68,7 @@ fn run(device: &Device, args: &SelftestArgs, name: &str) -> Result<Vec<CaseRepor
 fn print(args: &SelftestArgs, device: &str, reports: &[CaseReport]) -> Result<u8> {
     let failed = reports.iter().filter(|r| r.failure.is_some()).count();
     if args.common.json {
-        let cases = reports.iter().map(|r| {
-            json!({
-                "operator": r.operator,
-                "case": r.name,
-                "seconds": r.seconds,
-                "failure": r.failure,
-            })
-        });
-        let cases: Vec<_> = cases.collect();
-        output::print_json(&json!({ "device": device, "failed": failed, "cases": cases }))?;
+        output::print_json(&json!({ "device": device, "failed": failed, "cases": reports }))?;
     } else {
         output::print("")?;
         for report in reports {

@@ -11,11 +11,14 @@ use fairprune::bench::{
 use fairprune::error::Error;
 use serde_json::json;
 
-use super::flags::SuiteArgs;
+use super::flags::PassedOn;
 use super::print;
 use crate::cli::args::Common;
+use crate::cli::output;
 use crate::cli::progress::Bar;
-use crate::cli::{REGRESSED, output};
+
+/// Exit code where a row regressed.
+const REGRESSED: u8 = 3;
 
 #[derive(Args, Debug)]
 pub struct CompareArgs {
@@ -38,7 +41,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "DIR", requires = "run")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
-    pub suite: SuiteArgs,
+    pub suite: PassedOn,
     #[command(flatten)]
     pub common: Common,
 }
@@ -49,7 +52,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
     let [old, new] = if args.run {
         run_both(args)?
     } else {
-        if args.suite != SuiteArgs::default() {
+        if !args.suite.0.is_empty() {
             let expected = "--run as well, with two programs; files are already measured";
             return Err(Error::invalid("bench compare", "measurement flags", expected).into());
         }
@@ -108,22 +111,12 @@ fn note_drivers(common: &Common, sides: [&[BenchRun]; 2]) {
 /// Runs OLD and NEW in turn with the flags that were given.
 fn run_both(args: &CompareArgs) -> Result<[Vec<BenchRun>; 2]> {
     let common = &args.common;
-    let (seed, threads) = (common.seed.to_string(), common.threads.to_string());
-    let precision = common.precision.to_string();
-    let mut words = vec!["bench".to_owned()];
-    words.extend(args.suite.words());
-    words.extend(
-        [
-            ["--seed", &seed],
-            ["--threads", &threads],
-            ["--device", &common.device],
-            ["--precision", &precision],
-            ["--json", "--quiet"],
-        ]
-        .concat()
-        .into_iter()
-        .map(str::to_owned),
+    let words = format!(
+        "bench --seed {} --threads {} --device {} --precision {} --json --quiet",
+        common.seed, common.threads, common.device, common.precision
     );
+    let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    words.extend(args.suite.0.iter().cloned());
     let programs = Programs {
         paths: [&args.old, &args.new],
         words: &words,

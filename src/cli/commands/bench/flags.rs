@@ -1,8 +1,9 @@
 //! The flags of a measurement.
 
 use anyhow::Result;
-use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use fairprune::bench::{Measurement, Slowdown, Suite};
 use fairprune::exec::{Compute, Fusion};
 use fairprune::experiment::Placement;
@@ -11,9 +12,8 @@ use crate::cli::args::Common;
 use crate::cli::context::triple;
 use crate::cli::output::worded;
 
-/// Flags of a measurement. All are optional, so that `bench compare` can tell whether any was given
-/// and hand on just those.
-#[derive(Args, Clone, Debug, Default, PartialEq)]
+/// Flags of a measurement.
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Measurement")]
 pub struct SuiteArgs {
     /// What to time; may be given several times [default: train and score]
@@ -68,9 +68,6 @@ pub struct SuiteArgs {
     /// The folder that `--suite read` and `pipeline` read
     #[arg(long, value_name = "PATH")]
     pub data: Option<String>,
-    /// Where `--suite tune` writes the tiles that beat the planned ones, as rows of the kept table
-    #[arg(long, value_name = "FILE")]
-    pub write: Option<String>,
 }
 
 /// The suites' names, with what `--help` says of them.
@@ -98,47 +95,6 @@ fn about(suite: Suite) -> &'static str {
 }
 
 impl SuiteArgs {
-    /// The flags as words, for another process.
-    pub fn words(&self) -> Vec<String> {
-        let mut words = Vec::new();
-        let mut push = |flag: &str, value: Option<String>| {
-            if let Some(value) = value {
-                words.extend([flag.to_owned(), value]);
-            }
-        };
-        let list = |values: &Vec<f32>| {
-            let values: Vec<String> = values.iter().map(f32::to_string).collect();
-            values.join(",")
-        };
-        for suite in &self.suite {
-            push("--suite", Some(suite.name().to_owned()));
-        }
-        push("--arch", self.arch.clone());
-        push("--batch", self.batch.map(|v| v.to_string()));
-        push("--image-size", self.image_size.map(|v| v.to_string()));
-        push("--classes", self.classes.map(|v| v.to_string()));
-        push("--width", self.width.map(|v| v.to_string()));
-        push("--stem", self.stem.clone());
-        push("--mean", self.mean.as_ref().map(list));
-        push("--std", self.std.as_ref().map(list));
-        push("--samples", self.samples.map(|v| v.to_string()));
-        push("--images", self.images.map(|v| v.to_string()));
-        push("--seconds", self.seconds.map(|v| v.to_string()));
-        push("--fuse", self.fuse.clone());
-        push("--data", self.data.clone());
-        push("--write", self.write.clone());
-        if self.resnet_v1 {
-            words.push("--resnet-v1".to_owned());
-        }
-        if self.no_graphs {
-            words.push("--no-graphs".to_owned());
-        }
-        if self.no_dependent_launch {
-            words.push("--no-dependent-launch".to_owned());
-        }
-        words
-    }
-
     /// What the flags ask for, and the defaults of what they do not say. Ranges are not checked.
     pub fn measurement(&self, common: &Common) -> Result<Measurement> {
         let default = Measurement::default();
@@ -160,7 +116,6 @@ impl SuiteArgs {
                 triple("--std", &self.std, true)?.unwrap_or(std),
             ],
             data: self.data.clone(),
-            write: self.write.clone(),
             seed: common.seed,
             compute: Compute {
                 precision: common.precision,
@@ -170,6 +125,46 @@ impl SuiteArgs {
             dependent_launch: !self.no_dependent_launch,
             slowdown: Slowdown::from_environment()?,
         })
+    }
+}
+
+/// The flags of a measurement that were given, as words for another process.
+#[derive(Clone, Debug)]
+pub struct PassedOn(pub Vec<String>);
+
+impl Args for PassedOn {
+    fn augment_args(command: Command) -> Command {
+        SuiteArgs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        SuiteArgs::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for PassedOn {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut words = Vec::new();
+        for flag in SuiteArgs::augment_args(Command::new("bench")).get_arguments() {
+            let (id, name) = (flag.get_id().as_str(), flag.get_long().unwrap_or_default());
+            if matches.value_source(id) != Some(ValueSource::CommandLine) {
+                continue;
+            }
+            if !flag.get_action().takes_values() {
+                words.push(format!("--{name}"));
+                continue;
+            }
+            for values in matches.get_raw_occurrences(id).into_iter().flatten() {
+                let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+                words.extend([format!("--{name}"), values.join(",")]);
+            }
+        }
+        Ok(PassedOn(words))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = PassedOn::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -188,44 +183,46 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::args::{Cli, Command};
 
-    fn parse(words: &[&str]) -> (SuiteArgs, Common) {
-        let all = ["fairprune", "bench"].iter().chain(words);
-        match Cli::try_parse_from(all).unwrap().command {
-            Command::Bench(args) => (args.suite, args.common),
-            other => panic!("{other:?}"),
-        }
+    #[derive(Parser)]
+    #[command(no_binary_name = true)]
+    struct Given {
+        #[command(flatten)]
+        suite: SuiteArgs,
+        #[command(flatten)]
+        common: Common,
     }
 
     #[test]
-    fn words_parse_to_the_same_flags() {
-        let given: Vec<&str> = "--suite score --suite read --arch resnet8 --batch 7 --data x_y --width 4 \
-                                --std 0.1,0.2,0.3 --seconds 0.25 --samples 99 --images stream --stem cifar \
-                                --classes 3 --image-size 16 --mean 0,0,0.5"
-            .split_whitespace()
-            .collect();
-        let (args, _) = parse(&given);
-        let words = args.words();
-        let again: Vec<&str> = words.iter().map(String::as_str).collect();
-        assert_eq!(parse(&again).0, args);
-        assert_eq!(words.len(), given.len());
-        assert!(SuiteArgs::default().words().is_empty());
+    fn flags_are_passed_on_as_they_were_given() {
+        let words = |given: &str| {
+            let command = PassedOn::augment_args(Command::new("bench").no_binary_name(true));
+            let matches = command.get_matches_from(given.split_whitespace());
+            PassedOn::from_arg_matches(&matches).unwrap().0.join(" ")
+        };
+        let given =
+            "--suite score --suite read --arch resnet8 --no-graphs --mean 0,.5,0.50 --seconds 0.25";
+        let mut passed_on: Vec<String> = words(given).split(' ').map(str::to_owned).collect();
+        passed_on.sort();
+        let mut expected: Vec<&str> = given.split(' ').collect();
+        expected.sort();
+        assert_eq!(passed_on, expected);
+        assert_eq!(words(""), "");
     }
 
     #[test]
     fn unusable_flags_are_named() {
         for (words, flag) in [
-            (&["--arch", "vgg"][..], "arch"),
-            (&["--std", "0,1,1"], "--std"),
-            (&["--stem", "x"], "stem"),
-            (&["--fuse", "x"], "fuse"),
+            ("--arch vgg", "arch"),
+            ("--std 0,1,1", "--std"),
+            ("--stem x", "stem"),
+            ("--fuse x", "fuse"),
         ] {
-            let (args, common) = parse(words);
-            let message = args.measurement(&common).unwrap_err().to_string();
-            assert!(message.contains(flag), "{words:?}: {message}");
+            let Given { suite, common } = Given::parse_from(words.split(' '));
+            let message = suite.measurement(&common).unwrap_err().to_string();
+            assert!(message.contains(flag), "{words}: {message}");
         }
-        let (args, common) = parse(&["--seconds=-1"]);
-        assert!(args.measurement(&common).unwrap().check().is_err());
+        let Given { suite, common } = Given::parse_from(["--seconds=-1"]);
+        assert!(suite.measurement(&common).unwrap().check().is_err());
     }
 }
