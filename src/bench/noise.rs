@@ -1,11 +1,10 @@
-//! Medians, spreads, and how large a difference chance alone makes.
+//! Spreads, and how large a difference chance alone makes.
 //!
 //! A side of a comparison is the medians of its runs, on a log scale, so that a ratio is a
 //! difference and slow and fast count alike.
 
-use fairprune::metrics::{normal_quantile, t_quantile};
-
-use super::timing::Rates;
+use super::statistics::{Rates, median};
+use crate::metrics::{normal_quantile, t_quantile};
 
 /// Scale of the median absolute deviation as an estimate of a normal standard deviation.
 const MAD_SCALE: f64 = 1.4826;
@@ -20,24 +19,9 @@ const MEDIAN_COST: f64 = 1.2533;
 /// Two-sided confidence of the noise band.
 const CONFIDENCE: f64 = 0.95;
 
-/// The p-quantile of `values` (linear between order statistics). NaN without values.
-pub fn quantile(values: &[f64], p: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let at = p * last as f64;
-    let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64)
-}
-
-/// The median.
-pub fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
 /// Robust standard deviation: scaled median absolute deviation from the median, unbiased for
 /// normal values. 0 for fewer than two.
-pub fn robust_sd(values: &[f64]) -> f64 {
+fn robust_sd(values: &[f64]) -> f64 {
     let n = values.len();
     if n < 2 {
         return 0.0;
@@ -64,12 +48,12 @@ fn spread(values: &[f64]) -> f64 {
 
 /// One row of one run: its rates, and over how many repeats.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
+pub struct RowOfRun {
     pub rates: Rates,
     pub repeats: usize,
 }
 
-impl Sample {
+impl RowOfRun {
     /// Relative standard deviation of one repeat, from the distance of p10 and p90.
     fn repeat_sd(&self) -> f64 {
         (self.rates.p90 / self.rates.p10).ln() / (2.0 * normal_quantile(0.9))
@@ -77,17 +61,17 @@ impl Sample {
 }
 
 /// Logarithm of the median over runs of their medians.
-fn level(side: &[Sample]) -> f64 {
+fn level(side: &[RowOfRun]) -> f64 {
     median(&logs(side))
 }
 
-fn logs(side: &[Sample]) -> Vec<f64> {
+fn logs(side: &[RowOfRun]) -> Vec<f64> {
     side.iter().map(|s| s.rates.median.ln()).collect()
 }
 
 /// A comparison of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Difference {
+pub struct SpeedChange {
     /// New rate over old rate.
     pub ratio: f64,
     /// Largest relative loss that chance explains, in [0, 1).
@@ -108,15 +92,15 @@ pub struct Difference {
 /// runs make that wider. With one run a side, repeats inside a run are all there is: s is the
 /// standard deviation of one repeat (they drift together, so it is not divided by their number) and
 /// k is 2. noise = 1 - exp(-k s).
-pub fn difference(old: &[Sample], new: &[Sample]) -> Difference {
+pub fn difference(old: &[RowOfRun], new: &[RowOfRun]) -> SpeedChange {
     let (m, n) = (old.len() as f64, new.len() as f64);
-    let inside = |of: fn(&Sample) -> f64| {
+    let inside = |of: fn(&RowOfRun) -> f64| {
         let squares: Vec<f64> = old.iter().chain(new).map(|s| of(s).powi(2)).collect();
         (squares.iter().sum::<f64>() / squares.len() as f64).sqrt()
     };
     let freedom = m + n - 2.0;
     let band = if freedom < 1.0 {
-        2.0 * inside(Sample::repeat_sd)
+        2.0 * inside(RowOfRun::repeat_sd)
     } else {
         let squares =
             (m - 1.0) * spread(&logs(old)).powi(2) + (n - 1.0) * spread(&logs(new)).powi(2);
@@ -125,28 +109,17 @@ pub fn difference(old: &[Sample], new: &[Sample]) -> Difference {
         let t = t_quantile(0.5 + CONFIDENCE / 2.0, freedom);
         sd * (t * MEDIAN_COST * (1.0 / m + 1.0 / n).sqrt()).max(2.0)
     };
-    Difference { ratio: (level(new) - level(old)).exp(), noise: 1.0 - (-band).exp() }
+    SpeedChange { ratio: (level(new) - level(old)).exp(), noise: 1.0 - (-band).exp() }
 }
 
 #[cfg(test)]
 mod tests {
-    use fairprune::rng::{Philox, Stream};
-
     use super::*;
+    use crate::rng::{Philox, Stream};
 
-    fn runs(medians: &[f64]) -> Vec<Sample> {
+    fn runs(medians: &[f64]) -> Vec<RowOfRun> {
         let rates = |&m: &f64| Rates { median: m, p10: m, p90: m };
-        medians.iter().map(|m| Sample { rates: rates(m), repeats: 10 }).collect()
-    }
-
-    #[test]
-    fn quantiles_interpolate() {
-        let values = [4.0, 1.0, 3.0, 2.0];
-        assert_eq!(median(&values), 2.5);
-        assert_eq!(quantile(&values, 0.0), 1.0);
-        assert_eq!(quantile(&values, 1.0), 4.0);
-        assert!((quantile(&values, 0.9) - 3.7).abs() < 1e-12);
-        assert!(median(&[]).is_nan());
+        medians.iter().map(|m| RowOfRun { rates: rates(m), repeats: 10 }).collect()
     }
 
     #[test]
@@ -183,8 +156,8 @@ mod tests {
         assert!(noise(&[100.0, 101.0, 99.0, 100.5, 50.0]) < 0.05);
     }
 
-    /// Of runs that differ by chance alone, few exceed the band; of runs with a real loss beyond
-    /// it, most do.
+    /// Few of the runs that differ by chance alone exceed the band; most of those with a real loss beyond it
+    /// do.
     #[test]
     fn false_alarms_are_rare_and_real_losses_are_found() {
         let mut draws = Philox::new(6, Stream::Shapes).sequence(0);
@@ -199,7 +172,7 @@ mod tests {
             for _ in 0..4000 {
                 let old = side(100.0, n);
                 let (same, slow) = (side(100.0, n), side(70.0, n));
-                let lost = |new: &[Sample]| {
+                let lost = |new: &[RowOfRun]| {
                     let d = difference(&old, new);
                     1.0 - d.ratio > d.noise
                 };
@@ -216,7 +189,7 @@ mod tests {
     fn a_single_run_a_side_takes_the_spread_of_its_repeats() {
         let one = |median: f64, spread: f64| {
             let rates = Rates { median, p10: median / spread, p90: median * spread };
-            vec![Sample { rates, repeats: 1000 }]
+            vec![RowOfRun { rates, repeats: 1000 }]
         };
         let d = difference(&one(100.0, 1.1), &one(90.0, 1.1));
         assert!((d.ratio - 0.9).abs() < 1e-12);
@@ -228,7 +201,7 @@ mod tests {
     #[test]
     fn runs_that_happen_to_agree_are_no_surer_than_their_repeats() {
         let rates = Rates { median: 100.0, p10: 60.0, p90: 140.0 };
-        let side = vec![Sample { rates, repeats: 4 }; 3];
+        let side = vec![RowOfRun { rates, repeats: 4 }; 3];
         assert!(difference(&side, &side).noise > 0.3);
     }
 }

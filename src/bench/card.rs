@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::floor::{Ceilings, ceilings};
-use crate::cli::device::Device;
+use crate::backend::Backend;
+use crate::experiment::Device;
 
-/// What `nvidia-smi` is asked, in the order of [`State`].
+/// What `nvidia-smi` is asked, in the order of [`CardClocks`].
 const QUERY: &str =
     "--query-gpu=driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.draw,temperature.gpu";
 
@@ -17,24 +18,30 @@ const QUERY: &str =
 const FRESH: Duration = Duration::from_secs(1);
 
 /// The card that is timed; on the CPU, none.
-pub struct Card {
+pub struct TimedCard {
     /// The card and its kernels: `NVIDIA H200 (cuda/sm_90a)`.
     name: Option<String>,
     address: Option<String>,
-    last: RefCell<Option<(Instant, Option<State>)>>,
+    last: RefCell<Option<(Instant, Option<CardClocks>)>>,
 }
 
-impl Card {
-    /// Of an open device.
-    pub fn of(device: &Device) -> Card {
-        Card { name: device.card(), address: device.address(), last: RefCell::new(None) }
+impl TimedCard {
+    /// The card of an open device, if it is one.
+    pub fn of(device: &Device) -> TimedCard {
+        let card = device.card();
+        TimedCard {
+            name: card.map(|card| format!("{} ({})", card.properties().card, card.name())),
+            address: card.and_then(|card| card.properties().address.clone()),
+            last: RefCell::new(None),
+        }
     }
 
+    /// The card and its kernels.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// What it can do, where that is known.
+    /// What the card can do, where that is known.
     pub fn ceilings(&self) -> Option<Ceilings> {
         self.name().and_then(ceilings)
     }
@@ -44,8 +51,8 @@ impl Card {
         state(self.address.as_deref()?)?.driver
     }
 
-    /// Its state now, or of a moment ago.
-    pub fn state(&self) -> Option<State> {
+    /// The card's state now, or that of a moment ago.
+    pub fn state(&self) -> Option<CardClocks> {
         let address = self.address.as_deref()?;
         let mut last = self.last.borrow_mut();
         match &*last {
@@ -61,7 +68,7 @@ impl Card {
 
 /// A card's state right after a row was timed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct CardClocks {
     /// The driver's release; None where the system does not tell.
     #[serde(skip)]
     pub driver: Option<String>,
@@ -69,7 +76,7 @@ pub struct State {
     pub sm_mhz: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_mhz: Option<f64>,
-    /// The highest that the card would take.
+    /// The highest clock of its multiprocessors that the card would take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most_sm_mhz: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +86,7 @@ pub struct State {
 }
 
 /// The state of the card at a PCI address (`0000:3b:00.0`); None where nothing tells.
-fn state(address: &str) -> Option<State> {
+fn state(address: &str) -> Option<CardClocks> {
     let output = Command::new("nvidia-smi")
         .args([QUERY, "--format=csv,noheader,nounits", "-i", address])
         .stdin(Stdio::null())
@@ -91,12 +98,12 @@ fn state(address: &str) -> Option<State> {
 }
 
 /// A line of six values, each a number or a word in brackets.
-fn parse(text: &str) -> Option<State> {
+fn parse(text: &str) -> Option<CardClocks> {
     let fields: Vec<&str> = text.lines().next()?.split(',').map(str::trim).collect();
     let [driver, sm, memory, most, watts, celsius] = fields[..] else { return None };
     let number = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite());
     let known = !driver.is_empty() && !driver.starts_with('[');
-    Some(State {
+    Some(CardClocks {
         driver: known.then(|| driver.to_owned()),
         sm_mhz: number(sm),
         memory_mhz: number(memory),

@@ -1,12 +1,11 @@
 //! Sets of tensors of random values that operators are timed on, in turn: no cache holds them all.
 
-use anyhow::Result;
-use fairprune::backend::{ALIGN, View};
-use fairprune::ops::Operators;
-use fairprune::rng::{Philox, Stream};
-use fairprune::tensor::Dtype;
-
-use super::kernels::Work;
+use super::work::OperatorWork;
+use crate::backend::{ALIGN, View};
+use crate::error::Result;
+use crate::ops::Operators;
+use crate::rng::{Philox, Stream};
+use crate::tensor::Dtype;
 
 /// Bytes that the tensors of all sets together take at least: beyond any cache.
 const WORKING_SET: usize = 256 << 20;
@@ -16,14 +15,14 @@ const CALLS: usize = 8;
 const DRAWN: usize = ALIGN / 2 * 8191;
 
 /// Sets of tensors that are used in turn.
-pub(super) struct Sets<'a, B: Operators> {
+pub struct Sets<'a, B: Operators> {
     backend: &'a B,
     memory: B::Memory,
     sets: Vec<Vec<View>>,
 }
 
 impl<'a, B: Operators> Sets<'a, B> {
-    /// As many as no cache holds, of random values: never zeros.
+    /// As many sets of such views (elements and types) as no cache holds, of random values: never zeros.
     pub fn new(backend: &'a B, views: &[(usize, Dtype)]) -> Result<Self> {
         let place = |buffer: usize| -> (Vec<View>, usize) {
             let (mut placed, mut offset) = (Vec::new(), 0);
@@ -77,7 +76,7 @@ impl<'a, B: Operators> Sets<'a, B> {
     }
 
     /// Calls `work` on all sets in turn and waits; the number of calls.
-    pub fn call(&mut self, work: &Work<B>) -> Result<usize> {
+    pub fn call(&mut self, work: &OperatorWork<B>) -> Result<usize> {
         let calls = self.sets.len().max(CALLS);
         for call in 0..calls {
             let set = &self.sets[call % self.sets.len()];
@@ -93,9 +92,8 @@ impl<'a, B: Operators> Sets<'a, B> {
 
 #[cfg(test)]
 mod tests {
-    use fairprune::backend::{Backend, Cpu};
-
     use super::*;
+    use crate::backend::{Backend, Cpu};
 
     #[test]
     fn every_value_of_every_set_is_random() {

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-/// A stretch of work whose peak is wanted.
+use crate::backend::host::kib;
+
+/// A stretch of work whose peak of memory is wanted.
 pub struct Peak {
     /// Whether the kernel let the high-water mark be reset to the current size.
     reset: bool,
@@ -22,27 +24,13 @@ impl Peak {
         if !self.reset {
             tracing::debug!("peak memory is that of the whole process so far");
         }
-        Some(kib_of(&status, "VmHWM")? * 1024)
+        Some(kib(&status, "VmHWM")? * 1024)
     }
-}
-
-/// The number of a `Key:   123 kB` line.
-pub fn kib_of(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))?;
-    line.trim().trim_end_matches("kB").trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_of_kilobytes() {
-        let text = "VmPeak:\t  99 kB\nVmHWM:\t    1234 kB\n";
-        assert_eq!(kib_of(text, "VmHWM"), Some(1234));
-        assert_eq!(kib_of(text, "Vm"), None);
-        assert_eq!(kib_of(text, "VmRSS"), None);
-    }
 
     #[test]
     #[cfg(target_os = "linux")]

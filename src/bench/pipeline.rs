@@ -10,67 +10,48 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
-use fairprune::backend::{ALIGN, Cpu, View};
-use fairprune::data::{self, DataSet, LoadOptions, Part};
-use fairprune::error::Error;
-use fairprune::exec::{
-    ArenaMode, EvaluationSet, Executor, Mode, Requirements, TrainOptions, run_pass,
-};
-use fairprune::nn::{Network, NetworkSpec, Stem, Weights};
-use fairprune::ops::Operators;
-use fairprune::ops::gather::{Augmentation, GatherProblem};
-use fairprune::ops::loss_score::Field;
-use fairprune::tensor::Dtype;
-
-use super::card::Card;
 use super::floor;
 use super::memory::Peak;
-use super::results::Row;
-use super::settings::Settings;
-use super::subject::{SGD, weights};
-use super::suites::{clock, row};
-use crate::cli::args::Common;
-use crate::cli::progress::Bar;
+use super::network::{SGD, weights};
+use super::rows::TimedRow;
+use super::timing::Timer;
+use crate::backend::{ALIGN, View};
+use crate::data::{self, DataSet, LoadOptions, Part};
+use crate::error::{Error, Result};
+use crate::exec::{ArenaMode, EvaluationSet, Executor, Mode, Requirements, TrainOptions, run_pass};
+use crate::nn::{Network, Weights};
+use crate::ops::Operators;
+use crate::ops::gather::{Augmentation, GatherProblem};
+use crate::ops::loss_score::Field;
+use crate::tensor::Dtype;
 
-/// All rows of the folder.
-pub fn run<B: Operators>(
-    backend: &Arc<B>,
-    cpu: &Cpu,
-    folder: &str,
-    settings: &Settings,
-    card: &Card,
-    common: &Common,
-) -> Result<Vec<Row>> {
-    let bench = Pipeline { backend, cpu, folder, settings, card, common };
+/// The row of loading the folder, all parts, fingerprint included. The first load warms the page cache and
+/// says what every later one must give.
+pub fn read<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<TimedRow> {
+    let bench = Pipeline { timer, folder };
+    timer.watch.begin("read: warming the page cache");
+    let first = bench.load()?;
+    let (images, fingerprint) = (images(&first), first.fingerprint.clone());
+    drop(first);
+    bench.repeat("read", images, None, || bench.load_again(&fingerprint))
+}
+
+/// All rows of the suite `pipeline`.
+pub fn rows<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<Vec<TimedRow>> {
+    let (settings, bench) = (timer.settings, Pipeline { timer, folder });
     let first = bench.load()?;
     bench.check(&first)?;
-    let spec = NetworkSpec {
-        classes: first.classes.len(),
-        size: [first.height, first.width],
-        stem: settings.stem.unwrap_or(Stem::for_size(first.height.min(first.width))),
-        ..settings.spec
-    };
+    let spec = settings.spec_of([first.height, first.width], first.classes.len());
     let network = spec.build()?;
     let weights = weights(&network, settings.seed);
     let mut rows = vec![bench.decode(&first)?, bench.augment(&first)?];
     for (mode, name) in [(Mode::Score, "pipeline-forward"), (Mode::GradNorm, "pipeline-grand")] {
         let mut executor = bench.executor(&network, &weights, &first, mode)?;
         let row = bench.resident(&mut executor, &first, mode, name)?;
-        let sized = Settings { spec, ..settings.clone() };
-        let floor = match card.ceilings() {
-            Some(c) => {
-                let loads = floor::step(&**backend, mode, &sized)?;
-                let batch = settings.batch as f64 / row.images_per_second.median;
-                Some(c.seconds(&loads, settings.compute.precision).of(batch))
-            }
-            None => None,
-        };
-        rows.push(Row {
-            fraction_of_floor: floor.map(|(fraction, _)| fraction),
-            limits: floor.map(|(_, limits)| limits),
-            ..row
-        });
+        let precision = settings.compute.precision;
+        let loads = floor::step(&**timer.backend, mode, &spec, settings.batch, precision)?;
+        let seconds = timer.card.ceilings().map(|c| c.seconds(&loads, precision));
+        rows.push(row.with_floor(seconds, settings.batch));
     }
     for (mode, name) in
         [(Mode::Score, "pipeline-disk-el2n"), (Mode::GradNorm, "pipeline-disk-grand")]
@@ -82,12 +63,8 @@ pub fn run<B: Operators>(
 }
 
 struct Pipeline<'a, B: Operators> {
-    backend: &'a Arc<B>,
-    cpu: &'a Cpu,
+    timer: &'a Timer<'a, B>,
     folder: &'a str,
-    settings: &'a Settings,
-    card: &'a Card,
-    common: &'a Common,
 }
 
 /// The parts that are there.
@@ -101,12 +78,12 @@ fn images(set: &DataSet) -> usize {
 
 impl<B: Operators> Pipeline<'_, B> {
     fn load(&self) -> Result<DataSet> {
-        let size = self.settings.read_size;
+        let size = self.timer.settings.image_size;
         let options = LoadOptions { image_size: size, ..LoadOptions::default() };
-        Ok(self.cpu.pool().install(|| data::load(self.folder, &options, &|_, _| ()))?)
+        self.timer.host.pool().install(|| data::load(self.folder, &options, &|_, _| ()))
     }
 
-    fn check(&self, set: &DataSet) -> Result<(), Error> {
+    fn check(&self, set: &DataSet) -> Result<()> {
         let (images, classes) = (images(set), set.classes.len());
         if classes < 2 || images < 2 {
             let found = format!("{images} images of {classes} classes");
@@ -122,33 +99,47 @@ impl<B: Operators> Pipeline<'_, B> {
         images: usize,
         planned: Option<u64>,
         mut work: impl FnMut() -> Result<()>,
-    ) -> Result<Row> {
-        let bar = Bar::new(self.common, 1);
-        bar.set(0, 1, name);
+    ) -> Result<TimedRow> {
+        self.timer.watch.begin(name);
         // Once for the caches.
         work()?;
-        let clock = clock(name, self.settings);
-        let peak = Peak::start();
-        let tick = |gone: f64| bar.set((gone * 1e3) as u64, (clock.seconds * 1e3) as u64, name);
-        let times = clock.repeat(&mut work, |_| Ok(()), |work| work(), tick)?;
-        bar.finish();
-        let row = row(name, images as f64, &times, [peak.bytes(), planned], clock);
-        Ok(Row { clocks: self.card.state(), ..row })
+        let row = self.repeat(name, images, planned, work)?;
+        Ok(TimedRow { clocks: self.timer.card.state(), ..row })
     }
 
-    fn decode(&self, first: &DataSet) -> Result<Row> {
-        self.time("pipeline-decode", images(first), None, || {
-            let again = self.load()?.fingerprint;
-            ensure!(again == first.fingerprint, "{}: its content changed", self.folder);
-            Ok(())
-        })
+    /// Times `work`, whose caches are warm.
+    fn repeat(
+        &self,
+        name: &str,
+        images: usize,
+        planned: Option<u64>,
+        mut work: impl FnMut() -> Result<()>,
+    ) -> Result<TimedRow> {
+        let clock = self.timer.clock(name);
+        let peak = Peak::start();
+        let times = clock.repeat(&mut work, |_| Ok(()), |work| work())?;
+        self.timer.watch.end();
+        Ok(TimedRow::new(&clock, images, &times).with_memory(peak.bytes(), planned))
+    }
+
+    fn decode(&self, first: &DataSet) -> Result<TimedRow> {
+        self.time("pipeline-decode", images(first), None, || self.load_again(&first.fingerprint))
+    }
+
+    /// Loads the folder, whose content must be what it was.
+    fn load_again(&self, fingerprint: &str) -> Result<()> {
+        if self.load()?.fingerprint == fingerprint {
+            return Ok(());
+        }
+        let folder = self.folder;
+        Err(Error::Measurement(format!("{folder}: its content changed while it was read")))
     }
 
     /// One epoch of inputs.
-    fn augment(&self, set: &DataSet) -> Result<Row> {
+    fn augment(&self, set: &DataSet) -> Result<TimedRow> {
         let (h, w, samples) = (set.height, set.width, set.train.len());
-        let batch = self.settings.batch.min(samples);
-        let [mean, std] = self.settings.normalisation;
+        let batch = self.timer.settings.batch.min(samples);
+        let [mean, std] = self.timer.settings.normalisation;
         let translate = (h.min(w) * 15 / 100) as u32;
         let mut problem = GatherProblem {
             n: batch,
@@ -159,7 +150,7 @@ impl<B: Operators> Pipeline<'_, B> {
             mean,
             std,
             augmentation: Augmentation { flip: true, translate, resized_crop: false },
-            seed: self.settings.seed,
+            seed: self.timer.settings.seed,
         };
         let order: Vec<u32> = (0..samples as u32).collect();
         let mut sizes = Vec::new();
@@ -170,17 +161,17 @@ impl<B: Operators> Pipeline<'_, B> {
         };
         let (list, state) = (view(samples, Dtype::U32), view(4, Dtype::U32));
         let out = view(batch * h * w * 3, Dtype::F32);
-        let mut memory = self.backend.allocate(&sizes, false)?;
-        self.backend.upload_u32(&mut memory, list, &order)?;
-        let on_device = self.backend.images(&set.train.images)?;
+        let mut memory = self.timer.backend.allocate(&sizes, false)?;
+        self.timer.backend.upload_u32(&mut memory, list, &order)?;
+        let on_device = self.timer.backend.images(&set.train.images)?;
         let planned = sizes.iter().sum::<usize>() as u64;
         let mut epoch = 0;
         self.time("pipeline-augment", samples, Some(planned), || {
             for (i, start) in (0..samples).step_by(batch).enumerate() {
                 problem.n = batch.min(samples - start);
-                self.backend.upload_u32(&mut memory, state, &[i as u32, epoch, 0, 0])?;
+                self.timer.backend.upload_u32(&mut memory, state, &[i as u32, epoch, 0, 0])?;
                 let out = out.prefix(problem.n * h * w * 3);
-                self.backend.gather(
+                self.timer.backend.gather(
                     &mut memory,
                     &problem,
                     &on_device,
@@ -190,7 +181,7 @@ impl<B: Operators> Pipeline<'_, B> {
                 )?;
             }
             epoch += 1;
-            Ok(self.backend.synchronize()?)
+            self.timer.backend.synchronize()
         })
     }
 
@@ -202,26 +193,27 @@ impl<B: Operators> Pipeline<'_, B> {
         mode: Mode,
     ) -> Result<Executor<B>> {
         let most = parts(set).map(Part::len).max().unwrap_or(0);
-        let [mean, std] = self.settings.normalisation;
+        let [mean, std] = self.timer.settings.normalisation;
         let requirements = Requirements {
-            passes: parts(set).map(|p| (mode, self.settings.batch, p.len())).collect(),
+            passes: parts(set).map(|p| (mode, self.timer.settings.batch, p.len())).collect(),
             capacity: most,
             options: TrainOptions {
                 sgd: SGD,
                 smoothing: 0.0,
                 augmentation: Augmentation::NONE,
-                seed: self.settings.seed,
+                seed: self.timer.settings.seed,
             },
             mean,
             std,
             arena: ArenaMode::Shared,
             divergences: false,
-            compute: self.settings.compute,
+            compute: self.timer.settings.compute,
             stored: None,
             stream: false,
             memory_limit: None,
         };
-        let mut executor = Executor::new(Arc::clone(self.backend), network.clone(), &requirements)?;
+        let mut executor =
+            Executor::new(Arc::clone(self.timer.backend), network.clone(), &requirements)?;
         executor.set_weights(weights)?;
         Ok(executor)
     }
@@ -240,14 +232,16 @@ impl<B: Operators> Pipeline<'_, B> {
             run_pass(executor, mode, &set)?;
             let field = if mode == Mode::GradNorm { Field::Grand } else { Field::El2n };
             let values = executor.column(field, part.len())?;
-            let bad = values.iter().position(|v| !v.is_finite());
-            ensure!(bad.is_none(), "{field:?} of image {} is not finite", bad.unwrap_or(0));
+            if let Some(bad) = values.iter().position(|v| !v.is_finite()) {
+                let text = format!("{field:?} of image {bad} is not finite");
+                return Err(Error::Measurement(text));
+            }
         }
         Ok(())
     }
 
     fn uploaded<'s>(&self, set: &'s DataSet) -> Result<Vec<(&'s Part, B::Images)>> {
-        let one = |part: &'s Part| Ok((part, self.backend.images(&part.images)?));
+        let one = |part: &'s Part| Ok((part, self.timer.backend.images(&part.images)?));
         parts(set).filter(|p| !p.is_empty()).map(one).collect()
     }
 
@@ -257,7 +251,7 @@ impl<B: Operators> Pipeline<'_, B> {
         set: &DataSet,
         mode: Mode,
         name: &str,
-    ) -> Result<Row> {
+    ) -> Result<TimedRow> {
         let planned = executor.planned_memory().total();
         let of = self.uploaded(set)?;
         self.time(name, images(set), Some(planned), || self.score(executor, &of, mode))
@@ -269,7 +263,7 @@ impl<B: Operators> Pipeline<'_, B> {
         first: &DataSet,
         mode: Mode,
         name: &str,
-    ) -> Result<Row> {
+    ) -> Result<TimedRow> {
         let planned = executor.planned_memory().total();
         self.time(name, images(first), Some(planned), || {
             let set = self.load()?;

@@ -1,18 +1,21 @@
 //! Whole steps of a network: training and scores have the same bits however they are computed. What a
 //! missing wait, a race or a stale recording would change is seen here, and by no single operator.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
-use fairprune::error::{Error, Result};
-use fairprune::exec::{
+use super::CaseReport;
+use crate::error::{Error, Result};
+use crate::exec::{
     ArenaMode, Compute, EvaluationSet, Executor, Mode, Pass, Requirements, TrainOptions, run_pass,
 };
-use fairprune::nn::{NetworkSpec, Stem, init};
-use fairprune::ops::gather::Augmentation;
-use fairprune::ops::loss_score::Field;
-use fairprune::ops::sgd::SgdProblem;
-use fairprune::ops::{Operators, Precision};
-use fairprune::rng::{Philox, Stream};
+use crate::nn::{NetworkSpec, Stem, init};
+use crate::ops::gather::Augmentation;
+use crate::ops::loss_score::Field;
+use crate::ops::sgd::SgdProblem;
+use crate::ops::{Operators, Precision};
+use crate::rng::{Philox, Stream};
 
 const CLASSES: usize = 10;
 const STEPS: usize = 8;
@@ -55,12 +58,8 @@ const WAYS: [(&str, Way); 6] = [
     ("streamed_images_are_the_images", Way { record: true, early: true, stream: true, ..PLAIN }),
 ];
 
-/// One case: its name, and why it failed.
-pub struct Checked {
-    pub name: &'static str,
-    pub seconds: f64,
-    pub failure: Option<String>,
-}
+/// What the cases are named for.
+pub const OPERATOR: &str = "steps";
 
 /// The names of all cases.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -74,8 +73,8 @@ pub fn run<B: Operators>(
     reduced: bool,
     only: &str,
     begin_early: impl Fn(bool),
-    mut done: impl FnMut(Checked) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    done: &mut dyn FnMut(CaseReport) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut jobs = Vec::new();
     for precision in [Precision::F32, Precision::Bf16] {
         match (reduced, precision) {
@@ -85,10 +84,10 @@ pub fn run<B: Operators>(
             (false, Precision::Bf16) => jobs.extend([(NARROW, precision), (WIDE, precision)]),
         }
     }
-    let chosen = WAYS.iter().filter(|(name, _)| format!("steps::{name}").contains(only));
+    let chosen = WAYS.iter().filter(|(name, _)| format!("{OPERATOR}::{name}").contains(only));
     let mut plain: Vec<Option<Vec<u32>>> = vec![None; jobs.len()];
     let mut checked = chosen.map(|&(name, way)| {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let mut check = |i: usize| -> Result<Option<String>> {
             let (job, precision) = jobs[i];
             let bits = |way: Way| {
@@ -109,9 +108,9 @@ pub fn run<B: Operators>(
         };
         let failures = (0..jobs.len()).map(|i| check(i).unwrap_or_else(|e| Some(e.to_string())));
         let failure = failures.flatten().next();
-        Checked { name, seconds: start.elapsed().as_secs_f64(), failure }
+        CaseReport { operator: OPERATOR, name, seconds: start.elapsed().as_secs_f64(), failure }
     });
-    let outcome = checked.try_for_each(&mut done);
+    let outcome = checked.try_for_each(done);
     begin_early(true);
     outcome
 }

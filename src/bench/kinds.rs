@@ -2,30 +2,31 @@
 //!
 //! A file may hold runs of several networks, precisions, fusions; each is compared with its own.
 
-use fairprune::error::Error;
 use serde_json::{Map, Value};
 
-use super::results::Run;
+use super::results::BenchRun;
+use crate::error::{Error, Result};
 
 /// Keys of a document that two kinds of runs may differ in: what is compared, and how it ended.
 const NOT_KIND: [&str; 5] = ["version", "commit", "format_version", "stopped", "machine.driver"];
 
 /// The runs of one kind in both files: same machine, network, batch, precision, fusion, build.
-pub struct Pair<'a> {
+pub struct ComparableRuns<'a> {
     /// What tells it from the other kinds of the files.
     pub kind: String,
-    pub sides: [Vec<&'a Run>; 2],
+    pub sides: [Vec<&'a BenchRun>; 2],
 }
 
 /// Kinds that are in both files, and those in one alone, by what tells them apart.
 pub struct Matched<'a> {
-    pub pairs: Vec<Pair<'a>>,
+    pub pairs: Vec<ComparableRuns<'a>>,
     pub only: [Vec<String>; 2],
 }
 
 /// Drivers of the runs, each once.
-pub fn drivers(runs: &[Run]) -> Vec<String> {
-    let driver = |run: &Run| Some(run.settings.get("machine")?.get("driver")?.as_str()?.to_owned());
+pub fn drivers(runs: &[BenchRun]) -> Vec<String> {
+    let driver =
+        |run: &BenchRun| Some(run.settings.get("machine")?.get("driver")?.as_str()?.to_owned());
     let mut all: Vec<String> = runs.iter().filter_map(driver).collect();
     all.sort();
     all.dedup();
@@ -33,11 +34,14 @@ pub fn drivers(runs: &[Run]) -> Vec<String> {
 }
 
 /// Matches runs by kind: all keys but the program's version and commit, and the card's driver, must be
-/// equal. An error where no kind is
-/// in both, which names the first key that differs.
-pub fn pairs<'a>(sides: [&'a [Run]; 2], names: &[String; 2]) -> Result<Matched<'a>, Error> {
-    let same = |a: &Run, b: &Run| first_difference("", &a.settings, &b.settings).is_none();
-    let mut kinds: Vec<[Vec<&Run>; 2]> = Vec::new();
+/// equal.
+///
+/// # Errors
+/// No kind is in both; the first key that differs is named.
+pub fn pairs<'a>(sides: [&'a [BenchRun]; 2], names: &[String; 2]) -> Result<Matched<'a>> {
+    let same =
+        |a: &BenchRun, b: &BenchRun| first_difference("", &a.settings, &b.settings).is_none();
+    let mut kinds: Vec<[Vec<&BenchRun>; 2]> = Vec::new();
     for (side, runs) in sides.iter().enumerate() {
         for run in *runs {
             let known = kinds.iter_mut().find(|k| k.iter().flatten().any(|other| same(other, run)));
@@ -50,7 +54,8 @@ pub fn pairs<'a>(sides: [&'a [Run]; 2], names: &[String; 2]) -> Result<Matched<'
             }
         }
     }
-    let all: Vec<&Run> = kinds.iter().filter_map(|k| k.iter().flatten().next().copied()).collect();
+    let all: Vec<&BenchRun> =
+        kinds.iter().filter_map(|k| k.iter().flatten().next().copied()).collect();
     let keys = varying(&all);
     let mut matched = Matched { pairs: Vec::new(), only: Default::default() };
     for sides in &kinds {
@@ -58,7 +63,7 @@ pub fn pairs<'a>(sides: [&'a [Run]; 2], names: &[String; 2]) -> Result<Matched<'
         let kind = describe(run, &keys);
         match sides {
             [old, new] if !old.is_empty() && !new.is_empty() => {
-                matched.pairs.push(Pair { kind, sides: sides.clone() });
+                matched.pairs.push(ComparableRuns { kind, sides: sides.clone() });
             }
             [old, _] => matched.only[usize::from(old.is_empty())].push(kind),
         }
@@ -73,7 +78,7 @@ pub fn pairs<'a>(sides: [&'a [Run]; 2], names: &[String; 2]) -> Result<Matched<'
 }
 
 /// Keys whose values are not the same in all runs, as paths.
-fn varying(runs: &[&Run]) -> Vec<String> {
+fn varying(runs: &[&BenchRun]) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for pair in runs.iter().flat_map(|a| runs.iter().map(move |b| (a, b))) {
         for (key, _) in differences("", &pair.0.settings, &pair.1.settings) {
@@ -86,7 +91,7 @@ fn varying(runs: &[&Run]) -> Vec<String> {
 }
 
 /// `arch resnet18, batch 512`: a run's values at some paths.
-fn describe(run: &Run, keys: &[String]) -> String {
+fn describe(run: &BenchRun, keys: &[String]) -> String {
     let at = |path: &String| {
         let mut found: Option<&Value> = None;
         for part in path.split('.') {
@@ -147,7 +152,7 @@ pub mod tests {
     use super::*;
 
     /// Runs with these medians of training and GraNd.
-    pub fn runs(machine: &str, medians: &[(f64, f64)]) -> Vec<Run> {
+    pub fn runs(machine: &str, medians: &[(f64, f64)]) -> Vec<BenchRun> {
         let row = |work: &str, m: f64| {
             let rates = json!({ "median": m, "p10": 0.99 * m, "p90": 1.01 * m });
             json!({ "work": work, "images_per_second": rates, "peak_bytes": 1000, "repeats": 50 })
@@ -168,7 +173,7 @@ pub mod tests {
     }
 
     /// A file of a network in both precisions and two fusions, whose rates are all others.
-    pub fn several(scale: f64) -> Vec<Run> {
+    pub fn several(scale: f64) -> Vec<BenchRun> {
         let kinds = [("f32", None, 1.0), ("bf16", None, 7.0), ("bf16", Some("none"), 5.0)];
         let run = |&(precision, fuse, rate): &(&str, Option<&str>, f64)| {
             let mut run = runs("x", &[(100.0 * rate * scale, 50.0 * rate * scale)]).remove(0);
@@ -183,7 +188,7 @@ pub mod tests {
 
     #[test]
     fn results_of_another_machine_are_refused_by_name() {
-        let refusal = |a: &[Run], b: &[Run]| match pairs([a, b], &names()) {
+        let refusal = |a: &[BenchRun], b: &[BenchRun]| match pairs([a, b], &names()) {
             Ok(_) => panic!("compared"),
             Err(error) => error.to_string(),
         };

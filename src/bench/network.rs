@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fairprune::error::Result;
-use fairprune::exec::{
-    ArenaMode, Compute, Executor, Mode, Requirements, TrainOptions, planned_memory,
-};
-use fairprune::experiment::Placement;
-use fairprune::nn::{Layer, Network, Weights, init};
-use fairprune::ops::Operators;
-use fairprune::ops::gather::Augmentation;
-use fairprune::ops::sgd::SgdProblem;
-use fairprune::rng::{Philox, Stream};
-
-use super::settings::{Settings, Suite};
+use super::settings::{Measurement, Suite};
+use crate::error::Result;
+use crate::exec::{ArenaMode, Compute, Executor, Mode, Requirements, TrainOptions, planned_memory};
+use crate::experiment::Placement;
+use crate::nn::{Layer, Network, Weights, init};
+use crate::ops::Operators;
+use crate::ops::gather::Augmentation;
+use crate::ops::sgd::SgdProblem;
+use crate::rng::{Philox, Stream};
 
 /// Scale of a residual branch. Fresh residual networks double their variance in every block when
 /// batch norm uses running statistics; with small branches logits stay moderate, as in a trained
@@ -25,7 +22,7 @@ const BRANCH_SCALE: f32 = 0.2;
 pub const SGD: SgdProblem = SgdProblem { momentum: 0.9, weight_decay: 5e-4, nesterov: true };
 
 /// A network with weights, and images where they were asked for.
-pub struct Subject<B: Operators> {
+pub struct TimedNetwork<B: Operators> {
     pub backend: Arc<B>,
     pub network: Network,
     pub weights: Weights,
@@ -39,21 +36,21 @@ pub struct Subject<B: Operators> {
     pub compute: Compute,
 }
 
-impl<B: Operators> Subject<B> {
+impl<B: Operators> TimedNetwork<B> {
     /// Draws weights and images. Pixels are uniformly random: no zeros, no ties.
-    pub fn new(backend: &Arc<B>, settings: &Settings) -> Result<Self> {
-        let network = settings.spec.build()?;
+    pub fn new(backend: &Arc<B>, settings: &Measurement) -> Result<Self> {
+        let (spec, images) = (settings.spec(), settings.images());
+        let network = spec.build()?;
         let weights = weights(&network, settings.seed);
-        let [h, w] = settings.spec.size;
+        let [h, w] = spec.size;
         let philox = Philox::new(settings.seed, Stream::Shapes);
-        let pixels = pixels(&philox, settings.images * h * w * 3);
+        let pixels = pixels(&philox, images * h * w * 3);
         let mut draws = philox.sequence(1);
-        let labels =
-            (0..settings.images).map(|_| draws.below(settings.spec.classes as u32)).collect();
-        let mut order: Vec<u32> = (0..settings.images as u32).collect();
+        let labels = (0..images).map(|_| draws.below(spec.classes as u32)).collect();
+        let mut order: Vec<u32> = (0..images as u32).collect();
         Philox::new(settings.seed, Stream::Order).sequence(0).shuffle(&mut order);
         let pixels = pixels.into();
-        let mut subject = Subject {
+        let mut timed = TimedNetwork {
             // Until their place is known, which depends on the plans.
             images: backend.host_images(&pixels)?,
             backend: Arc::clone(backend),
@@ -66,26 +63,25 @@ impl<B: Operators> Subject<B> {
             seed: settings.seed,
             compute: settings.compute,
         };
-        if !subject.streams(settings, B::device_bytes(&pixels))? {
-            subject.images = backend.images(&pixels)?;
+        if !timed.streams(settings, B::device_bytes(&pixels))? {
+            timed.images = backend.images(&pixels)?;
         }
-        Ok(subject)
+        Ok(timed)
     }
 
     /// Whether the images, of so many bytes on the device, are left on the host.
-    fn streams(&self, settings: &Settings, bytes: u64) -> Result<bool> {
+    fn streams(&self, settings: &Measurement, bytes: u64) -> Result<bool> {
         match (settings.placement, self.backend.free_bytes().filter(|_| bytes > 0)) {
             (Placement::Stream, _) => Ok(true),
             (Placement::Device, _) | (Placement::Auto, None) => Ok(false),
             (Placement::Auto, Some(free)) => {
-                let (trains, scores) = (Suite::Train, Suite::Score);
-                let of = |suite, modes: &[Mode]| {
-                    if settings.suites.contains(&suite) { modes.to_vec() } else { Vec::new() }
-                };
-                let modes =
-                    [of(trains, &[Mode::Train]), of(scores, &[Mode::Score, Mode::GradNorm])];
+                let all = [
+                    (Suite::Train, Mode::Train),
+                    (Suite::Score, Mode::Score),
+                    (Suite::Score, Mode::GradNorm),
+                ];
                 let mut largest = 0;
-                for mode in modes.concat() {
+                for (_, mode) in all.into_iter().filter(|(suite, _)| settings.times(*suite)) {
                     let whole = Requirements {
                         memory_limit: Some(u64::MAX),
                         stream: false,
@@ -154,7 +150,7 @@ fn pixels(philox: &Philox, len: usize) -> Vec<u8> {
 }
 
 /// Fresh weights with small residual branches.
-pub(super) fn weights(network: &Network, seed: u64) -> Weights {
+pub fn weights(network: &Network, seed: u64) -> Weights {
     let mut weights = init::initialise(network, seed);
     let producers: BTreeMap<_, _> = network.nodes.iter().map(|n| (n.output, n)).collect();
     for add in network.nodes.iter().filter(|n| n.layer == Layer::Add) {
@@ -171,16 +167,15 @@ pub(super) fn weights(network: &Network, seed: u64) -> Weights {
 
 #[cfg(test)]
 mod tests {
-    use fairprune::nn::{Arch, NetworkSpec, Stem};
-
     use super::*;
+    use crate::nn::{Arch, NetworkSpec, Stem};
 
     #[test]
     fn every_block_has_a_small_branch() {
         let scaled = |arch: Arch| {
             let spec = NetworkSpec { arch, width: 4, stem: Stem::Cifar, classes: 3, size: [16; 2] };
             let weights = weights(&spec.build().unwrap(), 1);
-            let small = |(name, t): (&String, &fairprune::tensor::Tensor)| {
+            let small = |(name, t): (&String, &crate::tensor::Tensor)| {
                 (t.data.iter().all(|v| *v == BRANCH_SCALE)).then(|| name.clone())
             };
             weights.tensors.iter().filter_map(small).collect::<Vec<_>>()

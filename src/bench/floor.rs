@@ -5,14 +5,14 @@
 //! fprop; GraNd: fprop and dgrad, which every form of it needs). What the chosen tiles copy from L2 is
 //! named beside it: other tiles copy less, so that it is no floor.
 
-use fairprune::exec::Mode;
-use fairprune::nn::{Layer, ValueId};
-use fairprune::ops::conv2d::{Conv2dProblem, Direction};
-use fairprune::ops::gather::CHANNELS_BF16;
-use fairprune::ops::{Operators, Precision};
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
+use crate::error::Result;
+use crate::exec::Mode;
+use crate::nn::{Layer, NetworkSpec, ValueId};
+use crate::ops::conv2d::{Conv2dProblem, Direction};
+use crate::ops::gather::CHANNELS_BF16;
+use crate::ops::{Operators, Precision};
 
 /// What a card can do a second: operations in bf16 and f32, bytes of memory and of L2.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,8 @@ pub struct Ceilings {
     l2: f64,
 }
 
-/// Of a card, from measurements published or made elsewhere; without them there is no floor.
+/// The ceilings of a card, from measurements published or made elsewhere; without them there is no
+/// floor.
 pub fn ceilings(device: &str) -> Option<Ceilings> {
     let h200 = Ceilings { halves: 790e12, floats: 60e12, memory: 4.3e12, l2: 5.5e12 };
     device.contains("H200").then_some(h200)
@@ -33,7 +34,7 @@ pub fn ceilings(device: &str) -> Option<Ceilings> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
     pub operations: f64,
-    /// Of its tensors, each once.
+    /// Bytes of its tensors, each counted once.
     pub bytes: f64,
     /// Bytes that its tiles copy from L2, where that is known.
     pub copied: Option<f64>,
@@ -50,7 +51,7 @@ pub struct Seconds {
 
 /// Shares of the measured time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct FloorShares {
     pub compute: f64,
     pub memory: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,7 +71,7 @@ pub enum Bound {
 }
 
 impl Bound {
-    /// As in the document.
+    /// The ceiling's name, as in the document.
     pub fn name(self) -> &'static str {
         match self {
             Bound::Compute => "compute",
@@ -100,11 +101,11 @@ impl Ceilings {
 
 impl Seconds {
     /// The floor's share of a measured time, and each ceiling's.
-    pub fn of(&self, measured: f64) -> (f64, Limits) {
+    pub fn of(&self, measured: f64) -> (f64, FloorShares) {
         let Seconds { floor, compute, memory, l2 } = *self;
         let larger = if compute >= memory { Bound::Compute } else { Bound::Memory };
         let bound = if l2.is_some_and(|l2| l2 > compute.max(memory)) { Bound::L2 } else { larger };
-        let limits = Limits {
+        let limits = FloorShares {
             compute: compute / measured,
             memory: memory / measured,
             l2: l2.map(|l2| l2 / measured),
@@ -114,14 +115,19 @@ impl Seconds {
     }
 }
 
-/// Every convolution of the network on a batch, with the node's repeats; whether each sees the images.
-pub fn convolutions(settings: &Settings) -> fairprune::error::Result<Vec<(Conv2dProblem, bool)>> {
-    let network = settings.spec.build()?;
+/// Every convolution of a network on a batch of so many images, as often as it comes; whether each sees
+/// the images.
+pub fn convolutions(
+    spec: &NetworkSpec,
+    batch: usize,
+    precision: Precision,
+) -> Result<Vec<(Conv2dProblem, bool)>> {
+    let network = spec.build()?;
     let mut all = Vec::new();
     for node in network.nodes.iter().filter(|n| matches!(n.layer, Layer::Conv2d { .. })) {
-        let Some(problem) = network.conv_problem(node, settings.batch) else { continue };
+        let Some(problem) = network.conv_problem(node, batch) else { continue };
         let first = node.inputs[0] == ValueId(0);
-        let padded = first && settings.compute.precision == Precision::Bf16;
+        let padded = first && precision == Precision::Bf16;
         let c = if padded { CHANNELS_BF16 } else { problem.c };
         all.push((Conv2dProblem { c, ..problem }, first));
     }
@@ -132,11 +138,13 @@ pub fn convolutions(settings: &Settings) -> fairprune::error::Result<Vec<(Conv2d
 pub fn step<B: Operators>(
     backend: &B,
     mode: Mode,
-    settings: &Settings,
-) -> fairprune::error::Result<Vec<Load>> {
-    let size = settings.compute.precision.dtype().size();
+    spec: &NetworkSpec,
+    batch: usize,
+    precision: Precision,
+) -> Result<Vec<Load>> {
+    let size = precision.dtype().size();
     let mut loads = Vec::new();
-    for (p, first) in convolutions(settings)? {
+    for (p, first) in convolutions(spec, batch, precision)? {
         let directions = match mode {
             Mode::Train => &[Direction::Fprop, Direction::Dgrad, Direction::Wgrad][..],
             Mode::GradNorm => &[Direction::Fprop, Direction::Dgrad],
@@ -147,7 +155,7 @@ pub fn step<B: Operators>(
             loads.push(Load {
                 operations: 2.0 * p.macs() as f64,
                 bytes: (size * (p.x_len() + p.y_len()) + w * p.w_len()) as f64,
-                copied: copied(backend, &p, direction, settings.compute.precision),
+                copied: copied(backend, &p, direction, precision),
             });
         }
     }
@@ -155,7 +163,7 @@ pub fn step<B: Operators>(
 }
 
 /// Bytes from L2 of a convolution on tensor cores.
-pub fn copied<B: Operators>(
+fn copied<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
     direction: Direction,
