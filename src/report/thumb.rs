@@ -1,6 +1,8 @@
 //! Small pictures inside the page.
 
-use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png, imageops};
+use image::{RgbImage, imageops};
+
+use crate::data::write::packed;
 
 /// Longest side of a picture on the page; larger pictures are reduced.
 const LARGEST: u32 = 96;
@@ -32,14 +34,8 @@ impl Thumb {
         } else {
             picture
         };
-        let mut file = Vec::new();
-        png::PngEncoder::new_with_quality(
-            &mut file,
-            png::CompressionType::Best,
-            png::FilterType::Adaptive,
-        )
-        .write_image(picture.as_raw(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
-        .ok()?;
+        let size = (picture.height() as usize, picture.width() as usize);
+        let file = packed(picture.as_raw(), size, png::Compression::High).ok()?;
         Some(format!("data:image/png;base64,{}", base64(&file)))
     }
 }

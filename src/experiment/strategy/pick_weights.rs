@@ -1,9 +1,5 @@
 //! Whose picks are trained with their weights.
 
-use std::fmt;
-use std::str::FromStr;
-
-use crate::error::{Error, Result};
 use crate::prune::names;
 
 /// Whose picks are trained with their weights.
