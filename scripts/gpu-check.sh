@@ -8,7 +8,7 @@
 #   ceilings     copy, L2, mma.sync, wgmma, launch gap
 #   peers        PyTorch's modes: benches/peers/pytorch.py
 #   streaming    images on the card and on the host: images a second, and the same weights
-#   tune         every tile and form of each layer; rows for src/ops/conv2d/cuda/bf16/tiles.txt
+#   tune         every tile and form of each layer
 #   bench        fairprune bench, bf16 without graphs, without early launches, with less fused; f32
 #   memcheck, racecheck, initcheck, synccheck   compute-sanitizer on a reduced selftest
 # Where a call has ten minutes, three calls do the most valuable part of it (each phase ends at its cap):

@@ -4,6 +4,7 @@
 //! operators themselves are traits in `ops`, each implemented next to its problem description.
 
 pub mod cpu;
+pub mod host;
 pub mod kernel_sets;
 
 use crate::error::Result;

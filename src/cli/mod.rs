@@ -21,19 +21,17 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
-/// Exit code of `bench compare` when a row regressed.
-pub const REGRESSED: u8 = 3;
-
 /// Parses, runs, and maps the outcome to an exit code: 0 done, 1 failed while running, 2 unusable
 /// input or arguments, 3 regression.
 pub fn main() -> ExitCode {
+    output::name_flags_of(Cli::command);
     let arguments = with_default_command(std::env::args_os().collect());
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are errors to clap, and go to stdout; broken pipes are no concern.
+            // Help and version are errors to clap.
             let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
+            output::print_usage(&error);
             return ExitCode::from(code);
         }
     };

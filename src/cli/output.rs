@@ -1,8 +1,11 @@
 //! What people see: tables on stdout, messages on stderr.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use anyhow::Result;
+use clap::Command;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 use serde::Serialize;
@@ -20,16 +23,80 @@ pub fn start_logging(common: &Common) {
         (_, 1) => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
-        .with_ansi(color)
+        .with_ansi(is_coloured())
         .without_time()
         .with_target(false)
         // It would tell of a closed stderr on stderr, and panic.
         .log_internal_errors(false)
         .init();
+}
+
+/// Whether stderr shows colours.
+fn is_coloured() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Builds the command line whose flags messages name: given by `main`, since commands use this file.
+static COMMAND_LINE: OnceLock<fn() -> Command> = OnceLock::new();
+
+/// Tells which command line the messages are for.
+pub fn name_flags_of(command_line: fn() -> Command) {
+    COMMAND_LINE.get_or_init(|| command_line);
+}
+
+/// The library's text in the words of the command line: `batch` in backticks, if it is a flag's long
+/// name, becomes --batch, and so does a field's name with underscores. Other backticks stay.
+pub fn worded(text: &str) -> String {
+    static FLAGS: OnceLock<BTreeSet<String>> = OnceLock::new();
+    if !text.contains('`') {
+        return text.to_owned();
+    }
+    let flags =
+        FLAGS.get_or_init(|| COMMAND_LINE.get().map_or_else(BTreeSet::new, |c| flags_of(&c())));
+    with_flags(text, flags)
+}
+
+/// The long names of all flags of a command and of the commands below it. A switch that is called
+/// like a command is left out: messages speak of the command.
+fn flags_of(command: &Command) -> BTreeSet<String> {
+    fn collect(command: &Command, commands: &[&str], flags: &mut BTreeSet<String>) {
+        for flag in command.get_arguments() {
+            let named = |name: &str| flag.get_action().takes_values() || !commands.contains(&name);
+            flags.extend(flag.get_long().filter(|name| named(name)).map(str::to_owned));
+        }
+        for below in command.get_subcommands() {
+            collect(below, commands, flags);
+        }
+    }
+    let commands: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+    let mut flags = BTreeSet::new();
+    collect(command, &commands, &mut flags);
+    flags
+}
+
+/// Replaces every `name` in backticks that is one of the flags.
+fn with_flags(text: &str, flags: &BTreeSet<String>) -> String {
+    let (mut worded, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('`') {
+        worded.push_str(before);
+        let quoted = after.split_once('`').map(|(name, then)| (name.replace('_', "-"), then));
+        match quoted.filter(|(name, _)| flags.contains(name)) {
+            Some((name, then)) => {
+                worded.push_str("--");
+                worded.push_str(&name);
+                rest = then;
+            }
+            // This backtick may close one before it: only it is passed over.
+            None => {
+                worded.push('`');
+                rest = after;
+            }
+        }
+    }
+    worded + rest
 }
 
 /// Prints an error on stderr, with those of its causes that it does not quote itself.
@@ -40,7 +107,19 @@ pub fn print_error(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
-    let _ = writeln!(io::stderr(), "error: {text}");
+    let _ = writeln!(io::stderr(), "error: {}", worded(&text));
+}
+
+/// Prints clap's refusal of a command line on stderr, or the help that was asked for on stdout. A
+/// refused value may quote the library.
+pub fn print_usage(error: &clap::Error) {
+    let text = error.render();
+    // Broken pipes are no concern.
+    let _ = match (error.use_stderr(), is_coloured()) {
+        (false, _) => error.print(),
+        (true, true) => write!(io::stderr(), "{}", worded(&text.ansi().to_string())),
+        (true, false) => write!(io::stderr(), "{}", worded(&text.to_string())),
+    };
 }
 
 /// The reader of stdout went away (`| head`): not an error.
@@ -52,13 +131,13 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// One line on stderr, unless `--quiet`.
 pub fn note(common: &Common, text: impl AsRef<str>) {
     if !common.quiet {
-        let _ = writeln!(io::stderr(), "{}", text.as_ref());
+        warn(text);
     }
 }
 
 /// One line on stderr, always.
 pub fn warn(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr(), "{}", text.as_ref());
+    let _ = writeln!(io::stderr(), "{}", worded(text.as_ref()));
 }
 
 /// Text on stdout.
@@ -93,6 +172,39 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, numbers: usize) -> String
     lines.join("\n")
 }
 
+/// Breaks lines that are wider than a table: at spaces, and inside a word that is wider by itself. What
+/// follows a break is indented by `indent` spaces.
+pub fn wrap(text: &str, indent: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| wrap_line(line, indent)).collect();
+    lines.join("\n")
+}
+
+fn wrap_line(line: &str, indent: usize) -> String {
+    let (mut lines, mut last) = (Vec::new(), String::new());
+    let mut start = 0;
+    let mut end_line = |last: &mut String| {
+        lines.push(std::mem::replace(last, " ".repeat(indent)).trim_end().to_owned());
+    };
+    for word in line.split_inclusive(' ') {
+        let mut column = last.chars().count();
+        let width = word.trim_end().chars().count();
+        if column > start && column + width > WIDTH as usize {
+            end_line(&mut last);
+            (column, start) = (indent, indent);
+        }
+        for letter in word.chars() {
+            if column == WIDTH as usize && letter != ' ' {
+                end_line(&mut last);
+                (column, start) = (indent, indent);
+            }
+            last.push(letter);
+            column += 1;
+        }
+    }
+    lines.push(last.trim_end().to_owned());
+    lines.join("\n")
+}
+
 /// `12.3 MB`, powers of ten.
 pub fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
@@ -118,6 +230,8 @@ pub fn seconds(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Arg, ArgAction};
+
     use super::*;
 
     #[test]
@@ -127,6 +241,39 @@ mod tests {
         assert_eq!(seconds(3.21), "3.2 s");
         assert_eq!(seconds(65.4), "1 min 5 s");
         assert_eq!(seconds(7260.0), "2 h 1 min");
+    }
+
+    #[test]
+    fn fields_of_the_library_are_flags_of_the_command_line() {
+        let switch = |name: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue);
+        let below = Command::new("data").arg(switch("run")).arg(Arg::new("b").long("data"));
+        let root = Command::new("x").subcommand(below).subcommand(Command::new("run"));
+        let flags = flags_of(&root.arg(Arg::new("c").long("label-smoothing")));
+        let worded = |text: &str| with_flags(text, &flags);
+        assert_eq!(worded("`label_smoothing`: found 2"), "--label-smoothing: found 2");
+        assert_eq!(worded("0 with `label-smoothing`"), "0 with --label-smoothing");
+        assert_eq!(worded("a `x` of `data` and `data`"), "a `x` of --data and --data");
+        for kept in ["", "`", "a ``data", "`Data`", "`data make`", "`kept.npy` data `run`"] {
+            assert_eq!(worded(kept), kept);
+        }
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_spaces_and_where_there_are_none() {
+        assert_eq!(wrap("machine   x, 2 cores\n\ny", 10), "machine   x, 2 cores\n\ny");
+        let words = "machine   ".to_owned() + &"word ".repeat(40);
+        let wrapped = wrap(&words, 10);
+        let lines: Vec<&str> = wrapped.lines().collect();
+        assert_eq!([lines.len(), lines[0].len(), lines[1].len()], [3, 99, 99]);
+        assert!(lines[2].starts_with("          word"), "{wrapped}");
+        assert_eq!(
+            wrapped.split_whitespace().collect::<Vec<_>>(),
+            words.split_whitespace().collect::<Vec<_>>()
+        );
+        let word = wrap(&"x".repeat(250), 2);
+        let lengths: Vec<usize> = word.lines().map(str::len).collect();
+        assert_eq!(lengths, [100, 100, 56]);
+        assert_eq!(wrap(&("a ".to_owned() + &"x".repeat(99)), 2).lines().count(), 3);
     }
 
     #[test]

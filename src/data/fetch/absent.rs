@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Archive, Patience};
+use super::archive::Archive;
+use super::patience::Patience;
 use crate::error::{Error, Result};
 
 /// Refuses, and says what is missing.

@@ -1,9 +1,10 @@
 //! Parquet files with image bytes, as Hugging Face's hub stores them.
 //!
-//! Shards are `train-*.parquet`, `validation-*.parquet`, `test-*.parquet` in the root, in `data`, in the
-//! only folder that has any, or in folders called after the parts. Order is that of the sorted names and
-//! of the rows, as `datasets.load_dataset` has it; class names are those of the `ClassLabel` in the
-//! metadata, else the numbers. A test part whose labels are all -1 has none and is never used.
+//! Shards are `train-*.parquet`, `validation-*.parquet`, `test-*.parquet` in the root, in `data`,
+//! in the only folder that has any, or in folders called after the parts. The order is that of the
+//! sorted names and of the rows, as `datasets.load_dataset` has it. Class names are those of the
+//! `ClassLabel` in the metadata, else the numbers. A test part whose labels are all -1 has no
+//! labels and is never used.
 
 mod file;
 mod files;
@@ -19,9 +20,9 @@ use self::file::Shard;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
 use super::shards::{label, path};
-use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
-pub use file::{Rows, rows};
+pub use file::{ParquetRows, rows};
 pub(super) use files::is;
 
 /// Reads labels and images of all shards.
@@ -71,7 +72,8 @@ pub(super) fn load(
     Ok(set)
 }
 
-/// The names that the shards state, which must be the same; else those beside them, or numbers.
+/// Returns the names that the shards state, which must be the same; else those beside them, or
+/// numbers.
 fn classes(root: &Path, parts: &[&Shelf]) -> Result<Vec<String>> {
     let least = parts.iter().filter_map(|p| p.labels.iter().max()).max();
     let least = least.map_or(0, |&l| l as usize + 1);
@@ -112,7 +114,7 @@ impl Shelf {
         self.ids.len()
     }
 
-    fn open(root: &Path, names: &[String], part: PartName, limits: Limits) -> Result<Shelf> {
+    fn open(root: &Path, names: &[String], part: PartName, limits: DecodeLimits) -> Result<Shelf> {
         let mut shelf = Shelf::default();
         let mut labels = Vec::new();
         for name in names {
@@ -137,7 +139,7 @@ impl Shelf {
         Ok(shelf)
     }
 
-    /// The decoder for the size that is asked for, else for that of the first image.
+    /// Returns the decoder for the size that is asked for, else for that of the first image.
     fn decoder<'a>(&self, options: &LoadOptions, counter: Counter<'a>) -> Result<Decoder<'a>> {
         let mut first = Vec::new();
         let shard = self.shards.first().ok_or_else(|| Error::Internal("no shard".to_owned()))?;
@@ -151,7 +153,7 @@ impl Shelf {
         Decoder::new(&store, options, counter)
     }
 
-    fn part(self, decoder: &Decoder, limits: Limits) -> Result<Part> {
+    fn part(self, decoder: &Decoder, limits: DecodeLimits) -> Result<Part> {
         let mut pixels = decoder.room(self.len())?;
         let mut done = 0;
         for shard in &self.shards {
@@ -191,7 +193,7 @@ struct Batch<'a> {
 }
 
 impl Store for Batch<'_> {
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         let Some(image) = self.images.get(i) else {
             return Err(Error::invalid(self.name, "no rows", "at least one row"));
         };

@@ -1,11 +1,12 @@
-//! Methods that weigh classes and present every sample once an epoch.
+//! Methods that weigh classes and present every sample once in an epoch.
 
-use super::{Facts, Policy, Presentation, class_weights};
+use super::class_weights;
+use super::presentation::{Facts, Policy, Presentation};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
 
-/// CDB-W: weights from the previous epoch's validation recalls, 1 in the first epoch.
+/// Weighs by CDB-W: from the previous epoch's validation recalls, and 1 in the first epoch.
 pub(super) struct FromRecalls {
     pub facts: Facts,
     /// Validation samples of each class.
@@ -28,7 +29,7 @@ impl<B: Operators> Policy<B> for FromRecalls {
     }
 }
 
-/// The same weights in every epoch.
+/// Weighs alike in every epoch.
 pub(super) struct Fixed {
     pub facts: Facts,
     pub weights: Vec<f32>,
