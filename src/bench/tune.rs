@@ -8,7 +8,9 @@ use super::timing::Timer;
 use super::work::{OperatorWork, backward, convolutions, describe, fprop, workspace};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, TileChoice, Tuning};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, GradNormForm, GradNormOperands, TileChoice, Tuning,
+};
 use crate::tensor::Dtype;
 
 /// What the device of tests calls itself.
@@ -120,10 +122,7 @@ fn forms<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem) -> Result<Vec<TimedR
     let (backend, stored) = (&**timer.backend, timer.settings.compute.precision.dtype());
     let tuning = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16);
     let force = |tile| tuning.into_iter().for_each(|tuning| tuning.force(tile));
-    let chosen = match stored {
-        Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
-        _ => backend.conv2d_grad_norm_form(p),
-    };
+    let chosen = backend.conv2d_grad_norm_form(p, stored);
     let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
@@ -172,7 +171,8 @@ fn norm<B: Operators>(
         copied,
         planned: false,
         call: Box::new(move |b, m, v| {
-            b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])
+            let (x, dy, bias, norms, workspace) = (v[0], v[1], false, v[2], v[3]);
+            b.conv2d_grad_norm(m, &p, &GradNormOperands { x, dy, bias, norms, form, workspace })
         }),
     }
 }

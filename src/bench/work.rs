@@ -5,8 +5,11 @@ use super::settings::Measurement;
 use crate::backend::{Backend, View};
 use crate::error::Result;
 use crate::ops::Operators;
-use crate::ops::batch_norm::{BackwardInput, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, NormGradient, TileChoice};
+use crate::ops::batch_norm::{ApplyOperands, BackwardInput, BatchNormProblem};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, NormGradient,
+    TileChoice, WgradOperands,
+};
 use crate::tensor::Dtype;
 
 /// One operator's call on a set of views.
@@ -53,10 +56,7 @@ pub fn workspace<B: Operators>(
     direction: Conv2dDirection,
     stored: Dtype,
 ) -> (usize, Dtype) {
-    let len = match stored {
-        Dtype::Bf16 => backend.conv2d_workspace_bf16(p, direction),
-        _ => backend.conv2d_workspace(p, direction),
-    };
+    let len = backend.conv2d_workspace(p, direction, stored);
     (len, Dtype::F32)
 }
 
@@ -97,7 +97,8 @@ pub fn fprop<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Oper
     let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
     let call: OperatorCall<B> = Box::new(move |b, m, v| {
         let epilogue = Epilogue::Statistics { mean: v[3], m2: v[4] };
-        b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])
+        let (x, w, bias, y, workspace) = (v[0], v[1], None, v[2], v[5]);
+        b.conv2d_fprop(m, &p, &FpropOperands { x, w, bias, y, epilogue, workspace })
     });
     product(backend, "fprop", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
 }
@@ -107,9 +108,16 @@ pub fn eval<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Opera
     let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
     let call: OperatorCall<B> = Box::new(move |b, m, v| {
         let epilogue = Epilogue::Affine { scale: v[3], shift: v[4], residual: None, relu: true };
-        b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])
+        let (x, w, bias, y, workspace) = (v[0], v[1], None, v[2], v[5]);
+        b.conv2d_fprop(m, &p, &FpropOperands { x, w, bias, y, epilogue, workspace })
     });
     product(backend, "eval", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+}
+
+/// dgrad of the first three views: dy, w and dx.
+fn dgrad_operands(views: &[View], norm: Option<NormGradient>, workspace: View) -> DgradOperands {
+    let (dy, w, dx, accumulate) = (views[0], views[1], views[2], false);
+    DgradOperands { dy, w, dx, accumulate, norm, workspace }
 }
 
 /// dgrad, dgrad with batch norm's sums, wgrad: those that the layer has.
@@ -123,7 +131,7 @@ pub fn backward<B: Operators>(
     let mut works = Vec::new();
     if !first {
         let call: OperatorCall<B> =
-            Box::new(move |b, m, v| b.conv2d_dgrad(m, &p, v[0], v[1], v[2], false, v[3]));
+            Box::new(move |b, m, v| b.conv2d_dgrad(m, &p, &dgrad_operands(v, None, v[3])));
         let views = (vec![y, w, x], stored);
         let work = product(backend, "dgrad", p, Conv2dDirection::Dgrad, views, 3, call);
         works.push((Conv2dDirection::Dgrad, work));
@@ -138,14 +146,16 @@ pub fn backward<B: Operators>(
                 dgamma: v[7],
                 dbeta: v[8],
             };
-            b.conv2d_dgrad_norm(m, &p, v[0], v[1], v[2], false, &norm, v[9])
+            b.conv2d_dgrad(m, &p, &dgrad_operands(v, Some(norm), v[9]))
         });
         let views = (vec![y, w, x, x, x, c, c, c, c], stored);
         let work = product(backend, "dgrad+bn", p, Conv2dDirection::DgradNorm, views, 5, call);
         works.push((Conv2dDirection::DgradNorm, work));
     }
-    let call: OperatorCall<B> =
-        Box::new(move |b, m, v| b.conv2d_wgrad(m, &p, v[0], v[1], v[2], None, v[3]));
+    let call: OperatorCall<B> = Box::new(move |b, m, v| {
+        let (x, dy, dw, db, workspace) = (v[0], v[1], v[2], None, v[3]);
+        b.conv2d_wgrad(m, &p, &WgradOperands { x, dy, dw, db, workspace })
+    });
     let views = (vec![x, y, (p.w_len(), Dtype::F32)], stored);
     works.push((
         Conv2dDirection::Wgrad,
@@ -182,7 +192,9 @@ pub fn passes<B: Operators>(works: &mut Vec<OperatorWork<B>>, p: BatchNormProble
         vec![t, t, t, c, c],
         3,
         Box::new(move |b, m, v| {
-            b.batch_norm_apply(m, &p, v[0], [v[3], v[4]], Some(v[1]), true, v[2])
+            let (y, scale_shift, residual, out) = (v[0], [v[3], v[4]], Some(v[1]), v[2]);
+            let operands = ApplyOperands { y, scale_shift, residual, relu: true, out };
+            b.batch_norm_apply(m, &p, &operands)
         }),
     );
     let input = |v: &[View]| BackwardInput {
@@ -208,7 +220,7 @@ pub fn passes<B: Operators>(works: &mut Vec<OperatorWork<B>>, p: BatchNormProble
         4,
         Box::new(move |b, m, v| {
             let input = input(v);
-            b.batch_norm_backward_apply(m, &p, &input, v[6], v[7], v[8], v[3])
+            b.batch_norm_backward_apply(m, &p, &input, v[6], [v[7], v[8]], v[3])
         }),
     );
 }

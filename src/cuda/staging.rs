@@ -322,7 +322,7 @@ impl Pinned {
             Err(failure) if failure.code == code::OUT_OF_MEMORY => Err(Error::invalid(
                 "pinned memory for batches of images",
                 format!("none of {bytes} bytes on the host"),
-                "a smaller --batch and --score-batch, or --images device",
+                "a smaller `batch` and `score_batch`, or `images` device",
             )),
             Err(failure) => Err(context.error(format!("pinning {bytes} bytes"), &failure)),
         }

@@ -87,7 +87,7 @@ fn plan_all<B: Operators>(
     let mut plans = HashMap::new();
     for &(mode, batch, samples) in passes {
         if batch == 0 {
-            return Err(Error::invalid("--batch", "0", "at least 1"));
+            return Err(Error::invalid("`batch`", "0", "at least 1"));
         }
         // A plan finds its samples at a multiple of the batch size, and is found by its own size.
         if passes.iter().any(|p| p.0 == mode && p.1 != batch) {

@@ -9,7 +9,9 @@ use crate::exec::step::Step;
 use crate::nn::{ParameterKind, ValueId};
 use crate::ops::Operators;
 use crate::ops::batch_norm::BackwardInput;
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, NormGradient};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, GradNormOperands, NormGradient, WgradOperands,
+};
 use crate::tensor::Dtype;
 
 impl<B: Operators> Lowering<'_, B> {
@@ -165,17 +167,16 @@ impl<B: Operators> Lowering<'_, B> {
     ) -> Result<()> {
         let x = self.value(input)?;
         if self.mode.has_norms() {
-            let form = match x.dtype {
-                Dtype::Bf16 => self.backend.conv2d_grad_norm_form_bf16(&per_sample),
-                _ => self.backend.conv2d_grad_norm_form(&per_sample),
-            };
+            let form = self.backend.conv2d_grad_norm_form(&per_sample, x.dtype);
             let workspace = self.workspace(&per_sample, Conv2dDirection::GradNorm(form), x.dtype);
-            let (problem, norms, bias) = (per_sample, self.norms, bias.is_some());
-            self.steps.push(Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace });
+            let (norms, bias) = (self.norms, bias.is_some());
+            let operands = GradNormOperands { x, dy, bias, norms, form, workspace };
+            self.steps.push(Step::ConvGradNorm { problem: per_sample, operands });
         } else {
             let workspace = self.workspace(&summed, Conv2dDirection::Wgrad, x.dtype);
             let (dw, db) = (self.layout.gradient(w), bias.map(|b| self.layout.gradient(b)));
-            self.steps.push(Step::ConvWgrad { problem: summed, x, dy, dw, db, workspace });
+            let operands = WgradOperands { x, dy, dw, db, workspace };
+            self.steps.push(Step::ConvWgrad { problem: summed, operands });
         }
         Ok(())
     }
@@ -201,7 +202,8 @@ impl<B: Operators> Lowering<'_, B> {
         let direction =
             if norm.is_some() { Conv2dDirection::DgradNorm } else { Conv2dDirection::Dgrad };
         let workspace = self.workspace(&problem, direction, dy.dtype);
-        self.steps.push(Step::ConvDgrad { problem, dy, w, dx, accumulate, norm, workspace });
+        let operands = DgradOperands { dy, w, dx, accumulate, norm, workspace };
+        self.steps.push(Step::ConvDgrad { problem, operands });
         Ok(())
     }
 

@@ -14,11 +14,12 @@ use crate::exec::pass::{Mode, TrainOptions};
 use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
-use crate::ops::batch_norm::{Affine, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue};
+use crate::ops::batch_norm::{Affine, AffineMap, ApplyOperands, BatchNormProblem};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, FpropOperands};
 use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
+use crate::ops::sgd::SgdOperands;
 use crate::tensor::Dtype;
 
 pub(super) use tensors::{SYMBOLIC, Tensors};
@@ -144,14 +145,14 @@ pub(super) fn lower<B: Operators>(
         l.steps.push(Step::StoreNorms { problem, norms: l.norms, batch: io });
     }
     l.steps.push(if mode == Mode::Train {
-        Step::Sgd {
-            problem: options.sgd,
+        let operands = SgdOperands {
             dw: layout.whole(GRADIENTS),
             w: layout.whole(PARAMETERS),
             v: layout.whole(VELOCITIES),
             lrs: layout.lrs,
             state: io.state,
-        }
+        };
+        Step::Sgd { problem: options.sgd, operands }
     } else {
         Step::Advance { state: io.state }
     });
@@ -180,10 +181,7 @@ impl<B: Operators> Lowering<'_, B> {
         direction: Conv2dDirection,
         dtype: Dtype,
     ) -> View {
-        let len = match dtype {
-            Dtype::Bf16 => self.backend.conv2d_workspace_bf16(problem, direction),
-            _ => self.backend.conv2d_workspace(problem, direction),
-        };
+        let len = self.backend.conv2d_workspace(problem, direction, dtype);
         self.tensors.f32(len)
     }
 
@@ -256,7 +254,8 @@ impl<B: Operators> Lowering<'_, B> {
                 let bias = self.layout.find(node, ParameterKind::LinearBias);
                 let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
                 let epilogue = Epilogue::None;
-                self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+                let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+                self.steps.push(Step::ConvFprop { problem, operands });
                 self.values.insert(output, y);
                 Ok(())
             }
@@ -278,14 +277,16 @@ impl<B: Operators> Lowering<'_, B> {
         let running = self.layout.running_of(bn)?;
         let [rstd, scale, shift] = [(); 3].map(|()| self.tensors.f32(c));
         let scale_shift = [scale, shift];
+        let map = AffineMap { affine, running, rstd, scale_shift };
         let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
         let out = self.activation(problem.y_len());
         self.values.insert(output, out);
         let fusion = self.compute.fusion;
         if matches!(self.mode, Mode::Score | Mode::LastLayerNorm) && fusion.affine {
-            self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
+            self.steps.push(Step::BnEvalAffine { map });
             let epilogue = Epilogue::Affine { scale, shift, residual, relu };
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y: out, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y: out, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             return Ok(());
         }
         let y = self.activation(problem.y_len());
@@ -294,29 +295,24 @@ impl<B: Operators> Lowering<'_, B> {
             let together = fusion.statistics || self.stored == Dtype::F32;
             let epilogue =
                 if together { Epilogue::Statistics { mean, m2 } } else { Epilogue::None };
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             if !together {
                 let (problem, workspace) = (bn_problem, self.tensors.f32(bn_problem.workspace()));
                 self.steps.push(Step::BnStatistics { problem, y, mean, m2, workspace });
             }
             let count = bn_problem.count();
-            self.steps.push(Step::BnFinalize {
-                count,
-                mean,
-                m2,
-                affine,
-                running,
-                rstd,
-                scale_shift,
-            });
+            self.steps.push(Step::BnFinalize { count, mean, m2, map });
             mean
         } else {
-            self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
+            self.steps.push(Step::BnEvalAffine { map });
             let epilogue = Epilogue::None;
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             running[0]
         };
-        self.steps.push(Step::BnApply { problem: bn_problem, y, scale_shift, residual, relu, out });
+        let operands = ApplyOperands { y, scale_shift, residual, relu, out };
+        self.steps.push(Step::BnApply { problem: bn_problem, operands });
         self.saved[index] = Some(Saved { y, mean, rstd, scale, taps: View::EMPTY });
         Ok(())
     }
@@ -369,8 +365,8 @@ fn check_channels(network: &Network, stored: Dtype) -> Result<()> {
             let images = node.inputs[0] == ValueId(0);
             if !k.is_multiple_of(8) || !(images || c.is_multiple_of(8)) {
                 let found = format!("bf16 with {c} to {k} channels in {}", node.name);
-                let expected = "multiples of 8 channels (--width), or f32";
-                return Err(Error::invalid("--precision", found, expected));
+                let expected = "multiples of 8 channels (`width`), or f32";
+                return Err(Error::invalid("`precision`", found, expected));
             }
         }
     }

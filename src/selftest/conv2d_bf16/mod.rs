@@ -10,7 +10,9 @@ use super::values::words;
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
-use crate::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, Epilogue, TileChoice};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, TileChoice,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, U16, batch_norm, equal, equal16, within};
 use crate::tensor::Dtype;
@@ -349,12 +351,16 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
         };
         let y = if f32_tensor == 2 { Fill::Poison(p.y_len()) } else { Fill::Poison16(p.y_len()) };
-        let work = Fill::Poison(subject.backend.conv2d_workspace_bf16(p, Conv2dDirection::Fprop));
+        let direction = Conv2dDirection::Fprop;
+        let work = subject.backend.conv2d_workspace(p, direction, Dtype::Bf16);
+        let work = Fill::Poison(work);
         let tensors = [stored(0, &i.x[..p.x_len()]), stored(1, &i.w[..p.w_len()]), y, work];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
         let backend = subject.backend;
-        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, p, &operands);
         let what = format!("{p:?}, tensor {f32_tensor} in f32");
         ensure(result.is_err(), || format!("accepted {what}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || format!("y was written: {what}"))
@@ -368,9 +374,14 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
     let [x, dy] = f.views[..] else { unreachable!() };
     let backend = subject.backend;
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, dy, x, x, false, View::EMPTY);
+    let mut dgrad = |dy, w, dx| {
+        let (accumulate, norm, workspace) = (false, None, View::EMPTY);
+        let operands = DgradOperands { dy, w, dx, accumulate, norm, workspace };
+        backend.conv2d_dgrad(&mut f.memory, &p, &operands)
+    };
+    let result = dgrad(dy, x, x);
     ensure(result.is_err(), || "accepted x as weights".to_owned())?;
     let whole = View { dtype: Dtype::U32, ..dy };
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, whole, whole, whole, false, View::EMPTY);
+    let result = dgrad(whole, whole, whole);
     ensure(result.is_err(), || "accepted whole numbers".to_owned())
 }

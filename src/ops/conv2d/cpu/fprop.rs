@@ -66,12 +66,10 @@ pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
 
 /// y = x * w (+ bias), then `after`. Slices have the lengths of the problem; `work` has
 /// [`workspace`] values.
-#[expect(clippy::too_many_arguments)]
 pub fn fprop(
     cpu: &Cpu,
     problem: &Conv2dProblem,
-    x: &[f32],
-    w: &[f32],
+    [x, w]: [&[f32]; 2],
     bias: Option<&[f32]>,
     y: &mut [f32],
     after: EpilogueSlices<'_>,

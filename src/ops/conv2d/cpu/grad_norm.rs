@@ -30,12 +30,10 @@ fn scratch_of(p: &Conv2dProblem, form: GradNormForm) -> usize {
 
 /// norms[n] += squared norm of sample n's gradient. Slices have the lengths of the problem;
 /// `work` has [`workspace`] values.
-#[expect(clippy::too_many_arguments)]
 pub fn grad_norm(
     cpu: &Cpu,
     problem: &Conv2dProblem,
-    x: &[f32],
-    dy: &[f32],
+    [x, dy]: [&[f32]; 2],
     bias: bool,
     norms: &mut [f32],
     form: GradNormForm,

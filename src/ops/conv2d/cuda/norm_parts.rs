@@ -1,10 +1,9 @@
 //! Gradient norms go through a batch some samples at a time: what the f32 and the bf16 kernels share.
 
-use crate::backend::View;
 use crate::cuda::args::{Conv2dGradNormArgs, Conv2dGradNormReduceArgs, Conv2dShape};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
+use crate::ops::conv2d::{Conv2dProblem, GradNormForm, GradNormOperands};
 use crate::ops::device::{NULL, count, offset};
 
 /// Most samples of one launch: blocks along y or z.
@@ -65,27 +64,25 @@ impl GradNormPlan {
         self.matrices() + self.samples * self.tiles * F64
     }
 
-    /// Launches the batch's parts and, behind each, the sum of its tiles. `views`: x, dy, norms,
-    /// workspace; `value` is the bytes of a value of dy, `reduce` the kernel that sums.
+    /// Launches the batch's parts and, behind each, the sum of its tiles. `value` is the bytes of a value of dy, `reduce` the kernel that sums.
     ///
     /// # Safety
     /// The views have the problem's lengths and the kernels' types, the workspace that of
     /// [`GradNormPlan::workspace`].
-    #[allow(clippy::too_many_arguments)]
     pub unsafe fn run(
         &self,
         cuda: &Cuda,
         memory: &mut CudaMemory,
         problem: &Conv2dProblem,
-        views: [View; 4],
-        bias: bool,
+        operands: &GradNormOperands,
         (value, reduce): (u64, &Kernel<Conv2dGradNormReduceArgs>),
         launch: impl Fn(u32, &Conv2dGradNormArgs) -> Result<()>,
     ) -> Result<()> {
         let shape = Conv2dShape::new(problem)?;
         count("gradient norms", "values of a pixel Gram matrix", self.pixels)?;
         count("gradient norms", "partial sums", self.samples * self.tiles)?;
-        let [x, dy, norms, work] = views.map(|view| cuda.pointer(memory, view));
+        let GradNormOperands { x, dy, bias, norms, workspace, .. } = *operands;
+        let [x, dy, norms, work] = [x, dy, norms, workspace].map(|view| cuda.pointer(memory, view));
         let (x, dy, norms, work) = (x?, dy?, norms?, work?);
         let partials = offset(work, self.matrices());
         let positions = shape.p * shape.q;

@@ -6,7 +6,7 @@ use crate::cuda::args::{Conv2dDgrad16Args, Conv2dShape, Divisor};
 use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, sum_tiles};
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, NormGradient};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, DgradOperands};
 use crate::ops::device::{NULL, offset};
 
 /// Row tiles of all problems.
@@ -24,10 +24,9 @@ pub fn dgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [dy, w, dx]: [View; 3],
-    accumulate: bool,
-    (norm, workspace): (Option<&NormGradient>, View),
+    operands: &DgradOperands,
 ) -> Result<()> {
+    let DgradOperands { dy, w, dx, accumulate, norm, workspace } = *operands;
     let shape = Conv2dShape::new(problem)?;
     let direction =
         if norm.is_some() { Conv2dDirection::DgradNorm } else { Conv2dDirection::Dgrad };

@@ -7,7 +7,7 @@ use crate::cuda::args::{Conv2dFprop16Args, Conv2dShape, Divisor};
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, merge_tiles};
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, FpropOperands};
 use crate::ops::device::{NULL, count, offset};
 
 /// Workspace: two values a channel and row tile, for the moments of the output.
@@ -20,11 +20,9 @@ pub fn fprop(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, w, y]: [View; 3],
-    bias: Option<View>,
-    epilogue: Epilogue,
-    workspace: View,
+    operands: &FpropOperands,
 ) -> Result<()> {
+    let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
     let at = |view: View| cuda.pointer(memory, view);
     let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
     let rows = positions(problem);

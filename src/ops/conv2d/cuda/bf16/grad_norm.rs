@@ -4,11 +4,10 @@ use super::super::norm_parts::{GradNormPlan, Tiling, triangle};
 use super::super::shape::window;
 use super::choice::{L2_BYTES, NORM_SAMPLES, Product, TilePlan, tile_seconds};
 use super::tile::GRAM;
-use crate::backend::View;
 use crate::cuda::args::Conv2dGradNorm16Args;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, GradNormOperands};
 use crate::ops::device::count;
 
 /// Most f32 values of the pixels' Gram matrices of one launch: a quarter of an H200's L2, where they are
@@ -81,17 +80,14 @@ pub fn grad_norm(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, norms]: [View; 3],
-    bias: bool,
-    form: GradNormForm,
-    workspace: View,
+    operands: &GradNormOperands,
 ) -> Result<()> {
-    let (views, reduce) =
-        ([x, dy, norms, workspace], (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16));
+    let form = operands.form;
+    let reduce = (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16);
     let part =
         |samples: u32, args: &Conv2dGradNorm16Args| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
-    unsafe { plan(cuda, problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
+    unsafe { plan(cuda, problem, form).run(cuda, memory, problem, operands, reduce, part) }
 }
 
 /// Partial sums of `samples` samples.

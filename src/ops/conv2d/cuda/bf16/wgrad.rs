@@ -2,11 +2,10 @@
 
 use super::super::wgrad::{parts, reduce};
 use super::choice::Product;
-use crate::backend::View;
 use crate::cuda::args::{Conv2dBiasGrad16Args, Conv2dShape, Conv2dWgrad16Args};
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, WgradOperands};
 use crate::ops::device::offset;
 
 /// Values of the copies of dw, with which the copies of db follow.
@@ -28,10 +27,9 @@ pub fn wgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, dw]: [View; 3],
-    db: Option<View>,
-    workspace: View,
+    operands: &WgradOperands,
 ) -> Result<()> {
+    let WgradOperands { x, dy, dw, db, workspace } = *operands;
     let shape = Conv2dShape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);
