@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::exec::block::{FusedBlock, fuse};
 use crate::exec::compute::Compute;
 use crate::exec::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use crate::exec::pass::{Mode, TrainOptions};
+use crate::exec::pass::{Mode, Requirements};
 use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
@@ -19,7 +19,7 @@ use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, FpropOperands
 use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
-use crate::ops::sgd::SgdOperands;
+use crate::ops::sgd::{SgdOperands, SgdProblem};
 use crate::tensor::Dtype;
 
 pub(super) use tensors::{SYMBOLIC, Tensors};
@@ -40,9 +40,11 @@ struct Lowering<'a, B> {
     backend: &'a B,
     network: &'a Network,
     layout: &'a Layout,
-    tensors: &'a mut Tensors,
+    tensors: Tensors,
     mode: Mode,
+    /// Samples of this batch, and of the pass's batches.
     n: usize,
+    batch: usize,
     steps: Vec<Step>,
     values: HashMap<ValueId, View>,
     saved: Vec<Option<Saved>>,
@@ -60,52 +62,49 @@ struct Lowering<'a, B> {
     summed: HashSet<ValueId>,
 }
 
-/// The steps, and the (symbolic) views of the logits and of the last layer's input.
-#[expect(clippy::too_many_arguments)]
+/// A network written down: its steps on symbolic views.
+pub(super) struct Lowered {
+    pub steps: Vec<Step>,
+    pub tensors: Tensors,
+    /// N x classes.
+    pub logits: View,
+    /// The last layer's input, N x features.
+    pub features: View,
+}
+
+/// The steps of a batch of `n` samples of a pass whose batches have `batch`.
 pub(super) fn lower<B: Operators>(
     backend: &B,
     network: &Network,
     layout: &Layout,
-    tensors: &mut Tensors,
+    requirements: &Requirements,
     mode: Mode,
     [n, batch]: [usize; 2],
-    options: &TrainOptions,
-    images: Option<[usize; 2]>,
-    [mean, std]: [[f32; 3]; 2],
-    compute: Compute,
-) -> Result<(Vec<Step>, [View; 2])> {
+) -> Result<Lowered> {
     let blocks = fuse(network)?;
-    let stored = compute.precision.dtype();
+    let stored = requirements.compute.precision.dtype();
     check_channels(network, stored)?;
     let (producers, readers) = edges(network, &blocks);
-    let [h, w, c] = network.input();
     let mut l = Lowering {
         backend,
         network,
         layout,
         mode,
         n,
+        batch,
         steps: Vec::new(),
         values: HashMap::new(),
         saved: vec![None; blocks.len()],
         gradients: HashMap::new(),
         norms: View::EMPTY,
-        compute,
+        compute: requirements.compute,
         stored,
         producers,
         readers,
         summed: HashSet::new(),
-        tensors,
+        tensors: Tensors::default(),
     };
-    let augmentation = if mode == Mode::Train { options.augmentation } else { Augmentation::NONE };
-    let channels = if stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
-    let x = l.activation(n * h * w * channels);
-    let (stored, seed) = (images.unwrap_or([h, w]), options.seed);
-    let problem = GatherProblem { n, batch, h, w, stored, mean, std, augmentation, seed };
-    let io = layout.batch;
-    let sources = View::EMPTY;
-    l.steps.push(Step::Gather { problem, order: io.order, sources, state: io.state, out: x });
-    l.values.insert(ValueId(0), x);
+    l.input(requirements);
     for (i, block) in blocks.iter().enumerate() {
         l.forward(i, block)?;
     }
@@ -114,37 +113,83 @@ pub(super) fn lower<B: Operators>(
     if mode == Mode::Score {
         l.tensors.keep(features);
     }
-    let problem = LossScoreProblem { n, batch, k: network.classes };
-    let gradient = match mode {
-        Mode::Train => LogitGradient::Mean {
-            class_weights: layout.class_weights,
-            // Until somebody sets some.
-            sample_weights: View::EMPTY,
-            smoothing: options.smoothing,
-        },
-        Mode::Score => LogitGradient::None,
-        Mode::GradNorm | Mode::LastLayerNorm => LogitGradient::PerSample,
-    };
-    let dlogits = if mode == Mode::Score { View::EMPTY } else { l.tensors.f32(logits.len) };
-    // Passes between two epochs are no presentations.
-    let previous = if mode == Mode::Train { io.previous } else { View::EMPTY };
-    let batch = BatchViews { previous, ..io };
-    l.steps.push(Step::LossScore { problem, logits, batch, gradient, dlogits });
+    l.objective(logits, requirements.options.smoothing);
     if mode != Mode::Score {
-        l.gradients.insert(network.logits(), dlogits);
-        if mode.has_norms() {
-            l.norms = l.tensors.f32(n);
-            l.steps.push(Step::Zero { view: l.norms });
-        }
         let last = if mode == Mode::LastLayerNorm { blocks.len() - 1 } else { 0 };
         for (i, block) in blocks.iter().enumerate().skip(last).rev() {
             l.backward(i, &blocks, block)?;
         }
     }
-    if mode.has_norms() {
-        l.steps.push(Step::StoreNorms { problem, norms: l.norms, batch: io });
+    l.end(requirements.options.sgd);
+    Ok(Lowered { steps: l.steps, tensors: l.tensors, logits, features })
+}
+
+impl<B: Operators> Lowering<'_, B> {
+    /// The batch's images, augmented while the network is trained.
+    fn input(&mut self, requirements: &Requirements) {
+        let Requirements { mean, std, options, .. } = *requirements;
+        let [h, w, c] = self.network.input();
+        let trained = self.mode == Mode::Train;
+        let augmentation = if trained { options.augmentation } else { Augmentation::NONE };
+        let channels = if self.stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
+        let x = self.activation(self.n * h * w * channels);
+        let (n, batch) = (self.n, self.batch);
+        let (stored, seed) = (requirements.stored.unwrap_or([h, w]), options.seed);
+        let problem = GatherProblem { n, batch, h, w, stored, mean, std, augmentation, seed };
+        let (io, sources) = (self.layout.batch, View::EMPTY);
+        self.steps.push(Step::Gather {
+            problem,
+            order: io.order,
+            sources,
+            state: io.state,
+            out: x,
+        });
+        self.values.insert(ValueId(0), x);
     }
-    l.steps.push(if mode == Mode::Train {
+
+    fn loss_problem(&self) -> LossScoreProblem {
+        LossScoreProblem { n: self.n, batch: self.batch, k: self.network.classes }
+    }
+
+    /// Losses and scores of the logits, and where backward begins: their gradient, and norms of 0.
+    fn objective(&mut self, logits: View, smoothing: f32) {
+        let (problem, io) = (self.loss_problem(), self.layout.batch);
+        let gradient = match self.mode {
+            Mode::Train => LogitGradient::Mean {
+                class_weights: self.layout.class_weights,
+                // Until somebody sets some.
+                sample_weights: View::EMPTY,
+                smoothing,
+            },
+            Mode::Score => LogitGradient::None,
+            Mode::GradNorm | Mode::LastLayerNorm => LogitGradient::PerSample,
+        };
+        let scores_only = self.mode == Mode::Score;
+        let dlogits = if scores_only { View::EMPTY } else { self.tensors.f32(logits.len) };
+        // Passes between two epochs are no presentations.
+        let previous = if self.mode == Mode::Train { io.previous } else { View::EMPTY };
+        let batch = BatchViews { previous, ..io };
+        self.steps.push(Step::LossScore { problem, logits, batch, gradient, dlogits });
+        if !scores_only {
+            self.gradients.insert(self.network.logits(), dlogits);
+        }
+        if self.mode.has_norms() {
+            self.norms = self.tensors.f32(self.n);
+            self.steps.push(Step::Zero { view: self.norms });
+        }
+    }
+
+    /// What ends a batch: norms go to their column; parameters are updated, or the batch is counted.
+    fn end(&mut self, sgd: SgdProblem) {
+        let (layout, io) = (self.layout, self.layout.batch);
+        if self.mode.has_norms() {
+            let (problem, norms) = (self.loss_problem(), self.norms);
+            self.steps.push(Step::StoreNorms { problem, norms, batch: io });
+        }
+        if self.mode != Mode::Train {
+            self.steps.push(Step::Advance { state: io.state });
+            return;
+        }
         let operands = SgdOperands {
             dw: layout.whole(GRADIENTS),
             w: layout.whole(PARAMETERS),
@@ -152,17 +197,12 @@ pub(super) fn lower<B: Operators>(
             lrs: layout.lrs,
             state: io.state,
         };
-        Step::Sgd { problem: options.sgd, operands }
-    } else {
-        Step::Advance { state: io.state }
-    });
-    if let Some([from, to]) = layout.halves().filter(|_| mode == Mode::Train) {
-        l.steps.push(Step::Cast { from, to });
+        self.steps.push(Step::Sgd { problem: sgd, operands });
+        if let Some([from, to]) = layout.halves() {
+            self.steps.push(Step::Cast { from, to });
+        }
     }
-    Ok((l.steps, [logits, features]))
-}
 
-impl<B: Operators> Lowering<'_, B> {
     fn value(&self, id: ValueId) -> Result<View> {
         self.values
             .get(&id)

@@ -5,7 +5,7 @@
 //! classes"), each a dense stride-1 convolution of dy with a part of the kernel, flipped. A class
 //! without taps (1x1, stride 2) still writes its zeros.
 
-use super::direct::{Dimension, Direct, DirectPass, Edges};
+use super::direct::{DenseOperands, Dimension, Direct, DirectPass, Edges};
 use super::fprop::flatten;
 use super::kernel::{MicroKernels, SumFinish, SumStart};
 use super::pack::{Taps, pack_transposed, padded_channels};
@@ -97,8 +97,9 @@ pub fn dgrad(
         pack_transposed(cpu, w, [k, r, s, c], &taps, &plan.blocks, packed);
         plan.transform(cpu, packed, u);
         let scratch = cutter.take(plan.scratch(cpu));
+        let operands = DenseOperands { x: dy, panels: u, edges: &edges, y: &dx };
         // SAFETY: the slices have the lengths the plan was made for.
-        unsafe { plan.run(cpu, dy, u, &edges, &dx, scratch, |_| {}) };
+        unsafe { plan.run(cpu, &operands, scratch, |_| {}) };
         return;
     }
     let DgradPlan { direct: plan, taps } = plan(cpu, problem);
@@ -113,10 +114,9 @@ pub fn dgrad(
         rest = after;
     }
     let packed = &*packed;
+    let operands = DenseOperands { x: dy, panels: packed, edges: &edges, y: &dx };
     run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
         // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
-        unsafe {
-            plan.run(&plan.cut.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx);
-        }
+        unsafe { plan.run(&plan.cut.part(task), &operands) };
     });
 }

@@ -97,6 +97,24 @@ pub struct Edges {
 // SAFETY: the pointers are only read, for values nobody writes meanwhile (see `Direct::run`).
 unsafe impl Sync for Edges {}
 
+/// What a dense convolution reads and writes.
+pub struct DenseOperands<'a> {
+    /// n images.
+    pub x: &'a [f32],
+    /// The panels of weights, packed or transformed.
+    pub panels: &'a [f32],
+    pub edges: &'a Edges,
+    /// n output images.
+    pub y: &'a Shared,
+}
+
+/// Output positions of an image that share their taps: rows `own` of the span `rows`, and `cols`.
+struct Positions<'a> {
+    own: Range<usize>,
+    rows: &'a Span,
+    cols: &'a Span,
+}
+
 impl Direct {
     /// All passes over one input, cut into tasks.
     pub fn new(
@@ -126,18 +144,12 @@ impl Direct {
     /// `part.blocks`.
     ///
     /// # Safety
-    /// `x` holds the n input images, `y` the n output images, `packed` the panels of all passes
-    /// (pass `panel`, then blocks). `edges` point to values for every channel (and output pixel).
-    /// Nobody writes `x`, `packed` and `edges`, or touches this part of `y`, meanwhile. The
-    /// instruction set of the blocks' kernels is there.
-    pub unsafe fn run(
-        &self,
-        part: &TaskPart,
-        x: *const f32,
-        packed: *const f32,
-        edges: &Edges,
-        y: &Shared,
-    ) {
+    /// `x` holds the n input images, `y` the n output images, `panels` those of all passes (pass
+    /// `panel`, then blocks). `edges` point to values for every channel (and output pixel). Nobody
+    /// writes what `edges` point to, or touches this part of `y`, meanwhile. The instruction set of
+    /// the blocks' kernels is there.
+    pub unsafe fn run(&self, part: &TaskPart, operands: &DenseOperands) {
+        let packed = operands.panels.as_ptr();
         let padded = padded_channels(&self.blocks);
         for block in &self.blocks[part.blocks.clone()] {
             for pass in &self.passes {
@@ -147,34 +159,30 @@ impl Direct {
                 for rows in &pass.rows.spans {
                     let own = rows.out.start.max(part.rows.start)..rows.out.end.min(part.rows.end);
                     for cols in &pass.cols.spans {
+                        let positions = Positions { own: own.clone(), rows, cols };
                         // SAFETY: passed on to the caller; panel is this pass's and block's.
-                        unsafe {
-                            self.span(part, pass, &own, rows, cols, block, x, panel, edges, y);
-                        }
+                        unsafe { self.span(part, pass, &positions, block, panel, operands) };
                     }
                 }
             }
         }
     }
 
-    /// The output positions `own` x `cols` of all images of a part, which share their taps.
+    /// The output positions of all images of a part, which share their taps.
     ///
     /// # Safety
     /// As for [`Direct::run`].
-    #[expect(clippy::too_many_arguments)]
     unsafe fn span(
         &self,
         part: &TaskPart,
         pass: &DirectPass,
-        own: &Range<usize>,
-        rows: &Span,
-        cols: &Span,
+        &Positions { ref own, rows, cols }: &Positions,
         &(first, channels, kernel): &ChannelBlock,
-        x: *const f32,
         panel: *const f32,
-        edges: &Edges,
-        y: &Shared,
+        operands: &DenseOperands,
     ) {
+        let DenseOperands { x, edges, y, .. } = *operands;
+        let x = x.as_ptr();
         let [in_h, in_w, c] = self.input;
         let [out_h, out_w, k] = self.out;
         if matches!(edges.finish, SumFinish::Add) && (rows.taps.is_empty() || cols.taps.is_empty())

@@ -1,7 +1,7 @@
 //! Forward convolution: one direct pass over x, or Winograd's, with the epilogue on the sums in
 //! registers and the statistics on the part of y a task has just written.
 
-use super::direct::{Dimension, Direct, DirectPass, Edges};
+use super::direct::{DenseOperands, Dimension, Direct, DirectPass, Edges};
 use super::kernel::{MicroKernels, SumFinish, SumStart};
 use super::pack::{ChannelBlock, channels_of, pack_forward, padded_channels};
 use super::statistics::{self, Moments};
@@ -108,20 +108,22 @@ pub fn fprop(
         plan.transform(cpu, packed, u);
         let shared = Shared::new(partial);
         let done = |part: &TaskPart| moments_of([p.h, p.w, p.k], &plan.blocks, part, &shared);
+        let operands = DenseOperands { x, panels: u, edges: &edges, y: &y };
         // SAFETY: the slices have the lengths the plan was made for.
-        unsafe { plan.run(cpu, x, u, &edges, &y, scratch, done) };
+        unsafe { plan.run(cpu, &operands, scratch, done) };
         (plan.cut, p.w, partial)
     } else {
         let plan = plan(cpu, p);
         let packed = cutter.take(window * padded_channels(&plan.blocks));
         let partial = cutter.take(moments(&plan.cut, p.k));
         pack_forward(cpu, w, window, &plan.blocks, packed);
-        let (packed, shared) = (&*packed, Shared::new(partial));
+        let (panels, shared) = (&*packed, Shared::new(partial));
+        let operands = DenseOperands { x, panels, edges: &edges, y: &y };
         run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
             let part = plan.cut.part(task);
             // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint
             // parts.
-            unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y) };
+            unsafe { plan.run(&part, &operands) };
             moments_of(plan.out, &plan.blocks, &part, &shared);
         });
         (plan.cut, plan.out[1], partial)

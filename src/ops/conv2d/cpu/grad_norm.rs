@@ -2,7 +2,7 @@
 
 use super::gram::Gram;
 use super::kernel::{COLUMNS, MicroKernels};
-use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS, for_each_tile};
+use super::outer::{Outer, OuterFactors, OuterTarget, TILE_COLUMNS, TILE_ROWS, for_each_tile};
 use super::pad::PaddedImages;
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd::{self, Gradient};
@@ -124,11 +124,11 @@ unsafe fn instantiate(
         for_each_tile(0..outer.rows(), outer.columns(), |rows, columns| {
             let (count, valid) = (rows.len(), columns.len());
             let groups = valid.div_ceil(COLUMNS);
-            let (dy, out) = (dy.as_ptr(), tile.as_mut_ptr());
+            let factors = OuterFactors { images: image, dy: dy.as_ptr() };
+            let out = tile.as_mut_ptr();
+            let target = OuterTarget { out, pitch: TILE_COLUMNS, resume: false };
             // SAFETY: the tile holds rows x columns (caller); see `Outer::tile`.
-            unsafe {
-                outer.tile(kernels, image, dy, piece, rows, columns, out, TILE_COLUMNS, false);
-            }
+            unsafe { outer.tile(kernels, &factors, piece, [rows, columns], &target) };
             if valid < groups * COLUMNS {
                 for row in tile.chunks_exact_mut(TILE_COLUMNS).take(count) {
                     row[valid..groups * COLUMNS].fill(0.0);

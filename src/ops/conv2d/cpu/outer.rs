@@ -75,6 +75,22 @@ fn valid(size: usize, tap: usize, stride: usize, pad: usize, len: usize) -> Rang
     first..end
 }
 
+/// The images and output gradients whose products are summed.
+pub struct OuterFactors {
+    pub images: PaddedImages,
+    /// Of the first of the images on.
+    pub dy: *const f32,
+}
+
+/// Where a tile's sums go.
+pub struct OuterTarget {
+    pub out: *mut f32,
+    /// Values from one row to the next.
+    pub pitch: usize,
+    /// Sums start from what is there.
+    pub resume: bool,
+}
+
 impl Outer {
     pub fn new(p: &Conv2dProblem) -> Self {
         let run = p.s * p.c;
@@ -182,19 +198,16 @@ impl Outer {
     /// `images` are those of [`Outer::images`], `dy` the gradients from the first of them on; `out`
     /// is writable for the rows and for the columns rounded up to 16; rows and columns are inside
     /// the piece; the kernels' instruction set is there.
-    #[expect(clippy::too_many_arguments)]
     pub unsafe fn tile(
         &self,
         kernels: &MicroKernels,
-        images: PaddedImages,
-        dy: *const f32,
+        factors: &OuterFactors,
         piece: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        out: *mut f32,
-        pitch: usize,
-        resume: bool,
+        [rows, columns]: [Range<usize>; 2],
+        target: &OuterTarget,
     ) {
+        let &OuterFactors { images, dy } = factors;
+        let &OuterTarget { out, pitch, resume } = target;
         let p = &self.problem;
         let [out_h, out_w] = self.size;
         // The input under the first position, its steps, and the positions.

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::fprop::is_pointwise;
 use super::kernel::MicroKernels;
-use super::outer::{Outer, TILE_ROWS, for_each_tile};
+use super::outer::{Outer, OuterFactors, OuterTarget, TILE_ROWS, for_each_tile};
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd;
 use crate::backend::{Backend, Cpu};
@@ -134,14 +134,14 @@ pub fn wgrad(
             unsafe {
                 let images = outer.images(x.as_ptr(), range.clone(), scratch);
                 let dy = dy.as_ptr().wrapping_add(range.start * positions * k);
+                let factors = OuterFactors { images, dy };
                 for piece in 0..outer.pieces() {
                     for_each_tile(rows.clone(), outer.columns(), |rows, columns| {
                         let row = piece * outer.rows() + rows.start;
                         let out = shared.at(base + row * plan.pitch + columns.start);
                         let resume = start > items.start;
-                        outer.tile(
-                            kernels, images, dy, piece, rows, columns, out, plan.pitch, resume,
-                        );
+                        let target = OuterTarget { out, pitch: plan.pitch, resume };
+                        outer.tile(kernels, &factors, piece, [rows, columns], &target);
                     });
                 }
             }

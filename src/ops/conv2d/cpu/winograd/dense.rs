@@ -1,7 +1,7 @@
 //! The driver of fprop and dgrad. Rows of tiles go through three steps while they are in the
 //! cache: input to 16 planes, a matrix product a plane, planes to output.
 
-use super::super::direct::Edges;
+use super::super::direct::DenseOperands;
 use super::super::kernel::{MicroKernels, OutputTiles, PLANES, Products, SumStart};
 use super::super::pack::{ChannelBlock, padded_channels};
 use super::super::task::{Cutter, Shared, lines, run_tasks};
@@ -95,16 +95,12 @@ impl Winograd {
     /// Computes y from x, and calls `done` with every finished part.
     ///
     /// # Safety
-    /// `x` holds n input images, `u` the transformed panels, `y` n output images; `edges` point to
-    /// values for every channel (and output pixel); the scratch is [`Winograd::scratch`].
-    #[expect(clippy::too_many_arguments)]
+    /// `x` holds n input images, `panels` are the transformed ones, `y` holds n output images; `edges`
+    /// point to values for every channel (and output pixel); the scratch is [`Winograd::scratch`].
     pub unsafe fn run(
         &self,
         cpu: &Cpu,
-        x: &[f32],
-        u: &[f32],
-        edges: &Edges,
-        y: &Shared,
+        operands: &DenseOperands,
         scratch: &mut [f32],
         done: impl Fn(&TaskPart) + Sync,
     ) {
@@ -112,24 +108,22 @@ impl Winograd {
         run_tasks(cpu, self.cut.tasks(), scratch, self.per_worker(), |task, scratch| {
             let part = self.cut.part(task);
             // SAFETY: passed on to the caller; tasks write disjoint parts.
-            unsafe { self.part(kernels, &part, x.as_ptr(), u.as_ptr(), edges, y, scratch) };
+            unsafe { self.part(kernels, &part, operands, scratch) };
             done(&part);
         });
     }
 
     /// # Safety
     /// As for [`Winograd::run`]; nobody else touches this part of `y`.
-    #[expect(clippy::too_many_arguments)]
     unsafe fn part(
         &self,
         kernels: &MicroKernels,
         part: &TaskPart,
-        x: *const f32,
-        u: *const f32,
-        edges: &Edges,
-        y: &Shared,
+        operands: &DenseOperands,
         scratch: &mut [f32],
     ) {
+        let DenseOperands { x, panels, edges, y } = *operands;
+        let (x, u) = (x.as_ptr(), panels.as_ptr());
         let [h, w, c] = self.input;
         let mut cutter = Cutter(scratch);
         let zeros = cutter.take(w * c);

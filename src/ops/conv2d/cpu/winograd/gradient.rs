@@ -113,12 +113,14 @@ impl Gradient {
             }
             let tiles = now.len() * self.across();
             for plane in 0..PLANES {
-                let (v, z) = (v.wrapping_add(plane * v_plane), z.wrapping_add(plane * z_plane));
+                let v = v.wrapping_add(plane * v_plane).cast_const();
+                let z = z.wrapping_add(plane * z_plane).cast_const();
                 let out = out.wrapping_add(plane * c * k);
                 for_each_tile(0..k, c, |rows, columns| {
                     // SAFETY: rows and columns of the plane and of `tiles` transformed tiles.
                     unsafe {
-                        self.product(kernels, z, v, tiles, rows, columns, out, first > 0);
+                        let place = [rows, columns];
+                        self.product(kernels, [z, v], tiles, place, out, first > 0);
                     }
                 });
             }
@@ -129,15 +131,12 @@ impl Gradient {
     ///
     /// # Safety
     /// `z` and `v` hold the tiles, `out` the plane; the kernels' instruction set is there.
-    #[expect(clippy::too_many_arguments)]
     unsafe fn product(
         &self,
         kernels: &MicroKernels,
-        z: *const f32,
-        v: *const f32,
+        [z, v]: [*const f32; 2],
         tiles: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
+        [rows, columns]: [Range<usize>; 2],
         out: *mut f32,
         resume: bool,
     ) {
