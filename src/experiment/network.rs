@@ -203,9 +203,11 @@ impl<'a> Training<'a> {
         }
         let mut log = String::new();
         for record in &result.history {
-            log.push_str(&serde_json::to_string(record).map_err(|e| {
-                Error::Internal(format!("record of epoch {}: {e}", record.epoch))
-            })?);
+            log.push_str(
+                &serde_json::to_string(record).map_err(|e| {
+                    Error::Internal(format!("record of epoch {}: {e}", record.epoch))
+                })?,
+            );
             log.push('\n');
         }
         dir.write("log.jsonl", |out| std::io::Write::write_all(out, log.as_bytes()))?;
@@ -226,8 +228,7 @@ impl<'a> Training<'a> {
     /// The content of summary.json.
     fn summary(&self, finished: &Finished) -> Result<Map<String, Value>> {
         let (session, result) = (self.session, &finished.result);
-        let evaluated =
-            |counts| evaluation_json(&session.partition, counts, &session.sizes());
+        let evaluated = |counts| evaluation_json(&session.partition, counts, &session.sizes());
         let mut summary = result.last.as_ref().map_or(Ok(Map::new()), evaluated)?;
         let mut put = |key: &str, value: Value| summary.insert(key.to_owned(), value);
         put("data", json!(provenance::identity(&session.data)));
@@ -293,6 +294,12 @@ impl Session {
         let mut control =
             Control { interrupt: &interrupt, progress: &mut progress, checkpoint: None };
         Training::new(self, recipe, TrainSettings::default())?.in_memory(&mut control)
+    }
+
+    /// What an evaluation of `count` images allocates on the device; an error where it does not fit.
+    pub fn evaluation_memory(&self, count: usize) -> Result<PlannedMemory> {
+        let recipe = Recipe::quick(count, self.side(), Recipe::BATCH);
+        self.planned_memory(&recipe, &[(Mode::Score, count)], false)
     }
 
     /// Evaluates weights on positions of one part.

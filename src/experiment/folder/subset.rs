@@ -75,8 +75,7 @@ impl SubsetRecord<'_> {
         weights: Option<&[f32]>,
     ) -> Provenance {
         let seeds = [self.seed];
-        let stated =
-            provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
+        let stated = provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
         let stated = provenance::over(self.partition, stated);
         let stated = provenance::with_positions(stated, &self.subset.kept);
         weights::stated(stated, weights)
@@ -218,6 +217,11 @@ impl SubsetFile {
             provenance::check_positions(&name, stated, &positions)?;
         }
         Ok(SubsetFile { path: path.to_owned(), positions, stated, notes })
+    }
+
+    /// All of `positions`, of no file.
+    pub fn whole(positions: Vec<usize>) -> SubsetFile {
+        SubsetFile { path: PathBuf::new(), positions, stated: None, notes: Vec::new() }
     }
 
     /// Refuses positions that `split` holds out.
