@@ -25,7 +25,7 @@ impl fmt::Display for Unsupported {
 /// The CPU with one set of kernels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelSet {
-    /// As in results: `cpu/avx512`.
+    /// The name in results: `cpu/avx512`.
     pub name: String,
     /// What the kernels are made for.
     pub kernels: &'static str,

@@ -117,7 +117,7 @@ impl<A> Kernel<A> {
         Ok(Kernel { function, index: index.unwrap_or_default(), limits, args: PhantomData })
     }
 
-    /// As in the sources.
+    /// The kernel's name in the sources.
     pub fn name(&self) -> &'static str {
         KERNEL_NAMES[self.index as usize]
     }

@@ -15,9 +15,9 @@ pub enum Mode {
     Train,
     /// Forward with running statistics, scores of the logits.
     Score,
-    /// As `Score`, and the norm of every sample's gradient with respect to all parameters.
+    /// What `Score` computes, and the norm of every sample's gradient with respect to all parameters.
     GradNorm,
-    /// As `Score`, and the norm of every sample's gradient with respect to the last layer's
+    /// What `Score` computes, and the norm of every sample's gradient with respect to the last layer's
     /// weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
     LastLayerNorm,
 }

@@ -75,7 +75,7 @@ impl fmt::Display for Arch {
 }
 
 impl Arch {
-    /// The same with the stride where the paper has it.
+    /// The architecture with the stride where the paper has it.
     pub fn v1(self) -> Result<Arch> {
         match self {
             Arch::Resnet50 | Arch::Resnet50V1 => Ok(Arch::Resnet50V1),

@@ -236,7 +236,7 @@ impl Builder {
         self.any_conv(x, name, [k, kernel, stride], false)
     }
 
-    /// The same with a bias a channel.
+    /// Appends a convolution with a bias a channel.
     pub fn conv_with_bias(
         &mut self,
         x: ValueId,

@@ -61,7 +61,7 @@ impl FromStr for Precision {
 /// Version of the order in which operators sum: raised by every change that moves bits, so that no
 /// run is resumed by a program that would end it with other ones.
 const NUMERICS: u32 = 2;
-/// The same of what only bf16 has.
+/// Version of the order of those sums that only bf16 has.
 const NUMERICS_BF16: u32 = 3;
 
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs

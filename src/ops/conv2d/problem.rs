@@ -54,7 +54,7 @@ impl Conv2dProblem {
         self.y_len() as u64 * (self.r * self.s * self.c) as u64
     }
 
-    /// The same convolution on another number of images.
+    /// This convolution on another number of images.
     pub fn with_n(self, n: usize) -> Self {
         Conv2dProblem { n, ..self }
     }

@@ -2,10 +2,8 @@
 //! and tests may choose instead.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::problem::{Conv2dDirection, Conv2dProblem};
-use crate::error::{Error, Result};
 
 /// How the pixels that a tile needs come to shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,29 +37,6 @@ impl fmt::Display for TileChoice {
     }
 }
 
-impl FromStr for TileChoice {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let bad =
-            || Error::invalid("tile of a convolution", text, "`128x64 halo`, `128x64 gathered 4`");
-        let mut words = text.split_whitespace();
-        let (rows, columns) = words.next().and_then(|tile| tile.split_once('x')).ok_or_else(bad)?;
-        let size = |word: &str| word.parse().ok().filter(|v| *v > 0).ok_or_else(bad);
-        let tile = [size(rows)?, size(columns)?];
-        let family = match words.next() {
-            Some("gathered") => TileFamily::PerTap,
-            Some("halo") => TileFamily::Halo,
-            _ => return Err(bad()),
-        };
-        let splits = words.next().map_or(Ok(1), size)?;
-        if words.next().is_some() {
-            return Err(bad());
-        }
-        Ok(TileChoice { tile, family, splits })
-    }
-}
-
 /// What benchmarks and tests ask of a backend that computes convolutions on bf16 views in several ways.
 /// A direction is fprop, dgrad, wgrad or an instantiated gradient norm; of others there is nothing to choose.
 pub trait Tuning {
@@ -84,19 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_as_they_are_written() {
-        for (family, splits) in
-            [(TileFamily::PerTap, 1), (TileFamily::Halo, 1), (TileFamily::PerTap, 7)]
-        {
-            let choice = TileChoice { tile: [128, 64], family, splits };
-            assert_eq!(choice.to_string().parse::<TileChoice>().unwrap(), choice);
-        }
-        for bad in
-            ["", "128 halo", "128x halo", "0x64 halo", "128x64", "128x64 im2col", "8x8 halo 0"]
-        {
-            let message = bad.parse::<TileChoice>().unwrap_err().to_string();
-            assert!(message.contains("128x64 halo"), "{message}");
-        }
-        assert!("128x64 halo 2 3".parse::<TileChoice>().is_err());
+    fn choices_are_named_by_tile_family_and_splits() {
+        let choice = TileChoice { tile: [128, 64], family: TileFamily::Halo, splits: 1 };
+        assert_eq!(choice.to_string(), "128x64 halo");
+        let split = TileChoice { family: TileFamily::PerTap, splits: 7, ..choice };
+        assert_eq!(split.to_string(), "128x64 gathered 7");
     }
 }

@@ -105,7 +105,7 @@ pub(crate) fn sum_tiles(
 /// Launches a block a channel.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_blocks<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -121,7 +121,7 @@ unsafe fn by_blocks<A: Pod>(
 /// Launches a block a part and group of channels of tensors of `dtype`.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_channels<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -138,7 +138,7 @@ unsafe fn by_channels<A: Pod>(
 /// Launches a warp a channel.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_warps<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,

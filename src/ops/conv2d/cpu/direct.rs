@@ -52,7 +52,7 @@ impl Dimension {
         Dimension { size, taps, out_first: 0, out_step: 1, origin, step, spans }
     }
 
-    /// The same outputs at other places of the output image.
+    /// These outputs at other places of the output image.
     pub fn to(self, out_first: usize, out_step: usize) -> Dimension {
         Dimension { out_first, out_step, ..self }
     }
@@ -171,7 +171,7 @@ impl Direct {
     /// The output positions of all images of a part, which share their taps.
     ///
     /// # Safety
-    /// As for [`Direct::run`].
+    /// What [`Direct::run`] asks of its callers.
     unsafe fn span(
         &self,
         part: &TaskPart,

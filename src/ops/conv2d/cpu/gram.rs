@@ -95,7 +95,7 @@ unsafe fn product<F: Fn(usize) -> *const f32>(
 /// Values `from .. from + depth` of every row as a `depth` x `lines(count)` panel.
 ///
 /// # Safety
-/// As for [`product`].
+/// What [`product`] asks of its callers.
 unsafe fn transposed<F: Fn(usize) -> *const f32>(
     kernels: &MicroKernels,
     rows: &GramRows<F>,
@@ -127,6 +127,7 @@ fn gradients(dy: &[f32], k: usize) -> GramRows<impl Fn(usize) -> *const f32> {
 }
 
 impl Gram {
+    /// The forms of `p`.
     pub fn new(p: &Conv2dProblem) -> Self {
         Gram { problem: *p, padded: ZeroPadding::of(p), size: [p.p(), p.q()] }
     }
@@ -217,10 +218,10 @@ impl Gram {
         norm.max(0.0)
     }
 
-    /// The same for stride 1, with A A^T from shifts of the pixels' Gram matrix.
+    /// The norm where the stride is 1, with A A^T from shifts of the pixels' Gram matrix.
     ///
     /// # Safety
-    /// As for [`Gram::norm`].
+    /// What [`Gram::norm`] asks of its callers.
     pub unsafe fn shifted_norm(
         &self,
         kernels: &MicroKernels,

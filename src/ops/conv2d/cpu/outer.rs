@@ -78,7 +78,7 @@ fn valid(size: usize, tap: usize, stride: usize, pad: usize, len: usize) -> Rang
 /// The images and output gradients whose products are summed.
 pub struct OuterFactors {
     pub images: PaddedImages,
-    /// Of the first of the images on.
+    /// Gradients from the first of the images on.
     pub dy: *const f32,
 }
 
@@ -92,6 +92,7 @@ pub struct OuterTarget {
 }
 
 impl Outer {
+    /// The pieces of the gradient of `p`, in the form with the fewest idle lanes.
     pub fn new(p: &Conv2dProblem) -> Self {
         let run = p.s * p.c;
         let form = if p.c >= 16 || p.s == 1 && p.pad == [0, 0] {

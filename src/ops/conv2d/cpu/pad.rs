@@ -22,6 +22,7 @@ pub struct PaddedImages {
 }
 
 impl ZeroPadding {
+    /// The border that `p` pads its images with.
     pub fn of(p: &Conv2dProblem) -> Self {
         ZeroPadding { h: p.h, w: p.w, c: p.c, pad: p.pad }
     }

@@ -48,6 +48,7 @@ pub struct TaskPart {
 }
 
 impl TaskGrid {
+    /// Cuts `work` by its sizes alone.
     pub fn new(work: &TaskWork) -> TaskGrid {
         let &TaskWork { n, image, row, blocks, images, align, .. } = work;
         let rows = work.rows.max(1);

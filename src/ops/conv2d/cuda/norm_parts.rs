@@ -38,6 +38,7 @@ pub(super) struct GradNormPlan {
 }
 
 impl GradNormPlan {
+    /// How `form` goes through the problem's batch with kernels that cut it by `tiling`.
     pub fn new(problem: &Conv2dProblem, form: GradNormForm, tiling: &Tiling) -> GradNormPlan {
         let most = problem.n.clamp(1, SAMPLES);
         let gram = triangle(problem.p() * problem.q(), tiling.side);

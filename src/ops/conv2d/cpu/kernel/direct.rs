@@ -34,7 +34,7 @@ pub enum SumFinish {
 }
 
 impl SumStart {
-    /// The same for channels from `first`.
+    /// The start for channels from `first`.
     pub fn from(self, first: usize) -> SumStart {
         match self {
             SumStart::Bias(bias) => SumStart::Bias(bias.wrapping_add(first)),
@@ -44,7 +44,7 @@ impl SumStart {
 }
 
 impl SumFinish {
-    /// The same for channels from `first`.
+    /// The finish for channels from `first`.
     pub fn from(self, first: usize) -> SumFinish {
         match self {
             SumFinish::Affine { scale, shift, residual, relu } => SumFinish::Affine {
@@ -126,7 +126,7 @@ pub unsafe fn direct<S: Simd, const M: usize, const V: usize>(t: &DirectTile, fi
                     }
                 }
             }
-            SumStart::Bias(bias) => acc = Part::<S, M, V>::repeat(bias, t.channels).values,
+            SumStart::Bias(bias) => acc = PartialTile::<S, M, V>::repeat(bias, t.channels).values,
         }
         let mut x: [*const f32; M] =
             std::array::from_fn(|i| (&raw const t.x[first + i]).read_volatile());
@@ -147,7 +147,7 @@ pub unsafe fn direct<S: Simd, const M: usize, const V: usize>(t: &DirectTile, fi
             }
         }
         if !whole {
-            return Part::<S, M, V> { values: acc }.finish(t, &at, pixels);
+            return PartialTile::<S, M, V> { values: acc }.finish(t, &at, pixels);
         }
         match t.finish {
             SumFinish::Store => {}
@@ -192,18 +192,18 @@ pub unsafe fn direct<S: Simd, const M: usize, const V: usize>(t: &DirectTile, fi
 }
 
 /// The sums of a tile of which not all pixels or channels are valid, in memory.
-struct Part<S: Simd, const M: usize, const V: usize> {
+struct PartialTile<S: Simd, const M: usize, const V: usize> {
     values: [[S::V; V]; M],
 }
 
-impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
+impl<S: Simd, const M: usize, const V: usize> PartialTile<S, M, V> {
     /// Valid lanes of vector `v`.
     #[inline(always)]
     fn lanes(v: usize, channels: usize) -> usize {
         channels.saturating_sub(v * S::LANES).min(S::LANES)
     }
 
-    /// The same values, one a channel, for every pixel.
+    /// Values that are one a channel, for every pixel.
     #[inline(always)]
     unsafe fn repeat(values: *const f32, channels: usize) -> Self {
         let row = std::array::from_fn(|v| {
@@ -211,7 +211,7 @@ impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
             // SAFETY: `channels` values are readable (caller).
             unsafe { S::load_first(from, Self::lanes(v, channels)) }
         });
-        Part { values: [row; M] }
+        PartialTile { values: [row; M] }
     }
 
     /// What follows the sums, on the valid pixels and channels.

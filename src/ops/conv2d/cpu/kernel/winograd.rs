@@ -99,7 +99,7 @@ pub struct ProductKernel {
 /// B^T times column `j` of the four rows, channels from `c` on.
 ///
 /// # Safety
-/// As for [`input`].
+/// What [`input`] asks of its callers.
 #[inline(always)]
 unsafe fn input_column<S: Simd>(t: &InputTiles, j: usize, c: usize) -> [S::V; 4] {
     // SAFETY: column j lies inside the rows.
@@ -154,7 +154,7 @@ unsafe fn expand<S: Simd>(a: S::V, b: S::V) -> [S::V; 4] {
 /// A times column `j` of both rows, channels from `k` on.
 ///
 /// # Safety
-/// As for [`gradient`].
+/// What [`gradient`] asks of its callers.
 #[inline(always)]
 unsafe fn gradient_column<S: Simd>(t: &GradientTiles, j: usize, k: usize) -> [S::V; 4] {
     // SAFETY: column j lies inside the rows.
@@ -304,7 +304,7 @@ pub unsafe fn output<S: Simd>(t: &OutputTiles) {
 /// What follows the sum for channels `k ..` of the pixel whose values start at `at`.
 ///
 /// # Safety
-/// As for [`output`].
+/// What [`output`] asks of its callers.
 #[inline(always)]
 unsafe fn finished<S: Simd>(sum: S::V, t: &OutputTiles, at: usize, k: usize) -> S::V {
     // SAFETY: passed on to the caller.

@@ -30,6 +30,7 @@ pub struct Winograd {
 }
 
 impl Winograd {
+    /// A 3x3 convolution of `n` images of `input` rows, columns and channels to `k` channels.
     pub fn new(cpu: &Cpu, n: usize, input: [usize; 3], k: usize) -> Self {
         let [h, w, c] = input;
         let blocks = MicroKernels::of(cpu.isa()).blocks(k);
@@ -114,7 +115,7 @@ impl Winograd {
     }
 
     /// # Safety
-    /// As for [`Winograd::run`]; nobody else touches this part of `y`.
+    /// What [`Winograd::run`] asks of its callers; nobody else touches this part of `y`.
     unsafe fn part(
         &self,
         kernels: &MicroKernels,

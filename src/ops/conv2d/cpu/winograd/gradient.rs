@@ -26,12 +26,13 @@ pub struct Gradient {
 }
 
 impl Gradient {
+    /// The planes of the weight gradient of `p`, a 3x3 convolution.
     pub fn new(p: &Conv2dProblem) -> Self {
         let at_once = TILES.div_ceil(p.w.div_ceil(2).max(1));
         Gradient { size: [p.h, p.w], c: p.c, k: p.k, pitch: p.k, at_once }
     }
 
-    /// The same for `k` of the output channels, a multiple of 16.
+    /// These planes for `k` of the output channels, a multiple of 16.
     pub fn with_channels(self, k: usize) -> Self {
         Gradient { k, ..self }
     }

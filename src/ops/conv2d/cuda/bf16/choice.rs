@@ -18,9 +18,11 @@ use super::tile::{MmaTile, TALL, TILES};
 use crate::cuda::{Cuda, tiles};
 use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, TileChoice, TileFamily};
 
-/// Assumed of an H200: operations a second of `mma.sync`, bytes a second of L2 and of device memory.
+/// Operations a second of `mma.sync`, assumed of an H200.
 const PRODUCTS: f64 = 0.6 * 790e12;
+/// Bytes a second of its L2.
 pub const L2_BYTES: f64 = 5.5e12;
+/// Bytes a second of its memory.
 const MEMORY_BYTES: f64 = 0.9 * 4.3e12;
 /// Warps that keep a multiprocessor's tensor cores busy.
 const WARPS: usize = 12;
@@ -55,6 +57,7 @@ pub struct TilePlan {
 }
 
 impl TilePlan {
+    /// How the choice is named outside of this module.
     pub fn choice(&self) -> TileChoice {
         TileChoice {
             tile: [self.tile.rows, self.tile.columns],
@@ -65,7 +68,8 @@ impl TilePlan {
 }
 
 impl Product {
-    /// Of a direction that is one; of gradient norms those that are instantiated, of [`NORM_SAMPLES`].
+    /// The product that a direction is: for gradient norms the instantiated ones of [`NORM_SAMPLES`]; None
+    /// for the other forms.
     pub fn new(p: &Conv2dProblem, direction: Conv2dDirection) -> Option<Product> {
         let norms = matches!(direction, Conv2dDirection::GradNorm(_));
         let p = &if norms { p.with_n(NORM_SAMPLES) } else { *p };
@@ -89,7 +93,7 @@ impl Product {
         Some(Product { direction, problem: *p, rows, columns, depth, count, moved })
     }
 
-    /// The same of a problem that may describe no convolution, or none in bf16.
+    /// The product of a problem that may describe no convolution, or none in bf16.
     pub fn checked(p: &Conv2dProblem, direction: Conv2dDirection) -> Option<Product> {
         if p.check().is_err() || !p.takes_bf16() {
             return None;
@@ -130,7 +134,7 @@ impl Product {
         }
     }
 
-    /// Blocks of it on a multiprocessor.
+    /// Blocks of a tile on a multiprocessor.
     pub fn blocks(&self, tile: &MmaTile, family: TileFamily) -> usize {
         tile.blocks.min(SHARED / (self.shared_bytes(tile, family) + SYSTEM))
     }
@@ -231,7 +235,7 @@ impl Product {
         ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
     }
 
-    /// The same, found once a process: looking through all splits takes longer than a small launch.
+    /// The fastest way, found once a process: looking through all splits takes longer than a small launch.
     fn planned(&self) -> TilePlan {
         type Found = HashMap<(Conv2dDirection, Conv2dProblem), TilePlan>;
         static FOUND: LazyLock<Mutex<Found>> = LazyLock::new(Mutex::default);
@@ -243,7 +247,7 @@ impl Product {
     pub fn choose(&self, cuda: &Cuda) -> TilePlan {
         let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
         let way = forced.unwrap_or_else(|| self.planned());
-        // The same bits on a card with less shared memory.
+        // A card with less shared memory computes the same bits by the other family.
         let fits =
             self.shared_bytes(&way.tile, way.family) <= cuda.properties().shared_bytes as usize;
         if fits { way } else { TilePlan { family: TileFamily::PerTap, ..way } }
@@ -291,6 +295,7 @@ fn decode(code: u64) -> Option<TileChoice> {
     (code != 0).then(|| TileChoice { tile: [part(48), part(32)], family, splits: part(0) })
 }
 
+/// Computes every problem that can be by `choice` from now on; as planned again with None.
 pub fn force(cuda: &Cuda, choice: Option<TileChoice>) {
     cuda.forced().store(encode(choice), Relaxed);
 }

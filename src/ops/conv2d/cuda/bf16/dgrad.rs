@@ -20,6 +20,7 @@ pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
     2 * parts(&product, &product.choose(cuda)) * problem.c
 }
 
+/// The input's gradient of operands that were checked, with the sums of a [`NormGradient`].
 pub fn dgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,

@@ -16,6 +16,7 @@ pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
     2 * product.rows.div_ceil(product.choose(cuda).tile.rows) * problem.k
 }
 
+/// The output of operands that were checked, with their epilogue.
 pub fn fprop(
     cuda: &Cuda,
     memory: &mut CudaMemory,

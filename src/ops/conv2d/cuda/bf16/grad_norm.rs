@@ -76,6 +76,7 @@ pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> us
     plan(cuda, problem, form).workspace()
 }
 
+/// Gradient norms of operands that were checked.
 pub fn grad_norm(
     cuda: &Cuda,
     memory: &mut CudaMemory,

@@ -13,7 +13,7 @@ impl TilePlan {
     /// narrow, on a product of which every split, problem or sample is a layer of blocks.
     ///
     /// # Safety
-    /// As for [`Cuda::launch`].
+    /// What [`Cuda::launch`] asks of its callers.
     pub unsafe fn launch<A: Pod>(
         &self,
         cuda: &Cuda,

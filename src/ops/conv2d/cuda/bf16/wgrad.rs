@@ -23,6 +23,7 @@ pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
     copies(problem, splits) + parts(problem).count * problem.k
 }
 
+/// Weight and bias gradients of operands that were checked.
 pub fn wgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
