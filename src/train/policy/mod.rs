@@ -19,11 +19,11 @@ use super::outcome::EpochRecord;
 use crate::error::{Error, Result};
 use crate::ops::Operators;
 pub use presentation::BaselineInput;
-use presentation::Facts;
+use presentation::JobFacts;
 pub(super) use presentation::{Policy, Presentation, StepAt};
 
 /// Presents every sample once in an epoch.
-struct Plain(Facts);
+struct Plain(JobFacts);
 
 impl<B: Operators> Policy<B> for Plain {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
@@ -38,7 +38,7 @@ pub(super) fn policy<B: Operators>(
     input: Option<&BaselineInput>,
 ) -> Result<Box<dyn Policy<B>>> {
     check_sample_weights(job, input)?;
-    let facts = Facts::of(job, classes);
+    let facts = JobFacts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
     baseline.check(job.recipe)?;
