@@ -169,8 +169,8 @@ fn copied<B: Operators>(
     direction: Direction,
     precision: Precision,
 ) -> Option<f64> {
-    let bf16 = precision == Precision::Bf16;
-    bf16.then(|| backend.conv2d_copied_bf16(p, direction)).flatten().map(|bytes| bytes as f64)
+    let tuning = backend.conv2d_tuning().filter(|_| precision == Precision::Bf16)?;
+    tuning.copied(p, direction).map(|bytes| bytes as f64)
 }
 
 #[cfg(test)]

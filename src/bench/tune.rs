@@ -8,7 +8,7 @@ use super::timing::Timer;
 use super::work::{OperatorWork, backward, convolutions, describe, fprop, workspace};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm};
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, Tuning};
 use crate::tensor::Dtype;
 
 /// What the device of tests calls itself.
@@ -21,7 +21,8 @@ pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
     }
     let layers = convolutions(timer.settings)?;
     let mut rows = Vec::new();
-    if timer.settings.compute.precision.dtype() == Dtype::Bf16 {
+    let stored = timer.settings.compute.precision.dtype();
+    if let Some(tuning) = timer.backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16) {
         let inner = [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
         for &(p, first) in &layers {
             let directions = if first { &[Direction::Fprop, Direction::Wgrad][..] } else { &inner };
@@ -29,7 +30,7 @@ pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
                 if timer.watch.is_stopped() {
                     return Ok(rows);
                 }
-                rows.extend(tiles(timer, &p, direction)?);
+                rows.extend(tiles(timer, tuning, &p, direction)?);
             }
         }
     }
@@ -42,12 +43,13 @@ pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
 /// Times one direction of a problem in every way; the planned one is marked.
 fn tiles<B: Operators>(
     timer: &Timer<B>,
+    tuning: &dyn Tuning,
     p: &Conv2dProblem,
     direction: Direction,
 ) -> Result<Vec<TimedRow>> {
     let backend = &**timer.backend;
-    let planned = backend.conv2d_choice_bf16(p, direction);
-    let mut choices = backend.conv2d_choices_bf16(p, direction);
+    let planned = tuning.choice(p, direction);
+    let mut choices = tuning.choices(p, direction);
     if direction == Direction::Wgrad {
         // The splits that suit a tile, half and twice as many.
         let around = |c: &Choice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
@@ -57,12 +59,12 @@ fn tiles<B: Operators>(
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
     let mut works: Vec<(Choice, OperatorWork<B>)> = Vec::new();
     for choice in choices {
-        backend.conv2d_force_bf16(Some(choice));
+        tuning.force(Some(choice));
         // What is taken has fewer splits where there are too few positions.
-        let taken = backend.conv2d_choice_bf16(p, direction).unwrap_or(choice);
+        let taken = tuning.choice(p, direction).unwrap_or(choice);
         let known = works.iter().any(|(before, _)| *before == taken);
         let work = if known { None } else { Some(one(backend, p, (direction, taken))) };
-        backend.conv2d_force_bf16(None);
+        tuning.force(None);
         let Some(work) = work.transpose()? else { continue };
         let name = format!("{} {taken}", work.name);
         works.push((taken, OperatorWork { name, planned: Some(taken) == planned, ..work }));
@@ -77,9 +79,9 @@ fn tiles<B: Operators>(
         if timer.watch.is_stopped() {
             break;
         }
-        backend.conv2d_force_bf16(Some(taken));
+        tuning.force(Some(taken));
         let row = time_on(&mut sets, timer, work);
-        backend.conv2d_force_bf16(None);
+        tuning.force(None);
         rows.push(row?);
     }
     Ok(rows)
@@ -110,6 +112,8 @@ fn one<B: Operators>(
 /// Times the gradient norms of a problem in every form and tile; what scoring takes is marked.
 fn forms<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem) -> Result<Vec<TimedRow>> {
     let (backend, stored) = (&**timer.backend, timer.settings.compute.precision.dtype());
+    let tuning = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16);
+    let force = |tile| tuning.into_iter().for_each(|tuning| tuning.force(tile));
     let chosen = match stored {
         Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
         _ => backend.conv2d_grad_norm_form(p),
@@ -118,20 +122,20 @@ fn forms<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem) -> Result<Vec<TimedR
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
         let direction = Direction::GradNorm(form);
-        let planned = backend.conv2d_choice_bf16(p, direction).filter(|_| stored == Dtype::Bf16);
-        let tiles = match planned {
-            Some(_) => backend.conv2d_choices_bf16(p, direction).into_iter().map(Some).collect(),
-            None => vec![None],
+        let planned = tuning.and_then(|tuning| tuning.choice(p, direction));
+        let tiles = match (planned, tuning) {
+            (Some(_), Some(tuning)) => tuning.choices(p, direction).into_iter().map(Some).collect(),
+            _ => vec![None],
         };
         for tile in tiles {
             if timer.watch.is_stopped() {
                 return Ok(rows);
             }
-            backend.conv2d_force_bf16(tile);
+            force(tile);
             let mut work = norm(backend, *p, form, tile, stored);
             work.planned = form == chosen && tile == planned;
             let row = time(timer, work);
-            backend.conv2d_force_bf16(None);
+            force(None);
             rows.push(row?);
         }
     }
@@ -148,7 +152,8 @@ fn norm<B: Operators>(
 ) -> OperatorWork<B> {
     let direction = Direction::GradNorm(form);
     let space = workspace(backend, &p, direction, stored);
-    let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
+    let tuning = backend.conv2d_tuning().filter(|_| tile.is_some());
+    let copied = tuning.and_then(|tuning| tuning.copied(&p, direction));
     let copied = copied.map(|bytes| bytes as f64);
     let tiled = tile.map_or(String::new(), |tile| format!(" {tile}"));
     OperatorWork {

@@ -71,9 +71,9 @@ fn product<B: Operators>(
     call: OperatorCall<B>,
 ) -> OperatorWork<B> {
     views.push(workspace(backend, &p, direction, stored));
-    let choice = || backend.conv2d_choice_bf16(&p, direction);
-    let tile = if stored == Dtype::Bf16 { choice() } else { None };
-    let copied = tile.and_then(|_| backend.conv2d_copied_bf16(&p, direction));
+    let tuning = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16);
+    let tile = tuning.and_then(|tuning| tuning.choice(&p, direction));
+    let copied = tuning.and_then(|tuning| tuning.copied(&p, direction));
     OperatorWork {
         name: describe(what, &p),
         images: p.n,

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use cudarc::driver::sys::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
 
-use super::absence::{Absence, OLDEST, Version};
-use super::driver::{Driver, Failure, code, driver};
-use super::kernels::KERNEL_NAMES;
+use super::absence::Absence;
+use super::driver::{Driver, driver};
+use super::terms::{DriverError, OLDEST, Version, code};
 use crate::error::{Error, Result};
 
 /// What a card is and can do.
@@ -30,13 +30,15 @@ pub struct Properties {
 }
 
 /// An open card. Buffers, modules, events and graphs hold it, so that it is closed last.
-pub(super) struct Device {
+pub(super) struct Context {
     pub driver: &'static Driver,
     pub properties: Properties,
     device: CUdevice,
     context: CUcontext,
     pub stream: CUstream,
-    /// The kernel launched last, as an index of `KERNEL_NAMES`.
+    /// Names of all kernels, for errors.
+    kernel_names: &'static [&'static str],
+    /// The kernel launched last, as an index of these names.
     last: AtomicU32,
     /// Nothing was asked of the driver since.
     undisturbed: AtomicBool,
@@ -44,9 +46,9 @@ pub(super) struct Device {
 
 // SAFETY: the driver's functions may be called from any thread; each call below first makes the
 // context current in its own.
-unsafe impl Send for Device {}
+unsafe impl Send for Context {}
 // SAFETY: as above.
-unsafe impl Sync for Device {}
+unsafe impl Sync for Context {}
 
 /// cuStreamCreate: does not wait for the NULL stream.
 pub(super) const NON_BLOCKING: u32 = 1;
@@ -63,7 +65,7 @@ pub(super) fn count() -> Result<usize, Absence> {
     if count > 0 { Ok(count as usize) } else { Err(Absence::NoDevice) }
 }
 
-fn absent(failure: Failure) -> Absence {
+fn absent(failure: DriverError) -> Absence {
     if failure.code == code::NO_DEVICE { Absence::NoDevice } else { Absence::DriverFails(failure) }
 }
 
@@ -77,7 +79,7 @@ pub(super) fn properties(ordinal: usize) -> Result<(CUdevice, Properties), Absen
     let mut device = 0;
     // SAFETY: `device` is writable, `ordinal` below the count.
     unsafe { driver.cuDeviceGet(&mut device, ordinal as c_int) }.map_err(absent)?;
-    let read = || -> Result<Properties, Failure> {
+    let read = || -> Result<Properties, DriverError> {
         let attribute = |attribute: Attribute| {
             let mut value = 0;
             // SAFETY: `value` is writable, the device was got above.
@@ -118,9 +120,10 @@ pub(super) fn properties(ordinal: usize) -> Result<(CUdevice, Properties), Absen
     Ok((device, read().map_err(absent)?))
 }
 
-impl Device {
+impl Context {
     /// The primary context of card `ordinal`, current in this thread, and a stream of its own.
-    pub fn open(ordinal: usize) -> Result<Device, Absence> {
+    /// `kernel_names` are those of the kernels that [`Context::launching`] counts.
+    pub fn open(ordinal: usize, kernel_names: &'static [&'static str]) -> Result<Context, Absence> {
         let (device, properties) = properties(ordinal)?;
         if properties.capability < OLDEST {
             let Properties { card, capability, .. } = properties;
@@ -132,14 +135,23 @@ impl Device {
         unsafe { driver.cuDevicePrimaryCtxRetain(&mut context, device) }.map_err(absent)?;
         let stream = std::ptr::null_mut();
         let (last, undisturbed) = (AtomicU32::new(NONE), AtomicBool::new(false));
-        let mut open = Device { driver, properties, device, context, stream, last, undisturbed };
+        let mut open = Context {
+            driver,
+            properties,
+            device,
+            context,
+            stream,
+            kernel_names,
+            last,
+            undisturbed,
+        };
         open.make_current().map_err(absent)?;
         // SAFETY: the context is current; destroyed in `drop`.
         unsafe { driver.cuStreamCreate(&mut open.stream, NON_BLOCKING) }.map_err(absent)?;
         Ok(open)
     }
 
-    fn make_current(&self) -> Result<(), Failure> {
+    fn make_current(&self) -> Result<(), DriverError> {
         // SAFETY: retained until `drop`.
         unsafe { self.driver.cuCtxSetCurrent(self.context) }
     }
@@ -148,7 +160,7 @@ impl Device {
     pub fn call(
         &self,
         what: impl FnOnce() -> String,
-        call: impl FnOnce(&Driver) -> Result<(), Failure>,
+        call: impl FnOnce(&Driver) -> Result<(), DriverError>,
     ) -> Result<()> {
         self.try_call(call).map_err(|failure| self.error(what(), &failure))
     }
@@ -156,8 +168,8 @@ impl Device {
     /// As [`Device::call`], for callers that tell failures apart.
     pub fn try_call(
         &self,
-        call: impl FnOnce(&Driver) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        call: impl FnOnce(&Driver) -> Result<(), DriverError>,
+    ) -> Result<(), DriverError> {
         self.undisturbed.store(false, Ordering::Relaxed);
         self.make_current()?;
         call(self.driver)
@@ -186,11 +198,13 @@ impl Device {
 
     /// A failure while running, with what was tried. Launches return before they run, so that a
     /// kernel's fault is reported by whatever is called next.
-    pub fn error(&self, what: String, failure: &Failure) -> Error {
+    pub fn error(&self, what: String, failure: &DriverError) -> Error {
         let mut reason = failure.to_string();
         // From 700 (illegal address) on: what a running kernel did.
         let fault = (700..800).contains(&failure.code);
-        if fault && let Some(name) = KERNEL_NAMES.get(self.last.load(Ordering::Relaxed) as usize) {
+        if fault
+            && let Some(name) = self.kernel_names.get(self.last.load(Ordering::Relaxed) as usize)
+        {
             reason.push_str(&format!(
                 "; the kernel launched last is {name} (CUDA_LAUNCH_BLOCKING=1 makes it the one at \
                  fault)"
@@ -214,7 +228,7 @@ impl Device {
     }
 }
 
-impl Drop for Device {
+impl Drop for Context {
     fn drop(&mut self) {
         // Nothing can be done about a failure here; after a kernel's fault every call fails.
         let _ = self.make_current();
