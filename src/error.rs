@@ -23,7 +23,7 @@ pub enum Error {
     /// The loss or a score became NaN or infinite.
     #[error(
         "training diverged: {what} is not finite at step {step} (epoch {epoch}); the last good checkpoint, \
-         where there is one, is kept. A lower --lr, or warm-up, usually helps"
+         where there is one, is kept. A lower `lr`, or warm-up, usually helps"
     )]
     Diverged { what: String, step: u64, epoch: u64 },
     /// The planned memory does not fit.
@@ -37,7 +37,7 @@ pub enum Error {
     Device { device: String, what: String, reason: String },
     /// Another process works in an output folder.
     #[error("output folder {}: found another process at work in it (number {holder}), expected a \
-             folder that nobody is using; wait for it, or choose another --out", path.display())]
+             folder that nobody is using; wait for it, or choose another `out`", path.display())]
     Busy { path: PathBuf, holder: String },
     /// The user asked to stop; the state on disk can be resumed.
     #[error("interrupted; the state is saved and the same command continues it")]

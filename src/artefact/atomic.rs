@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How the name of every unfinished file ends.
+/// The ending of the name of every unfinished file.
 pub const TEMPORARY: &str = ".fairprune-tmp";
 
 /// Writes the file `path` with what `fill` writes, and returns what `fill` returns.
@@ -32,7 +32,8 @@ pub fn write<T>(
     write_with(path, |out| fill(out).map_err(Error::io(path)))
 }
 
-/// The same for content that can be refused for other reasons than the system's.
+/// Writes a file as [`write`] does, for content that can be refused for other reasons than the
+/// system's.
 pub fn write_with<T>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
@@ -44,7 +45,8 @@ pub fn write_with<T>(
     let mut out = BufWriter::new(file);
     let value = fill(&mut out)?;
     let finish = || {
-        // Not left to the drop: the last block is where a full disk shows.
+        // The buffer is flushed here and not when it is dropped, because the last block is where a
+        // full disk shows.
         let file = out.into_inner().map_err(|e| e.into_error())?;
         file.sync_all()?;
         fs::rename(&temporary.path, path)?;
@@ -67,7 +69,8 @@ pub fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
     })
 }
 
-/// Makes the folder `path` with what `fill` puts into it: all of it or no folder at all.
+/// Makes the folder `path` with what `fill` puts into it. There is all of it afterwards or no
+/// folder at all.
 ///
 /// The content is built beside `path`, which must not exist or be an empty folder; the folder above
 /// it must exist.
@@ -119,9 +122,11 @@ pub fn remove_abandoned(path: &Path) {
     }
 }
 
-/// Makes the names in `folder` durable: created, renamed and removed files stay so after a crash.
+/// Makes the names in `folder` durable, so that created, renamed and removed files stay so after a
+/// crash.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Elsewhere a folder cannot be opened as a file, and the rename is as durable as it gets.
+    // On other systems a folder cannot be opened as a file, and the rename is as durable as it
+    // gets.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
@@ -140,15 +145,16 @@ struct Temporary {
 }
 
 impl Temporary {
-    /// A new, empty file beside `path` under a name of our own, locked: process and counter keep
-    /// concurrent writers apart, and names that a killed process left behind are skipped.
+    /// Makes a new, empty file beside `path` under a name of our own and locks it. The process and
+    /// a counter keep concurrent writers apart, and names that a killed process left behind are
+    /// skipped.
     fn beside(path: &Path) -> io::Result<(Temporary, File)> {
         let new = |name: &Path| OpenOptions::new().write(true).create_new(true).open(name);
         let (name, file) = Self::create(path, new)?;
         Ok((Temporary { path: name, _lock: None }, file))
     }
 
-    /// The same for an empty folder.
+    /// Makes a new, empty folder beside `path` in the same way.
     fn folder(path: &Path) -> io::Result<Temporary> {
         let new = |name: &Path| fs::create_dir(name).and_then(|()| File::open(name));
         let (name, lock) = Self::create(path, new)?;
@@ -170,7 +176,7 @@ impl Temporary {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
                 made => made?,
             };
-            // Where locks do not exist, nobody takes it for abandoned either.
+            // Where locks do not exist, nobody takes the file for abandoned either.
             let _ = file.lock();
             if fs::symlink_metadata(&temporary).is_ok() {
                 return Ok((temporary, file));

@@ -1,8 +1,9 @@
-//! Recorded training dynamics: a folder of `.npy` arrays, T epochs x N samples in data-set order, with
-//! `dynamics.json` that says what run they are of and `samples.csv` that says which samples.
+//! Recorded training dynamics: a folder of `.npy` arrays, T epochs x N samples in data-set order,
+//! with `dynamics.json` that describes the run and `samples.csv` that lists the samples.
 //!
-//! A value is NaN where the epoch did not present the sample: held out, not in the subset, in a rest
-//! that was dropped, or beyond the budget. A probability of 0 is a value like any other.
+//! A value is NaN where the epoch did not present the sample, because it was held out, not in the
+//! subset, in a rest that was dropped, or beyond the budget. A probability of 0 is a value like any
+//! other.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,31 +11,38 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::npy::{self, Values};
+use super::npy::{self, ArrayValues};
 use super::provenance::{DataIdentity, read_json};
 use super::tables::{Part, ScoreTable};
 use super::{OutputDir, atomic};
 use crate::error::{Error, Result};
 
-/// The folder's description, and the table of its samples.
+/// The folder's description.
 pub const DESCRIPTION: &str = "dynamics.json";
+/// The table of the folder's samples.
 pub const SAMPLES: &str = "samples.csv";
-/// Column of [`SAMPLES`]: how often the run presented the sample.
+/// Column of [`SAMPLES`] that tells how often the run presented the sample.
 const PRESENTATIONS: &str = "presentations";
 
-/// What is recorded of a presentation, in train mode, before the step that it leads to.
+/// What is recorded of a presentation. It is taken in train mode, before the step that it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quantity {
+    /// Cross-entropy loss, unweighted and not smoothed.
     Loss,
+    /// Probability of the sample's own class.
     LabelProbability,
+    /// 1 where the prediction is the sample's class, 0 elsewhere.
     Correct,
+    /// Logit of the sample's class less the largest other logit.
     LogitMargin,
+    /// Norm of the softmax less the one-hot label.
     El2n,
+    /// Divergence from the sample's previous presentation.
     Divergence,
 }
 
 impl Quantity {
-    /// All, in the order of files.
+    /// All quantities, in the order of files.
     pub const ALL: [Quantity; 6] = [
         Quantity::Loss,
         Quantity::LabelProbability,
@@ -44,7 +52,7 @@ impl Quantity {
         Quantity::Divergence,
     ];
 
-    /// The file's name without `.npy`.
+    /// Returns the file's name without `.npy`.
     pub fn name(self) -> &'static str {
         match self {
             Quantity::Loss => "loss",
@@ -56,7 +64,7 @@ impl Quantity {
         }
     }
 
-    /// Its definition.
+    /// Returns the quantity's definition.
     pub fn meaning(self) -> &'static str {
         match self {
             Quantity::Loss => "-ln p_y",
@@ -70,7 +78,7 @@ impl Quantity {
         }
     }
 
-    /// What its values must be.
+    /// Tells whether the quantity can have this value.
     fn accepts(self, value: f32) -> bool {
         match self {
             Quantity::LogitMargin => value.is_finite(),
@@ -97,22 +105,27 @@ impl Quantity {
 /// One array of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuantityRecord {
+    /// Name of the quantity.
     pub name: String,
+    /// Name of the array's file.
     pub file: String,
+    /// Definition of the quantity.
     pub meaning: String,
-    /// BLAKE3 of the values, row after row, in 32 hexadecimal digits.
+    /// BLAKE3 hash of the values, row after row, in 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
 }
 
-/// Validation of the recorded run at its best epoch: counts of each class.
+/// Validation counts of each class, from the recorded run's best epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ValidationRecord {
-    /// Epochs completed.
+    /// Epochs that were completed.
     pub epoch: u32,
+    /// Correct predictions of each class.
     pub correct: Vec<u64>,
+    /// Validation samples of each class.
     pub total: Vec<u64>,
-    /// The same of each group, where the samples have an attribute.
+    /// Validation counts of each group, where the samples have an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupRecord>,
 }
@@ -127,68 +140,83 @@ pub struct GroupRecord {
 /// What the column `attribute` of `samples.csv` means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttributeRecord {
+    /// Name of the attribute.
     pub name: String,
     /// Names of its values; the column has their numbers.
     pub values: Vec<String>,
 }
 
-/// `dynamics.json`.
+/// The content of `dynamics.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     pub format_version: u32,
+    /// Name of the program.
     pub tool: String,
+    /// Version of the program.
     pub version: String,
+    /// Commit that the program was built from.
     pub commit: String,
+    /// The data set that the samples are of.
     pub data: DataIdentity,
+    /// Names of the classes, by index.
     pub class_names: Vec<String>,
-    /// Where the samples have one.
+    /// The attribute, where the samples have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attribute: Option<AttributeRecord>,
-    /// Rows and columns of every array.
+    /// Number of epochs, which are the rows of every array.
     pub epochs: usize,
+    /// Number of samples, which are the columns of every array.
     pub samples: usize,
-    /// Samples that the run trained on.
+    /// Number of samples that the run trained on.
     pub trained: usize,
-    /// Of `trained`, samples that the run could have trained on: all that the split leaves.
+    /// Number of samples that the run could have trained on: all that the split leaves.
     pub eligible: usize,
-    /// Whether presentations were flipped or shifted at random.
+    /// Whether presentations were augmented (flipped or shifted at random).
     pub augmented: bool,
-    /// What a row holds, and when a value is NaN.
+    /// A sentence on what a row holds, and when a value is NaN.
     pub presentation: String,
+    /// The arrays of the folder.
     pub quantities: Vec<QuantityRecord>,
+    /// What the network is.
     pub network: Value,
+    /// How the run was trained.
     pub recipe: Value,
+    /// Seeds of the run.
     pub seeds: Value,
-    /// Steps done, and those that the schedule was made for.
+    /// Steps that were done.
     pub steps: u64,
+    /// Number of steps that the schedule was made for.
     pub schedule_steps: u64,
-    /// What held samples out, as on the command line.
+    /// What held samples out, as written on the command line.
     pub split: String,
-    /// Of the kernels: `cpu/avx512`, `cuda/sm_90a`.
+    /// The kernels that computed the run: `cpu/avx512`, `cuda/sm_90a`.
     pub numerics: String,
+    /// Validation counts, where the run was validated.
     pub validation: Option<ValidationRecord>,
 }
 
 impl Description {
     /// The version that this program writes and reads.
     pub const FORMAT_VERSION: u32 = 1;
-    /// [`Description::presentation`].
+    /// The usual [`Description::presentation`].
     pub const RULE: &str = "train mode, batch statistics, before the step; one row an epoch, one column a sample in \
                             data-set order; NaN: the epoch did not present the sample";
 }
 
 /// Samples of a recording, in data-set order.
 pub struct Samples {
+    /// Id of each sample.
     pub ids: Vec<String>,
+    /// Class of each sample.
     pub labels: Vec<u32>,
-    /// Attribute of each sample; empty where they have none.
+    /// Attribute of each sample; empty where the samples have none.
     pub attributes: Vec<u32>,
-    /// Held out by the split, or not.
+    /// The part of each sample: held out by the split, or not.
     pub parts: Vec<Part>,
 }
 
-/// Writes the folder: `row(quantity, epoch)` is one row. `dynamics.json` comes last, so that it
-/// never lies there without the rest.
+/// Writes the folder, with one row from each `row(quantity, epoch)`. `dynamics.json` comes last, so
+/// that it never lies there without the rest.
 pub fn write(
     dir: &OutputDir,
     folder: &str,
@@ -226,8 +254,8 @@ pub fn write(
     atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, &description)
 }
 
-/// Refuses attributes where dynamics.json states none, their absence where it does, and numbers that
-/// are none of its `values`.
+/// Refuses attributes where `dynamics.json` states none, missing ones where it does, and numbers
+/// that are none of its `values`.
 fn check_attributes(table: &ScoreTable, values: usize, place: &str) -> Result<()> {
     if (values > 0) == table.attributes.is_empty() {
         let found = "an attribute in one of samples.csv and dynamics.json";
@@ -258,7 +286,9 @@ fn check_counts(what: &str, [correct, total]: [&[u64]; 2], count: usize) -> Resu
 
 /// A recording on disk. Arrays are read when they are asked for.
 pub struct Recording {
+    /// What `dynamics.json` says.
     pub description: Description,
+    /// The samples of the arrays' columns.
     pub samples: Samples,
     presentations: Vec<f32>,
     folder: PathBuf,
@@ -270,8 +300,7 @@ impl Recording {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
             let found = if folder.is_dir() { "no dynamics.json" } else { "no folder" };
-            let expected =
-                "a folder `dynamics` that `fairprune train --dynamics` or `fairprune score` wrote";
+            let expected = "a folder dynamics that `fairprune train` or `fairprune score` wrote";
             return Err(Error::invalid(format!("dynamics {}", folder.display()), found, expected));
         }
         let description: Description = read_json(&path, Description::FORMAT_VERSION)?;
@@ -310,12 +339,12 @@ impl Recording {
         Ok(Recording { description, samples, presentations, folder: folder.to_owned() })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether the folder says it has the quantity.
+    /// Tells whether the folder says that it has the quantity.
     pub fn has(&self, quantity: Quantity) -> bool {
         self.description.quantities.iter().any(|q| q.name == quantity.name())
     }
@@ -332,7 +361,7 @@ impl Recording {
                 format!("[{epochs}, {samples}]: epochs x samples, as dynamics.json says");
             return Err(Error::invalid(name, format!("shape {:?}", array.shape), expected));
         }
-        let Values::F32(values) = array.values else {
+        let ArrayValues::F32(values) = array.values else {
             return Err(Error::invalid(name, "other values", "float32"));
         };
         let mut counts = vec![0u32; samples];

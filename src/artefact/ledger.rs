@@ -1,7 +1,9 @@
-//! The list of files that runs wrote into an output folder: what `--force` may delete, no more.
+//! The list of files that runs wrote into an output folder: what starting anew may delete, and no
+//! more.
 //!
-//! One relative name a line, `/` between folders. A name is recorded and synced before its file is
-//! created, so that a killed process leaves no file without a record; the reverse does no harm.
+//! There is one relative name in a line, with `/` between folders. A name is recorded and synced
+//! before its file is created, so that a killed process leaves no file without a record; the
+//! reverse does no harm.
 
 use super::atomic;
 use crate::error::{Error, Result};
@@ -26,7 +28,7 @@ impl Ledger {
             Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
             Err(e) => return Err(Error::io(path)(e)),
         };
-        // A line that a crash tore has no line feed: its file was never created.
+        // A line that a crash tore has no line feed, and its file was never created.
         let names: BTreeSet<String> = text
             .split_inclusive('\n')
             .filter_map(|line| line.strip_suffix('\n'))
@@ -41,7 +43,7 @@ impl Ledger {
         Ok(Ledger { path: path.to_owned(), file, names })
     }
 
-    /// Records `name`; durable when it returns.
+    /// Records `name`, durably when it returns.
     pub(super) fn add(&mut self, name: &str) -> Result<()> {
         check(name)?;
         if self.names.contains(name) {
@@ -55,8 +57,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The folders below `root` that recorded files lie in, `root` itself among them; inner ones
-    /// come after outer ones.
+    /// Returns the folders below `root` that recorded files lie in, `root` itself among them; inner
+    /// ones come after outer ones.
     pub(super) fn folders(&self, root: &Path) -> BTreeSet<PathBuf> {
         let real = |f: &&Path| f.ancestors().all(|a| is_real_folder(&root.join(a)));
         let inner = self.names.iter().flat_map(|n| folders(n)).filter(real);
@@ -82,7 +84,7 @@ impl Ledger {
     }
 }
 
-/// A relative name of plain components in one line, or an error.
+/// Checks that `name` is a relative name of plain components in one line.
 pub(super) fn check(name: &str) -> Result<()> {
     let plain = Path::new(name).components().all(|c| matches!(c, Component::Normal(_)));
     if name.is_empty() || !plain || name.contains(['\n', '\r', '\\']) || name.ends_with('/') {
@@ -95,7 +97,7 @@ pub(super) fn check(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The folders above `name`, below the root.
+/// Returns the folders above `name`, below the root.
 fn folders(name: &str) -> impl Iterator<Item = &Path> {
     Path::new(name).ancestors().skip(1).filter(|p| *p != Path::new(""))
 }
@@ -104,7 +106,7 @@ fn is_real_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
 }
 
-/// Removes a file; that there is none is fine.
+/// Removes a file if it exists.
 pub(super) fn remove_if_there(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if !absent(&e) => Err(Error::io(path)(e)),

@@ -22,7 +22,7 @@ pub mod tables;
 pub use output_dir::{Existing, OutputDir};
 pub use provenance::Provenance;
 
-/// A short hash of bytes, for identities and fingerprints: 32 hexadecimal digits of BLAKE3.
+/// Returns a short hash of bytes, for identities and fingerprints: 32 hexadecimal digits of BLAKE3.
 pub fn digest(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex()[..32].to_owned()
 }

@@ -1,12 +1,14 @@
 //! An output folder belongs to one job at a time.
 //!
-//! `job.json` says which: a map of settings that decide the result. Claiming the folder again with
-//! the same map continues the job; with another map it is refused, naming the key. Starting anew
-//! deletes the files that earlier runs recorded as theirs and nothing else. A folder whose files
-//! nobody recorded is never used, not even by force: what it holds may be the user's own.
+//! `job.json` names the job: a map of settings that decide the result. Claiming the folder again
+//! with the same map continues the job; with another map it is refused, naming the key. Starting
+//! anew deletes the files that earlier runs recorded as theirs and nothing else. A folder whose
+//! files nobody recorded is never used, not even when told to start anew, because what it holds may
+//! be the user's own.
 //!
 //! `.fairprune/lock` is locked as long as a process works in the folder. The operating system
-//! releases the lock when the process ends, by `kill -9` too. `.fairprune/files` is the record.
+//! releases the lock when the process ends, even by `kill -9`. `.fairprune/files` records the
+//! files.
 
 use super::atomic;
 use super::ledger::{self, Ledger};
@@ -26,11 +28,11 @@ const CONTROL: &str = ".fairprune";
 /// What to do with a folder that already holds a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// Continue the same job, start one in an empty folder, refuse another job.
+    /// Continue the same job, start one in an empty folder, and refuse another job.
     Continue,
-    /// Continue the same job, refuse everything else, an empty folder included.
+    /// Continue the same job, and refuse everything else, an empty folder included.
     Resume,
-    /// Delete what earlier runs wrote and start.
+    /// Delete what earlier runs wrote, and start.
     Restart,
 }
 
@@ -40,7 +42,7 @@ pub struct OutputDir {
     root: PathBuf,
     continued: bool,
     ledger: Mutex<Ledger>,
-    // None where the file system knows no locks: then nobody is kept out.
+    // The folder's lock; `None` where the file system knows no locks, so that nobody is kept out.
     lock: Option<Lock>,
 }
 
@@ -53,7 +55,8 @@ impl OutputDir {
     /// (the message names the keys and both values), is in use by another process, or nothing is
     /// there to resume. [`Error::Io`]: the folder cannot be written. A refused folder is unchanged.
     pub fn claim(root: &Path, job: &Map<String, Value>, existing: Existing) -> Result<OutputDir> {
-        // Looked at twice: before anything is created, and again when nobody else can change it.
+        // The folder is looked at twice: before anything is created, and again when nobody else can
+        // change it.
         look(root, existing)?;
         let control = root.join(CONTROL);
         fs::create_dir_all(&control).map_err(Error::io(root))?;
@@ -68,8 +71,8 @@ impl OutputDir {
         }
         let continued = stored.is_some() && existing != Existing::Restart;
         if !continued {
-            // The job goes first: a kill in between leaves a record without a job, never a job
-            // without its files.
+            // The job goes first, so that a kill in between leaves a record without a job, and
+            // never a job without its files.
             ledger::remove_if_there(&root.join(JOB))?;
             ledger.delete_files(root)?;
         }
@@ -78,23 +81,24 @@ impl OutputDir {
         Ok(OutputDir { root: root.to_owned(), continued, ledger: Mutex::new(ledger), lock })
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether an earlier process began this job here.
+    /// Tells whether an earlier process began this job here.
     pub fn continued(&self) -> bool {
         self.continued
     }
 
-    /// Whether other processes are kept out: false on file systems without locks.
+    /// Tells whether other processes are kept out, which file systems without locks cannot do.
     pub fn locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// The path of the output file `name` (relative, `/` between folders), recorded as this job's,
-    /// its folder created. For files that other code writes: checkpoints, logs that grow.
+    /// Returns the path of the output file `name` (relative, `/` between folders), records it as
+    /// this job's and creates its folder. This is for files that other code writes, such as
+    /// checkpoints and logs that grow.
     pub fn file(&self, name: &str) -> Result<PathBuf> {
         if name == JOB || name.starts_with(CONTROL) {
             return Err(Error::Internal(format!("{name} is not an output file's name")));
@@ -126,7 +130,7 @@ impl OutputDir {
     }
 }
 
-/// Refuses a folder that must not be touched; otherwise the stored job, if there is one.
+/// Refuses a folder that must not be touched; otherwise returns the stored job, if there is one.
 fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
     let what = || format!("output folder {}", root.display());
     let entries = match fs::read_dir(root) {
@@ -159,7 +163,7 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
             None => format!("files that no run wrote, such as {:?}", others[0]),
         };
         let expected = "an empty folder, a new one, or one of an earlier run; files without a \
-                        record are never deleted or mixed with results, not even by --force";
+                        record are never deleted or mixed with results, not even by `force`";
         if job.is_none() || existing == Existing::Restart {
             return Err(Error::invalid(what(), found, expected));
         }
@@ -171,13 +175,13 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
         (None, Existing::Continue) if !others.iter().all(unfinished) => Err(Error::invalid(
             what(),
             "files of a run, but no job.json that tells its settings",
-            "an empty folder, a new one, or --force to delete that run's files",
+            "an empty folder, a new one, or `force` to delete that run's files",
         )),
         _ => Ok(job),
     }
 }
 
-/// The `job` of a job.json, None if there is no such file.
+/// Reads the `job` of a job.json; `None` if there is no such file.
 fn read_job(path: &Path) -> Result<Option<Value>> {
     let mut text = String::new();
     match File::open(path).and_then(|f| f.take(1 << 24).read_to_string(&mut text)) {
@@ -197,7 +201,7 @@ fn read_job(path: &Path) -> Result<Option<Value>> {
     Ok(Some(whole["job"].take()))
 }
 
-/// An error that names the first key in which two jobs differ, and the others.
+/// Fails with an error that names the first key in which two jobs differ, and the others.
 fn same_job(root: &Path, stored: &Value, asked: &Map<String, Value>) -> Result<()> {
     let mut keys = Vec::new();
     differences("", stored, &Value::Object(asked.clone()), &mut keys);
@@ -212,8 +216,8 @@ fn same_job(root: &Path, stored: &Value, asked: &Map<String, Value>) -> Result<(
         format!("output folder {} holds another job, {key}", root.display()),
         format!("{old} there"),
         format!(
-            "{new} as asked now{more}; use the same settings to continue it, another --out, or \
-             --force to delete its files and start anew"
+            "{new} as asked now{more}; use the same settings to continue it, another `out`, or \
+             `force` to delete its files and start anew"
         ),
     ))
 }
@@ -244,7 +248,8 @@ fn differences(key: &str, old: &Value, new: &Value, into: &mut Vec<(String, Stri
     }
 }
 
-/// Takes the folder's lock and leaves the process number in the file, for the other's message.
+/// Takes the folder's lock and leaves the process number in the file, for the message of a process
+/// that is refused.
 fn lock(root: &Path, path: &Path) -> Result<Option<Lock>> {
     let mut file = OpenOptions::new()
         .read(true)
@@ -270,8 +275,9 @@ fn lock(root: &Path, path: &Path) -> Result<Option<Lock>> {
     Ok(Some(Lock(file)))
 }
 
-/// A locked file, unlocked when dropped. Closing it is not enough: a child process that another thread is
-/// starting holds a copy of the descriptor, and the lock with it, until it runs its own program.
+/// A locked file, unlocked when dropped. Closing the file is not enough, because a child process
+/// that another thread is starting holds a copy of the descriptor, and the lock with it, until it
+/// runs its own program.
 #[derive(Debug)]
 struct Lock(File);
 

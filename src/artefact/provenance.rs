@@ -1,6 +1,6 @@
-//! The small JSON beside scores, subsets and results: where they come from.
+//! The small JSON file beside scores, subsets and results that says where they come from.
 //!
-//! It holds no time and no path, so that the same job writes the same bytes.
+//! It holds no time and no path, so that the same job always writes the same bytes.
 
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Which rank of a score is kept first. Scores are stored with their natural sign.
+/// The end of a score's ranking that is kept first. Scores are stored with their natural sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -23,7 +23,7 @@ pub enum Direction {
 /// The data set that positions and scores refer to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataIdentity {
-    /// As the user named it.
+    /// The data set's name, as the user gave it.
     pub name: String,
     /// Hash of names, labels and pixels of all parts.
     pub fingerprint: String,
@@ -34,10 +34,12 @@ pub struct DataIdentity {
     /// Height and width of the images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
-    /// Training samples, held-out ones included.
+    /// Number of training samples, held-out ones included.
     pub samples: usize,
+    /// Number of classes.
     pub classes: usize,
-    /// The imbalance that was injected, as flags: `--long-tail 100 --data-seed 0`.
+    /// The imbalance that was injected, in the words of the command line: `--long-tail 100
+    /// --data-seed 0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_tail: Option<String>,
 }
@@ -45,25 +47,29 @@ pub struct DataIdentity {
 /// One method's part in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Method {
-    /// `el2n`, `random`, …: the column of scores.csv, the strategy of kept.csv.
+    /// The column of scores.csv or the strategy of kept.csv: `el2n`, `random`, …
     pub name: String,
     /// The named variant of its definition.
     pub variant: String,
-    /// None where nothing is ranked.
+    /// The end that is kept first; `None` where nothing is ranked.
     pub direction: Option<Direction>,
+    /// The numbers that decide the values, by name.
     pub hyper_parameters: Map<String, Value>,
 }
 
-/// Provenance of an artefact.
+/// Where an artefact comes from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     pub format_version: u32,
-    /// `fairprune`.
+    /// The program's name, `fairprune`.
     pub tool: String,
+    /// Version of the program.
     pub version: String,
     /// The commit that the program was built from, `unknown` outside a repository.
     pub commit: String,
+    /// The data set that the values are of.
     pub data: DataIdentity,
+    /// The methods whose values the file holds.
     pub methods: Vec<Method>,
     /// Seeds of the runs that the values come from, in their order.
     pub seeds: Vec<u64>,
@@ -73,7 +79,7 @@ impl Provenance {
     /// The version that this program writes and reads.
     pub const FORMAT_VERSION: u32 = 1;
 
-    /// Of this program, its version and commit filled in.
+    /// Makes the provenance of an artefact of this program, with its version and commit.
     pub fn new(data: DataIdentity, methods: Vec<Method>, seeds: Vec<u64>) -> Self {
         Provenance {
             format_version: Self::FORMAT_VERSION,
@@ -86,12 +92,12 @@ impl Provenance {
         }
     }
 
-    /// Reads a provenance file, or any JSON that carries its keys among others.
+    /// Reads a provenance file, or any JSON file that carries its keys among others.
     pub fn read(path: &Path) -> Result<Self> {
         read_json(path, Self::FORMAT_VERSION)
     }
 
-    /// The method `name`, or an error that lists those there are.
+    /// Returns the method `name`, or an error that lists the methods there are.
     pub fn method(&self, name: &str, file: &Path) -> Result<&Method> {
         self.methods.iter().find(|m| m.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
@@ -100,8 +106,9 @@ impl Provenance {
         })
     }
 
-    /// Refuses an artefact of other samples than `expected`, in another order, or of other classes. Says
-    /// so in words if it was made of the same ones at another image size.
+    /// Refuses an artefact of other samples than `expected`, in another order, or of other classes.
+    /// The error says so in words if the artefact was made of the same samples at another image
+    /// size.
     pub fn check_positions(&self, what: &str, expected: &DataIdentity) -> Result<Option<String>> {
         if self.data.fingerprint == expected.fingerprint {
             return Ok(None);
@@ -120,8 +127,8 @@ impl Provenance {
 }
 
 impl DataIdentity {
-    /// Whether positions mean the same samples: the data set is the same, or its images were read at
-    /// another size and their names, classes and order are the same.
+    /// Tells whether positions mean the same samples: the data set is the same, or its images were
+    /// read at another size and their names, classes and order are the same.
     pub fn has_samples_of(&self, other: &DataIdentity) -> bool {
         let resized = self.size.is_some() && other.size.is_some() && self.size != other.size;
         let stated = self.samples_fingerprint.is_some();
@@ -130,7 +137,7 @@ impl DataIdentity {
     }
 }
 
-/// An error unless both data sets have the same fingerprint. Names may differ: folders move.
+/// Fails unless both data sets have the same fingerprint. Names may differ, because folders move.
 pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdentity) -> Result<()> {
     if found.fingerprint == expected.fingerprint {
         return Ok(());
@@ -145,8 +152,8 @@ pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdenti
     Err(Error::invalid(what, describe(found), describe(expected)))
 }
 
-/// Reads the JSON file `path` whose `format_version` must be `version`: it is looked at first, so
-/// that a file of a later program is called that and not malformed.
+/// Reads the JSON file `path`, whose `format_version` must be `version`. The version is looked at
+/// first, so that a file of a later program is called that and not malformed.
 pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T> {
     const LIMIT: u64 = 1 << 30;
     let what = || path.display().to_string();

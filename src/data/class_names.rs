@@ -5,11 +5,11 @@ use std::path::Path;
 use super::images::read_text;
 use crate::error::{Error, Result};
 
-/// Files that may hold the names, one a line.
+/// Files that may hold the names, one in a line.
 pub(super) const FILES: [&str; 2] = ["classes.txt", "classnames.txt"];
 
-/// Names of at least `least` classes: the lines of one of [`FILES`], where there is one in `folder`, else
-/// the numbers.
+/// Returns the names of at least `least` classes: the lines of one of [`FILES`] if there is one in
+/// `folder`, else the numbers.
 pub(super) fn class_names(folder: &Path, least: usize) -> Result<Vec<String>> {
     let files = FILES.map(|name| folder.join(name));
     let Some(path) = files.into_iter().find(|p| p.is_file()) else {

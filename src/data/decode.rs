@@ -1,10 +1,11 @@
-//! One image file to RGB bytes: JPEG and PNG, recognised by content.
+//! Decodes one image file to RGB bytes: JPEG or PNG, recognised by content.
 //!
-//! Colours follow Pillow's `convert("RGB")`, which torchvision's loader uses: alpha is dropped, grey
-//! and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted form.
-//! One difference is deliberate: of 16-bit grey Pillow keeps min(v, 255), which is almost all white;
-//! here it keeps the high byte too. EXIF orientation is ignored, as there. JPEG pixels may differ
-//! from libjpeg's by a few units where chroma is subsampled or the transform rounds.
+//! Colours follow Pillow's `convert("RGB")`, which torchvision's loader uses: alpha is dropped,
+//! grey and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted
+//! form. One difference is deliberate: Pillow keeps min(v, 255) of 16-bit grey, which is almost all
+//! white, and this decoder keeps the high byte there too. EXIF orientation is ignored, as it is by
+//! the loader. JPEG pixels may differ from libjpeg's by a few units where chroma is subsampled or
+//! the transform rounds.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,11 +17,16 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::Limits;
+use super::DecodeLimits;
 use crate::error::{Error, Result};
 
-/// Decodes one JPEG or PNG file: height, width, and `height width 3` bytes; `what` names it in errors.
-pub fn decode_image(bytes: &[u8], limits: Limits, what: &str) -> Result<(usize, usize, Vec<u8>)> {
+/// Decodes one JPEG or PNG file to its height, its width and `height width 3` bytes; `what` names
+/// the file in errors.
+pub fn decode_image(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    what: &str,
+) -> Result<(usize, usize, Vec<u8>)> {
     let unusable = |u: Unusable| Error::invalid(what, u.found, u.expected);
     let image = Encoded::new(bytes, limits).map_err(unusable)?;
     let mut rgb = vec![0; image.width * image.height * 3];
@@ -28,7 +34,7 @@ pub fn decode_image(bytes: &[u8], limits: Limits, what: &str) -> Result<(usize, 
     Ok((image.height, image.width, rgb))
 }
 
-/// Why a file is not an image that can be used: what was found, what was expected.
+/// Why a file is not an image that can be used: what was found, and what was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unusable {
     pub found: String,
@@ -44,27 +50,27 @@ impl Unusable {
 /// An image file in memory whose size is known and within the limits.
 pub(super) struct Encoded<'a> {
     bytes: &'a [u8],
-    kind: Kind,
+    kind: ImageKind,
     pub width: usize,
     pub height: usize,
-    limits: Limits,
+    limits: DecodeLimits,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ImageKind {
     Jpeg { stray: bool },
     Png,
 }
 
 impl<'a> Encoded<'a> {
-    /// Reads the header: kind, size, limits; nothing is decoded yet.
-    pub fn new(bytes: &'a [u8], limits: Limits) -> Result<Self, Unusable> {
+    /// Reads the header and checks kind, size and limits; nothing is decoded yet.
+    pub fn new(bytes: &'a [u8], limits: DecodeLimits) -> Result<Self, Unusable> {
         let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
             let header = JpegHeader::read(bytes)?;
-            (Kind::Jpeg { stray: header.stray }, header.width, header.height)
+            (ImageKind::Jpeg { stray: header.stray }, header.width, header.height)
         } else if bytes.starts_with(PNG_SIGNATURE) {
             let (width, height) = png_size(bytes)?;
-            (Kind::Png, width, height)
+            (ImageKind::Png, width, height)
         } else {
             return Err(Unusable::new(describe(bytes), "a JPEG or PNG image"));
         };
@@ -84,20 +90,20 @@ impl<'a> Encoded<'a> {
         Ok(Encoded { bytes, kind, width, height, limits })
     }
 
-    /// Decodes to `height width 3` bytes; `rgb` must have that length.
+    /// Decodes to `height width 3` bytes, which must be the length of `rgb`.
     pub fn decode(&self, rgb: &mut [u8]) -> Result<(), Unusable> {
         if rgb.len() != self.width * self.height * 3 {
             return Err(Unusable::new(format!("{} bytes", rgb.len()), "width * height * 3"));
         }
-        // The decoders are meant not to panic; a hostile file that finds a hole in one is still
+        // The decoders are meant not to panic. A hostile file that finds a hole in one is still
         // reported by name instead of ending the program.
         let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
-            Kind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
-            Kind::Png => decode_png(self.bytes, self.limits, rgb),
+            ImageKind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
+            ImageKind::Png => decode_png(self.bytes, self.limits, rgb),
         }));
         let kind = match self.kind {
-            Kind::Jpeg { .. } => "JPEG",
-            Kind::Png => "PNG",
+            ImageKind::Jpeg { .. } => "JPEG",
+            ImageKind::Png => "PNG",
         };
         decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
             Unusable::new(
@@ -108,7 +114,7 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Names what some bytes that are neither JPEG nor PNG look like.
+/// Says what some bytes look like that are neither JPEG nor PNG.
 fn describe(bytes: &[u8]) -> String {
     let known: [(&[u8], &str); 8] = [
         (b"GIF8", "a GIF image"),
@@ -134,7 +140,8 @@ fn describe(bytes: &[u8]) -> String {
 struct JpegHeader {
     width: usize,
     height: usize,
-    /// Bytes that belong to no segment: libjpeg skips them, the strict decoder would not.
+    /// Whether there are bytes that belong to no segment. libjpeg skips them, but the strict
+    /// decoder would not.
     stray: bool,
 }
 
@@ -186,7 +193,8 @@ impl JpegHeader {
             }
             at += length.max(2);
         }
-        // Inside coded data ff is followed by 00, so ff d9 behind the header is the end marker.
+        // Inside coded data ff is followed by 00, so that ff d9 behind the header is the end
+        // marker.
         let scans = bytes.get(at..).unwrap_or_default();
         if !scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
             return Err(damaged("truncated: no end-of-image marker"));
@@ -196,7 +204,12 @@ impl JpegHeader {
     }
 }
 
-fn decode_jpeg(bytes: &[u8], limits: Limits, stray: bool, rgb: &mut [u8]) -> Result<(), String> {
+fn decode_jpeg(
+    bytes: &[u8],
+    limits: DecodeLimits,
+    stray: bool,
+    rgb: &mut [u8],
+) -> Result<(), String> {
     let options = DecoderOptions::default()
         .set_strict_mode(!stray)
         .set_max_width(limits.side)
@@ -212,7 +225,7 @@ fn decode_jpeg(bytes: &[u8], limits: Limits, stray: bool, rgb: &mut [u8]) -> Res
 
 const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
 
-/// Width and height in the first chunk.
+/// Returns width and height from the first chunk.
 fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
     let damaged =
         |what: &str| Err(Unusable::new(format!("a damaged PNG file ({what})"), "a valid PNG file"));
@@ -228,9 +241,9 @@ fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
     }
 }
 
-fn decode_png(bytes: &[u8], limits: Limits, rgb: &mut [u8]) -> Result<(), String> {
+fn decode_png(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
     let mut bounds = image::Limits::no_limits();
-    // Room for rows, palette and text; compressed text chunks must not blow up.
+    // There is room for rows, palette and text, but compressed text chunks must not blow up.
     bounds.max_alloc = Some(limits.file_bytes.max(1 << 20));
     let decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(|e| e.to_string())?;
     let color = decoder.color_type();
@@ -239,7 +252,7 @@ fn decode_png(bytes: &[u8], limits: Limits, rgb: &mut [u8]) -> Result<(), String
     }
     let mut raw = vec![0; rgb.len() / 3 * usize::from(color.bytes_per_pixel())];
     decoder.read_image(&mut raw).map_err(|e| e.to_string())?;
-    // Samples wider than a byte come in the machine's order.
+    // Samples that are wider than a byte come in the machine's byte order.
     let high = usize::from(cfg!(target_endian = "little"));
     let (pixel, picks) = match color {
         ColorType::L8 => (1, [0; 3]),
@@ -287,7 +300,7 @@ mod tests {
 
     /// Decodes within tight limits; `Ok` holds the pixels.
     fn decode(file: &[u8]) -> Result<Vec<u8>, Unusable> {
-        let limits = Limits { side: 256, pixels: 1 << 16, file_bytes: 1 << 20 };
+        let limits = DecodeLimits { side: 256, pixels: 1 << 16, file_bytes: 1 << 20 };
         let image = Encoded::new(file, limits)?;
         let mut rgb = vec![0; image.width * image.height * 3];
         image.decode(&mut rgb)?;
@@ -299,7 +312,8 @@ mod tests {
         for case in cases() {
             decode(&case.file).unwrap_or_else(|e| panic!("{}: {e:?}", case.name));
             for length in 0..case.file.len() {
-                // The checksum of the last chunk of a PNG may be cut: nothing of the image is lost.
+                // If only the checksum of a PNG's last chunk is cut off, nothing of the image is
+                // lost.
                 let is_png = case.file.starts_with(PNG_SIGNATURE);
                 if is_png && length >= case.file.len() - 4 {
                     continue;

@@ -1,11 +1,12 @@
-//! What identifies a data set: its content, whatever its place and storage.
+//! The fingerprint that identifies a data set by its content, whatever its place and storage.
 
-use super::{Contents, DataSet, Part};
+use super::contents::Contents;
+use super::part::Part;
 
-/// Version of the definition; part of the hash.
+/// Version of the definition, which is part of the hash.
 const VERSION: u32 = 1;
 
-/// See [`DataSet::fingerprint`](super::DataSet::fingerprint).
+/// Computes [`DataSet::fingerprint`](super::DataSet::fingerprint).
 pub(super) fn fingerprint(set: &Contents) -> String {
     let mut hash = blake3::Hasher::new();
     fn number(hash: &mut blake3::Hasher, n: usize) {
@@ -45,22 +46,23 @@ pub(super) fn fingerprint(set: &Contents) -> String {
     hash.finalize().to_hex()[..32].to_owned()
 }
 
-/// See [`DataSet::samples_fingerprint`].
-pub(super) fn samples(set: &DataSet) -> String {
+/// Computes [`DataSet::samples_fingerprint`](super::DataSet::samples_fingerprint); `present` holds
+/// the positions that a long tail leaves.
+pub(super) fn samples(classes: &[String], train: &Part, present: Option<&[usize]>) -> String {
     let mut hash = blake3::Hasher::new();
     let mut text = |s: &str| {
         hash.update(&(s.len() as u64).to_le_bytes());
         hash.update(s.as_bytes());
     };
     text("fairprune samples");
-    text(&set.classes.len().to_string());
-    set.classes.iter().for_each(|c| text(c));
-    set.train.ids.iter().for_each(|id| text(id));
-    set.train.labels.iter().for_each(|l| {
+    text(&classes.len().to_string());
+    classes.iter().for_each(|c| text(c));
+    train.ids.iter().for_each(|id| text(id));
+    train.labels.iter().for_each(|l| {
         hash.update(&l.to_le_bytes());
     });
-    if let Some(tail) = set.long_tail.as_ref().filter(|t| t.present.len() < set.train.len()) {
-        tail.present.iter().for_each(|&i| {
+    if let Some(present) = present.filter(|p| p.len() < train.len()) {
+        present.iter().for_each(|&i| {
             hash.update(&(i as u64).to_le_bytes());
         });
     }

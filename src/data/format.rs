@@ -1,10 +1,8 @@
-//! The formats: their names, and what a path holds.
+//! The formats in which data sets are stored, and their names.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
-use super::{cache, cifar, groups, idx, imagenet, parquet, tiny_imagenet, webdataset};
 use crate::error::{Error, Result};
 
 /// How a data set is stored.
@@ -12,9 +10,9 @@ use crate::error::{Error, Result};
 pub enum Format {
     /// The built-in drawings.
     Shapes,
-    /// The same with three classes that are far harder than the rest.
+    /// The built-in drawings with three classes that are far harder than the rest.
     ShapesExtreme,
-    /// Four of these classes on two grounds that go with the classes in training.
+    /// Four of the classes on two grounds that go with the classes in training.
     ShapesSpurious,
     /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
     ImageFolder,
@@ -22,7 +20,7 @@ pub enum Format {
     CifarBinary,
     /// CIFAR-10 or CIFAR-100, Python version.
     CifarPython,
-    /// MNIST's files and those of its family, raw or gzipped.
+    /// The files of MNIST and its family, raw or gzipped.
     Idx,
     /// TinyImageNet as it is distributed.
     TinyImagenet,
@@ -34,7 +32,7 @@ pub enum Format {
     Parquet,
     /// Image files listed in a `metadata.csv` with split and attribute.
     Metadata,
-    /// Decoded images of any of these in one file.
+    /// Decoded images of any of these formats in one file.
     Cache,
 }
 
@@ -56,7 +54,7 @@ impl Format {
         Format::ShapesSpurious,
     ];
 
-    /// The name that `--format` takes.
+    /// Returns the name of the format, as users write it.
     pub fn name(self) -> &'static str {
         match self {
             Format::Shapes => "shapes",
@@ -75,12 +73,13 @@ impl Format {
         }
     }
 
-    /// Whether the images are drawn by this program.
+    /// Tells whether the images are drawn by this program.
     pub fn is_built_in(self) -> bool {
         matches!(self, Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious)
     }
 
-    /// Whether every image is a file of its own, whose path below the root is the sample's id.
+    /// Tells whether every image is a file of its own, whose path below the root is the sample's
+    /// id.
     pub fn is_files(self) -> bool {
         use Format::*;
         matches!(self, ImageFolder | TinyImagenet | Imagenet | Metadata)
@@ -104,57 +103,27 @@ impl FromStr for Format {
     }
 }
 
-/// The format of the folder or file `root`, from what it holds. Layouts with files of their own
-/// come before image folders, which several of them contain.
-pub(super) fn detect(root: &Path) -> Result<Format> {
-    if root.is_file() {
-        return of_file(root);
-    }
-    let found = if cifar::binary::is(root) {
-        Format::CifarBinary
-    } else if cifar::python::is(root) {
-        Format::CifarPython
-    } else if idx::is(root) {
-        Format::Idx
-    } else if tiny_imagenet::is(root) {
-        Format::TinyImagenet
-    } else if imagenet::is(root) {
-        Format::Imagenet
-    } else if groups::is(root) {
-        Format::Metadata
-    } else if has_folders(&root.join("train")) {
-        // Archives and tables beside class folders are what the images came out of.
-        Format::ImageFolder
-    } else if webdataset::is(root)? {
-        Format::Webdataset
-    } else if parquet::is(root)? {
-        Format::Parquet
-    } else {
-        // Anything else that is wrong with it, the folder reader explains.
-        Format::ImageFolder
+/// Returns the built-in set that `spec` and the format `asked` for name, if they do.
+pub(super) fn built_in(spec: &str, asked: Option<Format>) -> Result<Option<Format>> {
+    let named = match spec {
+        "shapes" => Some(Format::Shapes),
+        "shapes:extreme" => Some(Format::ShapesExtreme),
+        "shapes:spurious" => Some(Format::ShapesSpurious),
+        _ if spec.starts_with("shapes:") => {
+            let expected = "shapes, shapes:extreme, shapes:spurious or a path";
+            return Err(Error::invalid("data", spec, expected));
+        }
+        _ => None,
     };
-    Ok(found)
-}
-
-fn has_folders(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().any(|e| e.path().is_dir())
-}
-
-fn of_file(path: &Path) -> Result<Format> {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    match extension.as_deref() {
-        Some(cache::EXTENSION) => Ok(Format::Cache),
-        Some("tar") => Ok(Format::Webdataset),
-        Some("parquet") => Ok(Format::Parquet),
-        _ => Err(Error::invalid(
-            format!("data {}", path.display()),
-            "a file",
-            format!(
-                "a folder, a file of a known kind (.{}, .tar, .parquet), or the name of a built-in \
-                 set: shapes, shapes:extreme, shapes:spurious",
-                cache::EXTENSION
-            ),
+    match (named, asked) {
+        (Some(a), None) => Ok(Some(a)),
+        (Some(a), Some(b)) if a == b => Ok(Some(a)),
+        (None, Some(b)) if b.is_built_in() => Err(Error::invalid(
+            format!("data {spec} with format {b}"),
+            "a path",
+            format!("the built-in set by its name, {b}"),
         )),
+        // With an explicit folder format, the name means the path `./shapes`.
+        _ => Ok(None),
     }
 }

@@ -2,9 +2,10 @@
 //! after it.
 //!
 //! Columns are found by name: the file (`img_filename` or `filename`), the class (`y`), the split
-//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`, `background`,
-//! `a` or `attribute`). Others are not read. Order inside a part is that of the lines, classes and values are
-//! the numbers, as in WILDS; `classes.txt` and a text file with the attribute's name may name them.
+//! (`split`: 0, 1, 2 are train, val, test) and, where there is one, the attribute (`place`,
+//! `background`, `a` or `attribute`). Other columns are not read. As in WILDS, the order inside a
+//! part is that of the lines, and classes and values are numbers, which `classes.txt` and a text
+//! file with the attribute's name may name.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -19,10 +20,10 @@ use crate::error::{Error, Result};
 /// The list of images.
 pub(super) const FILE: &str = "metadata.csv";
 
-/// Names that a column may have.
+/// Names that the file's column may have.
 const FILE_COLUMNS: [&str; 2] = ["img_filename", "filename"];
 const ATTRIBUTE_COLUMNS: [&str; 3] = ["place", "a", "attribute"];
-/// The attribute where none of these is there.
+/// Names of the attribute's column where none of these is there.
 const OTHER_ATTRIBUTE: [&str; 1] = ["background"];
 
 /// Most bytes of the list.
@@ -31,18 +32,18 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Largest class or attribute number that is believed.
 const MOST_VALUES: u32 = 100_000;
 
-/// Where the columns are in a header.
+/// Places of the columns in a header.
 #[derive(Clone, Copy, Debug)]
-struct Columns {
+struct MetadataColumns {
     file: usize,
     class: usize,
     split: usize,
     attribute: Option<usize>,
 }
 
-impl Columns {
-    /// The columns of `header`; None where one that is needed is missing or there twice.
-    fn of(header: &csv::StringRecord) -> Option<Columns> {
+impl MetadataColumns {
+    /// Finds the columns in `header`; `None` where one that is needed is missing or there twice.
+    fn of(header: &csv::StringRecord) -> Option<MetadataColumns> {
         let find = |names: &[&str]| {
             let mut places = header.iter().enumerate().filter(|(_, h)| names.contains(&h.trim()));
             match (places.next(), places.next()) {
@@ -50,7 +51,7 @@ impl Columns {
                 _ => None,
             }
         };
-        Some(Columns {
+        Some(MetadataColumns {
             file: find(&FILE_COLUMNS)?,
             class: find(&["y"])?,
             split: find(&["split"])?,
@@ -59,11 +60,12 @@ impl Columns {
     }
 }
 
-/// Whether `root` has a `metadata.csv` of this kind: Hugging Face's image folders have one of another.
+/// Tells whether `root` has a `metadata.csv` of this kind. Hugging Face's image folders have one of
+/// another kind.
 pub(super) fn is(root: &Path) -> bool {
     let Ok(file) = File::open(root.join(FILE)) else { return false };
     let header = reader(file.take(1 << 16)).headers().cloned();
-    header.is_ok_and(|header| Columns::of(&header).is_some())
+    header.is_ok_and(|header| MetadataColumns::of(&header).is_some())
 }
 
 fn reader<R: Read>(input: R) -> csv::Reader<R> {
@@ -79,7 +81,7 @@ pub(super) fn load(
 ) -> Result<DataSet> {
     let path = root.join(FILE);
     let file = File::open(&path).map_err(Error::io(&path))?;
-    let table = Table::parse(file.take(MOST_BYTES), &path.display().to_string())?;
+    let table = MetadataTable::parse(file.take(MOST_BYTES), &path.display().to_string())?;
     let (mut classes, mut attributes) = table.names();
     if !table.waterbirds {
         classes = names_or(&root.join("classes.txt"), classes)?;
@@ -98,7 +100,8 @@ pub(super) fn load(
     listed.load(root, name, Format::Metadata, options, progress)
 }
 
-/// The lines of a text file as names, where there is one; at least as many as there are numbers.
+/// Returns the lines of a text file as names if the file exists. There must be at least as many as
+/// there are numbers.
 fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
     if !path.is_file() {
         return Ok(numbers);
@@ -117,30 +120,31 @@ fn names_or(path: &Path, numbers: Vec<String>) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// What a `metadata.csv` lists.
+/// The content of a `metadata.csv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct MetadataTable {
     /// Training, validation and test images.
     pub parts: [Listing; 3],
     /// Name of the attribute's column.
     pub attribute: Option<String>,
-    /// Whether it is Waterbirds' own list, whose numbers have names.
+    /// Whether it is Waterbirds' own list, whose numbers have known names.
     waterbirds: bool,
 }
 
-impl Table {
-    /// Reads the list; `what` names it in errors.
+impl MetadataTable {
+    /// Reads the list, which errors call `what`.
     ///
-    /// Errors name the line: a missing column, a cell that is no number, a path that leaves the
-    /// folder, an image that comes twice.
-    pub fn parse(input: impl Read, what: &str) -> Result<Table> {
+    /// # Errors
+    /// A column is missing, a cell is no number, a path leaves the folder, or an image comes twice.
+    /// The message names the line.
+    pub fn parse(input: impl Read, what: &str) -> Result<MetadataTable> {
         let mut reader = reader(input);
         let malformed = |e: csv::Error| {
             let line = e.position().map_or(1, |p| p.line());
             Error::invalid(format!("{what}, line {line}"), e.to_string(), "a CSV file in UTF-8")
         };
         let header = reader.headers().cloned().map_err(malformed)?;
-        let Some(columns) = Columns::of(&header) else {
+        let Some(columns) = MetadataColumns::of(&header) else {
             let found: Vec<&str> = header.iter().take(20).collect();
             return Err(Error::invalid(
                 format!("{what}, line 1"),
@@ -155,7 +159,7 @@ impl Table {
         let mut record = csv::StringRecord::new();
         while reader.read_record(&mut record).map_err(malformed)? {
             let line = record.position().map_or(0, |p| p.line());
-            let row = Row { record: &record, what, line };
+            let row = ListLine { record: &record, what, line };
             let id = row.path(columns.file)?;
             if !seen.insert(id.clone()) {
                 return Err(row.wrong(format!("{id:?} again"), "every image once"));
@@ -170,10 +174,11 @@ impl Table {
         }
         let has = |name: &str| header.iter().any(|h| h.trim() == name);
         let waterbirds = has("place") && has("place_filename") && has("img_id");
-        Ok(Table { parts, attribute, waterbirds })
+        Ok(MetadataTable { parts, attribute, waterbirds })
     }
 
-    /// Names of classes and of the attribute's values: Waterbirds' own, else the numbers.
+    /// Returns the names of classes and of the attribute's values: Waterbirds' own, else the
+    /// numbers.
     pub fn names(&self) -> (Vec<String>, Option<Attributes>) {
         let labels = self.parts.iter().flat_map(|p| &p.labels);
         let classes = labels.max().map_or(0, |&y| y as usize + 1);
@@ -193,12 +198,13 @@ impl Table {
     }
 }
 
-/// The list `text` without the images that are not in `kept`: the other lines as they are, in their order.
+/// Returns the list `text` without the images that are not in `kept`; the other lines stay as they
+/// are, in their order.
 pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<Vec<u8>> {
     let mut reader = reader(text);
     let malformed = |e: csv::Error| Error::invalid(what, e.to_string(), "a CSV file in UTF-8");
     let header = reader.headers().cloned().map_err(malformed)?;
-    let Some(columns) = Columns::of(&header) else {
+    let Some(columns) = MetadataColumns::of(&header) else {
         return Err(Error::invalid(what, "a list that has changed", "the list that was read"));
     };
     let mut out = csv::Writer::from_writer(Vec::new());
@@ -212,20 +218,20 @@ pub(super) fn without(text: &[u8], kept: &HashSet<&str>, what: &str) -> Result<V
     out.into_inner().map_err(|e| Error::Internal(e.to_string()))
 }
 
-/// One line.
-struct Row<'a> {
+/// One line of the list.
+struct ListLine<'a> {
     record: &'a csv::StringRecord,
     what: &'a str,
     line: u64,
 }
 
-impl Row<'_> {
+impl ListLine<'_> {
     fn wrong(&self, found: String, expected: &str) -> Error {
         let found = found.chars().take(200).collect::<String>();
         Error::invalid(format!("{}, line {}", self.what, self.line), found, expected)
     }
 
-    /// A relative path that stays below the folder.
+    /// Returns a relative path that stays below the folder.
     fn path(&self, column: usize) -> Result<String> {
         let cell = self.record.get(column).unwrap_or("");
         let normal = |c: Component| matches!(c, Component::Normal(_));

@@ -1,9 +1,9 @@
 //! MNIST and its family: `train-images-idx3-ubyte` and its three companions, raw or gzipped.
 //!
-//! Order is that of the files, as in torchvision's `MNIST`; grey becomes three equal channels. The
-//! files hold no class names: classes are called by their numbers, or as the lines of a `classes.txt`
-//! beside the files say.
-//! Source of the format: <http://yann.lecun.com/exdb/mnist/>.
+//! The order is that of the files, as in torchvision's `MNIST`, and grey becomes three equal
+//! channels. The files hold no class names, so that classes are called by their numbers or by the
+//! lines of a `classes.txt` beside the files. Source of the format:
+//! <http://yann.lecun.com/exdb/mnist/>.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use rayon::prelude::*;
 
 use super::class_names::class_names;
 use super::images::read_file;
-use super::pixels::Pixels;
+use super::pixels::DecodedPixels;
 use super::resize::Square;
-use super::{DataSet, Format, Limits, LoadOptions, Part, Progress};
+use super::{DataSet, DecodeLimits, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 
 /// Most bytes of a file.
 const MOST_BYTES: u64 = 1 << 32;
 
-/// No deflate stream grows more than this.
+/// Most that a deflate stream can grow.
 const MOST_GROWTH: u64 = 1032;
 
-/// Where below a root torchvision and people keep the files.
+/// Places below a root where torchvision and people keep the files.
 const FOLDERS: [&str; 5] = ["", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"];
 
-/// The file of one part and kind, raw before gzipped; LeCun's hyphen may be a dot.
+/// Finds the file of one part and kind, raw before gzipped. LeCun's hyphen may be a dot.
 fn file(folder: &Path, part: &str, kind: &str, axes: u8) -> Option<PathBuf> {
     let names = ["-", "."].map(|dot| format!("{part}-{kind}{dot}idx{axes}-ubyte"));
     let gzipped = names.clone().map(|name| name + ".gz");
@@ -40,7 +40,7 @@ fn folder(root: &Path) -> Option<PathBuf> {
     FOLDERS.map(|below| root.join(below)).into_iter().find(holds)
 }
 
-/// Whether `root` holds training images in this format.
+/// Tells whether `root` holds training images in this format.
 pub(super) fn is(root: &Path) -> bool {
     folder(root).is_some()
 }
@@ -95,7 +95,7 @@ fn read_part(
         Ok((bytes, path.display().to_string(), name.unwrap_or_default()))
     };
     let (bytes, what, name) = open("images", 3)?;
-    let images = Images::parse(&bytes, options.limits, &what)?;
+    let images = IdxImages::parse(&bytes, options.limits, &what)?;
     let (bytes, what_labels, _) = open("labels", 1)?;
     let labels = labels(&bytes, &what_labels)?;
     if labels.len() != images.count {
@@ -115,7 +115,7 @@ fn read_part(
             format!("{}x{} as in the training part", size.1, size.0),
         ));
     }
-    // LeCun's name, whatever the storage, so that unpacking changes no id.
+    // The id has LeCun's name whatever the storage, so that unpacking changes no id.
     let name = name.trim_end_matches(".gz").replace(".idx", "-idx");
     Ok(Part {
         images: images.to_rgb(options)?.freeze()?,
@@ -127,23 +127,27 @@ fn read_part(
 
 /// Grey images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Images {
+pub struct IdxImages {
     /// Number of images.
     pub count: usize,
-    /// Height and width of each.
+    /// Height of each image.
     pub rows: usize,
+    /// Width of each image.
     pub columns: usize,
-    /// `count rows columns` bytes.
+    /// The pixels, `count rows columns` bytes.
     pub pixels: Vec<u8>,
 }
 
-impl Images {
+impl IdxImages {
     /// Reads an images file, gzipped or not; `what` names it in errors.
     ///
-    /// Errors: another kind of file, sizes beyond the limits or beyond what the file can hold, a
-    /// length that is not what the sizes say. Nothing is unpacked before the sizes are checked.
-    pub fn parse(bytes: &[u8], limits: Limits, what: &str) -> Result<Images> {
-        let mut file = Stream::open(bytes, what, [0, 0, 8, 3], "images (unsigned bytes, 3 axes)")?;
+    /// # Errors
+    /// It is another kind of file, the sizes are beyond the limits or beyond what the file can
+    /// hold, or the length is not what the sizes say. Nothing is unpacked before the sizes are
+    /// checked.
+    pub fn parse(bytes: &[u8], limits: DecodeLimits, what: &str) -> Result<IdxImages> {
+        let mut file =
+            ByteStream::open(bytes, what, [0, 0, 8, 3], "images (unsigned bytes, 3 axes)")?;
         let [count, rows, columns] = [file.axis()?, file.axis()?, file.axis()?];
         if rows.min(columns) == 0
             || rows.max(columns) > limits.side
@@ -160,11 +164,11 @@ impl Images {
             ));
         }
         let pixels = file.rest(count as u64 * (rows * columns) as u64)?;
-        Ok(Images { count, rows, columns, pixels })
+        Ok(IdxImages { count, rows, columns, pixels })
     }
 
-    /// Three equal channels, at the stored size or as squares of `side`.
-    fn to_rgb(&self, options: &LoadOptions) -> Result<Pixels> {
+    /// Returns three equal channels, at the stored size or as squares of `side`.
+    fn to_rgb(&self, options: &LoadOptions) -> Result<DecodedPixels> {
         let (h, w) = (self.rows, self.columns);
         let triple = |grey: &[u8], rgb: &mut [u8]| {
             for (pixel, g) in rgb.chunks_exact_mut(3).zip(grey) {
@@ -173,7 +177,7 @@ impl Images {
         };
         let side = options.image_size;
         let image = side.map_or(h * w * 3, |s| s * s * 3);
-        let mut out = Pixels::zeroed(image, self.count, options.scratch.as_deref())?;
+        let mut out = DecodedPixels::zeroed(image, self.count, options.scratch.as_deref())?;
         let each = out.par_chunks_exact_mut(image).zip(self.pixels.par_chunks_exact(h * w));
         let Some(side) = side else {
             each.for_each(|(target, grey)| triple(grey, target));
@@ -195,20 +199,20 @@ impl Images {
 
 /// Reads a labels file, gzipped or not.
 pub fn labels(bytes: &[u8], what: &str) -> Result<Vec<u8>> {
-    let mut file = Stream::open(bytes, what, [0, 0, 8, 1], "labels (unsigned bytes, 1 axis)")?;
+    let mut file = ByteStream::open(bytes, what, [0, 0, 8, 1], "labels (unsigned bytes, 1 axis)")?;
     let count = file.axis()?;
     file.rest(count as u64)
 }
 
 /// The content of a file, unpacked as it is read.
-struct Stream<'a> {
+struct ByteStream<'a> {
     reader: Box<dyn Read + 'a>,
-    /// Bytes that the file can hold at most.
+    /// Most bytes that the file can hold.
     most: u64,
     what: &'a str,
 }
 
-impl<'a> Stream<'a> {
+impl<'a> ByteStream<'a> {
     fn open(bytes: &'a [u8], what: &'a str, magic: [u8; 4], kind: &str) -> Result<Self> {
         let stored = bytes.len() as u64;
         let gzipped = bytes.starts_with(&[0x1f, 0x8b]);
@@ -217,7 +221,7 @@ impl<'a> Stream<'a> {
         } else {
             (Box::new(bytes), stored)
         };
-        let mut stream = Stream { reader, most, what };
+        let mut stream = ByteStream { reader, most, what };
         let found = stream.word()?;
         if found != magic {
             let expected = format!("{:02x?}: {kind}", magic);
@@ -241,7 +245,7 @@ impl<'a> Stream<'a> {
         Ok(u32::from_be_bytes(self.word()?) as usize)
     }
 
-    /// The `count` bytes that must be all that is left.
+    /// Reads the `count` bytes that must be all that is left.
     fn rest(&mut self, count: u64) -> Result<Vec<u8>> {
         if count > self.most || count > MOST_BYTES {
             return Err(Error::invalid(

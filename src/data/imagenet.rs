@@ -25,17 +25,17 @@ use super::wordnet::{self, is_wnid};
 use super::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-/// How the names of validation images start.
+/// The first letters of the names of validation images.
 const PREFIX: &str = "ILSVRC2012_val_";
 
-/// Where the images may lie below the root.
+/// Places below the root where the images may lie.
 const BASES: [&str; 2] = ["", "ILSVRC/Data/CLS-LOC/"];
 
-/// Where the small files may lie below the root.
+/// Places below the root where the small files may lie.
 const SIDES: [&str; 5] =
     ["", "val", "devkit/data", "ILSVRC2012_devkit_t12/data", "ILSVRC/Data/CLS-LOC"];
 
-/// Files that say the classes of the validation images.
+/// Files that may tell the classes of the validation images.
 const TRUTHS: [&str; 6] = [
     "imagenet_2012_validation_synset_labels.txt",
     "synset_labels.txt",
@@ -45,16 +45,16 @@ const TRUTHS: [&str; 6] = [
     "ILSVRC2012_validation_ground_truth.txt",
 ];
 
-/// Files that say the WordNet numbers of the devkit's own numbers.
+/// Files that may tell the WordNet numbers of the devkit's own numbers.
 const MAPS: [&str; 2] = ["map_clsloc.txt", "synset_map.txt"];
 
-/// Files of class names.
+/// Files that may hold the class names.
 const NAMES: [&str; 3] = ["LOC_synset_mapping.txt", "synset_words.txt", "words.txt"];
 
-/// Most bytes of one of these files; the largest known has 2.7 million.
+/// Most bytes of one of these files. The largest known one has 2.7 million.
 const MOST_BYTES: u64 = 1 << 26;
 
-/// The base below which `train` and a flat `val` lie.
+/// Returns the base below which `train` and a flat `val` lie.
 fn base(root: &Path) -> Option<&'static str> {
     BASES.into_iter().find(|base| {
         let folder = root.join(base);
@@ -67,7 +67,7 @@ fn has_flat_images(folder: &Path) -> bool {
     entries.flatten().any(|e| e.file_name().to_string_lossy().starts_with(PREFIX))
 }
 
-/// Whether `root` holds ImageNet with flat validation images.
+/// Tells whether `root` holds ImageNet with flat validation images.
 pub(super) fn is(root: &Path) -> bool {
     base(root).is_some()
 }
@@ -108,7 +108,7 @@ pub(super) fn load(
     listed.load(root, name, Format::Imagenet, options, progress)
 }
 
-/// The first of `files` that is in one of the side folders.
+/// Returns the first of `files` that is in one of the side folders.
 fn side_file(root: &Path, files: &[&str]) -> Option<PathBuf> {
     let sides = SIDES.iter().map(|side| root.join(side));
     let paths = sides.flat_map(|side| files.iter().map(move |file| side.join(file)));
@@ -145,7 +145,7 @@ fn validation_labels(root: &Path, images: &[String], wnids: &[String]) -> Result
     truth.labels(images, wnids, &numbers, &what)
 }
 
-/// What a file says of the validation images.
+/// The content of a file about the validation images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Truth {
     /// WordNet numbers of the images in the order of their names.
@@ -157,7 +157,7 @@ pub enum Truth {
 }
 
 impl Truth {
-    /// Reads a file in any of the forms above; the first line decides which.
+    /// Reads a file in any of the forms above, of which the first line decides which.
     pub fn parse(text: &str, what: &str) -> Result<Truth> {
         let lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
         let wrong = |i: usize, line: &str| {
@@ -198,7 +198,7 @@ impl Truth {
         Ok(Truth::ByName(by_name))
     }
 
-    /// The class of each image; `wnids` are sorted, `numbers` the devkit's.
+    /// Returns the class of each image; `wnids` are sorted, and `numbers` are the devkit's.
     pub fn labels(
         &self,
         images: &[String],
@@ -261,12 +261,12 @@ impl Truth {
     }
 }
 
-/// A file name without its extension.
+/// Returns a file name without its extension.
 fn stem(name: &str) -> &str {
     name.split_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// WordNet numbers by the devkit's numbers, from lines `n01751748 490 …`.
+/// Reads WordNet numbers by the devkit's numbers, from lines `n01751748 490 …`.
 pub fn devkit_numbers(text: &str, what: &str) -> Result<HashMap<u32, String>> {
     let mut numbers = HashMap::new();
     for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

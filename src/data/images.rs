@@ -1,4 +1,4 @@
-//! Many encoded images to the pixels of one part: in parallel, in their order, to one size.
+//! Decodes many images to the pixels of one part: in parallel, in their order, and to one size.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,20 +9,20 @@ use bytes::Bytes;
 use rayon::prelude::*;
 
 use super::decode::{Encoded, Unusable};
-use super::pixels::Pixels;
+use super::pixels::DecodedPixels;
 use super::resize::Square;
-use super::{Limits, LoadOptions, Progress};
+use super::{DecodeLimits, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-/// Images between two progress calls.
+/// Number of images between two progress calls.
 const PROGRESS_STEP: usize = 256;
 
-/// Encoded images by number.
+/// A source of encoded images by number.
 pub(super) trait Store: Sync {
     /// Puts the bytes of image `i` into `bytes`, or says why they cannot be used.
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()>;
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()>;
 
-    /// Where image `i` lies, for messages.
+    /// Tells where image `i` lies, for messages.
     fn place(&self, i: usize) -> String;
 }
 
@@ -40,7 +40,7 @@ impl Files<'_> {
 }
 
 impl Store for Files<'_> {
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         read_file(&self.path(i), limits.file_bytes, "an image file", bytes)
     }
 
@@ -49,7 +49,7 @@ impl Store for Files<'_> {
     }
 }
 
-/// Reads a regular file whole; refuses anything else before opening can block on it.
+/// Reads a regular file whole. Anything else is refused before opening can block on it.
 pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>) -> Result<()> {
     let mut file = File::open(path).map_err(Error::io(path))?;
     let about = file.metadata().map_err(Error::io(path))?;
@@ -66,7 +66,7 @@ pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>)
     file.read_exact(bytes).map_err(Error::io(path))
 }
 
-/// Reads a small text file: UTF-8, at most `most` bytes.
+/// Reads a small text file in UTF-8, of at most `most` bytes.
 pub(super) fn read_text(path: &Path, most: u64) -> Result<String> {
     let mut bytes = Vec::new();
     read_file(path, most, "a text file", &mut bytes)?;
@@ -104,23 +104,24 @@ pub(super) struct Decoder<'a> {
     /// Height and width of every image in memory.
     size: (usize, usize),
     square: Option<usize>,
-    limits: Limits,
-    /// Where decoded images go if not to memory.
+    limits: DecodeLimits,
+    /// The folder where decoded images go, if not to memory.
     scratch: Option<PathBuf>,
-    /// The image that gave the size.
+    /// The image whose size all images must have.
     first: String,
     counter: Counter<'a>,
 }
 
 /// What a thread reuses from one image to the next.
-struct Scratch {
+struct DecodeScratch {
     file: Vec<u8>,
     rgb: Vec<u8>,
     square: Option<Square>,
 }
 
 impl<'a> Decoder<'a> {
-    /// Images of the size that `options` ask for, else of that of the first image of `store`.
+    /// Makes a decoder for the size that `options` ask for, or else for that of the first image of
+    /// `store`.
     pub fn new(store: &dyn Store, options: &LoadOptions, counter: Counter<'a>) -> Result<Self> {
         let first = store.place(0);
         let size = match options.image_size {
@@ -136,40 +137,43 @@ impl<'a> Decoder<'a> {
         Ok(Decoder { first, ..Self::of_size(size, options, counter) })
     }
 
-    /// Images of a size that is known.
+    /// Makes a decoder for a size that is known.
     pub fn of_size(size: (usize, usize), options: &LoadOptions, counter: Counter<'a>) -> Self {
         let (square, limits) = (options.image_size, options.limits);
         let scratch = options.scratch.clone();
         Decoder { size, square, limits, scratch, first: "the data set".to_owned(), counter }
     }
 
-    /// Height and width of every image in memory.
+    /// Returns height and width of every image in memory.
     pub fn size(&self) -> (usize, usize) {
         self.size
     }
 
-    /// Bytes of an image in memory.
+    /// Returns the number of bytes of an image in memory.
     pub fn bytes(&self) -> usize {
         self.size.0 * self.size.1 * 3
     }
 
-    /// The pixels of images 0..count of `store`, or the first failure in their order, whatever
-    /// thread met it.
+    /// Returns the pixels of images 0..count of `store`, or the first failure in their order,
+    /// whatever thread met it.
     pub fn all(&self, store: &dyn Store, count: usize) -> Result<Bytes> {
         let mut images = self.room(count)?;
         self.fill(store, &mut images)?;
         images.freeze()
     }
 
-    /// Room for `count` images.
-    pub fn room(&self, count: usize) -> Result<Pixels> {
-        Pixels::zeroed(self.bytes(), count, self.scratch.as_deref())
+    /// Makes room for `count` images.
+    pub fn room(&self, count: usize) -> Result<DecodedPixels> {
+        DecodedPixels::zeroed(self.bytes(), count, self.scratch.as_deref())
     }
 
-    /// The same into `images`, which holds as many images as are to be decoded.
+    /// Decodes into `images`, which has room for as many images as are to be decoded.
     pub fn fill(&self, store: &dyn Store, images: &mut [u8]) -> Result<()> {
-        let scratch =
-            || Scratch { file: Vec::new(), rgb: Vec::new(), square: self.square.map(Square::new) };
+        let scratch = || DecodeScratch {
+            file: Vec::new(),
+            rgb: Vec::new(),
+            square: self.square.map(Square::new),
+        };
         let failure = images
             .par_chunks_exact_mut(self.bytes())
             .enumerate()
@@ -186,7 +190,7 @@ impl<'a> Decoder<'a> {
         &self,
         store: &dyn Store,
         i: usize,
-        scratch: &mut Scratch,
+        scratch: &mut DecodeScratch,
         slot: &mut [u8],
     ) -> Result<()> {
         store.read(i, self.limits, &mut scratch.file)?;
@@ -199,7 +203,7 @@ impl<'a> Decoder<'a> {
                     store.place(i),
                     format!("{}x{} pixels", size.1, size.0),
                     format!(
-                        "{}x{} as in {}; --image-size S brings images of several sizes to S x S",
+                        "{}x{} as in {}; `image_size` S brings images of several sizes to S x S",
                         self.size.1, self.size.0, self.first
                     ),
                 ));

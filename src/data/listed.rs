@@ -1,4 +1,4 @@
-//! Data sets whose images are files of their own: a list of them becomes a [`DataSet`].
+//! Data sets whose images are files of their own: a list of the files becomes a [`DataSet`].
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 pub struct Listing {
     /// Paths relative to the root, with forward slashes: `train/cat/0001.jpg`.
     pub ids: Vec<String>,
-    /// Class of each.
+    /// Class of each image.
     pub labels: Vec<u32>,
-    /// Attribute of each; empty where the set has none.
+    /// Attribute of each image; empty where the set has none.
     pub attributes: Vec<u32>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Listed {
     pub val: Option<Listing>,
     pub test: Option<Listing>,
     pub attributes: Option<Attributes>,
-    /// What was left out.
+    /// Notes on what was left out.
     pub notes: Vec<String>,
 }
 

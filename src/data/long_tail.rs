@@ -5,40 +5,30 @@
 //! "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, whose code divides by F in the
 //! same way). Class 0 is the head, class K - 1 the tail. Validation and test parts stay as they are.
 //!
-//! Who stays is drawn with a seed, class by class, as a prefix of one shuffled order: the samples of a
-//! larger factor are among those of a smaller one. What does not stay is neither trained on, nor held out,
-//! nor kept, as if it had never been there; positions remain those of the original training part.
+//! The samples that stay are drawn with a seed, class by class, as a prefix of one shuffled order,
+//! so that the samples of a larger factor are among those of a smaller one. The others are neither
+//! trained on, nor held out, nor kept, as if they had never been there. Positions remain those of
+//! the original training part.
 
-use super::DataSet;
+use super::set::{DataSet, LongTail};
 use super::split::by_class;
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
-/// The imbalance of a data set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LongTail {
-    /// Size of the first class over that of the last, where all were alike.
-    pub factor: f64,
-    pub seed: u64,
-    /// Positions of the training part that stay, ascending.
-    pub present: Vec<usize>,
-    /// Fingerprint of the set without it.
-    pub of: String,
-}
-
-/// n_k of classes of these sizes.
+/// Returns the n_k of classes of these sizes.
 ///
-/// Errors: a factor below 1 or not finite.
+/// # Errors
+/// The factor is below 1 or not finite.
 pub fn long_tail_sizes(sizes: &[usize], factor: f64) -> Result<Vec<usize>> {
     if !(factor >= 1.0 && factor.is_finite()) {
         let expected = "a number of at least 1, such as 10 or 100";
-        return Err(Error::invalid("--long-tail", factor.to_string(), expected));
+        return Err(Error::invalid("`long_tail`", factor.to_string(), expected));
     }
     let largest = sizes.iter().copied().max().unwrap_or(0) as f64;
     let last = sizes.len().saturating_sub(1).max(1) as f64;
     let of = |(k, &size): (usize, &usize)| {
         let wanted = largest * libm::pow(1.0 / factor, k as f64 / last);
-        // A whole number may come out a rounding error short.
+        // A whole number may come out a rounding error too small.
         let wanted = (wanted * (1.0 + 1e-12)).floor().max(1.0);
         size.min(wanted as usize)
     };
@@ -46,10 +36,11 @@ pub fn long_tail_sizes(sizes: &[usize], factor: f64) -> Result<Vec<usize>> {
 }
 
 impl DataSet {
-    /// The same set with a long-tailed training part; its fingerprint is another one, unless every
-    /// sample stays.
+    /// Returns the set with a long-tailed training part. Its fingerprint is another one, unless
+    /// every sample stays.
     ///
-    /// Errors: a factor below 1 or not finite.
+    /// # Errors
+    /// The factor is below 1 or not finite.
     pub fn with_long_tail(mut self, factor: f64, seed: u64) -> Result<DataSet> {
         let labels = &self.train.labels;
         let classes = self.classes.len();
@@ -75,7 +66,8 @@ impl DataSet {
         Ok(self)
     }
 
-    /// Positions of the training part that are there: all, or those that a long tail leaves.
+    /// Returns the positions of the training part that are there: all, or those that a long tail
+    /// leaves.
     pub fn present(&self) -> Vec<usize> {
         match &self.long_tail {
             Some(tail) => tail.present.clone(),
@@ -88,7 +80,7 @@ impl DataSet {
 mod tests {
     use super::*;
 
-    /// CIFAR-10-LT and CIFAR-100-LT as their papers' tables have them.
+    /// The sizes of CIFAR-10-LT and CIFAR-100-LT are those in the tables of their papers.
     #[test]
     fn sizes_are_those_of_the_long_tailed_cifars() {
         let ten = |factor| long_tail_sizes(&[5000; 10], factor).unwrap();

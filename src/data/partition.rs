@@ -1,4 +1,4 @@
-//! What quotas and reported recalls are over: the classes, or class x attribute.
+//! The groups that quotas and reported recalls are over: the classes, or class x attribute.
 //!
 //! A network always learns the classes. A partition only decides whose errors are counted together.
 
@@ -10,28 +10,31 @@ use crate::error::{Error, Result};
 /// A division of a data set's samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
-    /// The attribute that divides the classes; None: the classes themselves.
+    /// The attribute that divides the classes; `None` where the groups are the classes themselves.
     pub attribute: Option<String>,
     /// Name of each group: a class, or `waterbird / land`.
     pub names: Vec<String>,
 }
 
 impl Partition {
-    /// The classes.
+    /// Returns the partition into classes.
     pub fn classes(set: &DataSet) -> Partition {
         Partition { attribute: None, names: set.classes.clone() }
     }
 
-    /// The division that `text` asks for: `classes`; `attribute` or the attribute's own name for
-    /// class x attribute, where the class may be named beside it (`place,y`, as WILDS does).
+    /// Returns the division that `text` asks for: `classes`; `attribute` or the attribute's own
+    /// name for class x attribute, where the class may be named beside it (`place,y`, as WILDS
+    /// does).
     ///
-    /// Errors: a name that the data set does not have, and any attribute of a set without.
+    /// # Errors
+    /// The data set has no attribute of that name, or none at all.
     pub fn of(set: &DataSet, text: &str) -> Result<Partition> {
-        let what = format!("--groups of {}", set.name);
+        let what = format!("`groups` of {}", set.name);
         Partition::named(&what, &set.classes, set.attributes.as_ref(), text)
     }
 
-    /// The same of a set that is known by its names alone; `what` names it in errors.
+    /// Returns the division that `text` asks for of a set that is known by its names alone; `what`
+    /// names the set in errors.
     pub fn named(
         what: &str,
         classes: &[String],
@@ -60,27 +63,28 @@ impl Partition {
         }
     }
 
-    /// What a group is called in tables: `class` or `group`.
+    /// Returns what a group is called in tables: `class` or `group`.
     pub fn unit(&self) -> &'static str {
         if self.attribute.is_some() { "group" } else { "class" }
     }
 
-    /// As `--groups` takes it: `classes`, or the attribute's name.
+    /// Returns the name by which users ask for the partition: `classes`, or the attribute's name.
     pub fn name(&self) -> &str {
         self.attribute.as_deref().unwrap_or("classes")
     }
 
-    /// Number of groups, empty ones included.
+    /// Returns the number of groups, empty ones included.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is no group at all.
+    /// Tells whether there is no group at all.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// Group of each sample of a part of `set`, which must be the set it was made of.
+    /// Returns the group of each sample of a part of `set`, which must be the set that the
+    /// partition was made of.
     pub fn labels<'a>(&self, set: &DataSet, part: &'a Part) -> Cow<'a, [u32]> {
         match (&self.attribute, &set.attributes) {
             (Some(_), Some(attributes)) => Cow::Owned(attributes.group_labels(part)),

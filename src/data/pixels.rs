@@ -1,4 +1,5 @@
-//! Room for decoded images: memory, or a mapped file without a name where they may be more than that.
+//! Room for decoded images: in memory, or in a mapped file without a name where the images may be
+//! more than fits memory.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,40 +11,41 @@ use memmap2::{Mmap, MmapMut};
 
 use crate::error::{Error, Result};
 
-/// Zeros written at a time where a file system cannot set room aside.
+/// Number of zeros that are written at a time where a file system cannot set room aside.
 const ZEROS: usize = 1 << 20;
 
 /// Pixels while they are being decoded.
-pub(super) enum Pixels {
+pub(super) enum DecodedPixels {
     Memory(Vec<u8>),
     File(MmapMut),
 }
 
-impl Pixels {
-    /// Zeroed room for `count` images of `image` bytes: in a file in the folder `scratch`, which is
-    /// gone with the last user of its bytes, else in memory.
+impl DecodedPixels {
+    /// Makes zeroed room for `count` images of `image` bytes: in a file in the folder `scratch`,
+    /// which is gone with the last user of its bytes, else in memory.
     ///
-    /// Errors: no such room in the address space or on the disk.
-    pub fn zeroed(image: usize, count: usize, scratch: Option<&Path>) -> Result<Pixels> {
+    /// # Errors
+    /// There is no such room in the address space or on the disk.
+    pub fn zeroed(image: usize, count: usize, scratch: Option<&Path>) -> Result<DecodedPixels> {
         let needed = image.saturating_mul(count);
         let Some(folder) = scratch.filter(|_| needed > 0) else {
-            return memory(needed, image, count).map(Pixels::Memory);
+            return memory(needed, image, count).map(DecodedPixels::Memory);
         };
         let map = || {
             let file = tempfile::tempfile_in(folder)?;
             reserve(&file, needed as u64)?;
-            // SAFETY: the file has no name: nobody else can open or shorten it. All of it has its room
-            // on the disk, so that no write into the mapping can fail.
+            // SAFETY: the file has no name, so that nobody else can open or shorten it. All of it
+            // has its room on the disk, so that no write into the mapping can fail.
             unsafe { MmapMut::map_mut(&file) }
         };
-        map().map(Pixels::File).map_err(Error::io(folder))
+        map().map(DecodedPixels::File).map_err(Error::io(folder))
     }
 
-    /// The bytes, to be shared and no longer changed.
+    /// Returns the bytes, to be shared and no longer changed.
     pub fn freeze(self) -> Result<Bytes> {
         Ok(match self {
-            Pixels::Memory(bytes) => bytes.into(),
-            Pixels::File(map) => {
+            DecodedPixels::Memory(bytes) => bytes.into(),
+            DecodedPixels::File(map) => {
                 let map: Mmap = map.make_read_only().map_err(Error::io("decoded images"))?;
                 Bytes::from_owner(map)
             }
@@ -51,42 +53,42 @@ impl Pixels {
     }
 }
 
-impl Deref for Pixels {
+impl Deref for DecodedPixels {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match self {
-            Pixels::Memory(bytes) => bytes,
-            Pixels::File(map) => map,
+            DecodedPixels::Memory(bytes) => bytes,
+            DecodedPixels::File(map) => map,
         }
     }
 }
 
-impl DerefMut for Pixels {
+impl DerefMut for DecodedPixels {
     fn deref_mut(&mut self) -> &mut [u8] {
         match self {
-            Pixels::Memory(bytes) => bytes,
-            Pixels::File(map) => map,
+            DecodedPixels::Memory(bytes) => bytes,
+            DecodedPixels::File(map) => map,
         }
     }
 }
 
-/// Zeroed bytes, or an error where the address space has no room.
+/// Makes zeroed bytes, or an error where the address space has no room.
 fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
     let mut probe = Vec::<u8>::new();
     probe.try_reserve_exact(needed).map_err(|_| {
         Error::invalid(
             "images in memory",
             format!("{count} images of {image} bytes"),
-            "what fits; a smaller --image-size helps, and `fairprune data cache` needs no memory for them",
+            "what fits; a smaller `image_size` helps, and `fairprune data cache` needs no memory for them",
         )
     })?;
     drop(probe);
     Ok(vec![0; needed])
 }
 
-/// Makes `file` that long, with room on the disk for every byte: a hole that finds none when it is
-/// written through a mapping is a signal, not an error.
+/// Makes `file` that long, with room on the disk for every byte. A hole that finds no room when it
+/// is written through a mapping would be a signal and not an error.
 fn reserve(mut file: &File, bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -115,23 +117,25 @@ mod tests {
     fn memory_and_file_hold_the_same() {
         let folder = tempfile::tempdir().unwrap();
         for scratch in [None, Some(folder.path())] {
-            let mut pixels = Pixels::zeroed(1000, 7, scratch).unwrap();
-            assert_eq!(matches!(pixels, Pixels::File(_)), scratch.is_some());
+            let mut pixels = DecodedPixels::zeroed(1000, 7, scratch).unwrap();
+            assert_eq!(matches!(pixels, DecodedPixels::File(_)), scratch.is_some());
             assert!(pixels.len() == 7000 && pixels.iter().all(|&b| b == 0));
             pixels[6999] = 9;
             let bytes = pixels.freeze().unwrap();
             assert_eq!((bytes.len(), bytes[6999], bytes[0]), (7000, 9, 0));
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no name is left");
         }
-        assert!(Pixels::zeroed(5, 0, Some(folder.path())).unwrap().freeze().unwrap().is_empty());
-        assert!(Pixels::zeroed(1, 1, Some(Path::new("/nowhere"))).is_err());
+        assert!(
+            DecodedPixels::zeroed(5, 0, Some(folder.path())).unwrap().freeze().unwrap().is_empty()
+        );
+        assert!(DecodedPixels::zeroed(1, 1, Some(Path::new("/nowhere"))).is_err());
     }
 
     #[test]
     fn room_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         for scratch in [None, Some(folder.path())] {
-            assert!(Pixels::zeroed(1 << 40, 1 << 20, scratch).is_err());
+            assert!(DecodedPixels::zeroed(1 << 40, 1 << 20, scratch).is_err());
         }
     }
 }

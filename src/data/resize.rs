@@ -1,11 +1,12 @@
-//! Short side to S, centre S x S: what torchvision's `Resize(S)` and `CenterCrop(S)` do to a PIL image.
+//! Resizes the short side to S and crops the centre S x S, as torchvision's `Resize(S)` and
+//! `CenterCrop(S)` do with a PIL image.
 
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Rgb};
 
 use crate::ops::gather::half_even;
 
-/// Most pixels of a resized image before its crop: a thin one would grow without bound.
+/// Most pixels of a resized image before its crop. A thin one would grow without bound.
 const MOST_PIXELS: usize = 100_000_000;
 
 /// Resizes images to one size.
@@ -70,7 +71,7 @@ mod tests {
         let source: Vec<u8> = (0..2 * 5 * 3).map(|v| v as u8).collect();
         let mut target = [0; 12];
         Square::new(2).square(&source, (2, 5), &mut target).unwrap();
-        // Left edge: round(3 / 2) = 2.
+        // The left edge is round(3 / 2) = 2.
         assert_eq!(target, [6, 7, 8, 9, 10, 11, 21, 22, 23, 24, 25, 26]);
     }
 

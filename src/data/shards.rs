@@ -1,4 +1,4 @@
-//! Which part of a data set a file is of, from its name.
+//! Finds from a file's name to which part of a data set the file belongs.
 
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shards(pub [Vec<String>; 3]);
 
-/// The part that a word of a name says: `train`, `val`, `validation`, `valid`, `dev`, `test`.
+/// Returns the part that a word of a name stands for: `train`, `val`, `validation`, `valid`, `dev`,
+/// `test`.
 fn of_word(word: &str) -> Option<PartName> {
     match word.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase().as_str() {
         "train" => Some(PartName::Train),
@@ -20,13 +21,14 @@ fn of_word(word: &str) -> Option<PartName> {
     }
 }
 
-/// The part that a file or folder name says: `imagenet1k-train-0017.tar` is of the training part.
+/// Returns the part that a file or folder name stands for: `imagenet1k-train-0017.tar` belongs to
+/// the training part.
 pub(super) fn part_of(name: &str) -> Option<PartName> {
     name.split(|c: char| !c.is_ascii_alphanumeric()).find_map(of_word)
 }
 
-/// Files of `root/folder` whose names end in `extension`, sorted by name; a name that is not UTF-8 is
-/// an error. Nothing where there is no such folder.
+/// Returns the files of `root/folder` whose names end in `extension`, sorted by name, or nothing
+/// where there is no such folder. A name that is not UTF-8 is an error.
 pub(super) fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<String>> {
     let path = root.join(folder);
     if !path.is_dir() {
@@ -54,8 +56,9 @@ pub(super) fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<St
 }
 
 impl Shards {
-    /// Sorts files by their parts. Without a single part's name among them, all are training shards;
-    /// with some, a file without one is an error, since guessing would shift every index after it.
+    /// Sorts files by their parts. If no part's name is among them, all are training shards. If
+    /// some have one, a file without one is an error, because guessing would shift every index
+    /// after it.
     pub fn sort(root: &Path, files: Vec<String>) -> Result<Shards> {
         let part = |file: &String| part_of(file.rsplit('/').next().unwrap_or(file));
         let mut shards = Shards::default();
@@ -79,11 +82,11 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The shards below a root: in folders called after the parts, else in the root itself or the
-    /// first of `folders` that has any; or `root` itself, a single file.
+    /// Finds the shards below a root: in folders called after the parts, else in the root itself or
+    /// the first of `folders` that has any. `root` may also be a single file.
     pub fn find(root: &Path, extension: &str, folders: &[&str]) -> Result<Shards> {
         if root.is_file() {
-            // The only shard there is: its name may say what it likes.
+            // The name of the only shard does not matter.
             return Ok(Shards([vec![String::new()], Vec::new(), Vec::new()]));
         }
         let mut shards = Shards::default();
@@ -108,18 +111,18 @@ impl Shards {
         Ok(Shards::default())
     }
 
-    /// Whether there is a training shard.
+    /// Tells whether there is a training shard.
     pub fn any(&self) -> bool {
         !self.0[0].is_empty()
     }
 }
 
-/// The path of a shard; the empty name is the root itself, a single file.
+/// Returns the path of a shard. The empty name is the root itself, a single file.
 pub(super) fn path(root: &Path, shard: &str) -> PathBuf {
     if shard.is_empty() { root.to_owned() } else { root.join(shard) }
 }
 
-/// What ids call a shard: its name, or that of the single file.
+/// Returns what ids call a shard: its name, or that of the single file.
 pub(super) fn label(root: &Path, shard: &str) -> String {
     match shard {
         "" => root.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned()),
@@ -127,7 +130,8 @@ pub(super) fn label(root: &Path, shard: &str) -> String {
     }
 }
 
-/// Compares names with their numbers by value, as a range of shards counts: `2.tar` before `10.tar`.
+/// Compares names with their numbers by value, as a range of shards counts, so that `2.tar` comes
+/// before `10.tar`.
 pub(super) fn by_number(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a, b);
     loop {

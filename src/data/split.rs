@@ -1,4 +1,5 @@
-//! Which samples are trained on, which give the class recalls, which are reported on.
+//! Divides a data set into samples to train on, samples that give the class recalls, and samples to
+//! report on.
 //!
 //! Every stored index is a position in the original part. Class recalls never come from a sample
 //! that the query model was trained on, nor from a test image that is also reported on.
@@ -13,7 +14,7 @@ use crate::rng::{Philox, Stream};
 /// has at least twice as many.
 const HOLDOUT_MINIMUM: usize = 50;
 
-/// Folds of `crossfit` when no number is given.
+/// Number of folds of `crossfit` when none is given.
 pub const DEFAULT_FOLDS: usize = 5;
 
 /// How validation images are obtained.
@@ -27,8 +28,9 @@ pub enum SplitKind {
     /// The first half of each class of the test part (n / 2 rounded down); the other half is the
     /// test part.
     HalfTest,
-    /// The training part in stratified folds: query run r trains on all folds but r and is
-    /// evaluated on fold r, recalls are pooled over the runs. Nothing is lost for training.
+    /// The training part in stratified folds. Query run r trains on all folds but r and is
+    /// evaluated on fold r, and recalls are pooled over the runs, so that nothing is lost for
+    /// training.
     Crossfit { folds: usize },
 }
 
@@ -46,7 +48,7 @@ impl fmt::Display for SplitKind {
 impl FromStr for SplitKind {
     type Err = Error;
 
-    /// `shipped`, `holdout`, `half-test`, `crossfit` (5 folds) or `crossfit:R`.
+    /// Reads `shipped`, `holdout`, `half-test`, `crossfit` (5 folds) or `crossfit:R`.
     fn from_str(s: &str) -> Result<Self> {
         match s {
             "shipped" => return Ok(SplitKind::Shipped),
@@ -78,7 +80,7 @@ pub enum PartName {
 }
 
 impl PartName {
-    /// `train`, `val` or `test`: the name in files.
+    /// Returns the name in files: `train`, `val` or `test`.
     pub fn name(self) -> &'static str {
         match self {
             PartName::Train => "train",
@@ -91,11 +93,11 @@ impl PartName {
 /// One division of a data set. All positions are ascending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// How it was made.
+    /// The kind of the division.
     pub kind: SplitKind,
-    /// The seed it was made with.
+    /// The seed with which it was made.
     pub seed: u64,
-    /// Positions in the original training part that may be kept: N, N_k and d count these.
+    /// Positions in the original training part that may be kept. N, N_k and d count these.
     pub train: Vec<usize>,
     /// The part that holds the validation images.
     pub val_part: PartName,
@@ -103,27 +105,30 @@ pub struct Split {
     pub val: Vec<usize>,
     /// Positions in the test part to report on; empty where there is no test part.
     pub test: Vec<usize>,
-    /// Fold of each position of the training part under `crossfit`, else empty; u32::MAX of samples that
-    /// a long tail removed.
+    /// Fold of each position of the training part under `crossfit`, else empty; u32::MAX for
+    /// samples that a long tail removed.
     pub folds: Vec<u32>,
 }
 
-/// What one query run trains on and is evaluated on.
+/// The samples that one query run trains on and is evaluated on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryPart {
     /// Positions in the original training part.
     pub train: Vec<usize>,
     /// The part that holds the validation images.
     pub val_part: PartName,
-    /// Positions in that part.
+    /// Validation positions in that part.
     pub val: Vec<usize>,
 }
 
 impl Split {
     /// Divides a data set given its labels.
     ///
-    /// `classes` are the class names (for messages), `train`, `val`, `test` the labels of the
-    /// parts. Errors: a part that the kind needs is absent, or a class is too small for it.
+    /// `classes` are the class names (for messages), and `train`, `val`, `test` the labels of the
+    /// parts.
+    ///
+    /// # Errors
+    /// A part that the kind needs is absent, or a class is too small for it.
     pub fn new(
         kind: SplitKind,
         classes: &[String],
@@ -174,8 +179,8 @@ impl Split {
         Ok(split)
     }
 
-    /// A split of chosen samples as one of the training part of `samples` that they are from: position
-    /// i here is `positions[i]` there.
+    /// Turns a split of chosen samples into one of the training part of `samples` that they are
+    /// from: position i here is `positions[i]` there.
     pub(super) fn within(self, positions: &[usize], samples: usize) -> Split {
         let there = |list: Vec<usize>| list.into_iter().map(|i| positions[i]).collect();
         let mut folds = Vec::new();
@@ -191,7 +196,8 @@ impl Split {
         }
     }
 
-    /// Number of query runs that the split dictates: the folds of `crossfit`, else none.
+    /// Returns the number of query runs that the split dictates: the folds of `crossfit`, else
+    /// none.
     pub fn query_runs(&self) -> Option<usize> {
         match self.kind {
             SplitKind::Crossfit { folds } => Some(folds),
@@ -199,7 +205,7 @@ impl Split {
         }
     }
 
-    /// What query run `run` trains on and is evaluated on (`run` counts modulo the folds).
+    /// Returns what query run `run` trains on and is evaluated on (`run` counts modulo the folds).
     pub fn query(&self, run: usize) -> QueryPart {
         match self.kind {
             SplitKind::Crossfit { folds } => {
@@ -237,14 +243,14 @@ fn each_class_has(
     }
 }
 
-/// Number of labels of each class; labels must be below `classes`.
+/// Returns the number of labels of each class; labels must be below `classes`.
 pub(super) fn class_sizes(labels: &[u32], classes: usize) -> Vec<usize> {
     let mut sizes = vec![0; classes];
     labels.iter().for_each(|&l| sizes[l as usize] += 1);
     sizes
 }
 
-/// Positions of each class, ascending.
+/// Returns the positions of each class, ascending.
 pub(super) fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     let mut positions = vec![Vec::new(); classes];
     for (i, &l) in labels.iter().enumerate() {
@@ -253,8 +259,8 @@ pub(super) fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
     positions
 }
 
-/// Validation images that `holdout` takes from a class of `n`: n / 10 rounded half up, at least 50,
-/// at most n / 2 rounded down.
+/// Returns the number of validation images that `holdout` takes from a class of `n`: n / 10 rounded
+/// half up, at least 50, at most n / 2 rounded down.
 fn holdout_count(n: usize) -> usize {
     ((n + 5) / 10).max(HOLDOUT_MINIMUM).min(n / 2)
 }
@@ -277,7 +283,7 @@ fn half(labels: &[u32], classes: usize) -> (Vec<usize>, Vec<usize>) {
     (0..labels.len()).partition(|&i| first[i])
 }
 
-/// Deals each class, shuffled, over the folds; dealing goes on where the class before stopped, so
+/// Deals each class, shuffled, over the folds. Dealing goes on where the class before stopped, so
 /// that both the fold sizes and each class's share of them differ by at most one.
 fn stratified_folds(labels: &[u32], classes: usize, folds: usize, seed: u64) -> Vec<u32> {
     let philox = Philox::new(seed, Stream::Split);
@@ -301,7 +307,7 @@ mod tests {
         (0..k).map(|i| format!("class{i}")).collect()
     }
 
-    /// Labels of classes of the given sizes, interleaved.
+    /// Makes labels of classes of the given sizes, interleaved.
     fn labels(sizes: &[usize]) -> Vec<u32> {
         let mut left = sizes.to_vec();
         let mut out = Vec::new();
@@ -348,7 +354,7 @@ mod tests {
     #[test]
     fn half_test_divides_each_class_in_order() {
         let split = make(SplitKind::HalfTest, &[9, 9], Some(&[5, 2]), 0).unwrap();
-        // Interleaved labels of the test part: 0 1 0 1 0 0 0.
+        // The interleaved labels of the test part are 0 1 0 1 0 0 0.
         assert_eq!(split.val, [0, 1, 2]);
         assert_eq!(split.test, [3, 4, 5, 6]);
         assert_eq!(split.val_part, PartName::Test);

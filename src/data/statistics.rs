@@ -1,8 +1,9 @@
-//! Channel mean and standard deviation, from exact integer sums: any order of adding gives the same bits.
+//! Mean and standard deviation of the channels, from exact integer sums, so that any order of
+//! adding gives the same bits.
 
 use rayon::prelude::*;
 
-use super::Part;
+use super::part::Part;
 
 /// Mean and standard deviation (population form) of red, green and blue, in [0, 1] units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,21 +14,21 @@ pub struct ChannelStatistics {
     pub std: [f64; 3],
 }
 
-/// Pixels a task adds up; sums are integers, so the size changes no result.
+/// Number of bytes that a task adds up. Sums are integers, so that this changes no result.
 const CHUNK: usize = 3 << 16;
 
 /// Number, sums and sums of squares of pixels.
 #[derive(Clone, Copy, Default)]
-struct Sums {
+struct PixelSums {
     pixels: u64,
     sum: [u64; 3],
     squares: [u64; 3],
 }
 
-impl Sums {
-    fn of(pixels: &[u8]) -> Sums {
-        let mut s = Sums::default();
-        // Short runs keep the inner sums in 32 bits: 4,096 * 255^2 < 2^32.
+impl PixelSums {
+    fn of(pixels: &[u8]) -> PixelSums {
+        let mut s = PixelSums::default();
+        // Short runs keep the inner sums in 32 bits, because 4,096 * 255^2 < 2^32.
         for run in pixels.chunks(3 * 4096) {
             let (mut sum, mut squares) = ([0u32; 3], [0u32; 3]);
             for rgb in run.chunks_exact(3) {
@@ -46,7 +47,7 @@ impl Sums {
         s
     }
 
-    fn add(mut self, other: Sums) -> Sums {
+    fn add(mut self, other: PixelSums) -> PixelSums {
         self.pixels += other.pixels;
         for c in 0..3 {
             self.sum[c] += other.sum[c];
@@ -63,7 +64,7 @@ impl Sums {
         let scale = self.pixels as f64 * 255.0;
         ChannelStatistics {
             mean: self.sum.map(|s| s as f64 / scale),
-            // n sum(x^2) - sum(x)^2 in integers: no cancellation.
+            // The numerator n sum(x^2) - sum(x)^2 is computed in integers, where nothing cancels.
             std: std::array::from_fn(|c| {
                 let sum = u128::from(self.sum[c]);
                 ((n * u128::from(self.squares[c]) - sum * sum) as f64).sqrt() / scale
@@ -72,14 +73,18 @@ impl Sums {
     }
 }
 
-/// Statistics of interleaved RGB pixels; of no pixel at all: zeros.
+/// Returns the statistics of interleaved RGB pixels, or zeros where there is no pixel.
 pub(super) fn channel_statistics(pixels: &[u8]) -> ChannelStatistics {
-    pixels.par_chunks(CHUNK).map(Sums::of).reduce(Sums::default, Sums::add).finish()
+    pixels.par_chunks(CHUNK).map(PixelSums::of).reduce(PixelSums::default, PixelSums::add).finish()
 }
 
-/// Statistics over the images at `positions` of a part.
+/// Returns the statistics over the images at `positions` of a part.
 pub(super) fn channel_statistics_of(part: &Part, positions: &[usize]) -> ChannelStatistics {
-    positions.par_iter().map(|&i| Sums::of(part.image(i))).reduce(Sums::default, Sums::add).finish()
+    positions
+        .par_iter()
+        .map(|&i| PixelSums::of(part.image(i)))
+        .reduce(PixelSums::default, PixelSums::add)
+        .finish()
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 /// The list of validation images.
 const ANNOTATIONS: &str = "val/val_annotations.txt";
 
-/// Most bytes of the list; that of the 10,000 images has 0.4 million.
+/// Most bytes of the list. That of the 10,000 images has 0.4 million.
 const MOST_BYTES: u64 = 1 << 28;
 
-/// Whether `root` is laid out as TinyImageNet.
+/// Tells whether `root` is laid out as TinyImageNet.
 pub(super) fn is(root: &Path) -> bool {
     let marked = root.join(ANNOTATIONS).is_file() || root.join("wnids.txt").is_file();
     marked && root.join("train").is_dir()
@@ -55,7 +55,8 @@ pub(super) fn load(
     listed.load(root, name, Format::TinyImagenet, options, progress)
 }
 
-/// The labelled validation images, where there are any: listed, or sorted into class folders.
+/// Returns the labelled validation images, where there are any: listed, or sorted into class
+/// folders.
 fn validation(root: &Path, wnids: &[String], notes: &mut Vec<String>) -> Result<Option<Listing>> {
     let path = root.join(ANNOTATIONS);
     if path.is_file() {
@@ -76,10 +77,12 @@ fn validation(root: &Path, wnids: &[String], notes: &mut Vec<String>) -> Result<
     Ok(None)
 }
 
-/// The images that lines `val_0.JPEG<tab>n03444034<tab>…` list, in their order; `wnids` are sorted.
+/// Returns the images that lines `val_0.JPEG<tab>n03444034<tab>…` list, in their order; `wnids` are
+/// sorted.
 ///
-/// Errors: a line without two cells, a name that is no plain file name or comes twice, a class that
-/// is none of `wnids`, no line at all.
+/// # Errors
+/// A line has no two cells, a name is no plain file name or comes twice, a class is none of
+/// `wnids`, or there is no line at all.
 pub fn annotations(text: &str, wnids: &[String], what: &str) -> Result<Listing> {
     let mut listing = Listing::default();
     let mut seen = HashSet::new();
@@ -112,7 +115,7 @@ pub fn annotations(text: &str, wnids: &[String], what: &str) -> Result<Listing> 
     Ok(listing)
 }
 
-/// The start of a text, for messages.
+/// Returns the start of a text, for messages.
 pub(super) fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
@@ -133,7 +136,7 @@ fn every_image_is_listed(root: &Path, listing: &Listing) -> Result<()> {
     }
 }
 
-/// Images in `folder` or in `images` below it, if there is any outside class folders.
+/// Counts the images in `folder` or in `images` below it, if there are any outside class folders.
 pub(super) fn unlabelled(folder: &Path) -> Result<Option<usize>> {
     let mut count = 0;
     for folder in [folder.to_owned(), folder.join("images")] {

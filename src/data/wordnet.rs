@@ -6,11 +6,11 @@ use std::path::Path;
 use super::images::read_text;
 use crate::error::Result;
 
-/// Most bytes of a file of names; WordNet's own has 2.7 million.
+/// Most bytes of a file of names. WordNet's own has 2.7 million.
 const MOST_BYTES: u64 = 1 << 24;
 
-/// Names of the classes `wnids` from the first of `files` below `folders` that is there; without
-/// any, the numbers.
+/// Returns the names of the classes `wnids` from the first of `files` that exists below `folders`,
+/// or the numbers where there is none.
 pub(super) fn names(folders: &[&Path], files: &[&str], wnids: &[String]) -> Result<Vec<String>> {
     let paths = folders.iter().flat_map(|folder| files.iter().map(|file| folder.join(file)));
     match { paths }.find(|path| path.is_file()) {
@@ -19,9 +19,9 @@ pub(super) fn names(folders: &[&Path], files: &[&str], wnids: &[String]) -> Resu
     }
 }
 
-/// Names from lines `n01443537<tab or space>goldfish, Carassius auratus`: the first synonym. Where two
-/// classes share it (both cranes of ImageNet are `crane`), and where a line is missing, the number
-/// tells them apart.
+/// Reads names from lines `n01443537<tab or space>goldfish, Carassius auratus`, of which the first
+/// synonym counts. Where two classes share it (both cranes of ImageNet are `crane`), and where a
+/// line is missing, the number tells them apart.
 pub fn names_from(text: &str, wnids: &[String]) -> Vec<String> {
     let mut words = HashMap::new();
     for line in text.lines() {
@@ -43,7 +43,7 @@ pub fn names_from(text: &str, wnids: &[String]) -> Vec<String> {
     .collect()
 }
 
-/// Whether `text` looks like a WordNet number.
+/// Tells whether `text` looks like a WordNet number.
 pub(super) fn is_wnid(text: &str) -> bool {
     text.len() == 9 && text.starts_with('n') && text[1..].bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,8 +1,6 @@
 //! Which runs train with the weights of their picks, and where those lie beside a subset.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde_json::{Value, json};
 

@@ -3,13 +3,13 @@
 use super::confusion::ClassCounts;
 use crate::error::{Error, Result};
 
-/// From this many classes on, the mean of the worst 5 % of them is reported.
+/// The mean of the worst 5 % of classes is reported from this number of classes on.
 pub const WORST_SHARE_CLASSES: usize = 100;
 
 /// Everything that is reported about one run. Fields are `None` when no class has a sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassMetrics {
-    /// Correct over all samples.
+    /// Correct samples over all samples.
     pub average_accuracy: Option<f64>,
     /// Mean recall.
     pub balanced_accuracy: Option<f64>,
@@ -26,7 +26,7 @@ pub struct ClassMetrics {
 }
 
 impl ClassMetrics {
-    /// The metrics of a run with these counts.
+    /// Computes the metrics of a run with these counts.
     pub fn new(counts: &[ClassCounts]) -> Self {
         let recalls = recalls(counts);
         ClassMetrics {
@@ -41,25 +41,26 @@ impl ClassMetrics {
     }
 }
 
-/// Recall of each class, `None` where there is no sample.
+/// Returns the recall of each class, `None` where there is no sample.
 pub fn recalls(counts: &[ClassCounts]) -> Vec<Option<f64>> {
     counts.iter().map(ClassCounts::recall).collect()
 }
 
-/// Correct over all samples, each sample counting once.
+/// Returns correct over all samples, each sample counting once.
 pub fn average_accuracy(counts: &[ClassCounts]) -> Option<f64> {
     let correct = counts.iter().map(|c| c.correct).sum();
     let total = counts.iter().map(|c| c.total).sum();
     ClassCounts { correct, total }.recall()
 }
 
-/// Mean recall, each class counting once.
+/// Returns the mean recall, each class counting once.
 pub fn balanced_accuracy(recalls: &[Option<f64>]) -> Option<f64> {
     mean(recalls.iter().copied().flatten())
 }
 
-/// Mean recall weighted by training-set sizes: for groups, whose test shares are not those of
-/// training. Groups without recall are left out with their weight.
+/// Returns the mean recall weighted by training-set sizes, which is meant for groups whose shares
+/// of the test data are not those of training. Groups without recall are left out with their
+/// weight.
 ///
 /// # Errors
 /// The slices differ in length.
@@ -75,14 +76,14 @@ pub fn weighted_accuracy(recalls: &[Option<f64>], sizes: &[usize]) -> Result<Opt
     Ok((weight > 0.0).then(|| sum / weight))
 }
 
-/// The class of smallest recall and that recall; of equal recalls, the lower class number.
+/// Returns the class of smallest recall and that recall; of equal recalls, the lower class number.
 pub fn worst_class(recalls: &[Option<f64>]) -> Option<(usize, f64)> {
     let known = recalls.iter().enumerate().filter_map(|(class, r)| r.map(|r| (class, r)));
     known.min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// Mean recall of the worst 5 % of the classes that have one, rounded up to whole classes; `None`
-/// with fewer than [`WORST_SHARE_CLASSES`] of them.
+/// Returns the mean recall of the worst 5 % of the classes that have one, rounded up to whole
+/// classes; `None` with fewer than [`WORST_SHARE_CLASSES`] of them.
 pub fn worst_five_percent(recalls: &[Option<f64>]) -> Option<f64> {
     let mut known: Vec<f64> = recalls.iter().copied().flatten().collect();
     known.sort_unstable_by(f64::total_cmp);
@@ -90,25 +91,26 @@ pub fn worst_five_percent(recalls: &[Option<f64>]) -> Option<f64> {
     (known.len() >= WORST_SHARE_CLASSES).then(|| mean(known[..worst].iter().copied())).flatten()
 }
 
-/// Largest minus smallest recall.
+/// Returns the largest minus the smallest recall.
 pub fn gap(recalls: &[Option<f64>]) -> Option<f64> {
     let known = || recalls.iter().copied().flatten();
     Some(known().max_by(f64::total_cmp)? - known().min_by(f64::total_cmp)?)
 }
 
-/// Standard deviation of the recalls, dividing by their number: the classes are all there are, not
-/// a sample of more.
+/// Returns the standard deviation of the recalls, dividing by their number, because the classes are
+/// all there are and not a sample of more.
 pub fn std(recalls: &[Option<f64>]) -> Option<f64> {
     let known = || recalls.iter().copied().flatten();
     let center = mean(known())?;
     mean(known().map(|r| (r - center).powi(2))).map(f64::sqrt)
 }
 
-/// Pearson correlation between class densities and recalls, over the classes that have a recall.
+/// Returns the Pearson correlation between class densities and recalls, over the classes that have
+/// a recall.
 ///
-/// `None` with fewer than two classes or where either side is constant up to 1e-9. Pass the
-/// densities before rounding: those of uniform quotas are then constant, whereas counts over sizes
-/// correlate by accident.
+/// It is `None` with fewer than two classes or where either side is constant up to 1e-9. Pass the
+/// densities before rounding, because those of uniform quotas are then constant, whereas counts
+/// over sizes correlate by accident.
 ///
 /// # Errors
 /// The slices differ in length.
@@ -137,12 +139,13 @@ pub fn pearson(densities: &[f64], recalls: &[Option<f64>]) -> Result<Option<f64>
     Ok(Some((dr / (dd * rr).sqrt()).clamp(-1.0, 1.0)))
 }
 
-/// The class with the fewest training samples and their number; of equal ones, the lower number.
+/// Returns the class with the fewest training samples and their number; of equal ones, the lower
+/// class number.
 pub fn least_samples(counts: &[usize]) -> Option<(usize, usize)> {
     counts.iter().copied().enumerate().min_by_key(|&(_, count)| count)
 }
 
-/// Arithmetic mean; `None` of nothing.
+/// Returns the arithmetic mean, or `None` of no values.
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0u64), |(sum, n), v| (sum + v, n + 1));
     (n > 0).then(|| sum / n as f64)
@@ -167,7 +170,7 @@ mod tests {
         assert!(a.is_some_and(|a| (a - b).abs() < 1e-12), "{a:?} is not {b}");
     }
 
-    /// 8 of 10, none of none, 1 of 4, 3 of 6.
+    /// Counts of four classes: 8 of 10, none of none, 1 of 4, 3 of 6.
     fn counts() -> Vec<ClassCounts> {
         let pairs = [(8, 10), (0, 0), (1, 4), (3, 6)];
         pairs.map(|(correct, total)| ClassCounts { correct, total }).to_vec()

@@ -15,7 +15,7 @@ pub struct ClassCounts {
 }
 
 impl ClassCounts {
-    /// correct / total, or `None` for a class without samples.
+    /// Returns correct / total, or `None` for a class without samples.
     pub fn recall(&self) -> Option<f64> {
         (self.total > 0).then(|| self.correct as f64 / self.total as f64)
     }
@@ -25,15 +25,15 @@ impl ClassCounts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     classes: usize,
-    /// Row-major, one row a label.
+    /// The counts in row-major order, one row for each label.
     cells: Vec<u64>,
 }
 
 impl ConfusionMatrix {
-    /// An empty matrix of `classes` classes.
+    /// Makes an empty matrix of `classes` classes.
     ///
     /// # Errors
-    /// More than 2^14 classes.
+    /// There are more than 2^14 classes.
     pub fn new(classes: usize) -> Result<Self> {
         if classes > MOST_CLASSES {
             return Err(Error::invalid(
@@ -45,11 +45,11 @@ impl ConfusionMatrix {
         Ok(ConfusionMatrix { classes, cells: vec![0; classes * classes] })
     }
 
-    /// The matrix of two slices of equal length.
+    /// Counts two slices of equal length.
     ///
     /// # Errors
-    /// Different lengths, a label or prediction not below `classes` (named with its position), more
-    /// than 2^14 classes.
+    /// The lengths differ, a label or prediction is not below `classes` (it is named with its
+    /// position), or there are more than 2^14 classes.
     pub fn from_slices(labels: &[u32], predictions: &[u32], classes: usize) -> Result<Self> {
         let mut matrix = ConfusionMatrix::new(classes)?;
         for pair in pairs(labels, predictions, classes)? {
@@ -88,33 +88,36 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// Number of classes.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// Samples of class `label` predicted as `prediction`; `None` out of range.
+    /// Returns the number of samples of class `label` predicted as `prediction`; `None` out of
+    /// range.
     pub fn get(&self, label: usize, prediction: usize) -> Option<u64> {
         let inside = label < self.classes && prediction < self.classes;
         inside.then(|| self.cells[label * self.classes + prediction])
     }
 
-    /// Counts of every label, one row of K predictions each.
+    /// Returns the counts of every label, one row of K predictions each.
     pub fn rows(&self) -> impl Iterator<Item = &[u64]> {
         self.cells.chunks_exact(self.classes.max(1))
     }
 
-    /// Correct and total of every class.
+    /// Returns the correct and total counts of every class.
     pub fn class_counts(&self) -> Vec<ClassCounts> {
         let rows = self.rows().enumerate();
         rows.map(|(k, row)| ClassCounts { correct: row[k], total: row.iter().sum() }).collect()
     }
 }
 
-/// Correct and total of every class, without the matrix: memory grows with K, not K^2.
+/// Counts correct and all predictions of every class without the matrix, so that memory grows with
+/// K and not with K^2.
 ///
 /// # Errors
-/// Different lengths, a label or prediction not below `classes` (named with its position).
+/// The lengths differ, or a label or prediction is not below `classes` (it is named with its
+/// position).
 pub fn tally(labels: &[u32], predictions: &[u32], classes: usize) -> Result<Vec<ClassCounts>> {
     let mut counts = vec![ClassCounts::default(); classes];
     for pair in pairs(labels, predictions, classes)? {
@@ -125,11 +128,11 @@ pub fn tally(labels: &[u32], predictions: &[u32], classes: usize) -> Result<Vec<
     Ok(counts)
 }
 
-/// Correct and total of every group: sample i, of group `groups[i]`, is correct where its prediction is
-/// its label.
+/// Counts correct and all predictions of every group. Sample i, of group `groups[i]`, is correct
+/// where its prediction is its label.
 ///
 /// # Errors
-/// Different lengths, a group not below `count` (named with its position).
+/// The lengths differ, or a group is not below `count` (it is named with its position).
 pub fn tally_groups(
     groups: &[u32],
     labels: &[u32],
@@ -171,7 +174,7 @@ fn pairs<'a>(
     }
     let pairs = labels.iter().zip(predictions).enumerate();
     Ok(pairs.map(move |(i, (&label, &prediction))| {
-        // The position is put into words only when a value is out of range.
+        // The position is formatted only when a value is out of range, to keep the loop fast.
         let checked = |what: &str, value: u32| match (value as usize) < classes {
             true => Ok(value as usize),
             false => in_range(&format!("{what} of sample {i}"), value, classes),
@@ -199,7 +202,7 @@ mod tests {
         let of = |correct, total| ClassCounts { correct, total };
         assert_eq!(counts[..4], [of(1, 1), of(1, 2), of(1, 1), of(0, 1)]);
         assert_eq!((counts[4], counts[7]), (of(0, 0), of(0, 1)));
-        // Groups of a class add up to the class.
+        // The groups of a class add up to the class.
         let classes = tally(&LABELS, &PREDICTIONS, 4).unwrap();
         for (k, pair) in counts.chunks(2).enumerate() {
             let sum = of(pair[0].correct + pair[1].correct, pair[0].total + pair[1].total);

@@ -50,10 +50,10 @@ pub enum ClaimVerdict {
 }
 
 impl PairedDifference {
-    /// The differences `method[i] - baseline[i]`, one pair a seed.
+    /// Takes the differences `method[i] - baseline[i]`, one pair for each seed.
     ///
     /// # Errors
-    /// No pair, lists of different lengths, a value that is not finite.
+    /// There is no pair, the lists differ in length, or a value is not finite.
     pub fn new(method: &[f64], baseline: &[f64]) -> Result<Self> {
         if method.len() != baseline.len() || method.is_empty() {
             return Err(Error::invalid(
@@ -85,7 +85,7 @@ impl PairedDifference {
         Ok(PairedDifference { mean: center, sd, interval, n })
     }
 
-    /// Whether the method improved a metric of which more is better.
+    /// Tells whether the method improved a metric of which more is better.
     pub fn verdict(&self) -> Verdict {
         match self.interval {
             Some((low, _)) if low > 0.0 => Verdict::Improved,
@@ -94,7 +94,7 @@ impl PairedDifference {
         }
     }
 
-    /// Whether a claim about the direction is seen.
+    /// Tells whether a claim about the direction is seen.
     pub fn claim(&self, claim: Claim) -> ClaimVerdict {
         match (self.verdict(), claim) {
             (Verdict::NotDecided, _) => ClaimVerdict::Undecided,

@@ -21,7 +21,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of `values`; `None` of no values, or if one is not finite.
+    /// Returns the spread of `values`; `None` if there are none, or if one is not finite.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let n = values.len();
@@ -40,7 +40,8 @@ impl Spread {
     }
 }
 
-/// Mean recall of each class over the runs that have one. One inner list a seed.
+/// Returns the mean recall of each class over the runs that have one. There is one inner list for
+/// each seed.
 ///
 /// # Errors
 /// The runs differ in their number of classes.
@@ -60,7 +61,7 @@ pub fn mean_recalls(runs: &[Vec<Option<f64>>]) -> Result<Vec<Option<f64>>> {
 /// to seed, so the mean of minima is lower than the minimum of means.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WorstOverSeeds {
-    /// Worst-class recall of each seed: its mean over seeds is the mean of per-seed minima.
+    /// Worst-class recall of each seed. Its mean over seeds is the mean of per-seed minima.
     pub per_seed: Spread,
     /// The class of smallest seed-mean recall, and that recall.
     pub of_means: (usize, f64),
@@ -69,12 +70,12 @@ pub struct WorstOverSeeds {
 }
 
 impl WorstOverSeeds {
-    /// From the recalls of each seed. `full_data_worst` is the class of smallest seed-mean recall
-    /// of the full-data runs, where there are such runs.
+    /// Compares the recalls of each seed. `full_data_worst` is the class of smallest seed-mean
+    /// recall of the full-data runs, where there are such runs.
     ///
     /// # Errors
-    /// No run, runs of different numbers of classes, a run without any recall, a full-data worst
-    /// class that does not exist.
+    /// There is no run, the runs differ in their number of classes, a run has no recall at all, or
+    /// the full-data worst class does not exist.
     pub fn new(runs: &[Vec<Option<f64>>], full_data_worst: Option<usize>) -> Result<Self> {
         let none = || Error::invalid("recalls over seeds", "none", "at least one in every run");
         let means = mean_recalls(runs)?;

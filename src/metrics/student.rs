@@ -8,11 +8,11 @@
 
 use std::f64::consts::PI;
 
-/// Degrees of freedom from which the expansion in 1 / v is exact to rounding.
+/// The degrees of freedom from which the expansion in 1 / v is exact to rounding.
 const MANY: f64 = 1e4;
 
-/// The p-quantile of Student's t distribution with `freedom` degrees of freedom (any positive
-/// number, infinity included). NaN unless 0 < p < 1 and `freedom` > 0.
+/// Returns the p-quantile of Student's t distribution with `freedom` degrees of freedom (any
+/// positive number, infinity included). It is NaN unless 0 < p < 1 and `freedom` > 0.
 pub fn t_quantile(p: f64, freedom: f64) -> f64 {
     if !(p > 0.0 && p < 1.0 && freedom > 0.0) {
         return f64::NAN;
@@ -23,12 +23,12 @@ pub fn t_quantile(p: f64, freedom: f64) -> f64 {
     upper_quantile(1.0 - p, freedom)
 }
 
-/// The p-quantile of the standard normal distribution. NaN unless 0 < p < 1.
+/// Returns the p-quantile of the standard normal distribution. It is NaN unless 0 < p < 1.
 pub fn normal_quantile(p: f64) -> f64 {
     t_quantile(p, f64::INFINITY)
 }
 
-/// The t >= 0 with P(T > t) = tail, for 0 < tail <= 1/2.
+/// Returns the t >= 0 with P(T > t) = tail, for 0 < tail <= 1/2.
 fn upper_quantile(tail: f64, freedom: f64) -> f64 {
     let z = normal_upper_quantile(tail);
     if freedom >= MANY {
@@ -46,7 +46,8 @@ fn upper_quantile(tail: f64, freedom: f64) -> f64 {
     t
 }
 
-/// Abramowitz and Stegun 26.7.5; the next term is below 1e-17 relative for v >= 1e4, |z| < 10.
+/// Expands the quantile as in Abramowitz and Stegun 26.7.5. The next term is below 1e-17 relative
+/// for v >= 1e4, |z| < 10.
 fn expansion(z: f64, v: f64) -> f64 {
     let z2 = z * z;
     let g1 = (z2 + 1.0) * z / 4.0;
@@ -55,7 +56,8 @@ fn expansion(z: f64, v: f64) -> f64 {
     z + (g1 + (g2 + g3 / v) / v) / v
 }
 
-/// Abramowitz and Stegun 26.2.23 (error below 4.5e-4), refined by Newton steps on ln P(Z > z).
+/// Approximates the quantile as in Abramowitz and Stegun 26.2.23 (error below 4.5e-4) and refines
+/// it by Newton steps on ln P(Z > z).
 fn normal_upper_quantile(tail: f64) -> f64 {
     let s = (-2.0 * libm::log(tail)).sqrt();
     let numerator = 2.515_517 + s * (0.802_853 + s * 0.010_328);
@@ -74,18 +76,18 @@ fn density(t: f64, v: f64) -> f64 {
     libm::exp(ln)
 }
 
-/// P(T > t) for t >= 0.
+/// Returns P(T > t) for t >= 0.
 fn upper_tail(t: f64, v: f64) -> f64 {
     let t2 = t * t;
     0.5 * incomplete_beta(v / (v + t2), t2 / (v + t2), 0.5 * v)
 }
 
-/// ln B(a, 1/2).
+/// Returns ln B(a, 1/2).
 fn ln_beta(a: f64) -> f64 {
     libm::lgamma(a) + 0.5 * libm::log(PI) - libm::lgamma(a + 0.5)
 }
 
-/// I_x(a, 1/2), given x and y = 1 - x so that neither is cancelled.
+/// Returns I_x(a, 1/2), given both x and y = 1 - x so that neither loses digits to cancellation.
 fn incomplete_beta(x: f64, y: f64, a: f64) -> f64 {
     if y <= 0.0 {
         return 1.0;
@@ -94,7 +96,7 @@ fn incomplete_beta(x: f64, y: f64, a: f64) -> f64 {
         return 0.0;
     }
     let front = libm::exp(a * libm::log(x) + 0.5 * libm::log(y) - ln_beta(a));
-    // The fraction converges fast below its mean; above, I_x(a, b) = 1 - I_y(b, a).
+    // The fraction converges fast below its mean; above it, I_x(a, b) = 1 - I_y(b, a) is used.
     if x < (a + 1.0) / (a + 2.5) {
         front * beta_fraction(x, a, 0.5) / a
     } else {
@@ -102,7 +104,7 @@ fn incomplete_beta(x: f64, y: f64, a: f64) -> f64 {
     }
 }
 
-/// The continued fraction of DLMF 8.17.22.
+/// Evaluates the continued fraction of DLMF 8.17.22.
 fn beta_fraction(x: f64, a: f64, b: f64) -> f64 {
     const TINY: f64 = 1e-300;
     let guard = |value: f64| if value.abs() < TINY { TINY } else { value };
@@ -195,7 +197,8 @@ mod tests {
         close(t_quantile(0.999999, 20000.0), 4.754826635620626, 1e-10);
     }
 
-    /// t with one degree of freedom is Cauchy, with two it has a closed form.
+    /// The t distribution with one degree of freedom is Cauchy's, and the one with two has a closed
+    /// form.
     #[test]
     fn closed_forms() {
         for p in [0.501, 0.7, 0.9, 0.99, 0.9999] {

@@ -4,13 +4,13 @@ use std::fmt;
 
 use super::paired::{PairedDifference, Verdict};
 
-/// A fraction with two decimals and no leading zero: `.55`, `1.00`, `-.30`.
+/// Writes a fraction with two decimals and no leading zero: `.55`, `1.00`, `-.30`.
 pub fn fraction(value: f64) -> String {
     without_zero(&format!("{:.2}", no_negative_zero(value)))
 }
 
-/// A difference with its sign: `+.05`, `-.02`. A difference that rounds to zero keeps its sign, so
-/// that an interval with a negative end never looks as if it excluded 0.
+/// Writes a difference with its sign: `+.05`, `-.02`. A difference that rounds to zero keeps its
+/// sign, so that an interval with a negative end never looks as if it excluded 0.
 pub fn signed(value: f64) -> String {
     without_zero(&format!("{:+.2}", no_negative_zero(value)))
 }
@@ -38,9 +38,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The last word of a run:
-/// `worst class, MetriQ - Random: +.05 [-.02, +.11] over 4 seeds: not decided`. One seed has no
-/// interval, and the brackets are left out.
+/// Writes the last line of a run: `worst class, MetriQ - Random: +.05 [-.02, +.11] over 4 seeds:
+/// not decided`. One seed has no interval, and the brackets are left out.
 pub fn verdict_line(
     metric: &str,
     method: &str,

@@ -7,13 +7,13 @@
 
 use crate::error::{Error, Result};
 
-/// Up to here the `f64` shares of classes are exact to a thousandth of a sample.
+/// Up to this many samples the `f64` shares of classes are exact to a thousandth of a sample.
 const MOST_SAMPLES: usize = 1 << 40;
 
-/// What a density d keeps of N samples.
+/// The number of samples that a density d keeps of N.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
-    /// Round-half-up of d N, at most N.
+    /// d N rounded half up, at most N.
     pub count: usize,
     /// d N before rounding.
     pub exact: f64,
@@ -54,7 +54,7 @@ pub fn density_of_prune_rate(rate: f64) -> Result<f64> {
         .map_err(|_| Error::Internal(format!("{kept}e-{} is not a number", rate.places)))
 }
 
-/// digits x 10^-places.
+/// The number digits x 10^-places.
 struct Decimal {
     digits: u64,
     places: u32,
@@ -76,7 +76,8 @@ impl Decimal {
         parsed.ok_or_else(|| Error::Internal(format!("{text} is not in scientific form")))
     }
 
-    /// 10^places, or `None` where the number is below 10^-20: nothing, for at most 2^40 samples.
+    /// Returns 10^places, or `None` where the number is below 10^-20, which is nothing for at most
+    /// 2^40 samples.
     fn unit(&self) -> Option<u128> {
         (self.places <= 37).then(|| 10u128.pow(self.places))
     }

@@ -1,25 +1,27 @@
-//! What a method will cost, before it runs.
+//! Estimates of what a method will cost, made before it runs.
 
 use super::greedy::{grad_match_bytes, row_bytes};
 use super::selector::{Scope, Selector, Space};
 use super::wanted::Wanted;
 use crate::error::Result;
 
-/// Arithmetic and memory. With n samples in a group, m picks of it, D dimensions, K classes, V
-/// validation samples. Lazy methods are given their upper bound; they mostly need a fraction.
+/// The arithmetic and memory of a method. In the formulas n is the samples of a group, m the picks
+/// among them, D the dimensions, K the classes and V the validation samples. Lazy methods are given
+/// their upper bound; they mostly need a fraction of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cost {
     /// Floating-point operations, a multiply-add being two.
     pub flops: f64,
-    /// On one core, by measured rates of each method: `docs/scores/selection.md` has the machine.
+    /// Time on one core, by measured rates of each method; `docs/scores/selection.md` names the
+    /// machine.
     pub seconds: f64,
     /// Bytes beyond the inputs.
     pub bytes: f64,
-    /// How it grows.
+    /// The formula by which the time grows, such as `n m D`.
     pub class: &'static str,
 }
 
-/// Sizes of the inputs.
+/// Sizes of the inputs of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// D, dimensions of the features.
@@ -30,15 +32,15 @@ pub struct Shape {
     pub validation: usize,
 }
 
-/// Gains that lazy greedy is expected to bring up to date for each pick.
+/// The number of gains that lazy greedy is expected to bring up to date for each pick.
 const LAZY: f64 = 16.0;
 
 impl Selector {
-    /// Cost of the wanted picks from classes of `sizes`: groups are worked off one after another,
-    /// so their times add up, and the largest decides the memory.
+    /// Returns the cost of the wanted picks from classes of `sizes`. Groups are worked off one
+    /// after another, so their times add up, and the largest decides the memory.
     ///
     /// # Errors
-    /// Counts that do not fit the classes.
+    /// The wanted counts do not fit the classes.
     pub fn cost(
         &self,
         sizes: &[usize],
@@ -58,7 +60,7 @@ impl Selector {
         };
         let bytes = 16.0 * samples as f64;
         let mut total = Cost { flops: 0.0, seconds: 0.0, bytes, class: self.class() };
-        // Inside classes those of the class are looked at.
+        // A method that picks inside a class looks at the validation samples of that class only.
         let validation = match scope {
             Scope::Whole => shape.validation,
             Scope::Class => shape.validation.div_ceil(groups.len().max(1)),
@@ -91,9 +93,10 @@ impl Selector {
         }
     }
 
-    /// Nanoseconds of one core for m picks of n samples: terms of `class` with measured factors. The
-    /// terms without D are passes over all samples for each pick. Where rows of distances do not fit
-    /// `memory` it is a lower bound: how often gains are brought up to date depends on the data.
+    /// Estimates the nanoseconds of one core for m picks of n samples: the terms of `class` with
+    /// measured factors. The terms without D are passes over all samples for each pick. Where rows
+    /// of distances do not fit `memory` this is a lower bound, because how often gains are brought
+    /// up to date depends on the data.
     fn nanoseconds(&self, n: usize, m: usize, shape: Shape, memory: usize) -> f64 {
         let (d, k) = (shape.dims as f64, shape.classes as f64);
         let (n, m, v, len) = (n as f64, m as f64, shape.validation as f64, n);
@@ -125,13 +128,14 @@ impl Selector {
         }
     }
 
-    /// (operations, bytes) for m picks of n samples.
+    /// Returns (operations, bytes) for m picks of n samples.
     fn of_group(&self, n: usize, m: usize, shape: Shape, memory: usize) -> (f64, f64) {
         let (d, k, v) = (shape.dims as f64, shape.classes as f64, shape.validation as f64);
         let (samples, picks) = (n as f64, m as f64);
         let sort = 20.0 * samples * samples.max(2.0).log2();
         let gradients = samples * (4.0 * k + 16.0);
-        // Rows of distances: computed once if all can be kept, else twice and again when needed.
+        // Rows of distances are computed once if all can be kept; otherwise they are computed
+        // twice, and again when they are needed.
         let rows = |pair: f64| {
             let row = samples * pair;
             match row_bytes(n, memory) >= 4.0 * samples * samples {
@@ -181,25 +185,25 @@ impl Selector {
 }
 
 impl Cost {
-    /// Of a score: 10^10 operations a second.
+    /// Makes the cost of a score, at 10^10 operations a second.
     fn of(flops: f64, bytes: f64, class: &'static str) -> Cost {
         Cost { flops, seconds: 1e-10 * flops, bytes, class }
     }
 
-    /// Of [`class_distances`](super::class_distances).
+    /// Returns the cost of [`class_distances`](super::class_distances).
     pub fn class_distances(samples: usize, shape: Shape) -> Cost {
         let n = samples as f64;
         Cost::of(5.0 * n * shape.dims as f64, 32.0 * n, "N D")
     }
 
-    /// Of [`prototype_distances`](super::prototype_distances), at most.
+    /// Returns an upper bound of the cost of [`prototype_distances`](super::prototype_distances).
     pub fn prototype_distances(samples: usize, shape: Shape, options: super::KMeans) -> Cost {
         let (n, d, k) = (samples as f64, shape.dims as f64, options.clusters as f64);
         let passes = options.rounds as f64 + 2.0;
         Cost::of(3.0 * n * k * d * passes, 64.0 * n + 12.0 * k * d, "N K D rounds")
     }
 
-    /// Of [`cal`](super::cal).
+    /// Returns the cost of [`cal`](super::cal).
     pub fn cal(samples: usize, shape: Shape, neighbours: usize) -> Cost {
         let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
         let near = neighbours as f64;
@@ -207,13 +211,13 @@ impl Cost {
         Cost::of(flops, n * (40.0 + 16.0 * near + 8.0 * k), "N^2 D")
     }
 
-    /// Of [`last_layer_grand`](super::last_layer_grand).
+    /// Returns the cost of [`last_layer_grand`](super::last_layer_grand).
     pub fn last_layer_grand(samples: usize, shape: Shape) -> Cost {
         let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
         Cost::of(2.0 * n * (d + k), n * (4.0 * k + 32.0), "N (D + K)")
     }
 
-    /// Of [`least_confidence`](super::least_confidence).
+    /// Returns the cost of [`least_confidence`](super::least_confidence).
     pub fn least_confidence(samples: usize, shape: Shape) -> Cost {
         let (n, k) = (samples as f64, shape.classes as f64);
         Cost::of(n * k, 16.0 * n, "N K")
@@ -287,12 +291,12 @@ mod tests {
                 let cost = selector.cost(&[n / 10; 10], &wanted, Scope::Class, shape, MEMORY);
                 let found = cost.unwrap().seconds;
                 let near = (0.5..=2.0).contains(&(found / measured));
-                // Below a twentieth of a second both are nothing.
+                // Times below a twentieth of a second are too short to compare.
                 let little = found < 0.05 && measured < 0.05;
                 assert!(near || little, "{name}, {n} x {dims}: {found} s, measured {measured} s");
             }
         }
-        // Herding among all of 50,000 x 64, which an earlier estimate called 0.8 s.
+        // Herding among all of 50,000 x 64 is the case that an earlier estimate called 0.8 s.
         let shape = Shape { dims: 64, classes: 10, validation: 0 };
         let wanted = Wanted::of_any(5000);
         let cost = Selector::Herding.cost(&[5000; 10], &wanted, Scope::Whole, shape, MEMORY);

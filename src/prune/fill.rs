@@ -8,10 +8,10 @@
 //! breakpoints are sorted, the interval that contains the solution is found by bisection over them,
 //! and c follows from one division. Time O(K log K); each sum is formed afresh, so no error builds up.
 
-/// One class as the allocator sees it.
+/// A class as the allocator sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bin {
-    /// Relative claim; finite, not negative.
+    /// Relative claim, finite and not negative.
     pub weight: f64,
     /// Least share.
     pub lower: f64,
@@ -19,8 +19,8 @@ pub(super) struct Bin {
     pub upper: f64,
 }
 
-/// The shares of all bins. They sum to `total`, which is first brought into
-/// [sum of lower, sum of upper].
+/// Returns the shares of all bins. They sum to `total`, which is first brought into [sum of lower,
+/// sum of upper].
 ///
 /// Bins of weight 0 get their lower bound. Only when every other bin is full do they share what is
 /// left, in proportion to their upper bounds.
@@ -49,8 +49,8 @@ impl Bin {
         (level * self.weight).clamp(self.lower, self.upper)
     }
 
-    /// Levels at which the bin leaves its lower bound and reaches its upper one. An empty bin of
-    /// weight 0 never moves.
+    /// Returns the levels at which the bin leaves its lower bound and reaches its upper one. An
+    /// empty bin of weight 0 never moves.
     fn breakpoints(&self) -> (f64, f64) {
         if self.upper > 0.0 {
             (self.lower / self.weight, self.upper / self.weight)
@@ -60,7 +60,7 @@ impl Bin {
     }
 }
 
-/// The c of the module's formula.
+/// Finds the c of the module's formula.
 fn water_level(bins: &[Bin], total: f64) -> f64 {
     let mut breakpoints: Vec<f64> = bins
         .iter()
@@ -85,7 +85,8 @@ fn water_level(bins: &[Bin], total: f64) -> f64 {
     if slope > 0.0 { ((total - fixed) / slope).max(left).min(right) } else { left }
 }
 
-/// Neumaier's compensated sum: a hundred thousand classes cost no more than one rounding.
+/// Returns Neumaier's compensated sum, so that adding up a hundred thousand classes costs no more
+/// than one rounding.
 fn sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut total, mut lost) = (0.0f64, 0.0f64);
     for value in values {

@@ -1,4 +1,4 @@
-//! Index lists that come from outside.
+//! Checks of index lists that come from outside.
 
 use crate::error::{Error, Result};
 

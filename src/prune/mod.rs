@@ -52,7 +52,9 @@ mod cost;
 mod fill;
 mod greedy;
 mod indices;
+mod names;
 mod pick;
+mod population;
 mod prototype;
 mod quota;
 mod rank;
@@ -68,15 +70,16 @@ mod weights;
 pub use budget::{Budget, density_of_prune_rate};
 pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
+pub(crate) use names::names;
 pub use pick::{MEMORY, Picking, Picks, pick};
-pub(crate) use prototype::names;
+pub use population::Population;
 pub use prototype::{
-    Centre, KMeans, Metric, SampleScore, cal, class_distances, last_layer_grand, least_confidence,
-    prototype_distances,
+    Centre, ClusterMetric, KMeans, SampleScore, cal, class_distances, last_layer_grand,
+    least_confidence, prototype_distances,
 };
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};
-pub use select::{Population, Selection, Subset, select, strategy_counts};
+pub use select::{Selection, Subset, select, strategy_counts};
 pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validation};
 pub use space::{Features, Probabilities};
 pub use unit::over;

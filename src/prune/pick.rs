@@ -1,16 +1,16 @@
-//! A method applied: which samples it picks, in which order, with which weights.
+//! Running a method: which samples it picks, in which order, with which weights.
 
 use super::budget::Budget;
 use super::greedy::{
     Ccs, D2, Facility, Glister, GradMatch, GraphCut, Greedy, Herding, KCenter, Key, Known, Refresh,
     central_order, keys,
 };
+use super::population::Population;
 use super::prototype::{Centre, centre_distances, class_distances};
 use super::rank::Direction;
-use super::select::Population;
 use super::selector::{Inputs, Scope, Score, Selector, Space, Start, Validation};
 use super::space::{
-    Cosine, CosineDistance, Divergence, Features, Gradients, Points, Probabilities,
+    Cosine, CosineDistance, Divergence, Features, Gradients, Neighbour, Points, Probabilities,
     SquaredEuclidean, check_labels, nearest,
 };
 use super::wanted::Wanted;
@@ -22,18 +22,18 @@ use crate::rng::{Philox, Stream};
 pub struct Picking<'a> {
     /// The method.
     pub selector: Selector,
-    /// Where it picks; [`Selector::scope`] tells the usual one.
+    /// Where the method picks; [`Selector::scope`] tells the usual one.
     pub scope: Scope,
-    /// What it knows of the samples.
+    /// What is known of the samples.
     pub inputs: Inputs<'a>,
-    /// Decides ties and random starts.
+    /// Seed that decides ties and random starts.
     pub seed: u64,
     /// Bytes that facility location and CRAIG may fill with distances to save time, and that
-    /// GradMatch may need. Changes no result.
+    /// GradMatch may need. It changes no result.
     pub memory: usize,
 }
 
-/// [`Picking::memory`] unless told otherwise.
+/// The usual [`Picking::memory`], 1 GiB.
 pub const MEMORY: usize = 1 << 30;
 
 /// What was picked.
@@ -42,30 +42,34 @@ pub struct Picks {
     /// Positions in the original training set, first pick first. Inside classes each class's picks
     /// are in their order, and classes take turns in proportion to their counts.
     pub order: Vec<usize>,
-    /// For each pick, what it stands for in training, where the method says so.
+    /// What each pick stands for in training, where the method says so.
     pub weights: Option<Vec<f64>>,
 }
 
-/// The samples that a method picks: exactly as many as wanted. With a larger count and the same
-/// seed every method first picks the same samples again, in every class in which it picks.
+/// Returns the samples that a method picks: exactly as many as wanted. With a larger count and the
+/// same seed every method first picks the same samples again, in every class in which it picks.
 ///
 /// # Errors
 /// [`Error::Invalid`]: what [`Population::sizes`], [`Features::check`] and [`Probabilities::check`]
-/// refuse, an input that the method lacks, an option out of range, more wanted than there is, too
-/// little memory for GradMatch.
+/// refuse, an input that the method lacks, an option out of range, more samples wanted than there
+/// are, too little memory for GradMatch.
 pub fn pick(population: Population, picking: &Picking, wanted: &Wanted) -> Result<Picks> {
     picking.selector.check()?;
     let members = population.members()?;
     let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
     wanted.check(&sizes)?;
-    let inputs = Checked::new(population, picking)?;
+    let inputs = CheckedPicking::new(population, picking)?;
     match picking.scope {
         Scope::Class => inside_classes(&inputs, &members, wanted),
         Scope::Whole => among_all(&inputs, &sizes, wanted),
     }
 }
 
-fn inside_classes(inputs: &Checked, members: &[Vec<usize>], wanted: &Wanted) -> Result<Picks> {
+fn inside_classes(
+    inputs: &CheckedPicking,
+    members: &[Vec<usize>],
+    wanted: &Wanted,
+) -> Result<Picks> {
     let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
     let seed = inputs.picking.seed;
     let counts = wanted.of_each_class(&sizes, seed)?;
@@ -91,7 +95,8 @@ fn inside_classes(inputs: &Checked, members: &[Vec<usize>], wanted: &Wanted) -> 
         }
     }
     picks.sort_unstable_by(|a, b| {
-        // (rank + 1/2) / count, in whole numbers.
+        // The samples of a class take their turns at (rank + 1/2) / count, compared here in whole
+        // numbers.
         let turn = |t: &Turn, other: &Turn| (2 * t.rank as u128 + 1) * other.count as u128;
         turn(a, b).cmp(&turn(b, a)).then_with(|| a.key.cmp(&b.key))
     });
@@ -110,7 +115,7 @@ struct Turn {
     weight: f64,
 }
 
-fn among_all(inputs: &Checked, sizes: &[usize], wanted: &Wanted) -> Result<Picks> {
+fn among_all(inputs: &CheckedPicking, sizes: &[usize], wanted: &Wanted) -> Result<Picks> {
     let population = inputs.population;
     let mut open = wanted.counts.clone();
     let most = wanted.most(sizes.iter().sum());
@@ -147,19 +152,19 @@ struct Group<'a> {
     members: &'a [usize],
     one_class: bool,
     validation: &'a [usize],
-    /// Picks that will be asked for at most.
+    /// The most picks that will be asked for.
     most: usize,
 }
 
-/// A method with its inputs, which are there.
-struct Checked<'a> {
+/// A method whose inputs are known to be there.
+struct CheckedPicking<'a> {
     population: Population<'a>,
     picking: &'a Picking<'a>,
 }
 
-impl<'a> Checked<'a> {
+impl<'a> CheckedPicking<'a> {
     fn new(population: Population<'a>, picking: &'a Picking<'a>) -> Result<Self> {
-        let checked = Checked { population, picking };
+        let checked = CheckedPicking { population, picking };
         if let Selector::Glister { .. } = picking.selector {
             let Validation { features, probabilities, labels } = checked.validation()?;
             let (train, classes) = (checked.features()?, checked.probabilities()?.classes());
@@ -203,7 +208,7 @@ impl<'a> Checked<'a> {
         self.picking.inputs.score.ok_or_else(|| self.missing("score"))
     }
 
-    /// Validation samples of a class, or all; none where the method asks for none.
+    /// Returns the validation samples of a class, or all of them; none where the method needs none.
     fn validation_samples(&self, class: Option<usize>) -> Result<Vec<usize>> {
         let Selector::Glister { .. } = self.picking.selector else { return Ok(Vec::new()) };
         let labels = self.validation()?.labels;
@@ -216,7 +221,7 @@ impl<'a> Checked<'a> {
         Ok(samples)
     }
 
-    /// The method at its start.
+    /// Sets up the method for a group, before its first pick.
     fn greedy<'g>(&'g self, group: &Group<'g>) -> Result<Box<dyn Greedy + 'g>>
     where
         'a: 'g,
@@ -262,55 +267,75 @@ impl<'a> Checked<'a> {
                 Box::new(GradMatch::new(gradients()?, lambda, positions, seed, most, memory)?)
             }
             Selector::Glister { step, refresh } => {
-                let Validation { features, probabilities, labels } = self.validation()?;
-                let samples = group.validation;
-                let validation =
-                    Gradients::new(Points::new(features, samples)?, probabilities, labels)?;
-                let rows = samples.iter().flat_map(|&i| probabilities.row(i).iter().copied());
-                let labels = samples.iter().map(|&i| labels[i]).collect();
                 let refresh = Refresh { step, every: refresh };
-                let train = gradients()?;
-                Box::new(Glister::new(train, validation, rows, labels, refresh, positions, seed))
+                Box::new(self.glister(group, gradients()?, refresh)?)
             }
-            Selector::Moderate { centre } => {
-                let values: Vec<f64> = match group.one_class {
-                    true => centre_distances(points()?, centre),
-                    false => {
-                        let all = class_distances(self.population, self.features()?, centre)?;
-                        positions.iter().map(|&position| all.values[position]).collect()
-                    }
-                };
-                Box::new(Known(central_order(&values, &keys(positions, seed)).into_iter()))
-            }
-            Selector::Ccs { beta, strata } => {
-                let score = self.score()?;
-                let values = self.values(score, positions)?;
-                let hard = self.picking.inputs.hardness.unwrap_or(score);
-                let sign = if hard.direction == Direction::KeepHighest { 1.0 } else { -1.0 };
-                let hardness: Vec<f64> =
-                    self.values(hard, positions)?.into_iter().map(|v| sign * v).collect();
-                let drop = Budget::new(beta, positions.len())?.count;
-                let draw = Philox::new(seed, Stream::Subset);
-                let draws: Vec<Key> = positions.iter().map(|&p| draw.block(p as u64, 0)).collect();
-                let keys = keys(positions, seed);
-                Box::new(Ccs::new(&values, &hardness, drop, strata, &keys, &draws))
-            }
+            Selector::Moderate { centre } => Box::new(self.moderate(group, points()?, centre)?),
+            Selector::Ccs { beta, strata } => Box::new(self.ccs(positions, beta, strata)?),
             Selector::D2 { neighbours, forward, reverse } => {
-                let score = self.score()?;
-                let mut values = self.values(score, positions)?;
-                if score.direction == Direction::KeepLowest {
-                    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    values.iter_mut().for_each(|v| *v = most - *v);
-                }
-                let measure = SquaredEuclidean::new(points()?);
-                let mut lists = nearest(&measure, positions, neighbours, seed);
-                lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
+                let values = self.difficulty(positions)?;
+                let lists = neighbour_lists(points()?, positions, neighbours, seed);
                 Box::new(D2::new(&values, lists, forward, reverse, positions, seed))
             }
         })
     }
 
-    /// A score at `positions`, finite.
+    fn glister<'g>(
+        &'g self,
+        group: &Group<'g>,
+        train: Gradients<'g>,
+        refresh: Refresh,
+    ) -> Result<Glister<'g>>
+    where
+        'a: 'g,
+    {
+        let Validation { features, probabilities, labels } = self.validation()?;
+        let samples = group.validation;
+        let validation = Gradients::new(Points::new(features, samples)?, probabilities, labels)?;
+        let rows = samples.iter().flat_map(|&i| probabilities.row(i).iter().copied());
+        let labels = samples.iter().map(|&i| labels[i]).collect();
+        let (positions, seed) = (group.members, self.picking.seed);
+        Ok(Glister::new(train, validation, rows, labels, refresh, positions, seed))
+    }
+
+    fn moderate(&self, group: &Group, points: Points, centre: Centre) -> Result<Known> {
+        let positions = group.members;
+        let values: Vec<f64> = match group.one_class {
+            true => centre_distances(points, centre),
+            false => {
+                let all = class_distances(self.population, self.features()?, centre)?;
+                positions.iter().map(|&position| all.values[position]).collect()
+            }
+        };
+        Ok(Known(central_order(&values, &keys(positions, self.picking.seed)).into_iter()))
+    }
+
+    fn ccs(&self, positions: &[usize], beta: f64, strata: usize) -> Result<Ccs> {
+        let score = self.score()?;
+        let values = self.values(score, positions)?;
+        let hard = self.picking.inputs.hardness.unwrap_or(score);
+        let sign = if hard.direction == Direction::KeepHighest { 1.0 } else { -1.0 };
+        let hardness: Vec<f64> =
+            self.values(hard, positions)?.into_iter().map(|v| sign * v).collect();
+        let drop = Budget::new(beta, positions.len())?.count;
+        let seed = self.picking.seed;
+        let draw = Philox::new(seed, Stream::Subset);
+        let draws: Vec<Key> = positions.iter().map(|&p| draw.block(p as u64, 0)).collect();
+        Ok(Ccs::new(&values, &hardness, drop, strata, &keys(positions, seed), &draws))
+    }
+
+    /// Returns the score at `positions`, turned so that greater is harder.
+    fn difficulty(&self, positions: &[usize]) -> Result<Vec<f64>> {
+        let score = self.score()?;
+        let mut values = self.values(score, positions)?;
+        if score.direction == Direction::KeepLowest {
+            let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            values.iter_mut().for_each(|v| *v = most - *v);
+        }
+        Ok(values)
+    }
+
+    /// Returns the finite values of a score at `positions`.
     fn values(&self, score: Score, positions: &[usize]) -> Result<Vec<f64>> {
         let value = |&position: &usize| match score.values.get(position) {
             Some(&value) if value.is_finite() => Ok(value),
@@ -324,7 +349,19 @@ impl<'a> Checked<'a> {
     }
 }
 
-/// The sample of the least value, ties drawn; 0 for none.
+/// Returns the nearest neighbours of every sample with their Euclidean distances.
+fn neighbour_lists(
+    points: Points,
+    positions: &[usize],
+    neighbours: usize,
+    seed: u64,
+) -> Vec<Vec<Neighbour>> {
+    let mut lists = nearest(&SquaredEuclidean::new(points), positions, neighbours, seed);
+    lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
+    lists
+}
+
+/// Returns the sample of the least value, ties drawn; 0 if there is no sample.
 fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
     let keys = keys(positions, seed);
     let order = |&a: &usize, &b: &usize| {
@@ -333,7 +370,7 @@ fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
     (0..values.len()).min_by(order).unwrap_or(0)
 }
 
-/// A sample drawn by the seed and its position; 0 for none.
+/// Returns a sample drawn by the seed and its position; 0 if there is no sample.
 fn drawn(positions: &[usize], seed: u64) -> usize {
     let draw = Philox::new(seed, Stream::Start);
     let lot = |&i: &usize| draw.block(positions[i] as u64, 0);

@@ -14,10 +14,10 @@
 //! l_k is 0, or min(n, N_k) with a minimum n per class. Shares become counts by largest remainder.
 //! Formula: Algorithm 1 of arXiv 2404.05579, in closed form.
 //!
-//! Edge cases. All recalls equal: uniform quotas. All 1: uniform quotas, with a warning. Some 1:
-//! those classes keep nothing (or their minimum) until every class with an error is full; what is
-//! then left is shared among them in proportion to N_k. Empty classes keep 0, need no recall and
-//! take no part in the error ratio.
+//! Edge cases: if all recalls are equal, the quotas are uniform; if all are 1, they are uniform
+//! too, with a warning. If some are 1, those classes keep nothing (or their minimum) until every
+//! class with an error is full; what is then left is shared among them in proportion to N_k. Empty
+//! classes keep 0, need no recall and take no part in the error ratio.
 
 use super::budget::Budget;
 use super::fill::{Bin, water_fill};
@@ -31,19 +31,19 @@ pub enum QuotaRule {
     /// Density proportional to the error: MetriQ (DRoP in later versions of the paper).
     #[default]
     Metriq,
-    /// Count proportional to the error, as in the authors' released code; the same as
+    /// Count proportional to the error, as in the authors' released code. It equals
     /// [`QuotaRule::Metriq`] on balanced data only.
     MetriqReleased,
     /// The original class ratios.
     Uniform,
     /// The same count for every class; classes that are too small keep everything.
     Balanced,
-    /// Counts of another subset, one a class, usually from [`super::strategy_counts`].
+    /// Counts of another subset, one for each class, usually from [`super::strategy_counts`].
     From(Vec<usize>),
 }
 
 impl QuotaRule {
-    /// The rule's name on the command line.
+    /// Returns the rule's name as people write it.
     pub fn name(&self) -> &'static str {
         match self {
             QuotaRule::Metriq => "metriq",
@@ -63,7 +63,7 @@ impl QuotaRule {
 /// What is done to recalls before they are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Smoothing {
-    /// Nothing.
+    /// Recalls are used as they are.
     #[default]
     None,
     /// (correct + 1) / (total + 2), with correct = r_k times the class's validation samples, so
@@ -74,10 +74,10 @@ pub enum Smoothing {
 /// A rule and its options.
 #[derive(Clone, Debug, Default)]
 pub struct QuotaOptions<'a> {
-    /// The rule.
+    /// The rule that gives the weights.
     pub rule: QuotaRule,
-    /// Recall of each class on validation data; `None` for a class without validation samples.
-    /// May be empty for rules that use no recalls.
+    /// Recall of each class on validation data; `None` for a class without validation samples. It
+    /// may be empty for rules that use no recalls.
     pub recalls: &'a [Option<f64>],
     /// Validation samples behind each recall. Smoothing needs them; without them no warning about
     /// doubtful recalls is given.
@@ -100,7 +100,7 @@ pub struct Quotas {
     pub warnings: Vec<Warning>,
 }
 
-/// The quotas of classes of the given `sizes` at `density`.
+/// Computes the quotas of classes of the given `sizes` at `density`.
 ///
 /// `seed` decides ties of the rounding only.
 ///
@@ -147,13 +147,13 @@ pub fn quotas(
     Ok(Quotas { counts, densities, warnings })
 }
 
-/// max (1 - r) / min (1 - r) over the classes that have samples and a recall; infinite when some
-/// but not all recalls are 1, `None` when all are or there is none.
+/// Returns max (1 - r) / min (1 - r) over the classes that have samples and a recall. It is
+/// infinite when some but not all recalls are 1, and `None` when all are or there is none.
 pub fn error_ratio(sizes: &[usize], recalls: &[Option<f64>]) -> Option<f64> {
     extremes(sizes, recalls).map(|(ratio, _, _)| ratio)
 }
 
-/// (error ratio, class of largest error, class of smallest error).
+/// Returns (error ratio, class of largest error, class of smallest error).
 fn extremes(sizes: &[usize], recalls: &[Option<f64>]) -> Option<(f64, usize, usize)> {
     let known = sizes.iter().zip(recalls).enumerate();
     let errors = known.filter(|(_, (size, _))| **size > 0);
@@ -188,8 +188,8 @@ fn check_recalls(classes: usize, options: &QuotaOptions<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Recalls after smoothing, all known where the rule needs them and the class has samples. Empty
-/// when the rule needs none.
+/// Returns the recalls after smoothing, all known where the rule needs them and the class has
+/// samples. The list is empty when the rule needs none.
 fn recalls_to_use(sizes: &[usize], options: &QuotaOptions<'_>) -> Result<Vec<Option<f64>>> {
     if !options.rule.needs_recalls() {
         return Ok(Vec::new());

@@ -21,8 +21,8 @@ pub enum Direction {
 pub enum Order<'a> {
     /// Uniformly random.
     Random,
-    /// By score, ties in random order (by position they would follow the class in folder data
-    /// sets).
+    /// By score, with ties in random order (ordered by position they would follow the class in
+    /// folder data sets).
     Score {
         /// One score for each sample of the original training set. Only those of eligible samples
         /// are read; infinite scores are allowed.
@@ -32,12 +32,13 @@ pub enum Order<'a> {
     },
     /// As a greedy method has picked them: every eligible position once, first pick first.
     Given(&'a [usize]),
-    /// The same as far as a method was asked to go: eligible positions, none of them twice.
+    /// As a greedy method has picked them, as far as it was asked to go: eligible positions, none
+    /// of them twice.
     Picked(&'a [usize]),
 }
 
-/// The `eligible` positions in the order in which they are kept, first kept first. All of them,
-/// but for [`Order::Picked`].
+/// Returns the `eligible` positions in the order in which they are kept, first kept first: all of
+/// them, except for [`Order::Picked`].
 ///
 /// # Errors
 /// [`Error::Invalid`]: a position beyond the scores, a NaN score (with its position), a given order
@@ -52,7 +53,7 @@ pub fn ranking(eligible: &[usize], order: Order<'_>, seed: u64) -> Result<Vec<us
                 Direction::KeepHighest => values[b].total_cmp(&values[a]),
                 Direction::KeepLowest => values[a].total_cmp(&values[b]),
             });
-            // `==` also ties 0 and -0, which the sort has put side by side.
+            // Comparing by `==` also ties 0 and -0, which the sort has put side by side.
             let draw = Philox::new(seed, Stream::Ties);
             for tied in ranked.chunk_by_mut(|&a, &b| values[a] == values[b]) {
                 shuffle_by_position(tied, draw);
@@ -70,8 +71,8 @@ pub fn ranking(eligible: &[usize], order: Order<'_>, seed: u64) -> Result<Vec<us
     Ok(ranked)
 }
 
-/// Random order by one key a sample. Distinct positions have distinct 128-bit keys, since a Philox
-/// block is a bijection of its counter: no collision is ever settled by position.
+/// Puts positions in random order by one key each. Distinct positions have distinct 128-bit keys,
+/// since a Philox block is a bijection of its counter: no collision is ever settled by position.
 fn shuffle_by_position(positions: &mut [usize], draw: Philox) {
     if positions.len() > 1 {
         positions.sort_by_cached_key(|&position| draw.block(position as u64, 0));

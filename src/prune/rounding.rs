@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
 /// Remainders closer than this are ties. Shares carry rounding errors of about 1e-9 samples at a
-/// million samples a class; a tie must not be decided by them.
+/// million samples in a class, and a tie must not be decided by them.
 const TIE: f64 = 1e-7;
 
 /// Rounds each share down, then gives the samples that are left to the largest remainders, one
@@ -14,7 +14,7 @@ const TIE: f64 = 1e-7;
 /// depend on the density. A count never exceeds its size, and a class with share 0 gets nothing.
 ///
 /// # Errors
-/// Only when the shares do not sum to the budget within one half: a defect of the caller.
+/// The shares do not sum to the budget within one half, which is a defect of the caller.
 pub(super) fn largest_remainder(
     shares: &[f64],
     sizes: &[usize],
@@ -44,7 +44,7 @@ pub(super) fn largest_remainder(
     Ok(counts)
 }
 
-/// Classes from the largest remainder to the smallest, ties in seeded order.
+/// Returns the classes from the largest remainder to the smallest, ties in seeded order.
 fn by_remainder(open: &mut [(usize, f64)], seed: u64) -> impl Iterator<Item = usize> {
     open.sort_unstable_by(|a, b| b.1.total_cmp(&a.1));
     let draw = Philox::new(seed, Stream::Rounding);

@@ -11,27 +11,16 @@
 //! | a method of [`super::Selector`] | `Order::Picked` of [`super::pick`] | any |
 //!
 //! A subset is a prefix of one fixed ranking, of the whole set or inside each class. Subsets of
-//! growing density nest exactly without quotas; with quotas, up to one sample a class (largest
-//! remainder may take one back).
+//! growing density nest exactly without quotas, and up to one sample of each class with quotas
+//! (largest remainder may take one back).
 
 use super::budget::Budget;
 use super::pick::Picks;
+use super::population::Population;
 use super::quota::{QuotaOptions, Quotas, quotas};
 use super::rank::{Order, ranking};
 use super::warning::Warning;
 use crate::error::{Error, Result};
-
-/// A training set and the part of it that may be kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Population<'a> {
-    /// Class, or group, of every sample of the original training set.
-    pub labels: &'a [u32],
-    /// Positions in the original training set that are not held out, in any order. Sizes N_k and
-    /// the density count these only.
-    pub eligible: &'a [usize],
-    /// Number of classes; labels are below it.
-    pub classes: usize,
-}
 
 /// What to keep of a population.
 #[derive(Clone, Debug)]
@@ -42,7 +31,8 @@ pub struct Selection<'a> {
     pub quota: Option<QuotaOptions<'a>>,
     /// Kept fraction of the eligible samples, in (0, 1].
     pub density: f64,
-    /// Decides the random order, ties of scores and ties of rounding, each from its own stream.
+    /// Seed of the random order, of ties of scores and of ties of rounding, each from its own
+    /// stream.
     pub seed: u64,
 }
 
@@ -59,20 +49,20 @@ pub struct Subset {
     pub densities: Vec<f64>,
     /// The class densities that the quota rule asked for, before rounding; `None` without quotas.
     pub quota_densities: Option<Vec<f64>>,
-    /// The kept samples in the order in which a method picked them, with their weights; `None` where
-    /// none did.
+    /// The kept samples in the order in which a method picked them, with their weights; `None`
+    /// where no method picked.
     pub picks: Option<Picks>,
-    /// Findings to show.
+    /// Findings that a user should see.
     pub warnings: Vec<Warning>,
 }
 
 impl Subset {
-    /// Number of kept samples.
+    /// Returns the number of kept samples.
     pub fn total(&self) -> usize {
         self.kept.len()
     }
 
-    /// One flag for each of the `len` samples of the original training set.
+    /// Returns one flag for each of the `len` samples of the original training set.
     ///
     /// # Errors
     /// A kept position is not below `len`.
@@ -88,62 +78,7 @@ impl Subset {
     }
 }
 
-impl Population<'_> {
-    /// Eligible samples of each class.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`]: no eligible sample, a position out of range or twice, a label not below
-    /// the number of classes.
-    pub fn sizes(&self) -> Result<Vec<usize>> {
-        if self.eligible.is_empty() {
-            return Err(Error::invalid("training samples", "none", "at least one to keep"));
-        }
-        let mut seen = vec![false; self.labels.len()];
-        let mut sizes = vec![0; self.classes];
-        for &position in self.eligible {
-            let Some(&label) = self.labels.get(position) else {
-                return Err(Error::invalid(
-                    "eligible training sample",
-                    format!("position {position}"),
-                    format!("below the {} labels", self.labels.len()),
-                ));
-            };
-            if std::mem::replace(&mut seen[position], true) {
-                return Err(Error::invalid(
-                    "eligible training samples",
-                    format!("position {position} twice"),
-                    "each position once",
-                ));
-            }
-            let size = sizes.get_mut(label as usize).ok_or_else(|| {
-                Error::invalid(
-                    format!("label of training sample {position}"),
-                    label.to_string(),
-                    format!("below {}, the number of classes", self.classes),
-                )
-            })?;
-            *size += 1;
-        }
-        Ok(sizes)
-    }
-}
-
-impl Population<'_> {
-    /// Eligible positions of each class, in the order of `eligible`.
-    ///
-    /// # Errors
-    /// As [`Population::sizes`].
-    pub fn members(&self) -> Result<Vec<Vec<usize>>> {
-        let sizes = self.sizes()?;
-        let mut members: Vec<Vec<usize>> = sizes.into_iter().map(Vec::with_capacity).collect();
-        for &position in self.eligible {
-            members[self.labels[position] as usize].push(position);
-        }
-        Ok(members)
-    }
-}
-
-/// The subset that `selection` keeps of `population`.
+/// Returns the subset that `selection` keeps of `population`.
 ///
 /// # Errors
 /// [`Error::Invalid`]: what [`Population::sizes`], [`ranking`] and [`quotas`] refuse, a density
@@ -197,12 +132,13 @@ pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<S
     Ok(Subset { kept, sizes, counts, densities, quota_densities, picks: None, warnings })
 }
 
-/// Class counts of the subset that `order` keeps without quotas: what [`QuotaRule::From`] takes.
+/// Returns the class counts of the subset that `order` keeps without quotas: what
+/// [`QuotaRule::From`] takes.
 ///
 /// [`QuotaRule::From`]: super::QuotaRule::From
 ///
 /// # Errors
-/// As [`select`].
+/// Fails as [`select`] does.
 pub fn strategy_counts(
     population: Population<'_>,
     order: Order<'_>,

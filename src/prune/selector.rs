@@ -1,14 +1,16 @@
-//! The methods that look at more than one number a sample: names, options, what they need.
+//! The methods that look at more than one number for each sample: their names, their options, and
+//! what they need.
 
 use std::fmt;
 use std::str::FromStr;
 
-use super::prototype::{Centre, names};
+use super::names::names;
+use super::prototype::Centre;
 use super::rank::Direction;
 use super::space::{Features, Probabilities};
 use crate::error::{Error, Result};
 
-/// Strata beyond any use.
+/// More strata than this are of no use.
 const MOST_STRATA: usize = 1_000_000;
 
 /// Where k-center starts.
@@ -63,16 +65,16 @@ pub enum Selector {
     Herding,
     /// Facility location with cosine similarity.
     FacilityLocation {
-        /// Of what.
+        /// What similarity is computed on.
         space: Space,
     },
     /// Facility location on the distances of last-layer gradients; weights are cluster sizes.
     Craig,
     /// Graph cut with cosine similarity.
     GraphCut {
-        /// Of what.
+        /// What similarity is computed on.
         space: Space,
-        /// Weight of being like all samples.
+        /// Weight of a sample's likeness to all samples.
         lambda: f64,
     },
     /// Orthogonal matching pursuit of the mean last-layer gradient; weights are its solution.
@@ -94,23 +96,23 @@ pub enum Selector {
     },
     /// Strata of a score without the hardest samples.
     Ccs {
-        /// Fraction that is dropped.
+        /// Fraction of samples that is dropped.
         beta: f64,
-        /// Strata of equal width.
+        /// Number of strata, which are equally wide.
         strata: usize,
     },
     /// A score spread over neighbours, then picked with distance.
     D2 {
-        /// Nearest neighbours that count.
+        /// Number of nearest neighbours that count.
         neighbours: usize,
         /// Decay with distance when the score is spread.
         forward: f64,
-        /// Decay with distance when neighbours of a pick lose.
+        /// Decay with distance when the neighbours of a pick lose.
         reverse: f64,
     },
 }
 
-/// Something a method must be given.
+/// Something that a method must be given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Features of every eligible sample.
@@ -139,7 +141,7 @@ impl Selector {
         Selector::ContextualDiversity { start: Start::Mean },
     ];
 
-    /// As on the command line and in files.
+    /// Returns the name as it is written by users and in files.
     pub fn name(&self) -> &'static str {
         match self {
             Selector::CoreSet { .. } => "coreset",
@@ -156,7 +158,7 @@ impl Selector {
         }
     }
 
-    /// As in tables and figures.
+    /// Returns the name as it stands in tables and figures.
     pub fn label(&self) -> &'static str {
         match self {
             Selector::CoreSet { .. } => "CoreSet",
@@ -173,7 +175,7 @@ impl Selector {
         }
     }
 
-    /// The method with its options, for the record of a run.
+    /// Returns the method with its options, for the record of a run.
     pub fn variant(&self) -> String {
         match self {
             Selector::CoreSet { start } => format!("Euclidean, start {start}"),
@@ -198,7 +200,7 @@ impl Selector {
         }
     }
 
-    /// What it must be given.
+    /// Lists what the method must be given.
     pub fn needs(&self) -> &'static [Need] {
         const GRADIENTS: &[Need] = &[Need::Features, Need::Probabilities];
         match self {
@@ -218,7 +220,7 @@ impl Selector {
         }
     }
 
-    /// Whether picks come with weights for training.
+    /// Tells whether picks come with weights for training.
     pub fn gives_weights(&self) -> bool {
         matches!(
             self,
@@ -226,13 +228,13 @@ impl Selector {
         )
     }
 
-    /// Whether its authors train with the weights of the picks.
+    /// Tells whether the method's authors train with the weights of the picks.
     pub fn trains_with_weights(&self) -> bool {
         matches!(self, Selector::Craig | Selector::GradMatch { .. })
     }
 
-    /// Where it picks unless told otherwise: inside each class with quotas, and where the method's
-    /// authors do so; else among all samples.
+    /// Returns where the method usually picks: inside each class with quotas and where its authors
+    /// do so, else among all samples.
     pub fn scope(&self, quotas: bool) -> Scope {
         match self {
             Selector::Craig | Selector::GradMatch { .. } => Scope::Class,
@@ -244,7 +246,7 @@ impl Selector {
     /// Checks the options.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with the option.
+    /// [`Error::Invalid`], naming the option that is out of range.
     pub fn check(&self) -> Result<()> {
         let number = |what: &str, value: f64, good: bool, expected: &str| match good {
             true => Ok(()),
@@ -284,7 +286,7 @@ impl Selector {
 impl FromStr for Selector {
     type Err = Error;
 
-    /// A name, with the default options.
+    /// Reads a name, which gets the default options.
     fn from_str(name: &str) -> Result<Self> {
         Selector::ALL.into_iter().find(|s| s.name() == name).ok_or_else(|| {
             let known: Vec<&str> = Selector::ALL.iter().map(|s| s.name()).collect();
@@ -308,18 +310,18 @@ pub struct Score<'a> {
     pub direction: Direction,
 }
 
-/// A validation set, all of it used.
+/// A validation set, all of which is used.
 #[derive(Clone, Copy, Debug)]
 pub struct Validation<'a> {
-    /// Features, one row a validation sample.
+    /// Features, one row for each validation sample.
     pub features: Features<'a>,
-    /// Predictions, alike.
+    /// Predictions, one row for each validation sample.
     pub probabilities: Probabilities<'a>,
-    /// Classes, alike.
+    /// Classes, one for each validation sample.
     pub labels: &'a [u32],
 }
 
-/// What is known of the samples; a method says which of it it [`needs`](Selector::needs).
+/// What is known of the samples; [`Selector::needs`] tells what a method needs of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inputs<'a> {
     /// Features in data-set order.
@@ -328,9 +330,9 @@ pub struct Inputs<'a> {
     pub probabilities: Option<Probabilities<'a>>,
     /// The score that CCS divides into strata and D2 spreads.
     pub score: Option<Score<'a>>,
-    /// What CCS drops the hardest of; the area under the margin in the paper. [`Inputs::score`]
-    /// where it is missing.
+    /// The score whose hardest samples CCS drops: the area under the margin in the paper.
+    /// [`Inputs::score`] is used where it is missing.
     pub hardness: Option<Score<'a>>,
-    /// For Glister.
+    /// The validation set for Glister.
     pub validation: Option<Validation<'a>>,
 }

@@ -1,10 +1,10 @@
-//! Messages of quotas in the words of the partition that they are over.
+//! Messages about quotas, put in the words of the partition that the quotas are over.
 
 use crate::error::Error;
 
-/// An error about quotas as one about the parts that the user means: `unit` is `class`, or `group`, and
-/// `names` are those of the parts. `recall of class 2` becomes `recall of group "gull / sea"`.
-/// Errors that are not about the parts stay as they are.
+/// Puts an error about quotas into words about the parts that the user means: `unit` is `class` or
+/// `group`, and `names` are those of the parts, so that `recall of class 2` becomes `recall of
+/// group "gull / sea"`. Errors that are not about the parts stay as they are.
 pub fn over(unit: &str, names: &[String], error: Error) -> Error {
     match error {
         Error::Invalid { what, found, expected } if what.contains("class") => {
@@ -54,7 +54,7 @@ mod tests {
         }
         let message = over("class", &names, error()).to_string();
         assert!(message.contains("recall of class \"gull / land\""), "{message}");
-        let other = || Error::invalid("--density", "2 classes", "at most 1");
+        let other = || Error::invalid("`density`", "2 classes", "at most 1");
         assert_eq!(over("group", &names, other()).to_string(), other().to_string());
     }
 }

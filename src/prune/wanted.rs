@@ -1,12 +1,12 @@
 //! How many samples a method is asked for.
 
 use super::budget::Budget;
+use super::population::Population;
 use super::quota::{QuotaOptions, quotas};
 use super::rounding::largest_remainder;
-use super::select::Population;
 use crate::error::{Error, Result};
 
-/// How many samples are to be picked.
+/// How many samples are to be picked, in all or of each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub(super) total: usize,
@@ -14,10 +14,10 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// What [`select`](super::select()) keeps at this density with these quotas.
+    /// Wants what [`select`](super::select()) keeps at this density with these quotas.
     ///
     /// # Errors
-    /// As [`Population::sizes`] and [`quotas`].
+    /// Fails as [`Population::sizes`] and [`quotas`] do.
     pub fn new(
         population: Population,
         density: f64,
@@ -31,12 +31,12 @@ impl Wanted {
         })
     }
 
-    /// `total` samples of any class.
+    /// Wants `total` samples of any class.
     pub fn of_any(total: usize) -> Self {
         Wanted { total, counts: None }
     }
 
-    /// So many samples of each class.
+    /// Wants so many samples of each class.
     pub fn of_classes(counts: Vec<usize>) -> Self {
         Wanted {
             total: counts.iter().fold(0, |sum, &n| sum.saturating_add(n)),
@@ -44,7 +44,7 @@ impl Wanted {
         }
     }
 
-    /// In all.
+    /// Returns the number of wanted samples in all.
     pub fn total(&self) -> usize {
         self.total
     }
@@ -73,12 +73,14 @@ impl Wanted {
         }
     }
 
-    /// Picks among `samples` until all wanted ones are there: with class counts, perhaps all.
+    /// Returns the most picks among `samples` that may pass until all wanted ones are there: with
+    /// class counts, perhaps all of them.
     pub(super) fn most(&self, samples: usize) -> usize {
         if self.counts.is_some() { samples } else { self.total }
     }
 
-    /// Of each class: as wanted, or in the classes' ratios.
+    /// Returns the number of wanted samples of each class: the given counts, or shares in the
+    /// classes' ratios.
     pub(super) fn of_each_class(&self, sizes: &[usize], seed: u64) -> Result<Vec<usize>> {
         if let Some(counts) = &self.counts {
             return Ok(counts.clone());

@@ -15,7 +15,8 @@ pub const FEW_VALIDATION_SAMPLES: u64 = 100;
 /// Classes listed in one message before it says "and n more".
 const LISTED: usize = 8;
 
-/// A finding that does not stop the work. Classes are numbers; [`Warning::describe`] puts names.
+/// A finding that does not stop the work. Classes are numbers, which [`Warning::describe`] replaces
+/// by names.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Warning {
     /// The quotas use smoothed recalls, (correct + 1) / (total + 2).
@@ -38,23 +39,23 @@ pub enum Warning {
     },
     /// Classes whose recall is 1 on few validation samples.
     DoubtfulRecall {
-        /// (class, its validation samples), ascending.
+        /// Pairs (class, its validation samples), ascending.
         classes: Vec<(usize, u64)>,
     },
     /// Classes that keep fewer than [`FEW_SAMPLES`] samples.
     FewSamples {
-        /// (class, samples kept), ascending.
+        /// Pairs (class, samples kept), ascending.
         classes: Vec<(usize, usize)>,
     },
 }
 
 impl Warning {
-    /// The message, with `names[class]` where there is one and the class number elsewhere.
+    /// Returns the message, with `names[class]` where there is one and the class number elsewhere.
     pub fn describe(&self, names: &[String]) -> String {
         self.describe_over("class", names)
     }
 
-    /// The same about a partition whose parts are called `unit`: `class`, or `group`.
+    /// Returns the message about a partition whose parts are called `unit`: `class` or `group`.
     pub fn describe_over(&self, unit: &str, names: &[String]) -> String {
         let units = if unit == "class" { "classes".to_owned() } else { format!("{unit}s") };
         let name = |class: usize| match names.get(class) {
@@ -95,8 +96,8 @@ impl Warning {
         }
     }
 
-    /// The warning about classes that keep few samples, if there are any. Empty classes, of which
-    /// nothing can be kept, do not count.
+    /// Returns the warning about classes that keep few samples, if there are any. Empty classes, of
+    /// which nothing can be kept, do not count.
     pub fn few_samples(counts: &[usize], sizes: &[usize]) -> Option<Warning> {
         let classes: Vec<(usize, usize)> = counts
             .iter()

@@ -1,14 +1,15 @@
 //! Weights of picks, as training takes them.
 
 use super::pick::Picks;
-use super::select::Population;
+use super::population::Population;
 use crate::error::{Error, Result};
 
-/// One weight a pick, in ascending order of positions: those of the picks divided by their mean, which
-/// changes nothing in a loss that is divided by the sum of weights. With `inside_classes` by the mean of
-/// their own class, so that a class counts in training as its share of the subset says, and quotas are
-/// not undone by weights that stand for all samples of the class. Where all weights of a class are 0
-/// they become 1. `None` where the picks have no weights.
+/// Returns one weight for each pick, in ascending order of positions. The weights of the picks are
+/// divided by their mean, which changes nothing in a loss that is divided by the sum of weights;
+/// with `inside_classes` they are divided by the mean of their own class, so that a class counts in
+/// training as its share of the subset says, and quotas are not undone by weights that stand for
+/// all samples of the class. Where all weights of a class are 0 they become 1. The result is `None`
+/// where the picks have no weights.
 ///
 /// # Errors
 /// [`Error::Invalid`]: a weight that is no finite number from 0 up. [`Error::Internal`]: a pick

@@ -1,6 +1,6 @@
 //! Batch normalisation by its definition, in float64 (see `ops::batch_norm` for the formulas).
-//! Per-channel inputs are the f32 values the operator was given, so that each call is judged by
-//! its own errors alone.
+//! Per-channel inputs are the f32 values that the operator was given, so that each call is judged
+//! by its own errors alone.
 
 use super::Sums;
 pub use super::conv2d::moments;
@@ -9,12 +9,15 @@ use crate::ops::batch_norm::{BatchNormProblem, EPS, MOMENTUM};
 /// Per-channel results of `batch_norm_finalize` and `batch_norm_eval_affine`.
 #[derive(Clone, Debug)]
 pub struct Map {
+    /// 1 / sqrt(variance + eps).
     pub rstd: Sums,
+    /// gamma * rstd.
     pub scale: Sums,
+    /// beta - mean * scale.
     pub shift: Sums,
 }
 
-/// The affine map of a mean and a variance.
+/// Returns the affine map of a mean and a variance.
 pub fn map(mean: &[f64], variance: &[f64], gamma: &[f32], beta: &[f32]) -> Map {
     let channels = mean.len();
     let [mut rstd, mut scale, mut shift] = [(); 3].map(|()| Sums::zeros(channels));
@@ -29,7 +32,7 @@ pub fn map(mean: &[f64], variance: &[f64], gamma: &[f32], beta: &[f32]) -> Map {
     Map { rstd, scale, shift }
 }
 
-/// Running mean and variance after a batch of `count` values a channel.
+/// Returns the running mean and variance after a batch of `count` values for each channel.
 pub fn running(mean: &[f32], m2: &[f32], count: usize, before: [&[f32]; 2]) -> [Sums; 2] {
     let momentum = f64::from(MOMENTUM);
     let blend = |old: &[f32], new: &dyn Fn(usize) -> f64| {
@@ -44,7 +47,7 @@ pub fn running(mean: &[f32], m2: &[f32], count: usize, before: [&[f32]; 2]) -> [
     [blend(before[0], &|c| mean[c].into()), blend(before[1], &|c| f64::from(m2[c]) / unbiased)]
 }
 
-/// out = act(y * scale + shift (+ residual)).
+/// Computes out = act(y * scale + shift (+ residual)).
 pub fn apply(
     p: &BatchNormProblem,
     y: &[f32],
@@ -70,17 +73,21 @@ pub fn apply(
 
 /// What the backward calls read, as slices.
 #[derive(Clone, Copy)]
-pub struct Input<'a> {
+pub struct BackwardValues<'a> {
+    /// Gradient of the output.
     pub dout: &'a [f32],
     /// The output of a ReLU, whose sign is the mask.
     pub out: Option<&'a [f32]>,
+    /// Input of the batch norm.
     pub y: &'a [f32],
+    /// Mean of each channel.
     pub mean: &'a [f32],
+    /// 1 / sqrt(variance + eps) of each channel.
     pub rstd: &'a [f32],
 }
 
-impl Input<'_> {
-    /// The gradient behind the ReLU.
+impl BackwardValues<'_> {
+    /// Returns the gradient behind the ReLU.
     pub fn dz(&self, i: usize) -> f64 {
         match self.out {
             Some(out) if out[i] <= 0.0 => 0.0,
@@ -94,10 +101,10 @@ impl Input<'_> {
     }
 }
 
-/// (dgamma, dbeta) over samples `from..to` of the batch.
+/// Returns (dgamma, dbeta) over samples `from..to` of the batch.
 pub fn parameter_gradients(
     p: &BatchNormProblem,
-    input: &Input,
+    input: &BackwardValues,
     samples: std::ops::Range<usize>,
 ) -> [Sums; 2] {
     let [mut dgamma, mut dbeta] = [(); 2].map(|()| Sums::zeros(p.c));
@@ -108,10 +115,10 @@ pub fn parameter_gradients(
     [dgamma, dbeta]
 }
 
-/// dy under batch statistics, from the gradients the operator was given.
+/// Returns dy under batch statistics, from the gradients that the operator was given.
 pub fn backward(
     p: &BatchNormProblem,
-    input: &Input,
+    input: &BackwardValues,
     gamma: &[f32],
     dgamma: &[f32],
     dbeta: &[f32],
@@ -128,16 +135,16 @@ pub fn backward(
     dy
 }
 
-/// dy under running statistics.
-pub fn backward_eval(p: &BatchNormProblem, input: &Input, scale: &[f32]) -> Sums {
+/// Returns dy under running statistics.
+pub fn backward_eval(p: &BatchNormProblem, input: &BackwardValues, scale: &[f32]) -> Sums {
     let mut dy = Sums::zeros(p.len());
     (0..p.len()).for_each(|i| dy.add(i, scale[i % p.c].into(), input.dz(i)));
     dy
 }
 
-/// Squared norm of every sample's gradient with respect to gamma and beta, and what an error
-/// of one unit in the channel sums' magnitudes does to it: sum_c 2 |s_c| magnitude_c.
-pub fn norms(p: &BatchNormProblem, input: &Input) -> Sums {
+/// Returns the squared norm of every sample's gradient with respect to gamma and beta, and what an
+/// error of one unit in the channel sums' magnitudes does to it: sum_c 2 |s_c| magnitude_c.
+pub fn norms(p: &BatchNormProblem, input: &BackwardValues) -> Sums {
     let mut norms = Sums::zeros(p.n);
     for n in 0..p.n {
         for sums in parameter_gradients(p, input, n..n + 1) {

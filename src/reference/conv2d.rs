@@ -29,7 +29,7 @@ fn for_each_term(p: &Conv2dProblem, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// y = x * w + bias.
+/// Computes y = x * w + bias.
 pub fn fprop(p: &Conv2dProblem, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Sums {
     let mut y = Sums::zeros(p.y_len());
     for_each_term(p, |xi, wi, yi| y.add(yi, x[xi].into(), w[wi].into()));
@@ -41,7 +41,7 @@ pub fn fprop(p: &Conv2dProblem, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> S
     y
 }
 
-/// dx = dy * w^T, plus `before` if given.
+/// Computes dx = dy * w^T, plus `before` if given.
 pub fn dgrad(p: &Conv2dProblem, dy: &[f32], w: &[f32], before: Option<&[f32]>) -> Sums {
     let mut dx = Sums::zeros(p.x_len());
     for_each_term(p, |xi, wi, yi| dx.add(xi, dy[yi].into(), w[wi].into()));
@@ -51,14 +51,14 @@ pub fn dgrad(p: &Conv2dProblem, dy: &[f32], w: &[f32], before: Option<&[f32]>) -
     dx
 }
 
-/// dw over the batch.
+/// Computes dw over the batch.
 pub fn wgrad(p: &Conv2dProblem, x: &[f32], dy: &[f32]) -> Sums {
     let mut dw = Sums::zeros(p.w_len());
     for_each_term(p, |xi, wi, yi| dw.add(wi, x[xi].into(), dy[yi].into()));
     dw
 }
 
-/// db over the batch.
+/// Computes db over the batch.
 pub fn bias_grad(p: &Conv2dProblem, dy: &[f32]) -> Sums {
     let mut db = Sums::zeros(p.k);
     for (i, &v) in dy.iter().enumerate() {
@@ -70,16 +70,17 @@ pub fn bias_grad(p: &Conv2dProblem, dy: &[f32]) -> Sums {
 /// Squared norms of the per-sample gradients.
 #[derive(Clone, Debug, Default)]
 pub struct Norms {
+    /// The squared norm of each sample's gradient.
     pub value: Vec<f64>,
-    /// Sum over gradient entries of |g| times the sum of |a||b| behind g: what errors of an
-    /// instantiated gradient are measured by.
+    /// The sum over gradient entries of |g| times the sum of |a||b| behind g, which is the measure
+    /// for errors of an instantiated gradient.
     pub instantiated: Vec<f64>,
-    /// Sum over gradient entries of the square of the sum of |a||b|, which is also the sum over
+    /// The sum over gradient entries of the square of the sum of |a||b|, which is also the sum over
     /// pairs of positions of the Gram products' magnitudes.
     pub gram: Vec<f64>,
 }
 
-/// Squared norm of every sample's gradient with respect to w (and to the bias).
+/// Returns the squared norm of every sample's gradient with respect to w (and to the bias).
 pub fn grad_norms(p: &Conv2dProblem, x: &[f32], dy: &[f32], bias: bool) -> Norms {
     let one = p.with_n(1);
     let mut norms = Norms::default();
@@ -99,7 +100,8 @@ pub fn grad_norms(p: &Conv2dProblem, x: &[f32], dy: &[f32], bias: bool) -> Norms
     norms
 }
 
-/// Mean over all rows of `y` (rows x `k`), and sum of squared deviations, a channel each.
+/// Returns the mean over all rows of `y` (rows x `k`) and the sum of squared deviations, for each
+/// channel.
 pub fn moments(y: &[f32], k: usize) -> (Vec<f64>, Vec<f64>) {
     let count = (y.len() / k).max(1) as f64;
     let channel = |c: usize| y.iter().skip(c).step_by(k).map(|&v| f64::from(v));

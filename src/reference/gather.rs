@@ -3,8 +3,8 @@
 
 use crate::ops::gather::CHANNELS;
 
-/// One u8 image of `h` x `w` as the network sees it; `draw` = (mirrored, rows down, columns
-/// right). Returns values and the magnitudes (byte / 255 + |mean|) / std.
+/// Returns one u8 image of `h` x `w` as the network sees it, with `draw` = (mirrored, rows down,
+/// columns right): the values and the magnitudes (byte / 255 + |mean|) / std.
 pub fn image(
     pixels: &[u8],
     [h, w]: [usize; 2],
@@ -36,8 +36,9 @@ pub fn image(
     sums
 }
 
-/// A box (top, left, height, width) of one u8 image of rows of `w` pixels, resized to `oh` x `ow` with
-/// the triangle filter widened by the scale, and mirrored: bytes that are not rounded yet.
+/// Returns a box (top, left, height, width) of one u8 image with rows of `w` pixels, resized to
+/// `oh` x `ow` with the triangle filter widened by the scale, and mirrored. The bytes are not
+/// rounded yet.
 pub fn crop(
     pixels: &[u8],
     w: usize,
@@ -45,7 +46,7 @@ pub fn crop(
     mirrored: bool,
     [oh, ow]: [usize; 2],
 ) -> Vec<f64> {
-    // Weights of the pixels of a side, whose sum is 1.
+    // The weights of the pixels of a side sum to 1.
     let weights = |length: usize, size: usize, o: usize| -> Vec<f64> {
         let scale = length as f64 / size as f64;
         let centre = (o as f64 + 0.5) * scale;

@@ -1,7 +1,7 @@
-//! Losses and scores by their definitions, in float64 (see `ops::loss_score`). The gradient of
-//! the objective has no formula here: it is differenced.
+//! Losses and scores by their definitions, in float64 (see `ops::loss_score`). The gradient of the
+//! objective is taken by finite differences, so that it shares no formula with the operators.
 
-/// ln softmax(z), shifted by the largest logit so that nothing overflows.
+/// Returns ln softmax(z), shifted by the largest logit so that nothing overflows.
 pub fn log_softmax(z: &[f64]) -> Vec<f64> {
     let top = z.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let log_sum = z.iter().map(|v| (v - top).exp()).sum::<f64>().ln();
@@ -10,7 +10,7 @@ pub fn log_softmax(z: &[f64]) -> Vec<f64> {
 
 /// Scores of one sample.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores {
+pub struct ReferenceScores {
     pub loss: f64,
     pub el2n: f64,
     pub entropy: f64,
@@ -22,8 +22,8 @@ pub struct Scores {
     pub top_probability: f64,
 }
 
-/// Scores of logits `z` under label `y`.
-pub fn scores(z: &[f32], y: usize) -> Scores {
+/// Computes the scores of logits `z` under label `y`.
+pub fn scores(z: &[f32], y: usize) -> ReferenceScores {
     let z: Vec<f64> = z.iter().map(|&v| v.into()).collect();
     let log_p = log_softmax(&z);
     let p: Vec<f64> = log_p.iter().map(|l| l.exp()).collect();
@@ -33,7 +33,7 @@ pub fn scores(z: &[f32], y: usize) -> Scores {
     let prediction = z.iter().position(|&v| v == largest).expect("there is a class");
     let others = z.iter().enumerate().filter(|&(k, _)| k != y).map(|(_, &v)| v);
     let terms = p.iter().zip(&log_p).filter(|(p, _)| **p > 0.0);
-    Scores {
+    ReferenceScores {
         loss: -log_p[y],
         el2n: p
             .iter()
@@ -51,16 +51,16 @@ pub fn scores(z: &[f32], y: usize) -> Scores {
     }
 }
 
-/// sum_k |p_k (ln p_k - before_k)| of logits `z`; `before` is ln p of another presentation.
+/// Returns sum_k |p_k (ln p_k - before_k)| of logits `z`; `before` is ln p of another presentation.
 pub fn divergence(before: &[f64], z: &[f32]) -> f64 {
     let z: Vec<f64> = z.iter().map(|&v| v.into()).collect();
     let pairs = log_softmax(&z).into_iter().zip(before);
     pairs.map(|(l, b)| (l.exp() * (l - b)).abs()).sum()
 }
 
-/// The batch's objective: cross-entropy with class weights `w` and label smoothing `e`, mean as
-/// PyTorch takes it, each term times the weight `s` of its row. `logits` holds one row of `w.len()`
-/// values a label.
+/// Returns the batch's objective: the cross-entropy with class weights `w` and label smoothing `e`,
+/// the mean as PyTorch takes it, each term times the weight `s` of its row. `logits` holds one row
+/// of `w.len()` values for each label.
 pub fn objective(logits: &[f64], labels: &[usize], [w, s]: [&[f64]; 2], e: f64) -> f64 {
     let k = w.len();
     let mut total = 0.0;
@@ -72,12 +72,13 @@ pub fn objective(logits: &[f64], labels: &[usize], [w, s]: [&[f64]; 2], e: f64) 
     total / labels.iter().map(|&y| w[y]).sum::<f64>()
 }
 
-/// Step of the differences below, and what their error stays under for logits of order 10.
+/// Step of the differences below.
 const STEP: f64 = 1e-4;
-/// Largest error of [`objective_gradient`]: the fifth derivative's term and rounding.
+/// The largest error of [`objective_gradient`] for logits of order 10: the fifth derivative's term
+/// and rounding.
 pub const DIFFERENCE_ERROR: f64 = 1e-10;
 
-/// Gradient of [`objective`] by five-point differences.
+/// Computes the gradient of [`objective`] by five-point differences.
 pub fn objective_gradient(
     logits: &[f32],
     labels: &[usize],

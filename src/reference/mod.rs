@@ -23,12 +23,14 @@ pub const U16: f64 = 1.0 / (1u64 << 8) as f64;
 /// Outputs in float64, each with the sum of |a||b| over its terms.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
+    /// The outputs.
     pub value: Vec<f64>,
+    /// Sum of |a||b| over the terms of each output.
     pub magnitude: Vec<f64>,
 }
 
 impl Sums {
-    /// `len` empty sums.
+    /// Returns `len` empty sums.
     pub fn zeros(len: usize) -> Self {
         Sums { value: vec![0.0; len], magnitude: vec![0.0; len] }
     }
@@ -40,22 +42,22 @@ impl Sums {
     }
 }
 
-/// Every output equals the oracle's value bit for bit after one rounding to f32. For inputs of
-/// small integers, whose sums f32 holds exactly. NaN equals nothing.
+/// Checks that every output equals the oracle's value bit for bit after one rounding to f32. This
+/// is for inputs of small integers, whose sums f32 holds exactly. NaN equals nothing.
 pub fn equal(what: &str, out: &[f32], reference: &[f64]) -> Result<(), String> {
     let rounded: Vec<f64> = reference.iter().map(|&r| f64::from(r as f32)).collect();
     judge(what, out, &rounded, |_| 0.0)
 }
 
-/// The same after one rounding to bf16.
+/// Checks that every output equals the oracle's value bit for bit after one rounding to bf16.
 pub fn equal16(what: &str, out: &[f32], reference: &[f64]) -> Result<(), String> {
     let rounded: Vec<f64> = reference.iter().map(|&r| bf16::from_f64(r).to_f64()).collect();
     judge(what, out, &rounded, |_| 0.0)
 }
 
-/// |out - ref| <= (2 chain + 8) u magnitude + u_out |ref| for every output, where `chain` is the
-/// longest chain of dependent f32 accumulations behind an output and `u_out` the unit roundoff of
-/// the output's type. NaN is outside every bound.
+/// Checks |out - ref| <= (2 chain + 8) u magnitude + u_out |ref| for every output, where `chain` is
+/// the longest chain of dependent f32 accumulations behind an output and `u_out` the unit roundoff
+/// of the output's type. NaN is outside every bound.
 pub fn within(
     what: &str,
     out: &[f32],
@@ -67,7 +69,8 @@ pub fn within(
     judge(what, out, value, |i| (2 * chain + 8) as f64 * U * magnitude[i] + u_out * value[i].abs())
 }
 
-/// |out - ref| <= bound(i) for every output; fails on NaN in any place and on a wrong length.
+/// Checks |out - ref| <= bound(i) for every output; fails on NaN in any place and on a wrong
+/// length.
 pub fn judge(
     what: &str,
     out: &[f32],

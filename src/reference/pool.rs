@@ -3,7 +3,7 @@
 use super::Sums;
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
 
-/// Inputs of one window in row-major order: (tap, index into x).
+/// Returns the inputs of one window in row-major order: (tap, index into x).
 fn window(p: &MaxPoolProblem, output: usize) -> Vec<(u32, usize)> {
     let channel = output % p.c;
     let (column, rest) = (output / p.c % p.q(), output / p.c / p.q());
@@ -22,7 +22,8 @@ fn window(p: &MaxPoolProblem, output: usize) -> Vec<(u32, usize)> {
     inside
 }
 
-/// The maximum of every window and its tap: the first of equals; NaN above all, the last of them.
+/// Returns the maximum of every window and its tap: the first of equal values, and NaN above all,
+/// the last of them.
 pub fn max_pool(p: &MaxPoolProblem, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
     let best = |output: usize| {
         let inside = window(p, output);
@@ -38,7 +39,7 @@ pub fn max_pool(p: &MaxPoolProblem, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
     (0..len).map(best).unzip()
 }
 
-/// dx: every output's gradient at its winner.
+/// Computes dx: every output's gradient goes to the input that won its window.
 pub fn max_pool_backward(p: &MaxPoolProblem, dy: &[f32], taps: &[u32]) -> Sums {
     let mut dx = Sums::zeros(p.x_len());
     for (output, (&d, &tap)) in dy.iter().zip(taps).enumerate() {
@@ -49,7 +50,7 @@ pub fn max_pool_backward(p: &MaxPoolProblem, dy: &[f32], taps: &[u32]) -> Sums {
     dx
 }
 
-/// y = mean over positions.
+/// Computes y, the mean over positions.
 pub fn global_pool(p: &GlobalPoolProblem, x: &[f32]) -> Sums {
     let mut y = Sums::zeros(p.n * p.c);
     for (i, &v) in x.iter().enumerate() {
@@ -60,7 +61,7 @@ pub fn global_pool(p: &GlobalPoolProblem, x: &[f32]) -> Sums {
     y
 }
 
-/// dx = dy / hw.
+/// Computes dx = dy / hw.
 pub fn global_pool_backward(p: &GlobalPoolProblem, dy: &[f32]) -> Vec<f64> {
     let at = |i: usize| f64::from(dy[i / (p.hw * p.c) * p.c + i % p.c]) / p.hw as f64;
     (0..p.n * p.hw * p.c).map(at).collect()

@@ -3,7 +3,7 @@
 use super::Sums;
 use crate::ops::sgd::SgdProblem;
 
-/// (w, v) after one step with learning rate `lr`.
+/// Returns (w, v) after one step with learning rate `lr`.
 pub fn step(p: &SgdProblem, lr: f32, dw: &[f32], w: &[f32], v: &[f32]) -> [Sums; 2] {
     let [mut new_w, mut new_v] = [(); 2].map(|()| Sums::zeros(w.len()));
     let (momentum, decay) = (f64::from(p.momentum), f64::from(p.weight_decay));

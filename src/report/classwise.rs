@@ -1,29 +1,30 @@
-//! Drawings over classes: rows with names for a few, sorted curves for many; values against recall.
+//! Drawings over classes: rows with names for a few, sorted curves for many, and values against
+//! recall.
 
 use super::markup::{figure, shorten, words};
 use super::numbers;
 use super::svg::{Anchor, Mark, Scale, Svg};
 use crate::experiment::summary::Spread;
 
-/// From this many classes on, rows with names give way to sorted curves.
+/// From this number of classes on, rows with names give way to sorted curves.
 pub(super) const MANY: usize = 26;
 
 const WIDTH: f64 = 400.0;
-/// Letters of a class name that fit before its row.
+/// Number of letters of a class name that fit before its row.
 const LETTERS: usize = 14;
 const RIGHT: f64 = 16.0;
 
 /// The classes as a drawing shows them.
 pub(super) struct Classes {
-    /// One a class, not yet escaped.
+    /// Names of the classes, not yet escaped.
     pub(super) names: Vec<String>,
-    /// Class indices, first row first.
+    /// Class indices; the first is the first row.
     pub(super) order: Vec<usize>,
-    /// Whether they are groups.
+    /// Whether the classes are groups.
     pub(super) groups: bool,
 }
 
-/// One value a class.
+/// One value for each class.
 pub(super) struct Series {
     pub(super) mark: Mark,
     pub(super) label: String,
@@ -40,7 +41,7 @@ impl Series {
     }
 }
 
-/// The figure of some series: rows, or sorted curves where there are many classes.
+/// Draws the figure of some series: rows, or sorted curves where there are many classes.
 pub(super) fn plot(classes: &Classes, series: &[Series], title: &str, from_zero: bool) -> String {
     let seeds = series.iter().any(Series::has_seeds);
     if classes.names.len() < MANY {
@@ -59,9 +60,10 @@ fn scale(series: &[Series], from_zero: bool, ends: (f64, f64)) -> Scale {
     Scale::around(values.flat_map(|s| [s.min, s.max]).chain(zero), (0.0, 1.0), ends)
 }
 
-/// A row a class, a mark a series.
+/// Draws a row for each class with a mark for each series.
 fn rows(classes: &Classes, series: &[Series], title: &str, from_zero: bool) -> String {
-    // Marks of few strategies stand one below the other inside the row, of many on one line.
+    // The marks of a few strategies stand one below the other inside the row; those of many stand
+    // on one line.
     let apart = if series.len() <= 6 { 5.5 } else { 0.0 };
     let row = 14.0 + apart * series.len() as f64;
     let height = row * classes.order.len() as f64 + 30.0;
@@ -98,7 +100,7 @@ fn rows(classes: &Classes, series: &[Series], title: &str, from_zero: bool) -> S
     svg.finish()
 }
 
-/// A curve a series: its classes sorted by their mean.
+/// Draws a curve for each series, its classes sorted by their mean.
 fn curves(shown: &Classes, series: &[Series], title: &str, from_zero: bool) -> String {
     let classes = shown.names.len();
     const HEIGHT: f64 = 280.0;
@@ -135,18 +137,18 @@ fn curves(shown: &Classes, series: &[Series], title: &str, from_zero: bool) -> S
     svg.finish()
 }
 
-/// Recalls across, densities up, a mark a class.
+/// A plot with recalls across, densities up, and a mark for each class.
 pub(super) struct Against<'a> {
     pub(super) classes: &'a Classes,
     pub(super) recalls: &'a [Option<f64>],
-    /// The name of the axis.
+    /// The name of the recall axis.
     pub(super) recall: &'a str,
-    /// What the scales have to hold.
+    /// The values that the scales have to hold.
     pub(super) all: &'a [Series],
 }
 
 impl Against<'_> {
-    /// The drawing of one series; `title` is read out instead of it.
+    /// Draws one series; `title` is read out instead of the drawing.
     pub(super) fn draw(&self, series: &Series, title: &str) -> String {
         const W: f64 = 250.0;
         const H: f64 = 190.0;

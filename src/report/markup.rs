@@ -1,4 +1,4 @@
-//! Text into HTML: escaping, numbers, small elements.
+//! Makes HTML of text: escaping, numbers, small elements.
 
 use super::numbers;
 use crate::experiment::summary::Spread;
@@ -12,7 +12,7 @@ macro_rules! push {
 }
 pub(super) use push;
 
-/// Text that came from outside, safe as element content and inside a quoted attribute. Control
+/// Makes text that came from outside safe as element content and inside a quoted attribute. Control
 /// characters, which no page may hold, become the replacement character.
 pub(super) fn esc(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 8);
@@ -31,7 +31,7 @@ pub(super) fn esc(text: &str) -> String {
     safe
 }
 
-/// A number's text with a real minus sign.
+/// Writes a number's text with a real minus sign.
 pub(super) fn minus(number: &str) -> String {
     match number {
         numbers::MISSING => "–".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn minus(number: &str) -> String {
     }
 }
 
-/// A name in at most `length` characters, cut with an ellipsis; not yet escaped.
+/// Shortens a name to at most `length` characters, cut with an ellipsis; it is not yet escaped.
 pub(super) fn shorten(name: &str, length: usize) -> String {
     if name.chars().count() <= length {
         return name.to_owned();
@@ -47,7 +47,7 @@ pub(super) fn shorten(name: &str, length: usize) -> String {
     name.chars().take(length.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A phrase about classes, as it reads about groups.
+/// Turns a phrase about classes into one about groups, where `groups` says so.
 pub(super) fn words(groups: bool, text: &str) -> String {
     if !groups {
         return text.to_owned();
@@ -57,12 +57,12 @@ pub(super) fn words(groups: bool, text: &str) -> String {
     pairs.into_iter().fold(text.to_owned(), |text, (a, b)| text.replace(a, b))
 }
 
-/// A name from outside, kept apart from the direction of writing around it.
+/// Keeps a name from outside apart from the direction of writing around it.
 pub(super) fn name(text: &str) -> String {
     format!("<bdi>{}</bdi>", esc(text))
 }
 
-/// Mean in bold and the range over seeds.
+/// Writes the mean in bold, and the range over seeds.
 pub(super) fn spread(s: Option<&Spread>) -> String {
     let Some(s) = s else { return "<span class=\"soft\">–</span>".to_owned() };
     let mean = minus(&numbers::share(s.mean));
@@ -73,7 +73,8 @@ pub(super) fn spread(s: Option<&Spread>) -> String {
     format!("<b>{mean}</b> <span class=\"range\">{range}</span>")
 }
 
-/// A figure: caption above (a title, and what it shows), drawing below.
+/// Makes a figure with its caption above (a title, and what the figure shows) and the drawing
+/// below.
 pub(super) fn figure(title: &str, text: &str, drawing: &str) -> String {
     format!(
         "<figure><figcaption><b>{title}</b>{}{text}</figcaption>{drawing}</figure>\n",
@@ -81,7 +82,8 @@ pub(super) fn figure(title: &str, text: &str, drawing: &str) -> String {
     )
 }
 
-/// A table that scrolls inside its frame where it does not fit; `extra` is more classes.
+/// Makes a table that scrolls inside its frame where it does not fit; `extra` is more style
+/// classes.
 pub(super) fn scrolling(label: &str, extra: &str, table: &str) -> String {
     format!(
         "<div class=\"scroll {extra}\" role=\"region\" aria-label=\"{label}\" tabindex=\"0\">\

@@ -1,10 +1,10 @@
-//! What a run found, for people: one self-contained HTML page, and how numbers are written.
+//! What a run found, shown to people in one self-contained HTML page, and how numbers are written.
 //!
 //! The page needs nothing but itself: no script, no font, no request; its style sheet and drawings
 //! are inline. Every drawing's values are also in a table. It reads [`RunSummary`] only, so that a
 //! page can be rendered again from `summary.json`.
 //!
-//! [`two_gaussians`] is a page of its own, on the theory; [`pruned`] one on a set that was pruned.
+//! [`two_gaussians`] is a page about the theory, and [`pruned`] one about a set that was pruned.
 //!
 //! [`RunSummary`]: crate::experiment::summary::RunSummary
 
@@ -12,6 +12,7 @@ mod classwise;
 pub mod html;
 mod markup;
 pub mod numbers;
+mod page;
 mod plane;
 pub mod pruned;
 mod sections;

@@ -1,25 +1,25 @@
-//! How numbers are written, the same everywhere: `.71 [.68, .74]`, `+.05`, `1 min 52 s`, `1.5 GB`.
+//! Writes numbers in the same way everywhere: `.71 [.68, .74]`, `+.05`, `1 min 52 s`, `1.5 GB`.
 //!
-//! ASCII only; a page may replace the hyphen by a minus sign.
+//! The texts are ASCII; a page may replace the hyphen by a minus sign.
 
 use crate::experiment::summary::{Spread, Verdict};
 
-/// Shown where there is no value.
+/// The text that is shown where there is no value.
 pub const MISSING: &str = "-";
 
-/// A share with two digits and no leading zero: `.71`, `1.00`, `-.02`.
+/// Writes a share with two digits and no leading zero: `.71`, `1.00`, `-.02`.
 pub fn share(x: f64) -> String {
     digits(x, 2)
 }
 
-/// A share with `places` digits after the point and no leading zero.
+/// Writes a share with `places` digits after the point and no leading zero.
 pub fn digits(x: f64, places: usize) -> String {
     if !x.is_finite() {
         return MISSING.to_owned();
     }
     let text = format!("{x:.places$}");
     let (sign, number) = match text.strip_prefix('-') {
-        // No "-.00".
+        // A negative number that rounds to 0 is not written as "-.00".
         Some(number) if number.bytes().all(|b| b == b'0' || b == b'.') => ("", number),
         Some(number) => ("-", number),
         None => ("", text.as_str()),
@@ -27,13 +27,13 @@ pub fn digits(x: f64, places: usize) -> String {
     format!("{sign}{}", number.strip_prefix('0').filter(|n| n.starts_with('.')).unwrap_or(number))
 }
 
-/// A number as it was given: `0.5`, `5000`, `1e-70`.
+/// Writes a number as it was given: `0.5`, `5000`, `1e-70`.
 pub fn plain(x: f64) -> String {
     let text = x.to_string();
     if text.len() <= 12 { text } else { format!("{x:e}") }
 }
 
-/// A probability of any size: `.0485`, `1.2e-13`, `0`.
+/// Writes a probability of any size: `.0485`, `1.2e-13`, `0`.
 pub fn risk(x: f64) -> String {
     if x == 0.0 || x >= 1e-4 || !x.is_finite() {
         return if x == 0.0 { "0".to_owned() } else { digits(x, 4) };
@@ -41,7 +41,7 @@ pub fn risk(x: f64) -> String {
     format!("{x:.1e}")
 }
 
-/// A position or length of any size: `-.1700`, `1234.5000`, `3.2500e-9`.
+/// Writes a position or length of any size: `-.1700`, `1234.5000`, `3.2500e-9`.
 pub fn position(x: f64) -> String {
     if x == 0.0 || (1e-3..1e12).contains(&x.abs()) || !x.is_finite() {
         return digits(x, 4);
@@ -49,23 +49,23 @@ pub fn position(x: f64) -> String {
     format!("{x:.4e}")
 }
 
-/// As [`digits`], with `+` before positive values and zero.
+/// Writes a number as [`digits`] does, with `+` before positive values and zero.
 pub fn signed(x: f64, places: usize) -> String {
     let text = digits(x, places);
     if text.starts_with('-') { text } else { format!("+{text}") }
 }
 
-/// `[.68, .74]`.
+/// Writes a range: `[.68, .74]`.
 pub fn range(low: f64, high: f64) -> String {
     format!("[{}, {}]", share(low), share(high))
 }
 
-/// Mean and range over seeds, `.71 [.68, .74]`; a single value stands alone.
+/// Writes the mean and range over seeds, `.71 [.68, .74]`; a single value stands alone.
 pub fn spread(s: &Spread) -> String {
     if s.n > 1 { format!("{} {}", share(s.mean), range(s.min, s.max)) } else { share(s.mean) }
 }
 
-/// Mean and standard deviation, `.71 ± .02`; a single value stands alone.
+/// Writes the mean and standard deviation, `.71 ± .02`; a single value stands alone.
 pub fn mean_sd(mean: f64, sd: Option<f64>) -> String {
     match sd {
         Some(sd) => format!("{} ± {}", share(mean), share(sd)),
@@ -73,8 +73,9 @@ pub fn mean_sd(mean: f64, sd: Option<f64>) -> String {
     }
 }
 
-/// A difference and its interval, `+.05 [-.02, +.11]`: two digits, or as many more as keep an
-/// interval that excludes 0 from seeming to touch it (one more at most where it includes 0).
+/// Writes a difference and its interval, `+.05 [-.02, +.11]`, with two digits, or as many more as
+/// keep an interval that excludes 0 from seeming to touch it (one more at most where it includes
+/// 0).
 pub fn difference(mean: f64, interval: Option<[f64; 2]>) -> String {
     let Some([low, high]) = interval else { return signed(mean, 2) };
     let most = if low > 0.0 || high < 0.0 { 5 } else { 3 };
@@ -87,8 +88,8 @@ pub fn difference(mean: f64, interval: Option<[f64; 2]>) -> String {
     format!("{m} [{l}, {h}]")
 }
 
-/// The line that ends a run:
-/// `worst class, MetriQ - Random: +.05 [-.02, +.11] over 4 seeds: not decided`.
+/// Writes the line that ends a run: `worst class, MetriQ - Random: +.05 [-.02, +.11] over 4 seeds:
+/// not decided`.
 pub fn verdict(v: &Verdict, strategy: &str, baseline: &str) -> String {
     let seeds = v.differences.len();
     format!(
@@ -100,18 +101,18 @@ pub fn verdict(v: &Verdict, strategy: &str, baseline: &str) -> String {
     )
 }
 
-/// A density both ways: `keeps 30 %, prunes 70 %`.
+/// Writes a density both ways: `keeps 30 %, prunes 70 %`.
 pub fn density(d: f64) -> String {
     format!("keeps {}, prunes {}", percent(d), percent(1.0 - d))
 }
 
-/// `30 %`, `12.5 %`.
+/// Writes a percentage: `30 %`, `12.5 %`.
 pub fn percent(x: f64) -> String {
     let text = format!("{:.1}", x * 100.0);
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-/// Digits in groups of three: `50,000`.
+/// Writes digits in groups of three: `50,000`.
 pub fn count(n: u64) -> String {
     let text = n.to_string();
     let mut grouped = String::new();
@@ -124,7 +125,7 @@ pub fn count(n: u64) -> String {
     grouped
 }
 
-/// `0.4 s`, `52 s`, `1 min 52 s`, `3 h 05 min`.
+/// Writes a duration: `0.4 s`, `52 s`, `1 min 52 s`, `3 h 05 min`.
 pub fn seconds(s: f64) -> String {
     if !s.is_finite() || s < 0.0 {
         return MISSING.to_owned();
@@ -138,12 +139,12 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
-/// `812 B`, `1.5 GB`: powers of 1000.
+/// Writes a size in powers of 1000: `812 B`, `1.5 GB`.
 pub fn bytes(n: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
     let mut value = n as f64;
     let mut unit = 0;
-    // 999.95 would show as 1000.0.
+    // A value of 999.95 would show as 1000.0.
     while value >= 999.5 && unit + 1 < units.len() {
         value /= 1000.0;
         unit += 1;
@@ -155,7 +156,7 @@ pub fn bytes(n: u64) -> String {
     }
 }
 
-/// Samples a second: `1,700/s`, `6.3/s`.
+/// Writes samples per second: `1,700/s`, `6.3/s`.
 pub fn rate(samples: u64, seconds: f64) -> String {
     let rate = samples as f64 / seconds;
     if !rate.is_finite() {

@@ -1,9 +1,9 @@
-//! A plane of two values: frame, axes, and names beside marks where there is room.
+//! A plane of two values: its frame, its axes, and names beside marks where there is room.
 
 use super::numbers;
 use super::svg::{Anchor, Mark, Scale, Svg};
 
-/// Sizes of a drawing of one plane.
+/// Width of a drawing of one plane.
 pub(super) const WIDTH: f64 = 400.0;
 pub(super) const HEIGHT: f64 = 350.0;
 pub(super) const LEFT: f64 = 46.0;
@@ -11,33 +11,33 @@ pub(super) const RIGHT: f64 = 14.0;
 pub(super) const TOP: f64 = 12.0;
 pub(super) const BOTTOM: f64 = 44.0;
 
-/// The ends of the scales, in pixels.
+/// The ends of the horizontal scale, in pixels.
 pub(super) const ACROSS: (f64, f64) = (LEFT, WIDTH - RIGHT);
 pub(super) const UP: (f64, f64) = (HEIGHT - BOTTOM, TOP);
 
-/// An axis: its scale, its ticks with their texts, its name.
-pub(super) struct Axis<'a> {
+/// An axis: its scale, its ticks with their texts, and its name.
+pub(super) struct PlotAxis<'a> {
     pub(super) scale: Scale,
     pub(super) ticks: Vec<(f64, String)>,
     pub(super) name: &'a str,
 }
 
-impl<'a> Axis<'a> {
-    /// With round numbers.
+impl<'a> PlotAxis<'a> {
+    /// Makes an axis with round numbers.
     pub(super) fn of_numbers(scale: Scale, name: &'a str) -> Self {
         let (ticks, digits) = scale.ticks(5);
         let ticks = ticks.into_iter().map(|t| (t, numbers::digits(t, digits))).collect();
-        Axis { scale, ticks, name }
+        PlotAxis { scale, ticks, name }
     }
 
-    /// The pixel of a value.
+    /// Returns the pixel of a value.
     pub(super) fn at(&self, value: f64) -> f64 {
         self.scale.at(value)
     }
 }
 
-/// Grid, ticks and names of both axes.
-pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis) {
+/// Draws the grid, the ticks and the names of both axes.
+pub(super) fn axes(svg: &mut Svg, x: &PlotAxis, y: &PlotAxis) {
     let ((left, right), (bottom, top)) = (ACROSS, UP);
     for (t, text) in &x.ticks {
         svg.line((x.at(*t), top), (x.at(*t), bottom), "grid");
@@ -51,16 +51,17 @@ pub(super) fn axes(svg: &mut Svg, x: &Axis, y: &Axis) {
     svg.upright_text(12.0, (top + bottom) / 2.0, "axis", y.name);
 }
 
-/// Names beside marks, those left out for which there is no room.
+/// Writes names beside marks, except those for which there is no room.
 pub(super) fn place_labels(svg: &mut Svg, labels: &[((f64, f64), Mark, String)]) {
     const LINE: f64 = 13.0;
     const LETTER: f64 = 6.6;
-    // Boxes already taken: marks first, then each label placed.
+    // The boxes that are taken: those of the marks first, then each label's as it is placed.
     let mut taken: Vec<[f64; 4]> =
         labels.iter().map(|((x, y), ..)| [x - 6.0, y - 6.0, x + 6.0, y + 6.0]).collect();
     for ((x, y), mark, text) in labels {
         let width = text.chars().count() as f64 * LETTER;
-        // Right, left, above, below, and the four corners, in this order of taste.
+        // A label is tried to the right, to the left, above, below, and at the four corners, in
+        // this order of taste.
         let places = [
             (x + 10.0, y + 4.0, Anchor::Start),
             (x - 10.0, y + 4.0, Anchor::End),

@@ -1,15 +1,16 @@
-//! The page of a study: claims first, then every panel as the page of a run has it.
+//! The page of a study: its claims first, then every panel as the page of a run shows it.
 
-use super::html::{Part, page};
 use super::markup::{esc, minus, name, push};
 use super::numbers;
+use super::page::{PagePart, page};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::thumb::Thumb;
-use super::view::View;
+use super::view::SummaryView;
 use crate::experiment::study::{ClaimResult, Panel, StudySummary};
 
-/// Renders the page: self-contained, the same bytes for the same summary and pictures. `pictures`
-/// gives the training sample of a panel, both by their place, for the sample strips.
+/// Renders the page, which is self-contained. The same summary and pictures give the same bytes.
+/// `pictures` gives a picture by the place of the panel and the position of the training sample,
+/// for the sample strips.
 pub fn render_study(
     summary: &StudySummary,
     pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
@@ -24,7 +25,7 @@ pub fn render_study(
     }
     for (i, panel) in summary.panels.iter().enumerate() {
         let id = format!("panel-{}", i + 1);
-        parts.push(Part { id, title: name(&panel.name), body: body(panel, i, pictures) });
+        parts.push(PagePart { id, title: name(&panel.name), body: body(panel, i, pictures) });
     }
     let repeat = format!(
         "<p>This command repeats the study, or continues it.</p>\n<pre><code>{}</code></pre>\n",
@@ -36,8 +37,8 @@ pub fn render_study(
     page(&summary.title, stamp, &header(summary), &parts)
 }
 
-fn part(id: &str, title: &str, body: String) -> Part {
-    Part { id: id.to_owned(), title: title.to_owned(), body }
+fn part(id: &str, title: &str, body: String) -> PagePart {
+    PagePart { id: id.to_owned(), title: title.to_owned(), body }
 }
 
 fn header(summary: &StudySummary) -> String {
@@ -74,7 +75,7 @@ fn header(summary: &StudySummary) -> String {
     out
 }
 
-/// A row a claim, panel and density.
+/// Shows a row for each claim, panel and density.
 fn claims(list: &[ClaimResult]) -> String {
     let one = list.iter().all(|r| r.panel == list[0].panel);
     let mut out = format!(
@@ -132,13 +133,13 @@ fn failures(summary: &StudySummary) -> String {
     if rows.is_empty() { rows } else { format!("<ul>{rows}</ul>\n") }
 }
 
-/// The sections of a run, the first open.
+/// Shows the sections of a run, of which the first is open.
 fn body(
     panel: &Panel,
     place: usize,
     pictures: Option<&dyn Fn(usize, usize) -> Option<Thumb>>,
 ) -> String {
-    let view = View::new(&panel.summary);
+    let view = SummaryView::new(&panel.summary);
     let sections = [
         results::section(&view),
         densities::section(&view),

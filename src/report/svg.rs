@@ -22,7 +22,7 @@ pub(super) enum Anchor {
 }
 
 impl Svg {
-    /// An empty drawing; `label` is read out instead of it.
+    /// Starts an empty drawing; `label` is read out instead of it.
     pub(super) fn new(width: f64, height: f64, label: impl Into<String>) -> Self {
         Svg { width, height, label: label.into(), body: String::new() }
     }
@@ -63,7 +63,7 @@ impl Svg {
         }
     }
 
-    /// Text that reads upwards, centred at (x, y).
+    /// Writes text that reads upwards, centred at (x, y).
     pub(super) fn upright_text(&mut self, x: f64, y: f64, class: &str, text: &str) {
         push!(
             self.body,
@@ -73,7 +73,7 @@ impl Svg {
         );
     }
 
-    /// A line through the points; `closed` makes it an area.
+    /// Draws a line through the points; `closed` makes it an area.
     pub(super) fn path(&mut self, points: &[(f64, f64)], closed: bool, class: &str) {
         let finite = points.iter().filter(|p| p.0.is_finite() && p.1.is_finite());
         let mut d = String::new();
@@ -98,7 +98,7 @@ impl Svg {
         }
     }
 
-    /// The mark of series `mark` at a point.
+    /// Draws the mark of a series at a point.
     pub(super) fn mark(&mut self, mark: Mark, at: (f64, f64), size: f64, title: &str) {
         if at.0.is_finite() && at.1.is_finite() {
             push!(
@@ -111,7 +111,7 @@ impl Svg {
         }
     }
 
-    /// The drawing as an element.
+    /// Returns the drawing as an element.
     pub(super) fn finish(self) -> String {
         format!(
             "<svg role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {:.0} {:.0}\">{}</svg>",
@@ -132,7 +132,7 @@ fn title_element(title: &str) -> String {
 pub(super) enum Mark {
     /// Training on everything, in the text's colour.
     Full,
-    /// The n-th of the others.
+    /// The n-th of the other strategies.
     Series(usize),
 }
 
@@ -140,7 +140,7 @@ const COLOURS: usize = 7;
 const SHAPES: usize = 6;
 
 impl Mark {
-    /// The class that sets the colour.
+    /// Returns the style class that sets the colour.
     pub(super) fn class(self) -> String {
         match self {
             Mark::Full => "kf".to_owned(),
@@ -195,7 +195,7 @@ impl Mark {
         }
     }
 
-    /// A small drawing of the mark, to stand in a line of text.
+    /// Makes a small drawing of the mark, to stand in a line of text.
     pub(super) fn inline(self) -> String {
         format!(
             "<svg class=\"key\" aria-hidden=\"true\" viewBox=\"0 0 14 14\">\
@@ -216,13 +216,13 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// Over exactly [low, high].
+    /// Makes a scale over exactly [low, high].
     pub(super) fn fixed(low: f64, high: f64, from: f64, to: f64) -> Self {
         Scale { low, high, from, to }
     }
 
-    /// Around all finite values with some room, inside [least, most]; values that are all equal get
-    /// room on both sides, and no values at all give the whole of [least, most].
+    /// Makes a scale around all finite values with some room, inside [least, most]. Values that are
+    /// all equal get room on both sides, and no values at all give the whole of [least, most].
     pub(super) fn around(
         values: impl IntoIterator<Item = f64>,
         (least, most): (f64, f64),
@@ -240,7 +240,7 @@ impl Scale {
         Scale { low: (low - room).max(least), high: (high + room).min(most), from, to }
     }
 
-    /// The pixel of a value; NaN stays NaN.
+    /// Returns the pixel of a value; NaN stays NaN.
     pub(super) fn at(&self, value: f64) -> f64 {
         let span = self.high - self.low;
         let t = if span.abs() < 1e-12 { 0.5 } else { (value - self.low) / span };
@@ -251,7 +251,8 @@ impl Scale {
         (self.low..=self.high).contains(&value)
     }
 
-    /// Round values inside the scale, about `wanted` of them, and the digits they need.
+    /// Returns round values inside the scale, about `wanted` of them, and the digits that they
+    /// need.
     pub(super) fn ticks(&self, wanted: usize) -> (Vec<f64>, usize) {
         let span = self.high - self.low;
         if !span.is_finite() || span < 1e-12 {

@@ -2,20 +2,23 @@
 
 use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png, imageops};
 
-/// Longest side that the page shows; larger pictures are reduced.
+/// Longest side of a picture on the page; larger pictures are reduced.
 const LARGEST: u32 = 96;
 
 /// A picture of one sample: interleaved RGB rows.
 #[derive(Clone, Debug)]
 pub struct Thumb {
+    /// Columns of the picture.
     pub width: usize,
+    /// Rows of the picture.
     pub height: usize,
-    /// `height * width * 3` values.
+    /// The pixels, `height * width * 3` values.
     pub rgb: Vec<u8>,
 }
 
 impl Thumb {
-    /// The picture as a `data:` address of a PNG; None if its size and its values do not agree.
+    /// Returns the picture as a `data:` address of a PNG; `None` if its size and its values do not
+    /// agree.
     pub(super) fn data_url(&self) -> Option<String> {
         let (width, height) = (u32::try_from(self.width).ok()?, u32::try_from(self.height).ok()?);
         let picture = RgbImage::from_raw(width, height, self.rgb.clone())?;
@@ -61,7 +64,7 @@ mod tests {
 
     #[test]
     fn base64_of_the_standard() {
-        // RFC 4648, section 10.
+        // The examples are those of RFC 4648, section 10.
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),

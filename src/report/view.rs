@@ -1,13 +1,13 @@
-//! The summary as the sections look at it: marks, names, and one density at a time.
+//! The summary as the sections look at it, with marks, names, and one density at a time.
 
 use super::markup;
 use super::svg::Mark;
 use crate::experiment::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
 
 /// The summary and what follows from it.
-pub(super) struct View<'a> {
+pub(super) struct SummaryView<'a> {
     pub(super) summary: &'a RunSummary,
-    /// Densities at which anything was pruned, ascending.
+    /// Densities to which anything was pruned, ascending.
     pub(super) densities: Vec<f64>,
     /// Class indices from the lowest recall on full data to the highest.
     pub(super) hardest_first: Vec<usize>,
@@ -22,17 +22,17 @@ pub(super) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Recall of a class over seeds; None where a run lacks it.
+    /// Returns the recall of a class over seeds; `None` where a run lacks it.
     pub(super) fn recall(&self, class: usize) -> Option<Spread> {
         self.over_runs(|run| run.last.recalls.get(class).copied().flatten())
     }
 
-    /// Density of a class over seeds.
+    /// Returns the density of a class over seeds.
     pub(super) fn density(&self, class: usize) -> Option<Spread> {
         self.over_runs(|run| run.class_densities.get(class).copied())
     }
 
-    /// Samples kept of a class over seeds.
+    /// Returns the number of kept samples of a class over seeds.
     pub(super) fn kept(&self, class: usize) -> Option<Spread> {
         self.over_runs(|run| run.class_counts.get(class).map(|&n| n as f64))
     }
@@ -46,14 +46,14 @@ fn same(a: f64, b: f64) -> bool {
     (a - b).abs() < 1e-9
 }
 
-impl<'a> View<'a> {
+impl<'a> SummaryView<'a> {
     pub(super) fn new(summary: &'a RunSummary) -> Self {
         let pruned = summary.strategies.iter().filter(|s| !s.full_data && !s.every_density);
         let mut densities: Vec<f64> =
             pruned.flat_map(|s| s.points.iter().map(|p| p.density)).collect();
         densities.sort_by(f64::total_cmp);
         densities.dedup_by(|a, b| same(*a, *b));
-        let mut view = View { summary, densities, hardest_first: Vec::new() };
+        let mut view = SummaryView { summary, densities, hardest_first: Vec::new() };
         let mut order: Vec<(usize, f64)> = (0..summary.classes.len())
             .map(|k| (k, view.full_recall(k).unwrap_or(f64::INFINITY)))
             .collect();
@@ -62,20 +62,20 @@ impl<'a> View<'a> {
         view
     }
 
-    /// The strategy trained on everything.
+    /// Returns the strategy that trains on everything.
     pub(super) fn full(&self) -> Option<Entry<'a>> {
         let strategy = self.summary.strategies.iter().find(|s| s.full_data)?;
         Some(Entry { mark: Mark::Full, strategy, point: strategy.points.first()? })
     }
 
-    /// Mean recall of a class on full data: of the reported images if full data was trained on,
-    /// else of the query's validation images.
+    /// Returns the mean recall of a class on full data: on the reported images if full data was
+    /// trained on, else on the query's validation images.
     pub(super) fn full_recall(&self, class: usize) -> Option<f64> {
         let query = || self.summary.query.as_ref()?.mean.get(class).copied()?;
         self.full().and_then(|f| f.recall(class)).map(|s| s.mean).or_else(query)
     }
 
-    /// Full data, then other ways of training: what stands beside every density.
+    /// Returns full data and then other ways of training, which stand beside every density.
     pub(super) fn beside(&self) -> Vec<Entry<'a>> {
         let other = self.with_marks().filter(|(_, s)| s.every_density && !s.full_data);
         let other = other.filter_map(|(mark, strategy)| {
@@ -84,7 +84,7 @@ impl<'a> View<'a> {
         self.full().into_iter().chain(other).collect()
     }
 
-    /// What was pruned to this density, in display order.
+    /// Returns what was pruned to this density, in display order.
     pub(super) fn pruned_at(&self, density: f64) -> Vec<Entry<'a>> {
         self.with_marks()
             .filter(|(_, s)| !s.full_data && !s.every_density)
@@ -95,12 +95,13 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// What stands beside every density, then what was pruned to this one.
+    /// Returns what stands beside every density, then what was pruned to this one.
     pub(super) fn all_at(&self, density: f64) -> Vec<Entry<'a>> {
         self.beside().into_iter().chain(self.pruned_at(density)).collect()
     }
 
-    /// Strategies with their marks: a strategy looks the same everywhere on the page.
+    /// Returns the strategies with their marks, so that a strategy looks the same everywhere on the
+    /// page.
     pub(super) fn with_marks(&self) -> impl Iterator<Item = (Mark, &'a Strategy)> {
         let mut series = 0;
         self.summary.strategies.iter().map(move |strategy| {
@@ -114,7 +115,7 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The label of a strategy, or its name as it stands; not yet escaped.
+    /// Returns the label of a strategy, or its name as it stands; it is not yet escaped.
     pub(super) fn label<'b>(&self, name: &'b str) -> &'b str
     where
         'a: 'b,
@@ -123,12 +124,12 @@ impl<'a> View<'a> {
         found.map_or(name, |s| s.label.as_str())
     }
 
-    /// A phrase of the page about classes, as it reads where the summary is about groups.
+    /// Returns a phrase about classes as it reads where the summary is about groups.
     pub(super) fn words(&self, text: &str) -> String {
         markup::words(self.summary.settings.groups.is_some(), text)
     }
 
-    /// Name of a class, or its number where it has none; not yet escaped.
+    /// Returns the name of a class, or its number where it has none; it is not yet escaped.
     pub(super) fn class_name(&self, class: usize) -> String {
         match self.summary.classes.get(class) {
             Some(c) if !c.name.trim().is_empty() => c.name.clone(),
@@ -136,7 +137,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Name of a class as HTML.
+    /// Returns the name of a class as HTML.
     pub(super) fn class_html(&self, class: usize) -> String {
         markup::name(&self.class_name(class))
     }

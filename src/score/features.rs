@@ -1,7 +1,7 @@
 //! Penultimate features of all samples, and the scores that are made from them.
 //!
-//! A method that picks samples one after the other is a score, too: the place of the pick, low
-//! first. So its subsets nest, and quotas and ties are those of any score.
+//! A method that picks samples one after the other gives a score, too: the place of the pick, low
+//! first. Its subsets therefore nest, and quotas and ties are handled as for any score.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,22 +12,22 @@ use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
 use crate::prune::{self, KMeans, Population, Probabilities};
 
-/// One row a sample of the whole training part, in data-set order.
+/// Penultimate features, one row for each sample of the whole training part, in data-set order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Features {
-    /// D.
+    /// D, the number of features of a sample.
     pub width: usize,
-    /// N x D.
+    /// The features, N x D.
     pub values: Vec<f32>,
 }
 
 impl Features {
-    /// N.
+    /// Returns N, the number of samples.
     pub fn samples(&self) -> usize {
         self.values.len() / self.width.max(1)
     }
 
-    /// The features of one sample.
+    /// Returns the features of one sample.
     pub fn row(&self, sample: usize) -> &[f32] {
         &self.values[sample * self.width..][..self.width]
     }
@@ -36,16 +36,17 @@ impl Features {
 /// What a network makes of all samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extracted {
+    /// Penultimate features, N x D.
     pub features: Features,
-    /// softmax of the logits, N x K.
+    /// Softmax of the logits, N x K.
     pub probabilities: Vec<f32>,
 }
 
-/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch: a row a
-/// position of the set, in its order.
+/// Runs the executor's network over the set (eval mode, no augmentation), batch by batch. There is
+/// one row for each position of the set, in its order.
 ///
 /// # Errors
-/// A feature or a logit that is not finite, with its sample.
+/// A feature or a logit is not finite; its sample is named.
 pub fn extract<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
@@ -73,7 +74,7 @@ pub fn extract<B: Operators>(
     Ok(Extracted { features: Features { width, values: features }, probabilities })
 }
 
-/// softmax(z), in f64 and rounded once.
+/// Returns softmax(z), computed in f64 and rounded once.
 fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = z.iter().map(|&v| libm::exp(f64::from(v) - top)).sum();
@@ -83,23 +84,25 @@ fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
 /// What a score of [`Kind::Features`](super::Kind::Features) may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
+    /// Penultimate features of all samples.
     pub features: &'a Features,
-    /// N x K, of the network whose features they are.
+    /// Probabilities, N x K, of the network whose features they are.
     pub probabilities: Option<&'a [f32]>,
     /// Class of every sample.
     pub labels: &'a [u32],
     /// Positions that are not held out, ascending.
     pub eligible: &'a [usize],
+    /// Number of classes.
     pub classes: usize,
-    /// Of prototypes' starts and of ties between neighbours.
+    /// Seed of the prototypes' starts and of ties between neighbours.
     pub seed: u64,
 }
 
-/// The score of every sample; NaN for held-out ones that a method has no score for.
+/// Computes the score of every sample; NaN for held-out ones that a method has no score for.
 ///
 /// # Errors
-/// Features of another number of samples; a method that looks at predictions, without any; more
-/// prototypes than samples; a method of another kind.
+/// The features are of another number of samples, a method lacks the predictions that it looks at,
+/// there are more prototypes than samples, or the method is of another kind.
 pub fn score(method: Method, options: &Options, evidence: Evidence) -> Result<Vec<f32>> {
     let (found, samples) = (evidence.features.samples(), evidence.labels.len());
     if found != samples {
@@ -120,7 +123,7 @@ pub fn score(method: Method, options: &Options, evidence: Evidence) -> Result<Ve
         Method::Cal => {
             let p = evidence.probabilities.ok_or_else(|| {
                 let found = "features without predictions";
-                let expected = "a network of whose both it looks at: leave --features out";
+                let expected = "a network of whose both it looks at: leave `features` out";
                 Error::invalid("score cal", found, expected)
             })?;
             let neighbours = options.cal_neighbours.unwrap_or(CAL_NEIGHBOURS);
@@ -132,7 +135,8 @@ pub fn score(method: Method, options: &Options, evidence: Evidence) -> Result<Ve
     Ok(scores.values.into_iter().map(|v| v as f32).collect())
 }
 
-/// SSP with labels: || h - mean of h over the eligible samples of its class ||_2; high = hard.
+/// Scores by SSP with labels: || h - mean of h over the eligible samples of its class ||_2; high =
+/// hard.
 fn distance_to_class_mean(evidence: Evidence) -> Vec<f32> {
     let Evidence { features, labels, eligible, classes, .. } = evidence;
     let width = features.width;
@@ -168,7 +172,7 @@ mod tests {
     fn distances_are_to_the_mean_of_the_own_eligible_samples() {
         let values = vec![0.0, 0.0, 4.0, 0.0, 100.0, 1.0, 1.0, 4.0, 9.0, 9.0];
         let features = Features { width: 2, values };
-        // Sample 2 is held out: it moves no mean. Class 2 has a held-out sample only.
+        // Sample 2 is held out, so it moves no mean. Class 2 has a held-out sample only.
         let evidence = Evidence {
             features: &features,
             probabilities: None,
@@ -207,7 +211,8 @@ mod tests {
         assert!(message.contains("clusters") && message.contains('2'), "{message}");
     }
 
-    /// Two tight clusters under two centroids: only what lies between them is far.
+    /// There are two tight clusters under two centroids, so that only what lies between them is
+    /// far.
     #[test]
     fn prototypes_do_not_look_at_labels() {
         let values = vec![1.0, 0.0, 1.0, 0.1, 0.0, 1.0, 0.1, 1.0, 1.0, 0.8, 5.0, 5.0];

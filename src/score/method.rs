@@ -1,4 +1,4 @@
-//! The scores: name, definition, direction, and what each is computed from.
+//! The scores: the name, definition and direction of each, and what it is computed from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,8 +14,8 @@ use crate::exec::Mode;
 use crate::ops::loss_score::Field;
 use crate::prune::Direction;
 
-/// A score of training samples. With p = softmax of the logits z, y the label, h the penultimate
-/// features; a presentation is what training saw of a sample in one epoch.
+/// A score of training samples. In the definitions p is the softmax of the logits z, y the label
+/// and h the penultimate features; a presentation is what training saw of a sample in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
     /// || p - onehot(y) ||_2 (Paul, Ganguli, Dziugaite 2021).
@@ -51,10 +51,14 @@ pub enum Method {
     Cal,
 }
 
+/// Scores of one part, one value for each sample of the whole part; NaN where a sample was not
+/// scored.
+pub type Scores = Vec<(Method, Vec<f32>)>;
+
 /// What a score is computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The logits of a network as it is: this pass, this column of its table.
+    /// The logits of a network: the pass that gives them, and the column of its table.
     Pass { mode: Mode, field: Field },
     /// One quantity of every presentation of a run.
     Dynamics(Quantity),
@@ -62,12 +66,12 @@ pub enum Kind {
     Features,
 }
 
-/// The run that a score is read off.
+/// The run from which a score is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// Query models at the end of short runs.
     Query,
-    /// The same models before training.
+    /// The query models before training.
     Initial,
     /// One run of full length without augmentation, recorded.
     Dynamics,
@@ -95,8 +99,8 @@ impl Method {
         Method::Cal,
     ];
 
-    /// Name on the command line and in files; label in tables and figures; which end is kept first:
-    /// the hard one.
+    /// Returns the name on the command line and in files, the label in tables and figures, and the
+    /// end that is kept first, which is the hard one.
     fn facts(self) -> (&'static str, &'static str, Direction) {
         use Direction::{KeepHighest, KeepLowest};
         match self {
@@ -120,27 +124,27 @@ impl Method {
         }
     }
 
-    /// As on the command line and in files.
+    /// Returns the name as it is written by users and in files.
     pub fn name(self) -> &'static str {
         self.facts().0
     }
 
-    /// As in tables and figures.
+    /// Returns the label that stands in tables and figures.
     pub fn label(self) -> &'static str {
         self.facts().1
     }
 
-    /// Which end of the ranking is kept first: the hard one.
+    /// Returns the end of the ranking that is kept first, the hard one.
     pub fn direction(self) -> Direction {
         self.facts().2
     }
 
-    /// The names of all, for messages.
+    /// Returns the names of all methods, for messages.
     pub fn names() -> String {
         Method::ALL.map(Method::name).join(", ")
     }
 
-    /// What its variant is computed from.
+    /// Returns what the method's variant is computed from.
     pub fn kind(self, options: &Options) -> Kind {
         let forward = |field| Kind::Pass { mode: Mode::Score, field };
         match self {
@@ -168,7 +172,7 @@ impl Method {
         }
     }
 
-    /// The run that its variant is read off.
+    /// Returns the run from which the method's variant is taken.
     pub fn source(self, options: &Options) -> Source {
         match (self, self.kind(options)) {
             (Method::El2n, Kind::Dynamics(_)) => Source::Augmented,
@@ -178,7 +182,7 @@ impl Method {
         }
     }
 
-    /// Which variant of the score is computed, in words.
+    /// Says in words which variant of the score is computed.
     pub fn variant(self, options: &Options) -> String {
         let of = match self.source(options) {
             Source::Query if self.kind(options) == Kind::Features => {
@@ -222,7 +226,7 @@ impl Method {
         }
     }
 
-    /// The numbers of its variant.
+    /// Returns the numbers of the method's variant.
     pub fn parameters(self, options: &Options) -> Map<String, Value> {
         let pairs = match self {
             Method::El2n if options.el2n == El2nForm::Sum => vec![("epochs", json!(EL2N_EPOCHS))],
@@ -253,27 +257,27 @@ impl Method {
         pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    /// Refuses a run of `epochs` epochs that is too short for its variant, and numbers that suit other
-    /// scores only: before the run, not after.
+    /// Refuses a run of `epochs` epochs that is too short for the method's variant, and numbers
+    /// that suit other scores only, so that the error comes before the run.
     pub fn check(self, options: &Options, epochs: usize) -> Result<()> {
         if self == Method::Tdds && options.window < 3 {
             let expected = "at least 3 for tdds: one divergence is its own mean";
-            return Err(Error::invalid("--window", options.window.to_string(), expected));
+            return Err(Error::invalid("`window`", options.window.to_string(), expected));
         }
         let needed = self.least_epochs(options);
         if needed <= epochs {
             return Ok(());
         }
         let shorter = match self {
-            Method::DynamicUncertainty => ", or a shorter --window",
-            Method::Tdds | Method::Dual => ", or a shorter --trajectory and --window",
+            Method::DynamicUncertainty => ", or a shorter `window`",
+            Method::Tdds | Method::Dual => ", or a shorter `trajectory` and `window`",
             _ => "",
         };
-        let expected = format!("at least {needed} (--epochs){shorter}");
+        let expected = format!("at least {needed} (`epochs`){shorter}");
         Err(Error::invalid(format!("score {self}"), format!("a run of {epochs} epochs"), expected))
     }
 
-    /// Epochs that a run must record for it.
+    /// Returns the number of epochs that a run must record for the method.
     pub fn least_epochs(self, options: &Options) -> usize {
         match self {
             Method::El2n if options.el2n == El2nForm::Sum => EL2N_EPOCHS,
@@ -312,8 +316,8 @@ mod tests {
         assert!("best".parse::<Method>().unwrap_err().to_string().contains("el2n, grand"));
     }
 
-    /// High values are hard where the definition says so: keeping the confident, or the well
-    /// learned, is the mistake.
+    /// High values are hard where the definition says so: to keep the confident or the well learned
+    /// samples would be the mistake.
     #[test]
     fn directions_keep_the_hard_end() {
         let low = [Method::Margin, Method::LeastConfidence, Method::Aum, Method::Confidence];
@@ -322,7 +326,7 @@ mod tests {
         }
     }
 
-    /// "GraNd" that is silently the last layer's.
+    /// The last layer's norm must not be shown as "GraNd".
     #[test]
     fn a_last_layer_norm_says_so() {
         let all = Options::default();

@@ -15,6 +15,6 @@ mod state;
 pub mod trajectories;
 pub mod windows;
 
-pub use method::{Kind, Method, Source};
+pub use method::{Kind, Method, Scores, Source};
 pub use options::Options;
-pub use pass::{Scores, Watch, modes};
+pub use pass::{Watch, modes};

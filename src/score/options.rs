@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Epochs that [`El2nForm::Sum`] sums over.
+/// The number of epochs that [`El2nForm::Sum`] sums over.
 pub const EL2N_EPOCHS: usize = 10;
-/// The window J, or K, of windowed scores.
+/// The usual window J, or K, of windowed scores.
 pub const WINDOW: usize = 10;
 
-/// A choice with names for the command line and for files.
+/// Makes a choice with names for users and for files.
 macro_rules! named {
-    ($(#[$doc:meta])* $name:ident, $flag:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
+    ($(#[$doc:meta])* $name:ident, $setting:literal: $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -23,7 +23,7 @@ macro_rules! named {
         }
 
         impl $name {
-            /// As on the command line.
+            /// Returns the name as it is written by users and in files.
             pub fn name(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }
             }
@@ -41,7 +41,7 @@ macro_rules! named {
             fn from_str(text: &str) -> Result<Self> {
                 match text {
                     $($text => Ok($name::$variant),)*
-                    _ => Err(Error::invalid($flag, text, [$($text),*].join(" or "))),
+                    _ => Err(Error::invalid($setting, text, [$($text),*].join(" or "))),
                 }
             }
         }
@@ -49,8 +49,8 @@ macro_rules! named {
 }
 
 named! {
-    /// EL2N of which network.
-    El2nForm, "--el2n":
+    /// The network or run that EL2N is taken of.
+    El2nForm, "`el2n`":
     /// Mean over query models at their end, eval mode, no augmentation.
     #[default]
     Mean = "mean",
@@ -59,8 +59,8 @@ named! {
 }
 
 named! {
-    /// Which parameters GraNd differentiates by.
-    GrandLayers, "--grand-layers":
+    /// The parameters by which GraNd differentiates.
+    GrandLayers, "`grand_layers`":
     #[default]
     All = "all",
     /// The last layer's weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
@@ -69,20 +69,22 @@ named! {
 
 named! {
     /// When GraNd is taken.
-    GrandAt, "--grand-at":
+    GrandAt, "`grand_at`":
     #[default]
     End = "end",
-    /// Of fresh networks. A known non-result: it is about the norm of the input.
+    /// Taken of fresh networks. This is a known non-result, because it measures the norm of the
+    /// input.
     Init = "init",
 }
 
 named! {
-    /// What the forgetting score of a sample is that was never classified correctly.
-    NeverLearned, "--never-learned":
+    /// The forgetting score of a sample that was never classified correctly.
+    NeverLearned, "`never_learned`":
     /// The number of recorded epochs, which no count of forgettings reaches.
     #[default]
     Hardest = "hardest",
-    /// No forgetting, as if it was the easiest: what the released code of MetriQ does.
+    /// No forgetting, as if the sample was the easiest, which is what the released code of MetriQ
+    /// does.
     Zero = "0",
     /// The number of its presentations.
     Presentations = "presentations",
@@ -90,7 +92,7 @@ named! {
 
 named! {
     /// What SSP measures the distance to.
-    SspForm, "--ssp":
+    SspForm, "`ssp`":
     /// The mean of the sample's class, Euclidean.
     #[default]
     Labels = "labels",
@@ -98,33 +100,39 @@ named! {
     Prototypes = "prototypes",
 }
 
-/// Nearest neighbours of CAL unless told otherwise.
+/// The usual number of nearest neighbours of CAL.
 pub const CAL_NEIGHBOURS: usize = 10;
 
-/// Everything that decides a score beside its name.
+/// Everything beside its name that decides a score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
+    /// The variant of EL2N.
     pub el2n: El2nForm,
+    /// The parameters of GraNd.
     pub grand_layers: GrandLayers,
+    /// The state of the network at which GraNd is taken.
     pub grand_at: GrandAt,
+    /// The forgetting score of samples that were never learned.
     pub never_learned: NeverLearned,
     /// J of dynamic uncertainty and DUAL, K of TDDS.
     pub window: usize,
-    /// T of TDDS and DUAL: epochs from the first on; None: 10 and 30.
+    /// T of TDDS and DUAL, counted from the first epoch; `None` means 10 and 30.
     pub trajectory: Option<usize>,
-    /// Of TDDS.
+    /// Decay of TDDS.
     pub decay: f64,
+    /// The variant of SSP.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ssp: SspForm,
-    /// Clusters of SSP's prototypes; None: as many as classes.
+    /// Number of clusters of SSP's prototypes; `None` means as many as classes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub prototypes: Option<usize>,
-    /// Neighbours of CAL; None: [`CAL_NEIGHBOURS`].
+    /// Number of neighbours of CAL; `None` means [`CAL_NEIGHBOURS`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub cal_neighbours: Option<usize>,
 }
 
-/// What is not said is not written: results of before an option was there stay valid.
+/// Tells whether a value is the usual one, which is not written, so that results from before an
+/// option existed stay valid.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -147,35 +155,35 @@ impl Default for Options {
 }
 
 impl Options {
-    /// T of TDDS.
+    /// Returns T of TDDS.
     pub fn tdds_epochs(&self) -> usize {
         self.trajectory.unwrap_or(10)
     }
 
-    /// T of DUAL.
+    /// Returns T of DUAL.
     pub fn dual_epochs(&self) -> usize {
         self.trajectory.unwrap_or(30)
     }
 
-    /// Checks every number; the messages name the flag.
+    /// Checks every number; the messages name the setting.
     pub fn check(&self) -> Result<()> {
         if self.window < 2 {
             let expected = "at least 2: one value has no deviation";
-            return Err(Error::invalid("--window", self.window.to_string(), expected));
+            return Err(Error::invalid("`window`", self.window.to_string(), expected));
         }
         if let Some(epochs) = self.trajectory.filter(|&t| t < self.window) {
-            let expected = format!("at least {}, the window (--window)", self.window);
-            return Err(Error::invalid("--trajectory", epochs.to_string(), expected));
+            let expected = format!("at least {}, the window (`window`)", self.window);
+            return Err(Error::invalid("`trajectory`", epochs.to_string(), expected));
         }
-        for (flag, value) in
-            [("--prototypes", self.prototypes), ("--cal-neighbours", self.cal_neighbours)]
+        for (setting, value) in
+            [("`prototypes`", self.prototypes), ("`cal_neighbours`", self.cal_neighbours)]
         {
             if value == Some(0) {
-                return Err(Error::invalid(flag, "0", "at least 1"));
+                return Err(Error::invalid(setting, "0", "at least 1"));
             }
         }
         if !(self.decay > 0.0 && self.decay <= 1.0) {
-            return Err(Error::invalid("--decay", self.decay.to_string(), "above 0 and at most 1"));
+            return Err(Error::invalid("`decay`", self.decay.to_string(), "above 0 and at most 1"));
         }
         Ok(())
     }
@@ -192,23 +200,23 @@ mod tests {
         assert_eq!("last".parse::<GrandLayers>().unwrap().to_string(), "last");
         assert_eq!("init".parse::<GrandAt>().unwrap().to_string(), "init");
         let message = "easiest".parse::<NeverLearned>().unwrap_err().to_string();
-        assert!(message.contains("--never-learned") && message.contains("presentations"));
+        assert!(message.contains("`never_learned`") && message.contains("presentations"));
     }
 
     #[test]
-    fn unusable_numbers_name_their_flag() {
+    fn unusable_numbers_name_their_setting() {
         Options::default().check().unwrap();
         let good = Options::default();
-        for (options, flag) in [
-            (Options { window: 1, ..good }, "--window"),
-            (Options { trajectory: Some(9), ..good }, "--trajectory"),
-            (Options { prototypes: Some(0), ..good }, "--prototypes"),
-            (Options { cal_neighbours: Some(0), ..good }, "--cal-neighbours"),
-            (Options { decay: 0.0, ..good }, "--decay"),
-            (Options { decay: f64::NAN, ..good }, "--decay"),
-            (Options { decay: 1.1, ..good }, "--decay"),
+        for (options, setting) in [
+            (Options { window: 1, ..good }, "`window`"),
+            (Options { trajectory: Some(9), ..good }, "`trajectory`"),
+            (Options { prototypes: Some(0), ..good }, "`prototypes`"),
+            (Options { cal_neighbours: Some(0), ..good }, "`cal_neighbours`"),
+            (Options { decay: 0.0, ..good }, "`decay`"),
+            (Options { decay: f64::NAN, ..good }, "`decay`"),
+            (Options { decay: 1.1, ..good }, "`decay`"),
         ] {
-            assert!(options.check().unwrap_err().to_string().contains(flag), "{flag}");
+            assert!(options.check().unwrap_err().to_string().contains(setting), "{setting}");
         }
     }
 }

@@ -1,32 +1,29 @@
-//! One pass over the samples a kind of score: forward, or forward and backward.
+//! One pass over the samples that computes scores: forward, or forward and backward.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::method::{Kind, Method};
+use super::method::{Kind, Method, Scores};
 use super::options::Options;
-use super::state::{self, Position};
+use super::state::{self, PassPosition};
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 
-/// Scores of one part, one value a sample of the whole part; NaN where a sample was not scored.
-pub type Scores = Vec<(Method, Vec<f32>)>;
-
 /// How a pass is watched and stopped.
 pub struct Watch<'a> {
     /// Set from outside to stop after the running batch; the state is saved first.
     pub interrupt: &'a AtomicBool,
-    /// Samples done, samples in all.
+    /// Called with the samples done and the samples in all.
     pub progress: &'a mut dyn FnMut(usize, usize),
     /// Where the state is kept, how often at least, and what determines the scores.
     pub keeping: Option<(PathBuf, Duration, String)>,
 }
 
-/// The passes that `methods` need. One serves all of those that read logits: a pass with gradient
-/// norms scores the logits, too. Features are kept by the forward pass.
+/// Returns the passes that `methods` need. One pass serves all of those that read logits, because a
+/// pass with gradient norms scores the logits, too. Features are kept by the forward pass.
 pub fn modes(methods: &[Method], options: &Options) -> Vec<Mode> {
     let (_, pass) = columns_of(methods, options);
     let features = methods.iter().any(|m| m.kind(options) == Kind::Features);
@@ -35,7 +32,7 @@ pub fn modes(methods: &[Method], options: &Options) -> Vec<Mode> {
     modes
 }
 
-/// The methods that read logits, with their columns, and the pass that fills them.
+/// Returns the methods that read logits with their columns, and the pass that fills them.
 fn columns_of(methods: &[Method], options: &Options) -> (Vec<(Method, Field)>, Option<Mode>) {
     let (mut columns, mut pass) = (Vec::new(), None);
     for &method in methods {
@@ -49,9 +46,9 @@ fn columns_of(methods: &[Method], options: &Options) -> (Vec<(Method, Field)>, O
     (columns, pass)
 }
 
-/// Those of `methods` that read logits, of the set under the executor's network; or saves and returns
-/// [`Error::Interrupted`]. An unfinished pass of the same job is continued. A value that is not
-/// finite is an error that names the sample.
+/// Scores the set under the executor's network by those of `methods` that read logits; or, when
+/// interrupted, saves the state and returns [`Error::Interrupted`]. An unfinished pass of the same
+/// job is continued. A value that is not finite is an error that names the sample.
 pub fn score<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
@@ -111,7 +108,7 @@ fn run<B: Operators>(
             && (interrupted || saved.elapsed() >= *interval)
         {
             let columns = columns(executor, fields, set.labels.len())?;
-            state::save(path, &Position::new(job, batch, done), &columns)?;
+            state::save(path, &PassPosition::new(job, batch, done), &columns)?;
             saved = Instant::now();
         }
         if interrupted { Err(Error::Interrupted) } else { Ok(()) }

@@ -9,11 +9,12 @@ use super::windows::{dual, dynamic_uncertainty, tdds};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 
-/// Scores of `methods` over `samples` samples, NaN for those the run never presented. `read` gives
-/// the T x N values of a quantity; each is read once, and one at a time is in memory.
+/// Computes the scores of `methods` over `samples` samples, NaN for those that the run never
+/// presented. `read` gives the T x N values of a quantity; each is read once, and one at a time is
+/// in memory.
 ///
 /// # Errors
-/// Fewer epochs than a method needs; a method that is not made from recorded dynamics.
+/// There are fewer epochs than a method needs, or a method is not made from recorded dynamics.
 pub fn score(
     methods: &[Method],
     options: &Options,
@@ -39,13 +40,13 @@ pub fn score(
     Ok(scores)
 }
 
-/// Refuses scores that lack one of `trained`: with so few epochs, one that dropped a sample left it
-/// without a window.
+/// Refuses scores that lack one of the `trained` samples. With few epochs, one epoch that dropped a
+/// sample can leave it without a window.
 pub fn check_presented(scores: &[(Method, Vec<f32>)], trained: &[usize]) -> Result<()> {
     for (method, values) in scores {
         if let Some(i) = trained.iter().find(|&&i| values[i].is_nan()) {
             let found = "too few presentations in the recorded epochs";
-            let expected = "more epochs, or a longer --window";
+            let expected = "more epochs, or a longer `window`";
             return Err(Error::invalid(format!("{method} of sample {i}"), found, expected));
         }
     }

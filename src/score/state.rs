@@ -1,4 +1,4 @@
-//! A half-done scoring pass on disk: which batches are done, and their columns.
+//! A half-done scoring pass on disk: the number of batches done, and their columns.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,8 +7,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::method::Method;
-use super::pass::Scores;
+use super::method::{Method, Scores};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;
@@ -18,20 +17,20 @@ const FORMAT_VERSION: u32 = 1;
 
 /// Where a pass stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position {
+pub struct PassPosition {
     format_version: u32,
     /// Everything that determines the scores.
     job: String,
-    /// Samples of a batch, which must not change in between.
+    /// Number of samples in a batch, which must not change in between.
     batch: usize,
-    /// Batches done.
+    /// Number of batches done.
     pub done: usize,
 }
 
-impl Position {
-    /// A pass of `job` after `done` batches of `batch` samples.
+impl PassPosition {
+    /// Describes a pass of `job` after `done` batches of `batch` samples.
     pub fn new(job: &str, batch: usize, done: usize) -> Self {
-        Position { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
+        PassPosition { format_version: FORMAT_VERSION, job: job.to_owned(), batch, done }
     }
 }
 
@@ -39,8 +38,8 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("scoring state: {error}"))
 }
 
-/// Writes the state; on any failure the previous one stays.
-pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) -> Result<()> {
+/// Writes the state. On any failure the previous state stays.
+pub fn save(path: &Path, position: &PassPosition, columns: &[(Method, Vec<f32>)]) -> Result<()> {
     let mut views = Vec::new();
     for (method, values) in columns {
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -53,8 +52,8 @@ pub fn save(path: &Path, position: &Position, columns: &[(Method, Vec<f32>)]) ->
     atomic::write_bytes(path, &bytes)
 }
 
-/// Batches done and columns of an earlier, unfinished pass of the same job; None if there is none,
-/// or if it was made with another batch size (then it starts over).
+/// Returns the batches done and the columns of an earlier, unfinished pass of the same job; `None`
+/// if there is none, or if it was made with another batch size (the pass then starts over).
 pub fn load(
     path: &Path,
     job: &str,
@@ -67,13 +66,13 @@ pub fn load(
         Err(e) => return Err(Error::io(path)(e)),
     };
     let bad = |found: String| {
-        let expected = "the state of this scoring pass; --force starts anew";
+        let expected = "the state of this scoring pass; `force` starts anew";
         Error::invalid(path.display().to_string(), found, expected)
     };
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let text = header.metadata().as_ref().and_then(|m| m.get("position")).cloned();
-    let position: Position =
+    let position: PassPosition =
         serde_json::from_str(&text.unwrap_or_default()).map_err(|e| bad(e.to_string()))?;
     if position.format_version != FORMAT_VERSION || position.job != job {
         return Err(bad("the state of another pass".to_owned()));

@@ -1,7 +1,7 @@
 //! Scores of recorded training dynamics that look at each presentation on its own, or at pairs.
 //!
-//! All of them skip epochs that did not present a sample (NaN), and are NaN for a sample without any
-//! presentation. A value of 0 is a value.
+//! All of them skip epochs that did not present a sample (NaN), and are NaN for a sample without
+//! any presentation. A value of 0 counts like any other.
 
 use super::options::NeverLearned;
 use crate::error::{Error, Result};
@@ -15,10 +15,10 @@ pub struct Trajectories<'a> {
 }
 
 impl<'a> Trajectories<'a> {
-    /// `values` of `samples` samples.
+    /// Takes the `values` of `samples` samples.
     ///
     /// # Errors
-    /// No sample, no epoch, or a last epoch that is cut.
+    /// There is no sample or no epoch, or the last epoch is cut.
     pub fn new(values: &'a [f32], samples: usize) -> Result<Self> {
         if samples == 0 || values.is_empty() || !values.len().is_multiple_of(samples) {
             let found = format!("{} values of {samples} samples", values.len());
@@ -27,17 +27,18 @@ impl<'a> Trajectories<'a> {
         Ok(Trajectories { values, samples })
     }
 
-    /// T.
+    /// Returns T, the number of epochs.
     pub fn epochs(&self) -> usize {
         self.values.len() / self.samples
     }
 
-    /// N.
+    /// Returns N, the number of samples.
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// The first `epochs` epochs; an error that names `what` needs them if there are fewer.
+    /// Returns the first `epochs` epochs, or an error saying that `what` needs them if there are
+    /// fewer.
     pub fn first(self, epochs: usize, what: &str) -> Result<Self> {
         if self.epochs() < epochs {
             let found = format!("{} recorded epochs", self.epochs());
@@ -46,7 +47,7 @@ impl<'a> Trajectories<'a> {
         Ok(Trajectories { values: &self.values[..epochs * self.samples], ..self })
     }
 
-    /// `score` of every sample, from its values epoch by epoch.
+    /// Returns `score` of every sample, computed from its values epoch by epoch.
     pub fn map(&self, mut score: impl FnMut(&[f32]) -> f64) -> Vec<f32> {
         let mut own = vec![0.0; self.epochs()];
         (0..self.samples)
@@ -54,24 +55,24 @@ impl<'a> Trajectories<'a> {
                 let column = self.values[sample..].iter().step_by(self.samples);
                 own.iter_mut().zip(column).for_each(|(value, &v)| *value = v);
                 let score = score(&own) as f32;
-                // One NaN, whatever the arithmetic made of its sign.
+                // Every NaN is written as the same one, whatever the arithmetic made of its sign.
                 if score.is_nan() { f32::NAN } else { score }
             })
             .collect()
     }
 }
 
-/// The values of presentations.
+/// Returns the values of the epochs that presented the sample.
 pub(super) fn presented(values: &[f32]) -> impl Iterator<Item = f64> + Clone + '_ {
     values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v))
 }
 
-/// Mean of the presentations; NaN without any.
+/// Returns the mean over the presentations; NaN without any.
 fn mean(values: &[f32]) -> f64 {
     presented(values).sum::<f64>() / presented(values).count() as f64
 }
 
-/// Forgetting (Toneva et al. 2019): transitions from correct to wrong between consecutive
+/// Computes forgetting (Toneva et al. 2019): transitions from correct to wrong between consecutive
 /// presentations; high = hard. `correct` holds 1 and 0.
 pub fn forgetting(correct: Trajectories, never_learned: NeverLearned) -> Vec<f32> {
     let epochs = correct.epochs();
@@ -92,19 +93,19 @@ pub fn forgetting(correct: Trajectories, never_learned: NeverLearned) -> Vec<f32
     })
 }
 
-/// Area under the margin (Pleiss et al. 2020): mean over presentations of z_y - max_{k != y} z_k;
-/// low = hard.
+/// Computes the area under the margin (Pleiss et al. 2020): the mean over presentations of z_y -
+/// max_{k != y} z_k; low = hard.
 pub fn area_under_margin(logit_margin: Trajectories) -> Vec<f32> {
     logit_margin.map(mean)
 }
 
-/// Confidence (Swayamdipta et al. 2020): mean over presentations of p_y; low = hard.
+/// Computes confidence (Swayamdipta et al. 2020): the mean over presentations of p_y; low = hard.
 pub fn confidence(label_probability: Trajectories) -> Vec<f32> {
     label_probability.map(mean)
 }
 
-/// Variability (same source): deviation of p_y over presentations, divided by their number; high =
-/// ambiguous.
+/// Computes variability (same source): the deviation of p_y over presentations, divided by their
+/// number; high = ambiguous.
 pub fn variability(label_probability: Trajectories) -> Vec<f32> {
     label_probability.map(|values| {
         let mean = mean(values);
@@ -113,11 +114,11 @@ pub fn variability(label_probability: Trajectories) -> Vec<f32> {
     })
 }
 
-/// EL2N as the sum over the first `epochs` epochs; high = hard. An epoch without the sample counts as
-/// the mean of the others.
+/// Computes EL2N as the sum over the first `epochs` epochs; high = hard. An epoch without the
+/// sample counts as the mean of the others.
 ///
 /// # Errors
-/// Fewer epochs.
+/// There are fewer epochs than that.
 pub fn el2n_sum(el2n: Trajectories, epochs: usize) -> Result<Vec<f32>> {
     let first = el2n.first(epochs, "EL2N summed over epochs")?;
     Ok(first.map(|values| mean(values) * epochs as f64))
@@ -133,8 +134,8 @@ mod tests {
         values.iter().map(|v| v.to_bits()).collect()
     }
 
-    /// Three epochs of: learned and forgotten, never learned, always right, learned late, not
-    /// presented once, never presented.
+    /// Three epochs of these samples: learned and forgotten, never learned, always right, learned
+    /// late, not presented once, never presented.
     const CORRECT: [f32; 18] = [
         1.0, 0.0, 1.0, 0.0, 1.0, NAN, //
         0.0, 0.0, 1.0, 0.0, NAN, NAN, //
@@ -157,7 +158,7 @@ mod tests {
 
     #[test]
     fn never_learned_samples_are_the_hardest_and_not_the_easiest() {
-        // However often others are forgotten.
+        // A sample that was never learned stays the hardest, however often others are forgotten.
         let epochs = 9;
         let values: Vec<f32> =
             (0..epochs).flat_map(|t| [f32::from(u8::from(t % 2 == 0)), 0.0]).collect();
@@ -172,7 +173,7 @@ mod tests {
         let p = Trajectories::new(&values, 2).unwrap();
         assert_eq!(confidence(p), [0.375, 1.0]);
         assert_eq!(area_under_margin(p), [0.375, 1.0]);
-        // Squares: .375^2 twice, .125^2, .625^2, over 4.
+        // The squares are .375^2 twice, .125^2 and .625^2, over 4.
         let expected = ((2.0 * 0.140_625 + 0.015_625 + 0.390_625f64) / 4.0).sqrt() as f32;
         assert_eq!(variability(p), [expected, 0.0]);
     }

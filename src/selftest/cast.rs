@@ -9,7 +9,7 @@ use crate::backend::View;
 use crate::ops::cast::Cast;
 use crate::tensor::Dtype;
 
-/// `values` of one type as the other.
+/// Returns `values` of one type as the other.
 fn cast<B: Cast>(subject: &Subject<B>, values: &[f32], rounds: bool) -> Result<Vec<f32>, Failure> {
     let tensors = if rounds {
         [Fill::Values(values), Fill::Poison16(values.len())]
@@ -30,14 +30,15 @@ pub fn every_bf16_is_a_float<B: Cast>(subject: &Subject<B>) -> Outcome {
 }
 
 pub fn floats_are_rounded_to_the_nearest<B: Cast>(subject: &Subject<B>) -> Outcome {
-    // Ties to even in both directions, what lies beside them, the largest, the smallest, no number.
+    // The values are ties to even in both directions, what lies beside them, the largest, the
+    // smallest, and NaN.
     let near = |word: u32| [word - 1, word, word + 1];
     let edges = [0x3f80_8000, 0x3f81_8000, 0xbf80_8000, 0x7f7f_8000, 0x0000_8000, 0x8000_8000];
     let edges: Vec<u32> = edges.into_iter().flat_map(near).collect();
     let mut values = bits(&edges);
     values.extend([f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 0.0, -0.0, f32::MAX]);
     values.extend(Values::new(1).uniform(1000));
-    // Lengths on and off the eight values of a thread, and a block's.
+    // Lengths are on and off the eight values of a thread, and those of a block.
     for len in [0, 1, 7, 8, 9, 24, values.len()] {
         let out = cast(subject, &values[..len], true)?;
         for (o, &v) in out.iter().zip(&values) {

@@ -14,7 +14,7 @@ pub enum Fill<'a> {
     Values(&'a [f32]),
     /// This many NaN, for outputs and workspaces.
     Poison(usize),
-    /// The same in bf16.
+    /// Values of bf16 that the operator reads.
     Values16(&'a [f32]),
     Poison16(usize),
 }
@@ -23,7 +23,7 @@ pub enum Fill<'a> {
 const NAN16: u32 = 0x7fc0_7fc0;
 
 impl Fill<'_> {
-    /// Elements and their type.
+    /// Returns the number of elements and their type.
     fn shape(&self) -> (usize, Dtype) {
         match self {
             Fill::Values(v) => (v.len(), Dtype::F32),
@@ -34,22 +34,23 @@ impl Fill<'_> {
     }
 }
 
-/// 32-bit words that a view covers.
+/// Returns the number of 32-bit words that a view covers.
 fn words(view: &View) -> usize {
     view.bytes().div_ceil(4)
 }
 
-/// Buffers of one call, one a tensor.
+/// The buffers of one call, one for each tensor.
 pub struct Fenced<'a, B: Backend> {
     backend: &'a B,
     pub memory: B::Memory,
     pub views: Vec<View>,
-    /// Words of each buffer, fences included.
+    /// Number of words in each buffer, fences included.
     sizes: Vec<usize>,
 }
 
 impl<'a, B: Backend> Fenced<'a, B> {
-    /// Reduced subjects get no fence behind a tensor, so that a device's own bounds end there.
+    /// Makes the buffers. Reduced subjects get no fence behind a tensor, so that a device's own
+    /// bounds end there.
     pub fn new(subject: &Subject<'a, B>, tensors: &[Fill]) -> Result<Self, Failure> {
         let backend = subject.backend;
         let own = |(i, tensor): (usize, &Fill)| {
@@ -78,7 +79,7 @@ impl<'a, B: Backend> Fenced<'a, B> {
         Ok(Fenced { backend, memory, views, sizes })
     }
 
-    /// The tensor's values, after checking every canary.
+    /// Returns the tensor's values, after checking every canary.
     pub fn read(&self, tensor: usize) -> Result<Vec<f32>, Failure> {
         let mut result = Vec::new();
         for (i, (view, &size)) in self.views.iter().zip(&self.sizes).enumerate() {
@@ -104,7 +105,7 @@ impl<'a, B: Backend> Fenced<'a, B> {
     }
 }
 
-/// The two bf16 values of a word.
+/// Returns the two bf16 values of a word.
 fn halves(word: f32) -> [f32; 2] {
     let bits = word.to_bits();
     [bits << 16, bits & 0xffff_0000].map(f32::from_bits)

@@ -16,13 +16,13 @@ const STD: [f32; 3] = [0.247, 0.2435, 0.2616];
 const STRONG: Augmentation = Augmentation { flip: true, translate: 4, resized_crop: false };
 const CROPPED: Augmentation = Augmentation { flip: true, translate: 0, resized_crop: true };
 
-/// Height and width, images. The last but one is smaller than the shift: whole images leave the
-/// frame.
+/// Height and width, and the number of images. The last size but one is smaller than the shift, so
+/// that whole images leave the frame.
 const SIZES: &[([usize; 2], usize)] =
     &[([5, 8], 17), ([9, 7], 3), ([32, 32], 3), ([1, 1], 1), ([3, 2], 17), ([17, 31], 2)];
 
-/// Height and width of stored images and of what is seen of them, images: shrunk, enlarged, both, and
-/// shapes that no box fits.
+/// Height and width of stored images and of what is seen of them, and the number of images. The
+/// sizes are shrunk, enlarged, both, and shapes that no box fits.
 const CROPS: &[([usize; 2], [usize; 2], usize)] = &[
     ([8, 8], [7, 7], 17),
     ([32, 32], [28, 28], 3),
@@ -40,7 +40,7 @@ const AUGMENTATIONS: [Augmentation; 4] = [
     STRONG,
 ];
 
-/// A problem of `n` images out of batches of `batch`.
+/// Makes a problem of `n` images out of batches of `batch`.
 pub fn problem(
     n: usize,
     batch: usize,
@@ -51,13 +51,13 @@ pub fn problem(
     GatherProblem { n, batch, h, w, stored, mean: MEAN, std: STD, augmentation, seed: 11 }
 }
 
-/// Random images.
+/// Makes random images.
 pub fn pixels(images: usize, [h, w]: [usize; 2]) -> Bytes {
     let bytes = Values::new(1).below(images * h * w * CHANNELS, 256);
     bytes.into_iter().map(|b| b as u8).collect()
 }
 
-/// Batch `batch` of the order in epoch `epoch`.
+/// Gathers batch `batch` of the order in epoch `epoch`.
 pub fn gather<B: Gather>(
     subject: &Subject<B>,
     p: &GatherProblem,
@@ -69,7 +69,7 @@ pub fn gather<B: Gather>(
     gather_from(subject, p, images, [order, &[]], batch, epoch)
 }
 
-/// The same, position i with image `sources[i]`.
+/// Gathers a batch whose position i has image `sources[i]`.
 pub fn gather_from<B: Gather>(
     subject: &Subject<B>,
     p: &GatherProblem,
@@ -91,7 +91,7 @@ pub fn gather_from<B: Gather>(
     f.read(2)
 }
 
-/// Every byte in every channel, as PyTorch's ToTensor and Normalize round it in f32.
+/// Every byte in every channel is rounded in f32 as PyTorch's ToTensor and Normalize round it.
 pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> Outcome {
     let size = [16, 16];
     let images: Bytes = (0..256).flat_map(|b| [b as u8; CHANNELS]).collect();
@@ -130,7 +130,7 @@ pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
         let images = pixels(n, stored);
         let image = stored[0] * stored[1] * CHANNELS;
         let order: Vec<u32> = (0..n as u32).rev().collect();
-        // So that values are bytes.
+        // With these statistics the values are bytes.
         let (mean, std) = ([0.0; CHANNELS], [1.0 / 255.0; CHANNELS]);
         let p = GatherProblem { stored, mean, std, ..problem(n, n, [h, w], CROPPED) };
         let out = gather(subject, &p, &images, &order, 0, 3)?;
@@ -145,7 +145,7 @@ pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
             let source = &images[sample as usize * image..][..image];
             let reference = oracle::crop(source, stored[1], cut_of, flip, [h, w]);
             let what = format!("{sample} of {stored:?}, {cut:?}");
-            // Half of the last place of a byte, and f32's rounding of what is a byte.
+            // The bound is half of the last place of a byte, and f32's rounding of what is a byte.
             judge(&what, own, &reference, |_| 0.5 + 1e-4)?;
             let whole = own.iter().all(|v| (v - v.round()).abs() < 1e-4);
             ensure(whole, || format!("{what}: values that are no bytes"))?;
@@ -182,7 +182,8 @@ pub fn the_centre_of_larger_images_is_seen<B: Gather>(subject: &Subject<B>) -> O
     Ok(())
 }
 
-/// Bit for bit, in a later batch of a large epoch: one stream of random numbers, one arithmetic.
+/// Images are those of the CPU bit for bit, in a later batch of a large epoch, because there is one
+/// stream of random numbers and one arithmetic.
 pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
     let cpu = Cpu::new(1)?;
     let reference = Subject { backend: &cpu, reduced: subject.reduced };
@@ -205,10 +206,12 @@ pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-/// What is staged and guessed before a batch of three is gathered: its number, images, the guess.
+/// What is staged and guessed before a batch of three is gathered: its number, its images, the
+/// guess.
 type StagedBatch = (u32, [u32; 3], [u32; 3]);
 
-/// Batches of three crops out of the order's, from images on the host; None where nothing is staged.
+/// Gathers batches of three crops out of the order's, from images on the host; `None` where nothing
+/// is staged.
 fn gather_staged<B: Gather>(
     subject: &Subject<B>,
     p: &GatherProblem,
@@ -236,14 +239,14 @@ fn gather_staged<B: Gather>(
     Ok(Some(found))
 }
 
-/// Images that stay on the host give the same bits, whether guesses were right or wrong; those of
+/// Images that stay on the host give the same bits, whether guesses were right or wrong. Those of
 /// another sample give NaN.
 pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
     let (stored, order) = ([9, 8], [7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6]);
     let p = GatherProblem { stored, ..problem(3, 3, [6, 7], CROPPED) };
     let images = pixels(order.len(), stored);
     let right = [[7, 2, 11], [0, 5, 9], [1, 10, 3], [8, 4, 6]];
-    // Guesses that are right, wrong, and the same batch again.
+    // Guesses are right, wrong, and the same batch again.
     let guesses = [right[1], right[3], right[2], right[0]];
     let batches: Vec<_> = (0..4).map(|i| (i as u32, right[i], guesses[i])).collect();
     let Some(found) = gather_staged(subject, &p, &images, &order, &batches)? else { return Ok(()) };
@@ -255,7 +258,7 @@ pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
             first = resident;
         }
     }
-    // The last two are another sample's: one with a smaller number, one with a larger.
+    // The last two are another sample's, one with a smaller number and one with a larger.
     let wrong = [(0, [7, 11, 2], right[1])];
     let found = gather_staged(subject, &p, &images, &order, &wrong)?.unwrap_or_default().remove(0);
     let image = p.h * p.w * CHANNELS;
@@ -264,7 +267,7 @@ pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
     ensure(all_nan, || format!("images of other samples: {:?}", &found[image..]))
 }
 
-/// The same images with each value rounded once and five channels of zeros.
+/// Images as bf16 are the f32 ones with each value rounded once, and with five channels of zeros.
 pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) -> Outcome {
     let plain = SIZES.iter().map(|&(size, n)| (size, size, n, STRONG));
     let crops = CROPS.iter().map(|&(stored, size, n)| (stored, size, n, CROPPED));
@@ -272,7 +275,7 @@ pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) ->
         let images = pixels(n, stored);
         let order: Vec<u32> = (0..3 * n as u32).map(|i| i * 7 % n as u32).collect();
         let p = GatherProblem { stored, ..problem(n, n, size, augmentation) };
-        // Each position has another one's image.
+        // Each position has the image of another one.
         let sources: Vec<u32> = (0..n as u32).rev().collect();
         let expected = gather_from(subject, &p, &images, [&order, &sources], 2, 70_000)?;
         let (order, state) = (bits(&order), bits(&[2, 70_000, 0, 0]));
@@ -318,7 +321,8 @@ pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> Outcome
     Ok(())
 }
 
-/// Draws of an epoch with replacement: the pixels of the source, the augmentation of the draw.
+/// Draws of an epoch with replacement have the pixels of the source and the augmentation of the
+/// draw.
 pub fn draws_have_pixels_of_their_source<B: Gather>(subject: &Subject<B>) -> Outcome {
     let size = [6, 7];
     let image = size[0] * size[1] * CHANNELS;

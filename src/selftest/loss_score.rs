@@ -1,4 +1,4 @@
-//! Losses, scores and gradients of the logits; which rows of the table a batch writes.
+//! Losses, scores and gradients of the logits, and which rows of the table a batch writes.
 
 use std::fmt::Debug;
 
@@ -24,25 +24,25 @@ const FIELD: [Field; 9] = [
     Field::TopProbability,
 ];
 
-/// One call: `labels.len()` samples in the part, of which `order` is the pass.
+/// One call. The part has `labels.len()` samples, of which `order` is the pass.
 pub struct Call<'a> {
     pub problem: LossScoreProblem,
     pub logits: &'a [f32],
     pub order: &'a [u32],
     pub labels: &'a [u32],
     pub state: [u32; 4],
-    /// Class weights and smoothing of the mean objective; none: `per_sample` decides.
+    /// Class weights and smoothing of the mean objective; without them `per_sample` decides.
     pub mean: Option<(&'a [f32], f32)>,
-    /// Of the samples of the part, for the mean objective; empty: all 1.
+    /// Weights of the samples of the part, for the mean objective; where they are empty all are 1.
     pub sample_weights: &'a [f32],
     pub per_sample: bool,
-    /// ln p of the previous presentation, row by row of the part; empty: not kept.
+    /// ln p of the previous presentation, row by row of the part; empty where it is not kept.
     pub previous: &'a [f32],
 }
 
 /// What a call left behind.
 pub struct After {
-    /// Column by column, one value a sample of the part.
+    /// The table column by column, one value for each sample of the part.
     pub table: Vec<f32>,
     pub dlogits: Vec<f32>,
     pub state: Vec<u32>,
@@ -57,7 +57,7 @@ impl After {
 }
 
 impl Call<'_> {
-    /// Runs it on memory of its own.
+    /// Runs the call on memory of its own.
     pub fn run<B: LossScore>(&self, subject: &Subject<B>) -> Result<After, Failure> {
         let part = self.labels.len();
         let (order, labels, state) = (bits(self.order), bits(self.labels), bits(&self.state));
@@ -101,7 +101,7 @@ impl Call<'_> {
     }
 }
 
-/// A whole part in order, as one batch.
+/// Returns a whole part in order, as one batch.
 fn all(labels: &[u32]) -> Vec<u32> {
     (0..labels.len() as u32).collect()
 }
@@ -128,12 +128,12 @@ fn whole<B: LossScore>(
     call.run(subject)
 }
 
-/// Fails unless both are the same, NaN nowhere.
+/// Fails unless both are the same; NaN equals nothing.
 fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U) -> Outcome {
     ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
 }
 
-fn expected(field: Field, s: &oracle::Scores) -> f64 {
+fn expected(field: Field, s: &oracle::ReferenceScores) -> f64 {
     match field {
         Field::Loss => s.loss,
         Field::El2n => s.el2n,
@@ -148,8 +148,8 @@ fn expected(field: Field, s: &oracle::Scores) -> f64 {
     }
 }
 
-/// The operator works in f64 and rounds once: beyond that, only the exponentials' last digits,
-/// relative to the largest logit.
+/// The operator works in f64 and rounds once. Beyond that, only the last digits of the exponentials
+/// may differ, relative to the largest logit.
 pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> Outcome {
     for (n, k, scale) in [(1, 2, 1.0), (3, 10, 5.0), (17, 7, 30.0), (40, 100, 3.0), (3, 3, 1e4)] {
         let mut values = Values::new(1);
@@ -172,7 +172,7 @@ pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> Outc
 }
 
 pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> Outcome {
-    // Equal logits: p = 1/4, the first class is predicted.
+    // With equal logits, p = 1/4 and the first class is predicted.
     let after = whole(subject, LossScoreProblem { n: 2, batch: 2, k: 4 }, &[3.0; 8], &[0, 2])?;
     let ln4 = 4f32.ln();
     for (sample, correct) in [(0, 1.0), (1, 0.0)] {
@@ -189,7 +189,8 @@ pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outco
     let after = whole(subject, LossScoreProblem { n: 4, batch: 4, k: 3 }, &logits, &labels)?;
     let row = |i| FIELD.map(|f| after.field(f, i));
     let (ln2, ln3, half) = (2f32.ln(), 3f32.ln(), 0.5f32);
-    // Loss, EL2N, entropy, margin, p_y, AUM, correct, prediction, top probability.
+    // The columns are loss, EL2N, entropy, margin, p_y, AUM, correct, prediction and top
+    // probability.
     expect("row 0", &row(0), &[0.0, 0.0, 0.0, 1.0, 1.0, 2e4, 1.0, 0.0, 1.0])?;
     expect("row 1", &row(1), &[2e4, 2f32.sqrt(), 0.0, 1.0, 0.0, -2e4, 0.0, 1.0, 1.0])?;
     expect("row 2", &row(2), &[ln2, half.sqrt(), ln2, 0.0, 0.5, 0.0, 0.0, 0.0, 0.5])?;
@@ -200,7 +201,8 @@ pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outco
     Ok(())
 }
 
-/// Many classes, two equal largest: whichever lane or task sees them, the first wins.
+/// There are many classes, two of which are equally large. Whichever lane or task sees them, the
+/// first wins.
 pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let k = 75;
     let pairs = [(0, 1), (3, 35), (35, 64), (31, 32), (2, 74), (70, 71)];
@@ -252,8 +254,8 @@ pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subjec
     Ok(())
 }
 
-/// Weights of samples of the part, not of places in the batch: factors of the terms, not of the
-/// divisor. Weights of 1 are none, bit for bit.
+/// Weights belong to samples of the part, and not to places in the batch. They are factors of the
+/// terms, and not of the divisor. Weights of 1 change nothing, bit for bit.
 pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>) -> Outcome {
     for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (40, 37, 0.5)] {
         let part = n + 6;
@@ -295,7 +297,7 @@ pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>)
     Ok(())
 }
 
-/// A per-sample gradient is not divided by the batch, nor weighted, nor smoothed.
+/// A per-sample gradient is neither divided by the batch nor weighted nor smoothed.
 pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let (n, k) = (5, 4);
     let mut values = Values::new(3);
@@ -350,7 +352,7 @@ pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>
     Ok(())
 }
 
-/// The third batch of four over ten samples of a part of thirteen: two rows are written.
+/// The third batch of four over ten samples of a part of thirteen writes two rows.
 pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>) -> Outcome {
     let k = 3;
     let mut values = Values::new(4);
@@ -393,8 +395,8 @@ pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>
     Ok(())
 }
 
-/// A part of seven presented three times, in batches of three and with one sample left out: each
-/// divergence is that from the sample's own last presentation, NaN at the first.
+/// A part of seven is presented three times, in batches of three and with one sample left out. Each
+/// divergence is that from the sample's own last presentation, and NaN at the first.
 pub fn divergences_are_between_successive_presentations<B: LossScore>(
     subject: &Subject<B>,
 ) -> Outcome {
@@ -432,7 +434,8 @@ pub fn divergences_are_between_successive_presentations<B: LossScore>(
                             let last: Vec<f64> = last.iter().map(|&v| v.into()).collect();
                             let reference = oracle::divergence(&last, z);
                             let what = format!("divergence of {sample}, {k} classes");
-                            // The exponentials' last digits, of differences of up to 2 scale.
+                            // The bound is for the last digits of the exponentials, of differences
+                            // of up to 2 scale.
                             let small = 1e-14 * f64::from(scale) * f64::from(scale);
                             judge(&what, &[out], &[reference], |_| U * reference + small)?;
                         }
@@ -505,7 +508,7 @@ pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> Outcome 
         let right = if i == AT { *value == 2.5 } else { value.is_nan() };
         ensure(right, || format!("place {i} is {value}"))?;
     }
-    // Cancellation can leave a Gram sum just below 0; NaN is no score.
+    // Cancellation can leave a Gram sum just below 0, but NaN is no score.
     expect("root of -1e-9", &run(&[-1e-9], 1)?[AT], &0.0)?;
     ensure(run(&[f32::NAN], 1)?[AT].is_nan(), || "NaN became a score".to_owned())?;
     Ok(())

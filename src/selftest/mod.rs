@@ -1,9 +1,10 @@
-//! Every operator of a backend against its float64 oracle, on awkward shapes: the cases that the
-//! tests run on the CPU and on the software CUDA device, and `fairprune selftest` on any device.
+//! Cases that hold every operator of a backend against its float64 oracle, on awkward shapes. The
+//! tests run them on the CPU and on the software CUDA device, and `fairprune selftest` runs them on
+//! any device.
 //!
-//! A case is exact (small integers, every sum below 2^24: equal to the oracle bit for bit) or
-//! random (within the bound that the kernels' headers state), or a property that needs no oracle.
-//! Outputs start as NaN; with fences a write beside a tensor is found, too.
+//! A case is exact (on small integers with every sum below 2^24, results are equal to the oracle
+//! bit for bit) or random (within the bound that the kernels' headers state), or a property that
+//! needs no oracle. Outputs start as NaN; with fences a write beside a tensor is found, too.
 
 pub mod batch_norm;
 pub mod cast;
@@ -29,7 +30,7 @@ use crate::ops::Operators;
 
 pub use run::{names, run};
 
-/// Why a case failed: what was computed, what was expected.
+/// Why a case failed: what was computed, and what was expected.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failure(pub String);
 
@@ -51,7 +52,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Of a case.
+/// The outcome of a case.
 pub type Outcome = Result<(), Failure>;
 
 /// Fails with a message unless `condition` holds.
@@ -62,21 +63,21 @@ pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Outco
 /// What is tested, and how thoroughly.
 pub struct Subject<'a, B> {
     pub backend: &'a B,
-    /// Small shapes, and buffers that end where their tensor ends: for a device that is slow and
-    /// watches bounds itself (the software device, a sanitizer).
+    /// Whether shapes are small and buffers end where their tensor ends, for a device that is slow
+    /// and watches bounds itself (the software device, a sanitizer).
     pub reduced: bool,
 }
 
-/// One case.
+/// A case, which checks one property of one operator.
 pub struct Case<B> {
     pub operator: &'static str,
-    /// What holds if it passes.
+    /// The sentence that holds if the case passes.
     pub name: &'static str,
     run: fn(&Subject<B>) -> Outcome,
 }
 
 impl<B> Case<B> {
-    /// Runs it.
+    /// Runs the case.
     pub fn run(&self, subject: &Subject<B>) -> Outcome {
         (self.run)(subject)
     }
@@ -94,7 +95,7 @@ pub struct CaseReport {
     pub failure: Option<String>,
 }
 
-/// The cases of one operator, named as their functions.
+/// Makes the cases of one operator, named as their functions.
 macro_rules! cases {
     ($operator:ident: $($name:ident),* $(,)?) => {
         [$(Case {
@@ -105,7 +106,7 @@ macro_rules! cases {
     };
 }
 
-/// All cases, operator by operator; those of bf16 where the backend stores it.
+/// Returns all cases, operator by operator, with those of bf16 where the backend stores it.
 pub fn cases<B: Operators>() -> Vec<Case<B>> {
     let mut all = Vec::new();
     all.extend(cases!(gather:

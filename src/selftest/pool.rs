@@ -7,13 +7,14 @@ use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::reference::pool as oracle;
 use crate::reference::{U, equal, within};
 
-/// n h w c, window stride pad.
+/// The sizes n h w c, then window, stride and pad.
 const SHAPES: &[([usize; 4], [usize; 3])] = &[
     ([0, 6, 5, 3], [3, 2, 1]),
     ([1, 4, 5, 3], [3, 2, 1]),
     ([3, 7, 6, 5], [3, 2, 1]),
     ([17, 5, 6, 1], [2, 2, 0]),
-    // VGG's poolings: whole, the last row and column left over, one output an image.
+    // VGG's poolings: whole, with the last row and column left over, and with one output for an
+    // image.
     ([3, 8, 8, 16], [2, 2, 0]),
     ([2, 9, 7, 33], [2, 2, 0]),
     ([5, 2, 2, 64], [2, 2, 0]),
@@ -64,7 +65,7 @@ fn max_pool_backward<B: Pool>(
     f.read(2)
 }
 
-/// Output and taps are the oracle's.
+/// Checks that output and taps are the oracle's.
 fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcome {
     let (y, taps) = max_pool(subject, p, x)?;
     let (y_ref, taps_ref) = oracle::max_pool(p, x);
@@ -74,13 +75,13 @@ fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcom
 }
 
 pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
-    // Three values: nearly every window has ties.
+    // With three values nearly every window has ties.
     problems().try_for_each(|p| check(subject, &p, &Values::new(1).integers(p.x_len(), 1)))
 }
 
 pub fn padding_never_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
     for p in problems() {
-        // All negative: zero padding would win at every border.
+        // All values are negative, so that zero padding would win at every border.
         let x: Vec<f32> = Values::new(2).uniform(p.x_len()).iter().map(|v| v - 2.0).collect();
         check(subject, &p, &x)?;
         check(subject, &p, &vec![f32::NEG_INFINITY; p.x_len()])?;
@@ -118,7 +119,7 @@ pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-/// n, positions, channels.
+/// The sizes n, positions, channels.
 const GLOBAL: &[[usize; 3]] =
     &[[0, 4, 3], [1, 1, 1], [3, 49, 7], [17, 16, 64], [2, 30, 130], [3, 64, 1]];
 
@@ -148,7 +149,7 @@ pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
     for &[n, hw, c] in GLOBAL {
         let p = GlobalPoolProblem { n, hw, c };
         let mut values = Values::new(5);
-        // The sum of integers is exact and its division rounds once.
+        // The sum of integers is exact, and its division rounds once.
         let x = values.integers(n * hw * c, 100);
         let y = global(subject, &p, &x)?;
         equal(&format!("{p:?}"), &y, &oracle::global_pool(&p, &x).value)?;

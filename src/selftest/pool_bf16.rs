@@ -8,7 +8,7 @@ use crate::reference::pool as oracle;
 use crate::reference::{U, U16, equal, equal16, within};
 use crate::tensor::Dtype;
 
-/// n h w c, window stride pad.
+/// The sizes n h w c, then window, stride and pad.
 const SHAPES: &[([usize; 4], [usize; 3])] = &[
     ([0, 6, 5, 8], [3, 2, 1]),
     ([1, 4, 5, 24], [3, 2, 1]),
@@ -33,7 +33,7 @@ fn problems() -> impl Iterator<Item = MaxPoolProblem> {
     })
 }
 
-/// Output and taps are the oracle's.
+/// Checks that output and taps are the oracle's.
 fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcome {
     let tensors = [Fill::Values16(x), Fill::Poison16(p.y_len()), Fill::Poison16(p.y_len())];
     let mut f = Fenced::new(subject, &tensors)?;
@@ -48,14 +48,14 @@ fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcom
 }
 
 pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
-    // Three values: nearly every window has ties.
+    // With three values nearly every window has ties.
     problems().try_for_each(|p| check(subject, &p, &Values::new(1).integers(p.x_len(), 1)))
 }
 
 pub fn nan_and_minus_infinity<B: Pool>(subject: &Subject<B>) -> Outcome {
     for p in problems().filter(|p| p.n > 0) {
         let mut values = Values::new(3);
-        // All negative: zero padding would win at every border.
+        // All values are negative, so that zero padding would win at every border.
         let mut x: Vec<f32> = values.integers(p.x_len(), 7).iter().map(|v| v - 8.0).collect();
         check(subject, &p, &x)?;
         check(subject, &p, &vec![f32::NEG_INFINITY; p.x_len()])?;
@@ -100,7 +100,7 @@ pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-/// n, positions, channels.
+/// The sizes n, positions, channels.
 const GLOBAL: &[[usize; 3]] = &[[0, 4, 8], [1, 1, 8], [3, 49, 24], [17, 16, 64], [2, 30, 136]];
 
 pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
@@ -114,7 +114,7 @@ pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
             backend.global_pool(&mut f.memory, &p, x, y)?;
             f.read(1)
         };
-        // The sum of integers is exact and its division rounds once.
+        // The sum of integers is exact, and its division rounds once.
         let x = values.integers(n * hw * c, 100);
         equal(&format!("{p:?}"), &forward(&x)?, &oracle::global_pool(&p, &x).value)?;
         let x = values.uniform(n * hw * c);
@@ -124,7 +124,7 @@ pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
         let mut f = Fenced::new(subject, &[Fill::Values(&dy), Fill::Poison16(n * hw * c)])?;
         let [gradient, dx] = f.views[..] else { unreachable!() };
         backend.global_pool_backward(&mut f.memory, &p, gradient, dx)?;
-        // Rounded to f32 by the division, then to bf16.
+        // The division rounds to f32, and the result is rounded to bf16.
         let quotients: Vec<f64> =
             oracle::global_pool_backward(&p, &dy).iter().map(|&v| f64::from(v as f32)).collect();
         equal16(&format!("dx {p:?}"), &f.read(1)?, &quotients)?;

@@ -1,4 +1,4 @@
-//! The optimiser: exact steps, bounds, and what a bad step leaves alone.
+//! The optimiser: exact steps, bounds, and what a bad step leaves as it is.
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
@@ -7,10 +7,10 @@ use crate::ops::sgd::{Sgd, SgdProblem};
 use crate::reference::sgd as oracle;
 use crate::reference::{U, equal, within};
 
-/// Off every vector and block; the longest are several tasks of the CPU's update.
+/// Lengths off every vector and block. The longest are several tasks of the CPU's update.
 const LENGTHS: &[usize] = &[0, 1, 3, 17, 1023, 1025, 4099, 65_536, 70_001];
 
-/// Longest of a reduced subject.
+/// Longest length of a reduced subject.
 const REDUCED: usize = 5000;
 
 const PROBLEMS: [SgdProblem; 4] = [
@@ -28,7 +28,7 @@ fn lengths<B>(subject: &Subject<B>) -> impl Iterator<Item = usize> + use<B> {
 /// (w, v, state) after a call.
 pub type Step = (Vec<f32>, Vec<f32>, Vec<u32>);
 
-/// One call with learning rates `lrs`.
+/// Makes one call with learning rates `lrs`.
 pub fn step<B: Sgd>(
     subject: &Subject<B>,
     p: &SgdProblem,
@@ -55,7 +55,7 @@ pub fn integers_give_exact_results<B: Sgd>(subject: &Subject<B>) -> Outcome {
         for len in lengths(subject) {
             let mut values = Values::new(1);
             let [dw, w, v] = [(); 3].map(|()| values.integers(len, 8));
-            // The second rate of three counts.
+            // The call takes the second of three rates.
             let (new_w, new_v, state) =
                 step(subject, &p, [&dw, &w, &v], &[9.0, 0.5, 9.0], [1, 3, 0, 21])?;
             let [w_ref, v_ref] = oracle::step(&p, 0.5, &dw, &w, &v);

@@ -13,38 +13,38 @@ impl Values {
         Values(Philox::new(case, Stream::Init).sequence(0))
     }
 
-    /// Integers in -bound..=bound.
+    /// Makes integers in -bound..=bound.
     pub fn integers(&mut self, len: usize, bound: u32) -> Vec<f32> {
         (0..len).map(|_| self.0.below(2 * bound + 1) as f32 - bound as f32).collect()
     }
 
-    /// Uniform in [-1, 1).
+    /// Makes uniform values in [-1, 1).
     pub fn uniform(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| 2.0 * self.0.uniform() - 1.0).collect()
     }
 
-    /// One of `choices` each.
+    /// Makes values that are each one of `choices`.
     pub fn choose(&mut self, len: usize, choices: &[f32]) -> Vec<f32> {
         (0..len).map(|_| choices[self.0.below(choices.len() as u32) as usize]).collect()
     }
 
-    /// Integers in 0..bound.
+    /// Makes integers in 0..bound.
     pub fn below(&mut self, len: usize, bound: u32) -> Vec<u32> {
         (0..len).map(|_| self.0.below(bound)).collect()
     }
 }
 
-/// u32 words as the f32 values of the same bits, for filling memory.
+/// Returns u32 words as the f32 values of the same bits, for filling memory.
 pub fn bits(words: &[u32]) -> Vec<f32> {
     words.iter().map(|&w| f32::from_bits(w)).collect()
 }
 
-/// The words behind f32 values.
+/// Returns the words behind f32 values.
 pub fn words(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-/// The same place, holding u32.
+/// Returns the same place as one that holds u32.
 pub fn as_u32(view: View) -> View {
     View { dtype: Dtype::U32, ..view }
 }

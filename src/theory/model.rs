@@ -3,7 +3,7 @@
 use super::tail::{ln_mills, ln_upper_tail, upper_tail};
 use crate::error::{Error, Result};
 
-/// Lengths and sizes are between these, so that no square of a ratio overflows.
+/// Lengths and sizes must lie between these two, so that no square of a ratio overflows.
 const SMALLEST: f64 = 1e-75;
 const LARGEST: f64 = 1e75;
 
@@ -11,7 +11,7 @@ const LARGEST: f64 = 1e75;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TwoGaussians {
     means: [f64; 2],
-    /// mu_1 - mu_0.
+    /// mu_1 - mu_0, which is positive.
     pub(super) distance: f64,
     pub(super) sigmas: [f64; 2],
     pub(super) sizes: [f64; 2],
@@ -22,22 +22,22 @@ pub struct TwoGaussians {
 pub enum Rule {
     /// 1 where x is above this, else 0.
     Threshold(f64),
-    /// This class, whatever x is.
+    /// Predicts this class, whatever x is.
     Always(usize),
 }
 
-/// A rule and what it errs.
+/// A rule and its errors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// The rule.
     pub rule: Rule,
     /// Probability that a sample of each class is taken for the other.
     pub risks: [f64; 2],
-    pub(super) cut: Cut,
+    pub(super) cut: MeanDistances,
 }
 
 impl Decision {
-    /// The threshold, if the rule has one.
+    /// Returns the threshold, if the rule has one.
     pub fn threshold(&self) -> Option<f64> {
         match self.rule {
             Rule::Threshold(t) => Some(t),
@@ -45,7 +45,7 @@ impl Decision {
         }
     }
 
-    /// The class that is always predicted, if x does not matter.
+    /// Returns the class that is always predicted, if x does not matter.
     pub fn degenerate(&self) -> Option<usize> {
         match self.rule {
             Rule::Threshold(_) => None,
@@ -53,13 +53,13 @@ impl Decision {
         }
     }
 
-    /// The larger of the two risks.
+    /// Returns the larger of the two risks.
     pub fn worst(&self) -> f64 {
         self.risks[0].max(self.risks[1])
     }
 }
 
-/// The stationary point t* of the total risk, where there is one.
+/// The stationary point t* of the total risk, a local minimum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LocalMinimum {
     /// The rule with threshold t*.
@@ -70,22 +70,23 @@ pub struct LocalMinimum {
 }
 
 /// A threshold as its signed distances from the means, t - mu_0 and mu_1 - t; infinite ones belong
-/// to constant rules. Kept apart, since in one number the smaller of them would lose its digits.
+/// to constant rules. The two are kept apart, because the smaller of them would lose its digits in
+/// one number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Cut(pub(super) [f64; 2]);
+pub(super) struct MeanDistances(pub(super) [f64; 2]);
 
-impl Cut {
-    /// The rule that always predicts `class`.
-    pub(super) fn always(class: usize) -> Cut {
+impl MeanDistances {
+    /// Makes the rule that always predicts `class`.
+    pub(super) fn always(class: usize) -> MeanDistances {
         let mut distances = [f64::INFINITY; 2];
         distances[1 - class] = f64::NEG_INFINITY;
-        Cut(distances)
+        MeanDistances(distances)
     }
 }
 
 impl TwoGaussians {
-    /// Classes with these means, standard deviations and sizes. Sizes are sample counts or anything
-    /// in proportion to them, such as priors.
+    /// Makes classes with these means, standard deviations and sizes. Sizes are sample counts or
+    /// anything in proportion to them, such as priors.
     ///
     /// # Errors
     /// [`Error::Invalid`]: means that are equal, in the other order or not finite, or a distance of
@@ -110,11 +111,12 @@ impl TwoGaussians {
         Ok(TwoGaussians { means, distance: mu1 - mu0, sigmas, sizes })
     }
 
-    /// Classes in several dimensions with covariance s_k^2 I: the same problem along the line
-    /// through the means, with positions measured from the mean of class 0.
+    /// Makes classes in several dimensions with covariance s_k^2 I. They pose the problem of one
+    /// dimension along the line through the means, with positions measured from the mean of class
+    /// 0.
     ///
     /// # Errors
-    /// As [`TwoGaussians::new`], and means of unlike or no dimension.
+    /// Fails as [`TwoGaussians::new`] does, and for means of unlike or no dimension.
     pub fn isotropic(
         means: [&[f64]; 2],
         sigmas: [f64; 2],
@@ -136,60 +138,61 @@ impl TwoGaussians {
         Self::new([0.0, norm(a, b)], sigmas, sizes)
     }
 
-    /// The means; (0, distance) in several dimensions.
+    /// Returns the means, which are (0, distance) in several dimensions.
     pub fn means(&self) -> [f64; 2] {
         self.means
     }
 
-    /// The standard deviations.
+    /// Returns the standard deviations.
     pub fn sigmas(&self) -> [f64; 2] {
         self.sigmas
     }
 
-    /// The sizes, as given.
+    /// Returns the sizes, as given.
     pub fn sizes(&self) -> [f64; 2] {
         self.sizes
     }
 
-    /// The risks of the rule "1 where x > t".
+    /// Returns the risks of the rule "1 where x > t".
     pub fn risks(&self, t: f64) -> [f64; 2] {
         let [mu0, mu1] = self.means;
-        self.risks_at(Cut([t - mu0, mu1 - t]))
+        self.risks_at(MeanDistances([t - mu0, mu1 - t]))
     }
 
-    /// The stationary point t* of N_0 R_0 + N_1 R_1 that is a local minimum. There is none where
-    /// the class of the larger deviation has the larger likelihood everywhere.
+    /// Returns the stationary point t* of N_0 R_0 + N_1 R_1 that is a local minimum. There is none
+    /// where the class of the larger deviation has the larger likelihood everywhere.
     pub fn local_minimum(&self) -> Option<LocalMinimum> {
         self.local_minimum_under(self.ln_odds())
     }
 
-    /// The rule of least total risk N_0 R_0 + N_1 R_1.
+    /// Returns the rule of least total risk N_0 R_0 + N_1 R_1.
     pub fn minimiser(&self) -> Decision {
         self.minimiser_under(self.ln_odds())
     }
 
-    /// The rule of least worst-class risk: t = (mu_0 s_1 + mu_1 s_0) / (s_0 + s_1), where both risks
-    /// are P(Z > (mu_1 - mu_0) / (s_0 + s_1)).
+    /// Returns the rule of least worst-class risk: t = (mu_0 s_1 + mu_1 s_0) / (s_0 + s_1), where
+    /// both risks are P(Z > (mu_1 - mu_0) / (s_0 + s_1)).
     pub fn worst_optimum(&self) -> Decision {
         let [s0, s1] = self.sigmas;
         let z = self.distance / (s0 + s1);
-        self.decision(Cut([z * s0, z * s1]))
+        self.decision(MeanDistances([z * s0, z * s1]))
     }
 
-    /// The priors under which [`TwoGaussians::minimiser`] is [`TwoGaussians::worst_optimum`]:
-    /// s_0 : s_1. None where under these priors always predicting one class has a smaller risk.
+    /// Returns the priors under which [`TwoGaussians::minimiser`] is
+    /// [`TwoGaussians::worst_optimum`], which are s_0 : s_1; `None` where under these priors always
+    /// predicting one class has a smaller risk.
     pub fn optimal_priors(&self) -> Option<[f64; 2]> {
         let [s0, s1] = self.sigmas;
         let best = self.local_minimum_under(libm::log(s0 / s1))?;
         best.global.then(|| [1.0 / (1.0 + s1 / s0), 1.0 / (1.0 + s0 / s1)])
     }
 
-    /// The largest density at which random pruning inside classes can produce the
-    /// [`TwoGaussians::optimal_priors`], in (0, 1]; None where there are no such priors.
+    /// Returns the largest density at which random pruning inside classes can produce the
+    /// [`TwoGaussians::optimal_priors`], in (0, 1]; `None` where there are no such priors.
     pub fn reachable_density(&self) -> Option<f64> {
         let [p0, p1] = self.optimal_priors()?;
         let [n0, n1] = self.sizes;
-        // One class is kept whole: (N_0 + N_1) d p_k = N_k.
+        // At that density one class is kept whole: (N_0 + N_1) d p_k = N_k.
         Some(((n0 / p0).min(n1 / p1) / (n0 + n1)).min(1.0))
     }
 
@@ -197,14 +200,14 @@ impl TwoGaussians {
         libm::log(self.sizes[0] / self.sizes[1])
     }
 
-    /// [`TwoGaussians::minimiser`] under the prior odds phi_0 : phi_1 = exp(`ln_odds`).
+    /// Returns [`TwoGaussians::minimiser`] under the prior odds phi_0 : phi_1 = exp(`ln_odds`).
     pub(super) fn minimiser_under(&self, ln_odds: f64) -> Decision {
         if ln_odds.is_infinite() {
-            return self.decision(Cut::always(usize::from(ln_odds < 0.0)));
+            return self.decision(MeanDistances::always(usize::from(ln_odds < 0.0)));
         }
         match self.local_minimum_under(ln_odds) {
             Some(LocalMinimum { decision, global: true }) => decision,
-            _ => self.decision(Cut::always(self.wider())),
+            _ => self.decision(MeanDistances::always(self.wider())),
         }
     }
 
@@ -226,9 +229,9 @@ impl TwoGaussians {
         let s = square.sqrt();
         let z0 = (d * d + 2.0 * s1 * s1 * l) / (d * s0 + s1 * s);
         let z1 = (d * d - 2.0 * s0 * s0 * l) / (d * s1 + s0 * s);
-        // The rule against always predicting the wider class w: it loses a share of w and wins a
-        // share of the narrow class n. Where the tails vanish, their Mills ratios decide, since
-        // phi_0 f_0 = phi_1 f_1.
+        // The rule is compared with always predicting the wider class w: it loses a share of w and
+        // wins a share of the narrow class n. Where the tails vanish, their Mills ratios decide,
+        // because phi_0 f_0 = phi_1 f_1.
         let wins = |narrow: f64, wide: f64, s_narrow: f64, s_wide: f64, ln_odds: f64| {
             if narrow < 0.0 {
                 libm::log(s_wide) + ln_mills(wide) <= libm::log(s_narrow) + ln_mills(-narrow)
@@ -241,20 +244,20 @@ impl TwoGaussians {
             1 => wins(z0, z1, s0, s1, ln_odds),
             _ => wins(z1, z0, s1, s0, -ln_odds),
         };
-        Some(LocalMinimum { decision: self.decision(Cut([z0 * s0, z1 * s1])), global })
+        Some(LocalMinimum { decision: self.decision(MeanDistances([z0 * s0, z1 * s1])), global })
     }
 
-    /// The class of the larger deviation.
+    /// Returns the class of the larger deviation.
     pub(super) fn wider(&self) -> usize {
         usize::from(self.sigmas[1] > self.sigmas[0])
     }
 
-    pub(super) fn risks_at(&self, Cut(distances): Cut) -> [f64; 2] {
+    pub(super) fn risks_at(&self, MeanDistances(distances): MeanDistances) -> [f64; 2] {
         [upper_tail(distances[0] / self.sigmas[0]), upper_tail(distances[1] / self.sigmas[1])]
     }
 
-    pub(super) fn decision(&self, cut: Cut) -> Decision {
-        let Cut([u, v]) = cut;
+    pub(super) fn decision(&self, cut: MeanDistances) -> Decision {
+        let MeanDistances([u, v]) = cut;
         let [mu0, mu1] = self.means;
         let rule = if u == f64::NEG_INFINITY {
             Rule::Always(1)
@@ -269,7 +272,7 @@ impl TwoGaussians {
     }
 }
 
-/// The Euclidean distance, without squares that overflow or vanish.
+/// Returns the Euclidean distance, without squares that overflow or vanish.
 fn norm(a: &[f64], b: &[f64]) -> f64 {
     let differences = || a.iter().zip(b).map(|(x, y)| y - x);
     let largest = differences().fold(0.0, |m: f64, d| m.max(d.abs()));

@@ -2,16 +2,16 @@
 
 use std::f64::consts::{LN_2, SQRT_2};
 
-use super::model::{Cut, Decision, TwoGaussians};
+use super::model::{Decision, MeanDistances, TwoGaussians};
 use super::tail::{ln_mills, ln_upper_tail, upper_tail};
 use crate::error::{Error, Result};
 
-/// Deviations beyond which no tail is left.
+/// Number of deviations beyond which no tail is left.
 const BEYOND: f64 = 40.0;
 
 /// Classes pruned at random, and the rule of least risk on what is left.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Pruned {
+pub struct RandomPruning {
     /// Kept share of each class, in [0, 1].
     pub densities: [f64; 2],
     /// The rule, with its risks on unpruned classes.
@@ -33,16 +33,17 @@ pub struct Ssp {
 /// Where the rule of least risk after SSP leaves that of the full data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jump {
-    /// Below this kept share of all samples.
+    /// The rule leaves below this kept share of all samples.
     pub density: f64,
-    /// Above this margin.
+    /// The rule leaves above this margin.
     pub margin: f64,
 }
 
 impl TwoGaussians {
-    /// MetriQ at a density in (0, 1]: class k keeps the share min(1, c R_k), R_k its risk under
-    /// [`TwoGaussians::minimiser`], with the c that spends the density. None where that rule is
-    /// degenerate: the risks are then 0 and 1, and the quotas undefined.
+    /// Prunes by MetriQ at a density in (0, 1]: class k keeps the share min(1, c R_k), with R_k its
+    /// risk under [`TwoGaussians::minimiser`] and the c that spends the density. The result is
+    /// `None` where that rule is degenerate, because the risks are then 0 and 1 and the quotas are
+    /// undefined.
     ///
     /// Until a class is kept whole the prior odds are N_0 R_0 : N_1 R_1, which at a stationary point
     /// is s_0 m(z_0) : s_1 m(z_1) with the Mills ratio m and z_k the distance of the threshold from
@@ -50,20 +51,21 @@ impl TwoGaussians {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a density outside (0, 1].
-    pub fn metriq(&self, density: f64) -> Result<Option<Pruned>> {
+    pub fn metriq(&self, density: f64) -> Result<Option<RandomPruning>> {
         check_density(density)?;
         let full = self.minimiser();
         if full.degenerate().is_some() {
             return Ok(None);
         }
-        let Cut([u, v]) = full.cut;
+        let MeanDistances([u, v]) = full.cut;
         let [s0, s1] = self.sigmas;
         let ln_odds = libm::log(s0 / s1) + ln_mills(u / s0) - ln_mills(v / s1);
         let [n0, n1] = self.sizes;
         let budget = density * n0 + density * n1;
         let share = |ln_odds: f64| 1.0 / (1.0 + libm::exp(-ln_odds));
         let kept = [budget * share(ln_odds), budget * share(-ln_odds)];
-        // What class k leaves when the other is kept whole, n + m being the budget: d n - (1 - d) m.
+        // This is what class k leaves when the other is kept whole, n + m being the budget: d n -
+        // (1 - d) m.
         let rest = |n: f64, whole: f64| (density * n - (1.0 - density) * whole).max(0.0);
         let (kept, ln_odds) = if kept[0] >= n0 {
             let rest = rest(n1, n0);
@@ -75,10 +77,10 @@ impl TwoGaussians {
             (kept, ln_odds)
         };
         let densities = [(kept[0] / n0).min(1.0), (kept[1] / n1).min(1.0)];
-        Ok(Some(Pruned { densities, decision: self.minimiser_under(ln_odds) }))
+        Ok(Some(RandomPruning { densities, decision: self.minimiser_under(ln_odds) }))
     }
 
-    /// Pruning all samples within one margin of their class mean, at a density in (0, 1]. (In
+    /// Prunes all samples within one margin of their class mean, at a density in (0, 1]. (In
     /// several dimensions the margin counts along the line through the means.)
     ///
     /// The rule of least risk is the best of t*, mu_0 - M, mu_1 + M and the two constant rules: the
@@ -98,15 +100,16 @@ impl TwoGaussians {
         Ok(Ssp { margin, densities: self.kept_shares(margin), decision })
     }
 
-    /// Where [`TwoGaussians::ssp`] leaves the rule of the full data. It does so once: the risk of t*
-    /// on what is left stays the same until t* is inside a hole, that of the other rules falls with
-    /// the margin. None where the full rule is constant, or at densities below the smallest number.
+    /// Finds where [`TwoGaussians::ssp`] leaves the rule of the full data. It does so once: the
+    /// risk of t* on what is left stays the same until t* is inside a hole, and that of the other
+    /// rules falls with the margin. The result is `None` where the full rule is constant, or at
+    /// densities below the smallest number.
     pub fn ssp_jump(&self) -> Option<Jump> {
         let full = self.minimiser();
         if full.degenerate().is_some() {
             return None;
         }
-        let Cut([u, v]) = full.cut;
+        let MeanDistances([u, v]) = full.cut;
         let farthest = BEYOND * self.sigmas[0].max(self.sigmas[1]) + u.abs() + v.abs();
         let margin = last(farthest, |margin| self.best_cut(&full, margin) == full.cut);
         let density = self.kept(margin) / (self.sizes[0] + self.sizes[1]);
@@ -117,14 +120,15 @@ impl TwoGaussians {
         self.sigmas.map(|s| (2.0 * upper_tail(margin / s)).min(1.0))
     }
 
-    /// Samples that are left, in units of the sizes.
+    /// Returns the number of samples that are left, in units of the sizes.
     fn kept(&self, margin: f64) -> f64 {
         let [d0, d1] = self.kept_shares(margin);
         self.sizes[0] * d0 + self.sizes[1] * d1
     }
 
-    /// Samples that are left beyond the share `density`: the sum of N_k (2 P(Z > M / s_k) - d), with
-    /// N_k (1 - d) - N_k erf(M / (s_k sqrt 2)) where that is the small number.
+    /// Returns the samples that are left beyond the share `density`: the sum of N_k (2 P(Z > M /
+    /// s_k) - d), computed as N_k (1 - d) - N_k erf(M / (s_k sqrt 2)) where that is the small
+    /// number.
     fn excess(&self, margin: f64, density: f64) -> f64 {
         let (mut constant, mut varying) = (0.0, 0.0);
         for (n, s) in self.sizes.into_iter().zip(self.sigmas) {
@@ -140,14 +144,15 @@ impl TwoGaussians {
         constant + varying
     }
 
-    /// The cut of least risk outside the margins; the full one where others are only as good.
-    fn best_cut(&self, full: &Decision, margin: f64) -> Cut {
+    /// Returns the cut of least risk outside the margins, or the full one where others are only as
+    /// good.
+    fn best_cut(&self, full: &Decision, margin: f64) -> MeanDistances {
         let beyond = self.distance + margin;
         let others = [
-            Cut([-margin, beyond]),
-            Cut([beyond, -margin]),
-            Cut::always(0),
-            Cut::always(1), //
+            MeanDistances([-margin, beyond]),
+            MeanDistances([beyond, -margin]),
+            MeanDistances::always(0),
+            MeanDistances::always(1), //
         ];
         let mut best = (full.cut, self.ln_errors(full.cut, margin));
         for cut in others {
@@ -159,8 +164,8 @@ impl TwoGaussians {
         best.0
     }
 
-    /// ln of the samples that are left and on the wrong side of the cut.
-    fn ln_errors(&self, Cut(distances): Cut, margin: f64) -> f64 {
+    /// Returns ln of the number of samples that are left and on the wrong side of the cut.
+    fn ln_errors(&self, MeanDistances(distances): MeanDistances, margin: f64) -> f64 {
         let class = |k: usize| {
             let s = self.sigmas[k];
             libm::log(self.sizes[k]) + ln_beyond(distances[k] / s, margin / s)
@@ -171,7 +176,7 @@ impl TwoGaussians {
     }
 }
 
-/// ln P(Z > z and |Z| > margin).
+/// Returns ln P(Z > z and |Z| > margin).
 fn ln_beyond(z: f64, margin: f64) -> f64 {
     if z >= margin {
         ln_upper_tail(z)
@@ -183,8 +188,8 @@ fn ln_beyond(z: f64, margin: f64) -> f64 {
     }
 }
 
-/// The largest number in [0, end] for which `holds`, which holds at 0 and not above some number:
-/// bisection over the bit patterns, which are ordered as the numbers are.
+/// Returns the largest number in [0, end] for which `holds`, which must hold at 0 and not above
+/// some number. It bisects over the bit patterns, which are ordered as the numbers are.
 fn last(end: f64, holds: impl Fn(f64) -> bool) -> f64 {
     let (mut low, mut high) = (0u64, end.to_bits());
     while high - low > 1 {

@@ -1,4 +1,4 @@
-//! The same by drawing samples: a check of the formulas that shares nothing with them.
+//! Class risks found by drawing samples: a check of the formulas that shares nothing with them.
 
 use std::f64::consts::PI;
 
@@ -8,19 +8,19 @@ use super::model::{Decision, Rule};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Sequence, Stream};
 
-/// Normal draws of one line of the generator.
+/// Number of normal draws from one stream of the generator.
 const CHUNK: u64 = 1 << 16;
 
 /// What to draw.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulation<'a> {
-    /// Means of the classes, of the same dimension; as given to the model.
+    /// Means of the classes, of the same dimension, as they are given to the model.
     pub means: [&'a [f64]; 2],
     /// Standard deviation of every coordinate.
     pub sigmas: [f64; 2],
     /// Samples of each class.
     pub samples: u64,
-    /// Seed; the same one gives the same counts, whatever the number of threads.
+    /// Seed of the draws. A seed gives the same counts, whatever the number of threads.
     pub seed: u64,
 }
 
@@ -33,8 +33,8 @@ pub struct Estimate {
     pub standard_errors: [f64; 2],
 }
 
-/// Draws samples of both classes in all their dimensions and applies every rule to them; in several
-/// dimensions a rule's threshold counts along the line through the means, from that of class 0.
+/// Draws samples of both classes in all their dimensions and applies every rule to them. In several
+/// dimensions a rule's threshold counts along the line through the means, from the mean of class 0.
 ///
 /// # Errors
 /// [`Error::Invalid`]: no samples, means of unlike or no dimension, or equal ones.
@@ -58,10 +58,10 @@ pub fn simulate(simulation: &Simulation, decisions: &[Decision]) -> Result<Vec<E
     Ok(decisions.iter().enumerate().map(estimate).collect())
 }
 
-/// Samples of `class` that each rule takes for the other class. Counts add up to the same whatever
-/// the order of the chunks.
+/// Counts the samples of `class` that each rule takes for the other class. The counts add up to the
+/// same numbers whatever the order of the chunks.
 fn count_errors(simulation: &Simulation, class: usize, decisions: &[Decision]) -> Vec<u64> {
-    let axis = Axis::new(simulation.means);
+    let axis = MeanAxis::new(simulation.means);
     let philox = Philox::new(simulation.seed, Stream::Theory);
     let chunk = (CHUNK / simulation.means[0].len() as u64).max(1);
     let count = |i: u64| {
@@ -89,25 +89,25 @@ fn count_errors(simulation: &Simulation, class: usize, decisions: &[Decision]) -
 }
 
 /// The line through the means.
-struct Axis<'a> {
-    /// Where positions are measured from, and the unit vector; None in one dimension, where the
-    /// coordinate is the position.
+struct MeanAxis<'a> {
+    /// The point that positions are measured from, and the unit vector; `None` in one dimension,
+    /// where the coordinate is the position.
     line: Option<(&'a [f64], Vec<f64>)>,
 }
 
-impl<'a> Axis<'a> {
+impl<'a> MeanAxis<'a> {
     fn new([a, b]: [&'a [f64]; 2]) -> Self {
         if a.len() == 1 {
-            return Axis { line: None };
+            return MeanAxis { line: None };
         }
         let difference: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
         let largest = difference.iter().fold(0.0, |m: f64, d| m.max(d.abs()));
         let scaled: Vec<f64> = difference.iter().map(|d| d / largest).collect();
         let norm = scaled.iter().map(|d| d * d).sum::<f64>().sqrt();
-        Axis { line: Some((a, scaled.iter().map(|d| d / norm).collect())) }
+        MeanAxis { line: Some((a, scaled.iter().map(|d| d / norm).collect())) }
     }
 
-    /// The position of a random sample.
+    /// Draws the position of a random sample.
     fn draw(&self, mean: &[f64], sigma: f64, normals: &mut Normals) -> f64 {
         let Some((origin, direction)) = &self.line else { return mean[0] + sigma * normals.next() };
         let coordinates = mean.iter().zip(origin.iter().zip(direction));
@@ -115,7 +115,7 @@ impl<'a> Axis<'a> {
     }
 }
 
-/// Standard normal numbers by the method of Box and Muller, both of each pair.
+/// Standard normal numbers by the method of Box and Muller, which uses both of each pair.
 struct Normals {
     words: Sequence,
     second: Option<f64>,

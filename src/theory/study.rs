@@ -1,7 +1,7 @@
 //! Everything about two classes at several densities, and what to be warned of.
 
 use super::model::{Decision, TwoGaussians};
-use super::pruning::{Jump, Pruned, Ssp};
+use super::pruning::{Jump, RandomPruning, Ssp};
 use crate::error::Result;
 
 /// Densities listed in one message before it says "and n more".
@@ -22,7 +22,7 @@ pub struct Study {
     pub reachable_density: Option<f64>,
     /// See [`TwoGaussians::ssp_jump`].
     pub ssp_jump: Option<Jump>,
-    /// One a density, in the order given.
+    /// One row for each density, in the order given.
     pub rows: Vec<StudyRow>,
 }
 
@@ -31,14 +31,14 @@ pub struct Study {
 pub struct StudyRow {
     /// Kept share of all samples.
     pub density: f64,
-    /// See [`TwoGaussians::metriq`].
-    pub metriq: Option<Pruned>,
-    /// See [`TwoGaussians::ssp`].
+    /// What [`TwoGaussians::metriq`] gives.
+    pub metriq: Option<RandomPruning>,
+    /// What [`TwoGaussians::ssp`] gives.
     pub ssp: Ssp,
 }
 
 impl TwoGaussians {
-    /// The study at these densities.
+    /// Computes the study at these densities.
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`] for a density outside (0, 1].
@@ -60,8 +60,8 @@ impl TwoGaussians {
 }
 
 impl Study {
-    /// Every rule of the study: the full one, the one of least worst-class risk, then those of each
-    /// row, MetriQ (where it is defined) before SSP.
+    /// Returns every rule of the study: the full one, the one of least worst-class risk, then those
+    /// of each row, MetriQ (where it is defined) before SSP.
     pub fn decisions(&self) -> Vec<Decision> {
         let mut all = vec![self.full, self.worst_optimum];
         for row in &self.rows {
@@ -71,8 +71,8 @@ impl Study {
         all
     }
 
-    /// What the numbers do not say by themselves: where MetriQ is undefined, degenerate, or worse
-    /// for the worst class than no pruning.
+    /// Says what the numbers do not say by themselves: where MetriQ is undefined, degenerate, or
+    /// worse for the worst class than no pruning.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Vec::new();
         if let Some(class) = self.full.degenerate() {

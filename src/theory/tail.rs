@@ -1,18 +1,19 @@
-//! Tails of the standard normal distribution, far out as well.
+//! Tails of the standard normal distribution, including its far ends.
 
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
-/// From here on the continued fraction below is exact to rounding.
+/// The continued fraction below is exact to rounding from this z on.
 const FAR: f64 = 5.0;
-/// Its length at [`FAR`]; less would do further out.
+/// Number of terms of the fraction that [`FAR`] needs; fewer would do further out.
 const TERMS: u32 = 80;
 
-/// P(Z > z). The relative error is some z^2 units in the last place; 0 above z = 38.5.
+/// Returns P(Z > z). The relative error is some z^2 units in the last place; the value is 0 above z
+/// = 38.5.
 pub fn upper_tail(z: f64) -> f64 {
     0.5 * libm::erfc(z / SQRT_2)
 }
 
-/// ln P(Z > z), finite for every finite z with z^2 below the largest number.
+/// Returns ln P(Z > z), finite for every finite z with z^2 below the largest number.
 pub fn ln_upper_tail(z: f64) -> f64 {
     if z > FAR {
         -0.5 * z * z - 0.5 * (LN_2 + PI.ln()) + ln_mills(z)
@@ -23,12 +24,14 @@ pub fn ln_upper_tail(z: f64) -> f64 {
     }
 }
 
-/// ln of the Mills ratio P(Z > z) / phi(z), phi the density: near -ln z for large z.
+/// Returns ln of the Mills ratio P(Z > z) / phi(z), with phi the density; it is near -ln z for
+/// large z.
 pub fn ln_mills(z: f64) -> f64 {
     if z <= FAR {
         return ln_upper_tail(z) + 0.5 * z * z + 0.5 * (LN_2 + PI.ln());
     }
-    // 1 / (z + 1 / (z + 2 / (z + 3 / ...))), Abramowitz and Stegun 26.2.14, from the far end.
+    // The fraction 1 / (z + 1 / (z + 2 / (z + 3 / ...))) of Abramowitz and Stegun 26.2.14 is
+    // evaluated from its far end.
     let mut denominator = z;
     for k in (1..=TERMS).rev() {
         denominator = z + f64::from(k) / denominator;
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn small_tails_keep_their_digits() {
-        // P(Z > 10), P(Z > 37.5), and ln P(Z > -9.5) = -P(Z > 9.5).
+        // The expected values are P(Z > 10), P(Z > 37.5), and ln P(Z > -9.5) = -P(Z > 9.5).
         for (found, expected) in [
             (upper_tail(10.0), 7.619853024160526e-24),
             (upper_tail(37.5), 4.605353009581955e-308),

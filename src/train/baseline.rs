@@ -1,6 +1,6 @@
-//! Baselines that change training instead of the subset: which, with which numbers, and how they are
-//! named on the command line (`cdb-w:dynamic`, `class-balanced:beta=0.999`). Definitions, sources
-//! and costs: `docs/baselines.md`.
+//! Baselines that change training instead of the subset: their options, and the texts that name
+//! them (`cdb-w:dynamic`, `class-balanced:beta=0.999`). Definitions, sources and costs are in
+//! `docs/baselines.md`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,28 +18,29 @@ use crate::exec::{Mode, batch_sizes};
 #[serde(rename_all = "kebab-case")]
 pub enum Baseline {
     /// Class weights (1 - r_k)^tau of the previous epoch's validation recalls (Sinha et al. 2022).
-    /// tau is 1, or with `dynamic` what their spread says.
+    /// tau is 1; with `dynamic` the spread of the recalls decides it.
     CdbW { dynamic: bool },
     /// Class weights (1 - beta) / (1 - beta^n_k) (Cui et al. 2019).
     ClassBalanced { beta: f64 },
-    /// Drops samples of low loss at random, and weighs the others of them up (Qin et al. 2024):
-    /// probability, fraction of the epochs after which it stops, loss before the first presentation.
+    /// Drops samples of low loss at random, and weighs the others of low loss up (Qin et al. 2024).
+    /// Its numbers are the probability of a drop, the fraction of the epochs after which dropping
+    /// stops, and the loss before the first presentation.
     InfoBatch { drop: f64, until: f64, start: f64 },
     /// Trains on the part `keep` of `candidates` whose loss is furthest above that of a model of
     /// held-out data (Mindermann et al. 2022).
     Rho { candidates: u32, keep: f64 },
-    /// Every group cut to the smallest (Idrissi et al. 2022).
+    /// Cuts every group to the size of the smallest (Idrissi et al. 2022).
     Subg,
-    /// Samples drawn with weight 1 / n_g (Idrissi et al. 2022).
+    /// Draws samples with weight 1 / n_g (Idrissi et al. 2022).
     Rwg,
-    /// Trains `epochs` epochs, then anew with the samples that are wrong drawn `lambda` times as often
-    /// as the others (Liu et al. 2021). 0 epochs: a fifth of the run's.
+    /// Trains `epochs` epochs, then anew with the samples that are wrong drawn `lambda` times as
+    /// often as the others (Liu et al. 2021). 0 epochs means a fifth of the run's.
     Jtt { lambda: f64, epochs: u32 },
     /// Group weights q_g that grow by exp(eta loss_g) (Sagawa et al. 2020); `balanced` draws samples
     /// with weight 1 / n_g.
     GroupDro { eta: f64, balanced: bool },
-    /// The last layer anew on group-balanced held-out samples, averaged over `resamples` of them
-    /// (Kirichenko et al. 2023); `c` is the inverse strength of its L1 penalty.
+    /// Trains the last layer anew on group-balanced held-out samples, averaged over `resamples` of
+    /// them (Kirichenko et al. 2023); `c` is the inverse strength of its L1 penalty.
     Dfr { resamples: u32, c: f64 },
 }
 
@@ -52,22 +53,22 @@ struct Number {
     value: f64,
     range: (f64, f64),
     whole: bool,
-    /// As messages state the range.
+    /// The range in the words of messages.
     expected: &'static str,
 }
 
-/// Any number of the range.
+/// Makes an option that takes any number of the range.
 fn real(name: &'static str, value: f64, range: (f64, f64), expected: &'static str) -> Number {
     Number { name, value, range, whole: false, expected }
 }
 
-/// A whole number of the range.
+/// Makes an option that takes a whole number of the range.
 fn whole(name: &'static str, value: u32, range: (f64, f64), expected: &'static str) -> Number {
     Number { name, value: value.into(), range, whole: true, expected }
 }
 
 impl Baseline {
-    /// All, as their names alone give them.
+    /// All baselines, as their names alone give them.
     pub const ALL: [Baseline; 9] = [
         Baseline::CdbW { dynamic: false },
         Baseline::ClassBalanced { beta: 0.9999 },
@@ -80,7 +81,7 @@ impl Baseline {
         Baseline::Dfr { resamples: 10, c: 1.0 },
     ];
 
-    /// The name without options.
+    /// Returns the name without options.
     pub fn name(self) -> &'static str {
         match self {
             Baseline::CdbW { .. } => "cdb-w",
@@ -95,7 +96,7 @@ impl Baseline {
         }
     }
 
-    /// As in tables, without options.
+    /// Returns the name in tables, without options.
     fn title(self) -> &'static str {
         match self {
             Baseline::CdbW { .. } => "CDB-W",
@@ -110,18 +111,18 @@ impl Baseline {
         }
     }
 
-    /// Whether the text names one, options apart.
+    /// Tells whether the text names a baseline, apart from its options.
     pub fn is_name(text: &str) -> bool {
         let name = text.split(':').next();
         Baseline::ALL.into_iter().any(|b| Some(b.name()) == name)
     }
 
-    /// All names, for messages.
+    /// Lists all names, for messages.
     pub fn names() -> String {
         Baseline::ALL.map(Baseline::name).join(", ")
     }
 
-    /// As in tables and figures: `CDB-W`, `Class-balanced (beta 0.999)`.
+    /// Returns the name in tables and figures: `CDB-W`, `Class-balanced (beta 0.999)`.
     pub fn label(self) -> String {
         let words = self.options().join(", ").replace('=', " ");
         if words.is_empty() {
@@ -131,7 +132,7 @@ impl Baseline {
         }
     }
 
-    /// Options that are words.
+    /// Returns the options that are words.
     fn words(&mut self) -> Vec<(&'static str, &mut bool)> {
         match self {
             Baseline::CdbW { dynamic } => vec![("dynamic", dynamic)],
@@ -140,7 +141,7 @@ impl Baseline {
         }
     }
 
-    /// Options that are numbers.
+    /// Returns the options that are numbers.
     fn numbers(self) -> Vec<Number> {
         const OPEN: f64 = 1e-12;
         const ABOVE_0_BELOW_1: (f64, f64) = (OPEN, 1.0 - OPEN);
@@ -189,7 +190,7 @@ impl Baseline {
         }
     }
 
-    /// Options that differ from their defaults, as they are written.
+    /// Returns the options that differ from their defaults, as they are written.
     fn options(mut self) -> Vec<String> {
         let defaults = Baseline::ALL.into_iter().find(|b| b.name() == self.name());
         let defaults = defaults.map_or(Vec::new(), Baseline::numbers);
@@ -201,18 +202,18 @@ impl Baseline {
         words.chain(numbers).collect()
     }
 
-    /// Whether it needs validation images, to look at them or to train on them.
+    /// Tells whether the baseline needs validation images, to look at them or to train on them.
     pub fn needs_validation(self) -> bool {
         matches!(self, Baseline::CdbW { .. } | Baseline::Rho { .. } | Baseline::Dfr { .. })
     }
 
-    /// Whether an epoch may present a sample more than once.
+    /// Tells whether an epoch may present a sample more than once.
     pub fn draws(self) -> bool {
         let balanced = matches!(self, Baseline::GroupDro { balanced: true, .. });
         balanced || matches!(self, Baseline::Rwg | Baseline::Jtt { .. })
     }
 
-    /// Samples that a step of RHO-loss trains on.
+    /// Returns the number of samples that a step of RHO-loss trains on.
     pub fn chosen(self) -> usize {
         match self {
             Baseline::Rho { candidates, keep } => (f64::from(candidates) * keep).round() as usize,
@@ -220,7 +221,8 @@ impl Baseline {
         }
     }
 
-    /// Steps of an epoch over `samples` in batches of `batch`, nothing dropped.
+    /// Returns the number of steps in an epoch over `samples` in batches of `batch`, with nothing
+    /// dropped.
     pub fn epoch_steps(self, batch: usize, samples: usize) -> u64 {
         let sizes = match self {
             Baseline::Rho { candidates, .. } => {
@@ -231,30 +233,31 @@ impl Baseline {
         sizes.len() as u64
     }
 
-    /// Epochs of JTT's first run.
+    /// Returns the number of epochs in JTT's first run.
     pub fn first_epochs(self, epochs: usize) -> usize {
         match self {
             Baseline::Jtt { epochs: own, .. } if own > 0 => own as usize,
-            // Waterbirds: 60 of 300.
+            // On Waterbirds this gives the authors' 60 of 300.
             _ => epochs.div_ceil(5),
         }
     }
 
-    /// Refuses to record what has no one value an epoch: a sample drawn twice; and the divergence from
-    /// the last presentation where a step in two halves would see itself.
+    /// Refuses to record what has no one value in an epoch: a sample that is drawn twice, and the
+    /// divergence from the last presentation where a step in two halves would compare a sample with
+    /// itself.
     pub fn check_recording(self, recording: Recording) -> Result<()> {
         if self.draws() {
             let found = format!("{self}, which draws samples more than once an epoch");
-            return Err(Error::invalid("--dynamics", found, "a method that does not"));
+            return Err(Error::invalid("`dynamics`", found, "a method that does not"));
         }
         if recording.divergence && matches!(self, Baseline::GroupDro { .. }) {
             let found = format!("all, with {self}");
-            return Err(Error::invalid("--dynamics", found, "--dynamics=plain"));
+            return Err(Error::invalid("`dynamics`", found, "`dynamics`=plain"));
         }
         Ok(())
     }
 
-    /// Refuses a recipe that says what the method decides.
+    /// Refuses a recipe that sets what the method decides.
     pub fn check(self, recipe: &Recipe) -> Result<()> {
         let weighs = match self {
             Baseline::CdbW { .. } | Baseline::ClassBalanced { .. } => "sets the class weights",
@@ -263,7 +266,7 @@ impl Baseline {
         };
         if recipe.class_weights.is_some() {
             let found = format!("{self}, which {weighs}");
-            return Err(Error::invalid("--class-weights", found, "one of the two"));
+            return Err(Error::invalid("`class_weights`", found, "one of the two"));
         }
         Ok(())
     }
@@ -272,7 +275,7 @@ impl Baseline {
 impl FromStr for Baseline {
     type Err = Error;
 
-    /// `NAME[:OPTION]...`, an option being a word or `NAME=NUMBER`.
+    /// Reads `NAME[:OPTION]...`, an option being a word or `NAME=NUMBER`.
     fn from_str(text: &str) -> Result<Self> {
         let mut parts = text.split(':');
         let name = parts.next().unwrap_or_default();
@@ -348,7 +351,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Baseline>().unwrap().to_string(), text);
         }
-        // A default is not repeated: the same run has one name.
+        // A default is not repeated, so that the same run has one name.
         let written: Baseline = "class-balanced:beta=.9999".parse().unwrap();
         assert_eq!(written.to_string(), "class-balanced");
         assert_eq!(written.label(), "Class-balanced");

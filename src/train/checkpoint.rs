@@ -1,6 +1,7 @@
-//! The state of a run between two steps: enough to go on as if nothing had happened.
+//! The state of a run between two steps, which is enough to go on as if nothing had happened.
 //!
-//! Random numbers need no state of their own: every draw is a function of (seed, epoch, sample).
+//! Random numbers need no state of their own, because every draw is a function of (seed, epoch,
+//! sample).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -19,32 +20,35 @@ use crate::tensor::Tensor;
 /// Version of the file's layout.
 const FORMAT_VERSION: u32 = 1;
 
-/// Where a run stands.
+/// The place in a run from which it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Position {
+pub struct RunPosition {
+    /// Version of the file's layout.
     pub format_version: u32,
     /// Everything that determines the run's result; another run's checkpoint is refused.
     pub job: String,
+    /// Number of the current epoch, from 0.
     pub epoch: u32,
-    /// Batches done in this epoch.
+    /// Number of batches done in this epoch.
     pub batch: u32,
-    /// Steps done in the run.
+    /// Number of steps done in the run.
     pub steps: u64,
-    /// Samples that took part in updates, and that were looked at to choose them.
+    /// Number of samples that took part in updates.
     #[serde(default)]
     pub presented: u64,
+    /// Number of samples that were looked at only to choose among them.
     #[serde(default)]
     pub selected: u64,
     /// Seconds of training so far, over all interruptions.
     pub seconds: f64,
-    /// One record a finished epoch.
+    /// One record for each finished epoch.
     pub history: Vec<EpochRecord>,
 }
 
-impl Position {
-    /// The start of a run.
+impl RunPosition {
+    /// Returns the position at the start of a run.
     pub fn start(job: String) -> Self {
-        Position {
+        RunPosition {
             format_version: FORMAT_VERSION,
             job,
             epoch: 0,
@@ -61,21 +65,24 @@ impl Position {
 /// A run's whole state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    pub position: Position,
+    /// Where the run stands.
+    pub position: RunPosition,
+    /// The current weights.
     pub weights: Weights,
+    /// The optimiser's velocities, by the names of their weights.
     pub velocities: BTreeMap<String, Tensor>,
     /// Weights at the best validation accuracy so far, if they are kept.
     pub best: Option<Weights>,
-    /// What this epoch's presentations were so far, one value a sample.
+    /// Values of this epoch's presentations so far, one for each sample.
     pub columns: BTreeMap<String, Vec<f32>>,
     /// ln p of every sample's last presentation, N x K, where divergences are recorded.
     pub previous: Vec<f32>,
-    /// State of a baseline.
+    /// State of the baseline.
     pub policy: BTreeMap<String, Vec<f32>>,
 }
 
 impl Checkpoint {
-    /// The outcome of a run that this is the end of, without what it recorded.
+    /// Returns the outcome of a run that this is the end of, without what it recorded.
     pub fn into_outcome(self) -> Outcome {
         Outcome {
             weights: self.weights,
@@ -90,7 +97,7 @@ impl Checkpoint {
     }
 }
 
-/// Name prefixes of the kinds of tensors.
+/// Name prefix of the model's tensors; those of the other kinds follow.
 const MODEL: &str = "model.";
 const VELOCITY: &str = "velocity.";
 const BEST: &str = "best.";
@@ -102,7 +109,7 @@ fn internal(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("checkpoint: {error}"))
 }
 
-/// Writes the checkpoint; on any failure the previous one stays.
+/// Writes the checkpoint. On any failure the previous one stays.
 pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let position = serde_json::to_string(&checkpoint.position).map_err(internal)?;
     let best = checkpoint.best.iter().flat_map(|w| &w.tensors);
@@ -145,7 +152,7 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(&e))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(&e))?;
     let position = header.metadata().as_ref().and_then(|m| m.get("position"));
-    let position: Position =
+    let position: RunPosition =
         serde_json::from_str(position.map_or("", |p| p)).map_err(|e| bad(&e))?;
     if position.format_version != FORMAT_VERSION {
         let found = format!("format version {}", position.format_version);
@@ -156,7 +163,7 @@ pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
         return Err(Error::invalid(
             what(),
             found,
-            format!("this run's ({job}); --force starts anew"),
+            format!("this run's ({job}); `force` starts anew"),
         ));
     }
     let mut checkpoint = Checkpoint {

@@ -1,4 +1,4 @@
-//! Evaluation: predictions of a network for chosen samples, counted by class.
+//! Predictions of a network for chosen samples, counted by class.
 
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode};
@@ -8,12 +8,12 @@ use crate::ops::loss_score::Field;
 
 pub use crate::exec::{EvaluationSet, run_pass};
 
-/// What an evaluation counted.
+/// The counts of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Correct and total, one entry a class.
+    /// Correct and total counts, one entry for each class.
     pub counts: Vec<ClassCounts>,
-    /// The same, one entry a group, where the set has groups.
+    /// Correct and total counts, one entry for each group, where the set has groups.
     pub groups: Option<Vec<ClassCounts>>,
     /// Mean loss over the samples.
     pub loss: f64,
@@ -31,7 +31,8 @@ pub fn evaluate<B: Operators>(
     Ok(evaluation)
 }
 
-/// As [`evaluate`]; the loss may be anything, for callers who know which step made it so.
+/// Runs the network as [`evaluate`] does, but lets the loss be anything, for callers who know which
+/// step made it so.
 pub fn measure<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,

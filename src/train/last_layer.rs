@@ -1,45 +1,52 @@
-//! Deep feature reweighting (DFR): the last layer anew, on group-balanced samples that the network was
-//! not trained on (Kirichenko, Izmailov and Wilson, "Last Layer Re-Training is Sufficient for Robustness
-//! to Spurious Correlations", ICLR 2023).
+//! Deep feature reweighting (DFR) trains the last layer anew on group-balanced samples that the
+//! network was not trained on (Kirichenko, Izmailov and Wilson, "Last Layer Re-Training is
+//! Sufficient for Robustness to Spurious Correlations", ICLR 2023).
 //!
-//! Features are standardised over all held-out samples. Each of several balanced samples (as many of every
-//! group as the smallest has, drawn without replacement) gives a softmax regression with an L1 penalty on
-//! the weights, and their mean is the layer:
+//! Features are standardised over all held-out samples. Each of several balanced selections (as
+//! many of every group as the smallest has, drawn without replacement) gives a softmax regression
+//! with an L1 penalty on the weights, and their mean is the layer:
 //!
 //! ```text
 //! minimise  c sum_i -ln softmax(W h_i + b)_{y_i}  +  sum |W|
 //! ```
 //!
-//! f64 throughout, sums in a fixed order.
+//! All arithmetic is in f64, with sums in a fixed order.
 
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
-/// A linear layer: K x D weights, K biases.
+/// A linear layer with K x D weights and K biases.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LastLayer {
+    /// The weights, K rows of D.
     pub weight: Vec<f64>,
+    /// The biases, K of them.
     pub bias: Vec<f64>,
 }
 
 /// Held-out samples, one row of `width` features each.
 #[derive(Clone, Copy, Debug)]
 pub struct HeldOut<'a> {
+    /// Features of the samples, row after row.
     pub features: &'a [f32],
+    /// D, the number of features of a sample.
     pub width: usize,
+    /// Class of each sample.
     pub labels: &'a [u32],
+    /// K, the number of classes.
     pub classes: usize,
+    /// Group of each sample.
     pub groups: &'a [u32],
 }
 
-/// Most steps of a regression, and the largest change of a coefficient at which it ends.
+/// Most steps of a regression.
 const MOST_STEPS: usize = 3000;
 const TOLERANCE: f64 = 1e-7;
 
-/// The mean over `resamples` balanced samples.
+/// Returns the mean of the layers of `resamples` balanced selections.
 ///
 /// # Errors
-/// A class without held-out samples.
+/// A class has no held-out samples.
 pub fn refit(held_out: HeldOut, resamples: u32, c: f64, seed: u64) -> Result<LastLayer> {
     let HeldOut { features, width, labels, classes, groups } = held_out;
     if let Some(k) = (0..classes).find(|&k| !labels.contains(&(k as u32))) {
@@ -60,7 +67,7 @@ pub fn refit(held_out: HeldOut, resamples: u32, c: f64, seed: u64) -> Result<Las
         sum.weight.iter_mut().zip(fit.weight).for_each(|(sum, w)| *sum += w);
         sum.bias.iter_mut().zip(fit.bias).for_each(|(sum, b)| *sum += b);
     }
-    // Of features as they are: W (h - m) / s + b.
+    // For features as they are, the layer is W (h - m) / s + b.
     let count = f64::from(resamples.max(1));
     for (row, bias) in sum.weight.chunks_mut(width).zip(&mut sum.bias) {
         *bias /= count;
@@ -72,7 +79,7 @@ pub fn refit(held_out: HeldOut, resamples: u32, c: f64, seed: u64) -> Result<Las
     Ok(sum)
 }
 
-/// As many places of every group as the smallest has that has any, ascending.
+/// Draws as many places of every group as the smallest group that has any, ascending.
 pub fn balanced(groups: &[u32], seed: u64, resample: u32) -> Vec<usize> {
     let count = groups.iter().max().map_or(0, |&g| g as usize + 1);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -89,7 +96,7 @@ pub fn balanced(groups: &[u32], seed: u64, resample: u32) -> Vec<usize> {
     chosen
 }
 
-/// Mean and standard deviation of every feature; 1 where it is constant.
+/// Returns the mean and standard deviation of every feature; the latter is 1 where it is constant.
 fn moments(features: &[f32], width: usize) -> (Vec<f64>, Vec<f64>) {
     let n = (features.len() / width.max(1)).max(1) as f64;
     let mut mean = vec![0.0; width];
@@ -106,9 +113,9 @@ fn moments(features: &[f32], width: usize) -> (Vec<f64>, Vec<f64>) {
     (mean, variance.into_iter().map(std).collect())
 }
 
-/// Softmax regression of `labels` on N x `width` rows: mean loss + sum |W| / (c N), by proximal
-/// gradient steps with momentum (FISTA, Beck and Teboulle 2009) that starts anew where the objective
-/// rises (O'Donoghue and Candes 2015).
+/// Fits a softmax regression of `labels` on N x `width` rows: it minimises mean loss + sum |W| / (c
+/// N) by proximal gradient steps with momentum (FISTA, Beck and Teboulle 2009) that starts anew
+/// where the objective rises (O'Donoghue and Candes 2015).
 pub fn regression(rows: &[f64], width: usize, labels: &[u32], classes: usize, c: f64) -> LastLayer {
     let n = labels.len();
     let penalty = 1.0 / (c * n.max(1) as f64);
@@ -135,7 +142,7 @@ pub fn regression(rows: &[f64], width: usize, labels: &[u32], classes: usize, c:
                 linear += g * (n - a);
                 square += (n - a) * (n - a);
             }
-            // A hair of slack for rounding.
+            // The comparison allows for rounding.
             let upper = loss + linear + 0.5 * bound * square + 1e-12 * loss.abs();
             if problem.loss(&next, None) <= upper {
                 break next;
@@ -145,7 +152,8 @@ pub fn regression(rows: &[f64], width: usize, labels: &[u32], classes: usize, c:
         let weights = next[..classes * width].iter();
         let objective = problem.loss(&next, None) + penalty * weights.map(|w| w.abs()).sum::<f64>();
         if objective > last && momentum > 1.0 {
-            // Too fast: go on from where it was, without momentum.
+            // The momentum was too fast, so that the search goes on from where it was without
+            // momentum.
             momentum = 1.0;
             ahead.copy_from_slice(&at);
             continue;
@@ -167,7 +175,7 @@ pub fn regression(rows: &[f64], width: usize, labels: &[u32], classes: usize, c:
     LastLayer { weight: at, bias }
 }
 
-/// A regression's data. Coefficients: K x D weights, then K biases.
+/// The data of a regression. Its coefficients are K x D weights, then K biases.
 struct Problem<'a> {
     rows: &'a [f64],
     width: usize,
@@ -176,8 +184,8 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// A first guess of the gradient's Lipschitz constant: half the largest eigenvalue of the rows'
-    /// second moments, with the bias's 1, by power iteration.
+    /// Makes a first guess of the gradient's Lipschitz constant: half the largest eigenvalue of the
+    /// rows' second moments, with the bias's 1, by power iteration.
     fn curvature(&self) -> f64 {
         let n = self.labels.len().max(1) as f64;
         let mut v = vec![1.0; self.width + 1];
@@ -198,7 +206,7 @@ impl Problem<'_> {
         0.5 * value
     }
 
-    /// The mean loss, and its gradient.
+    /// Returns the mean loss, and writes its gradient.
     fn loss(&self, at: &[f64], mut gradient: Option<&mut Vec<f64>>) -> f64 {
         let (weights, bias) = at.split_at(self.classes * self.width);
         let n = self.labels.len().max(1) as f64;
@@ -228,7 +236,7 @@ impl Problem<'_> {
     }
 }
 
-/// A sum of products in four partial sums.
+/// Returns a sum of products, computed in four partial sums.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     let (whole, rest) = (a.chunks_exact(4).zip(b.chunks_exact(4)), a.len() / 4 * 4);

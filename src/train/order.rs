@@ -2,8 +2,8 @@
 
 use crate::rng::{Philox, Stream};
 
-/// One epoch's order of `subset` (positions in a part of `len` samples): the subsequence that the
-/// full permutation of the part leaves, so that pruned and full runs are paired.
+/// Returns one epoch's order of `subset` (positions in a part of `len` samples): the subsequence
+/// that the full permutation of the part leaves, so that pruned and full runs are paired.
 pub fn epoch_order(seed: u64, epoch: u32, len: usize, subset: &[u32]) -> Vec<u32> {
     let mut wanted = vec![false; len];
     subset.iter().for_each(|&i| wanted[i as usize] = true);

@@ -1,51 +1,60 @@
-//! What a training run leaves: a record an epoch, and its weights.
+//! What a training run leaves: a record of each epoch, and its weights.
 
 use serde::{Deserialize, Serialize};
 
 use super::recorder::Recorder;
 use crate::nn::Weights;
 
-/// One finished epoch (or the part of one that the budget allowed).
+/// The record of a finished epoch (or of the part of one that the budget allowed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
+    /// Number of the epoch, from 0.
     pub epoch: u32,
-    /// Steps done in the run at the epoch's end.
+    /// Number of steps done in the run at the epoch's end.
     pub steps: u64,
     /// Learning rate of the last step.
     pub lr: f32,
-    /// Means over the epoch's presentations, in train mode.
+    /// Mean loss over the epoch's presentations, in train mode.
     pub train_loss: f64,
+    /// Mean accuracy over the epoch's presentations, in train mode.
     pub train_accuracy: f64,
+    /// Mean loss over the validation samples, where there was a validation.
     pub val_loss: Option<f64>,
+    /// Accuracy over the validation samples, where there was a validation.
     pub val_accuracy: Option<f64>,
     /// Correct validation samples of each class.
     pub val_correct: Option<Vec<u64>>,
-    /// The same of each group, where the samples have an attribute.
+    /// Correct validation samples of each group, where the samples have an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_groups: Option<Vec<u64>>,
+    /// Seconds that the epoch took.
     pub seconds: f64,
 }
 
 /// A finished run.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Weights at the end of the run.
     pub weights: Weights,
     /// Weights at the best validation accuracy (the first of equals), if the job keeps them.
     pub best_weights: Option<Weights>,
+    /// One record for each finished epoch.
     pub history: Vec<EpochRecord>,
+    /// Number of steps done.
     pub steps: u64,
-    /// Samples that took part in updates, each time that they did, and that a baseline looked at
-    /// without an update to choose among them.
+    /// Number of samples that took part in updates, counted each time that they did.
     pub presented: u64,
+    /// Number of samples that a baseline looked at without an update to choose among them.
     pub selected: u64,
-    /// Training and validation, over all interruptions.
+    /// Seconds of training and validation, over all interruptions.
     pub seconds: f64,
-    /// What the job wanted recorded.
+    /// The dynamics that the job wanted recorded.
     pub dynamics: Option<Recorder>,
 }
 
 impl Outcome {
-    /// The record of best validation accuracy (the first of equals), if there was validation.
+    /// Returns the record of best validation accuracy (the first of equals), if there was
+    /// validation.
     pub fn best(&self) -> Option<&EpochRecord> {
         let mut best: Option<&EpochRecord> = None;
         for record in self.history.iter().filter(|r| r.val_accuracy.is_some()) {

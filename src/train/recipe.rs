@@ -11,7 +11,7 @@ use crate::exec::batch_sizes;
 use crate::ops::gather::Augmentation;
 use crate::rng::{Philox, Stream};
 
-/// Learning rate over the run, as a factor of the base rate.
+/// The learning rate over the run, as a factor of the base rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
@@ -25,13 +25,14 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// Factor of the base learning rate at `step` of `total` (0-based).
+    /// Returns the factor of the base learning rate at `step` of `total` (0-based).
     pub fn factor(&self, step: u64, total: u64) -> f64 {
         let done = step as f64 / total.max(1) as f64;
         match self {
             Schedule::Cosine => 0.5 * (1.0 + libm::cos(std::f64::consts::PI * done)),
             Schedule::Step { drops, factor } => {
-                // A hair of slack, so that a drop at 1/2 of 7 x 10 steps falls on step 35.
+                // The comparison allows for rounding, so that a drop at 1/2 of 7 x 10 steps falls
+                // on step 35.
                 let passed = drops.iter().filter(|&&d| done >= d - 1e-9).count();
                 libm::pow(*factor, passed as f64)
             }
@@ -43,11 +44,11 @@ impl Schedule {
 impl FromStr for Schedule {
     type Err = Error;
 
-    /// `cosine`, `constant`, `step` (x0.2 after 1/2 and 3/4) or `step:0.5,0.75x0.2`.
+    /// Reads `cosine`, `constant`, `step` (x0.2 after 1/2 and 3/4) or `step:0.5,0.75x0.2`.
     fn from_str(text: &str) -> Result<Self> {
         let bad = || {
             let expected = "cosine, constant, step, or step:F1,F2,...xFACTOR with fractions of the run in (0, 1)";
-            Error::invalid("--schedule", text, expected)
+            Error::invalid("`schedule`", text, expected)
         };
         match text {
             "cosine" => return Ok(Schedule::Cosine),
@@ -81,7 +82,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-/// How long a run on a subset is.
+/// The rule for the length of a run on a subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Budget {
@@ -101,7 +102,7 @@ impl FromStr for Budget {
             "fixed" => Ok(Budget::Fixed),
             "matched" => Ok(Budget::Matched),
             "steps" => Ok(Budget::Steps),
-            _ => Err(Error::invalid("--budget", text, "fixed, matched or steps")),
+            _ => Err(Error::invalid("`budget`", text, "fixed, matched or steps")),
         }
     }
 }
@@ -119,15 +120,18 @@ impl fmt::Display for Budget {
 /// Separate seeds, so that runs are paired in whatever they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seeds {
+    /// Seed of the fresh weights.
     pub init: u64,
+    /// Seed of the order of samples.
     pub order: u64,
+    /// Seed of the augmentation.
     pub augment: u64,
-    /// Of the draw of a subset.
+    /// Seed of the draw of a subset.
     pub subset: u64,
 }
 
 impl Seeds {
-    /// The seeds of run `run` under the user's seed.
+    /// Returns the seeds of run `run` under the user's seed.
     pub fn derive(seed: u64, run: u64) -> Self {
         let mut draws = Philox::new(seed, Stream::Seeds).sequence(run);
         Seeds {
@@ -142,91 +146,101 @@ impl Seeds {
 /// Largest shift of a training image, in pixels.
 const MAX_TRANSLATE: u32 = 1024;
 
-/// Most epochs of a run; steps of any batch then fit where they are counted.
+/// Most epochs of a run. The steps of any batch size then fit where they are counted.
 const MOST_EPOCHS: usize = 1_000_000;
 
 /// Most images of a batch.
 const MOST_BATCH: usize = 1_000_000_000;
 
-/// One training run's settings.
+/// The settings of one training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {
-    /// Epochs of a run on all data.
+    /// Number of epochs of a run on all data.
     pub epochs: usize,
+    /// Number of images in a batch.
     pub batch: usize,
+    /// Base learning rate.
     pub lr: f64,
+    /// How the learning rate falls over the run.
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises linearly to its base value.
+    /// Number of steps over which the learning rate rises linearly to its base value.
     pub warmup_steps: u64,
+    /// Momentum of the optimiser.
     pub momentum: f32,
+    /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
+    /// L2 penalty of the weights.
     pub weight_decay: f32,
+    /// Share of the label that is spread over all classes.
     pub label_smoothing: f32,
-    /// One weight a class, or none.
+    /// One weight for each class, or none.
     pub class_weights: Option<Vec<f32>>,
+    /// Whether images are mirrored at random.
     pub flip: bool,
+    /// Largest random shift of an image, in pixels.
     pub translate: u32,
-    /// Random boxes of the images, resized. Recipes without them read as they always did.
+    /// Whether random boxes of the images are resized. Recipes without them are written as they
+    /// always were.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resized_crop: bool,
 }
 
 impl Recipe {
-    /// Checks every number; the messages name the flag.
+    /// Checks every number; the messages name the setting.
     pub fn check(&self, classes: usize) -> Result<()> {
-        let range = |flag: &str, value: f64, ok: bool, expected: &str| {
-            if ok { Ok(()) } else { Err(Error::invalid(flag, value.to_string(), expected)) }
+        let range = |setting: &str, value: f64, ok: bool, expected: &str| {
+            if ok { Ok(()) } else { Err(Error::invalid(setting, value.to_string(), expected)) }
         };
         let found = self.batch as f64;
-        range("--batch", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
+        range("`batch`", found, self.batch <= MOST_BATCH, "at most 1000000000")?;
         let epochs = (1..=MOST_EPOCHS).contains(&self.epochs);
-        range("--epochs", self.epochs as f64, epochs, "1 to 1000000")?;
+        range("`epochs`", self.epochs as f64, epochs, "1 to 1000000")?;
         range(
-            "--batch",
+            "`batch`",
             self.batch as f64,
             self.batch > 1,
             "at least 2 (batch norm needs a variance)",
         )?;
-        range("--lr", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a positive number")?;
+        range("`lr`", self.lr, self.lr > 0.0 && self.lr.is_finite(), "a positive number")?;
         let m = f64::from(self.momentum);
-        range("--momentum", m, (0.0..1.0).contains(&m), "0 or more and below 1")?;
-        range("--momentum", m, !self.nesterov || m > 0.0, "above 0 with --nesterov")?;
+        range("`momentum`", m, (0.0..1.0).contains(&m), "0 or more and below 1")?;
+        range("`momentum`", m, !self.nesterov || m > 0.0, "above 0 with `nesterov`")?;
         let w = f64::from(self.weight_decay);
-        range("--weight-decay", w, w >= 0.0 && w.is_finite(), "0 or more")?;
+        range("`weight_decay`", w, w >= 0.0 && w.is_finite(), "0 or more")?;
         let s = f64::from(self.label_smoothing);
-        range("--label-smoothing", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
+        range("`label_smoothing`", s, (0.0..1.0).contains(&s), "0 or more and below 1")?;
         let t = self.translate;
-        range("--translate", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
+        range("`translate`", f64::from(t), t <= MAX_TRANSLATE, "0 to 1024 pixels")?;
         let alone = t == 0 || !self.resized_crop;
-        range("--translate", f64::from(t), alone, "0 with --resized-crop, which moves its boxes")?;
+        range("`translate`", f64::from(t), alone, "0 with `resized_crop`, which moves its boxes")?;
         if let Some(weights) = &self.class_weights {
             let good = weights.iter().all(|w| *w >= 0.0 && w.is_finite());
             let some = weights.iter().any(|w| *w > 0.0);
             if weights.len() != classes || !good || !some {
                 let expected = format!("{classes} numbers of 0 or more, not all 0");
-                return Err(Error::invalid("--class-weights", format!("{weights:?}"), expected));
+                return Err(Error::invalid("`class_weights`", format!("{weights:?}"), expected));
             }
         }
         Ok(())
     }
 
-    /// Random changes of training images.
+    /// Returns the random changes of training images.
     pub fn augmentation(&self) -> Augmentation {
         let Recipe { flip, translate, resized_crop, .. } = *self;
         Augmentation { flip, translate, resized_crop }
     }
 
-    /// Whether images are changed at random.
+    /// Tells whether images are changed at random.
     pub fn augments(&self) -> bool {
         self.augmentation() != Augmentation::NONE
     }
 
-    /// The same recipe without augmentation, as query models are trained.
+    /// Returns the recipe without augmentation, as query models are trained.
     pub fn without_augmentation(&self) -> Recipe {
         Recipe { flip: false, translate: 0, resized_crop: false, ..self.clone() }
     }
 
-    /// Steps of a run over `kept` of `all` training samples.
+    /// Returns the number of steps of a run over `kept` of `all` training samples.
     pub fn steps(&self, budget: Budget, kept: usize, all: usize) -> u64 {
         let per_epoch = |n: usize| batch_sizes(Mode::Train, self.batch, n).len() as u64;
         let epochs = self.epochs as u64;
@@ -242,7 +256,7 @@ impl Recipe {
         }
     }
 
-    /// Learning rate at `step` of `total`.
+    /// Returns the learning rate at `step` of `total`.
     pub fn lr_at(&self, step: u64, total: u64) -> f32 {
         let warm = if step < self.warmup_steps {
             (step + 1) as f64 / (self.warmup_steps as f64 + 1.0)
@@ -278,16 +292,16 @@ mod tests {
     #[test]
     fn budgets_count_steps() {
         let r = recipe();
-        // 1000 samples: 10 steps an epoch; at density .5 the matched run has floor(.75 * 10 / .5) = 15
-        // epochs of 5 steps, three quarters of the full run's 100.
+        // 1000 samples make 10 steps in an epoch. At density .5 the matched run has floor(.75 * 10
+        // / .5) = 15 epochs of 5 steps, three quarters of the full run's 100.
         assert_eq!(r.steps(Budget::Fixed, 1000, 1000), 100);
         assert_eq!(r.steps(Budget::Matched, 500, 1000), 75);
         assert_eq!(r.steps(Budget::Fixed, 500, 1000), 50);
         assert_eq!(r.steps(Budget::Steps, 500, 1000), 100);
         assert_eq!(r.steps(Budget::Matched, 1000, 1000), 100);
-        // d = .3: floor(.65 * 10 / .3) = 21 epochs of 3 steps.
+        // At d = .3 there are floor(.65 * 10 / .3) = 21 epochs of 3 steps.
         assert_eq!(r.steps(Budget::Matched, 300, 1000), 63);
-        // A rest of one sample is dropped, of two kept.
+        // A rest of one sample is dropped, and one of two is kept.
         assert_eq!(r.steps(Budget::Fixed, 101, 1000), 10);
         assert_eq!(r.steps(Budget::Fixed, 102, 1000), 20);
     }
@@ -310,17 +324,17 @@ mod tests {
     #[test]
     fn unusable_numbers_name_their_flag() {
         let lr = Recipe { lr: f64::NAN, ..recipe() }.check(3).unwrap_err().to_string();
-        assert!(lr.contains("--lr"), "{lr}");
+        assert!(lr.contains("`lr`"), "{lr}");
         let weights = Recipe { class_weights: Some(vec![1.0]), ..recipe() };
         assert!(weights.check(3).unwrap_err().to_string().contains("3 numbers"));
         assert!(Recipe { batch: 1, ..recipe() }.check(3).is_err());
         let most = Recipe { batch: usize::MAX, ..recipe() }.check(3).unwrap_err().to_string();
-        assert!(most.contains("--batch"), "{most}");
+        assert!(most.contains("`batch`"), "{most}");
         let warm = Recipe { warmup_steps: u64::MAX, ..recipe() };
         assert!(warm.lr_at(0, 10) >= 0.0 && warm.lr_at(9, 10) < 1e-6);
         for epochs in [0, MOST_EPOCHS + 1, usize::MAX] {
             let message = Recipe { epochs, ..recipe() }.check(3).unwrap_err().to_string();
-            assert!(message.contains("--epochs") && message.contains("1000000"), "{message}");
+            assert!(message.contains("`epochs`") && message.contains("1000000"), "{message}");
         }
         assert!(Recipe { translate: u32::MAX, ..recipe() }.check(3).is_err());
         recipe().check(3).unwrap();

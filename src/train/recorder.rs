@@ -1,7 +1,8 @@
-//! Training dynamics while they are recorded: one block of rows an epoch, read off the executor's
-//! columns when the epoch ends. Where the run keeps its state on disk the blocks go to a file beside
-//! the checkpoint, so that a checkpoint holds the current epoch only: a block is written before any
-//! checkpoint that counts its epoch as done, and blocks beyond the checkpoint are written again.
+//! Training dynamics while they are recorded. There is one block of rows for each epoch, read from
+//! the executor's columns when the epoch ends. Where the run keeps its state on disk the blocks go
+//! to a file beside the checkpoint, so that a checkpoint holds the current epoch only. A block is
+//! written before any checkpoint that counts its epoch as done, and blocks beyond the checkpoint
+//! are written again.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,25 +18,25 @@ pub const ROWS_FILE: &str = "dynamics.rows";
 /// What a run records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recording {
-    /// The divergence between successive presentations too, which needs K values a sample on the
-    /// device and in checkpoints.
+    /// Whether the divergence between successive presentations is recorded too, which needs K
+    /// values for each sample on the device and in checkpoints.
     pub divergence: bool,
 }
 
 impl Recording {
-    /// The quantities, in the order of files.
+    /// Returns the quantities, in the order of files.
     pub fn quantities(self) -> &'static [Quantity] {
         let all = &Quantity::ALL;
         if self.divergence { all } else { &all[..all.len() - 1] }
     }
 
-    /// Bytes of `epochs` epochs of `samples` samples.
+    /// Returns the bytes of `epochs` epochs of `samples` samples.
     pub fn bytes(self, epochs: usize, samples: usize) -> u64 {
         (self.quantities().len() * epochs) as u64 * samples as u64 * 4
     }
 }
 
-/// The column of the score table that holds a quantity.
+/// Returns the column of the score table that holds a quantity.
 pub(super) fn field(quantity: Quantity) -> Field {
     match quantity {
         Quantity::Loss => Field::Loss,
@@ -48,19 +49,19 @@ pub(super) fn field(quantity: Quantity) -> Field {
 }
 
 #[derive(Debug)]
-enum Rows {
+enum RowStore {
     Memory(Vec<f32>),
     File(File),
 }
 
-/// Recorded epochs.
+/// The epochs that were recorded.
 #[derive(Debug)]
 pub struct Recorder {
     recording: Recording,
     samples: usize,
     epochs: usize,
-    rows: Rows,
-    /// Epochs that survive a loss of power.
+    rows: RowStore,
+    /// Number of epochs that survive a loss of power.
     durable: usize,
 }
 
@@ -69,7 +70,7 @@ impl Recorder {
     /// beyond them is dropped.
     ///
     /// # Errors
-    /// The file holds fewer epochs, or cannot be written; without a file, `epochs` is not 0.
+    /// The file holds fewer epochs or cannot be written, or there is no file and `epochs` is not 0.
     pub fn open(
         path: Option<&Path>,
         recording: Recording,
@@ -78,7 +79,7 @@ impl Recorder {
     ) -> Result<Recorder> {
         let wanted = recording.bytes(epochs, samples);
         let rows = match path {
-            None if epochs == 0 => Rows::Memory(Vec::new()),
+            None if epochs == 0 => RowStore::Memory(Vec::new()),
             None => return Err(Error::Internal(format!("no rows of the first {epochs} epochs"))),
             Some(path) => {
                 let mut options = OpenOptions::new();
@@ -88,28 +89,28 @@ impl Recorder {
                 if found < wanted {
                     let found = format!("{found} bytes");
                     let expected =
-                        format!("{wanted} or more, those of {epochs} epochs; --force starts anew");
+                        format!("{wanted} or more, those of {epochs} epochs; `force` starts anew");
                     return Err(Error::invalid(path.display().to_string(), found, expected));
                 }
                 file.set_len(wanted).map_err(Error::io(path))?;
-                Rows::File(file)
+                RowStore::File(file)
             }
         };
         Ok(Recorder { recording, samples, epochs, rows, durable: 0 })
     }
 
-    /// What is recorded.
+    /// Returns what is recorded.
     pub fn recording(&self) -> Recording {
         self.recording
     }
 
-    /// Epochs recorded so far.
+    /// Returns the number of epochs recorded so far.
     pub fn epochs(&self) -> usize {
         self.epochs
     }
 
-    /// Adds an epoch: one column of N values a quantity, in the order of
-    /// [`Recording::quantities`]; those of samples that are not `presented` become NaN.
+    /// Adds an epoch: one column of N values for each quantity, in the order of
+    /// [`Recording::quantities`]. The values of samples that are not `presented` become NaN.
     pub fn push(&mut self, columns: &mut [Vec<f32>], presented: &[u32]) -> Result<()> {
         let quantities = self.recording.quantities();
         let good = columns.iter().all(|c| c.len() == self.samples);
@@ -121,14 +122,14 @@ impl Recorder {
         let mut absent = vec![true; self.samples];
         presented.iter().for_each(|&i| absent[i as usize] = false);
         for column in columns.iter_mut() {
-            // One NaN, whatever a device makes of its sign.
+            // Every NaN is written as the same one, whatever a device makes of its sign.
             let values = column.iter_mut().zip(&absent);
             let values = values.filter(|(value, absent)| **absent || value.is_nan());
             values.for_each(|(value, _)| *value = f32::NAN);
         }
         match &mut self.rows {
-            Rows::Memory(all) => columns.iter().for_each(|c| all.extend(c)),
-            Rows::File(file) => {
+            RowStore::Memory(all) => columns.iter().for_each(|c| all.extend(c)),
+            RowStore::File(file) => {
                 let start = self.recording.bytes(self.epochs, self.samples);
                 let mut append = || {
                     file.seek(SeekFrom::Start(start))?;
@@ -141,9 +142,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// Makes the rows durable: before a checkpoint that counts their epochs as done.
+    /// Makes the rows durable, before a checkpoint is written that counts their epochs as done.
     pub fn sync(&mut self) -> Result<()> {
-        if let Rows::File(file) = &self.rows
+        if let RowStore::File(file) = &self.rows
             && self.durable < self.epochs
         {
             file.sync_data().map_err(Error::io(ROWS_FILE))?;
@@ -152,7 +153,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// One epoch of one quantity, N values.
+    /// Returns one epoch of one quantity, N values.
     pub fn row(&mut self, quantity: Quantity, epoch: usize) -> io::Result<Vec<f32>> {
         let quantities = self.recording.quantities();
         let place = quantities.iter().position(|&q| q == quantity);
@@ -161,8 +162,8 @@ impl Recorder {
         })?;
         let start = (epoch * quantities.len() + place) * self.samples;
         match &mut self.rows {
-            Rows::Memory(all) => Ok(all[start..start + self.samples].to_vec()),
-            Rows::File(file) => {
+            RowStore::Memory(all) => Ok(all[start..start + self.samples].to_vec()),
+            RowStore::File(file) => {
                 let mut values = vec![0.0f32; self.samples];
                 file.seek(SeekFrom::Start(start as u64 * 4))?;
                 file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
@@ -171,7 +172,7 @@ impl Recorder {
         }
     }
 
-    /// All epochs of one quantity, T x N.
+    /// Returns all epochs of one quantity, T x N.
     pub fn all(&mut self, quantity: Quantity) -> Result<Vec<f32>> {
         let mut values = Vec::with_capacity(self.epochs * self.samples);
         for epoch in 0..self.epochs {
@@ -203,7 +204,7 @@ mod tests {
             memory.push(&mut columns(epoch, 6, 3), &ALL).unwrap();
             file.push(&mut columns(epoch, 6, 3), &ALL).unwrap();
         }
-        // The checkpoint counted two: the others are dropped and recorded again.
+        // The checkpoint counted two epochs, so that the others are dropped and recorded again.
         drop(file);
         let mut file = Recorder::open(Some(&path), recording, 3, 2).unwrap();
         assert!(file.row(Quantity::Loss, 2).is_err());

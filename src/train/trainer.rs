@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::checkpoint::{self, Checkpoint, Position};
+use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
 use super::job::{Control, Progress, TrainJob};
 use super::outcome::{EpochRecord, Outcome};
@@ -19,8 +19,8 @@ use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
 
-/// Trains to the end, or saves and returns [`Error::Interrupted`]. The executor's weights are the
-/// result's. A checkpoint of the same job is continued.
+/// Trains to the end, or saves the state and returns [`Error::Interrupted`]. Afterwards the
+/// executor's weights are the result's. A checkpoint of the same job is continued.
 pub fn train<B: Operators>(
     executor: &mut Executor<B>,
     job: &TrainJob<B>,
@@ -29,7 +29,7 @@ pub fn train<B: Operators>(
     train_with(executor, job, None, control)
 }
 
-/// As [`train`], with a baseline's order and weights.
+/// Trains as [`train`] does, with a baseline's order and weights.
 pub fn train_with<B: Operators>(
     executor: &mut Executor<B>,
     job: &TrainJob<B>,
@@ -37,7 +37,7 @@ pub fn train_with<B: Operators>(
     control: &mut Control,
 ) -> Result<Outcome> {
     let path = control.checkpoint.as_ref().map(|c| &c.0);
-    let mut run = Run::start(executor, job, baseline, path)?;
+    let mut run = TrainingLoop::start(executor, job, baseline, path)?;
     // A checkpoint can hold all steps of the last epoch, but not yet its record.
     while run.begin() < job.until {
         run.epoch(control)?;
@@ -45,25 +45,26 @@ pub fn train_with<B: Operators>(
     run.finish(control)
 }
 
-struct Run<'a, 'j, B: Operators> {
+struct TrainingLoop<'a, 'j, B: Operators> {
     executor: &'a mut Executor<B>,
     job: &'a TrainJob<'j, B>,
     policy: Box<dyn Policy<B>>,
-    position: Position,
-    /// Steps of the schedule that an epoch is: batches of the whole subset.
+    position: RunPosition,
+    /// Number of the schedule's steps in an epoch: batches of the whole subset.
     span: u64,
-    /// Batches of the current epoch, which may be fewer.
+    /// Number of batches in the current epoch, which may be fewer.
     batches: u64,
     best: Option<Weights>,
     resumed_columns: Option<BTreeMap<String, Vec<f32>>>,
     recorder: Option<Recorder>,
     clock: Instant,
     saved: Instant,
-    /// Taken after the last step, to be written once the next one is seen to be finite.
+    /// A checkpoint that was taken after the last step, to be written once the next step is seen to
+    /// be finite.
     pending: Option<Checkpoint>,
 }
 
-impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
+impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
     fn start(
         executor: &'a mut Executor<B>,
         job: &'a TrainJob<'j, B>,
@@ -95,7 +96,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
                     let (found, classes) = (stored.previous.len(), executor.network().classes);
                     if found != job.labels.len() * classes {
                         let what = "checkpoint: previous presentations";
-                        let expected = format!("{classes} a sample; --force starts anew");
+                        let expected = format!("{classes} a sample; `force` starts anew");
                         return Err(Error::invalid(what, format!("{found} values"), expected));
                     }
                     executor.set_previous(&stored.previous)?;
@@ -114,7 +115,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
                 executor.set_weights(weights)?;
                 executor.zero_velocities()?;
                 executor.forget_presentations()?;
-                (Position::start(job.identity.clone()), None, None)
+                (RunPosition::start(job.identity.clone()), None, None)
             }
         };
         let rows = path.map(|path| path.with_file_name(ROWS_FILE));
@@ -122,7 +123,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let open = |recording| Recorder::open(rows.as_deref(), recording, samples, epochs);
         let recorder = job.record.map(open).transpose()?;
         let now = Instant::now();
-        Ok(Run {
+        Ok(TrainingLoop {
             recorder,
             executor,
             job,
@@ -138,7 +139,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         })
     }
 
-    /// The rest of the current epoch, as far as the budget goes.
+    /// Trains for the rest of the current epoch, as far as the budget goes.
     fn epoch(&mut self, control: &mut Control) -> Result<()> {
         let job = self.job;
         let (epoch, first) = (self.position.epoch, self.position.batch as usize);
@@ -168,7 +169,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             for quantity in self.tracked() {
                 let values = columns.get(quantity.name()).ok_or_else(|| {
                     let found = format!("a checkpoint without {}", quantity.name());
-                    Error::invalid("checkpoint", found, "one of this run; --force starts anew")
+                    Error::invalid("checkpoint", found, "one of this run; `force` starts anew")
                 })?;
                 self.executor.set_column(field(quantity), values)?;
             }
@@ -210,12 +211,12 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         self.look(control)
     }
 
-    /// Steps of the schedule before the current epoch.
+    /// Returns the number of the schedule's steps before the current epoch.
     fn begin(&self) -> u64 {
         u64::from(self.position.epoch) * self.span
     }
 
-    /// What is read at the end of an epoch.
+    /// Lists what is read at the end of an epoch.
     fn tracked(&self) -> Vec<Quantity> {
         match &self.recorder {
             Some(recorder) => recorder.recording().quantities().to_vec(),
@@ -239,7 +240,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         Error::Diverged { what: what.to_owned(), step, epoch: u64::from(self.position.epoch) }
     }
 
-    /// The weights, which the last update may have driven to infinity after a finite loss.
+    /// Returns the weights, which the last update may have driven to infinity after a finite loss.
     fn finite_weights(&self) -> Result<Weights> {
         let weights = self.executor.weights()?;
         match weights.tensors.iter().find(|(_, t)| t.data.iter().any(|v| !v.is_finite())) {
@@ -248,9 +249,10 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         }
     }
 
-    /// Progress, divergence, interruption, and a checkpoint where one is due.
+    /// Reports progress, looks for divergence and interruption, and writes a checkpoint where one
+    /// is due.
     fn look(&mut self, control: &mut Control) -> Result<()> {
-        let Position { epoch, batch, .. } = self.position;
+        let RunPosition { epoch, batch, .. } = self.position;
         let step = self.begin() + u64::from(batch) * self.span / self.batches;
         (control.progress)(Progress { epoch, step, total_steps: self.job.until });
         let interrupted = control.interrupt.load(Ordering::Relaxed);
@@ -263,7 +265,8 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             self.save(path, &snapshot)?;
             return Err(Error::Interrupted);
         }
-        // A state is good once the next step's loss is finite: one step may blow the weights up.
+        // A state is good once the next step's loss is finite, because one step may blow the
+        // weights up.
         if let Some(snapshot) = self.pending.take() {
             self.check_finite()?;
             self.save(path, &snapshot)?;
@@ -276,7 +279,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         Ok(())
     }
 
-    /// Rows of the epochs that the checkpoint counts as done come first.
+    /// Saves the rows of the epochs that the checkpoint counts as done, and then the checkpoint.
     fn save(&mut self, path: &Path, checkpoint: &Checkpoint) -> Result<()> {
         self.recorder.as_mut().map_or(Ok(()), Recorder::sync)?;
         checkpoint::save(path, checkpoint)
@@ -306,7 +309,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
             let sum: f64 = presented.iter().map(|&i| f64::from(column[i as usize])).sum();
             sum / presented.len().max(1) as f64
         };
-        // All columns before the validation, which writes to the same table.
+        // All columns are read before the validation, which writes to the same table.
         let tracked = self.tracked();
         let read = |q: &Quantity| self.executor.column(field(*q), samples);
         let mut columns = tracked.iter().map(read).collect::<Result<Vec<_>>>()?;

@@ -427,7 +427,7 @@ fn a_baseline_without_what_it_needs_says_so() {
     let weighted = Recipe { class_weights: Some(vec![1.0; 3]), ..recipe.clone() };
     for name in ["cdb-w", "class-balanced", "groupdro"] {
         let text = message(&weighted, bare(name), false);
-        assert!(text.contains("--class-weights"), "{text}");
+        assert!(text.contains("`class_weights`"), "{text}");
     }
     for name in ["rho:candidates=10:keep=.4", "jtt", "rwg", "groupdro"] {
         let text = message(&recipe, bare(name), false);

@@ -116,7 +116,7 @@ fn changed_recordings_are_noticed() {
     good(place.path(), line);
     let path = place.path().join("net/dynamics/logit-margin.npy");
     let array = npy::read(&path).unwrap();
-    let npy::Values::F32(mut values) = array.values else { panic!("float32") };
+    let npy::ArrayValues::F32(mut values) = array.values else { panic!("float32") };
     let some = values.iter().position(|v| !v.is_nan()).unwrap();
     values[some] += 0.25;
     npy::write(&path, &array.shape, &values).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::*;
 
-use fairprune::artefact::npy::{self, Array, Values};
+use fairprune::artefact::npy::{self, Array, ArrayValues};
 
 /// The smallest network for a few epochs.
 const SHORT: &str = "--arch resnet8 --width 4 --epochs 4 --batch 8 --threads 1";
@@ -35,7 +35,7 @@ fn array(place: &Place, name: &str) -> Array {
 
 fn floats(array: &Array) -> &[f32] {
     match &array.values {
-        Values::F32(values) => values,
+        ArrayValues::F32(values) => values,
         other => panic!("{other:?}"),
     }
 }

@@ -36,7 +36,7 @@ fn all_files_agree() {
     let flagged: Vec<usize> = (0..flags.len()).filter(|&i| flags[i]).collect();
     assert_eq!(flagged, kept);
     let mask = npy::read(&place.path().join("out/mask.npy")).unwrap();
-    assert_eq!(mask.values, npy::Values::Bool(flags));
+    assert_eq!(mask.values, npy::ArrayValues::Bool(flags));
     // The scores are those of the table, and held-out samples are never kept.
     let scores = place.read("scores/scores.csv");
     assert_eq!(column(&table, "score"), column(&scores, "el2n"));

@@ -192,7 +192,7 @@ fn exports_hold_the_kept_samples() {
         "prune --data set --density .5 --strategy random --quota uniform --split holdout --out kept -q",
     );
     let kept: Vec<i64> = match npy::read(&place.join("kept/kept.npy")).unwrap().values {
-        npy::Values::Int(v) => v,
+        npy::ArrayValues::Int(v) => v,
         other => panic!("{other:?}"),
     };
     let export = |form: &str, out: &str| {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use fairprune::artefact::dynamics::Quantity;
-use fairprune::artefact::npy::{self, Values};
+use fairprune::artefact::npy::{self, ArrayValues};
 use fairprune::backend::{Cpu, View};
 use fairprune::exec::ArenaMode;
 use fairprune::ops::loss_score::{
@@ -61,7 +61,7 @@ fn stored_logits() -> Vec<f32> {
     let array = npy::read(&folder().join("logits.npy")).unwrap();
     assert_eq!(array.shape, [EPOCHS * SAMPLES, CLASSES]);
     match array.values {
-        Values::F32(values) => values,
+        ArrayValues::F32(values) => values,
         _ => panic!("the logits are f32"),
     }
 }

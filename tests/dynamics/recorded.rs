@@ -112,5 +112,5 @@ fn a_checkpoint_without_its_rows_is_refused() {
     std::fs::remove_file(dir.path().join("dynamics.rows")).unwrap();
     let again = Run { checkpoint, ..Run::whole(EPOCHS) };
     let message = again.record(&mut e, &images, &labels).unwrap_err().to_string();
-    assert!(message.contains("dynamics.rows") && message.contains("--force"), "{message}");
+    assert!(message.contains("dynamics.rows") && message.contains("`force`"), "{message}");
 }

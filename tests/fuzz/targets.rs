@@ -10,7 +10,7 @@ use fairprune::artefact::foreign;
 use fairprune::artefact::provenance::{DataIdentity, Direction, Method, Provenance};
 use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, KeptRow, RecallRow, ScoreTable};
 use fairprune::artefact::{Existing, OutputDir, npy};
-use fairprune::data::Limits;
+use fairprune::data::DecodeLimits;
 use fairprune::data::cifar::pickle::Pickle;
 use fairprune::data::cifar::{binary, python};
 use fairprune::data::webdataset::shard;
@@ -26,10 +26,10 @@ use crate::harness::{Memory, Target, run};
 use crate::mutate::Mutator;
 
 /// Bounds on images small enough that memory says something.
-const LIMITS: Limits = Limits { side: 512, pixels: 1 << 16, file_bytes: 1 << 20 };
+const LIMITS: DecodeLimits = DecodeLimits { side: 512, pixels: 1 << 16, file_bytes: 1 << 20 };
 
 /// The same for the image decoders, which should meet images of some size.
-const IMAGES: Limits = Limits { side: 4096, pixels: 1 << 22, file_bytes: 1 << 20 };
+const IMAGES: DecodeLimits = DecodeLimits { side: 4096, pixels: 1 << 22, file_bytes: 1 << 20 };
 
 /// What a reader of text or of small structures may hold: some copies of its input.
 const SMALL: Memory = Memory { fixed: 1 << 16, per_byte: 64 };
@@ -138,7 +138,7 @@ fn idx_files() {
             }
         },
         read: &|bytes| {
-            idx::Images::parse(bytes, LIMITS, "x").is_ok() | idx::labels(bytes, "x").is_ok()
+            idx::IdxImages::parse(bytes, LIMITS, "x").is_ok() | idx::labels(bytes, "x").is_ok()
         },
     });
 }
@@ -249,7 +249,9 @@ fn metadata_csv() {
         words: &[b",", b"\"", b"\n", b"../", b"/", b"\xff", b"split", b"99999"],
         memory: Memory { fixed: 1 << 24, per_byte: 100 },
         repair: &none,
-        read: &|bytes| groups::Table::parse(bytes, "x").is_ok_and(|t| t.names().0.len() < 100_001),
+        read: &|bytes| {
+            groups::MetadataTable::parse(bytes, "x").is_ok_and(|t| t.names().0.len() < 100_001)
+        },
     });
 }
 

@@ -136,5 +136,5 @@ fn recipes_without_crops_read_and_write_as_they_always_did() {
     assert!(crops.augments() && !crops.without_augmentation().augments());
     crops.check(3).unwrap();
     let both = Recipe { translate: 4, ..crops }.check(3).unwrap_err().to_string();
-    assert!(both.contains("--resized-crop"), "{both}");
+    assert!(both.contains("`resized_crop`"), "{both}");
 }

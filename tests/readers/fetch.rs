@@ -313,7 +313,7 @@ fn wrong_sizes_and_answers_are_refused() {
     }));
     assert_has(&text, &[&format!("more than {total} bytes")]);
     assert_eq!(fs::metadata(part(place.path())).unwrap().len(), 0);
-    assert_has(&message(Box::new(|_, _, s| say(s, "404 Not Found"))), &["404", "--url"]);
+    assert_has(&message(Box::new(|_, _, s| say(s, "404 Not Found"))), &["404", "`url`"]);
     assert_has(&message(Box::new(|_, _, s| say(s, "503 Busy"))), &["503", "3 times in a row"]);
     assert_has(
         &message(Box::new(|_, _, s| drop(s.write_all(b"nonsense\r\n\r\n")))),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use fairprune::data::cifar::pickle::Pickle;
-use fairprune::data::{self, Format, Limits, LoadOptions};
+use fairprune::data::{self, DecodeLimits, Format, LoadOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -165,7 +165,7 @@ fn shards_with_bad_samples_are_refused_by_key() {
     put(dir.path(), "x.tar", &good);
     let set = load(&dir.path().join("x.tar"), None).unwrap();
     assert_eq!((&set.train.labels[..], set.classes.len()), (&[3][..], 4));
-    let limits = Limits { file_bytes: 20, ..Limits::default() };
+    let limits = DecodeLimits { file_bytes: 20, ..DecodeLimits::default() };
     let options = LoadOptions { limits, ..Default::default() };
     let spec = dir.path().join("x.tar");
     let text = refusal(data::load(spec.to_str().unwrap(), &options, &quiet));
@@ -272,17 +272,17 @@ fn plain_parquet() -> Vec<u8> {
 fn damaged_parquet_is_refused_and_limits_hold() {
     let whole = plain_parquet();
     let dir = tempfile::tempdir().unwrap();
-    let load_bytes = |bytes: &[u8], limits: Limits| {
+    let load_bytes = |bytes: &[u8], limits: DecodeLimits| {
         put(dir.path(), "train-0.parquet", bytes);
         let options = LoadOptions { limits, ..Default::default() };
         data::load(dir.path().to_str().unwrap(), &options, &quiet)
     };
-    assert_eq!(load_bytes(&whole, Limits::default()).unwrap().train.len(), 7);
+    assert_eq!(load_bytes(&whole, DecodeLimits::default()).unwrap().train.len(), 7);
     for length in [0, 3, 8, 100, whole.len() / 2, whole.len() - 1] {
-        let text = refusal(load_bytes(&whole[..length], Limits::default()));
+        let text = refusal(load_bytes(&whole[..length], DecodeLimits::default()));
         assert_has(&text, &["train-0.parquet", "damaged Parquet file"]);
     }
-    let limits = Limits { file_bytes: 60, ..Limits::default() };
+    let limits = DecodeLimits { file_bytes: 60, ..DecodeLimits::default() };
     assert_has(&refusal(load_bytes(&whole, limits)), &["train-0.parquet", "bytes, unpacked"]);
     let mut bad = whole.clone();
     // In the pages and in their statistics.
@@ -290,7 +290,7 @@ fn damaged_parquet_is_refused_and_limits_hold() {
         (0..bad.len() - 8).filter(|&i| bad[i..].starts_with(b"\x89PNG\r\n\x1a\n")).collect();
     starts.into_iter().for_each(|at| bad[at] = b'x');
     assert_has(
-        &refusal(load_bytes(&bad, Limits::default())),
+        &refusal(load_bytes(&bad, DecodeLimits::default())),
         &["train-0.parquet, row 0", "JPEG or PNG"],
     );
 }

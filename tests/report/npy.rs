@@ -1,6 +1,6 @@
 //! `.npy` against files that NumPy wrote (tests/golden/npy/make.py).
 
-use fairprune::artefact::npy::{self, Array, Values};
+use fairprune::artefact::npy::{self, Array, ArrayValues};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -33,18 +33,18 @@ fn reads_what_numpy_writes() {
     let read = |name: &str| npy::read(&golden(name)).unwrap();
     let array = |shape: &[usize], values| Array { shape: shape.to_vec(), values };
     let f32s = vec![0.0, 1.5, -2.25, 3e38, 1e-45, f32::INFINITY];
-    assert_eq!(read("f32.npy"), array(&[6], Values::F32(f32s)));
-    assert_eq!(read("f64.npy"), array(&[3], Values::F64(vec![0.1, -1e300, 5e-324])));
-    assert_eq!(read("i64.npy"), array(&[5], Values::Int(vec![0, 1, 5, 1 << 40, -7])));
-    assert_eq!(read("u8.npy"), array(&[3], Values::Int(vec![0, 127, 255])));
-    assert_eq!(read("bool.npy"), array(&[4], Values::Bool(vec![true, false, true, true])));
+    assert_eq!(read("f32.npy"), array(&[6], ArrayValues::F32(f32s)));
+    assert_eq!(read("f64.npy"), array(&[3], ArrayValues::F64(vec![0.1, -1e300, 5e-324])));
+    assert_eq!(read("i64.npy"), array(&[5], ArrayValues::Int(vec![0, 1, 5, 1 << 40, -7])));
+    assert_eq!(read("u8.npy"), array(&[3], ArrayValues::Int(vec![0, 127, 255])));
+    assert_eq!(read("bool.npy"), array(&[4], ArrayValues::Bool(vec![true, false, true, true])));
     let quarters = vec![0.0, 0.25, 0.5, 0.75, 1.0, 1.25];
-    assert_eq!(read("f32_2d.npy"), array(&[2, 3], Values::F32(quarters)));
-    assert_eq!(read("f16.npy"), array(&[3], Values::F32(vec![0.5, -2.0, 65504.0])));
-    assert_eq!(read("i32.npy"), array(&[2], Values::Int(vec![3, -4])));
-    assert_eq!(read("u64.npy"), array(&[2], Values::Int(vec![3, 4])));
-    assert_eq!(read("i64_empty.npy"), array(&[0], Values::Int(vec![])));
-    assert_eq!(read("version2.npy"), array(&[2], Values::Int(vec![7, 8])));
+    assert_eq!(read("f32_2d.npy"), array(&[2, 3], ArrayValues::F32(quarters)));
+    assert_eq!(read("f16.npy"), array(&[3], ArrayValues::F32(vec![0.5, -2.0, 65504.0])));
+    assert_eq!(read("i32.npy"), array(&[2], ArrayValues::Int(vec![3, -4])));
+    assert_eq!(read("u64.npy"), array(&[2], ArrayValues::Int(vec![3, 4])));
+    assert_eq!(read("i64_empty.npy"), array(&[0], ArrayValues::Int(vec![])));
+    assert_eq!(read("version2.npy"), array(&[2], ArrayValues::Int(vec![7, 8])));
 }
 
 #[test]
@@ -139,21 +139,21 @@ fn damaged_files_are_refused_without_allocating() {
 
 #[test]
 fn positions_and_scores_are_checked() {
-    let ints = |v: &[i64]| Array { shape: vec![v.len()], values: Values::Int(v.to_vec()) };
+    let ints = |v: &[i64]| Array { shape: vec![v.len()], values: ArrayValues::Int(v.to_vec()) };
     assert_eq!(ints(&[4, 0, 2]).into_positions(5, "k").unwrap(), [4, 0, 2]);
     for bad in [5, -1, i64::MIN, i64::MAX] {
         let error = ints(&[0, bad]).into_positions(5, "k.npy").unwrap_err().to_string();
         assert!(error.contains("position 1") && error.contains("0 to 4"), "{error}");
     }
-    let mask = |v: &[bool]| Array { shape: vec![v.len()], values: Values::Bool(v.to_vec()) };
+    let mask = |v: &[bool]| Array { shape: vec![v.len()], values: ArrayValues::Bool(v.to_vec()) };
     assert_eq!(mask(&[false, true, true]).into_positions(3, "k").unwrap(), [1, 2]);
     assert!(mask(&[false, true]).into_positions(3, "k").is_err());
-    let floats = |v: &[f32]| Array { shape: vec![v.len()], values: Values::F32(v.to_vec()) };
+    let floats = |v: &[f32]| Array { shape: vec![v.len()], values: ArrayValues::F32(v.to_vec()) };
     assert!(floats(&[0.0, 1.0]).into_positions(3, "k").is_err());
     assert_eq!(floats(&[0.5, -1.0]).into_scores(2, "s").unwrap(), [0.5, -1.0]);
     assert!(floats(&[0.5]).into_scores(2, "s").unwrap_err().to_string().contains("1 scores"));
     let error = floats(&[0.5, f32::NAN]).into_scores(2, "s").unwrap_err().to_string();
     assert!(error.contains("position 1") && error.contains("NaN"), "{error}");
-    let matrix = Array { shape: vec![1, 2], values: Values::F32(vec![0.0, 1.0]) };
+    let matrix = Array { shape: vec![1, 2], values: ArrayValues::F32(vec![0.0, 1.0]) };
     assert!(matrix.into_scores(2, "s").is_err());
 }

@@ -48,7 +48,7 @@ fn the_same_job_continues_and_another_is_refused() {
     let before = snapshot(&root);
     let other = json!({"seed": 1, "train": {"lr": 0.2}, "densities": [0.3, 0.5], "new": true});
     let error = claim(&root, other.clone(), Existing::Continue).map(|_| ()).unwrap_err();
-    for part in ["train.lr: found 0.1", "expected 0.2", "train.epochs, densities, new", "--force"] {
+    for part in ["train.lr: found 0.1", "expected 0.2", "train.epochs, densities, new", "`force`"] {
         assert!(error.contains(part), "{part:?} not in {error}");
     }
     assert!(claim(&root, other, Existing::Resume).is_err());
@@ -87,7 +87,7 @@ fn folders_with_files_of_others_are_refused_even_by_force() {
     let before = snapshot(root);
     for mode in [Existing::Continue, Existing::Resume, Existing::Restart] {
         let error = claim(root, json!({}), mode).map(|_| ()).unwrap_err();
-        assert!(error.contains("thesis.tex") && error.contains("--force"), "{error}");
+        assert!(error.contains("thesis.tex") && error.contains("`force`"), "{error}");
     }
     assert_eq!(before, snapshot(root), "a refused folder was changed");
     // A job of another program.

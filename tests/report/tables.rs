@@ -1,7 +1,7 @@
 //! The CSV files and the JSON beside them.
 
 use fairprune::artefact::provenance::{DataIdentity, Direction, Method, Provenance};
-use fairprune::artefact::tables::{self, ClassRow, KeptRow, Part, RecallRow, Row, ScoreTable};
+use fairprune::artefact::tables::{self, ClassRow, KeptRow, Part, RecallRow, ScoreTable, TableRow};
 use fairprune::artefact::{atomic, provenance};
 use std::fs;
 use std::path::PathBuf;
@@ -94,7 +94,7 @@ fn spreadsheets_may_reorder() {
     assert_eq!((rows[1].recall, rows[1].val_total, rows[1].train_size), (0.5, None, 10));
 }
 
-fn refused<T: Row>(text: impl AsRef<[u8]>, says: &[&str]) {
+fn refused<T: TableRow>(text: impl AsRef<[u8]>, says: &[&str]) {
     let folder = Folder::new();
     let path = folder.with("rows.csv", text.as_ref());
     let error = tables::read::<T>(&path).map(|_| ()).unwrap_err().to_string();

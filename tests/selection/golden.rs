@@ -1,7 +1,7 @@
 //! Picks, weights and scores of `tests/golden/selection/make.py`.
 
 use fairprune::prune::{
-    KMeans, Metric, SampleScore, Selector, Wanted, cal, class_distances, last_layer_grand,
+    ClusterMetric, KMeans, SampleScore, Selector, Wanted, cal, class_distances, last_layer_grand,
     least_confidence, prototype_distances,
 };
 use serde_json::Value;
@@ -108,8 +108,8 @@ fn scores_are_those_of_numpy_in_data_set_order() {
     let found: [(&str, SampleScore); 7] = [
         ("ssp", class_distances(population, features, "mean".parse().unwrap()).unwrap()),
         ("ssp-median", class_distances(population, features, "median".parse().unwrap()).unwrap()),
-        ("prototypes-cosine", prototypes(3, Metric::Cosine).unwrap()),
-        ("prototypes-euclidean", prototypes(4, Metric::Euclidean).unwrap()),
+        ("prototypes-cosine", prototypes(3, ClusterMetric::Cosine).unwrap()),
+        ("prototypes-euclidean", prototypes(4, ClusterMetric::Euclidean).unwrap()),
         ("last-layer-grand", last_layer_grand(population, features, probabilities).unwrap()),
         ("least-confidence", least_confidence(population, probabilities).unwrap()),
         ("cal", cal(population, features, probabilities, 10, seed).unwrap()),

@@ -1,9 +1,9 @@
 //! What must hold of every method on any data.
 
 use fairprune::prune::{
-    Centre, KMeans, Metric, Order, Picks, QuotaOptions, QuotaRule, SampleScore, Scope, Selection,
-    Selector, Space, Start, Wanted, cal, class_distances, last_layer_grand, least_confidence, pick,
-    prototype_distances, select,
+    Centre, ClusterMetric, KMeans, Order, Picks, QuotaOptions, QuotaRule, SampleScore, Scope,
+    Selection, Selector, Space, Start, Wanted, cal, class_distances, last_layer_grand,
+    least_confidence, pick, prototype_distances, select,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ pub fn variants() -> Vec<Selector> {
 fn scores(data: &Data, seed: u64) -> Vec<SampleScore> {
     let (population, features) = (data.population(), data.features());
     let probabilities = data.probabilities();
-    let clusters = KMeans { metric: Metric::Euclidean, ..KMeans::new(2) };
+    let clusters = KMeans { metric: ClusterMetric::Euclidean, ..KMeans::new(2) };
     vec![
         class_distances(population, features, Centre::Mean).unwrap(),
         class_distances(population, features, Centre::Median).unwrap(),

@@ -6,27 +6,29 @@ use super::Rows;
 use crate::artefact::tables::open;
 use crate::error::{Error, Result};
 
-/// Headers of the column that names the sample, the first that is there; any case.
+/// Headers of the column that names the sample, in any case; the first that is there counts.
 pub const NAME_COLUMNS: [&str; 8] =
     ["id", "sample_id", "filename", "file_name", "file", "path", "image", "img_filename"];
 
-/// Headers of the column that holds the score, where none is asked for; any case.
+/// Headers of the column that holds the score, in any case, where none is asked for.
 pub const SCORE_COLUMNS: [&str; 2] = ["score", "aum"];
 
 /// The columns that were read, by their headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub struct ScoreColumns {
+    /// Header of the column that names the sample.
     pub name: String,
+    /// Header of the column that holds the score.
     pub score: String,
 }
 
-/// Names and scores of every row. The score is in `column`, else in one of [`SCORE_COLUMNS`], else in the
-/// only column beside the name.
+/// Returns the names and scores of every row. The score is in `column`, else in one of
+/// [`SCORE_COLUMNS`], else in the only column beside the name.
 ///
 /// # Errors
-/// Columns that are not there or several that it may be; a cell that is no number, named by its line; no
-/// row at all.
-pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
+/// A column is missing or several may be meant, a cell is no number (it is named by its line), or
+/// there is no row at all.
+pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
     let mut table = open(path)?;
     let header: Vec<String> = table.header.iter().map(|h| h.trim().to_lowercase()).collect();
     let places = |wanted: &str| -> Vec<usize> {
@@ -52,12 +54,12 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
         }
         _ => {
             let names = SCORE_COLUMNS.join(" or ");
-            let expected = format!("one column {names}; or --score-column NAME");
+            let expected = format!("one column {names}; or `score_column` NAME");
             return Err(table.wrong_header(expected));
         }
     };
     let columns =
-        Columns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
+        ScoreColumns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
     let mut rows = Rows::default();
     while let Some((line, record)) = table.next_record()? {
         let cell = |i: usize| record.get(i).unwrap_or("").trim();
@@ -78,7 +80,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(Columns, Rows)> {
 mod tests {
     use super::*;
 
-    fn of(text: &str, column: Option<&str>) -> Result<(Columns, Rows)> {
+    fn of(text: &str, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.csv");
         std::fs::write(&path, text).unwrap();
@@ -107,7 +109,7 @@ mod tests {
     fn what_is_no_table_of_scores_is_refused() {
         for (text, column, word) in [
             ("name,score\na,1\n", None, "names the samples"),
-            ("id,x,y\na,1,2\n", None, "--score-column"),
+            ("id,x,y\na,1,2\n", None, "`score_column`"),
             ("id,score,score\na,1,2\n", None, "score or aum"),
             ("id,score\na,1\n", Some("aum"), "\"aum\""),
             ("id,score\na,1\n", Some("id"), "\"id\""),

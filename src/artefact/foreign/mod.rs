@@ -1,30 +1,32 @@
 //! Scores that other programs computed: a CSV of names and numbers, or an array in a stated order.
 //!
-//! Nothing is guessed: every training sample that may be kept gets exactly one number, every row belongs to
-//! a sample, and what does not fit is named.
+//! Nothing is guessed: every training sample that may be kept gets exactly one number, every row
+//! belongs to a sample, and whatever does not fit is named.
 
 mod csv;
 mod names;
 
 use std::path::Path;
 
-use super::npy::{self, Values};
+use super::npy::{self, ArrayValues};
 use crate::error::{Error, Result};
 
-pub use csv::{Columns, NAME_COLUMNS, SCORE_COLUMNS, read as read_csv};
-pub use names::Names;
+pub use csv::{NAME_COLUMNS, SCORE_COLUMNS, ScoreColumns, read as read_csv};
+pub use names::SampleNames;
 
-/// Messages list this many names before they count the rest.
+/// Number of names that a message lists before it counts the rest.
 pub(super) const LISTED: usize = 5;
 
-/// One number a row of a file, with what the row calls its sample.
+/// One number for each row of a file, with the name that the row gives its sample.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
+    /// Name of the sample in each row.
     pub names: Vec<String>,
+    /// Number in each row.
     pub scores: Vec<f64>,
 }
 
-/// The numbers of an array of one axis, none NaN.
+/// Reads the numbers of an array of one axis, none of which is NaN.
 pub fn read_array(path: &Path) -> Result<Vec<f64>> {
     let what = path.display().to_string();
     let array = npy::read(path)?;
@@ -33,10 +35,10 @@ pub fn read_array(path: &Path) -> Result<Vec<f64>> {
         return Err(Error::invalid(what, found, "one axis: a number a sample"));
     }
     let values: Vec<f64> = match array.values {
-        Values::F32(values) => values.into_iter().map(f64::from).collect(),
-        Values::F64(values) => values,
-        Values::Int(values) => values.into_iter().map(|v| v as f64).collect(),
-        Values::Bool(_) => return Err(Error::invalid(what, "booleans", "scores (numbers)")),
+        ArrayValues::F32(values) => values.into_iter().map(f64::from).collect(),
+        ArrayValues::F64(values) => values,
+        ArrayValues::Int(values) => values.into_iter().map(|v| v as f64).collect(),
+        ArrayValues::Bool(_) => return Err(Error::invalid(what, "booleans", "scores (numbers)")),
     };
     match values.iter().position(|v| v.is_nan()) {
         Some(i) => Err(Error::invalid(format!("{what}, position {i}"), "NaN", "a number")),
@@ -44,7 +46,7 @@ pub fn read_array(path: &Path) -> Result<Vec<f64>> {
     }
 }
 
-/// Numbers that stand in the order of `ids`.
+/// Takes numbers that stand in the order of `ids`.
 pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>> {
     if scores.len() == samples {
         return Ok(scores);
@@ -53,20 +55,20 @@ pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>
     Err(Error::invalid(what, format!("{} numbers", scores.len()), expected))
 }
 
-/// Puts numbers where their names say: one a sample of `ids`, NaN for samples without a row, of which
-/// there are none among `needed`.
+/// Puts numbers in the order of `ids` by their names, NaN for samples without a row, of which there
+/// may be none among `needed`.
 ///
 /// # Errors
-/// Names of no sample, of several, or of one that has a row already; needed samples without a row. The
-/// first few are listed.
+/// A name means no sample, several, or one that has a row already, or a needed sample has no row.
+/// The first few are listed.
 pub fn by_name(what: &str, rows: &Rows, ids: &[String], needed: &[usize]) -> Result<Vec<f64>> {
-    let names = Names::new(ids);
+    let names = SampleNames::new(ids);
     let mut scores = vec![f64::NAN; ids.len()];
     let (mut unknown, mut twice) = (Vec::new(), Vec::new());
     for (name, &score) in rows.names.iter().zip(&rows.scores) {
         match names.find(name).map_err(|ids| {
             let expected =
-                "names that tell the samples apart, such as `data export --as list` writes";
+                "names that tell the samples apart, such as `data export` writes as a list";
             Error::invalid(what, format!("{name:?}, which may be {}", ids.join(" or ")), expected)
         })? {
             None => unknown.push(name.as_str()),
@@ -115,7 +117,7 @@ mod tests {
         let given =
             rows(&[("dog/1.png", 3.0), ("/home/x/set/train/cat/1.png", 1.0), ("2.png", 2.0)]);
         assert_eq!(by_name("s.csv", &given, &ids(), &[0, 1, 2]).unwrap(), [1.0, 2.0, 3.0]);
-        // What may not be kept needs no row.
+        // Samples that may not be kept need no row.
         let given = rows(&[("cat/1.png", f64::INFINITY), ("dog/1.png", 3.0)]);
         let scores = by_name("s.csv", &given, &ids(), &[0, 2]).unwrap();
         assert!(scores[1].is_nan() && scores[0] == f64::INFINITY && scores[2] == 3.0);

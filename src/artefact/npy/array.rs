@@ -1,16 +1,16 @@
-//! What an array that was read is taken for: positions, scores, features.
+//! What an array that was read may be taken for: positions, scores, features.
 
-use super::{Array, Values};
+use super::{Array, ArrayValues};
 use crate::error::{Error, Result};
 
 impl Array {
-    /// One axis of integers as positions in a data set of `n` samples, in the file's order; a
-    /// boolean mask of length `n` as the positions that are true. Ranges are checked; duplicates
-    /// are the caller's to judge.
+    /// Takes one axis of integers as positions in a data set of `n` samples, in the file's order,
+    /// or a boolean mask of length `n` as the positions that are true. Ranges are checked; the
+    /// caller judges duplicates.
     pub fn into_positions(self, n: usize, name: &str) -> Result<Vec<usize>> {
         self.one_axis(name)?;
         match self.values {
-            Values::Int(values) => values
+            ArrayValues::Int(values) => values
                 .iter()
                 .enumerate()
                 .map(|(i, &v)| {
@@ -20,10 +20,10 @@ impl Array {
                     })
                 })
                 .collect(),
-            Values::Bool(mask) if mask.len() == n => {
+            ArrayValues::Bool(mask) if mask.len() == n => {
                 Ok(mask.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
             }
-            Values::Bool(mask) => {
+            ArrayValues::Bool(mask) => {
                 let found = format!("a mask of {} values", mask.len());
                 Err(Error::invalid(name, found, format!("{n}, one a sample")))
             }
@@ -35,7 +35,7 @@ impl Array {
         }
     }
 
-    /// As [`Array::into_column`], none NaN.
+    /// Takes one axis of numbers as [`Array::into_column`] does, none of which may be NaN.
     pub fn into_scores(self, n: usize, name: &str) -> Result<Vec<f32>> {
         let scores = self.into_column(n, name)?;
         match scores.iter().position(|x| x.is_nan()) {
@@ -44,14 +44,17 @@ impl Array {
         }
     }
 
-    /// One axis of `n` numbers, one a sample, NaN for those without one; doubles are rounded to f32.
+    /// Takes one axis of `n` numbers, one for each sample, NaN for those without one. Doubles are
+    /// rounded to f32.
     pub fn into_column(self, n: usize, name: &str) -> Result<Vec<f32>> {
         self.one_axis(name)?;
         let scores: Vec<f32> = match self.values {
-            Values::F32(v) => v,
-            Values::F64(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Int(v) => v.into_iter().map(|x| x as f32).collect(),
-            Values::Bool(_) => return Err(Error::invalid(name, "booleans", "scores (numbers)")),
+            ArrayValues::F32(v) => v,
+            ArrayValues::F64(v) => v.into_iter().map(|x| x as f32).collect(),
+            ArrayValues::Int(v) => v.into_iter().map(|x| x as f32).collect(),
+            ArrayValues::Bool(_) => {
+                return Err(Error::invalid(name, "booleans", "scores (numbers)"));
+            }
         };
         if scores.len() != n {
             let found = format!("{} scores", scores.len());
@@ -60,8 +63,9 @@ impl Array {
         Ok(scores)
     }
 
-    /// Two axes of finite numbers: `n` rows, one a sample in data-set order, of at least one value;
-    /// doubles are rounded to f32. Returns the length of a row and the values, row after row.
+    /// Takes two axes of finite numbers: `n` rows of at least one value, one for each sample in
+    /// data-set order. Doubles are rounded to f32. Returns the length of a row and the values, row
+    /// after row.
     pub fn into_features(self, n: usize, name: &str) -> Result<(usize, Vec<f32>)> {
         let &[rows, width] = &self.shape[..] else {
             let found = format!("an array of shape {:?}", self.shape);
@@ -76,8 +80,8 @@ impl Array {
         }
         let at = |i: usize| format!("{name}, row {}, column {}", i / width, i % width);
         let values = match self.values {
-            Values::F32(v) => v,
-            Values::F64(v) => {
+            ArrayValues::F32(v) => v,
+            ArrayValues::F64(v) => {
                 let narrow = |(i, x): (usize, f64)| match x as f32 {
                     y if x.is_finite() && y.is_infinite() => {
                         Err(Error::invalid(at(i), x.to_string(), "a number that f32 can hold"))

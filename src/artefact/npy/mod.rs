@@ -1,8 +1,8 @@
 //! NumPy's `.npy`, format 1.0: one array, little-endian, C order, one or two axes.
 //!
-//! Written byte for byte as `numpy.save` writes it. Read strictly: the size of the file must be what
-//! the header says, nothing is allocated before that is known, and pickled objects are refused.
-//! Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
+//! It is written byte for byte as `numpy.save` writes it, and read strictly: the size of the file
+//! must be what the header says, nothing is allocated before that is known, and pickled objects are
+//! refused. Source: NumPy Enhancement Proposal 1 and `numpy.lib.format`.
 
 mod array;
 
@@ -14,9 +14,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// NumPy leaves room for the first axis to grow to the digits of 2^64.
+/// NumPy leaves room in the header for the first axis to grow to the digits of 2^64.
 const GROWTH_DIGITS: usize = 21;
-/// More than any header of one or two axes needs.
+/// Longest header that is read, more than any header of one or two axes needs.
 const MAX_HEADER: usize = 4096;
 
 /// A type that can be written.
@@ -55,7 +55,7 @@ element! {
     bool, 1, "|b1", x => [u8::from(x)];
 }
 
-/// Writes `data` (row after row) as an array of `shape`: one or two axes.
+/// Writes `data` (row after row) as an array of `shape`, which has one or two axes.
 pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()> {
     if !(1..=2).contains(&shape.len()) || shape.iter().product::<usize>() != data.len() {
         return Err(Error::Internal(format!("{} values written as {shape:?}", data.len())));
@@ -67,7 +67,8 @@ pub fn write<T: Element>(path: &Path, shape: &[usize], data: &[T]) -> Result<()>
     })
 }
 
-/// Writes an array of `shape` row after row as `row` gives them, so that it need not be in memory.
+/// Writes an array of `shape` row after row as `row` gives them, so that the array need not be in
+/// memory.
 pub fn write_rows<T: Element>(
     path: &Path,
     shape: [usize; 2],
@@ -88,7 +89,7 @@ pub fn write_rows<T: Element>(
     })
 }
 
-/// Magic, version and the header, padded to a multiple of 64 bytes.
+/// Returns magic, version and the header, padded to a multiple of 64 bytes.
 fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     let axes = match shape {
         [n] => format!("({n},)"),
@@ -109,33 +110,37 @@ fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
 /// An array that was read: its shape and its values, row after row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// One or two axes.
+    /// Lengths of its one or two axes.
     pub shape: Vec<usize>,
-    pub values: Values,
+    /// The values, row after row.
+    pub values: ArrayValues,
 }
 
-/// The values by kind; integers and floats of other widths are widened, exactly.
+/// The values by kind. Integers and floats of other widths are widened, exactly.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Values {
+pub enum ArrayValues {
+    /// Booleans.
     Bool(Vec<bool>),
-    /// Unsigned and signed integers of 1, 2, 4, 8 bytes.
+    /// Unsigned and signed integers of 1, 2, 4 or 8 bytes.
     Int(Vec<i64>),
+    /// Floats of 2 or 4 bytes.
     F32(Vec<f32>),
+    /// Floats of 8 bytes.
     F64(Vec<f64>),
 }
 
-impl Values {
+impl ArrayValues {
     fn kind(&self) -> &'static str {
         match self {
-            Values::Bool(_) => "booleans",
-            Values::Int(_) => "integers",
-            Values::F32(_) | Values::F64(_) => "floating-point numbers",
+            ArrayValues::Bool(_) => "booleans",
+            ArrayValues::Int(_) => "integers",
+            ArrayValues::F32(_) | ArrayValues::F64(_) => "floating-point numbers",
         }
     }
 }
 
 /// Reads the array at `path`: booleans, integers, floats of 2, 4 or 8 bytes (halves become
-/// [`Values::F32`]), format 1.0 to 3.0.
+/// [`ArrayValues::F32`]), format 1.0 to 3.0.
 ///
 /// # Errors
 /// [`Error::Invalid`] for anything else: another byte order, Fortran order, objects, structures,
@@ -146,7 +151,7 @@ pub fn read(path: &Path) -> Result<Array> {
     read_from(file, length, &path.display().to_string())
 }
 
-/// Reads one array of exactly `length` bytes from `input`; `name` appears in errors.
+/// Reads one array of exactly `length` bytes from `input`; errors call it `name`.
 pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array> {
     let io_error = |e: io::Error| match e.kind() {
         io::ErrorKind::UnexpectedEof => truncated(name, &format!("{length} bytes")),
@@ -176,7 +181,7 @@ pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array>
     let mut text = vec![0u8; size];
     input.read_exact(&mut text).map_err(io_error)?;
     let text = String::from_utf8_lossy(&text);
-    let header = Header::parse(&text).ok_or_else(|| {
+    let header = NpyHeader::parse(&text).ok_or_else(|| {
         let expected = "{'descr': ..., 'fortran_order': ..., 'shape': ...}, a plain array";
         Error::invalid(name, format!("the header {:?}", text.trim_end()), expected)
     })?;
@@ -188,15 +193,15 @@ fn truncated(name: &str, found: &str) -> Error {
 }
 
 #[derive(Debug, PartialEq)]
-struct Header {
+struct NpyHeader {
     descr: String,
     fortran_order: bool,
     shape: Vec<usize>,
 }
 
-impl Header {
-    /// Parses the Python dictionary literal; None if it is anything but one of a plain array.
-    fn parse(text: &str) -> Option<Header> {
+impl NpyHeader {
+    /// Parses the Python dictionary literal; `None` if it is anything but that of a plain array.
+    fn parse(text: &str) -> Option<NpyHeader> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
         let mut rest = text.trim().strip_prefix('{')?.trim_start();
         while !rest.starts_with('}') {
@@ -231,7 +236,7 @@ impl Header {
             };
         }
         (rest == "}").then_some(())?;
-        Some(Header { descr: descr?, fortran_order: fortran_order?, shape: shape? })
+        Some(NpyHeader { descr: descr?, fortran_order: fortran_order?, shape: shape? })
     }
 
     /// Checks type, axes and size, then reads `length` bytes of values.
@@ -279,14 +284,14 @@ impl Header {
     }
 }
 
-/// A quoted string without escapes, and what follows it.
+/// Splits a quoted string without escapes from what follows it.
 fn string(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next().filter(|c| *c == '\'' || *c == '"')?;
     let (value, rest) = text[1..].split_once(quote)?;
     (!value.contains('\\')).then_some((value, rest))
 }
 
-/// The axes inside the parentheses of a shape; one axis needs its comma.
+/// Reads the axes inside the parentheses of a shape; one axis needs its comma.
 fn axes(inner: &str) -> Option<Vec<usize>> {
     if inner.trim().is_empty() {
         return Some(Vec::new());
@@ -301,7 +306,7 @@ fn axes(inner: &str) -> Option<Vec<usize>> {
     axes.filter(|_| !one)
 }
 
-fn decode(descr: &str, raw: &[u8], name: &str) -> Result<Values> {
+fn decode(descr: &str, raw: &[u8], name: &str) -> Result<ArrayValues> {
     fn numbers<const W: usize, T>(raw: &[u8], one: impl Fn([u8; W]) -> T) -> Vec<T> {
         raw.as_chunks::<W>().0.iter().map(|&bytes| one(bytes)).collect()
     }
@@ -311,25 +316,25 @@ fn decode(descr: &str, raw: &[u8], name: &str) -> Result<Values> {
                 let found = format!("{} at position {i}", raw[i]);
                 return Err(Error::invalid(name, found, "0 or 1 (booleans)"));
             }
-            Values::Bool(raw.iter().map(|&b| b == 1).collect())
+            ArrayValues::Bool(raw.iter().map(|&b| b == 1).collect())
         }
-        "|u1" => Values::Int(raw.iter().map(|&b| i64::from(b)).collect()),
-        "|i1" => Values::Int(raw.iter().map(|&b| i64::from(b as i8)).collect()),
-        "<u2" => Values::Int(numbers(raw, |b| i64::from(u16::from_le_bytes(b)))),
-        "<i2" => Values::Int(numbers(raw, |b| i64::from(i16::from_le_bytes(b)))),
-        "<u4" => Values::Int(numbers(raw, |b| i64::from(u32::from_le_bytes(b)))),
-        "<i4" => Values::Int(numbers(raw, |b| i64::from(i32::from_le_bytes(b)))),
-        "<i8" => Values::Int(numbers(raw, i64::from_le_bytes)),
+        "|u1" => ArrayValues::Int(raw.iter().map(|&b| i64::from(b)).collect()),
+        "|i1" => ArrayValues::Int(raw.iter().map(|&b| i64::from(b as i8)).collect()),
+        "<u2" => ArrayValues::Int(numbers(raw, |b| i64::from(u16::from_le_bytes(b)))),
+        "<i2" => ArrayValues::Int(numbers(raw, |b| i64::from(i16::from_le_bytes(b)))),
+        "<u4" => ArrayValues::Int(numbers(raw, |b| i64::from(u32::from_le_bytes(b)))),
+        "<i4" => ArrayValues::Int(numbers(raw, |b| i64::from(i32::from_le_bytes(b)))),
+        "<i8" => ArrayValues::Int(numbers(raw, i64::from_le_bytes)),
         "<u8" => {
             let wide: Vec<u64> = numbers(raw, u64::from_le_bytes);
             let narrow = wide.iter().map(|&x| i64::try_from(x));
-            Values::Int(narrow.collect::<Result<_, _>>().map_err(|_| {
+            ArrayValues::Int(narrow.collect::<Result<_, _>>().map_err(|_| {
                 let found = format!("{}", wide.iter().max().unwrap_or(&0));
                 Error::invalid(name, found, "integers below 2^63")
             })?)
         }
-        "<f2" => Values::F32(numbers(raw, |b| f16::from_le_bytes(b).to_f32())),
-        "<f4" => Values::F32(numbers(raw, f32::from_le_bytes)),
-        _ => Values::F64(numbers(raw, f64::from_le_bytes)),
+        "<f2" => ArrayValues::F32(numbers(raw, |b| f16::from_le_bytes(b).to_f32())),
+        "<f4" => ArrayValues::F32(numbers(raw, f32::from_le_bytes)),
+        _ => ArrayValues::F64(numbers(raw, f64::from_le_bytes)),
     })
 }

@@ -1,4 +1,4 @@
-//! The CSV files: typed rows, and checks that name file, line and column.
+//! The CSV files as typed rows, with checks that name file, line and column.
 //!
 //! | file | columns |
 //! |---|---|
@@ -16,28 +16,13 @@
 mod read;
 mod scores;
 
-pub use read::Cells;
+pub use read::{Cells, TableRow};
 pub use scores::{Part, ScoreTable};
 
 use super::atomic;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
-
-/// A row of one of the files; `Serialize` writes its fields in the order of the columns.
-pub trait Row: Serialize + Sized {
-    /// Column names in the written order, each with what its cells must hold.
-    const COLUMNS: &'static [(&'static str, &'static str)];
-
-    /// The row of these cells, or the column that does not parse.
-    fn parse(cells: &Cells) -> Result<Self, &'static str>;
-
-    /// The first column whose value is out of its range, or None.
-    fn unusable(&self) -> Option<&'static str>;
-
-    /// The number that rows are ordered by, and whether every number from 0 on must be there.
-    fn key(&self) -> (u64, bool);
-}
 
 const SHARE: &str = "a number from 0 to 1";
 const COUNT: &str = "a whole number";
@@ -51,18 +36,21 @@ fn is_share(x: f64) -> bool {
 pub struct RecallRow {
     /// Class index, from 0.
     pub class: u32,
+    /// Name of the class.
     pub name: String,
     /// Samples of the class that training may use.
     pub train_size: u64,
-    /// Correct and all validation samples of the class, summed over the query runs.
+    /// Correct validation samples of the class, summed over the query runs.
     pub val_correct: Option<u64>,
+    /// Validation samples of the class, summed over the query runs.
     pub val_total: Option<u64>,
+    /// Mean recall over the query runs, in [0, 1].
     pub recall: f64,
-    /// Standard deviation of the recall between query runs; None with one run.
+    /// Standard deviation of the recall between query runs; `None` with one run.
     pub recall_sd: Option<f64>,
 }
 
-impl Row for RecallRow {
+impl TableRow for RecallRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("class", "a class index from 0 to the number of classes minus 1, each once"),
         ("name", "text"),
@@ -103,22 +91,28 @@ impl Row for RecallRow {
     }
 }
 
-/// The same of one group, class x attribute. Groups without validation samples have no row.
+/// How a query model recalls one group, class x attribute. Groups without validation samples have
+/// no row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GroupRecallRow {
-    /// Group index, from 0: class by class, attribute values in their order.
+    /// Group index, from 0. Groups are ordered by class and then by the attribute's values.
     pub group: u32,
-    /// `waterbird / land`.
+    /// The group's name, such as `waterbird / land`.
     pub name: String,
+    /// Samples of the group that training may use.
     pub train_size: u64,
+    /// Correct validation samples of the group, summed over the query runs.
     pub val_correct: Option<u64>,
+    /// Validation samples of the group, summed over the query runs.
     pub val_total: Option<u64>,
+    /// Mean recall over the query runs, in [0, 1].
     pub recall: f64,
+    /// Standard deviation of the recall between query runs; `None` with one run.
     pub recall_sd: Option<f64>,
 }
 
 impl GroupRecallRow {
-    /// The row as one of a class.
+    /// Returns the row as one of a class.
     pub fn to_class(&self) -> RecallRow {
         let GroupRecallRow { group, train_size, val_correct, val_total, recall, recall_sd, .. } =
             *self;
@@ -126,14 +120,14 @@ impl GroupRecallRow {
         RecallRow { class: group, name, train_size, val_correct, val_total, recall, recall_sd }
     }
 
-    /// The row of a class as one of a group.
+    /// Makes the row of a group out of that of a class.
     pub fn of_class(row: RecallRow) -> GroupRecallRow {
         let RecallRow { class, name, train_size, val_correct, val_total, recall, recall_sd } = row;
         GroupRecallRow { group: class, name, train_size, val_correct, val_total, recall, recall_sd }
     }
 }
 
-impl Row for GroupRecallRow {
+impl TableRow for GroupRecallRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("group", "a group index, each at most once"),
         ("name", "text"),
@@ -166,13 +160,14 @@ impl Row for GroupRecallRow {
 }
 
 /// Opens a table of any columns.
-pub(super) fn open(path: &Path) -> Result<read::Table> {
-    read::Table::open(path)
+pub(super) fn open(path: &Path) -> Result<read::OpenTable> {
+    read::OpenTable::open(path)
 }
 
-/// Whether the file's first column is `group`: recalls of groups, not of classes.
+/// Tells whether the file's first column is `group`, so that its recalls are of groups and not of
+/// classes.
 pub fn is_of_groups(path: &Path) -> Result<bool> {
-    Ok(read::Table::open(path)?.header.iter().any(|h| h == "group"))
+    Ok(read::OpenTable::open(path)?.header.iter().any(|h| h == "group"))
 }
 
 /// What happened to one sample.
@@ -180,17 +175,18 @@ pub fn is_of_groups(path: &Path) -> Result<bool> {
 pub struct KeptRow {
     /// Position in the original training set.
     pub index: u64,
+    /// Id of the sample.
     pub id: String,
     /// Class index.
     pub label: u32,
-    /// The score that ranked it; None for random draws.
+    /// The score that ranked the sample; `None` for random draws.
     pub score: Option<f32>,
-    /// Written as 1 or 0; `true` and `false` are read too.
+    /// Whether the sample is kept. It is written as 1 or 0; `true` and `false` are read too.
     #[serde(serialize_with = "as_digit")]
     pub kept: bool,
 }
 
-impl Row for KeptRow {
+impl TableRow for KeptRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("index", "a position in the training set, each at most once"),
         ("id", "text"),
@@ -226,18 +222,19 @@ impl Row for KeptRow {
 /// One pick of a method that picks samples one after another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PickRow {
-    /// From 0, in the order of picking.
+    /// The number of the pick, from 0, in the order of picking.
     pub pick: u64,
     /// Position in the original training set.
     pub index: u64,
+    /// Id of the sample.
     pub id: String,
     /// Class index.
     pub label: u32,
-    /// What it stands for in training, where the method says so.
+    /// What the pick stands for in training, where the method says so.
     pub weight: Option<f64>,
 }
 
-impl Row for PickRow {
+impl TableRow for PickRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("pick", "a number from 0, each at most once"),
         ("index", "a position in the training set"),
@@ -270,17 +267,19 @@ impl Row for PickRow {
 pub struct ClassRow {
     /// Class index, from 0.
     pub class: u32,
+    /// Name of the class.
     pub name: String,
     /// Training samples before pruning.
     pub size: u64,
-    /// Validation recall of the query models; None where there is none.
+    /// Validation recall of the query models; `None` where there is none.
     pub recall: Option<f64>,
     /// kept / size; 0 for an empty class.
     pub density: f64,
+    /// Number of training samples after pruning.
     pub kept: u64,
 }
 
-impl Row for ClassRow {
+impl TableRow for ClassRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("class", "a class index from 0 to the number of classes minus 1, each once"),
         ("name", "text"),
@@ -316,11 +315,11 @@ impl Row for ClassRow {
     }
 }
 
-/// Writes `rows` under their header; without rows the header alone.
+/// Writes `rows` under their header, or the header alone where there are no rows.
 ///
 /// # Errors
-/// A row that [`read`] would refuse, and what [`atomic::write`] says.
-pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
+/// A row is one that [`read`] would refuse, or [`atomic::write`] fails.
+pub fn write<T: TableRow>(path: &Path, rows: &[T]) -> Result<()> {
     for row in rows {
         if let Some(column) = row.unusable() {
             let what = format!("{}, {} {}", path.display(), T::COLUMNS[0].0, row.key().0);
@@ -338,8 +337,8 @@ pub fn write<T: Row>(path: &Path, rows: &[T]) -> Result<()> {
     })
 }
 
-/// Writes a table that this program does not read: fields in the order of `columns`, which are
-/// written even where there are no rows.
+/// Writes a table that this program does not read. The fields are in the order of `columns`, which
+/// are written even where there are no rows.
 pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) -> Result<()> {
     atomic::write(path, |out| {
         let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);
@@ -356,7 +355,7 @@ pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) ->
 /// # Errors
 /// [`Error::Invalid`] naming line and column: wrong columns, a
 /// cell that does not parse or is out of range, a class missing or named twice, no rows at all.
-pub fn read<T: Row>(path: &Path) -> Result<Vec<T>> {
+pub fn read<T: TableRow>(path: &Path) -> Result<Vec<T>> {
     read::rows(path)
 }
 

@@ -1,30 +1,30 @@
-//! Reading typed rows with errors that name line and column.
+//! A reader of typed rows, whose errors name line and column.
 
-use super::Row;
 use crate::error::{Error, Result};
 use csv::{ErrorKind, StringRecord};
+use serde::Serialize;
 use std::fs::File;
 use std::path::Path;
 use std::str::FromStr;
 
-/// An open table and what its errors need.
-pub(in crate::artefact) struct Table {
+/// An open table, with what its errors need.
+pub(in crate::artefact) struct OpenTable {
     reader: csv::Reader<File>,
     pub(in crate::artefact) header: StringRecord,
     name: String,
 }
 
-impl Table {
+impl OpenTable {
     /// Opens the file and reads its header.
-    pub(in crate::artefact) fn open(path: &Path) -> Result<Table> {
+    pub(in crate::artefact) fn open(path: &Path) -> Result<OpenTable> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
         let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;
-        Ok(Table { reader, header, name })
+        Ok(OpenTable { reader, header, name })
     }
 
-    /// The next record and its line, None at the end.
+    /// Returns the next record and its line, or `None` at the end.
     pub(in crate::artefact) fn next_record(&mut self) -> Result<Option<(u64, StringRecord)>> {
         let mut record = StringRecord::new();
         match self.reader.read_record(&mut record) {
@@ -34,7 +34,7 @@ impl Table {
         }
     }
 
-    /// An error about the header.
+    /// Makes an error about the header.
     pub(in crate::artefact) fn wrong_header(&self, expected: impl Into<String>) -> Error {
         let columns: Vec<&str> = self.header.iter().collect();
         let found = match columns.is_empty() {
@@ -44,7 +44,7 @@ impl Table {
         Error::invalid(format!("{}, line 1", self.name), found, expected)
     }
 
-    /// An error about one cell.
+    /// Makes an error about one cell.
     pub(in crate::artefact) fn cell(
         &self,
         line: u64,
@@ -56,10 +56,26 @@ impl Table {
         Error::invalid(place, format!("{found:?}"), expected)
     }
 
-    /// An error about the whole.
+    /// Makes an error about the whole file.
     pub(in crate::artefact) fn whole(&self, found: &str, expected: impl Into<String>) -> Error {
         Error::invalid(self.name.as_str(), found, expected)
     }
+}
+
+/// A row of one of the files. `Serialize` writes its fields in the order of the columns.
+pub trait TableRow: Serialize + Sized {
+    /// Column names in the written order, each with what its cells must hold.
+    const COLUMNS: &'static [(&'static str, &'static str)];
+
+    /// Returns the row of these cells, or the column that does not parse.
+    fn parse(cells: &Cells) -> Result<Self, &'static str>;
+
+    /// Returns the first column whose value is out of its range, if there is one.
+    fn unusable(&self) -> Option<&'static str>;
+
+    /// Returns the number that rows are ordered by, and whether every number from 0 on must be
+    /// there.
+    fn key(&self) -> (u64, bool);
 }
 
 /// The cells of one record, by column name.
@@ -69,12 +85,12 @@ pub struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The cell of `column` parsed, or the column's name.
+    /// Returns the parsed cell of `column`, or the column's name where it does not parse.
     pub fn value<T: FromStr>(&self, column: &'static str) -> Result<T, &'static str> {
         self.text(column).parse().map_err(|_| column)
     }
 
-    /// As [`Cells::value`], None for an empty cell.
+    /// Returns the parsed cell as [`Cells::value`] does, `None` for an empty one.
     pub fn optional<T: FromStr>(&self, column: &'static str) -> Result<Option<T>, &'static str> {
         if self.text(column).is_empty() { Ok(None) } else { self.value(column).map(Some) }
     }
@@ -85,8 +101,8 @@ impl Cells<'_> {
     }
 }
 
-pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
-    let mut table = Table::open(path)?;
+pub(super) fn rows<T: TableRow>(path: &Path) -> Result<Vec<T>> {
+    let mut table = OpenTable::open(path)?;
     let mut found: Vec<&str> = table.header.iter().collect();
     let mut expected: Vec<&str> = T::COLUMNS.iter().map(|c| c.0).collect();
     found.sort_unstable();
@@ -96,7 +112,7 @@ pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
         return Err(table.wrong_header(columns.join(",")));
     }
     let header = table.header.clone();
-    let bad = |table: &Table, line, record: &StringRecord, column: &str| {
+    let bad = |table: &OpenTable, line, record: &StringRecord, column: &str| {
         let position = header.iter().position(|h| h == column).unwrap_or(0);
         let expected = T::COLUMNS.iter().find(|c| c.0 == column).map_or("a value", |c| c.1);
         table.cell(line, column, record.get(position).unwrap_or(""), expected)
@@ -126,7 +142,7 @@ pub(super) fn rows<T: Row>(path: &Path) -> Result<Vec<T>> {
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
-/// An error of the CSV reader itself, in our words.
+/// Puts an error of the CSV reader itself into our words.
 fn malformed(name: &str, error: csv::Error) -> Error {
     let line = error.position().map_or(1, |p| p.line());
     let place = format!("{name}, line {line}");

@@ -1,12 +1,12 @@
-//! `scores.csv`: one row a training sample, one column a scoring method.
+//! `scores.csv`: one row for each training sample, one column for each scoring method.
 
-use super::read::Table;
+use super::read::OpenTable;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use std::path::Path;
 
 const FIXED: [&str; 4] = ["index", "id", "label", "part"];
-/// The column after them, where the samples have an attribute.
+/// The column that follows them where the samples have an attribute.
 const ATTRIBUTE: &str = "attribute";
 
 /// What a row of the training set was used for.
@@ -16,12 +16,12 @@ pub enum Part {
     Train,
     /// Held out for validation, never kept.
     Val,
-    /// Removed by `--long-tail`: neither trained on nor validated on, never kept.
+    /// Removed by injected imbalance: neither trained on nor validated on, and never kept.
     Out,
 }
 
 impl Part {
-    /// As written in the file.
+    /// Returns the part's name as it is written in the file.
     pub fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -31,22 +31,24 @@ impl Part {
     }
 }
 
-/// Scores of a whole training set, in data-set order: row i is position i.
+/// Scores of a whole training set, in data-set order, so that row i is position i.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScoreTable {
+    /// Ids of the samples.
     pub ids: Vec<String>,
     /// Class indices.
     pub labels: Vec<u32>,
+    /// The part of each sample.
     pub parts: Vec<Part>,
-    /// Attribute of each sample; empty, and no column, where the samples have none.
+    /// Attribute of each sample; empty where the samples have none, and there is no column then.
     pub attributes: Vec<u32>,
-    /// (method, one score a row). NaN stands for "not scored" and is allowed for rows that are not
-    /// trained on only; it is an empty cell in the file.
+    /// Pairs (method, one score for each row). NaN stands for "not scored" and is allowed only for
+    /// rows that are not trained on; it is an empty cell in the file.
     pub methods: Vec<(String, Vec<f32>)>,
 }
 
 impl ScoreTable {
-    /// The scores of `method`, or an error that lists the methods there are.
+    /// Returns the scores of `method`, or an error that lists the methods there are.
     pub fn method(&self, method: &str, file: &Path) -> Result<&[f32]> {
         match self.methods.iter().find(|(name, _)| name == method) {
             Some((_, scores)) => Ok(scores),
@@ -62,8 +64,7 @@ impl ScoreTable {
     /// Writes the table.
     ///
     /// # Errors
-    /// Columns of different lengths, a NaN for a row of [`Part::Train`], and what
-    /// [`atomic::write`] says.
+    /// The columns differ in length, a row of [`Part::Train`] has NaN, or [`atomic::write`] fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         let n = self.ids.len();
         let attributes = if self.attributes.is_empty() { n } else { self.attributes.len() };
@@ -96,7 +97,7 @@ impl ScoreTable {
 
     /// Reads a table whose rows are complete and in data-set order.
     pub fn read(path: &Path) -> Result<ScoreTable> {
-        let mut table = Table::open(path)?;
+        let mut table = OpenTable::open(path)?;
         let header = table.header.clone();
         let mut scores = ScoreTable::default();
         let attributed = header.get(FIXED.len()) == Some(ATTRIBUTE);

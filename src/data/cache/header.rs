@@ -1,72 +1,88 @@
-//! The header of a cache file: what it holds, of what it was made, and where its sections lie.
+//! The header of a cache file: what the file holds, what it was made of, and where its sections
+//! lie.
 
 use serde::{Deserialize, Serialize};
 
-use super::{ALIGN, FORMAT_VERSION, Signature};
+use super::layout::{ALIGN, FORMAT_VERSION};
+use super::signature::Signature;
 use crate::data::{DataSet, PartName};
 use crate::error::{Error, Result};
 
-/// How every cache file starts.
+/// The first bytes of every cache file.
 const MAGIC: &[u8; 8] = b"FPCACHE\0";
 
-/// Bytes before the JSON.
+/// Number of bytes before the JSON.
 pub(super) const PREFIX: usize = 64;
 
-/// Most bytes of the JSON.
+/// Most bytes that the JSON may have.
 const MOST_JSON: u64 = 1 << 28;
 
-/// Most pixels of an image: far above what a reader decodes.
+/// Most pixels that an image may have, far more than a reader decodes.
 const MOST_PIXELS: u64 = 1 << 32;
 
 /// What a cache holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
-    /// The program that wrote it.
+    /// Version of the program that wrote the cache.
     pub tool: String,
     pub version: String,
-    /// As [`DataSet`] has them.
+    /// The data set's name, as [`DataSet`] has it.
     pub name: String,
+    /// Class names, by label.
     pub classes: Vec<String>,
+    /// Rows of each image.
     pub height: usize,
+    /// Columns of each image.
     pub width: usize,
-    /// Name of the attribute and of its values.
+    /// Name of the attribute, and names of its values.
     pub attributes: Option<(String, Vec<String>)>,
+    /// [`DataSet::fingerprint`], which the content must have.
     pub fingerprint: String,
+    /// Notes of the reader.
     pub notes: Vec<String>,
-    pub source: Source,
+    /// What the cache was made of.
+    pub source: CacheSource,
+    /// Places of the sections of each part.
     pub parts: Vec<Sections>,
 }
 
-/// Of what a cache was made.
+/// What a cache was made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub struct CacheSource {
     /// The full path, or the name of a built-in set.
     pub path: String,
     /// The source's format, which the loaded data set has too.
     pub format: String,
-    /// What `--image-size` was.
+    /// The image size that was asked for when the cache was made.
     pub image_size: Option<usize>,
     /// The data seed of a built-in set.
     pub seed: Option<u64>,
-    /// What the source looked like; None of a built-in set.
+    /// The outside of the source; `None` for a built-in set.
     pub signature: Option<Signature>,
 }
 
-/// Where the sections of a part lie: bytes from the start of the file.
+/// Where the sections of a part lie, in bytes from the start of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sections {
+    /// The part that the sections are of.
     #[serde(with = "part_name")]
     pub part: PartName,
     /// Number of images.
     pub images: u64,
+    /// Start of the labels.
     pub labels: u64,
+    /// Start of the attributes, where there are any.
     pub attributes: Option<u64>,
+    /// Start of the ends of the ids.
     pub id_ends: u64,
+    /// Start of the ids.
     pub ids: u64,
+    /// Number of bytes of the ids.
     pub id_bytes: u64,
+    /// Start of the pixels.
     pub pixels: u64,
 }
 
@@ -88,8 +104,8 @@ mod part_name {
 }
 
 impl Header {
-    /// The header of `set`, its sections laid out one after the other.
-    pub(super) fn of(set: &DataSet, source: Source) -> Header {
+    /// Makes the header of `set`, with its sections laid out one after the other.
+    pub(super) fn of(set: &DataSet, source: CacheSource) -> Header {
         let mut header = Header {
             tool: env!("CARGO_PKG_NAME").to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -103,7 +119,8 @@ impl Header {
             source,
             parts: Vec::new(),
         };
-        // The offsets' digits decide the JSON's length and that the offsets: room for the longest.
+        // The digits of the offsets decide the JSON's length, which decides the offsets, so that
+        // room is made for the longest ones.
         let parts = [PartName::Train, PartName::Val, PartName::Test];
         let mut at = u64::MAX;
         header.parts = parts.into_iter().filter_map(|p| sections(set, p, &mut at)).collect();
@@ -117,25 +134,25 @@ impl Header {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Bytes of an image.
+    /// Returns the number of bytes of an image.
     pub(super) fn image_bytes(&self) -> u64 {
         self.height as u64 * self.width as u64 * 3
     }
 
-    /// The end of the last section, filled up to a multiple of [`ALIGN`].
+    /// Returns the end of the last section, filled up to a multiple of [`ALIGN`].
     fn end(&self) -> u64 {
         let last = self.parts.last();
         last.map_or(0, |p| (p.pixels + p.images * self.image_bytes()).next_multiple_of(ALIGN))
     }
 
-    /// Everything before the first section, without the zeros at its end.
+    /// Returns everything before the first section, without the zeros at its end.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut json = self.json();
         let first = self.parts.first().map_or(0, |p| p.labels) as usize;
         if json.len() + PREFIX > first {
             return Err(Error::Internal("the header of a cache outgrew its place".to_owned()));
         }
-        // White space up to the first section, where shorter offsets left room.
+        // White space fills the place up to the first section where shorter offsets left room.
         json.resize(first - PREFIX, b' ');
         let mut out = MAGIC.to_vec();
         out.extend(FORMAT_VERSION.to_le_bytes());
@@ -147,9 +164,11 @@ impl Header {
         Ok(out)
     }
 
-    /// The header in the first bytes of a file of `length` bytes; `what` names it in errors.
+    /// Reads the header in the first bytes of a file of `length` bytes; `what` names the file in
+    /// errors.
     ///
-    /// Errors: another kind of file or version, a file of another length than it says, sections that
+    /// # Errors
+    /// It is another kind of file or version, the file has another length than it says, or sections
     /// are out of place.
     pub fn parse(bytes: &[u8], length: u64, what: &str) -> Result<Header> {
         let json = json_length(bytes, length, what)?;
@@ -175,7 +194,7 @@ impl Header {
     }
 }
 
-/// Bytes of the JSON behind a prefix that fits a file of `length` bytes.
+/// Returns the number of bytes of the JSON behind a prefix that fits a file of `length` bytes.
 pub(super) fn json_length(prefix: &[u8], length: u64, what: &str) -> Result<u64> {
     let expected = "a cache file that `fairprune data cache` made";
     let number = |at: usize| {
@@ -200,7 +219,7 @@ pub(super) fn json_length(prefix: &[u8], length: u64, what: &str) -> Result<u64>
 }
 
 impl Sections {
-    /// Whether every section is aligned and inside a file of `length` bytes.
+    /// Tells whether every section is aligned and inside a file of `length` bytes.
     fn check(&self, length: u64, image: u64, attributes: bool) -> Result<(), String> {
         if self.attributes.is_some() != attributes {
             return Err("attributes that the header does not name, or none".to_owned());
@@ -224,13 +243,14 @@ impl Sections {
     }
 }
 
-/// The sections of a part from `at` on, which moves behind them; None where there is no such part.
+/// Lays out the sections of a part from `at` on and moves `at` behind them; `None` where there is
+/// no such part.
 fn sections(set: &DataSet, name: PartName, at: &mut u64) -> Option<Sections> {
     let part = set.part(name)?;
     let n = part.len() as u64;
     let mut take = |bytes: u64| {
         let start = *at;
-        // Before the JSON's length is known all places are the largest number.
+        // All places are the largest number as long as the JSON's length is not known.
         if start < u64::MAX {
             *at = (start + bytes).next_multiple_of(ALIGN);
         }

@@ -10,6 +10,7 @@
 //! where it is there, against the signature that was taken when the cache was made.
 
 mod header;
+mod layout;
 mod signature;
 
 use std::fs::File;
@@ -19,25 +20,18 @@ use std::path::Path;
 use bytes::Bytes;
 use memmap2::Mmap;
 
-use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress, shapes_format};
+use super::format::built_in;
+use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use header::PREFIX;
-pub use header::{Header, Sections, Source};
+pub use header::{CacheSource, Header, Sections};
+pub use layout::{ALIGN, EXTENSION, FORMAT_VERSION};
 pub use signature::Signature;
 
-/// How the name of a cache file ends.
-pub const EXTENSION: &str = "fpc";
-
-/// Version of the layout.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// Every section starts at a multiple of this.
-pub const ALIGN: u64 = 64;
-
-/// What `spec` is called in a cache that is made of it: its full path, or a built-in set's name.
+/// Returns the name that `spec` has in a cache made of it: its full path, or a built-in set's name.
 pub fn place(spec: &str, options: &LoadOptions) -> Result<String> {
-    if shapes_format(spec, options)?.is_some() {
+    if built_in(spec, options.format)?.is_some() {
         return Ok(spec.to_owned());
     }
     let path = std::fs::canonicalize(spec).map_err(Error::io(spec))?;
@@ -46,9 +40,10 @@ pub fn place(spec: &str, options: &LoadOptions) -> Result<String> {
     })
 }
 
-/// Says where `spec` is now and what it looks like from outside: for the cache that is made of it.
-pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<Source> {
-    Ok(Source {
+/// Describes where `spec` is now and what it looks like from outside, for the cache that is made of
+/// it.
+pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<CacheSource> {
+    Ok(CacheSource {
         signature: signature_of(spec, options)?,
         path: place(spec, options)?,
         format: set.format.name().to_owned(),
@@ -57,16 +52,16 @@ pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<Source
     })
 }
 
-/// What the source `spec` looks like now; None of a built-in set.
+/// Returns what the source `spec` looks like now; `None` for a built-in set.
 pub fn signature_of(spec: &str, options: &LoadOptions) -> Result<Option<Signature>> {
-    match shapes_format(spec, options)? {
+    match built_in(spec, options.format)? {
         Some(_) => Ok(None),
         None => Signature::of(Path::new(spec)).map(Some),
     }
 }
 
-/// Writes `set`, which was read from `source`, to `path`; the file is whole or not there.
-pub fn write(path: &Path, set: &DataSet, source: Source) -> Result<()> {
+/// Writes `set`, which was read from `source`, to `path`. The file is whole or not there.
+pub fn write(path: &Path, set: &DataSet, source: CacheSource) -> Result<()> {
     let header = Header::of(set, source);
     let prefix = header.to_bytes()?;
     atomic::write(path, |out| {
@@ -114,7 +109,8 @@ impl<W: Write> Aligned<W> {
 
 /// Reads the header of a cache file.
 ///
-/// Errors: another kind of file, another version, a file shorter or longer than it says.
+/// # Errors
+/// Another kind of file, another version, or a file that is shorter or longer than it says.
 pub fn header(path: &Path) -> Result<Header> {
     let mut file = File::open(path).map_err(Error::io(path))?;
     read_header(&mut file, path)
@@ -131,7 +127,7 @@ fn read_header(file: &mut File, path: &Path) -> Result<Header> {
     Header::parse(&bytes, length, &what)
 }
 
-/// Loads a cache: its source must be as it was, where it is there, and its content whole.
+/// Loads a cache. Its source must be as it was, if it is there, and its content must be whole.
 pub(super) fn load(
     path: &Path,
     _: &str,
@@ -153,8 +149,8 @@ pub(super) fn load(
     let mut notes = header.notes.clone();
     notes.extend(check_source(&header.source, &what)?);
     // SAFETY: the mapping is read-only and of a regular file that this program replaces but never
-    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as any
-    // program that maps files.
+    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as
+    // it would end any program that maps files.
     let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
     let mut set = assemble(header, Bytes::from_owner(map), &what)?;
     set.notes = notes;
@@ -162,7 +158,8 @@ pub(super) fn load(
     Ok(set)
 }
 
-/// The data set in the bytes of a whole cache file; its content must have the fingerprint stated.
+/// Returns the data set in the bytes of a whole cache file, whose content must have the stated
+/// fingerprint.
 pub fn assemble(header: Header, file: Bytes, what: &str) -> Result<DataSet> {
     let mut parts = [None, None, None];
     for sections in &header.parts {
@@ -222,8 +219,8 @@ fn read_part(header: &Header, sections: &Sections, file: &Bytes, what: &str) -> 
     })
 }
 
-/// Refuses a source that has changed; a note where it is not there.
-pub fn check_source(source: &Source, what: &str) -> Result<Option<String>> {
+/// Refuses a source that has changed, and returns a note where the source is not there.
+pub fn check_source(source: &CacheSource, what: &str) -> Result<Option<String>> {
     let Some(stored) = &source.signature else { return Ok(None) };
     let path = Path::new(&source.path);
     if !path.exists() {
@@ -239,6 +236,6 @@ pub fn check_source(source: &Source, what: &str) -> Result<Option<String>> {
     Err(Error::invalid(
         format!("{what}, made of {}", source.path),
         format!("a source that has changed since: {now}"),
-        format!("{stored}; `fairprune data cache … --force` makes the cache again"),
+        format!("{stored}; `fairprune data cache` with `force` makes the cache again"),
     ))
 }

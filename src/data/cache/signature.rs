@@ -1,4 +1,4 @@
-//! What a source looks like from outside: names, sizes and times of its files, no content.
+//! The outside of a source: names, sizes and times of its files, but no content.
 
 use std::fmt;
 use std::fs;
@@ -7,20 +7,20 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::EXTENSION;
+use super::layout::EXTENSION;
 use crate::artefact::atomic::TEMPORARY;
 use crate::error::{Error, Result};
 
-/// A cheap look at a source; two of the same files are equal.
+/// A cheap look at a source. The signatures of the same files are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Signature {
     /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Number of bytes of all files.
     pub bytes: u64,
-    /// BLAKE3 over the relative path, size and time of change (nanoseconds) of each, sorted by path:
-    /// 32 hexadecimal digits.
+    /// BLAKE3 hash over the relative path, size and time of change (nanoseconds) of each file,
+    /// sorted by path, in 32 hexadecimal digits.
     pub digest: String,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Signature {
 }
 
 impl Signature {
-    /// Looks at the file `source`, or at every file below the folder `source`. Links are followed;
-    /// hidden files, caches and unfinished files are none of the source.
+    /// Looks at the file `source`, or at every file below the folder `source`. Links are followed.
+    /// Hidden files, caches and unfinished files are no part of the source.
     pub fn of(source: &Path) -> Result<Signature> {
         let mut found = Vec::new();
         if source.is_dir() {
@@ -58,17 +58,17 @@ impl Signature {
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Entry {
+struct SourceFile {
     bytes: u64,
-    /// Nanoseconds since 1970; earlier ones count as zero.
+    /// Nanoseconds since 1970; earlier times count as zero.
     changed: u128,
 }
 
-fn entry(path: &Path) -> Result<Entry> {
+fn entry(path: &Path) -> Result<SourceFile> {
     let about = fs::metadata(path).map_err(Error::io(path))?;
     let changed = about.modified().map_err(Error::io(path))?;
     let changed = changed.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
-    Ok(Entry { bytes: about.len(), changed })
+    Ok(SourceFile { bytes: about.len(), changed })
 }
 
 /// Collects the files below `root/path`; `above` holds the real folders on the way down.
@@ -76,7 +76,7 @@ fn walk(
     root: &Path,
     path: PathBuf,
     above: &mut Vec<PathBuf>,
-    found: &mut Vec<(PathBuf, Entry)>,
+    found: &mut Vec<(PathBuf, SourceFile)>,
 ) -> Result<()> {
     let folder = root.join(&path);
     let real = fs::canonicalize(&folder).map_err(Error::io(&folder))?;

@@ -1,7 +1,7 @@
-//! The binary version: records of label bytes and three planes.
+//! The binary version of CIFAR: records of label bytes and three planes.
 //!
-//! CIFAR-10 has one label byte a record; CIFAR-100 has a coarse and a fine one, of which the fine
-//! one is the class.
+//! CIFAR-10 has one label byte in a record. CIFAR-100 has a coarse and a fine one, of which the
+//! fine one is the class.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use crate::data::images::{read_file, read_text};
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-/// Most bytes of one file; CIFAR-100's training images have 154 million.
+/// Most bytes of one file. CIFAR-100's training images have 154 million.
 const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
-struct Layout {
+struct BinaryFiles {
     folder: PathBuf,
     train: Vec<String>,
     test: &'static str,
@@ -23,14 +23,15 @@ struct Layout {
     classes: usize,
 }
 
-/// The layout of `root` or of the folder that the archive makes in it, if it holds CIFAR files.
-fn layout(root: &Path) -> Option<Layout> {
+/// Returns the layout of `root`, or of the folder that the archive makes in it, if it holds CIFAR
+/// files.
+fn layout(root: &Path) -> Option<BinaryFiles> {
     let below = ["cifar-10-batches-bin", "cifar-100-binary"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
         let batches: Vec<String> =
             (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
         if !batches.is_empty() {
-            Some(Layout {
+            Some(BinaryFiles {
                 folder,
                 train: batches,
                 test: "test_batch.bin",
@@ -39,7 +40,7 @@ fn layout(root: &Path) -> Option<Layout> {
                 classes: 10,
             })
         } else if folder.join("train.bin").is_file() {
-            Some(Layout {
+            Some(BinaryFiles {
                 folder,
                 train: vec!["train.bin".to_owned()],
                 test: "test.bin",
@@ -57,12 +58,12 @@ fn batch(i: usize) -> String {
     format!("data_batch_{i}.bin")
 }
 
-/// Whether `root` holds CIFAR binary files.
+/// Tells whether `root` holds CIFAR binary files.
 pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Reads the files in batch order. The test file may be absent; a batch in between may not.
+/// Reads the files in batch order. The test file may be absent, but no batch in between may be.
 pub(crate) fn load(
     root: &Path,
     name: &str,
@@ -94,7 +95,7 @@ pub(crate) fn load(
     DataSet::new(name, Format::CifarBinary, classes, (side, side), train.part(), None, test)
 }
 
-fn class_names(layout: &Layout) -> Result<Vec<String>> {
+fn class_names(layout: &BinaryFiles) -> Result<Vec<String>> {
     let path = layout.folder.join(layout.names);
     if !path.is_file() {
         return Ok(known_classes(layout.classes));
@@ -113,7 +114,7 @@ fn class_names(layout: &Layout) -> Result<Vec<String>> {
 }
 
 /// Appends the records of one file to `part`.
-fn read(layout: &Layout, file: &str, side: usize, part: &mut Growing) -> Result<()> {
+fn read(layout: &BinaryFiles, file: &str, side: usize, part: &mut Growing) -> Result<()> {
     let path = layout.folder.join(file);
     let mut bytes = Vec::new();
     read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
@@ -122,9 +123,11 @@ fn read(layout: &Layout, file: &str, side: usize, part: &mut Growing) -> Result<
     part.append(file, labels.into_iter(), (&bytes, layout.label_bytes), side)
 }
 
-/// The class of every record of a file with `label_bytes` label bytes, of which the last counts.
+/// Returns the class of every record of a file with `label_bytes` label bytes, of which the last
+/// counts.
 ///
-/// Errors: a length that is no positive multiple of a record's, a label that is no class.
+/// # Errors
+/// The length is no positive multiple of a record's, or a label is no class.
 pub fn labels(bytes: &[u8], label_bytes: usize, classes: usize, what: &str) -> Result<Vec<u32>> {
     let record = label_bytes + IMAGE;
     if bytes.is_empty() || !bytes.len().is_multiple_of(record) {

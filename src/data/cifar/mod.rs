@@ -30,7 +30,7 @@ porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk 
 snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor \
 train trout tulip turtle wardrobe whale willow_tree wolf woman worm";
 
-/// The names of 10 or 100 classes, for files that come without them.
+/// Returns the names of 10 or 100 classes, for files that come without them.
 fn known_classes(classes: usize) -> Vec<String> {
     let names = if classes == 10 { CIFAR10_CLASSES } else { CIFAR100_CLASSES };
     names.split_whitespace().map(str::to_owned).collect()
@@ -45,7 +45,7 @@ struct Growing {
 }
 
 impl Growing {
-    /// Appends the records of one file, each of `skip` bytes and three planes.
+    /// Appends the records of one file, each of which has `skip` bytes and three planes.
     fn append(
         &mut self,
         file: &str,
@@ -81,7 +81,7 @@ impl Growing {
     }
 }
 
-/// Three planes to pixels of three bytes.
+/// Turns three planes into pixels of three bytes.
 fn interleave(planes: &[u8], pixels: &mut [u8]) {
     let (red, rest) = planes.split_at(PLANE);
     let (green, blue) = rest.split_at(PLANE);
@@ -106,7 +106,7 @@ fn no_gap(
     }
 }
 
-/// A label among `classes`, or an error that names the record.
+/// Returns a label among `classes`, or an error that names the record.
 fn label(what: &str, record: usize, label: i64, classes: usize) -> Result<u32> {
     match u32::try_from(label) {
         Ok(l) if (l as usize) < classes => Ok(l),

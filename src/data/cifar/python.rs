@@ -1,4 +1,4 @@
-//! The Python version: pickled dictionaries with an array of planes and a list of labels.
+//! The Python version of CIFAR: pickled dictionaries with an array of planes and a list of labels.
 //!
 //! Order and names are those of torchvision's `CIFAR10` and `CIFAR100`.
 
@@ -10,11 +10,11 @@ use crate::data::images::read_file;
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
-/// Most bytes of one file; CIFAR-100's training images have 155 million.
+/// Most bytes of one file. CIFAR-100's training images have 155 million.
 const MOST_BYTES: u64 = 1 << 28;
 
 /// One of the two data sets, as its files lie in a folder.
-struct Layout {
+struct PythonFiles {
     folder: PathBuf,
     train: Vec<String>,
     test: &'static str,
@@ -24,14 +24,15 @@ struct Layout {
     classes: usize,
 }
 
-/// The layout of `root` or of the folder that the archive makes in it, if it holds CIFAR files.
-fn layout(root: &Path) -> Option<Layout> {
+/// Returns the layout of `root`, or of the folder that the archive makes in it, if it holds CIFAR
+/// files.
+fn layout(root: &Path) -> Option<PythonFiles> {
     let below = ["cifar-10-batches-py", "cifar-100-python"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
         let batches: Vec<String> =
             (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
         if !batches.is_empty() {
-            Some(Layout {
+            Some(PythonFiles {
                 folder,
                 train: batches,
                 test: "test_batch",
@@ -41,7 +42,7 @@ fn layout(root: &Path) -> Option<Layout> {
                 classes: 10,
             })
         } else if folder.join("train").is_file() && folder.join("meta").is_file() {
-            Some(Layout {
+            Some(PythonFiles {
                 folder,
                 train: vec!["train".to_owned()],
                 test: "test",
@@ -60,12 +61,12 @@ fn batch(i: usize) -> String {
     format!("data_batch_{i}")
 }
 
-/// Whether `root` holds the Python version of CIFAR.
+/// Tells whether `root` holds the Python version of CIFAR.
 pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Reads the files in batch order. The test file may be absent; a batch in between may not.
+/// Reads the files in batch order. The test file may be absent, but no batch in between may be.
 pub(crate) fn load(
     root: &Path,
     name: &str,
@@ -103,7 +104,8 @@ pub(crate) fn load(
     DataSet::new(name, Format::CifarPython, classes, (side, side), train.part(), None, test)
 }
 
-/// Labels and planes of the records of a batch, one label below `classes` a record.
+/// Returns the labels and planes of the records of a batch, one label below `classes` for each
+/// record.
 pub fn records<'p>(
     pickle: &'p Pickle,
     key: &str,
@@ -126,7 +128,7 @@ pub fn records<'p>(
     Ok((labels, rows))
 }
 
-fn class_names(layout: &Layout) -> Result<Vec<String>> {
+fn class_names(layout: &PythonFiles) -> Result<Vec<String>> {
     let path = layout.folder.join(layout.meta);
     if !path.is_file() {
         return Ok(known_classes(layout.classes));

@@ -1,4 +1,5 @@
-//! One file over HTTP: goes on where it stopped, and is checked before anybody uses it.
+//! Downloads one file over HTTP. A download goes on where it stopped, and the file is checked
+//! before anybody uses it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,25 +10,25 @@ use md5::{Digest, Md5};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
-use super::Archive;
+use super::archive::Archive;
 use crate::error::{Error, Result};
 
-/// How the name of an unfinished download ends.
+/// The ending of the name of an unfinished download.
 const UNFINISHED: &str = ".part";
 
-/// Bytes that are read at a time.
+/// Number of bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
 
 /// How long to wait and how often to try.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// For a connection.
+    /// Longest wait for a connection.
     pub connect: Duration,
-    /// For the next bytes.
+    /// Longest wait for the next bytes.
     pub read: Duration,
-    /// Between two tries.
+    /// Pause between two tries.
     pub pause: Duration,
-    /// Tries in a row that bring nothing new.
+    /// Number of tries in a row that may bring nothing new.
     pub tries: usize,
 }
 
@@ -44,9 +45,9 @@ impl Default for Patience {
 
 /// Why a try ended.
 enum Stop {
-    /// Worth another try: the connection, or a server that is busy.
+    /// A stop that is worth another try: the connection failed, or a server is busy.
     Passing(String),
-    /// Not worth one.
+    /// A stop after which another try is of no use.
     Final(Error),
 }
 
@@ -56,7 +57,8 @@ impl From<Error> for Stop {
     }
 }
 
-/// Downloads the archive to a file in `to`; returns its path and the bytes that came this time.
+/// Downloads the archive to a file in `to`. Returns its path and the number of bytes that came this
+/// time.
 pub(super) fn download(
     archive: &Archive,
     url: &str,
@@ -91,7 +93,8 @@ pub(super) fn download(
             Ok(()) => break,
             Err(Stop::Final(error)) => return Err(error),
             Err(Stop::Passing(reason)) => {
-                // A server without ranges begins again each time: only what is farther is new.
+                // A server without ranges begins again each time, so that only bytes beyond the
+                // farthest count as new.
                 let have = file.metadata().map_err(Error::io(&path))?.len();
                 fruitless = if have > furthest { 0 } else { fruitless + 1 };
                 furthest = furthest.max(have);
@@ -123,12 +126,13 @@ struct Transfer<'a> {
     agent: Agent,
     path: &'a Path,
     progress: &'a dyn Fn(u64, u64),
-    /// Bytes that came in all tries.
+    /// Number of bytes that came in all tries.
     came: u64,
 }
 
 impl Transfer<'_> {
-    /// Asks for what is missing and writes what comes; done when the file has all its bytes.
+    /// Asks for what is missing and writes what comes. The download is done when the file has all
+    /// its bytes.
     fn attempt(&mut self, file: &mut File) -> Result<(), Stop> {
         let io = |e| Stop::Final(Error::io(self.path)(e));
         let mut have = file.metadata().map_err(io)?.len();
@@ -155,7 +159,7 @@ impl Transfer<'_> {
         self.copy(response, file, start)
     }
 
-    /// Where the bytes of the answer belong.
+    /// Returns where the bytes of the answer belong.
     fn start(&self, response: &Response<Body>, have: u64) -> Result<u64, Stop> {
         let wrong =
             |found: String, expected: &str| Stop::Final(Error::invalid(self.url, found, expected));
@@ -184,7 +188,7 @@ impl Transfer<'_> {
                 Err(Stop::Passing(format!("the answer {status}")))
             }
             status => {
-                Err(wrong(format!("the answer {status}"), "the archive; --url names another place"))
+                Err(wrong(format!("the answer {status}"), "the archive; `url` names another place"))
             }
         }
     }
@@ -226,14 +230,14 @@ impl Transfer<'_> {
             | ureq::Error::ConnectionFailed
             | ureq::Error::Protocol(_) => Stop::Passing(error.to_string()),
             other => {
-                let expected = "an address that can be reached; --url names another one";
+                let expected = "an address that can be reached; `url` names another one";
                 Stop::Final(Error::invalid(self.url, other.to_string(), expected))
             }
         }
     }
 }
 
-/// First byte and total of `bytes 5-9/10` or `bytes 5-9/*`.
+/// Reads the first byte and the total of `bytes 5-9/10` or `bytes 5-9/*`.
 fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let start = range.split_once('-')?.0.trim().parse().ok()?;
@@ -244,7 +248,8 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     Some((start, total))
 }
 
-/// Holds the whole file against the checksum; wrong bytes are removed, since no further byte mends them.
+/// Holds the whole file against the checksum. Wrong bytes are removed, because no further byte can
+/// mend them.
 fn check(archive: &Archive, url: &str, file: &mut File, path: &Path) -> Result<()> {
     let mut hash = Md5::new();
     let mut buffer = vec![0; CHUNK];

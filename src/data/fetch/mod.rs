@@ -1,8 +1,9 @@
-//! Public data sets from their authors' servers: downloaded, checked, unpacked.
+//! Downloads public data sets from their authors' servers, checks and unpacks them.
 //!
-//! Nothing is unpacked before its checksum is right, a download that stopped goes on where it was, and
-//! the folder appears at once with all its files.
+//! Nothing is unpacked before its checksum is right. A download that stopped goes on where it was,
+//! and the folder appears at once with all its files.
 
+mod archive;
 mod download;
 mod unpack;
 
@@ -10,87 +11,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+pub use archive::{ARCHIVES, Archive};
 pub use download::Patience;
 
-/// A data set that can be fetched: a gzipped tar of a few files in one folder.
-#[derive(Clone, Copy, Debug)]
-pub struct Archive {
-    /// What people call it.
-    pub name: &'static str,
-    /// Where its authors have it.
-    pub url: &'static str,
-    /// MD5 of the archive in hexadecimal digits, as its authors state it.
-    pub md5: &'static str,
-    /// Bytes of the archive.
-    pub bytes: u64,
-    /// The folder in it.
-    pub folder: &'static str,
-    /// The files in that folder that make the data set, and the most bytes of each.
-    pub files: &'static [&'static str],
-    pub file_bytes: u64,
-}
-
-/// The archives that are known. Sizes and checksums: <https://www.cs.toronto.edu/~kriz/cifar.html>.
-pub const ARCHIVES: [Archive; 2] = [
-    Archive {
-        name: "cifar10",
-        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-        md5: "c32a1d4ab5d03f1284b67883e8d87530",
-        bytes: 170_052_171,
-        folder: "cifar-10-batches-bin",
-        files: &[
-            "batches.meta.txt",
-            "data_batch_1.bin",
-            "data_batch_2.bin",
-            "data_batch_3.bin",
-            "data_batch_4.bin",
-            "data_batch_5.bin",
-            "test_batch.bin",
-        ],
-        file_bytes: 10_000 * 3073,
-    },
-    Archive {
-        name: "cifar100",
-        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-        md5: "03b5dce01913d631647c71ecec9e9cb8",
-        bytes: 168_513_733,
-        folder: "cifar-100-binary",
-        files: &["coarse_label_names.txt", "fine_label_names.txt", "test.bin", "train.bin"],
-        file_bytes: 50_000 * 3074,
-    },
-];
-
-impl Archive {
-    /// The archive of that name.
-    pub fn named(name: &str) -> Result<&'static Archive> {
-        ARCHIVES.iter().find(|a| a.name == name).ok_or_else(|| {
-            let known: Vec<&str> = ARCHIVES.iter().map(|a| a.name).collect();
-            Error::invalid("data set to fetch", name, known.join(" or "))
-        })
-    }
-
-    /// Whether `folder` already holds every file.
-    fn is_whole(&self, folder: &Path) -> bool {
-        self.files.iter().all(|file| folder.join(file).is_file())
-    }
-}
-
-/// What came of it.
+/// The result of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
     /// The data set's folder.
     pub folder: PathBuf,
-    /// Whether it was there before.
+    /// Whether the folder was there before.
     pub was_there: bool,
-    /// Bytes that came over the network.
+    /// Number of bytes that came over the network.
     pub downloaded: u64,
 }
 
-/// Fetches `archive` from `url` (None: its authors' server) into a folder of its own below `to`, which
-/// is made if need be. `progress` gets bytes done and in all.
+/// Fetches `archive` from `url` (`None` means its authors' server) into a folder of its own below
+/// `to`, which is made if need be. `progress` gets the bytes done and the bytes in all.
 ///
-/// Errors: no connection, a server that stops again and again (what came is kept, and the next call
-/// goes on from there), other bytes than the checksum says, an archive with other files than are known.
+/// # Errors
+/// There is no connection, a server stops again and again (what came is kept, and the next call
+/// goes on from there), the bytes are not those of the checksum, or the archive has other files
+/// than are known.
 pub fn fetch(
     archive: &Archive,
     url: Option<&str>,

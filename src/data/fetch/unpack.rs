@@ -1,4 +1,4 @@
-//! A gzipped tar of known files into a folder of its own.
+//! Unpacks a gzipped tar of known files into a folder of its own.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -6,17 +6,18 @@ use std::path::{Component, Path};
 
 use flate2::read::MultiGzDecoder;
 
-use super::Archive;
+use super::archive::Archive;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 
-/// Most members: the files, and what else people pack.
+/// Most members of an archive: the files, and what else people pack.
 const MOST_MEMBERS: usize = 64;
 
-/// Unpacks the archive's files into the new folder `folder`; all of them, or no folder at all.
+/// Unpacks the archive's files into the new folder `folder`. There are all of them afterwards, or
+/// no folder at all.
 ///
-/// Only regular files of the known names are written, each of at most the known size. Anything else in
-/// the archive is read over, as long as it stays small.
+/// Only regular files of the known names are written, each of at most the known size. Anything else
+/// in the archive is skipped, as long as it stays small.
 pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()> {
     let what = path.display().to_string();
     let wrong = |found: String| {
@@ -59,7 +60,8 @@ pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()
     })
 }
 
-/// The known file that a member is, if its path is exactly the folder's and the file's name.
+/// Returns the known file that a member is, if its path is exactly the folder's and the file's
+/// name.
 fn known(archive: &Archive, path: &Path) -> Option<&'static str> {
     let names = path.components().filter(|c| *c != Component::CurDir);
     let names: Vec<Component> = names.take(3).collect();

@@ -29,7 +29,7 @@ pub(super) fn load(
     listed.load(root, name, Format::ImageFolder, options, progress)
 }
 
-/// What to say of files that are no samples.
+/// Says in a sentence that there are files that are no samples.
 pub(super) fn ignored_note(root: &Path, ignored: usize) -> Option<String> {
     (ignored > 0).then(|| {
         format!(

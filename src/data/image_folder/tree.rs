@@ -1,7 +1,8 @@
 //! Lists a tree of class folders in the order of torchvision's `ImageFolder`, and says what is wrong with it.
 //!
-//! Order: class folders by name; inside one, every folder below it by its path as a string (so
-//! `a-b` before `a/b`), links followed; inside a folder, files by name. Names compare by code point.
+//! Class folders are ordered by name, the folders below one by their paths as strings (so `a-b`
+//! comes before `a/b`, and links are followed), and the files of a folder by name. Names compare by
+//! code point.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use crate::data::listed::Listing;
 use crate::error::{Error, Result};
 
-/// torchvision's `IMG_EXTENSIONS`: the last characters of the lower-case file name.
+/// torchvision's `IMG_EXTENSIONS`, which are the last characters of the lower-case file name.
 pub(in crate::data) const EXTENSIONS: [&str; 9] =
     [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
 
@@ -26,15 +27,16 @@ pub struct Tree {
     pub val: Option<Listing>,
     /// The images of `test`, where there is one.
     pub test: Option<Listing>,
-    /// Files with other extensions, which are no samples.
+    /// Number of files with other extensions, which are no samples.
     pub ignored: usize,
 }
 
 /// Lists `root/train` and, where present, `root/val` and `root/test`.
 ///
-/// Errors: no `train` folder, images outside class folders, fewer than two classes, a class
-/// without images, classes of `val` or `test` that are not those of `train`, a name that is not
-/// UTF-8, a link that leads nowhere or back to a folder above it.
+/// # Errors
+/// There is no `train` folder, images lie outside class folders, there are fewer than two classes,
+/// a class has no images, the classes of `val` or `test` are not those of `train`, a name is not
+/// UTF-8, or a link leads nowhere or back to a folder above it.
 pub fn list(root: &Path) -> Result<Tree> {
     if !root.join("train").is_dir() {
         return Err(no_train_folder(root)?);
@@ -80,12 +82,12 @@ pub(in crate::data) fn list_folder(folder: &Path, classes: &[String]) -> Result<
     Ok(list_part(root, name, classes)?.0)
 }
 
-/// `1 image`, `2 images`.
+/// Counts things in words: `1 image`, `2 images`.
 pub(in crate::data) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Whether torchvision would take a file of this name for an image.
+/// Tells whether torchvision would take a file of this name for an image.
 pub(in crate::data) fn is_image_name(name: &str) -> bool {
     let name = name.as_bytes();
     EXTENSIONS.iter().any(|e| {
@@ -93,7 +95,7 @@ pub(in crate::data) fn is_image_name(name: &str) -> bool {
     })
 }
 
-/// Names of the entries of a folder: folders and others, each sorted; links are followed.
+/// Names of the entries of a folder, links followed: folders and others, each sorted.
 pub(in crate::data) struct Entries {
     pub folders: Vec<String>,
     pub files: Vec<String>,
@@ -108,7 +110,7 @@ pub(in crate::data) fn entries(folder: &Path) -> Result<Entries> {
             || kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|m| m.is_dir());
         let name = match entry.file_name().into_string() {
             Ok(name) => name,
-            // Of a file that is no sample the name does not matter.
+            // The name of a file that is no sample does not matter.
             Err(name) if !is_folder && !is_image_name(&name.to_string_lossy()) => {
                 name.to_string_lossy().into_owned()
             }
@@ -138,7 +140,7 @@ pub(in crate::data) fn entries(folder: &Path) -> Result<Entries> {
     Ok(found)
 }
 
-/// The class folders of a part; none at all is an error that says what is there instead.
+/// Returns the class folders of a part. If there is none, the error says what is there instead.
 pub(in crate::data) fn class_folders(root: &Path, part: &str) -> Result<Vec<String>> {
     let folder = root.join(part);
     let found = entries(&folder)?;
@@ -182,7 +184,7 @@ pub(in crate::data) fn same_classes(
     ))
 }
 
-/// The first few names.
+/// Lists the first few names.
 pub(in crate::data) fn some<S: AsRef<str>>(names: &[S]) -> String {
     let first: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
     match names.len() {
@@ -209,7 +211,7 @@ pub(in crate::data) fn list_part(
     Ok((listing, ignored))
 }
 
-/// Ids of one class folder, and the number of its files that are no samples.
+/// Returns the ids of one class folder, and the number of its files that are no samples.
 fn list_class(root: &Path, class: &str) -> Result<(Vec<String>, usize)> {
     let folder = root.join(class);
     let start = fs::canonicalize(&folder).map_err(Error::io(&folder))?;

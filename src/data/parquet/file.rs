@@ -1,4 +1,4 @@
-//! One Parquet file: its labels, and its images batch by batch.
+//! One Parquet file, with its labels and its images batch by batch.
 //!
 //! Sizes that the file announces are held against the limits and against the file's own size before
 //! anything is unpacked: rows, row groups, pages, dictionaries.
@@ -15,16 +15,16 @@ use ::parquet::file::reader::{ChunkReader, FileReader};
 use ::parquet::file::serialized_reader::SerializedFileReader;
 use bytes::Bytes;
 
-use super::padded::Padded;
+use super::padded::PaddedPages;
 use super::pages::{self, Bounds};
-use super::schema::Columns;
-use crate::data::Limits;
+use super::schema::ParquetColumns;
+use crate::data::DecodeLimits;
 use crate::error::{Error, Result};
 
-/// Images that are decoded at a time.
+/// Number of images that are decoded at a time.
 pub(super) const BATCH: usize = 256;
 
-/// Labels that are read at a time.
+/// Number of labels that are read at a time.
 const LABELS: usize = 1 << 16;
 
 /// Largest class number that is believed.
@@ -33,13 +33,13 @@ pub(super) const MOST_CLASSES: u32 = 100_000;
 /// An open file whose sizes are within the limits.
 pub(super) struct Shard {
     reader: SerializedFileReader<File>,
-    columns: Columns,
+    columns: ParquetColumns,
     name: String,
 }
 
 impl Shard {
     /// Opens the file and checks what it announces.
-    pub fn open(path: &Path, limits: Limits) -> Result<Shard> {
+    pub fn open(path: &Path, limits: DecodeLimits) -> Result<Shard> {
         let name = path.display().to_string();
         let file = File::open(path).map_err(Error::io(path))?;
         let again = file.try_clone().map_err(Error::io(path))?;
@@ -51,12 +51,12 @@ impl Shard {
         &self.name
     }
 
-    /// The class names that the file states.
+    /// Returns the class names that the file states.
     pub fn classes(&self) -> Option<&[String]> {
         self.columns.classes.as_deref()
     }
 
-    /// The labels of all rows.
+    /// Returns the labels of all rows.
     pub fn labels(&self) -> Result<Vec<i64>> {
         guarded(&self.name, || read_labels(&self.reader, &self.columns, &self.name))
     }
@@ -65,7 +65,7 @@ impl Shard {
     /// `take` returns false.
     pub fn images(
         &self,
-        limits: Limits,
+        limits: DecodeLimits,
         batch: usize,
         take: impl FnMut(usize, &[ByteArray]) -> Result<bool>,
     ) -> Result<()> {
@@ -77,7 +77,7 @@ impl Shard {
 
 /// Labels and encoded images of a file, for those who have it in memory.
 #[derive(Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct ParquetRows {
     /// Class numbers as they are stored.
     pub labels: Vec<i64>,
     /// Image files.
@@ -88,12 +88,14 @@ pub struct Rows {
 
 /// Reads a whole file in memory; `what` names it in errors.
 ///
-/// Errors: no Parquet file or a damaged one, no columns of images and labels, a page or an image
-/// beyond the limits.
-pub fn rows(bytes: Bytes, limits: Limits, what: &str) -> Result<Rows> {
+/// # Errors
+/// It is no Parquet file or a damaged one, has no columns of images and labels, or has a page or an
+/// image beyond the limits.
+pub fn rows(bytes: Bytes, limits: DecodeLimits, what: &str) -> Result<ParquetRows> {
     guarded(what, || {
         let (reader, columns) = open(bytes.clone(), &bytes, limits, what)?;
-        let mut rows = Rows { labels: read_labels(&reader, &columns, what)?, ..Rows::default() };
+        let mut rows =
+            ParquetRows { labels: read_labels(&reader, &columns, what)?, ..ParquetRows::default() };
         read_images(&reader, &columns, limits, BATCH, what, |_, images| {
             rows.images.extend(images.iter().map(|i| Bytes::copy_from_slice(i.data())));
             Ok(true)
@@ -103,7 +105,8 @@ pub fn rows(bytes: Bytes, limits: Limits, what: &str) -> Result<Rows> {
     })
 }
 
-/// The reader is meant not to panic; a hostile file that finds a hole in it is still reported by name.
+/// Calls `f` for the reader, which is meant not to panic. A hostile file that finds a hole in it is
+/// still reported by name.
 fn guarded<T>(name: &str, f: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| Err(damaged(name, "its reader failed".to_owned())))
@@ -117,13 +120,13 @@ fn damaged(name: &str, reason: impl ToString) -> Error {
 fn open<R: ChunkReader + 'static>(
     file: R,
     again: &R,
-    limits: Limits,
+    limits: DecodeLimits,
     name: &str,
-) -> Result<(SerializedFileReader<R>, Columns)> {
+) -> Result<(SerializedFileReader<R>, ParquetColumns)> {
     let length = file.len();
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(name, e))?;
     let metadata = reader.metadata();
-    let columns = Columns::of(metadata.file_metadata(), name)?;
+    let columns = ParquetColumns::of(metadata.file_metadata(), name)?;
     let mut total = 0u64;
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows())
@@ -138,7 +141,7 @@ fn open<R: ChunkReader + 'static>(
             check_chunk(chunk, bounds, again, length).map_err(|reason| damaged(name, reason))?;
         }
     }
-    // Each row has an image of its own, or there is nothing to prune.
+    // Each row must have an image of its own, or there is nothing to prune.
     if total > length {
         let found = format!("{total} rows in a file of {length} bytes");
         return Err(Error::invalid(name, found, "at least a byte of the file a row"));
@@ -146,7 +149,7 @@ fn open<R: ChunkReader + 'static>(
     Ok((reader, columns))
 }
 
-/// Holds the pages of a column of a row group against the bounds.
+/// Checks the pages of a column of a row group against the bounds.
 fn check_chunk<R: ChunkReader>(
     chunk: &ColumnChunkMetaData,
     bounds: Bounds,
@@ -166,7 +169,7 @@ fn check_chunk<R: ChunkReader>(
     pages::check(size, bounds, |at, n| file.get_bytes(start + at, n).map_err(|e| e.to_string()))
 }
 
-/// The reader of one column of one row group.
+/// Returns the reader of one column of one row group.
 fn column<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     group: usize,
@@ -176,12 +179,12 @@ fn column<R: ChunkReader + 'static>(
     let inner = reader.get_row_group(group)?.get_column_page_reader(column)?;
     let levels = about.max_def_level() > 0;
     let byte_arrays = about.physical_type() == ::parquet::basic::Type::BYTE_ARRAY;
-    Ok(get_column_reader(about, Box::new(Padded { inner, levels, byte_arrays })))
+    Ok(get_column_reader(about, Box::new(PaddedPages { inner, levels, byte_arrays })))
 }
 
 fn read_labels<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
-    columns: &Columns,
+    columns: &ParquetColumns,
     name: &str,
 ) -> Result<Vec<i64>> {
     let mut labels = Vec::new();
@@ -212,8 +215,8 @@ fn read_labels<R: ChunkReader + 'static>(
 
 fn read_images<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
-    columns: &Columns,
-    limits: Limits,
+    columns: &ParquetColumns,
+    limits: DecodeLimits,
     batch: usize,
     name: &str,
     mut take: impl FnMut(usize, &[ByteArray]) -> Result<bool>,
@@ -250,7 +253,7 @@ fn read_images<R: ChunkReader + 'static>(
 struct Place<'a> {
     name: &'a str,
     column: &'a str,
-    /// Rows before this row group.
+    /// Number of rows before this row group.
     first: usize,
 }
 

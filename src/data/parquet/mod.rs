@@ -1,9 +1,10 @@
 //! Parquet files with image bytes, as Hugging Face's hub stores them.
 //!
-//! Shards are `train-*.parquet`, `validation-*.parquet`, `test-*.parquet` in the root, in `data`, in the
-//! only folder that has any, or in folders called after the parts. Order is that of the sorted names and
-//! of the rows, as `datasets.load_dataset` has it; class names are those of the `ClassLabel` in the
-//! metadata, else the numbers. A test part whose labels are all -1 has none and is never used.
+//! Shards are `train-*.parquet`, `validation-*.parquet`, `test-*.parquet` in the root, in `data`,
+//! in the only folder that has any, or in folders called after the parts. The order is that of the
+//! sorted names and of the rows, as `datasets.load_dataset` has it. Class names are those of the
+//! `ClassLabel` in the metadata, else the numbers. A test part whose labels are all -1 has no
+//! labels and is never used.
 
 mod file;
 mod padded;
@@ -18,9 +19,9 @@ use self::file::Shard;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, label, path};
-use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
-pub use file::{Rows, rows};
+pub use file::{ParquetRows, rows};
 
 const EXTENSION: &str = ".parquet";
 
@@ -29,7 +30,8 @@ fn shards(root: &Path) -> Result<Shards> {
     if shards.any() || !root.is_dir() {
         return Ok(shards);
     }
-    // The hub's converted files: CONFIG/train/0000.parquet, or CONFIG/train-00000-of-00001.parquet.
+    // The hub's converted files are called CONFIG/train/0000.parquet or
+    // CONFIG/train-00000-of-00001.parquet.
     let mut found = Shards::default();
     for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
         let entry = entry.map_err(Error::io(root))?;
@@ -54,7 +56,7 @@ fn shards(root: &Path) -> Result<Shards> {
     Ok(found)
 }
 
-/// Whether `root` holds training shards.
+/// Tells whether `root` holds training shards.
 pub(super) fn is(root: &Path) -> Result<bool> {
     Ok(shards(root)?.any())
 }
@@ -106,7 +108,8 @@ pub(super) fn load(
     Ok(set)
 }
 
-/// The names that the shards state, which must be the same; else those beside them, or numbers.
+/// Returns the names that the shards state, which must be the same; else those beside them, or
+/// numbers.
 fn classes(root: &Path, parts: &[&Shelf]) -> Result<Vec<String>> {
     let least = parts.iter().filter_map(|p| p.labels.iter().max()).max();
     let least = least.map_or(0, |&l| l as usize + 1);
@@ -147,7 +150,7 @@ impl Shelf {
         self.ids.len()
     }
 
-    fn open(root: &Path, names: &[String], part: PartName, limits: Limits) -> Result<Shelf> {
+    fn open(root: &Path, names: &[String], part: PartName, limits: DecodeLimits) -> Result<Shelf> {
         let mut shelf = Shelf::default();
         let mut labels = Vec::new();
         for name in names {
@@ -172,7 +175,7 @@ impl Shelf {
         Ok(shelf)
     }
 
-    /// The decoder for the size that is asked for, else for that of the first image.
+    /// Returns the decoder for the size that is asked for, else for that of the first image.
     fn decoder<'a>(&self, options: &LoadOptions, counter: Counter<'a>) -> Result<Decoder<'a>> {
         let mut first = Vec::new();
         let shard = self.shards.first().ok_or_else(|| Error::Internal("no shard".to_owned()))?;
@@ -186,7 +189,7 @@ impl Shelf {
         Decoder::new(&store, options, counter)
     }
 
-    fn part(self, decoder: &Decoder, limits: Limits) -> Result<Part> {
+    fn part(self, decoder: &Decoder, limits: DecodeLimits) -> Result<Part> {
         let mut pixels = decoder.room(self.len())?;
         let mut done = 0;
         for shard in &self.shards {
@@ -226,7 +229,7 @@ struct Batch<'a> {
 }
 
 impl Store for Batch<'_> {
-    fn read(&self, i: usize, limits: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         let Some(image) = self.images.get(i) else {
             return Err(Error::invalid(self.name, "no rows", "at least one row"));
         };

@@ -1,4 +1,4 @@
-//! Pages as the Parquet reader can take them: it panics on some that are damaged.
+//! Pages in a form that the Parquet reader can take, because it panics on some that are damaged.
 //!
 //! A plain value of a byte array is a length of four bytes and as many bytes. The reader asks a page for
 //! the values that it announces and panics where less than a length is left. Such pages get zeros
@@ -11,19 +11,19 @@ use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::errors::{ParquetError, Result};
 use bytes::{Bytes, BytesMut};
 
-/// Bytes before a value that say its length.
+/// Number of bytes before a value that say its length.
 const LENGTH: usize = 4;
 
-/// The pages of `inner`, a column without repetition.
-pub(super) struct Padded {
+/// The pages of `inner`, which is a column without repetition.
+pub(super) struct PaddedPages {
     pub inner: Box<dyn PageReader>,
-    /// Whether values can be missing, which levels before the values then say.
+    /// Whether values can be missing, as levels before the values then say.
     pub levels: bool,
     /// Whether the values are byte arrays.
     pub byte_arrays: bool,
 }
 
-impl PageReader for Padded {
+impl PageReader for PaddedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         self.inner.get_next_page()?.map(|page| self.checked(page)).transpose()
     }
@@ -41,7 +41,7 @@ impl PageReader for Padded {
     }
 }
 
-impl Iterator for Padded {
+impl Iterator for PaddedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -49,7 +49,7 @@ impl Iterator for Padded {
     }
 }
 
-impl Padded {
+impl PaddedPages {
     fn checked(&self, page: Page) -> Result<Page> {
         match &page {
             Page::DataPage { def_level_encoding, .. }
@@ -93,14 +93,15 @@ fn length_at(bytes: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_le_bytes([word[0], word[1], word[2], word[3]]) as usize)
 }
 
-/// Where the values in `bytes` from `start` on end, and how many of `values` are missing there. None if
-/// all are there, or where one is longer than the page, which the reader refuses by itself.
+/// Returns where the values in `bytes` from `start` on end, and how many of `values` are missing
+/// there. It is `None` if all are there, or where one is longer than the page, which the reader
+/// refuses by itself.
 fn missing(bytes: &Bytes, start: usize, values: usize) -> Option<(usize, usize)> {
     let mut at = start;
     for found in 0..values {
         match length_at(bytes, at) {
             Some(length) => at = at.saturating_add(LENGTH).saturating_add(length),
-            // What is left of a length is no length.
+            // The rest of a length is no length.
             None => return (at <= bytes.len()).then_some((at, values - found)),
         }
     }
@@ -116,7 +117,7 @@ mod tests {
         let two = Bytes::from_static(b"\x01\0\0\0x\0\0\0\0");
         assert_eq!([0, 1, 2].map(|n| missing(&two, 0, n)), [None; 3]);
         assert_eq!([3, 5].map(|n| missing(&two, 0, n)), [Some((9, 1)), Some((9, 3))]);
-        // Half a length counts as none; a value that is too long is not mended.
+        // Half a length counts as none, and a value that is too long is not mended.
         assert_eq!(missing(&two.slice(..8), 0, 2), Some((5, 1)));
         assert_eq!(missing(&two, 5, 2), Some((9, 1)));
         assert_eq!(missing(&two, usize::MAX, 2), None);

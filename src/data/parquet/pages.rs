@@ -1,4 +1,4 @@
-//! The headers of a column's pages, looked at before the Parquet reader unpacks any.
+//! Checks the headers of a column's pages before the Parquet reader unpacks any page.
 //!
 //! A page's header says how large it gets, and the reader makes room for that much. Here every header
 //! of a column is held against the limits first. Headers are structures of Thrift's compact protocol;
@@ -10,10 +10,11 @@ use bytes::Bytes;
 /// Deepest nesting of a header's structures.
 const DEEPEST: usize = 8;
 
-/// Longest header: fifty bytes and statistics, of which writers keep at most four of 4,096 bytes.
+/// Longest header: fifty bytes and statistics, of which writers keep at most four with 4,096 bytes
+/// each.
 const MOST_HEADER: u64 = 1 << 16;
 
-/// What headers may say.
+/// Bounds on what headers may say.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Most bytes of an unpacked page.
@@ -29,15 +30,16 @@ const DATA: i64 = 0;
 const DICTIONARY: i64 = 2;
 const DATA_V2: i64 = 3;
 
-/// Encodings of values that are read: plain, dictionary of two kinds. Others can unpack to far more
-/// than a page holds.
+/// Encodings of values that are read: plain, and two kinds of dictionary. Others can unpack to far
+/// more than a page holds.
 const PLAIN: i64 = 0;
 const BY_DICTIONARY: [i64; 2] = [2, 8];
 
 /// Walks the pages of a chunk, one column of one row group: `length` bytes, of which `read(at, n)`
 /// gives `n` from `at` on.
 ///
-/// Errors are what was found.
+/// # Errors
+/// The text says what was found.
 pub fn check(
     length: u64,
     bounds: Bounds,
@@ -46,7 +48,7 @@ pub fn check(
     let (mut at, mut values, mut dictionary) = (0, 0u64, false);
     while at < length {
         let window = read(at, (length - at).min(MOST_HEADER) as usize)?;
-        let mut header = Header { bytes: &window, at: 0 };
+        let mut header = ThriftReader { bytes: &window, at: 0 };
         let page = header.page()?;
         let [kind, unpacked, packed] = [page.kind, page.unpacked, page.packed];
         let next = u64::try_from(packed).ok().map(|n| n + at + header.at as u64);
@@ -92,9 +94,9 @@ pub fn check(
     Ok(())
 }
 
-/// What matters of a page's header; -1 where a field is missing.
+/// The fields of a page's header that matter; -1 where a field is missing.
 #[derive(Debug)]
-struct Page {
+struct PageHeader {
     kind: i64,
     unpacked: i64,
     packed: i64,
@@ -103,21 +105,22 @@ struct Page {
 }
 
 /// A structure of the compact protocol that is being read.
-struct Header<'a> {
+struct ThriftReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Header<'_> {
-    fn page(&mut self) -> Result<Page, String> {
-        let mut page = Page { kind: -1, unpacked: -1, packed: -1, values: -1, encoding: -1 };
+impl ThriftReader<'_> {
+    fn page(&mut self) -> Result<PageHeader, String> {
+        let mut page = PageHeader { kind: -1, unpacked: -1, packed: -1, values: -1, encoding: -1 };
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
             match (field, kind) {
                 (1, 5) => page.kind = self.signed()?,
                 (2, 5) => page.unpacked = self.signed()?,
                 (3, 5) => page.packed = self.signed()?,
-                // The three kinds of inner headers: values first; encoding second or fourth.
+                // In the three kinds of inner headers, the number of values comes first and the
+                // encoding second or fourth.
                 (5 | 7, 12) => self.inner(2, &mut page)?,
                 (8, 12) => self.inner(4, &mut page)?,
                 _ => self.skip(kind, 0)?,
@@ -126,7 +129,7 @@ impl Header<'_> {
         Ok(page)
     }
 
-    fn inner(&mut self, encoding: i64, page: &mut Page) -> Result<(), String> {
+    fn inner(&mut self, encoding: i64, page: &mut PageHeader) -> Result<(), String> {
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
             match kind {
@@ -161,7 +164,8 @@ impl Header<'_> {
         Ok((n >> 1) as i64 ^ -((n & 1) as i64))
     }
 
-    /// The kind of the next field, whose number goes to `field`; None at the end of the structure.
+    /// Reads the kind of the next field and writes its number to `field`; `None` at the end of the
+    /// structure.
     fn field(&mut self, field: &mut i64) -> Result<Option<u8>, String> {
         let byte = self.byte()?;
         if byte == 0 {
@@ -238,7 +242,7 @@ mod tests {
         })
     }
 
-    /// Fields 1, 2, 3 and an inner structure as field `inner` of these fields, all i32.
+    /// Makes a header with fields 1, 2 and 3 and with an inner structure as field `inner`, all i32.
     fn header(sizes: [i64; 3], inner: u8, fields: &[(u8, i64)]) -> Vec<u8> {
         fn number(out: &mut Vec<u8>, n: i64) {
             let mut z = (n << 1 ^ n >> 63) as u64;

@@ -1,7 +1,7 @@
-//! Which columns hold image and label, and what the classes are called.
+//! Finds which columns hold image and label, and what the classes are called.
 //!
-//! Hugging Face writes its features as JSON under the key `huggingface`; without it, names and types
-//! of the columns decide.
+//! Hugging Face writes its features as JSON under the key `huggingface`; where that is missing,
+//! names and types of the columns decide.
 
 use ::parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use ::parquet::file::metadata::FileMetaData;
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
-/// Names of an image column where no feature says which it is.
+/// Names of an image column, for files whose features do not say which it is.
 const IMAGES: [&str; 4] = ["image", "img", "images", "png"];
 
-/// Names of a label column, the first that is there; CIFAR-100's fine label is the class.
+/// Names of a label column; the first that is there counts. CIFAR-100's fine label is the class.
 const LABELS: [&str; 6] = ["label", "fine_label", "labels", "cls", "class", "target"];
 
 /// Most class names that are believed.
@@ -20,35 +20,35 @@ const MOST_CLASSES: usize = 100_000;
 
 /// The columns of a file, by number among the leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Columns {
+pub struct ParquetColumns {
     /// The encoded images.
     pub image: usize,
-    /// Values that say whether an image is there, 0 where it always is.
+    /// Level of the values that says that an image is there; 0 where it always is.
     pub image_levels: i16,
     /// The class numbers.
     pub label: usize,
-    /// As `image_levels`, of labels.
+    /// Level of the values that says that a label is there; 0 where it always is.
     pub label_levels: i16,
-    /// Whether labels have 64 bits, else 32.
+    /// Whether labels have 64 bits; they have 32 otherwise.
     pub wide: bool,
     /// Class names, where the file states them.
     pub classes: Option<Vec<String>>,
 }
 
-/// What the features of a file say of one column.
+/// The features of a file that matter.
 #[derive(Debug, Default)]
-struct Features {
+struct DeclaredFeatures {
     images: Vec<String>,
     /// Label columns and the names of their classes.
     labels: Vec<(String, Vec<String>)>,
 }
 
-impl Features {
-    fn of(metadata: &FileMetaData) -> Features {
+impl DeclaredFeatures {
+    fn of(metadata: &FileMetaData) -> DeclaredFeatures {
         let pairs = metadata.key_value_metadata().into_iter().flatten();
         let text = { pairs }.find(|p| p.key == "huggingface").and_then(|p| p.value.as_deref());
         let value: Option<Value> = text.and_then(|t| serde_json::from_str(t).ok());
-        let mut found = Features::default();
+        let mut found = DeclaredFeatures::default();
         let features = value.as_ref().and_then(|v| v.get("info")?.get("features")?.as_object());
         for (column, feature) in features.into_iter().flatten() {
             match feature.get("_type").and_then(Value::as_str) {
@@ -66,11 +66,11 @@ impl Features {
     }
 }
 
-impl Columns {
-    /// The columns of a file; `what` names it in errors.
-    pub fn of(metadata: &FileMetaData, what: &str) -> Result<Columns> {
+impl ParquetColumns {
+    /// Finds the columns of a file; `what` names the file in errors.
+    pub fn of(metadata: &FileMetaData, what: &str) -> Result<ParquetColumns> {
         let schema = metadata.schema_descr();
-        let features = Features::of(metadata);
+        let features = DeclaredFeatures::of(metadata);
         let paths: Vec<String> = schema.columns().iter().map(|c| c.path().string()).collect();
         let find = |path: &str| paths.iter().position(|p| p == path);
         let wrong = |found: String, expected: &str| Err(Error::invalid(what, found, expected));
@@ -119,7 +119,7 @@ impl Columns {
             return wrong(format!("{name} with several values a row"), "one label a row");
         }
         let classes = stated(name).map(|(_, names)| names.clone()).filter(|n| !n.is_empty());
-        Ok(Columns {
+        Ok(ParquetColumns {
             image,
             image_levels: schema.column(image).max_def_level(),
             label,

@@ -1,8 +1,9 @@
-//! The constants of the built-in sets: one row a class, and the spread that all classes share.
+//! The constants of the built-in sets: one row for each class, and the spread that all classes
+//! share.
 //!
 //! They were chosen from full-data runs alone (ResNet-8 of width 8, 240 steps of 128, several data
-//! and training seeds) before any pruning result was looked at, and are frozen since: a test pins
-//! the bytes. What was aimed at, and how:
+//! and training seeds) before any pruning result was looked at, and are frozen since; a test pins
+//! the bytes. These were the aims, and how they are reached:
 //!
 //! - Recalls .55-.92, mean at least .6, error ratio max(1-r)/min(1-r) of 2-4, and so at least 100
 //!   samples for the easiest class at density .5. Hue does most of the work: a network learns it in a
@@ -19,21 +20,21 @@
 pub(super) struct Style {
     /// Class name.
     pub name: &'static str,
-    /// Corners of the outline.
+    /// Number of corners of the outline.
     pub points: u32,
-    /// Inner over outer radius; cos(pi / points) makes a regular polygon, less a star.
+    /// Inner over outer radius: cos(pi / points) makes a regular polygon, and less makes a star.
     pub depth: f32,
-    /// Share of the radius that is corner rounding, 0 sharp, 1 a disc.
+    /// Share of the radius that is corner rounding: 0 is sharp, and 1 is a disc.
     pub roundness: f32,
     /// Width over height.
     pub aspect: f32,
-    /// Place of the first corner, degrees from the top.
+    /// Place of the first corner, in degrees from the top.
     pub corner: f32,
-    /// Mean hue, degrees in the plane of equal luminance.
+    /// Mean hue, in degrees in the plane of equal luminance.
     pub hue: f32,
     /// Mean number of stripes across the object.
     pub waves: f32,
-    /// Direction of the stripes: 0 upright, 90 level, degrees.
+    /// Direction of the stripes in degrees: 0 is upright, and 90 is level.
     pub grain: f32,
 }
 
@@ -57,7 +58,7 @@ const HEXAGON: f32 = 0.866_025_4;
 pub(super) struct Set {
     /// The classes in label order.
     pub styles: &'static [Style],
-    /// Standard deviation of the hue inside a class, degrees.
+    /// Standard deviation of the hue inside a class, in degrees.
     pub hue: f32,
     /// Coloured grounds, where the ground is an attribute of the sample.
     pub grounds: Option<Grounds>,
@@ -67,27 +68,27 @@ pub(super) struct Set {
 pub(super) struct Grounds {
     /// Name of the attribute.
     pub name: &'static str,
-    /// Names of its two values, and the mean hue of the ground, degrees.
+    /// Names of its two values, and the mean hue of each ground in degrees.
     pub values: [(&'static str, f32); 2],
-    /// Largest distance from the mean hue (uniform), degrees.
+    /// Largest distance from the mean hue (uniform), in degrees.
     pub spread: f32,
     /// Distance of the ground's colour from grey.
     pub chroma: f32,
 }
 
-/// Training images on the ground of the other classes: exactly one of each 20 consecutive images of a
-/// class, that is 5 %. In validation and test every second image is.
+/// Training images on the ground of the other classes are exactly one of each 20 consecutive images
+/// of a class, that is 5 %. In validation and test every second image is one.
 pub(super) const RARE_BLOCK: usize = 20;
 
 impl Grounds {
-    /// The ground that class `class` mostly has in training: even and odd classes differ, and so do
-    /// the two classes of a pair.
+    /// Returns the ground that class `class` mostly has in training. Even and odd classes differ,
+    /// and so do the two classes of a pair.
     pub fn usual(class: usize) -> usize {
         class % 2
     }
 }
 
-/// The classes with their hues. Pairs of like outline and texture lie side by side.
+/// Makes the classes with their hues. Pairs of like outline and texture lie side by side.
 const fn classes(hues: [f32; 10]) -> [Style; 10] {
     [
         style("pentagon", (5, PENTAGON, 0.2), (1.0, 0.0), hues[0], (2.6, 90.0)),
@@ -103,23 +104,24 @@ const fn classes(hues: [f32; 10]) -> [Style; 10] {
     ]
 }
 
-/// `shapes`.
+/// The set `shapes`.
 pub(super) const SHAPES: Set = Set {
     hue: 13.0,
     grounds: None,
     styles: &classes([0.0, 17.0, 62.0, 84.0, 129.0, 163.0, 208.0, 233.0, 278.0, 314.0]),
 };
 
-/// `shapes:extreme`: eight classes far apart, two hardly apart; error ratio some 20 to 30.
+/// The set `shapes:extreme`: eight classes far apart and two hardly apart, with an error ratio of
+/// some 20 to 30.
 pub(super) const EXTREME: Set = Set {
     hue: 8.0,
     grounds: None,
     styles: &classes([0.0, 5.0, 44.0, 84.0, 123.0, 163.0, 202.0, 242.0, 281.0, 321.0]),
 };
 
-/// `shapes:spurious`: two pairs of classes. Hue tells the pairs apart, and hardly the classes of a pair,
-/// which the ground does in 95 % of the training images: a network that looks at the ground is wrong on
-/// the rest, four of eight groups.
+/// The set `shapes:spurious`, two pairs of classes. The hue tells the pairs apart, and hardly the
+/// classes of a pair, which the ground does in 95 % of the training images. A network that looks at
+/// the ground is wrong on the rest, which are four of eight groups.
 pub(super) const SPURIOUS: Set = Set {
     hue: 13.0,
     grounds: Some(Grounds {
@@ -136,7 +138,8 @@ pub(super) const SPURIOUS: Set = Set {
     ],
 };
 
-/// Spread of what varies inside every class: standard deviations unless said otherwise.
+/// Spread of what varies inside every class, as standard deviations unless a comment says
+/// otherwise.
 pub(super) mod spread {
     /// Distance of the object's colour from grey.
     pub const CHROMA: (f32, f32) = (0.18, 0.03);
@@ -147,22 +150,22 @@ pub(super) mod spread {
     pub const STRIPES: (f32, f32) = (0.13, 0.02);
     /// Number of stripes across the object, relative.
     pub const WAVES: f32 = 0.2;
-    /// Direction of the stripes, degrees.
+    /// Direction of the stripes, in degrees.
     pub const GRAIN: f32 = 18.0;
     /// Corner rounding, absolute.
     pub const ROUNDNESS: f32 = 0.22;
     /// Width over height, relative.
     pub const ASPECT: f32 = 0.06;
-    /// Turn, degrees.
+    /// Turn of the object, in degrees.
     pub const TURN: f32 = 8.0;
-    /// Size of the object: radius of the disc of equal area, pixels; relative deviation.
+    /// Size of the object: radius in pixels of the disc of equal area, and its relative deviation.
     pub const RADIUS: (f32, f32) = (9.5, 0.07);
-    /// Largest shift of the centre along each axis (uniform), pixels.
+    /// Largest shift of the centre along each axis (uniform), in pixels.
     pub const SHIFT: f32 = 2.5;
     /// Noise of each pixel and channel.
     pub const NOISE: f32 = 0.03;
 }
 
-/// Hard views: exactly two of each 16 consecutive images of a class, that is 12.5 %.
+/// Hard views are exactly two of each 16 consecutive images of a class, that is 12.5 %.
 pub(super) const HARD_BLOCK: usize = 16;
 pub(super) const HARD_VIEWS: usize = 2;

@@ -1,22 +1,24 @@
-//! Draws one view: outline as a signed distance, stripes, shading, background, pixel noise.
+//! Draws one view: its outline as a signed distance, stripes, shading, background and pixel noise.
 //!
-//! Only IEEE basic operations and `libm` functions are used, so every platform draws the same bytes.
+//! Only IEEE basic operations and `libm` functions are used, so that every platform draws the same
+//! bytes.
 
 use super::classes::spread;
-use super::view::View;
+use super::view::DrawnView;
 use crate::rng::Sequence;
 
-/// Side of every image, pixels.
+/// Side of every image, in pixels.
 pub(super) const SIDE: usize = 32;
 
-/// Luminance and colour difference to RGB (the inverse of ITU-R BT.601): hue at equal luminance.
+/// Turns luminance and colour difference into RGB (the inverse of ITU-R BT.601), which is a hue at
+/// equal luminance.
 fn rgb(luminance: f32, chroma: f32, (sin, cos): (f32, f32)) -> [f32; 3] {
     let (cb, cr) = (chroma * cos, chroma * sin);
     [luminance + 1.402 * cr, luminance - 0.344 * cb - 0.714 * cr, luminance + 1.772 * cb]
 }
 
-/// A star polygon with alternating radii 1 and `depth`, corners rounded, scaled to the area of a
-/// disc of radius one. Distances are in those radii.
+/// A star polygon with alternating radii 1 and `depth`, whose corners are rounded, scaled to the
+/// area of a disc of radius one. Distances are in units of that radius.
 struct Outline {
     half_sector: f32,
     /// Angle of the first corner from the top.
@@ -28,13 +30,14 @@ struct Outline {
 }
 
 impl Outline {
-    fn new(view: &View) -> Outline {
+    fn new(view: &DrawnView) -> Outline {
         let (depth, roundness) = (view.depth, view.roundness);
         let half_sector = std::f32::consts::PI / view.points as f32;
         let (sin, cos) = libm::sincosf(half_sector);
         let core = 1.0 - roundness;
         let (outer, inner) = ([core, 0.0], [core * depth * cos, core * depth * sin]);
-        // Area of the core plus its offset by `roundness`: A + P r + pi r^2 (exact where convex).
+        // The area of the core and its offset by `roundness` is A + P r + pi r^2 (exact where the
+        // outline is convex).
         let count = 2.0 * view.points as f32;
         let area = count * 0.5 * core * core * depth * sin;
         let edge = length([outer[0] - inner[0], outer[1] - inner[1]]);
@@ -50,7 +53,8 @@ impl Outline {
         }
     }
 
-    /// Signed distance of a point (right, up), negative inside; exact but for the far side of reflex corners.
+    /// Returns the signed distance of a point (right, up), negative inside. It is exact except on
+    /// the far side of reflex corners.
     fn distance(&self, p: [f32; 2]) -> f32 {
         let angle = libm::atan2f(p[0], p[1]) - self.corner;
         let sector = 2.0 * self.half_sector;
@@ -75,19 +79,20 @@ fn length(v: [f32; 2]) -> f32 {
     (v[0] * v[0] + v[1] * v[1]).sqrt()
 }
 
-/// Coverage of a pixel whose centre is `distance` pixels outside an edge.
+/// Returns the coverage of a pixel whose centre is `distance` pixels outside an edge.
 fn coverage(distance: f32) -> f32 {
     (0.5 - distance).clamp(0.0, 1.0)
 }
 
-/// Noise of standard deviation one, triangular-like: four uniform bytes (Irwin-Hall), exact in f32.
+/// Returns noise of standard deviation one: the sum of four uniform bytes (Irwin-Hall), exact in
+/// f32.
 fn noise(word: u32) -> f32 {
     let sum: u32 = word.to_le_bytes().iter().map(|&b| u32::from(b)).sum();
     (sum as f32 - 510.0) * (1.0 / 147.8)
 }
 
 /// Draws `view` into `image` (`SIDE SIDE 3`), taking pixel noise from `random`.
-pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
+pub(super) fn draw(view: &DrawnView, random: &mut Sequence, image: &mut [u8]) {
     let outline = Outline::new(view);
     let turn = libm::sincosf(view.turn);
     let stretch = view.aspect.sqrt();
@@ -98,7 +103,7 @@ pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
     let middle = (SIDE as f32 - 1.0) / 2.0;
     for y in 0..SIDE {
         for x in 0..SIDE {
-            // Pixels from the object's centre, y up.
+            // Positions are pixels from the object's centre, with y up.
             let dx = x as f32 - middle - view.centre[0];
             let dy = middle - y as f32 - view.centre[1];
             let across = (x as f32 - middle) * slope.1 + (middle - y as f32) * slope.0;
@@ -116,7 +121,7 @@ pub(super) fn draw(view: &View, random: &mut Sequence, image: &mut [u8]) {
                 let position = (dx * grain.1 + dy * grain.0) / (2.0 * view.radius);
                 let wave =
                     libm::sinf(2.0 * std::f32::consts::PI * view.waves * position + view.phase);
-                // Lit from above, darker towards the rim.
+                // The object is lit from above and darker towards the rim.
                 let shade = 0.05 * (dy / view.radius) - 0.05 * coverage(distance + 2.0);
                 let object = rgb(view.light + view.stripes * wave + shade, view.chroma, hue);
                 for c in 0..3 {

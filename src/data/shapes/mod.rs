@@ -1,10 +1,10 @@
 //! Built-in images: ten classes of light objects on dark ground, 32 x 32, drawn by one generator.
 //!
-//! A class is a row of constants (outline, hue, stripes); all else varies alike in every class, and
-//! the same 12.5 % of the images of each class are hard views. How hard a class is follows from how
-//! near its neighbours' constants are, as in photographs. `shapes:spurious` has four classes and two
-//! coloured grounds, of which a class has mostly one in training. An image is a pure function of
-//! (data seed, part, class, number).
+//! A class is a row of constants (outline, hue, stripes). Everything else varies alike in every
+//! class, and 12.5 % of the images of each class are hard views. How hard a class is follows from
+//! how near its neighbours' constants are, as in photographs. `shapes:spurious` has four classes
+//! and two coloured grounds, of which a class has mostly one in training. An image is a pure
+//! function of (data seed, part, class, number).
 
 mod classes;
 mod draw;
@@ -13,28 +13,29 @@ mod view;
 use rayon::prelude::*;
 
 use self::classes::Set;
-use self::view::View;
+use self::view::DrawnView;
 use super::{Attributes, Contents, DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
-/// Images of each class in the training, validation and test part of the built-in sets: 40 whole
-/// batches of 128 an epoch, and whole blocks of hard views.
+/// Number of images of each class in the training, validation and test part of the built-in sets.
+/// They make 40 whole batches of 128 in an epoch, and whole blocks of hard views.
 pub const SIZES: [usize; 3] = [512, 192, 512];
 
-/// The same of `shapes:spurious`: 30 whole batches of 128 an epoch, whole blocks of hard views and of
-/// rare grounds, so that exactly 48 training images of each class are on the other ground.
+/// Number of images of each class in the parts of `shapes:spurious`. They make 30 whole batches of
+/// 128 in an epoch and whole blocks of hard views and of rare grounds, so that exactly 48 training
+/// images of each class are on the other ground.
 pub const SPURIOUS_SIZES: [usize; 3] = [960, 192, 512];
 
-/// Images of each class in the parts of a built-in set.
+/// Returns the number of images of each class in the parts of a built-in set.
 pub fn sizes(format: Format) -> [usize; 3] {
     if format == Format::ShapesSpurious { SPURIOUS_SIZES } else { SIZES }
 }
 
-/// Images between two progress calls.
+/// Number of images between two progress calls.
 const CHUNK: usize = 64;
 
-/// The built-in set of `format` with the data seed of `options`.
+/// Draws the built-in set of `format` with the data seed of `options`.
 pub(super) fn load(format: Format, options: &LoadOptions, progress: Progress) -> Result<DataSet> {
     match options.image_size {
         Some(size) if size != draw::SIDE => Err(Error::invalid(
@@ -46,10 +47,11 @@ pub(super) fn load(format: Format, options: &LoadOptions, progress: Progress) ->
     }
 }
 
-/// Draws a built-in set with `sizes` images a class in the training, validation and test part.
+/// Draws a built-in set with `sizes` images of each class in the training, validation and test
+/// part.
 ///
-/// A larger set starts with the same images of each class. Errors: not a built-in format, or no
-/// training image.
+/// A larger set starts with the same images of each class. # Errors The format is not a built-in
+/// one, or there is no training image.
 pub fn generate(
     format: Format,
     seed: u64,
@@ -90,7 +92,7 @@ pub fn generate(
     DataSet::of(format.name(), format, contents)
 }
 
-/// One part, class after class as a folder data set would have it.
+/// Draws one part, class after class as a folder data set would have it.
 fn draw_part(
     philox: &Philox,
     set: &Set,
@@ -107,7 +109,7 @@ fn draw_part(
         for (i, image) in images.chunks_exact_mut(BYTES).enumerate() {
             let i = chunk * CHUNK + i;
             let (class, number) = (i / per_class, i % per_class);
-            let (view, mut random) = View::draw(philox, set, (part, class, number));
+            let (view, mut random) = DrawnView::draw(philox, set, (part, class, number));
             draw::draw(&view, &mut random, image);
         }
         let before = done.fetch_add(count, std::sync::atomic::Ordering::Relaxed);

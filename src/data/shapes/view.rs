@@ -1,9 +1,9 @@
-//! One image's free variables, drawn alike for every class.
+//! The free variables of one image, drawn alike for every class.
 
 use super::classes::{Grounds, HARD_BLOCK, HARD_VIEWS, RARE_BLOCK, Set, spread};
 use crate::rng::{Philox, Sequence};
 
-/// What makes a view hard.
+/// Ways in which a view is hard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hard {
     /// Little colour, weak stripes, little contrast.
@@ -14,9 +14,9 @@ pub(super) enum Hard {
     Covered,
 }
 
-/// Everything that a drawing needs. Lengths in pixels, angles in radians, colours in [0, 1].
+/// Everything that a drawing needs. Lengths are in pixels, angles in radians, colours in [0, 1].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View {
+pub(super) struct DrawnView {
     pub points: u32,
     pub depth: f32,
     pub roundness: f32,
@@ -30,7 +30,7 @@ pub(super) struct View {
     pub chroma: f32,
     pub light: f32,
     pub stripes: f32,
-    /// Stripes across the object.
+    /// Number of stripes across the object.
     pub waves: f32,
     pub grain: f32,
     pub phase: f32,
@@ -41,17 +41,20 @@ pub(super) struct View {
     /// Change of the background's luminance from one side to the other, and its direction.
     pub slope: f32,
     pub slope_turn: f32,
-    /// Covering bar: direction of its normal and distance of its edge from the centre, in radii.
+    /// A covering bar: the direction of its normal, and the distance of its edge from the centre in
+    /// radii.
     pub bar: Option<(f32, f32)>,
 }
 
-/// Philox counter line of image `number` of class `class` in part `part`: 2^40 images a class,
-/// 2^16 classes; bit 63 marks the lines that place the hard views, bit 62 those of rare grounds.
+/// Returns the Philox counter line of image `number` of class `class` in part `part`. There are
+/// 2^40 images in a class and 2^16 classes; bit 63 marks the lines that place the hard views, and
+/// bit 62 those of rare grounds.
 fn line(part: u8, class: usize, number: usize) -> u64 {
     u64::from(part) << 56 | (class as u64) << 40 | number as u64
 }
 
-/// Whether image `number` of a class is a hard view: the same share in every block of images.
+/// Tells whether image `number` of a class is a hard view. The share is the same in every block of
+/// images.
 fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
     let block = number / HARD_BLOCK;
     let mut order: [usize; HARD_BLOCK] = std::array::from_fn(|i| i);
@@ -59,8 +62,8 @@ fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
     order[..HARD_VIEWS].contains(&(number % HARD_BLOCK))
 }
 
-/// The ground of image `number` of a class: its usual one, but for one training image of each block and
-/// every second image of the other parts.
+/// Returns the ground of image `number` of a class: its usual one, but for one training image of
+/// each block and every second image of the other parts.
 pub(super) fn ground(philox: &Philox, (part, class, number): (u8, usize, usize)) -> usize {
     let rare = match part {
         0 => {
@@ -72,18 +75,19 @@ pub(super) fn ground(philox: &Philox, (part, class, number): (u8, usize, usize))
     Grounds::usual(class) ^ usize::from(rare)
 }
 
-impl View {
-    /// The view of image `number` of a class, and the sequence that goes on with its pixel noise.
+impl DrawnView {
+    /// Returns the view of image `number` of a class, and the sequence that goes on with its pixel
+    /// noise.
     pub fn draw(
         philox: &Philox,
         set: &Set,
         (part, class, number): (u8, usize, usize),
-    ) -> (View, Sequence) {
+    ) -> (DrawnView, Sequence) {
         let style = &set.styles[class];
         let mut s = philox.sequence(line(part, class, number));
         let degrees = std::f32::consts::PI / 180.0;
         let full_turn = 2.0 * std::f32::consts::PI;
-        let mut view = View {
+        let mut view = DrawnView {
             points: style.points,
             depth: style.depth,
             roundness: reflect(style.roundness + spread::ROUNDNESS * normal(&mut s)),
@@ -128,7 +132,7 @@ impl View {
     }
 }
 
-/// Standard normal, cut at 2.5 so that no view leaves the picture.
+/// Draws a standard normal number, cut at 2.5 so that no view leaves the picture.
 fn normal(s: &mut Sequence) -> f32 {
     s.normal().clamp(-2.5, 2.5)
 }

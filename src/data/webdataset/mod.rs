@@ -1,9 +1,10 @@
 //! WebDataset: tar files whose members `KEY.jpg` and `KEY.cls` or `KEY.json` make a sample.
 //!
-//! Shards are `train-*.tar`, `val-*.tar`, `test-*.tar` (or tars in folders of these names, or one tar),
-//! in the order of their numbers; samples come in the order of the archive, as the `webdataset` package
-//! reads them without shuffling. The files hold no class names: classes are called by their numbers, or
-//! as the lines of `classes.txt` or `classnames.txt` beside the shards say.
+//! Shards are `train-*.tar`, `val-*.tar`, `test-*.tar` (or tars in folders of these names, or one
+//! tar), in the order of their numbers; samples come in the order of the archive, as the
+//! `webdataset` package reads them without shuffling. The files hold no class names, so that
+//! classes are called by their numbers or by the lines of `classes.txt` or `classnames.txt` beside
+//! the shards.
 
 pub mod shard;
 
@@ -13,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use self::shard::Sample;
+use self::shard::ShardSample;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, by_number, label, path};
-use super::{Contents, DataSet, Format, Limits, LoadOptions, Part, PartName, Progress};
+use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
 
 const EXTENSION: &str = ".tar";
@@ -28,7 +29,7 @@ fn shards(root: &Path) -> Result<Shards> {
     Ok(shards)
 }
 
-/// Whether `root` holds training shards.
+/// Tells whether `root` holds training shards.
 pub(super) fn is(root: &Path) -> Result<bool> {
     Ok(shards(root)?.any())
 }
@@ -106,8 +107,13 @@ impl Members {
     }
 
     /// Reads the headers of the shards, several at a time. Test samples may all lack labels.
-    fn index(root: &Path, shards: &[String], part: PartName, limits: Limits) -> Result<Members> {
-        let indexed: Vec<Result<Vec<Sample>>> = shards
+    fn index(
+        root: &Path,
+        shards: &[String],
+        part: PartName,
+        limits: DecodeLimits,
+    ) -> Result<Members> {
+        let indexed: Vec<Result<Vec<ShardSample>>> = shards
             .par_iter()
             .map(|shard| {
                 let path = path(root, shard);
@@ -145,10 +151,10 @@ impl Members {
 }
 
 impl Store for Members {
-    fn read(&self, i: usize, _: Limits, bytes: &mut Vec<u8>) -> Result<()> {
+    fn read(&self, i: usize, _: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
         let (shard, start, length) = self.images[i];
         let path = &self.shards[shard as usize];
-        // The length was held against the limits and the file's size when the shard was indexed.
+        // The length was checked against the limits and the file's size when the shard was indexed.
         bytes.resize(length as usize, 0);
         let mut file = File::open(path).map_err(Error::io(path))?;
         file.seek(SeekFrom::Start(start)).map_err(Error::io(path))?;

@@ -1,4 +1,5 @@
-//! One shard: which members make a sample, where its image lies, what its class is.
+//! The index of one shard: which members make a sample, where its image lies, and what its class
+//! is.
 //!
 //! Grouping is that of the `webdataset` package: members that follow each other and agree up to the
 //! first dot of the base name are one sample; extensions count in lower case. Links, folders and other
@@ -10,7 +11,7 @@ use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use crate::data::Limits;
+use crate::data::DecodeLimits;
 use crate::error::{Error, Result};
 
 /// Most bytes of a label's member, and of the names and headers between two members.
@@ -22,33 +23,33 @@ const MOST_CLASSES: u64 = 100_000;
 /// Extensions of images.
 const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Where a JSON member may have the class.
+/// Keys under which a JSON member may have the class.
 const KEYS: [&str; 4] = ["label", "cls", "class", "target"];
 
 /// A sample of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// The name of its members up to the first dot of the base name.
+pub struct ShardSample {
+    /// The name of the sample's members up to the first dot of the base name.
     pub key: String,
     /// First byte of the image's member in the file.
     pub start: u64,
-    /// Bytes of the image.
+    /// Number of bytes of the image.
     pub length: u64,
     /// The class, where a member says it.
     pub label: Option<u32>,
 }
 
 /// A sample whose members are still being read.
-struct Open {
+struct OpenSample {
     key: String,
     image: Option<(u64, u64)>,
     label: Option<u32>,
-    /// Whether the label is that of a `.cls` member, which goes before a `.json`.
+    /// Whether the label is that of a `.cls` member, which goes before that of a `.json`.
     by_cls: bool,
 }
 
-/// A reader that gives out a bounded number of bytes until that is set again: the archive's reader
-/// would take names of any length into memory. Skipping costs nothing.
+/// A reader that gives out a bounded number of bytes until that number is set again. The archive's
+/// reader would otherwise take names of any length into memory. Skipping costs nothing.
 struct Metered<R> {
     inner: R,
     left: Rc<Cell<u64>>,
@@ -81,26 +82,27 @@ pub(in crate::data) fn open_archive<R: Read + Seek>(
     (archive, move || left.set(MOST_LABEL))
 }
 
-/// The key of a member, where it is part of a sample.
+/// Returns the key of a member that is part of a sample.
 pub(in crate::data) fn member_key(path: &str) -> Option<&str> {
     split(path).map(|(key, _)| key)
 }
 
 /// Lists the samples of a shard of `length` bytes; `what` names it in errors.
 ///
-/// Errors: no archive or a truncated one, an image or label beyond the limits, a sample with two
-/// images or none, a class that is no whole number, a key that comes twice, a name that is not UTF-8.
+/// # Errors
+/// It is no archive or a truncated one, an image or label is beyond the limits, a sample has two
+/// images or none, a class is no whole number, a key comes twice, or a name is not UTF-8.
 pub fn index(
     input: impl Read + Seek,
     length: u64,
-    limits: Limits,
+    limits: DecodeLimits,
     what: &str,
-) -> Result<Vec<Sample>> {
+) -> Result<Vec<ShardSample>> {
     let (mut archive, reset) = open_archive(input);
     let damaged = |e: io::Error| {
         Error::invalid(what, format!("a damaged archive ({e})"), "a tar file, not compressed")
     };
-    let mut samples = Samples { what, found: Vec::new(), keys: HashSet::new(), open: None };
+    let mut samples = ShardReader { what, found: Vec::new(), keys: HashSet::new(), open: None };
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         reset();
@@ -158,7 +160,7 @@ pub fn index(
     Ok(samples.found)
 }
 
-/// Key and extension of a member; None where it is no part of a sample.
+/// Returns the key and extension of a member; `None` where it is no part of a sample.
 fn split(path: &str) -> Option<(&str, &str)> {
     let base = path.rfind('/').map_or(0, |slash| slash + 1);
     let dot = base + path[base..].find('.')?;
@@ -166,14 +168,14 @@ fn split(path: &str) -> Option<(&str, &str)> {
     (dot > base && !reserved).then(|| (&path[..dot], &path[dot + 1..]))
 }
 
-struct Samples<'a> {
+struct ShardReader<'a> {
     what: &'a str,
-    found: Vec<Sample>,
+    found: Vec<ShardSample>,
     keys: HashSet<String>,
-    open: Option<Open>,
+    open: Option<OpenSample>,
 }
 
-impl Samples<'_> {
+impl ShardReader<'_> {
     fn wrong(&self, key: &str, found: impl Into<String>, expected: &str) -> Error {
         let key: String = key.chars().take(200).collect();
         Error::invalid(format!("{}, sample {key}", self.what), found, expected)
@@ -189,7 +191,8 @@ impl Samples<'_> {
             let expected = "every key once; the members of a sample must follow each other";
             return Err(self.wrong(key, "a key that came before", expected));
         }
-        self.open = Some(Open { key: key.to_owned(), image: None, label: None, by_cls: false });
+        self.open =
+            Some(OpenSample { key: key.to_owned(), image: None, label: None, by_cls: false });
         Ok(())
     }
 
@@ -227,11 +230,11 @@ impl Samples<'_> {
 
     /// Closes the sample that is open.
     fn finish(&mut self) -> Result<()> {
-        let Some(Open { key, image, label, .. }) = self.open.take() else { return Ok(()) };
+        let Some(OpenSample { key, image, label, .. }) = self.open.take() else { return Ok(()) };
         let Some((start, length)) = image else {
             return Err(self.wrong(&key, "no image", "a member .jpg, .jpeg or .png"));
         };
-        self.found.push(Sample { key, start, length, label });
+        self.found.push(ShardSample { key, start, length, label });
         Ok(())
     }
 }
@@ -244,7 +247,7 @@ fn class_of_text(content: &[u8]) -> Result<Option<u32>, String> {
     }
 }
 
-/// The class under the first of the known keys; None in an object that has none of them.
+/// Returns the class under the first of the known keys; `None` for an object that has none of them.
 fn class_of_json(content: &[u8]) -> Result<Option<u32>, String> {
     let value: serde_json::Value = serde_json::from_slice(content).map_err(|e| e.to_string())?;
     let object = value.as_object().ok_or("no object")?;

@@ -1,4 +1,4 @@
-//! A data set in memory as files in a common format.
+//! Writes a data set in memory as files in a common format.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::artefact::atomic;
 use crate::data::{DataSet, Part, PartName, groups};
 use crate::error::{Error, Result};
 
-/// A format that sets can be written in.
+/// A format in which sets can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `PART/CLASS/NUMBER.png`.
@@ -53,7 +53,7 @@ impl FromStr for Target {
     }
 }
 
-/// Training batches of CIFAR-10.
+/// Number of training batches of CIFAR-10.
 const BATCHES: usize = 5;
 
 /// Side of CIFAR's images, and its number of classes.
@@ -62,9 +62,9 @@ const CIFAR: (usize, usize) = (32, 10);
 /// Writes `set` into the new folder `out`: the whole folder or none of it.
 ///
 /// Reading it back gives the same images and labels in the same order, except that a folder tree is
-/// read class by class and orders classes by their names; ids, and with them the fingerprint, follow
-/// from the format. Errors: something is at `out`, a set that the format cannot
-/// hold, class names that cannot be folder names.
+/// read class by class and orders classes by their names; ids, and with them the fingerprint,
+/// follow from the format. An error says that something is at `out`, that the format cannot hold
+/// the set, or that class names cannot be folder names.
 pub fn make(set: &DataSet, target: Target, out: &Path) -> Result<()> {
     match target {
         Target::ImageFolder | Target::Metadata => check_folders(set)?,
@@ -126,7 +126,7 @@ fn check_cifar(set: &DataSet) -> Result<()> {
     }
 }
 
-/// Images and their list; the attribute's column has its name.
+/// Writes images and their list, in which the attribute's column has its name.
 fn metadata(set: &DataSet, folder: &Path) -> Result<()> {
     let path = folder.join(groups::FILE);
     let wrong = |e: csv::Error| Error::Internal(format!("{}: {e}", path.display()));
@@ -154,7 +154,7 @@ fn metadata(set: &DataSet, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The images of a part; their paths below the folder.
+/// Writes the images of a part and returns their paths below the folder.
 fn image_folder(set: &DataSet, name: PartName, part: &Part, folder: &Path) -> Result<Vec<String>> {
     for class in &set.classes {
         let path = folder.join(name.name()).join(class);

@@ -9,7 +9,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use crate::error::{Error, Result};
 
-/// Pixels (`H W 3`) as a PNG file; the same pixels give the same bytes.
+/// Encodes pixels (`H W 3`) as a PNG file. The same pixels give the same bytes.
 fn png(pixels: &[u8], (height, width): (usize, usize)) -> Result<Vec<u8>> {
     let side = |n: usize| {
         u32::try_from(n).map_err(|_| Error::Internal(format!("an image of {n} pixels a side")))

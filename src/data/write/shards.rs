@@ -1,4 +1,4 @@
-//! Tar shards of samples, deterministic to the byte: no times, no owners.
+//! Tar shards of samples, deterministic to the byte, without times and owners.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -11,10 +11,10 @@ use crate::data::webdataset::shard::{member_key, open_archive};
 use crate::data::{DataSet, Format, Part, PartName, class_names};
 use crate::error::{Error, Result};
 
-/// Samples of a shard.
+/// Number of samples in a shard.
 const SHARD: usize = 10_000;
 
-/// Bytes of a block of an archive.
+/// Number of bytes in a block of an archive.
 const BLOCK: u64 = 512;
 
 /// Most bytes of one image file that is packed.
@@ -40,12 +40,12 @@ fn write_names(set: &DataSet, folder: &Path) -> Result<()> {
     fs::write(&path, set.classes.join("\n") + "\n").map_err(Error::io(&path))
 }
 
-/// Writes the training samples `kept` (ascending) of `set` as tar: the file `out` where its name ends in
-/// `.tar`, else shards in the new folder `out`, with the class names.
+/// Writes the training samples `kept` (ascending) of `set` as tar, into the file `out` where its
+/// name ends in `.tar`, else shards in the new folder `out`, with the class names.
 ///
-/// Of WebDataset shards the members of the kept samples are copied byte for byte, shard by shard. Image
-/// files are packed as they are; images that are no files become PNG. The key of such a sample is its
-/// position in the training set. `source` is the path that `set` was read from.
+/// The members of kept samples are copied byte for byte out of WebDataset shards, shard by shard.
+/// Image files are packed as they are, and images that are no files become PNG. The key of such a
+/// sample is its position in the training set. `source` is the path that `set` was read from.
 pub fn export(set: &DataSet, source: &Path, kept: &[usize], out: &Path) -> Result<()> {
     let single = out.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar"));
     match (set.format == Format::Webdataset, single) {
@@ -66,7 +66,7 @@ pub fn export(set: &DataSet, source: &Path, kept: &[usize], out: &Path) -> Resul
     }
 }
 
-/// The root of the image files, where every image is one.
+/// Returns the root of the image files, where every image is one.
 fn files<'a>(set: &DataSet, source: &'a Path) -> Option<&'a Path> {
     set.format.is_files().then_some(source)
 }
@@ -132,8 +132,8 @@ fn append(
     archive.finish().map_err(Error::io("archive"))
 }
 
-/// Copies the members of the kept samples, shard by shard: into `single`, else into what `create` makes
-/// for the shard of that name. A shard that keeps nothing is not made.
+/// Copies the members of the kept samples, shard by shard, into `single` or else into what `create`
+/// makes for the shard of that name. A shard that keeps nothing is not made.
 fn filter_all(
     set: &DataSet,
     source: &Path,
@@ -143,7 +143,7 @@ fn filter_all(
 ) -> Result<()> {
     let mut rest = kept;
     while let Some(&first) = rest.first() {
-        // Samples of a shard follow each other.
+        // The samples of a shard follow each other.
         let shard = shard_of(&set.train.ids[first]);
         let count = rest.iter().take_while(|&&i| shard_of(&set.train.ids[i]) == shard).count();
         let (of_shard, others) = rest.split_at(count);
@@ -167,12 +167,13 @@ fn filter_all(
     }
 }
 
-/// The shard of an id `shard.tar:key`; keys may hold colons, shards that hold `.tar:` are none.
+/// Returns the shard of an id `shard.tar:key`. Keys may hold colons, but no shard's name holds
+/// `.tar:`.
 fn shard_of(id: &str) -> &str {
     id.to_ascii_lowercase().find(".tar:").map_or(id, |at| &id[..at + 4])
 }
 
-/// Two empty blocks.
+/// Writes the two empty blocks that end an archive.
 fn end(out: &mut BufWriter<File>, path: &Path) -> Result<()> {
     out.write_all(&[0; 2 * BLOCK as usize]).and_then(|()| out.flush()).map_err(Error::io(path))
 }

@@ -1,7 +1,7 @@
-//! The kept images of a set of files as a tree of its own: links or copies.
+//! The kept images of a set of files as a tree of its own, of links or of copies.
 //!
-//! The tree is complete: everything below the root that is no training image (validation and test
-//! images, lists, names) comes along, so that the result is a data set in the same format.
+//! The tree is complete, because everything below the root that is no training image (validation
+//! and test images, lists, names) comes along, so that the result is a data set in the same format.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::artefact::atomic;
 use crate::data::{DataSet, Format, groups};
 use crate::error::{Error, Result};
 
-/// How a file comes into the tree.
+/// How a file gets into the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// A symbolic link to the original, by its full path.
@@ -35,8 +35,8 @@ impl FromStr for Placement {
 /// Makes the new folder `out` with the training images `kept` (ascending) of `set` and all that is no
 /// training image; `root` is the folder that `set` was read from.
 ///
-/// A class that keeps nothing keeps its empty folder, so that indices stay. Errors: a set whose images
-/// are no files, something at `out`, an `out` inside `root`.
+/// A class that keeps nothing keeps its empty folder, so that indices stay. # Errors The set's
+/// images are no files, something is at `out`, or `out` is inside `root`.
 pub fn export(
     set: &DataSet,
     root: &Path,
@@ -48,7 +48,7 @@ pub fn export(
         return Err(Error::invalid(
             format!("data set {} of format {}", set.name, set.format),
             "images that are no files of their own",
-            "--as tar, index, mask, csv or list",
+            "`as` tar, index, mask, csv or list",
         ));
     }
     let root = fs::canonicalize(root).map_err(Error::io(root))?;
@@ -64,7 +64,7 @@ pub fn export(
         ));
     }
     atomic::write_folder(out, |folder| {
-        let tree = Tree { root: &root, out: folder, placement };
+        let tree = TreeWriter { root: &root, out: folder, placement };
         match set.format {
             Format::Metadata => tree.listed(set, kept),
             _ => tree.of_classes(set, kept),
@@ -72,14 +72,15 @@ pub fn export(
     })
 }
 
-struct Tree<'a> {
+struct TreeWriter<'a> {
     root: &'a Path,
     out: &'a Path,
     placement: Placement,
 }
 
-impl Tree<'_> {
-    /// Class folders of the training part, and everything beside the folder that holds them.
+impl TreeWriter<'_> {
+    /// Places the class folders of the training part, and everything beside the folder that holds
+    /// them.
     fn of_classes(&self, set: &DataSet, kept: &[usize]) -> Result<()> {
         let mut folders: Vec<&Path> = Vec::new();
         for id in &set.train.ids {
@@ -96,7 +97,8 @@ impl Tree<'_> {
             self.place(&set.train.ids[i])?;
         }
         let train = folders.first().and_then(|f| f.parent()).unwrap_or(Path::new("train"));
-        // From the root down to the training folder: every entry that does not lead there.
+        // From the root down to the training folder, every entry is placed that does not lead
+        // there.
         let mut above = PathBuf::new();
         for step in train.components() {
             for entry in fs::read_dir(self.root.join(&above)).map_err(Error::io(self.root))? {
@@ -111,7 +113,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// The images that the list keeps, and the list without the others.
+    /// Places the images that the list keeps, and the list without the others.
     fn listed(&self, set: &DataSet, kept: &[usize]) -> Result<()> {
         let held_out = [&set.val, &set.test].into_iter().flatten().flat_map(|p| &p.ids);
         let ids: Vec<&String> = kept.iter().map(|&i| &set.train.ids[i]).chain(held_out).collect();
@@ -124,7 +126,7 @@ impl Tree<'_> {
         let text = groups::without(&text, &kept, &path.display().to_string())?;
         let path = self.out.join(groups::FILE);
         fs::write(&path, text).map_err(Error::io(&path))?;
-        // The names of classes and of the attribute's values.
+        // The names of classes and of the attribute's values are needed too.
         let values = set.attributes.as_ref().map(|a| format!("{}.txt", a.name));
         for name in std::iter::once("classes.txt".to_owned()).chain(values) {
             if self.root.join(&name).is_file() && !self.out.join(&name).exists() {
@@ -176,7 +178,7 @@ impl Tree<'_> {
     }
 }
 
-/// `…/train/CLASS` of `…/train/CLASS/…`.
+/// Returns `…/train/CLASS` of `…/train/CLASS/…`.
 fn class_folder(id: &str) -> Option<&Path> {
     let train = id.find("train/")? + "train/".len();
     let class = id[train..].find('/')?;
@@ -194,6 +196,6 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn link(_: &Path, to: &Path) -> Result<()> {
-    let expected = "a system that has them; or --as copy";
+    let expected = "a system that has them; or `as` copy";
     Err(Error::invalid(to.display().to_string(), "no symbolic links on this system", expected))
 }

@@ -24,8 +24,8 @@ pub(crate) struct Ccs {
 }
 
 impl Ccs {
-    /// `values`: the score whose range is divided; `hardness`: greater is harder. `keys` decide
-    /// ties, `draws` the order inside a stratum.
+    /// Makes the order: `values` is the score whose range is divided into strata, and a greater
+    /// `hardness` is harder. `keys` decide ties, and `draws` decide the order inside a stratum.
     pub(crate) fn new(
         values: &[f64],
         hardness: &[f64],
@@ -46,7 +46,7 @@ impl Ccs {
         let width = (high - low) / strata as f64;
         let mut filled = vec![Vec::new(); strata];
         for i in kept {
-            // The last stratum has both its ends. Equal scores make one stratum.
+            // The last stratum includes both its ends. Equal scores make one stratum.
             let stratum = ((values[i] - low) / width) as usize;
             filled[stratum.min(strata - 1)].push(i);
         }
@@ -60,7 +60,7 @@ impl Ccs {
     }
 }
 
-/// Equal shares from the smallest stratum up: each at most its size.
+/// Gives equal shares from the smallest stratum up, each at most the stratum's size.
 fn budgets(sizes: &[usize], total: usize) -> Vec<usize> {
     let mut left = total;
     let shares = sizes.iter().enumerate().map(|(s, &size)| {

@@ -6,23 +6,24 @@
 
 use std::collections::BinaryHeap;
 
-use super::{Candidate, Greedy, Key, keys};
+use super::{Greedy, Key, Pickable, keys};
 use crate::error::Result;
 use crate::prune::space::Neighbour;
 
-/// Picks by message passing. Memory: n x (60 + 16 neighbours) bytes, and 32 for each message.
+/// Picks by message passing. It takes n x (60 + 16 neighbours) bytes, and 32 for each message.
 pub(crate) struct D2 {
     neighbours: Vec<Vec<Neighbour>>,
     reverse: f64,
-    /// s', after the losses so far; none for picks.
+    /// The s' of each sample after the losses so far; `None` for picks.
     scores: Vec<Option<f64>>,
     keys: Vec<Key>,
-    /// Current and outdated scores.
-    queue: BinaryHeap<Candidate>,
+    /// Current and outdated scores of the samples.
+    queue: BinaryHeap<Pickable>,
 }
 
 impl D2 {
-    /// `scores`: greater is kept first. Neighbours' distances are Euclidean.
+    /// Spreads `scores`, of which greater ones are kept first. The neighbours' distances are
+    /// Euclidean.
     pub(crate) fn new(
         scores: &[f64],
         neighbours: Vec<Vec<Neighbour>>,
@@ -33,7 +34,8 @@ impl D2 {
     ) -> Self {
         let message = |n: &Neighbour| libm::exp(-forward * n.distance) * scores[n.sample];
         let pass = |(&own, near): (&f64, &Vec<Neighbour>)| {
-            // In the order of their values: duplicates, which tell each other, tie.
+            // The parts are added in the order of their values, so that duplicates, which send
+            // messages to each other, tie.
             let mut parts: Vec<f64> = near.iter().map(message).chain([own]).collect();
             parts.sort_unstable_by(f64::total_cmp);
             parts.iter().sum()
@@ -42,14 +44,14 @@ impl D2 {
         let keys = keys(positions, seed);
         let candidates = passed.iter().zip(&keys).enumerate();
         let queue =
-            candidates.map(|(sample, (&value, &key))| Candidate { value, key, sample }).collect();
+            candidates.map(|(sample, (&value, &key))| Pickable { value, key, sample }).collect();
         D2 { neighbours, reverse, scores: passed.into_iter().map(Some).collect(), keys, queue }
     }
 }
 
 impl Greedy for D2 {
     fn next(&mut self) -> Result<Option<usize>> {
-        while let Some(Candidate { value, sample, .. }) = self.queue.pop() {
+        while let Some(Pickable { value, sample, .. }) = self.queue.pop() {
             if self.scores[sample] != Some(value) {
                 continue;
             }
@@ -58,7 +60,7 @@ impl Greedy for D2 {
                 if let Some(score) = &mut self.scores[near.sample] {
                     *score -= libm::exp(-self.reverse * near.distance) * value;
                     let (value, key) = (*score, self.keys[near.sample]);
-                    self.queue.push(Candidate { value, key, sample: near.sample });
+                    self.queue.push(Pickable { value, key, sample: near.sample });
                 }
             }
             return Ok(Some(sample));

@@ -13,39 +13,40 @@
 
 use std::collections::BinaryHeap;
 
-use super::rows::Rows;
-use super::{Candidate, Greedy, keys};
+use super::rows::DistanceRows;
+use super::{Greedy, Pickable, keys};
 use crate::error::Result;
 use crate::isa::{Isa, multiversion};
 use crate::prune::space::Measure;
 
-/// Gains that are brought up to date together.
+/// The number of gains that are brought up to date together.
 const TOGETHER: usize = 8;
 
-/// Facility location under a measure. Memory: n x 84 bytes and the rows that are kept.
+/// Facility location under a measure. It takes n x 84 bytes and the rows that are kept.
 pub(crate) struct Facility<M> {
-    rows: Rows<M>,
-    /// Distance to the nearest pick, and which pick that is: the earlier one of two.
+    rows: DistanceRows<M>,
+    /// Distance of each sample to its nearest pick. `nearest` is that pick, the earlier one of two
+    /// at equal distances.
     least: Vec<u32>,
     nearest: Vec<usize>,
-    candidates: BinaryHeap<Candidate>,
-    /// Picks that a candidate's gain has seen.
+    candidates: BinaryHeap<Pickable>,
+    /// The number of picks that each candidate's gain has seen.
     seen: Vec<usize>,
     picks: usize,
     isa: Isa,
 }
 
 impl<M: Measure> Facility<M> {
-    /// Rows of distances are kept up to `limit` bytes.
+    /// Starts with no pick; rows of distances are kept up to `limit` bytes.
     pub(crate) fn new(measure: M, positions: &[usize], seed: u64, limit: usize) -> Self {
         let n = measure.len();
         let candidates = keys(positions, seed).into_iter().enumerate();
         Facility {
-            rows: Rows::new(measure, limit),
+            rows: DistanceRows::new(measure, limit),
             least: vec![u32::MAX; n],
             nearest: vec![usize::MAX; n],
             candidates: candidates
-                .map(|(sample, key)| Candidate { value: 0.0, key, sample })
+                .map(|(sample, key)| Pickable { value: 0.0, key, sample })
                 .collect(),
             seen: vec![0; n],
             picks: 0,
@@ -53,8 +54,8 @@ impl<M: Measure> Facility<M> {
         }
     }
 
-    /// Values of all candidates: before the first pick the negated sums of distances, after it the
-    /// gains.
+    /// Computes the values of all candidates: the negated sums of distances before the first pick,
+    /// and the gains after it.
     fn evaluate_all(&mut self) {
         let mut candidates = std::mem::take(&mut self.candidates).into_vec();
         let samples: Vec<usize> = candidates.iter().map(|c| c.sample).collect();
@@ -70,8 +71,8 @@ impl<M: Measure> Facility<M> {
         self.candidates = candidates.into();
     }
 
-    /// The best candidate, up to date.
-    fn best(&mut self) -> Option<Candidate> {
+    /// Returns the best candidate, up to date.
+    fn best(&mut self) -> Option<Pickable> {
         loop {
             let mut stale = Vec::with_capacity(TOGETHER);
             while stale.len() < TOGETHER
@@ -87,21 +88,21 @@ impl<M: Measure> Facility<M> {
             let values = self.rows.of_few(&samples, |_, row| gain(isa, least, row) as f64);
             for (candidate, value) in stale.into_iter().zip(values) {
                 self.seen[candidate.sample] = self.picks;
-                self.candidates.push(Candidate { value, ..candidate });
+                self.candidates.push(Pickable { value, ..candidate });
             }
         }
     }
 }
 
 multiversion! {
-    /// Sum of a row.
+    /// Returns the sum of a row.
     fn total(row: &[u32]) -> u64 {
         row.iter().map(|&d| u64::from(d)).sum()
     }
 }
 
 multiversion! {
-    /// sum_i max(0, least_i - row_i).
+    /// Returns sum_i max(0, least_i - row_i).
     fn gain(least: &[u32], row: &[u32]) -> u64 {
         least.iter().zip(row).map(|(&m, &d)| u64::from(m.max(d) - d)).sum()
     }
@@ -109,11 +110,11 @@ multiversion! {
 
 impl<M: Measure> Greedy for Facility<M> {
     fn next(&mut self) -> Result<Option<usize>> {
-        // After the first pick no older gain is a bound of any use.
+        // The gains from before the first pick are bounds too loose to use.
         if self.picks <= 1 {
             self.evaluate_all();
         }
-        let Some(Candidate { sample, .. }) = self.best() else { return Ok(None) };
+        let Some(Pickable { sample, .. }) = self.best() else { return Ok(None) };
         self.picks += 1;
         let row = self.rows.take(sample);
         for (i, &d) in row.iter().enumerate() {
@@ -124,8 +125,8 @@ impl<M: Measure> Greedy for Facility<M> {
         Ok(Some(sample))
     }
 
-    /// Cluster sizes: how many samples of the group have the pick as their nearest, the earlier
-    /// of two.
+    /// The weights are cluster sizes: how many samples of the group have the pick as their nearest
+    /// one, the earlier of two at equal distances.
     fn weights(&mut self, kept: &[usize]) -> Result<Option<Vec<f64>>> {
         let n = self.rows.len();
         let mut place = vec![usize::MAX; n];
@@ -135,7 +136,7 @@ impl<M: Measure> Greedy for Facility<M> {
             self.nearest.iter().for_each(|&s| sizes[place[s]] += 1.0);
             return Ok(Some(sizes));
         }
-        // Some picks were not kept: their samples go to the nearest of the others.
+        // Some picks were not kept, so their samples go to the nearest of the others.
         let mut least = vec![u32::MAX; n];
         let mut nearest = vec![0; n];
         for (k, &sample) in kept.iter().enumerate() {

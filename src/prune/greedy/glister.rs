@@ -5,38 +5,38 @@
 //! far. theta is the last layer; the validation gradient is computed anew after each pick, or
 //! after every `refresh` picks, as in the authors' faster variant.
 
-use super::{Greedy, Open};
+use super::{Greedy, Unpicked};
 use crate::error::Result;
-use crate::prune::space::{Gradients, Pair, fill_chunks, narrow, pairs};
+use crate::prune::space::{Gradients, PairSum, fill_chunks, narrow, pairs};
 
-/// The steps of the validation set.
+/// How the validation gradient follows the picks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refresh {
-    /// eta.
+    /// eta, the length of a step.
     pub(crate) step: f64,
-    /// Picks between two validation gradients.
+    /// The number of picks between two validation gradients.
     pub(crate) every: usize,
 }
 
-/// Glister. Memory: n x 24 + V x K x 8 + K x (D + 1) x 12 bytes.
+/// Glister's picks. They take n x 24 + V x K x 8 + K x (D + 1) x 12 bytes.
 pub(crate) struct Glister<'a> {
     train: Gradients<'a>,
     validation: Gradients<'a>,
-    /// Logarithms of the validation predictions plus the steps so far, V x K, up to a constant a
-    /// row.
+    /// Logarithms of the validation predictions after the steps so far, V x K; a row may be off by
+    /// a constant, which softmax does not see.
     logits: Vec<f64>,
     /// Labels of the validation samples.
     labels: Vec<u32>,
-    /// grad L_val: the rows for the features, and the biases.
+    /// grad L_val: its rows for the features. `biases` is its part for the biases.
     gradient: Vec<Vec<f32>>,
     biases: Vec<f64>,
     refresh: Refresh,
     picks: usize,
-    open: Open,
+    open: Unpicked,
 }
 
 impl<'a> Glister<'a> {
-    /// `probabilities` and `labels` of the samples of `validation`.
+    /// Starts with no pick; `probabilities` and `labels` are those of the samples of `validation`.
     pub(crate) fn new(
         train: Gradients<'a>,
         validation: Gradients<'a>,
@@ -55,11 +55,11 @@ impl<'a> Glister<'a> {
             biases: Vec::new(),
             refresh,
             picks: 0,
-            open: Open::new(positions, seed),
+            open: Unpicked::new(positions, seed),
         }
     }
 
-    /// grad L_val at the current predictions.
+    /// Computes grad L_val at the current predictions.
     fn compute_gradient(&mut self) {
         let k = self.validation.classes();
         let mut errors = vec![0.0; self.logits.len()];
@@ -87,7 +87,7 @@ impl<'a> Glister<'a> {
         let mut products = vec![0.0; points.len()];
         fill_chunks(&mut products, |first, places| {
             let samples: Vec<usize> = (first..first + places.len()).collect();
-            points.against(Pair::InnerProduct, features, &samples, places);
+            points.against(PairSum::InnerProduct, features, &samples, places);
         });
         let residual = self.train.residual(sample);
         for (row, product) in self.logits.chunks_mut(k).zip(products) {
@@ -97,7 +97,7 @@ impl<'a> Glister<'a> {
     }
 }
 
-/// Softmax of logits, some of which may be minus infinity.
+/// Writes the softmax of `logits`, some of which may be minus infinity.
 fn softmax(logits: &[f64], out: &mut [f64]) {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     out.iter_mut().zip(logits).for_each(|(p, z)| *p = libm::exp(z - most));
@@ -115,7 +115,7 @@ impl Greedy for Glister<'_> {
         let next = self.open.take_best(|samples, values| {
             let mut products = vec![0.0; gradient.len() * samples.len()];
             let rows = train.points().rows(samples);
-            pairs(train.points().isa, Pair::InnerProduct, &gradient, &rows, &mut products);
+            pairs(train.points().isa, PairSum::InnerProduct, &gradient, &rows, &mut products);
             for (j, (&sample, value)) in samples.iter().zip(values).enumerate() {
                 let of_class = |(class, &r): (usize, &f32)| {
                     f64::from(r) * (products[class * samples.len() + j] + biases[class])

@@ -8,36 +8,38 @@
 use rayon::prelude::*;
 
 use super::nnls::Nnls;
-use super::{Greedy, Open};
+use super::{Greedy, Unpicked};
 use crate::error::{Error, Result};
 use crate::isa::multiversion;
 use crate::prune::space::{CHUNK, Gradients, fill_chunks};
 
-/// GradMatch. Memory: see [`bytes`].
+/// GradMatch's picks; [`bytes`] tells the memory.
 pub(crate) struct GradMatch<'a> {
     gradients: Gradients<'a>,
     lambda: f64,
-    /// < g_j, mean g > of every sample.
+    /// < g_j, mean g > for every sample j.
     target: Vec<f64>,
-    /// < g_s, g_j > of every pick with every sample.
+    /// < g_s, g_j > for every pick s and every sample j.
     rows: Vec<Vec<f32>>,
     /// Inner product of every sample with mean g - sum_S w g.
     missing: Vec<f64>,
     picks: Vec<usize>,
-    /// 0, 1, ...: variable i of the solver is pick i.
+    /// The numbers 0, 1, ...: variable i of the solver is pick i.
     places: Vec<usize>,
     solver: Nnls,
-    open: Open,
+    open: Unpicked,
 }
 
-/// Bytes for `picks` of `n` samples: the products of every pick with every sample, and a
-/// triangular factor.
+/// Returns the bytes for `picks` of `n` samples: the products of every pick with every sample, and
+/// a triangular factor.
 pub(crate) fn bytes(n: usize, picks: usize) -> f64 {
     let (n, picks) = (n as f64, picks as f64);
     4.0 * n * picks + 4.0 * picks * (picks + 1.0) + 40.0 * n
 }
 
 impl<'a> GradMatch<'a> {
+    /// Starts with no pick.
+    ///
     /// # Errors
     /// `most` picks would take more than `limit` bytes.
     pub(crate) fn new(
@@ -68,12 +70,12 @@ impl<'a> GradMatch<'a> {
             picks: Vec::new(),
             places: Vec::new(),
             solver: Nnls::new(lambda),
-            open: Open::new(positions, seed),
+            open: Unpicked::new(positions, seed),
         })
     }
 
-    /// Inner product of every sample with what `solver` leaves missing; variable i is pick
-    /// `places[i]`.
+    /// Returns the inner product of every sample with what `solver` leaves missing; variable i is
+    /// pick `places[i]`.
     fn missing(&self, solver: &Nnls, places: &[usize]) -> Vec<f64> {
         let isa = self.gradients.points().isa;
         let mut missing = self.target.clone();
@@ -87,8 +89,8 @@ impl<'a> GradMatch<'a> {
         missing
     }
 
-    /// Solves for the weights of the picks `places`, from the solution in `solver`, of which
-    /// `missing` is known; returns what is missing then.
+    /// Solves for the weights of the picks `places`, starting from the solution in `solver`, whose
+    /// `missing` is known. Returns what is missing afterwards.
     fn solve(&self, solver: &mut Nnls, places: &[usize], missing: Vec<f64>) -> Vec<f64> {
         let sample = |i: usize| self.picks[places[i]];
         let gram = |i: usize, j: usize| f64::from(self.rows[places[i]][sample(j)]);
@@ -104,7 +106,7 @@ impl<'a> GradMatch<'a> {
 }
 
 multiversion! {
-    /// `sum -= factor * row`.
+    /// Computes `sum -= factor * row`.
     fn subtract(factor: f64, row: &[f32], sum: &mut [f64]) {
         for (s, &x) in sum.iter_mut().zip(row) {
             *s -= factor * f64::from(x);
@@ -137,7 +139,7 @@ impl Greedy for GradMatch<'_> {
         Ok(Some(sample))
     }
 
-    /// The w of the formula.
+    /// The weights are the w of the formula.
     fn weights(&mut self, kept: &[usize]) -> Result<Option<Vec<f64>>> {
         let mut place_of = vec![None; self.gradients.len()];
         self.picks.iter().enumerate().for_each(|(p, &sample)| place_of[sample] = Some(p));

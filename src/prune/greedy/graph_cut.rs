@@ -4,23 +4,24 @@
 //! cosine similarity. Its first sum needs no pairs: it is the product with the sum of all unit
 //! vectors. The second grows by one similarity a pick.
 
-use super::{Greedy, Open};
+use super::{Greedy, Unpicked};
 use crate::error::Result;
 use crate::prune::space::{Similarity, fill_chunks};
 
-/// Graph cut. Memory: n x 40 bytes.
+/// Graph cut's picks. They take n x 40 bytes.
 pub(crate) struct GraphCut<S> {
     similarity: S,
-    /// lam sum over all samples, less twice the sum over the picks.
+    /// The gain of each sample: lam times its sum over all samples, less twice its sum over the
+    /// picks.
     gains: Vec<f64>,
-    open: Open,
+    open: Unpicked,
 }
 
 impl<S: Similarity> GraphCut<S> {
     pub(crate) fn new(similarity: S, lambda: f64, positions: &[usize], seed: u64) -> Self {
         let mut gains = similarity.totals();
         gains.iter_mut().for_each(|g| *g *= lambda);
-        GraphCut { similarity, gains, open: Open::new(positions, seed) }
+        GraphCut { similarity, gains, open: Unpicked::new(positions, seed) }
     }
 }
 

@@ -10,53 +10,54 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
-use super::{Candidate, Greedy, Key, keys};
+use super::{Greedy, Key, Pickable, keys};
 use crate::error::Result;
 use crate::prune::space::{Measure, fill_chunks};
 
-/// Samples whose farthest is remembered together.
+/// The number of samples whose farthest one is remembered together.
 const BLOCK: usize = 64;
-/// Picks that are compared at once with a sample that lags behind.
+/// The number of picks that are compared at once with a sample that lags behind.
 const STEP: usize = 16;
-/// Blocks that are brought up to date in parallel. More would do work that may turn out not to be
-/// needed.
+/// The number of blocks that are brought up to date in parallel. More would do work that may turn
+/// out not to be needed.
 const AHEAD: usize = 8;
 
-/// Greedy k-center under a measure. Memory: n x 36 bytes.
+/// Greedy k-center under a measure. It takes n x 36 bytes.
 pub(crate) struct KCenter<M> {
     measure: M,
-    blocks: Vec<Block>,
+    blocks: Vec<SampleBlock>,
     /// The first pick.
     start: usize,
     picks: Vec<usize>,
 }
 
-/// Consecutive samples.
-struct Block {
+/// Consecutive samples, brought up to date on their own.
+struct SampleBlock {
     first: usize,
-    /// Distance to the nearest of the first `seen` picks; below 0 for picks themselves.
+    /// Distance of each sample to the nearest of the first `seen` picks; below 0 for picks
+    /// themselves.
     bound: Vec<f64>,
     seen: Vec<u32>,
     keys: Vec<Key>,
-    farthest: Candidate,
+    farthest: Pickable,
 }
 
 impl<M: Measure> KCenter<M> {
-    /// Begins with sample `start`.
+    /// Starts with `start` as the first pick.
     pub(crate) fn new(measure: M, start: usize, positions: &[usize], seed: u64) -> Self {
         let keys = keys(positions, seed);
-        let block = |(b, keys): (usize, &[Key])| Block {
+        let block = |(b, keys): (usize, &[Key])| SampleBlock {
             first: b * BLOCK,
             bound: vec![f64::INFINITY; keys.len()],
             seen: vec![0; keys.len()],
             keys: keys.to_vec(),
-            farthest: Candidate { value: f64::INFINITY, key: keys[0], sample: b * BLOCK },
+            farthest: Pickable { value: f64::INFINITY, key: keys[0], sample: b * BLOCK },
         };
         let blocks = keys.chunks(BLOCK).enumerate().map(block).collect();
         KCenter { measure, blocks, start, picks: Vec::new() }
     }
 
-    /// Every sample's distance to the first pick.
+    /// Computes every sample's distance to the first pick.
     fn begin(&mut self) {
         let mut distances = vec![0.0; self.measure.len()];
         let (measure, start) = (&self.measure, self.start);
@@ -72,7 +73,7 @@ impl<M: Measure> KCenter<M> {
         }
     }
 
-    /// The farthest sample, up to date.
+    /// Returns the farthest sample, up to date.
     fn farthest(&mut self) -> Option<usize> {
         let (measure, picks) = (&self.measure, &self.picks[..]);
         loop {
@@ -83,13 +84,13 @@ impl<M: Measure> KCenter<M> {
             if best.up_to_date(picks.len()).is_some() {
                 return Some(best.farthest.sample);
             }
-            // What is nearer than a sample that is up to date can wait.
+            // Whatever is nearer than a sample that is up to date can wait.
             let known = self.blocks.iter().filter_map(|block| block.up_to_date(picks.len()));
             let bar = known.fold(0.0, f64::max);
             let ahead = self.blocks.iter_mut().filter(|block| {
                 block.farthest.value >= bar && block.up_to_date(picks.len()).is_none()
             });
-            let mut ahead: Vec<&mut Block> = ahead.collect();
+            let mut ahead: Vec<&mut SampleBlock> = ahead.collect();
             if ahead.len() > AHEAD {
                 ahead.select_nth_unstable_by_key(AHEAD - 1, |block| Reverse(block.farthest));
                 ahead.truncate(AHEAD);
@@ -99,8 +100,8 @@ impl<M: Measure> KCenter<M> {
     }
 }
 
-impl Block {
-    /// The farthest sample's distance if it has seen all `picks`.
+impl SampleBlock {
+    /// Returns the farthest sample's distance if that sample has seen all `picks`.
     fn up_to_date(&self, picks: usize) -> Option<f64> {
         (self.seen[self.farthest.sample % BLOCK] as usize == picks).then_some(self.farthest.value)
     }
@@ -114,7 +115,7 @@ impl Block {
                 farthest = i;
             }
         }
-        self.farthest = Candidate {
+        self.farthest = Pickable {
             value: self.bound[farthest],
             key: self.keys[farthest],
             sample: self.first + farthest,

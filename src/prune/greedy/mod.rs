@@ -37,11 +37,11 @@ pub(crate) use rows::bytes as row_bytes;
 
 /// A method that picks one sample after another. Samples are numbered inside their group.
 pub(crate) trait Greedy {
-    /// The next pick; none when all are picked.
+    /// Returns the next pick, or `None` when all samples are picked.
     fn next(&mut self) -> Result<Option<usize>>;
 
-    /// What each of `kept`, a part of the picks, stands for; none where the method gives no
-    /// weights.
+    /// Returns what each of `kept`, a part of the picks, stands for; `None` where the method gives
+    /// no weights.
     fn weights(&mut self, kept: &[usize]) -> Result<Option<Vec<f64>>> {
         let _ = kept;
         Ok(None)
@@ -60,59 +60,60 @@ impl Greedy for Known {
 /// A sample's draw: 128 bits, distinct for distinct positions.
 pub(crate) type Key = [u32; 4];
 
-/// The draws of samples at `positions`: 16 bytes each.
+/// Returns the draws of the samples at `positions`, 16 bytes each.
 pub(crate) fn keys(positions: &[usize], seed: u64) -> Vec<Key> {
     let draw = Philox::new(seed, Stream::Ties);
     positions.iter().map(|&position| draw.block(position as u64, 0)).collect()
 }
 
-/// A sample that may be picked, greatest value first, then lowest draw.
+/// A sample that may be picked. The greatest value comes first, then the lowest draw.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Candidate {
+pub(crate) struct Pickable {
     pub(crate) value: f64,
     pub(crate) key: Key,
     pub(crate) sample: usize,
 }
 
-impl Ord for Candidate {
+impl Ord for Pickable {
     fn cmp(&self, other: &Self) -> Ordering {
-        // `+ 0.0` makes 0 and -0 equal.
+        // Adding 0.0 makes 0 and -0 equal.
         let by_value = (self.value + 0.0).total_cmp(&(other.value + 0.0));
         by_value.then_with(|| Reverse(self.key).cmp(&Reverse(other.key)))
     }
 }
 
-impl PartialOrd for Candidate {
+impl PartialOrd for Pickable {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Candidate {
+impl PartialEq for Pickable {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other) == Ordering::Equal
     }
 }
 
-impl Eq for Candidate {}
+impl Eq for Pickable {}
 
 /// Samples that are not picked yet, in no particular order.
-pub(crate) struct Open {
+pub(crate) struct Unpicked {
     samples: Vec<usize>,
     keys: Vec<Key>,
 }
 
-impl Open {
+impl Unpicked {
     pub(crate) fn new(positions: &[usize], seed: u64) -> Self {
-        Open { samples: (0..positions.len()).collect(), keys: keys(positions, seed) }
+        Unpicked { samples: (0..positions.len()).collect(), keys: keys(positions, seed) }
     }
 
-    /// Takes out the sample of the greatest value; `evaluate` writes the values of some samples.
+    /// Takes out the sample of the greatest value; `evaluate` writes the values of the samples it
+    /// is given.
     pub(crate) fn take_best(
         &mut self,
         evaluate: impl Fn(&[usize], &mut [f64]) + Sync,
     ) -> Option<usize> {
-        let bests: Vec<Option<(Candidate, usize)>> = self
+        let bests: Vec<Option<(Pickable, usize)>> = self
             .samples
             .par_chunks(CHUNK)
             .enumerate()
@@ -122,7 +123,7 @@ impl Open {
                 let candidates = samples.iter().zip(values).enumerate();
                 candidates
                     .map(|(i, (&sample, value))| {
-                        (Candidate { value, key: self.keys[sample], sample }, c * CHUNK + i)
+                        (Pickable { value, key: self.keys[sample], sample }, c * CHUNK + i)
                     })
                     .max_by_key(|&(candidate, _)| candidate)
             })
@@ -132,7 +133,7 @@ impl Open {
         Some(best.sample)
     }
 
-    /// The samples that are left.
+    /// Returns the samples that are left.
     pub(crate) fn samples(&self) -> &[usize] {
         &self.samples
     }
@@ -147,7 +148,7 @@ mod tests {
         let values = [1.0, 5.0, 5.0, -1.0, 5.0];
         let mut first = [0; 5];
         for seed in 0..600 {
-            let mut open = Open::new(&[10, 11, 12, 13, 14], seed);
+            let mut open = Unpicked::new(&[10, 11, 12, 13, 14], seed);
             let evaluate = |samples: &[usize], out: &mut [f64]| {
                 samples.iter().zip(out).for_each(|(&s, v)| *v = values[s]);
             };
@@ -156,13 +157,13 @@ mod tests {
             assert_eq!(order[3..], [0, 3]);
             assert!(open.samples().is_empty());
         }
-        // Standard deviation 12.
+        // The standard deviation of these counts is 12.
         assert!([1, 2, 4].iter().all(|&i| (150..=250).contains(&first[i])), "{first:?}");
     }
 
     #[test]
     fn zero_and_negative_zero_tie() {
-        let candidate = |value| Candidate { value, key: [1; 4], sample: 0 };
+        let candidate = |value| Pickable { value, key: [1; 4], sample: 0 };
         assert_eq!(candidate(0.0), candidate(-0.0));
         assert!(candidate(1.0) > candidate(f64::NEG_INFINITY));
     }

@@ -1,12 +1,12 @@
-//! The middle of a ranking first.
+//! An order that begins in the middle of a ranking.
 //!
 //! Source: Xia et al., "Moderate Coreset" (ICLR 2023): of the distances to the class centre, the
 //! samples around the median are kept, neither the typical nor the outlying ones.
 
 use super::Key;
 
-/// Samples from the middle of `values` outwards: every prefix of it is a window of the ranking
-/// that is central within half a sample.
+/// Returns the samples from the middle of `values` outwards. Every prefix of it is a window of the
+/// ranking that is central within half a sample.
 ///
 /// Equal values are ranked by their draws, and of two samples equally far from the middle the one
 /// with the lower draw comes first.

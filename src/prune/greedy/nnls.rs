@@ -8,7 +8,7 @@ use crate::isa::{Isa, multiversion};
 
 /// A variable whose new part is smaller than this, relative to its square, depends on the others.
 const DEPENDENT: f64 = 1e-7;
-/// A slope this much smaller than the greatest is none.
+/// A slope that is smaller than the greatest by this factor counts as 0.
 const FLAT: f64 = 1e-10;
 
 /// The problem and its solution so far.
@@ -16,7 +16,7 @@ pub(crate) struct Nnls {
     lambda: f64,
     target: Vec<f64>,
     weights: Vec<f64>,
-    /// Variables with positive weights, and the rows of their factor L: L L' = G + lam I.
+    /// Variables with positive weights; `factor` has the rows of their L, L L' = G + lam I.
     positive: Vec<usize>,
     factor: Vec<Vec<f64>>,
     isa: Isa,
@@ -40,17 +40,17 @@ impl Nnls {
         self.weights.push(0.0);
     }
 
-    /// One weight a variable.
+    /// Returns one weight for each variable.
     pub(crate) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    /// Variables of positive weight.
+    /// Returns the variables of positive weight.
     pub(crate) fn positive(&self) -> &[usize] {
         &self.positive
     }
 
-    /// Finds the optimum. `gram(i, j)` is G; `slopes` tells b - G w of every variable.
+    /// Finds the optimum. `gram(i, j)` is G, and `slopes` tells b - G w of every variable.
     pub(crate) fn solve(
         &mut self,
         gram: impl Fn(usize, usize) -> f64,
@@ -58,7 +58,8 @@ impl Nnls {
     ) {
         let flat = FLAT * self.target.iter().fold(0.0, |most: f64, b| most.max(b.abs()));
         let mut refused = vec![false; self.weights.len()];
-        // Each round lowers the objective; only roundings could go on for ever.
+        // Each round lowers the objective, so that only rounding errors could make the loop go on
+        // for ever.
         for _ in 0..4 * self.weights.len() + 16 {
             let slopes = slopes(self);
             let open = (0..refused.len()).filter(|&i| !refused[i] && !(self.weights[i] > 0.0));
@@ -71,7 +72,7 @@ impl Nnls {
         }
     }
 
-    /// Appends a row to the factor, unless the variable depends on those that are in.
+    /// Appends a row to the factor, unless the variable depends on those that are in it.
     fn let_in(&mut self, variable: usize, gram: impl Fn(usize, usize) -> f64) -> bool {
         let column = self.positive.iter().map(|&p| gram(variable, p));
         let mut row = self.forward(column);
@@ -86,7 +87,7 @@ impl Nnls {
         independent
     }
 
-    /// L^-1 right.
+    /// Computes L^-1 times `right`.
     fn forward(&self, right: impl Iterator<Item = f64>) -> Vec<f64> {
         let mut solved: Vec<f64> = Vec::with_capacity(self.factor.len() + 1);
         for (row, b) in self.factor.iter().zip(right) {
@@ -97,7 +98,7 @@ impl Nnls {
         solved
     }
 
-    /// The unconstrained solution over the positive variables.
+    /// Returns the unconstrained solution over the positive variables.
     fn unconstrained(&self) -> Vec<f64> {
         let mut x = self.forward(self.positive.iter().map(|&p| self.target[p]));
         for i in (0..x.len()).rev() {
@@ -108,7 +109,8 @@ impl Nnls {
         x
     }
 
-    /// Moves to the unconstrained solution, and lets out what would become negative on the way.
+    /// Moves to the unconstrained solution, and takes out the variables that would become negative
+    /// on the way.
     fn settle(&mut self) {
         loop {
             let goal = self.unconstrained();
@@ -138,7 +140,7 @@ impl Nnls {
         }
     }
 
-    /// Takes the k-th row out of the factor: rotations bring the rows below back into shape.
+    /// Takes the k-th row out of the factor; rotations bring the rows below it back into shape.
     fn let_out(&mut self, k: usize) {
         self.positive.remove(k);
         self.factor.remove(k);
@@ -157,7 +159,7 @@ impl Nnls {
 }
 
 multiversion! {
-    /// < a, b >: eight partial sums, then those in their order.
+    /// Returns < a, b >: eight partial sums, which are then added in their order.
     fn dot(a: &[f64], b: &[f64]) -> f64 {
         let mut lanes = [0.0f64; 8];
         let ((a, few), (b, rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
@@ -178,7 +180,8 @@ mod tests {
     use super::*;
     use crate::rng::{Philox, Stream};
 
-    /// Gram matrix and target of random vectors in few dimensions, so that weights hit 0.
+    /// Makes the Gram matrix and the target of random vectors in few dimensions, so that some
+    /// weights become 0.
     fn problem(n: usize, dims: usize, seed: u64) -> (Vec<Vec<f64>>, Vec<f64>) {
         let mut draw = Philox::new(seed, Stream::Init).sequence(0);
         let mut vector = || (0..dims).map(|_| f64::from(draw.normal())).collect::<Vec<f64>>();
@@ -195,7 +198,7 @@ mod tests {
         (0..w.len()).map(|i| solver.target[i] - explained(i)).collect()
     }
 
-    /// The conditions of Karush, Kuhn and Tucker decide: the problem is strictly convex.
+    /// The conditions of Karush, Kuhn and Tucker decide, because the problem is strictly convex.
     #[test]
     fn the_optimum_after_every_variable() {
         for seed in 0..20 {

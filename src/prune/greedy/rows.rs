@@ -1,8 +1,8 @@
 //! Rows of a distance matrix that never exists as a whole.
 //!
-//! Distances are whole multiples of 2^-31 of the greatest possible one. Sums of them are exact, so
-//! they depend on no order, and gains that are equal by symmetry (two samples that would each
-//! stand for the other) are equal in the computer too and left to the draw.
+//! Distances are whole multiples of 2^-31 of the greatest possible one. Their sums are exact and
+//! therefore depend on no order, and gains that are equal by symmetry (two samples that would each
+//! stand for the other) are equal in the computer too, so that the draw decides.
 
 use std::sync::OnceLock;
 
@@ -10,47 +10,48 @@ use rayon::prelude::*;
 
 use crate::prune::space::{CHUNK, Measure};
 
-/// Rows that are computed together.
+/// The number of rows that are computed together.
 const TOGETHER: usize = 8;
-/// Steps from 0 to the greatest distance.
+/// The number of steps from 0 to the greatest distance.
 const STEPS: f64 = (1u64 << 31) as f64;
 
-/// Distances of a sample to all samples of its group, computed when asked for. Rows are kept until
-/// `limit` bytes are full: that saves time and changes no value.
-pub(crate) struct Rows<M> {
+/// Distances of a sample to all samples of its group, computed when they are asked for. Rows are
+/// kept until `limit` bytes are full, which saves time and changes no value.
+pub(crate) struct DistanceRows<M> {
     measure: M,
     all: Vec<usize>,
     kept: Vec<OnceLock<Box<[u32]>>>,
-    /// Steps in a unit of distance.
+    /// The number of steps in a unit of distance.
     scale: f64,
     /// Whether all rows fit into the limit.
     all_fit: bool,
-    /// Rows that may still be kept.
+    /// The number of rows that may still be kept.
     room: usize,
 }
 
-/// Bytes that rows of a group of n samples take at most under a limit.
+/// Returns the most bytes that rows of a group of n samples take under a limit.
 pub(crate) fn bytes(n: usize, limit: usize) -> f64 {
     let row = 4 * n;
     row as f64 * n.min(limit / row.max(1)) as f64
 }
 
-impl<M: Measure> Rows<M> {
+impl<M: Measure> DistanceRows<M> {
     pub(crate) fn new(measure: M, limit: usize) -> Self {
         let n = measure.len();
         let room = limit / (4 * n).max(1);
         let kept = (0..n).map(|_| OnceLock::new()).collect();
         let most = measure.most();
         let scale = if most > 0.0 { STEPS / most } else { 0.0 };
-        Rows { measure, all: (0..n).collect(), kept, scale, all_fit: room >= n, room }
+        DistanceRows { measure, all: (0..n).collect(), kept, scale, all_fit: room >= n, room }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// `of_row(sample, its row)` of every sample, in the order of `samples`. Rows are kept only if
-    /// all fit, since a pass over everything leaves no reason to keep the first ones.
+    /// Returns `of_row(sample, its row)` for every sample, in the order of `samples`. Rows are kept
+    /// only if all fit, because after a pass over everything the first rows are no more likely to
+    /// be needed than others.
     pub(crate) fn of_each<T: Send>(
         &self,
         samples: &[usize],
@@ -77,7 +78,8 @@ impl<M: Measure> Rows<M> {
         together.collect()
     }
 
-    /// The same for few samples that are likely to be asked for again.
+    /// Returns `of_row(sample, its row)` for a few samples that are likely to be asked for again,
+    /// whose rows are therefore kept.
     pub(crate) fn of_few<T: Send>(
         &mut self,
         samples: &[usize],
@@ -106,7 +108,7 @@ impl<M: Measure> Rows<M> {
         tasks.map(one).collect()
     }
 
-    /// Takes a row out for good, and the place it held.
+    /// Takes a row out for good, with the place that it held.
     pub(crate) fn take(&mut self, sample: usize) -> Box<[u32]> {
         match self.kept[sample].take() {
             Some(row) => {
@@ -117,12 +119,12 @@ impl<M: Measure> Rows<M> {
         }
     }
 
-    /// The nearest whole number of steps.
+    /// Rounds to the nearest whole number of steps.
     fn steps(&self, distance: f64) -> u32 {
         (distance * self.scale).round_ties_even() as u32
     }
 
-    /// One row, its chunks in parallel.
+    /// Computes one row, its chunks in parallel.
     fn row(&self, sample: usize) -> Box<[u32]> {
         let mut row = vec![0u32; self.len()];
         row.par_chunks_mut(CHUNK).zip(self.all.par_chunks(CHUNK)).for_each(|(places, others)| {
@@ -134,7 +136,7 @@ impl<M: Measure> Rows<M> {
         row.into()
     }
 
-    /// Several rows on one thread, whose pairs share what they load.
+    /// Computes several rows on one thread, whose pairs share what they load.
     fn compute(&self, samples: &[usize]) -> Vec<Box<[u32]>> {
         let mut rows: Vec<Box<[u32]>> =
             samples.iter().map(|_| vec![0; self.len()].into()).collect();

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::SampleScore;
+use super::sample_score::SampleScore;
 use crate::error::Result;
+use crate::prune::names::names;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
-use crate::prune::space::{CHUNK, Features, Pair, Points, narrow};
+use crate::prune::space::{CHUNK, Features, PairSum, Points, narrow};
 
 /// The centre of a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,14 +19,16 @@ pub enum Centre {
     Median,
 }
 
-/// Euclidean distance of every sample to the centre of its class in feature space; far is hard and
-/// kept.
+names!(Centre, "centre", "mean" => Centre::Mean, "median" => Centre::Median);
+
+/// Returns the Euclidean distance of every sample to the centre of its class in feature space. Far
+/// samples are hard and kept.
 ///
 /// With [`Centre::Mean`] this is the label-dependent form of SSP (Sorscher et al. 2022, as used by
-/// arXiv 2404.05579). Time O(N D); memory 16 bytes a sample.
+/// arXiv 2404.05579). It takes O(N D) time and 16 bytes for each sample.
 ///
 /// # Errors
-/// As [`Population::sizes`] and [`Features::check`].
+/// Fails as [`Population::sizes`] and [`Features::check`] do.
 pub fn class_distances(
     population: Population,
     features: Features,
@@ -42,7 +45,7 @@ pub fn class_distances(
     Ok(SampleScore { values, direction: Direction::KeepHighest, variant })
 }
 
-/// Of a group, the Euclidean distances to its centre.
+/// Returns the Euclidean distances of a group's samples to its centre.
 pub(crate) fn centre_distances(points: Points, centre: Centre) -> Vec<f64> {
     let centre = narrow(&match centre {
         Centre::Mean => points.mean(),
@@ -51,18 +54,19 @@ pub(crate) fn centre_distances(points: Points, centre: Centre) -> Vec<f64> {
     distances_to(points, &centre)
 }
 
-/// Euclidean distances of a group to one vector.
+/// Returns the Euclidean distances of a group's samples to one vector.
 fn distances_to(points: Points, centre: &[f32]) -> Vec<f64> {
     let samples: Vec<usize> = (0..points.len()).collect();
     let mut distances = vec![0.0; points.len()];
     distances.par_chunks_mut(CHUNK).zip(samples.par_chunks(CHUNK)).for_each(|(out, samples)| {
-        points.against(Pair::SquaredDifference, centre, samples, out);
+        points.against(PairSum::SquaredDifference, centre, samples, out);
         out.iter_mut().for_each(|d| *d = d.sqrt());
     });
     distances
 }
 
-/// Median of each dimension; of an even number of samples, the mean of the two in the middle.
+/// Returns the median of each dimension: for an even number of samples, the mean of the two in the
+/// middle.
 fn median(points: Points) -> Vec<f64> {
     let n = points.len();
     let of_dimension = |k: usize| {

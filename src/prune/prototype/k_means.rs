@@ -1,4 +1,4 @@
-//! Distance to the nearest prototype: SSP without labels.
+//! Distance to the nearest prototype, which is SSP without labels.
 //!
 //! Source: Sorscher et al. 2022: k-means in feature space, then 1 - cos to the nearest centroid.
 //!
@@ -8,49 +8,54 @@
 
 use rayon::prelude::*;
 
-use super::{SampleScore, spread};
+use super::sample_score::{SampleScore, spread};
 use crate::error::{Error, Result};
 use crate::prune::greedy::keys;
+use crate::prune::names::names;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
-use crate::prune::space::{CHUNK, Features, Pair, Points, inverse_of, narrow, norm, pairs};
+use crate::prune::space::{CHUNK, Features, PairSum, Points, inverse_of, narrow, norm, pairs};
 use crate::rng::{Philox, Stream};
 
 /// What k-means minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Metric {
-    /// 1 - cos, features and centroids at length 1 (spherical k-means): what the score measures.
+pub enum ClusterMetric {
+    /// 1 - cos, with features and centroids scaled to length 1 (spherical k-means); this is what
+    /// the score measures.
     #[default]
     Cosine,
     /// Squared Euclidean distance of the features as they are.
     Euclidean,
 }
 
+names!(ClusterMetric, "metric", "cosine" => ClusterMetric::Cosine, "euclidean" => ClusterMetric::Euclidean);
+
 /// Options of k-means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KMeans {
-    /// Clusters.
+    /// Number of clusters.
     pub clusters: usize,
-    /// What is minimised.
-    pub metric: Metric,
-    /// Most rounds of Lloyd's algorithm; it ends before if no sample changes its cluster.
+    /// The distance that is minimised.
+    pub metric: ClusterMetric,
+    /// Most rounds of Lloyd's algorithm, which ends earlier if no sample changes its cluster.
     pub rounds: usize,
 }
 
 impl KMeans {
-    /// Clusters under the default metric, at most 100 rounds.
+    /// Makes options with the default metric and at most 100 rounds.
     pub fn new(clusters: usize) -> Self {
-        KMeans { clusters, metric: Metric::Cosine, rounds: 100 }
+        KMeans { clusters, metric: ClusterMetric::Cosine, rounds: 100 }
     }
 }
 
-/// 1 - cos of every sample's features to the nearest centroid; far is hard and kept. A vector of
-/// zeros is at distance 1.
+/// Returns 1 - cos of every sample's features to the nearest centroid. Far samples are hard and
+/// kept. A vector of zeros is at distance 1.
 ///
-/// Time O(N D K rounds); memory 64 bytes a sample, 12 an entry of a centroid.
+/// It takes O(N D K rounds) time, 64 bytes for each sample and 12 for each entry of a centroid.
 ///
 /// # Errors
-/// As [`Population::sizes`] and [`Features::check`]; no cluster, or more than samples.
+/// Fails as [`Population::sizes`] and [`Features::check`] do, and with no cluster or more clusters
+/// than samples.
 pub fn prototype_distances(
     population: Population,
     features: Features,
@@ -76,13 +81,13 @@ pub fn prototype_distances(
     Ok(SampleScore { values, direction: Direction::KeepHighest, variant })
 }
 
-/// Centroids of a group.
+/// The centroids of a group.
 struct Clusters<'a> {
     points: Points<'a>,
-    metric: Metric,
-    /// 1 / norm of every sample, 0 for zeros.
+    metric: ClusterMetric,
+    /// 1 / norm of every sample; 0 for zeros.
     inverse: Vec<f64>,
-    /// K rows; of length 1 (or 0) under cosine.
+    /// K rows, scaled to length 1 (or 0) under the cosine metric.
     centroids: Vec<Vec<f32>>,
 }
 
@@ -106,7 +111,7 @@ impl<'a> Clusters<'a> {
         clusters
     }
 
-    /// k-means++.
+    /// Chooses the first centroids by k-means++.
     fn seed(&mut self, positions: &[usize], clusters: usize, seed: u64) {
         let draw = Philox::new(seed, Stream::KMeans);
         let mut weights = vec![1.0; self.points.len()];
@@ -130,25 +135,26 @@ impl<'a> Clusters<'a> {
             let newest = self.centroids.len() - 1;
             let distances = self.distances(newest..newest + 1);
             for (weight, distance) in weights.iter_mut().zip(distances) {
-                // The first weights were for a uniform draw only.
+                // The weights so far were made for a uniform draw, so the first distances replace
+                // them.
                 *weight = if round == 0 { distance } else { distance.min(*weight) };
             }
             weights[first] = 0.0;
         }
     }
 
-    /// A sample as a centroid.
+    /// Returns a sample as a centroid.
     fn scaled(&self, sample: usize) -> Vec<f32> {
         let row = self.points.row(sample);
         match self.metric {
-            Metric::Euclidean => row.to_vec(),
-            Metric::Cosine => {
+            ClusterMetric::Euclidean => row.to_vec(),
+            ClusterMetric::Cosine => {
                 row.iter().map(|&v| (f64::from(v) * self.inverse[sample]) as f32).collect()
             }
         }
     }
 
-    /// Distance under the metric of every sample to the nearest of some centroids.
+    /// Returns every sample's distance under the metric to the nearest of some centroids.
     fn distances(&self, which: std::ops::Range<usize>) -> Vec<f64> {
         self.nearest(which, self.metric).into_iter().map(|(_, d)| d).collect()
     }
@@ -159,17 +165,18 @@ impl<'a> Clusters<'a> {
 
     fn cosine_distances(&self) -> Vec<f64> {
         let all = 0..self.centroids.len();
-        self.nearest(all, Metric::Cosine).into_iter().map(|(_, d)| d).collect()
+        self.nearest(all, ClusterMetric::Cosine).into_iter().map(|(_, d)| d).collect()
     }
 
-    /// The nearest of some centroids, the first of equally near ones, and its distance.
-    fn nearest(&self, which: std::ops::Range<usize>, metric: Metric) -> Vec<(usize, f64)> {
+    /// Returns the nearest of some centroids for every sample, the first of equally near ones, and
+    /// its distance.
+    fn nearest(&self, which: std::ops::Range<usize>, metric: ClusterMetric) -> Vec<(usize, f64)> {
         let centroids: Vec<&[f32]> = self.centroids[which].iter().map(Vec::as_slice).collect();
         let inverse: Vec<f64> = centroids.iter().map(|c| inverse_of(norm(c))).collect();
         let samples: Vec<usize> = (0..self.points.len()).collect();
         let pair = match metric {
-            Metric::Cosine => Pair::InnerProduct,
-            Metric::Euclidean => Pair::SquaredDifference,
+            ClusterMetric::Cosine => PairSum::InnerProduct,
+            ClusterMetric::Euclidean => PairSum::SquaredDifference,
         };
         let of_chunk = |samples: &[usize]| {
             let mut sums = vec![0.0; centroids.len() * samples.len()];
@@ -177,8 +184,8 @@ impl<'a> Clusters<'a> {
             let distance = |k: usize, s: usize| {
                 let sum = sums[k * samples.len() + s];
                 match metric {
-                    Metric::Euclidean => sum,
-                    Metric::Cosine => {
+                    ClusterMetric::Euclidean => sum,
+                    ClusterMetric::Cosine => {
                         1.0 - (sum * (self.inverse[samples[s]] * inverse[k])).clamp(-1.0, 1.0)
                     }
                 }
@@ -193,8 +200,8 @@ impl<'a> Clusters<'a> {
         samples.par_chunks(CHUNK).flat_map_iter(of_chunk).collect()
     }
 
-    /// Centroids of the samples they own, each summed in the samples' order. One that owns none
-    /// moves to the sample that is farthest from its own centroid.
+    /// Moves each centroid to the samples that it owns, summed in the samples' order. One that owns
+    /// none moves to the sample that is farthest from its own centroid.
     fn update(
         &mut self,
         owner: &[usize],
@@ -222,21 +229,21 @@ impl<'a> Clusters<'a> {
                 continue;
             }
             let length = match self.metric {
-                Metric::Euclidean => samples.len() as f64,
-                Metric::Cosine => sum.iter().map(|v| v * v).sum::<f64>().sqrt(),
+                ClusterMetric::Euclidean => samples.len() as f64,
+                ClusterMetric::Cosine => sum.iter().map(|v| v * v).sum::<f64>().sqrt(),
             };
             let mean: Vec<f64> = sum.iter().map(|v| v * inverse_of(length)).collect();
             self.centroids[k] = narrow(&mean);
         }
     }
 
-    /// Sum of some samples, at length 1 under cosine.
+    /// Returns the sum of some samples, scaled to length 1 under the cosine metric.
     fn sum(&self, samples: &[usize]) -> Vec<f64> {
         let mut sum = vec![0.0; self.points.dims()];
         for &i in samples {
             let factor = match self.metric {
-                Metric::Cosine => self.inverse[i],
-                Metric::Euclidean => 1.0,
+                ClusterMetric::Cosine => self.inverse[i],
+                ClusterMetric::Euclidean => 1.0,
             };
             for (s, &x) in sum.iter_mut().zip(self.points.row(i)) {
                 *s += f64::from(x) * factor;

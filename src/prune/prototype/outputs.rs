@@ -1,19 +1,20 @@
-//! Scores of what the network says about a sample, and about those around it.
+//! Scores of what the network says about a sample and about its neighbours.
 
 use rayon::prelude::*;
 
-use super::{SampleScore, spread};
+use super::sample_score::{SampleScore, spread};
 use crate::error::Result;
+use crate::prune::population::Population;
 use crate::prune::rank::Direction;
-use crate::prune::select::Population;
 use crate::prune::space::{
     Divergence, Features, Gradients, Points, Probabilities, SquaredEuclidean, nearest,
 };
 
-/// max p; low is hard and kept: the least confident samples come first. Time O(N K).
+/// Returns max p for every sample. Low is hard and kept: the least confident samples come first. It
+/// takes O(N K) time.
 ///
 /// # Errors
-/// As [`Population::sizes`] and [`Probabilities::check`].
+/// Fails as [`Population::sizes`] and [`Probabilities::check`] do.
 pub fn least_confidence(
     population: Population,
     probabilities: Probabilities,
@@ -29,13 +30,13 @@ pub fn least_confidence(
     Ok(SampleScore { values, direction: Direction::KeepLowest, variant })
 }
 
-/// norm2(p - y) sqrt(1 + norm2(h)^2): the norm of the cross-entropy's gradient with respect to the
-/// **last layer** alone. GraNd is the norm over all parameters; this is not a substitute for it.
-/// Time O(N (K + D)).
+/// Returns norm2(p - y) sqrt(1 + norm2(h)^2) for every sample: the norm of the cross-entropy's
+/// gradient with respect to the **last layer** alone. GraNd is the norm over all parameters; this
+/// is not a substitute for it. It takes O(N (K + D)) time.
 ///
 /// # Errors
-/// As [`Population::sizes`], [`Features::check`] and [`Probabilities::check`]; a label that is no
-/// class.
+/// Fails as [`Population::sizes`], [`Features::check`] and [`Probabilities::check`] do, and for a
+/// label that is no class.
 pub fn last_layer_grand(
     population: Population,
     features: Features,
@@ -50,15 +51,15 @@ pub fn last_layer_grand(
     Ok(SampleScore { values, direction: Direction::KeepHighest, variant })
 }
 
-/// Contrastive active learning (Margatina et al. 2021): mean symmetric Kullback-Leibler divergence
-/// of a sample's prediction from those of its `neighbours` nearest samples in feature space; high
-/// means close in features and far in prediction, which is kept.
+/// Scores by contrastive active learning (Margatina et al. 2021): the mean symmetric
+/// Kullback-Leibler divergence of a sample's prediction from those of its `neighbours` nearest
+/// samples in feature space; high means close in features and far in prediction, which is kept.
 ///
 /// Neighbours are looked for among all eligible samples, exactly. A probability below 1e-12 counts
-/// as 1e-12. Time O(N^2 D); memory 16 bytes a neighbour and 8 a probability.
+/// as 1e-12. It takes O(N^2 D) time, 16 bytes for each neighbour and 8 for each probability.
 ///
 /// # Errors
-/// As [`Population::sizes`], [`Features::check`] and [`Probabilities::check`].
+/// Fails as [`Population::sizes`], [`Features::check`] and [`Probabilities::check`] do.
 pub fn cal(
     population: Population,
     features: Features,

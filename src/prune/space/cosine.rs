@@ -1,6 +1,6 @@
 //! The angle between features.
 
-use super::{Measure, Pair, Points, Similarity, fill_chunks, ordered_sum, pairs};
+use super::{Measure, PairSum, Points, Similarity, fill_chunks, ordered_sum, pairs};
 
 /// Cosine similarity of features, and the distance 1 - cos.
 ///
@@ -8,7 +8,7 @@ use super::{Measure, Pair, Points, Similarity, fill_chunks, ordered_sum, pairs};
 /// a vector's cosine with itself and its duplicates is 1 to the last bit but one. A vector of zeros has cosine 0 with everything.
 pub(crate) struct Cosine<'a> {
     points: Points<'a>,
-    /// 1 / norm; 0 for a vector of zeros. n x 8 bytes.
+    /// 1 / norm of each sample; 0 for a vector of zeros. This takes n x 8 bytes.
     inverse: Vec<f64>,
 }
 
@@ -19,7 +19,7 @@ impl<'a> Cosine<'a> {
             for (i, place) in places.iter_mut().enumerate() {
                 let sample = start + i;
                 let mut square = [0.0];
-                points.against(Pair::InnerProduct, points.row(sample), &[sample], &mut square);
+                points.against(PairSum::InnerProduct, points.row(sample), &[sample], &mut square);
                 *place = inverse_of(square[0].sqrt());
             }
         });
@@ -27,7 +27,7 @@ impl<'a> Cosine<'a> {
     }
 }
 
-/// 1 / norm, or 0.
+/// Returns 1 / norm, or 0 for a norm of 0.
 pub(crate) fn inverse_of(norm: f64) -> f64 {
     if norm > 0.0 { 1.0 / norm } else { 0.0 }
 }
@@ -39,10 +39,10 @@ impl Measure for Cosine<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let rows = self.points.rows(others);
-        pairs(self.points.isa, Pair::InnerProduct, &self.points.rows(queries), &rows, out);
+        pairs(self.points.isa, PairSum::InnerProduct, &self.points.rows(queries), &rows, out);
         for (&q, out) in queries.iter().zip(out.chunks_mut(others.len().max(1))) {
             for (&o, v) in others.iter().zip(out) {
-                // The product of the inverses first: symmetric.
+                // The inverses are multiplied first, which makes the result symmetric.
                 *v = 1.0 - (*v * (self.inverse[q] * self.inverse[o])).clamp(-1.0, 1.0);
             }
         }

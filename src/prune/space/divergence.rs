@@ -9,15 +9,17 @@ pub(crate) const LEAST_PROBABILITY: f32 = 1e-12;
 /// Symmetric Kullback-Leibler divergence of predictions,
 /// KL(p || q) + KL(q || p) = sum_c (p_c - q_c) (ln p_c - ln q_c).
 pub(crate) struct Divergence {
-    /// Probabilities, not below [`LEAST_PROBABILITY`], and their logarithms: n x K each.
+    /// Probabilities, not below [`LEAST_PROBABILITY`], n x K.
     values: Vec<f32>,
     logs: Vec<f32>,
     classes: usize,
 }
 
 impl Divergence {
+    /// Takes the predictions at `positions`.
+    ///
     /// # Errors
-    /// As [`Probabilities::check`].
+    /// Fails as [`Probabilities::check`] does.
     pub(crate) fn new(probabilities: Probabilities, positions: &[usize]) -> Result<Self> {
         probabilities.check(positions)?;
         let classes = probabilities.classes();
@@ -27,14 +29,14 @@ impl Divergence {
         Ok(Divergence { values, logs, classes })
     }
 
-    /// Of two samples.
+    /// Returns the divergence of two samples.
     pub(crate) fn between(&self, a: usize, b: usize) -> f64 {
         let row = |i: usize| i * self.classes..(i + 1) * self.classes;
         let values = (&self.values[row(a)], &self.values[row(b)]);
         divergence(values.0, &self.logs[row(a)], values.1, &self.logs[row(b)])
     }
 
-    /// Of every sample from the mean prediction.
+    /// Returns the divergence of every sample from the mean prediction.
     pub(crate) fn to_mean(&self) -> Vec<f64> {
         let mut mean = vec![0.0; self.classes];
         for row in self.values.chunks(self.classes) {
@@ -52,7 +54,7 @@ fn log(p: f32) -> f32 {
     libm::log(f64::from(p)) as f32
 }
 
-/// Every term is (p - q) (ln p - ln q) >= 0: nothing cancels.
+/// Sums the terms (p - q) (ln p - ln q), none of which is negative, so that nothing cancels.
 fn divergence(p: &[f32], log_p: &[f32], q: &[f32], log_q: &[f32]) -> f64 {
     let terms = p.iter().zip(q).zip(log_p.iter().zip(log_q));
     terms.map(|((&p, &q), (&a, &b))| f64::from(p - q) * f64::from(a - b)).sum()
@@ -71,7 +73,8 @@ impl Measure for Divergence {
         }
     }
 
-    /// (p - q) (ln p - ln q) <= -ln of the least probability for p + q <= 1, at most twice so.
+    /// (p - q) (ln p - ln q) is at most -ln of the least probability for p + q <= 1, and the sum at
+    /// most twice that.
     fn most(&self) -> f64 {
         -2.0 * libm::log(f64::from(LEAST_PROBABILITY)) + 1e-3
     }

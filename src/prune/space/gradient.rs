@@ -15,28 +15,30 @@
 use rayon::prelude::*;
 
 use super::cosine::inverse_of;
-use super::{Measure, Pair, Points, Probabilities, Similarity, check_labels, fill_chunks, pairs};
+use super::{
+    Measure, PairSum, Points, Probabilities, Similarity, check_labels, fill_chunks, pairs,
+};
 use crate::error::Result;
 use crate::isa::multiversion;
 
 /// Last-layer gradients of a group. Distances are Euclidean, similarities cosines.
 pub(crate) struct Gradients<'a> {
     points: Points<'a>,
-    /// r, n x K.
+    /// The residuals r, n x K.
     residuals: Vec<f32>,
     classes: usize,
-    /// |r|^2 and |h|^2 + 1.
+    /// |r|^2 of each sample; `eta` is |h|^2 + 1.
     rho: Vec<f64>,
     eta: Vec<f64>,
-    /// 1 / |g| for cosines, from the kernel of the products; 0 where g is 0.
+    /// 1 / |g| for cosines, computed by the kernel of the products; 0 where g is 0.
     inverse: Vec<f64>,
 }
 
 impl<'a> Gradients<'a> {
-    /// Of the samples of `points`, which are at `positions` in the other two.
+    /// Makes the gradients of the samples of `points`, which stand at `positions` in the other two.
     ///
     /// # Errors
-    /// As [`Probabilities::check`]; a label that is no class.
+    /// Fails as [`Probabilities::check`] does, and for a label that is no class.
     pub(crate) fn new(
         points: Points<'a>,
         probabilities: Probabilities,
@@ -85,12 +87,12 @@ impl<'a> Gradients<'a> {
         self.points
     }
 
-    /// r of one sample.
+    /// Returns the residual r of one sample.
     pub(crate) fn residual(&self, sample: usize) -> &[f32] {
         &self.residuals[sample * self.classes..][..self.classes]
     }
 
-    /// |g| of one sample.
+    /// Returns |g| of one sample.
     pub(crate) fn norm(&self, sample: usize) -> f64 {
         (self.rho[sample] * self.eta[sample]).sqrt()
     }
@@ -99,29 +101,29 @@ impl<'a> Gradients<'a> {
         samples.iter().map(|&i| self.residual(i)).collect()
     }
 
-    /// `out[q * others.len() + o]` = < g, g > of the two samples.
+    /// Writes < g, g > of each query q and other o to `out[q * others.len() + o]`.
     pub(crate) fn products(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let mut residual = vec![0.0; out.len()];
-        self.both(Pair::InnerProduct, queries, others, &mut residual, out);
+        self.both(PairSum::InnerProduct, queries, others, &mut residual, out);
         for (h, r) in out.iter_mut().zip(residual) {
             *h = r * (*h + 1.0);
         }
     }
 
-    /// A pair sum of the residuals and of the features.
-    fn both(&self, pair: Pair, q: &[usize], o: &[usize], of_r: &mut [f64], of_h: &mut [f64]) {
+    /// Computes a pair sum of the residuals and the same of the features.
+    fn both(&self, pair: PairSum, q: &[usize], o: &[usize], of_r: &mut [f64], of_h: &mut [f64]) {
         let isa = self.points.isa;
         pairs(isa, pair, &self.residuals(q), &self.residuals(o), of_r);
         pairs(isa, pair, &self.points.rows(q), &self.points.rows(o), of_h);
     }
 
-    /// sum_i weight_i g_i, a K x (D + 1) matrix.
+    /// Returns sum_i weight_i g_i, a K x (D + 1) matrix.
     pub(crate) fn weighted_sum(&self, weight: impl Fn(usize) -> f64 + Sync) -> GradientMatrix {
         self.outer_sum(|i, class| weight(i) * f64::from(self.residual(i)[class]))
     }
 
-    /// sum_i error_i (x) [h_i, 1], where `error(i, class)` stands in the place of the residual.
-    /// Rows in parallel, each in the samples' order.
+    /// Returns sum_i error_i (x) [h_i, 1], where `error(i, class)` stands in the place of the
+    /// residual. Rows are computed in parallel, each in the samples' order.
     pub(crate) fn outer_sum(&self, error: impl Fn(usize, usize) -> f64 + Sync) -> GradientMatrix {
         let width = self.points.dims() + 1;
         let mut values = vec![0.0; self.classes * width];
@@ -135,7 +137,7 @@ impl<'a> Gradients<'a> {
         GradientMatrix { values, width }
     }
 
-    /// < matrix, g_i > of every sample.
+    /// Returns < matrix, g_i > for every sample i.
     pub(crate) fn project(&self, matrix: &GradientMatrix) -> Vec<f64> {
         let mut out = vec![0.0; self.len()];
         fill_chunks(&mut out, |start, places| {
@@ -163,7 +165,7 @@ pub(crate) struct GradientMatrix {
 }
 
 multiversion! {
-    /// `sum += factor * row`.
+    /// Computes `sum += factor * row`.
     fn axpy(factor: f64, row: &[f32], sum: &mut [f64]) {
         for (s, &x) in sum.iter_mut().zip(row) {
             *s += factor * f64::from(x);
@@ -172,7 +174,7 @@ multiversion! {
 }
 
 multiversion! {
-    /// < a, b > in f64: eight partial sums, then those in their order.
+    /// Returns < a, b > in f64: eight partial sums, which are then added in their order.
     fn dot(a: &[f64], b: &[f32]) -> f64 {
         let mut lanes = [0.0f64; 8];
         let whole = a.len() / 8 * 8;
@@ -193,7 +195,7 @@ impl Measure for Gradients<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let mut residual = vec![0.0; out.len()];
-        self.both(Pair::SquaredDifference, queries, others, &mut residual, out);
+        self.both(PairSum::SquaredDifference, queries, others, &mut residual, out);
         for (q, &i) in queries.iter().enumerate() {
             for (o, &j) in others.iter().enumerate() {
                 let at = q * others.len() + o;
@@ -201,7 +203,7 @@ impl Measure for Gradients<'_> {
                 let r_mean = (self.rho[i] + self.rho[j]) / 2.0 - a / 4.0;
                 let h_mean = (self.eta[i] + self.eta[j]) / 2.0 - b / 4.0;
                 let cross = (self.rho[i] - self.rho[j]) * (self.eta[i] - self.eta[j]) / 2.0;
-                // Roundings may leave a little less than nothing.
+                // Rounding may leave slightly less than 0.
                 out[at] = (a * h_mean + b * r_mean + cross).max(0.0).sqrt();
             }
         }
@@ -212,7 +214,7 @@ impl Measure for Gradients<'_> {
     }
 }
 
-/// 1 - cos of gradients.
+/// The distance 1 - cos of gradients.
 pub(crate) struct CosineDistance<'a>(pub(crate) Gradients<'a>);
 
 impl Measure for CosineDistance<'_> {
@@ -256,7 +258,7 @@ mod tests {
     use crate::prune::space::Features;
     use crate::rng::{Philox, Stream};
 
-    /// Pairs of samples, the second of each a little beside the first.
+    /// Makes pairs of samples, the second of each slightly apart from the first.
     fn data(apart: f32) -> (Vec<f32>, Vec<f32>, Vec<u32>) {
         let mut draw = Philox::new(4, Stream::Init).sequence(0);
         let (mut features, mut probabilities) = (Vec::new(), Vec::new());
@@ -271,7 +273,8 @@ mod tests {
         (features, probabilities, (0..40).map(|i| i / 2 % 2).collect())
     }
 
-    /// Relative to the distance itself, not to the much larger gradients.
+    /// The error is small relative to the distance itself, and not only to the much larger
+    /// gradients.
     #[test]
     fn distances_of_close_samples_survive() {
         for apart in [1.0, 1e-2, 1e-4] {

@@ -14,30 +14,30 @@ use crate::isa::Isa;
 use crate::isa::simd::Avx2x8;
 use crate::isa::simd::{Portable8, Simd};
 
-/// Partial sums of a pair: two vectors of 8.
+/// Number of partial sums of a pair, which are two vectors of 8.
 const LANES: usize = 16;
 const HALF: usize = LANES / 2;
-/// Elements that are summed in f32.
+/// Number of elements that are summed in f32.
 const SLAB: usize = 512;
-/// A tile of pairs keeps its partial sums in registers.
+/// Queries and rows in a tile of pairs, which keeps its partial sums in registers.
 const TILE: usize = 2;
-/// The same for one query.
+/// Rows in a tile of a single query.
 const LONG: usize = 4;
 
-/// What is summed.
+/// The sum that a pair of vectors gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pair {
+pub(crate) enum PairSum {
     /// || q - r ||^2.
     SquaredDifference,
     /// < q, r >.
     InnerProduct,
 }
 
-/// `out[q * rows.len() + r]` = the pair sum of `queries[q]` and `rows[r]`.
+/// Writes the pair sum of `queries[q]` and `rows[r]` to `out[q * rows.len() + r]`.
 ///
-/// All slices have the same length, and `out` has a place for every pair: anything else is a
-/// defect of the caller and panics.
-pub(crate) fn pairs(isa: Isa, pair: Pair, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f64]) {
+/// All slices have the same length, and `out` has a place for every pair: anything else is a defect
+/// of the caller, on which this panics.
+pub(crate) fn pairs(isa: Isa, pair: PairSum, queries: &[&[f32]], rows: &[&[f32]], out: &mut [f64]) {
     let Some(dims) = queries.first().map(|q| q.len()) else { return };
     assert!(queries.iter().chain(rows).all(|v| v.len() == dims), "vectors of one length");
     assert_eq!(out.len(), queries.len() * rows.len(), "a place for every pair");
@@ -46,15 +46,15 @@ pub(crate) fn pairs(isa: Isa, pair: Pair, queries: &[&[f32]], rows: &[&[f32]], o
     unsafe {
         match (isa, pair) {
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2 | Isa::Avx512, Pair::SquaredDifference) => {
+            (Isa::Avx2 | Isa::Avx512, PairSum::SquaredDifference) => {
                 avx2::<true>(dims, queries, rows, out);
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2 | Isa::Avx512, Pair::InnerProduct) => {
+            (Isa::Avx2 | Isa::Avx512, PairSum::InnerProduct) => {
                 avx2::<false>(dims, queries, rows, out);
             }
-            (_, Pair::SquaredDifference) => block::<Portable8, true>(dims, queries, rows, out),
-            (_, Pair::InnerProduct) => block::<Portable8, false>(dims, queries, rows, out),
+            (_, PairSum::SquaredDifference) => block::<Portable8, true>(dims, queries, rows, out),
+            (_, PairSum::InnerProduct) => block::<Portable8, false>(dims, queries, rows, out),
         }
     }
 }
@@ -66,10 +66,10 @@ unsafe fn avx2<const DIFF: bool>(d: usize, q: &[&[f32]], r: &[&[f32]], out: &mut
     unsafe { block::<Avx2x8, DIFF>(d, q, r, out) }
 }
 
-/// Square tiles of pairs (a single query takes a longer one), then what is left over.
+/// Computes square tiles of pairs (a single query takes a longer one), then what is left over.
 ///
 /// # Safety
-/// The instruction set of `S`; lengths as in [`pairs`].
+/// The processor has the instruction set of `S`, and the lengths are those that [`pairs`] asks for.
 #[inline(always)]
 unsafe fn block<S: Simd, const DIFF: bool>(
     dims: usize,
@@ -111,9 +111,11 @@ unsafe fn block<S: Simd, const DIFF: bool>(
     }
 }
 
+/// Computes one tile of pairs.
+///
 /// # Safety
-/// The instruction set of `S`, which has 8 lanes; at least Q queries and R rows of `dims` values,
-/// `out` writable at `i * pitch + j` for i < Q and j < R.
+/// The processor has the instruction set of `S`, which has 8 lanes. There are at least Q queries
+/// and R rows of `dims` values, and `out` is writable at `i * pitch + j` for i < Q and j < R.
 #[inline(always)]
 unsafe fn tile<S: Simd, const Q: usize, const R: usize, const DIFF: bool>(
     dims: usize,
@@ -174,8 +176,10 @@ unsafe fn tile<S: Simd, const Q: usize, const R: usize, const DIFF: bool>(
     }
 }
 
+/// Adds one term to a partial sum.
+///
 /// # Safety
-/// The instruction set of `S`.
+/// The processor has the instruction set of `S`.
 #[inline(always)]
 unsafe fn add_term<S: Simd, const DIFF: bool>(q: S::V, r: S::V, sum: S::V) -> S::V {
     // SAFETY: passed on to the caller.
@@ -189,10 +193,10 @@ unsafe fn add_term<S: Simd, const DIFF: bool>(q: S::V, r: S::V, sum: S::V) -> S:
     }
 }
 
-/// The 16 lanes folded in halves: 8, 4, 2, 1.
+/// Folds the 16 lanes in halves: 8, 4, 2, 1.
 ///
 /// # Safety
-/// The instruction set of `S`, which has 8 lanes.
+/// The processor has the instruction set of `S`, which has 8 lanes.
 #[inline(always)]
 unsafe fn fold<S: Simd>(sums: [S::V; 2]) -> f32 {
     let mut lanes = [0.0f32; HALF];
@@ -224,11 +228,11 @@ mod tests {
         [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|&isa| isa <= Isa::detect())
     }
 
-    fn term(pair: Pair, a: f32, b: f32) -> f64 {
+    fn term(pair: PairSum, a: f32, b: f32) -> f64 {
         let (a, b) = (f64::from(a), f64::from(b));
         match pair {
-            Pair::SquaredDifference => (a - b) * (a - b),
-            Pair::InnerProduct => a * b,
+            PairSum::SquaredDifference => (a - b) * (a - b),
+            PairSum::InnerProduct => a * b,
         }
     }
 
@@ -236,7 +240,7 @@ mod tests {
     fn within_the_stated_error_of_float64() {
         for dims in [1, 7, 8, 15, 16, 17, 31, 64, 511, 512, 513, 1029] {
             let (q, r) = (rows(3, dims, 1), rows(5, dims, 2));
-            for pair in [Pair::SquaredDifference, Pair::InnerProduct] {
+            for pair in [PairSum::SquaredDifference, PairSum::InnerProduct] {
                 let mut out = vec![f64::NAN; 15];
                 pairs(Isa::detect(), pair, &slices(&q), &slices(&r), &mut out);
                 for (i, q) in q.iter().enumerate() {
@@ -256,7 +260,7 @@ mod tests {
     fn the_same_bits_in_every_tile_and_instruction_set() {
         for dims in [5, 16, 40, 700] {
             let (q, r) = (rows(5, dims, 3), rows(7, dims, 4));
-            for pair in [Pair::SquaredDifference, Pair::InnerProduct] {
+            for pair in [PairSum::SquaredDifference, PairSum::InnerProduct] {
                 let mut expected = vec![0.0; 35];
                 for i in 0..5 {
                     for j in 0..7 {
@@ -280,18 +284,18 @@ mod tests {
         let b: Vec<f32> = (0..600).map(|i| (i % 7) as f32).collect();
         for isa in sets() {
             let mut out = [f64::NAN; 2];
-            pairs(isa, Pair::SquaredDifference, &[&a], &[&a, &b], &mut out);
-            let exact = a.iter().zip(&b).map(|(&a, &b)| term(Pair::SquaredDifference, a, b));
+            pairs(isa, PairSum::SquaredDifference, &[&a], &[&a, &b], &mut out);
+            let exact = a.iter().zip(&b).map(|(&a, &b)| term(PairSum::SquaredDifference, a, b));
             assert_eq!(out, [0.0, exact.sum()]);
         }
     }
 
     #[test]
     fn no_query_row_or_element_is_no_work() {
-        pairs(Isa::detect(), Pair::InnerProduct, &[], &[], &mut []);
-        pairs(Isa::detect(), Pair::InnerProduct, &[&[1.0]], &[], &mut []);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[], &[], &mut []);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[&[1.0]], &[], &mut []);
         let mut out = [f64::NAN];
-        pairs(Isa::detect(), Pair::InnerProduct, &[&[]], &[&[]], &mut out);
+        pairs(Isa::detect(), PairSum::InnerProduct, &[&[]], &[&[]], &mut out);
         assert_eq!(out, [0.0]);
     }
 }

@@ -21,29 +21,29 @@ use crate::isa::Isa;
 pub(crate) use cosine::{Cosine, inverse_of};
 pub(crate) use divergence::Divergence;
 pub(crate) use gradient::{CosineDistance, Gradients};
-pub(crate) use lanes::{Pair, pairs};
+pub(crate) use lanes::{PairSum, pairs};
 pub(crate) use neighbours::{Neighbour, nearest};
 pub(crate) use table::check_labels;
 pub use table::{Features, Probabilities};
 
-/// Samples of one parallel task, and of one step of an ordered sum. Fixed, so that results do not
-/// depend on the number of threads.
+/// Number of samples in one parallel task, and in one step of an ordered sum. It is fixed, so that
+/// results do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 128;
 
 /// How far apart two samples of a group are.
 pub(crate) trait Measure: Sync {
-    /// Samples of the group.
+    /// Returns the number of samples of the group.
     fn len(&self) -> usize;
 
-    /// `out[q * others.len() + o]` = distance of sample `queries[q]` to `others[o]`, not negative,
-    /// symmetric bit for bit.
+    /// Writes the distance of sample `queries[q]` to `others[o]`, not negative and symmetric bit
+    /// for bit, to `out[q * others.len() + o]`.
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]);
 
-    /// What no distance exceeds.
+    /// Returns a bound that no distance exceeds.
     fn most(&self) -> f64;
 
-    /// Whether the distance of two samples is certainly greater than `bound`, told without
-    /// computing it.
+    /// Tells without computing it whether the distance of two samples is certainly greater than
+    /// `bound`.
     fn beyond(&self, a: usize, b: usize, bound: f64) -> bool {
         let _ = (a, b, bound);
         false
@@ -52,14 +52,14 @@ pub(crate) trait Measure: Sync {
 
 /// How alike two samples of a group are.
 pub(crate) trait Similarity: Sync {
-    /// `out[o]` = similarity of sample `query` to `others[o]`, symmetric bit for bit.
+    /// Writes the similarity of sample `query` to `others[o]`, symmetric bit for bit, to `out[o]`.
     fn similarities(&self, query: usize, others: &[usize], out: &mut [f64]);
 
-    /// Of every sample, the sum of its similarities to all samples, itself included.
+    /// Returns for every sample the sum of its similarities to all samples, itself included.
     fn totals(&self) -> Vec<f64>;
 }
 
-/// The features of a group of samples, checked.
+/// The features of a group of samples, which are checked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Points<'a> {
     features: Features<'a>,
@@ -68,8 +68,10 @@ pub(crate) struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
+    /// Takes the features at `positions`.
+    ///
     /// # Errors
-    /// As [`Features::check`].
+    /// Fails as [`Features::check`] does.
     pub(crate) fn new(features: Features<'a>, positions: &'a [usize]) -> Result<Self> {
         features.check(positions)?;
         Ok(Points { features, positions, isa: Isa::detect() })
@@ -91,12 +93,18 @@ impl<'a> Points<'a> {
         samples.iter().map(|&i| self.row(i)).collect()
     }
 
-    /// The pair sums of one vector with the given samples.
-    pub(crate) fn against(&self, pair: Pair, vector: &[f32], samples: &[usize], out: &mut [f64]) {
+    /// Writes the pair sums of one vector with the given samples.
+    pub(crate) fn against(
+        &self,
+        pair: PairSum,
+        vector: &[f32],
+        samples: &[usize],
+        out: &mut [f64],
+    ) {
         pairs(self.isa, pair, &[vector], &self.rows(samples), out);
     }
 
-    /// The mean of the group, in f64.
+    /// Returns the mean of the group in f64.
     pub(crate) fn mean(&self) -> Vec<f64> {
         let mut mean = ordered_sum(self.len(), self.dims(), |samples, sum| {
             for i in samples {
@@ -112,7 +120,7 @@ impl<'a> Points<'a> {
 /// Squared Euclidean distance.
 pub(crate) struct SquaredEuclidean<'a> {
     points: Points<'a>,
-    /// n x 8 bytes.
+    /// The Euclidean norm of each sample, n x 8 bytes.
     norms: Vec<f64>,
 }
 
@@ -135,7 +143,7 @@ impl Measure for SquaredEuclidean<'_> {
 
     fn distances(&self, queries: &[usize], others: &[usize], out: &mut [f64]) {
         let (queries, others) = (self.points.rows(queries), self.points.rows(others));
-        pairs(self.points.isa, Pair::SquaredDifference, &queries, &others, out);
+        pairs(self.points.isa, PairSum::SquaredDifference, &queries, &others, out);
     }
 
     fn most(&self) -> f64 {
@@ -143,34 +151,35 @@ impl Measure for SquaredEuclidean<'_> {
         4.0 * most * most
     }
 
-    /// | |a| - |b| | <= |a - b|. The margins cover the roundings of norms and distances.
+    /// Uses | |a| - |b| | <= |a - b|. The margins cover the roundings of norms and distances.
     fn beyond(&self, a: usize, b: usize, bound: f64) -> bool {
         let gap = (self.norms[a] - self.norms[b]).abs();
         gap > 1e-9 * (self.norms[a] + self.norms[b]) && gap * gap * (1.0 - 1e-4) > bound
     }
 }
 
-/// `vector += row`.
+/// Computes `vector += row`.
 pub(crate) fn add(vector: &mut [f64], row: &[f32]) {
     for (v, &x) in vector.iter_mut().zip(row) {
         *v += f64::from(x);
     }
 }
 
-/// As the kernels take it.
+/// Rounds a vector to f32, which the kernels take.
 pub(crate) fn narrow(vector: &[f64]) -> Vec<f32> {
     vector.iter().map(|&v| v as f32).collect()
 }
 
-/// A sum of `width` values over `len` samples: each chunk in its own order, then the chunks in
-/// theirs.
+/// Returns a sum of `width` values over `len` samples: each chunk is summed in its own order, then
+/// the chunks in theirs.
 pub(crate) fn ordered_sum(
     len: usize,
     width: usize,
     add_samples: impl Fn(Range<usize>, &mut [f64]) + Sync,
 ) -> Vec<f64> {
     let mut total = vec![0.0; width];
-    // A round holds as many partial sums as tasks can use: memory stays small for any length.
+    // A round holds as many partial sums as tasks can use, so that memory stays small for any
+    // length.
     const TASKS: usize = 64;
     for round in (0..len).step_by(CHUNK * TASKS) {
         let partial: Vec<Vec<f64>> = (round..len.min(round + CHUNK * TASKS))
@@ -189,12 +198,12 @@ pub(crate) fn ordered_sum(
     total
 }
 
-/// `out[i]` computed in parallel: `fill` gets the first sample of a chunk and the chunk's places.
+/// Computes `out` in parallel: `fill` gets the first sample of a chunk and the chunk's places.
 pub(crate) fn fill_chunks<T: Send>(out: &mut [T], fill: impl Fn(usize, &mut [T]) + Sync) {
     out.par_chunks_mut(CHUNK).enumerate().for_each(|(c, places)| fill(c * CHUNK, places));
 }
 
-/// Euclidean norm in f64.
+/// Returns the Euclidean norm in f64.
 pub(crate) fn norm(row: &[f32]) -> f64 {
     row.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
 }

@@ -8,20 +8,21 @@ use crate::rng::{Philox, Stream};
 /// A neighbour of a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Neighbour {
-    /// Its number in the group.
+    /// The neighbour's number in the group.
     pub(crate) sample: usize,
-    /// What the measure says.
+    /// The distance under the measure.
     pub(crate) distance: f64,
 }
 
-/// Samples whose neighbours one task looks for.
+/// Number of samples whose neighbours one task looks for.
 const QUERIES: usize = 32;
 
-/// The `count` nearest other samples of every sample (all others, if they are fewer), nearest
-/// first: n x count x 16 bytes, and a block of distances a thread. O(n^2) distances.
+/// Returns the `count` nearest other samples of every sample (all others, if they are fewer),
+/// nearest first. It computes O(n^2) distances and takes n x count x 16 bytes, and a block of
+/// distances for each thread.
 ///
-/// Of samples at equal distances those with the lowest draw come first, a draw for each pair of
-/// `positions`: which of many duplicates are neighbours depends on no order.
+/// Of samples at equal distances those with the lowest draw come first. There is one draw for each
+/// pair of `positions`, so that which of many duplicates are neighbours depends on no order.
 pub(crate) fn nearest<M: Measure>(
     measure: &M,
     positions: &[usize],

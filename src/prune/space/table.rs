@@ -2,9 +2,9 @@
 
 use crate::error::{Error, Result};
 
-/// Greatest usable magnitude: the squares of any 10^8 differences still fit an f32.
+/// Greatest usable magnitude: the squares of any 10^8 differences of this size still fit an f32.
 const MOST: f32 = 1e15;
-/// A row of probabilities sums to 1 within this, which a softmax in f32 does.
+/// A row of probabilities must sum to 1 within this, as a softmax in f32 does.
 const SUM: f64 = 1e-3;
 
 /// Features of the samples, N x D, row-major: one row for each sample of the original training
@@ -16,7 +16,8 @@ pub struct Features<'a> {
     dims: usize,
 }
 
-/// Predicted probabilities of the samples, N x K, row-major, as [`Features`].
+/// Predicted probabilities of the samples, N x K, row-major, with one row for each sample as in
+/// [`Features`].
 #[derive(Clone, Copy, Debug)]
 pub struct Probabilities<'a> {
     values: &'a [f32],
@@ -24,21 +25,21 @@ pub struct Probabilities<'a> {
 }
 
 impl<'a> Features<'a> {
-    /// Features of `dims` dimensions.
+    /// Takes features of `dims` dimensions.
     ///
     /// # Errors
-    /// No dimension, or a number of values that is no multiple of it.
+    /// `dims` is 0, or the number of values is no multiple of it.
     pub fn new(values: &'a [f32], dims: usize) -> Result<Self> {
         check_shape("features", values.len(), dims)?;
         Ok(Features { values, dims })
     }
 
-    /// D.
+    /// Returns D, the number of dimensions.
     pub fn dims(&self) -> usize {
         self.dims
     }
 
-    /// N.
+    /// Returns N, the number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.dims
     }
@@ -62,28 +63,28 @@ impl<'a> Features<'a> {
         Ok(())
     }
 
-    /// The features at `position`, which was checked.
+    /// Returns the features at `position`, which was checked.
     pub(crate) fn row(&self, position: usize) -> &'a [f32] {
         &self.values[position * self.dims..][..self.dims]
     }
 }
 
 impl<'a> Probabilities<'a> {
-    /// Probabilities of `classes` classes.
+    /// Takes probabilities of `classes` classes.
     ///
     /// # Errors
-    /// No class, or a number of values that is no multiple of it.
+    /// `classes` is 0, or the number of values is no multiple of it.
     pub fn new(values: &'a [f32], classes: usize) -> Result<Self> {
         check_shape("probabilities", values.len(), classes)?;
         Ok(Probabilities { values, classes })
     }
 
-    /// K.
+    /// Returns K, the number of classes.
     pub fn classes(&self) -> usize {
         self.classes
     }
 
-    /// N.
+    /// Returns N, the number of rows.
     pub fn rows(&self) -> usize {
         self.values.len() / self.classes
     }
@@ -109,7 +110,7 @@ impl<'a> Probabilities<'a> {
         Ok(())
     }
 
-    /// The probabilities at `position`, which was checked.
+    /// Returns the probabilities at `position`, which was checked.
     pub(crate) fn row(&self, position: usize) -> &'a [f32] {
         &self.values[position * self.classes..][..self.classes]
     }

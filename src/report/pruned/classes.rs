@@ -1,16 +1,16 @@
 //! What each class keeps.
 
-use super::{Page, percent};
+use super::page::{PrunedClass, PrunedPage, percent};
 use crate::metrics::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
-use crate::report::html::Section;
 use crate::report::markup::{self, figure, minus, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::Mark;
 
 const MARK: Mark = Mark::Series(0);
 
-pub(super) fn section(page: &Page) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     if set.classes.is_empty() {
         return None;
@@ -23,7 +23,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     let one = |value: f64| Spread::of([value]);
     let series =
         |values: Vec<Option<Spread>>| Series { mark: MARK, label: set.strategy.clone(), values };
-    let density = |c: &super::PrunedClass| (c.size > 0).then_some(c.density);
+    let density = |c: &PrunedClass| (c.size > 0).then_some(c.density);
     let densities = [series(set.classes.iter().map(|c| one(density(c)?)).collect())];
     let mut body = String::new();
     if page.has_recalls() {
@@ -66,8 +66,8 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     Some(Section { id: "classes", title, body })
 }
 
-/// Sizes, recalls, densities and counts of all classes.
-pub(super) fn quotas(page: &Page) -> Option<Section> {
+/// Shows the sizes, recalls, densities and counts of all classes.
+pub(super) fn quotas(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     if set.classes.is_empty() {
         return None;
@@ -130,8 +130,9 @@ pub(super) fn quotas(page: &Page) -> Option<Section> {
     Some(Section { id: "quotas", title: "Quotas", body })
 }
 
-/// max (1 - r) / min (1 - r) over classes that have samples; None where a class has no error.
-fn error_ratio(page: &Page) -> Option<f64> {
+/// Returns max (1 - r) / min (1 - r) over the classes that have samples; `None` where a class has
+/// no error.
+fn error_ratio(page: &PrunedPage) -> Option<f64> {
     let classes = page.set.classes.iter().filter(|c| c.size > 0);
     let errors: Option<Vec<f64>> = classes.map(|c| Some(1.0 - c.recall?)).collect();
     let errors = errors?;

@@ -1,91 +1,22 @@
-//! A pruned set as one self-contained page: what is kept of each class, by what, and how to go on.
+//! A pruned set as one self-contained page: what is kept of each class, what decided it, and how to
+//! go on.
 
 mod classes;
+mod page;
 mod parts;
 mod samples;
 mod scores;
 
-use super::html::{Pictures, Section, frame};
-use super::markup::{self, esc, minus, name, push};
+use super::markup::{esc, name, push};
 use super::numbers;
+use super::page::{Pictures, Section, frame};
 use super::sections::top::{places, warnings};
-
-/// What the page shows. Lists over classes have one entry a class, lists over samples one a sample of
-/// the whole training part, in data-set order.
-#[derive(Clone, Debug)]
-pub struct PrunedSet<'a> {
-    /// The data set as the user named it, and its content's fingerprint.
-    pub data: String,
-    pub fingerprint: String,
-    /// As shown: `EL2N + MetriQ`.
-    pub strategy: String,
-    /// How many a class keeps: `metriq`, `none`, ...
-    pub quota: String,
-    /// The density that was asked for.
-    pub density: f64,
-    pub classes: Vec<PrunedClass>,
-    /// The attribute where they are groups; `labels` are then those of the groups.
-    pub groups: Option<String>,
-    /// Pearson's, of the class densities before rounding and the recalls; None where either is
-    /// constant or there are no recalls.
-    pub correlation: Option<f64>,
-    pub ids: &'a [String],
-    pub labels: &'a [u32],
-    /// Positions that may be kept, and those that are, ascending.
-    pub eligible: &'a [usize],
-    pub kept: &'a [usize],
-    /// The score that decides, or that a selection method starts from.
-    pub score: Option<ShownScore<'a>>,
-    pub picks: Option<ShownPicks<'a>>,
-    pub warnings: &'a [String],
-    /// Everything that decides the result, in display order.
-    pub recipe: Vec<(String, String)>,
-    /// The command that repeats it, and the one that trains on the kept samples.
-    pub command: String,
-    pub next: String,
-    /// Where `kept.npy` lies, as text.
-    pub kept_file: String,
-    /// How to get pictures, where there are none: said in the place of the samples.
-    pub without_pictures: String,
-    pub version: String,
-    pub commit: String,
-}
-
-/// One class.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrunedClass {
-    pub name: String,
-    /// Samples that may be kept.
-    pub size: usize,
-    /// Of the query runs' validation images.
-    pub recall: Option<f64>,
-    /// Standard deviation between query runs.
-    pub recall_sd: Option<f64>,
-    pub density: f64,
-    pub kept: usize,
-}
-
-/// A score of every sample; NaN where it has none.
-#[derive(Clone, Copy, Debug)]
-pub struct ShownScore<'a> {
-    pub label: &'a str,
-    pub values: &'a [f64],
-    /// Whether the highest are kept first.
-    pub highest_first: bool,
-    /// Whether the samples are ranked by it, not only started from.
-    pub ranks: bool,
-}
-
-/// The kept samples in the order in which a method picked them.
-#[derive(Clone, Copy, Debug)]
-pub struct ShownPicks<'a> {
-    pub order: &'a [usize],
-    pub weights: Option<&'a [f64]>,
-}
+pub use page::{PrunedClass, PrunedSet, ShownPicks, ShownScore};
+use page::{PrunedPage, percent};
 
 /// Renders the page. `pictures` supplies the samples; the same set and pictures give the same bytes.
 pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
-    let page = Page::new(set);
+    let page = PrunedPage::new(set);
     let sections: Vec<Section> = [
         classes::section(&page),
         classes::quotas(&page),
@@ -103,75 +34,7 @@ pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
     frame(&title, [&set.version, &set.commit], &header(&page), sections)
 }
 
-/// The set and what follows from it.
-struct Page<'a> {
-    set: &'a PrunedSet<'a>,
-    /// Class indices from the lowest recall to the highest; without recalls from the lowest density.
-    order: Vec<usize>,
-    /// One boolean a sample.
-    is_kept: Vec<bool>,
-}
-
-impl<'a> Page<'a> {
-    fn new(set: &'a PrunedSet<'a>) -> Self {
-        let mut order: Vec<usize> = (0..set.classes.len()).collect();
-        let recalls = set.classes.iter().any(|c| c.recall.is_some());
-        let key = |k: usize| match recalls {
-            true => set.classes[k].recall.unwrap_or(f64::INFINITY),
-            false => set.classes[k].density,
-        };
-        order.sort_by(|&a, &b| key(a).total_cmp(&key(b)));
-        let mut is_kept = vec![false; set.labels.len()];
-        for &i in set.kept {
-            if let Some(place) = is_kept.get_mut(i) {
-                *place = true;
-            }
-        }
-        Page { set, order, is_kept }
-    }
-
-    /// A phrase about classes, as it reads about groups.
-    fn words(&self, text: &str) -> String {
-        markup::words(self.set.groups.is_some(), text)
-    }
-
-    fn has_recalls(&self) -> bool {
-        self.set.classes.iter().any(|c| c.recall.is_some())
-    }
-
-    /// Name of a class, or its number where it has none; not yet escaped.
-    fn class_name(&self, class: usize) -> String {
-        match self.set.classes.get(class) {
-            Some(c) if !c.name.trim().is_empty() => c.name.clone(),
-            _ => self.words(&format!("class {class}")),
-        }
-    }
-
-    /// Eligible samples of each class, ascending.
-    fn by_class(&self) -> Vec<Vec<usize>> {
-        let mut lists = vec![Vec::new(); self.set.classes.len()];
-        for &i in self.set.eligible {
-            let label = self.set.labels.get(i).map(|&l| l as usize);
-            if let Some(list) = label.and_then(|k| lists.get_mut(k)) {
-                list.push(i);
-            }
-        }
-        lists
-    }
-
-    /// `3 of 1,000 classes are shown, hardest first.`, or nothing where all are.
-    fn shown(&self, classes: usize) -> String {
-        let all = self.set.classes.len();
-        if classes >= all {
-            return String::new();
-        }
-        let which = if self.has_recalls() { "of lowest recall" } else { "of lowest density" };
-        let all = numbers::count(all as u64);
-        self.words(&format!(" The {classes} {which} of {all} classes are shown."))
-    }
-}
-
-fn header(page: &Page) -> String {
+fn header(page: &PrunedPage) -> String {
     let set = page.set;
     let mut out = format!(
         "<header>\n<p class=\"over\">fairprune prune</p>\n<h1>{} of {}</h1>\n",
@@ -211,7 +74,7 @@ fn header(page: &Page) -> String {
     out + "</header>\n"
 }
 
-/// A quota rule as a phrase.
+/// Returns a quota rule as a phrase.
 fn quota_name(quota: &str) -> String {
     match quota {
         "none" => "whatever the ranking of the whole set leaves".to_owned(),
@@ -223,8 +86,8 @@ fn quota_name(quota: &str) -> String {
     }
 }
 
-/// The densest and the thinnest class in a sentence.
-fn summary(page: &Page) -> String {
+/// Describes the densest and the thinnest class in a sentence.
+fn summary(page: &PrunedPage) -> String {
     let full = |k: &&usize| page.set.classes[**k].size > 0;
     let by = |a: &&usize, b: &&usize| {
         page.set.classes[**a].density.total_cmp(&page.set.classes[**b].density)
@@ -255,10 +118,4 @@ fn summary(page: &Page) -> String {
         )
     };
     format!("<div class=\"verdict open\"><p>{sentence}</p></div>\n")
-}
-
-/// A share as `31 %`, with a digit more where it is small.
-fn percent(share: f64) -> String {
-    let digits = if share > 0.0 && share < 0.02 { 1000.0 } else { 100.0 };
-    minus(&numbers::percent((share * digits).round() / digits))
 }

@@ -1,11 +1,11 @@
 //! How to go on, how to read the page, how to repeat it.
 
-use super::Page;
-use crate::report::html::Section;
+use super::page::PrunedPage;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 
-pub(super) fn next(page: &Page) -> Option<Section> {
+pub(super) fn next(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let body = format!(
         "<p class=\"lead\">Train on what is kept, here:</p>\n<pre tabindex=\"0\"><code>{}</code></pre>\n\
@@ -14,13 +14,13 @@ pub(super) fn next(page: &Page) -> Option<Section> {
          data = torchvision.datasets.ImageFolder(\"FOLDER/train\")\n\
          subset = torch.utils.data.Subset(data, np.load({}))</code></pre>\n",
         esc(&set.next),
-        // As Python reads it back.
+        // The path is written so that Python reads it back.
         esc(&format!("{:?}", set.kept_file))
     );
     Some(Section { id: "next", title: "How to go on", body })
 }
 
-pub(super) fn how_to_read(page: &Page) -> Option<Section> {
+pub(super) fn how_to_read(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let mut body = String::from("<div class=\"prose\">\n");
     if set.quota.starts_with("metriq") {
@@ -48,7 +48,7 @@ pub(super) fn how_to_read(page: &Page) -> Option<Section> {
     Some(Section { id: "reading", title: "How to read this", body })
 }
 
-pub(super) fn recipe(page: &Page) -> Option<Section> {
+pub(super) fn recipe(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
     let mut body = format!(
         "<p class=\"lead\">This command repeats it: the same version chooses the same samples, whatever \

@@ -1,18 +1,18 @@
 //! Samples to look at: the first picks of each class, and what was kept and dropped.
 
-use super::Page;
-use crate::report::html::{Pictures, Section};
+use super::page::PrunedPage;
 use crate::report::markup::{esc, minus, name, push, shorten};
 use crate::report::numbers;
+use crate::report::page::{Pictures, Section};
 
-/// Of many classes, those that the page shows.
+/// Number of classes that the page shows where there are many.
 const CLASSES: usize = 12;
-/// Samples a class on either side.
+/// Number of samples of a class on either side.
 const EACH: usize = 8;
 
-/// A picture, or the sample's name where there is none.
+/// Shows a picture, or the sample's name where there is none.
 fn sample(
-    page: &Page,
+    page: &PrunedPage,
     position: usize,
     side: &str,
     pictures: Option<Pictures>,
@@ -34,7 +34,7 @@ fn sample(
     }
 }
 
-/// The end of a long name, which tells files of one folder apart.
+/// Returns the end of a long name, which tells files of one folder apart.
 fn tail(id: &str, length: usize) -> String {
     let letters = id.chars().count();
     if letters <= length {
@@ -43,7 +43,7 @@ fn tail(id: &str, length: usize) -> String {
     std::iter::once('…').chain(id.chars().skip(letters - length + 1)).collect()
 }
 
-pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> {
+pub(super) fn picks(page: &PrunedPage, pictures: Option<Pictures>) -> Option<Section> {
     let picks = page.set.picks.as_ref()?;
     let mut first: Vec<Vec<(usize, usize)>> = vec![Vec::new(); page.set.classes.len()];
     for (place, &position) in picks.order.iter().enumerate() {
@@ -93,12 +93,12 @@ pub(super) fn picks(page: &Page, pictures: Option<Pictures>) -> Option<Section> 
     (!rows.is_empty()).then_some(Section { id: "picks", title: "First picks", body })
 }
 
-/// What to do for pictures, where there are none.
-fn missing(page: &Page, pictures: Option<Pictures>) -> String {
+/// Says what to do for pictures where there are none.
+fn missing(page: &PrunedPage, pictures: Option<Pictures>) -> String {
     if pictures.is_some() { String::new() } else { format!(" {}", esc(&page.set.without_pictures)) }
 }
 
-pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage, pictures: Option<Pictures>) -> Option<Section> {
     let ranked = page.set.score.as_ref().filter(|s| s.ranks);
     let order = match ranked {
         Some(score) => format!(
@@ -155,7 +155,7 @@ pub(super) fn section(page: &Page, pictures: Option<Pictures>) -> Option<Section
     Some(Section { id: "examples", title: "Kept and dropped", body })
 }
 
-/// At most [`EACH`] of a list, at even distances, ends included.
+/// Returns at most [`EACH`] entries of a list at even distances, ends included.
 fn spaced(list: Vec<usize>) -> Vec<usize> {
     if list.len() <= EACH {
         return list;

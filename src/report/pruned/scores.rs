@@ -1,15 +1,15 @@
-//! The score's distribution, kept and dropped: of all samples, and class by class.
+//! The score's distribution, kept and dropped, over all samples and class by class.
 
-use super::{Page, ShownScore};
-use crate::report::html::Section;
+use super::page::{PrunedPage, ShownScore};
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::{Anchor, Scale, Svg};
 
-/// Small drawings of classes.
+/// Number of classes that get a small drawing.
 const CLASSES: usize = 24;
 
-/// Bars between two ends; what lies beyond counts in the outer bars.
+/// Bars between two ends. What lies beyond the ends counts in the outer bars.
 struct Bins {
     low: f64,
     high: f64,
@@ -17,8 +17,8 @@ struct Bins {
 }
 
 impl Bins {
-    /// Around the values: from the lowest to the highest, or without the outer half percent on a side
-    /// where that is far out.
+    /// Places the bars around the values: from the lowest to the highest, or without the outer half
+    /// percent on a side where that is far out.
     fn around(values: &[f64], count: usize) -> Option<Bins> {
         let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -28,7 +28,7 @@ impl Bins {
         let room = (inner_high - inner_low) * 0.25;
         let low = if sorted[0] >= inner_low - room { sorted[0] } else { inner_low };
         let high = if sorted[last] <= inner_high + room { sorted[last] } else { inner_high };
-        // All values equal: one bar in the middle.
+        // If all values are equal, there is one bar in the middle.
         let (low, high) = match high > low {
             true => (low, high),
             false => (low - 0.5 * low.abs().max(1e-6), low + 0.5 * low.abs().max(1e-6)),
@@ -45,8 +45,8 @@ impl Bins {
         self.low + (self.high - self.low) * bin as f64 / self.count as f64
     }
 
-    /// Kept and dropped samples of each bar.
-    fn counts(&self, page: &Page, score: &ShownScore, samples: &[usize]) -> Vec<[usize; 2]> {
+    /// Counts the kept and dropped samples of each bar.
+    fn counts(&self, page: &PrunedPage, score: &ShownScore, samples: &[usize]) -> Vec<[usize; 2]> {
         let mut counts = vec![[0; 2]; self.count];
         for &i in samples {
             let value = score.values.get(i).copied().unwrap_or(f64::NAN);
@@ -59,7 +59,7 @@ impl Bins {
     }
 }
 
-pub(super) fn section(page: &Page) -> Option<Section> {
+pub(super) fn section(page: &PrunedPage) -> Option<Section> {
     let score = page.set.score.as_ref()?;
     let of = |i: &usize| score.values.get(*i).copied();
     let eligible: Vec<f64> = page.set.eligible.iter().filter_map(of).collect();
@@ -107,7 +107,7 @@ pub(super) fn section(page: &Page) -> Option<Section> {
     Some(Section { id: "scores", title: "Scores", body })
 }
 
-/// Bars of kept samples with the dropped ones on top.
+/// Draws bars of kept samples with the dropped ones on top.
 fn histogram(bins: &Bins, counts: &[[usize; 2]], what: &str, (w, h): (f64, f64)) -> String {
     let most = counts.iter().map(|c| c[0] + c[1]).max().unwrap_or(0).max(1) as f64;
     let large = w > 300.0;
@@ -168,7 +168,7 @@ mod tests {
         assert!(zero.low < 0.0 && zero.high > 0.0);
         assert!(Bins::around(&[f64::NAN, f64::INFINITY], 4).is_none());
         assert!(Bins::around(&[], 4).is_none());
-        // One value far out does not squeeze the others into one bar.
+        // One value far out must not squeeze the others into one bar.
         let mut values: Vec<f64> = (0..1000).map(f64::from).collect();
         values.push(1e9);
         assert!(Bins::around(&values, 4).unwrap().high < 2e3);

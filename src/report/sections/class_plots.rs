@@ -1,19 +1,19 @@
-//! Densities and recalls of all classes, drawn.
+//! Drawings of the densities and recalls of all classes.
 
 use crate::experiment::summary::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
 use crate::report::markup::{minus, name, push};
 use crate::report::numbers;
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
-fn classes(view: &View) -> Classes {
+fn classes(view: &SummaryView) -> Classes {
     let names = (0..view.summary.classes.len()).map(|k| view.class_name(k)).collect();
     let groups = view.summary.settings.groups.is_some();
     Classes { names, order: view.hardest_first.clone(), groups }
 }
 
 fn series(
-    view: &View,
+    view: &SummaryView,
     entries: &[Entry],
     value: fn(&Entry, usize) -> Option<Spread>,
 ) -> Vec<Series> {
@@ -25,21 +25,22 @@ fn series(
     entries.iter().map(of).collect()
 }
 
-/// The share of each class that is kept; none for full data, which keeps all of everything, but its
-/// place: rows stand beside those of the recalls.
-pub(super) fn densities(view: &View, entries: &[Entry]) -> String {
+/// Draws the share of each class that is kept. Full data keeps all of everything and gets no marks,
+/// but it keeps its place, because these rows stand beside those of the recalls.
+pub(super) fn densities(view: &SummaryView, entries: &[Entry]) -> String {
     let share = |e: &Entry, k| if e.strategy.full_data { None } else { e.density(k) };
     plot(&classes(view), &series(view, entries, share), &view.words("Density of each class"), true)
 }
 
-/// The recall of each class.
-pub(super) fn recalls(view: &View, entries: &[Entry]) -> String {
+/// Draws the recall of each class.
+pub(super) fn recalls(view: &SummaryView, entries: &[Entry]) -> String {
     let series = series(view, entries, |e, k| e.recall(k));
     plot(&classes(view), &series, &view.words("Recall of each class"), false)
 }
 
-/// A small scatter plot a strategy: full-data recall across, density up, on common scales.
-pub(super) fn correlations(view: &View, entries: &[Entry]) -> String {
+/// Draws a small scatter plot for each strategy: full-data recall across, density up, on common
+/// scales.
+pub(super) fn correlations(view: &SummaryView, entries: &[Entry]) -> String {
     let all = series(view, entries, |e, k| e.density(k));
     let recalls: Vec<Option<f64>> =
         (0..view.summary.classes.len()).map(|k| view.full_recall(k)).collect();

@@ -2,12 +2,12 @@
 
 use super::class_plots;
 use super::top::places;
-use crate::report::html::Section;
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
-use crate::report::view::{Entry, View};
+use crate::report::page::Section;
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     if view.summary.classes.is_empty() || view.densities.is_empty() {
         return None;
     }
@@ -40,12 +40,13 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "classes", title: by_class(view), body })
 }
 
-fn by_class(view: &View) -> &'static str {
+fn by_class(view: &SummaryView) -> &'static str {
     if view.summary.settings.groups.is_some() { "Group by group" } else { "Class by class" }
 }
 
-/// The same content for every density: in plain sight if there is one, folded if several.
-fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
+/// Shows the same content for every density: in plain sight if there is one, folded if there are
+/// several.
+fn by_density(view: &SummaryView, content: impl Fn(f64) -> String) -> String {
     if let [density] = view.densities[..] {
         return content(density);
     }
@@ -63,8 +64,8 @@ fn by_density(view: &View, content: impl Fn(f64) -> String) -> String {
     out
 }
 
-/// Fewest samples and correlation of every strategy.
-fn least(view: &View, entries: &[Entry]) -> String {
+/// Shows the fewest samples and the correlation of every strategy.
+fn least(view: &SummaryView, entries: &[Entry]) -> String {
     let mut rows = String::new();
     for e in entries {
         let Some(h) = &e.point.headline else { continue };
@@ -97,8 +98,8 @@ fn least(view: &View, entries: &[Entry]) -> String {
     markup::scrolling("Least samples and correlations", "", &table)
 }
 
-/// Recalls of every class under every strategy.
-fn all_recalls(view: &View, entries: &[Entry]) -> String {
+/// Shows the recalls of every class under every strategy.
+fn all_recalls(view: &SummaryView, entries: &[Entry]) -> String {
     let mut head = String::new();
     for e in entries {
         push!(head, "<th scope=\"col\">{}{}</th>", e.mark.inline(), name(&e.strategy.label));
@@ -124,8 +125,8 @@ fn all_recalls(view: &View, entries: &[Entry]) -> String {
     )
 }
 
-/// The quota table: what the query found, and what each class keeps because of it.
-pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
+/// Shows the quota table: what the query found, and what each class keeps because of it.
+pub(in crate::report) fn quotas(view: &SummaryView) -> Option<Section> {
     let query = view.summary.query.as_ref();
     if view.densities.is_empty() || view.summary.classes.is_empty() {
         return None;
@@ -152,9 +153,9 @@ pub(in crate::report) fn quotas(view: &View) -> Option<Section> {
     Some(Section { id: "quotas", title: "Quotas", body })
 }
 
-fn quota_table(view: &View, density: f64) -> String {
+fn quota_table(view: &SummaryView, density: f64) -> String {
     let entries = view.pruned_at(density);
-    // Strategies with quotas first: the table is about them.
+    // Strategies with quotas come first, because the table is about them.
     let (with, without): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|e| e.strategy.quota != "none");
     let columns: Vec<&Entry> = with.into_iter().chain(without).collect();

@@ -1,11 +1,11 @@
 //! Time and memory of each phase.
 
-use crate::report::html::Section;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
-use crate::report::view::View;
+use crate::report::page::Section;
+use crate::report::view::SummaryView;
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let phases = &view.summary.phases;
     if phases.is_empty() {
         return None;

@@ -1,11 +1,11 @@
 //! Results against density, where there are several densities.
 
 use crate::experiment::summary::{Headline, Spread, Strategy};
-use crate::report::html::Section;
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
+use crate::report::page::Section;
 use crate::report::svg::{Anchor, Scale, Svg};
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 230.0;
@@ -13,16 +13,17 @@ const LEFT: f64 = 40.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 40.0;
-/// More curves than this in one plot cannot be told apart: then each gets a plot of its own.
+/// The most curves that can be told apart in one plot. With more of them each gets a plot of its
+/// own.
 const TOGETHER: usize = 6;
 
-type Value = fn(&Headline) -> Spread;
+type MeasureOf = fn(&Headline) -> Spread;
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     if view.densities.len() < 2 {
         return None;
     }
-    let plots: [(&str, &str, Value); 4] = [
+    let plots: [(&str, &str, MeasureOf); 4] = [
         ("Average accuracy", "", |h| h.average_accuracy),
         ("Worst class", "", |h| h.worst_recall),
         ("Gap", "highest minus lowest recall", |h| h.gap),
@@ -33,8 +34,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "densities", title: "Against density", body })
 }
 
-/// A plot a measure.
-fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
+/// Draws a plot for each measure.
+fn together(view: &SummaryView, plots: &[(&str, &str, MeasureOf)]) -> String {
     let mut body = super::tradeoff::legend(view);
     push!(
         body,
@@ -48,8 +49,9 @@ fn together(view: &View, plots: &[(&str, &str, Value)]) -> String {
     body + "</div>\n"
 }
 
-/// A plot a measure and strategy, with the other strategies behind it; the worst class open.
-fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
+/// Draws a plot for each measure and strategy, with the other strategies behind it; those of the
+/// worst class are open.
+fn apart(view: &SummaryView, plots: &[(&str, &str, MeasureOf)]) -> String {
     let mut body = String::from(
         "<p class=\"lead\">One strategy a plot, in front of all others: means over seeds; the band \
          reaches from the lowest seed to the highest. The dotted line is full data.</p>\n",
@@ -77,8 +79,9 @@ fn apart(view: &View, plots: &[(&str, &str, Value)]) -> String {
     body
 }
 
-/// Curves of all strategies, or of one (by its name) with the others as thin lines behind it.
-fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String {
+/// Draws the curves of all strategies, or of one (by its name) with the others as thin lines behind
+/// it.
+fn curves(view: &SummaryView, title: &str, value: MeasureOf, front: Option<&str>) -> String {
     let headlines = view
         .summary
         .strategies
@@ -108,7 +111,7 @@ fn curves(view: &View, title: &str, value: Value, front: Option<&str>) -> String
     let points = |s: &Strategy| -> Vec<(f64, Spread)> {
         let points = s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?))));
         if s.every_density {
-            // One value beside every density: a line, and a mark at each.
+            // One value beside every density gives a line, and a mark at each density.
             points.flat_map(|(_, v)| view.densities.iter().map(move |&d| (d, v))).collect()
         } else {
             points.collect()

@@ -1,4 +1,4 @@
-//! The parts of the page, one file each.
+//! The sections of the page, one file each.
 
 mod class_plots;
 pub(super) mod classes;

@@ -5,25 +5,25 @@ use crate::experiment::summary::{Metric, Verdict};
 use crate::report::markup::{self, figure, minus, name, push, shorten};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
 const WIDTH: f64 = 400.0;
 const ROW: f64 = 46.0;
 const SIDE: f64 = 8.0;
 
-fn metrics(view: &View) -> Vec<Metric> {
+fn metrics(view: &SummaryView) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = view.summary.verdicts.iter().map(|v| v.metric).collect();
     metrics.sort();
     metrics.dedup();
     metrics
 }
 
-fn of<'a>(view: &View<'a>, metric: Metric) -> Vec<&'a Verdict> {
+fn of<'a>(view: &SummaryView<'a>, metric: Metric) -> Vec<&'a Verdict> {
     view.summary.verdicts.iter().filter(|v| v.metric == metric).collect()
 }
 
-/// One figure a metric: a row a comparison.
-pub(super) fn figures(view: &View) -> Vec<String> {
+/// Draws one figure for each metric, with a row for each comparison.
+pub(super) fn figures(view: &SummaryView) -> Vec<String> {
     let mut out = Vec::new();
     for (i, metric) in metrics(view).into_iter().enumerate() {
         let text = if i == 0 {
@@ -43,7 +43,7 @@ pub(super) fn figures(view: &View) -> Vec<String> {
     out
 }
 
-fn forest(view: &View, metric: Metric) -> String {
+fn forest(view: &SummaryView, metric: Metric) -> String {
     let rows = of(view, metric);
     let several = view.densities.len() > 1;
     let values = rows.iter().flat_map(|v| {
@@ -93,7 +93,7 @@ fn forest(view: &View, metric: Metric) -> String {
     svg.finish()
 }
 
-/// Two names cut so that both together have at most `letters`: each may have half, and what the
+/// Cuts two names so that both together have at most `letters`: each may have half, and what the
 /// other leaves.
 fn fit(a: &str, b: &str, letters: usize) -> (String, String) {
     let half = letters / 2;
@@ -101,8 +101,8 @@ fn fit(a: &str, b: &str, letters: usize) -> (String, String) {
     (shorten(a, letters - length(b)), shorten(b, letters - length(a)))
 }
 
-/// All comparisons with their numbers.
-pub(super) fn table(view: &View) -> String {
+/// Shows all comparisons with their numbers.
+pub(super) fn table(view: &SummaryView) -> String {
     if view.summary.verdicts.is_empty() {
         return String::new();
     }

@@ -2,13 +2,13 @@
 
 use super::top::places;
 use crate::experiment::summary::Outcome;
-use crate::report::html::Section;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
-use crate::report::view::View;
+use crate::report::page::Section;
+use crate::report::view::SummaryView;
 use serde_json::Value;
 
-pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
+pub(in crate::report) fn how_to_read(view: &SummaryView) -> Option<Section> {
     let verdicts = &view.summary.verdicts;
     let undecided = verdicts.iter().filter(|v| v.outcome == Outcome::NotDecided).count();
     let seeds = view.summary.settings.seeds.len();
@@ -59,7 +59,7 @@ pub(in crate::report) fn how_to_read(view: &View) -> Option<Section> {
     Some(Section { id: "reading", title: "How to read this", body })
 }
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let s = &view.summary.settings;
     let mut body = String::new();
     push!(
@@ -113,7 +113,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "recipe", title: "Recipe", body })
 }
 
-/// A JSON value as text: strings without quotes, lists with commas.
+/// Writes a JSON value as text: strings without quotes, lists with commas.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(s) => s.clone(),
@@ -124,8 +124,8 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Steps and samples of each strategy: whether budgets were equal.
-fn steps(view: &View) -> String {
+/// Shows the steps and samples of each strategy, which tell whether budgets were equal.
+fn steps(view: &SummaryView) -> String {
     let mut rows = String::new();
     let full = view.full().into_iter();
     for e in full.chain(view.densities.iter().flat_map(|&d| view.pruned_at(d))) {

@@ -1,13 +1,14 @@
 //! The headline table.
 
 use super::top::places;
-use crate::experiment::summary::{ClassRecall, Spread};
-use crate::report::html::Section;
+use crate::experiment::summary::{ClassRecall, Headline, Spread};
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
-use crate::report::view::{Entry, View};
+use crate::report::page::Section;
+use crate::report::svg::Scale;
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let worst = view.words("Worst class");
     let (unit, units) = (view.words("class"), view.words("classes"));
     let mut body = format!(
@@ -43,128 +44,170 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "results", title: "Results", body })
 }
 
-fn table(view: &View, groups: &[(String, Vec<Entry>)]) -> String {
-    let headlines = || groups.iter().flat_map(|g| &g.1).filter_map(|e| e.point.headline.as_ref());
-    let balanced =
-        headlines().any(|h| (h.balanced_accuracy.mean - h.average_accuracy.mean).abs() > 0.002);
-    let weighted = headlines().any(|h| h.weighted_accuracy.is_some());
-    let hundred = headlines().any(|h| h.worst_5_percent.is_some());
-    let reference = view
-        .full()
-        .and_then(|f| f.point.headline.as_ref()?.worst_of_means.as_ref().map(|c| c.class));
-    // One scale for both accuracies, so that their bars compare.
-    let ends = |s: Spread| [s.min, s.max];
-    let all = headlines().flat_map(|h| [h.average_accuracy, h.worst_recall]).flat_map(ends);
-    let scale = crate::report::svg::Scale::around(all, (0.0, 1.0), (0.0, 100.0));
-    let bar = |s: &Spread| {
-        let (left, right, mean) = (scale.at(s.min), scale.at(s.max), scale.at(s.mean));
-        format!(
-            "<span class=\"bar\" aria-hidden=\"true\"><i style=\"left:{left:.1}%;width:{:.1}%\">\
-             </i><u style=\"left:{mean:.1}%\"></u></span>",
-            right - left
-        )
-    };
-    let mut out = String::from(
-        "<table role=\"table\" class=\"cards results\"><thead><tr><th scope=\"col\">Strategy</th>\
-         <th scope=\"col\">Average</th>",
-    );
-    if balanced {
-        out.push_str("<th scope=\"col\">Balanced</th>");
-    }
-    if weighted {
-        out.push_str("<th scope=\"col\">Weighted</th>");
-    }
-    let worst = view.words("Worst class");
-    push!(out, "<th scope=\"col\">{worst}</th><th scope=\"col\">Lowest mean recall</th>");
-    if let Some(class) = reference {
-        push!(
-            out,
-            "<th scope=\"col\">{} <small>worst on full data</small></th>",
-            view.class_html(class)
-        );
-    }
-    if hundred {
-        push!(out, "<th scope=\"col\">{}</th>", view.words("Worst 5 % of classes"));
-    }
-    out.push_str("<th scope=\"col\">Gap</th><th scope=\"col\">Std</th></tr></thead>\n");
-    let optional = [balanced, weighted, reference.is_some(), hundred];
-    let columns = 6 + optional.iter().filter(|c| **c).count();
-    let class_cell = |c: &Option<ClassRecall>, with_name: bool| match c {
-        None => "<span class=\"soft\">–</span>".to_owned(),
-        Some(c) if with_name => format!(
-            "<b>{}</b> <span class=\"cname\">{}</span>",
-            minus(&numbers::share(c.recall.mean)),
-            view.class_html(c.class)
-        ),
-        Some(c) => markup::spread(Some(&c.recall)),
-    };
+/// The columns that the table has beside the usual ones, and the scale of its bars.
+struct ResultColumns<'v> {
+    view: &'v SummaryView<'v>,
+    balanced: bool,
+    weighted: bool,
+    /// The worst class on full data.
+    reference: Option<usize>,
+    worst_share: bool,
+    scale: Scale,
+}
+
+fn table(view: &SummaryView, groups: &[(String, Vec<Entry>)]) -> String {
+    let columns = ResultColumns::of(view, groups);
+    let mut out = columns.head();
     for (heading, entries) in groups {
         out.push_str("<tbody>");
         if !heading.is_empty() {
             push!(
                 out,
-                "<tr class=\"group\"><th colspan=\"{columns}\" scope=\"rowgroup\">{heading}</th></tr>"
+                "<tr class=\"group\"><th colspan=\"{}\" scope=\"rowgroup\">{heading}</th></tr>",
+                columns.count()
             );
         }
         for entry in entries {
-            push!(
-                out,
-                "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{}</th>",
-                entry.mark.inline(),
-                name(&entry.strategy.label)
-            );
-            let Some(h) = &entry.point.headline else {
-                push!(
-                    out,
-                    "<td colspan=\"{}\" class=\"soft\">no finished run</td></tr>",
-                    columns - 1
-                );
-                continue;
-            };
-            let runs = entry.point.runs.len();
-            let mut cell = |label: &str, content: String| {
-                push!(out, "<td role=\"cell\" data-label=\"{label}\"><span>{content}</span></td>");
-            };
-            let accuracy = |s: &Spread| markup::spread(Some(s)) + &bar(s);
-            cell("Average", accuracy(&h.average_accuracy));
-            if balanced {
-                cell("Balanced", markup::spread(Some(&h.balanced_accuracy)));
-            }
-            if weighted {
-                cell("Weighted", markup::spread(h.weighted_accuracy.as_ref()));
-            }
-            cell(&worst, accuracy(&h.worst_recall));
-            cell("Lowest mean recall", class_cell(&h.worst_of_means, true));
-            if reference.is_some() {
-                cell("Full data's worst", class_cell(&h.worst_on_full, false));
-            }
-            if hundred {
-                cell(
-                    &view.words("Worst 5 % of classes"),
-                    markup::spread(h.worst_5_percent.as_ref()),
-                );
-            }
-            cell("Gap", markup::spread(Some(&h.gap)));
-            cell("Std", markup::spread(Some(&h.std)));
-            let missing = entry.point.planned.saturating_sub(runs);
-            out.push_str("</tr>");
-            if missing > 0 {
-                push!(
-                    out,
-                    "<tr class=\"note\"><td colspan=\"{columns}\">{}: {missing} of {} runs did not \
-                     finish and are not in these numbers.</td></tr>",
-                    name(&entry.strategy.label),
-                    runs + missing
-                );
-            }
+            out.push_str(&columns.row(entry));
         }
         out.push_str("</tbody>\n");
     }
     out + "</table>\n"
 }
 
-/// The same numbers at the epoch of best validation accuracy, folded away: they are no result.
-fn best_epochs(view: &View) -> String {
+impl<'v> ResultColumns<'v> {
+    fn of(view: &'v SummaryView, groups: &[(String, Vec<Entry>)]) -> Self {
+        let entries = || groups.iter().flat_map(|g| &g.1);
+        let headlines = || entries().filter_map(|e| e.point.headline.as_ref());
+        let differ = |h: &Headline| h.balanced_accuracy.mean - h.average_accuracy.mean;
+        let worst_on_full =
+            |f: Entry| Some(f.point.headline.as_ref()?.worst_of_means.as_ref()?.class);
+        // Both accuracies share one scale, so that their bars compare.
+        let ends = |s: Spread| [s.min, s.max];
+        let all = headlines().flat_map(|h| [h.average_accuracy, h.worst_recall]).flat_map(ends);
+        ResultColumns {
+            view,
+            balanced: headlines().any(|h| differ(h).abs() > 0.002),
+            weighted: headlines().any(|h| h.weighted_accuracy.is_some()),
+            reference: view.full().and_then(worst_on_full),
+            worst_share: headlines().any(|h| h.worst_5_percent.is_some()),
+            scale: Scale::around(all, (0.0, 1.0), (0.0, 100.0)),
+        }
+    }
+
+    /// Returns the number of columns.
+    fn count(&self) -> usize {
+        let optional = [self.balanced, self.weighted, self.reference.is_some(), self.worst_share];
+        6 + optional.iter().filter(|c| **c).count()
+    }
+
+    fn head(&self) -> String {
+        let mut out = String::from(
+            "<table role=\"table\" class=\"cards results\"><thead><tr>\
+             <th scope=\"col\">Strategy</th><th scope=\"col\">Average</th>",
+        );
+        if self.balanced {
+            out.push_str("<th scope=\"col\">Balanced</th>");
+        }
+        if self.weighted {
+            out.push_str("<th scope=\"col\">Weighted</th>");
+        }
+        let worst = self.view.words("Worst class");
+        push!(out, "<th scope=\"col\">{worst}</th><th scope=\"col\">Lowest mean recall</th>");
+        if let Some(class) = self.reference {
+            push!(
+                out,
+                "<th scope=\"col\">{} <small>worst on full data</small></th>",
+                self.view.class_html(class)
+            );
+        }
+        if self.worst_share {
+            push!(out, "<th scope=\"col\">{}</th>", self.view.words("Worst 5 % of classes"));
+        }
+        out + "<th scope=\"col\">Gap</th><th scope=\"col\">Std</th></tr></thead>\n"
+    }
+
+    /// Shows the numbers of a strategy, and in a row of its own how many runs are missing.
+    fn row(&self, entry: &Entry) -> String {
+        let label = name(&entry.strategy.label);
+        let mut out = format!(
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{label}</th>",
+            entry.mark.inline()
+        );
+        let Some(h) = &entry.point.headline else {
+            let others = self.count() - 1;
+            return out
+                + &format!("<td colspan=\"{others}\" class=\"soft\">no finished run</td></tr>");
+        };
+        for (label, content) in self.cells(h) {
+            push!(out, "<td role=\"cell\" data-label=\"{label}\"><span>{content}</span></td>");
+        }
+        out.push_str("</tr>");
+        let runs = entry.point.runs.len();
+        let missing = entry.point.planned.saturating_sub(runs);
+        if missing > 0 {
+            push!(
+                out,
+                "<tr class=\"note\"><td colspan=\"{}\">{label}: {missing} of {} runs did not \
+                 finish and are not in these numbers.</td></tr>",
+                self.count(),
+                runs + missing
+            );
+        }
+        out
+    }
+
+    /// Returns the label and the content of each cell.
+    fn cells(&self, h: &Headline) -> Vec<(String, String)> {
+        let accuracy = |s: &Spread| markup::spread(Some(s)) + &self.bar(s);
+        let mut cells = vec![("Average".to_owned(), accuracy(&h.average_accuracy))];
+        let mut cell = |label: &str, content: String| cells.push((label.to_owned(), content));
+        if self.balanced {
+            cell("Balanced", markup::spread(Some(&h.balanced_accuracy)));
+        }
+        if self.weighted {
+            cell("Weighted", markup::spread(h.weighted_accuracy.as_ref()));
+        }
+        cell(&self.view.words("Worst class"), accuracy(&h.worst_recall));
+        cell("Lowest mean recall", self.class_recall(h.worst_of_means.as_ref(), true));
+        if self.reference.is_some() {
+            cell("Full data's worst", self.class_recall(h.worst_on_full.as_ref(), false));
+        }
+        if self.worst_share {
+            let label = self.view.words("Worst 5 % of classes");
+            cell(&label, markup::spread(h.worst_5_percent.as_ref()));
+        }
+        cell("Gap", markup::spread(Some(&h.gap)));
+        cell("Std", markup::spread(Some(&h.std)));
+        cells
+    }
+
+    fn bar(&self, s: &Spread) -> String {
+        let at = |value| self.scale.at(value);
+        let (left, right, mean) = (at(s.min), at(s.max), at(s.mean));
+        format!(
+            "<span class=\"bar\" aria-hidden=\"true\"><i style=\"left:{left:.1}%;width:{:.1}%\">\
+             </i><u style=\"left:{mean:.1}%\"></u></span>",
+            right - left
+        )
+    }
+
+    fn class_recall(&self, recall: Option<&ClassRecall>, with_name: bool) -> String {
+        match recall {
+            None => "<span class=\"soft\">–</span>".to_owned(),
+            Some(c) if with_name => format!(
+                "<b>{}</b> <span class=\"cname\">{}</span>",
+                minus(&numbers::share(c.recall.mean)),
+                self.view.class_html(c.class)
+            ),
+            Some(c) => markup::spread(Some(&c.recall)),
+        }
+    }
+}
+
+/// Shows the numbers at the epoch of best validation accuracy, folded away because they are no
+/// result.
+fn best_epochs(view: &SummaryView) -> String {
     let mut rows = String::new();
     for &density in &view.densities {
         for entry in view.all_at(density) {

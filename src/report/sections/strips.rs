@@ -2,29 +2,33 @@
 
 use super::top::places;
 use crate::experiment::summary::Strip;
-use crate::report::html::{Pictures, Section};
 use crate::report::markup::{esc, name, push};
 use crate::report::numbers;
-use crate::report::view::View;
+use crate::report::page::{Pictures, Section};
+use crate::report::view::SummaryView;
 
-/// How much a page shows.
+/// How much a page shows at most.
 pub(in crate::report) struct Most {
-    /// Strategies; of many the first ones and the last.
+    /// Number of strategies; of many, the first ones and the last are shown.
     pub(in crate::report) strategies: usize,
-    /// Of many classes the hardest.
+    /// Number of classes; of many, the hardest are shown.
     pub(in crate::report) classes: usize,
-    /// Pictures a class on either side.
+    /// Number of pictures of a class on either side.
     pub(in crate::report) each: usize,
 }
 
 impl Most {
-    /// The page of one run.
+    /// What the page of one run shows.
     pub(in crate::report) const OF_A_RUN: Most = Most { strategies: 12, classes: 12, each: 10 };
-    /// A panel of several on one page.
+    /// What a panel shows of several on one page.
     pub(in crate::report) const OF_A_PANEL: Most = Most { strategies: 3, classes: 6, each: 6 };
 }
 
-pub(in crate::report) fn section(view: &View, pictures: Pictures, most: &Most) -> Option<Section> {
+pub(in crate::report) fn section(
+    view: &SummaryView,
+    pictures: Pictures,
+    most: &Most,
+) -> Option<Section> {
     let mut groups: Vec<(&Strip, Vec<&Strip>)> = Vec::new();
     for strip in &view.summary.strips {
         let same = |s: &Strip| {

@@ -3,12 +3,12 @@
 use super::top::places;
 use super::tradeoff::{legend, tag};
 use crate::experiment::summary::{Headline, Preparation, SeedRun, Spread};
-use crate::report::html::Section;
 use crate::report::markup::{self, esc, figure, name, push};
 use crate::report::numbers;
-use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
+use crate::report::page::Section;
+use crate::report::plane::{ACROSS, HEIGHT, PlotAxis, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
 /// Times further apart than this factor stand on a logarithmic axis.
 const APART: f64 = 15.0;
@@ -24,7 +24,7 @@ struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// None without runs, or where a run does not tell its times.
+    /// Adds up the times of an entry; `None` without runs, or where a run does not tell its times.
     fn of(entry: Entry<'a>) -> Option<Self> {
         let runs = &entry.point.runs;
         let totals: Option<Vec<f64>> = runs.iter().map(SeedRun::total_seconds).collect();
@@ -50,7 +50,7 @@ impl<'a> Timed<'a> {
     }
 }
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let beside: Vec<Timed> = view.beside().into_iter().filter_map(Timed::of).collect();
     let at =
         |&d: &f64| -> Vec<Timed> { view.pruned_at(d).into_iter().filter_map(Timed::of).collect() };
@@ -89,7 +89,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "time", title: "Accuracy against total time", body })
 }
 
-/// The axis of time, and whether it is of the logarithm.
+/// Chooses the scale of the time axis, and tells whether it is logarithmic.
 fn scale(all: &[&Timed]) -> (Scale, bool) {
     let ends = || all.iter().flat_map(|t| [t.total.min, t.total.max]);
     let high = ends().fold(0.0, f64::max);
@@ -101,7 +101,7 @@ fn scale(all: &[&Timed]) -> (Scale, bool) {
     }
 }
 
-/// Where a time stands on a logarithmic axis.
+/// Returns the place of a time on a logarithmic axis.
 fn place(seconds: f64) -> f64 {
     seconds.max(1e-3).log10()
 }
@@ -125,7 +125,7 @@ fn short(seconds: f64) -> String {
     }
 }
 
-fn time_axis(all: &[&Timed]) -> (Axis<'static>, bool) {
+fn time_axis(all: &[&Timed]) -> (PlotAxis<'static>, bool) {
     let (scale, logarithmic) = scale(all);
     let ticks: Vec<(f64, String)> = if logarithmic {
         let inside = |s: &&f64| scale.contains(place(**s));
@@ -141,13 +141,18 @@ fn time_axis(all: &[&Timed]) -> (Axis<'static>, bool) {
         let rest = inside(step).take_while(|s| scale.contains(*s)).map(|s| (s, short(s)));
         first.into_iter().chain(rest).collect()
     };
-    (Axis { scale, ticks, name: "total time" }, logarithmic)
+    (PlotAxis { scale, ticks, name: "total time" }, logarithmic)
 }
 
-fn plot(view: &View, all: &[&Timed], y_name: &str, value: fn(&Headline) -> Spread) -> String {
+fn plot(
+    view: &SummaryView,
+    all: &[&Timed],
+    y_name: &str,
+    value: fn(&Headline) -> Spread,
+) -> String {
     let (x, logarithmic) = time_axis(all);
     let ends = all.iter().map(|t| value(t.headline)).flat_map(|s| [s.min, s.max]);
-    let y = Axis::of_numbers(Scale::around(ends, (0.0, 1.0), UP), y_name);
+    let y = PlotAxis::of_numbers(Scale::around(ends, (0.0, 1.0), UP), y_name);
     let label =
         format!("{y_name} against total time of {} results; values in the table.", all.len());
     let mut svg = Svg::new(WIDTH, HEIGHT, label);
@@ -191,7 +196,7 @@ fn plot(view: &View, all: &[&Timed], y_name: &str, value: fn(&Headline) -> Sprea
     svg.finish()
 }
 
-/// Seconds, or milliseconds where there are few.
+/// Writes seconds, or milliseconds where there are few.
 fn brief(seconds: f64) -> String {
     match seconds {
         s if s < 0.0005 => "< 1 ms".to_owned(),
@@ -202,78 +207,19 @@ fn brief(seconds: f64) -> String {
 
 const PARTS: [&str; 4] = ["Query runs", "Scoring", "Choosing", "Training"];
 
-fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
+fn table(view: &SummaryView, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String {
     let full = beside.iter().find(|t| t.entry.strategy.full_data);
     let rows = || beside.iter().chain(groups.iter().flat_map(|g| &g.1));
-    let longest = rows().map(|t| t.total.mean).fold(0.0, f64::max);
-    let reference = full.map(|t| t.total.mean).filter(|s| *s > 0.0);
-    let mut out = String::from(
-        "<table role=\"table\" class=\"cards times\"><thead><tr><th scope=\"col\">Strategy</th>\
-         <th scope=\"col\" class=\"n\">Total</th><th aria-hidden=\"true\"></th>",
-    );
-    let columns = 5 + usize::from(reference.is_some()) + PARTS.len();
-    if reference.is_some() {
-        out.push_str("<th scope=\"col\" class=\"n\">Full data = 1</th>");
-    }
-    for (i, part) in PARTS.iter().enumerate() {
-        push!(out, "<th scope=\"col\" class=\"n\"><i class=\"part p{i}\"></i>{part}</th>");
-    }
-    push!(
-        out,
-        "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">{}</th>\
-         </tr></thead>\n",
-        view.words("Worst class"),
-    );
-    let row = |t: &Timed| {
-        let mut out = format!(
-            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{}</th>",
-            t.entry.mark.inline(),
-            name(&t.entry.strategy.label)
-        );
-        let mut cell = |label: &str, content: String| {
-            push!(
-                out,
-                "<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>"
-            );
-        };
-        cell("Total", format!("<b>{}</b>", esc(&brief(t.total.mean))));
-        let mut bar =
-            String::from("<td class=\"wide\" aria-hidden=\"true\"><span class=\"stack\">");
-        for (i, seconds) in t.parts.iter().enumerate() {
-            let width = if longest > 0.0 { seconds / longest * 100.0 } else { 0.0 };
-            if width >= 0.05 {
-                push!(bar, "<i class=\"p{i}\" style=\"width:{width:.1}%\"></i>");
-            }
-        }
-        push!(out, "{bar}</span></td>");
-        let mut cell = |label: &str, content: String| {
-            push!(
-                out,
-                "<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>"
-            );
-        };
-        if let Some(reference) = reference {
-            cell("Full data = 1", numbers::digits(t.total.mean / reference, 2));
-        }
-        for (i, (seconds, part)) in t.parts.iter().zip(PARTS).enumerate() {
-            let text = match (i, *seconds > 0.0) {
-                (0, true) => format!(
-                    "{} <span class=\"range\">({})</span>",
-                    numbers::seconds(*seconds),
-                    t.query_runs
-                ),
-                (_, true) => esc(&brief(*seconds)),
-                (_, false) => "<span class=\"soft\">–</span>".to_owned(),
-            };
-            cell(part, text);
-        }
-        let share = |s: Spread| markup::minus(&numbers::share(s.mean));
-        cell("Average", share(t.headline.average_accuracy));
-        cell(&view.words("Worst class"), share(t.headline.worst_recall));
-        out + "</tr>"
+    let table = TimeTable {
+        view,
+        longest: rows().map(|t| t.total.mean).fold(0.0, f64::max),
+        reference: full.map(|t| t.total.mean).filter(|s| *s > 0.0),
     };
+    let mut out = table.head();
+    let columns = 5 + usize::from(table.reference.is_some()) + PARTS.len();
+    let body = |rows: &[Timed]| rows.iter().map(|t| table.row(t)).collect::<String>();
     if !beside.is_empty() {
-        push!(out, "<tbody>{}</tbody>\n", beside.iter().map(row).collect::<String>());
+        push!(out, "<tbody>{}</tbody>\n", body(beside));
     }
     for (density, entries) in groups.iter().filter(|g| !g.1.is_empty()) {
         let digits = numbers::digits(*density, places(*density));
@@ -282,7 +228,7 @@ fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String 
             "<tbody><tr class=\"group\"><th colspan=\"{columns}\" scope=\"rowgroup\">Density \
              {digits}: {}</th></tr>{}</tbody>\n",
             numbers::density(*density),
-            entries.iter().map(row).collect::<String>()
+            body(entries)
         );
     }
     let s = &view.summary.settings;
@@ -293,4 +239,82 @@ fn table(view: &View, beside: &[Timed], groups: &[(f64, Vec<Timed>)]) -> String 
         s.threads,
         if s.threads == 1 { "" } else { "s" }
     )
+}
+
+/// What the rows of the table compare with.
+struct TimeTable<'v> {
+    view: &'v SummaryView<'v>,
+    /// Seconds of the longest row, which fill a bar.
+    longest: f64,
+    /// Seconds of full data, where that was trained on.
+    reference: Option<f64>,
+}
+
+impl TimeTable<'_> {
+    fn head(&self) -> String {
+        let mut out = String::from(
+            "<table role=\"table\" class=\"cards times\"><thead><tr><th scope=\"col\">Strategy</th>\
+             <th scope=\"col\" class=\"n\">Total</th><th aria-hidden=\"true\"></th>",
+        );
+        if self.reference.is_some() {
+            out.push_str("<th scope=\"col\" class=\"n\">Full data = 1</th>");
+        }
+        for (i, part) in PARTS.iter().enumerate() {
+            push!(out, "<th scope=\"col\" class=\"n\"><i class=\"part p{i}\"></i>{part}</th>");
+        }
+        push!(
+            out,
+            "<th scope=\"col\" class=\"n\">Average</th><th scope=\"col\" class=\"n\">{}</th>\
+             </tr></thead>\n",
+            self.view.words("Worst class"),
+        );
+        out
+    }
+
+    fn row(&self, t: &Timed) -> String {
+        let mut out = format!(
+            "<tr role=\"row\"><th role=\"rowheader\" scope=\"row\">{}{}</th>",
+            t.entry.mark.inline(),
+            name(&t.entry.strategy.label)
+        );
+        out.push_str(&cell("Total", &format!("<b>{}</b>", esc(&brief(t.total.mean)))));
+        out.push_str(&self.bar(t));
+        if let Some(reference) = self.reference {
+            let times = numbers::digits(t.total.mean / reference, 2);
+            out.push_str(&cell("Full data = 1", &times));
+        }
+        for (i, (&seconds, part)) in t.parts.iter().zip(PARTS).enumerate() {
+            let text = match (i, seconds > 0.0) {
+                (0, true) => format!(
+                    "{} <span class=\"range\">({})</span>",
+                    numbers::seconds(seconds),
+                    t.query_runs
+                ),
+                (_, true) => esc(&brief(seconds)),
+                (_, false) => "<span class=\"soft\">–</span>".to_owned(),
+            };
+            out.push_str(&cell(part, &text));
+        }
+        let share = |s: Spread| markup::minus(&numbers::share(s.mean));
+        out.push_str(&cell("Average", &share(t.headline.average_accuracy)));
+        out.push_str(&cell(&self.view.words("Worst class"), &share(t.headline.worst_recall)));
+        out + "</tr>"
+    }
+
+    /// Shows the parts of a row's time as a bar.
+    fn bar(&self, t: &Timed) -> String {
+        let mut bar =
+            String::from("<td class=\"wide\" aria-hidden=\"true\"><span class=\"stack\">");
+        for (i, seconds) in t.parts.iter().enumerate() {
+            let width = if self.longest > 0.0 { seconds / self.longest * 100.0 } else { 0.0 };
+            if width >= 0.05 {
+                push!(bar, "<i class=\"p{i}\" style=\"width:{width:.1}%\"></i>");
+            }
+        }
+        bar + "</span></td>"
+    }
+}
+
+fn cell(label: &str, content: &str) -> String {
+    format!("<td role=\"cell\" data-label=\"{label}\" class=\"n\"><span>{content}</span></td>")
 }

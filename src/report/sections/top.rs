@@ -1,17 +1,17 @@
-//! Title, verdict, what was run, warnings.
+//! The top of the page: title, verdict, what was run, warnings.
 
 use crate::experiment::summary::{Metric, Outcome, Verdict};
 use crate::report::markup::{esc, minus, name, push};
 use crate::report::numbers;
-use crate::report::view::View;
+use crate::report::view::SummaryView;
 
-/// The page's title, not yet escaped.
-pub(in crate::report) fn title(view: &View) -> String {
+/// Returns the page's title, not yet escaped.
+pub(in crate::report) fn title(view: &SummaryView) -> String {
     format!("Pruning {} with class quotas", view.summary.settings.data.name)
 }
 
-/// Everything above the sections.
-pub(in crate::report) fn header(view: &View) -> String {
+/// Makes everything above the sections.
+pub(in crate::report) fn header(view: &SummaryView) -> String {
     let mut out = String::new();
     push!(
         out,
@@ -25,7 +25,7 @@ pub(in crate::report) fn header(view: &View) -> String {
     out
 }
 
-/// All warnings, those beyond the first few folded away.
+/// Shows all warnings, with those beyond the first few folded away.
 pub(in crate::report) fn warnings(warnings: &[String]) -> String {
     const FIRST: usize = 6;
     if warnings.is_empty() {
@@ -48,7 +48,7 @@ pub(in crate::report) fn warnings(warnings: &[String]) -> String {
     out + "</aside>\n"
 }
 
-/// The class of an outcome in the style sheet.
+/// Returns the style sheet's class for an outcome.
 pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Improved => "improved",
@@ -57,7 +57,7 @@ pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
     }
 }
 
-fn headline(view: &View) -> String {
+fn headline(view: &SummaryView) -> String {
     let Some(verdict) = view.summary.verdicts.first() else {
         return "<div class=\"verdict open\"><p>No two strategies were compared.</p></div>\n"
             .to_owned();
@@ -70,8 +70,8 @@ fn headline(view: &View) -> String {
     )
 }
 
-/// The verdict as a sentence that says no more than the data do.
-fn sentence(view: &View, v: &Verdict) -> String {
+/// Says the verdict in a sentence that claims no more than the data do.
+fn sentence(view: &SummaryView, v: &Verdict) -> String {
     let strategy = name(view.label(&v.strategy));
     let baseline = name(view.label(&v.baseline));
     let what = match v.metric {
@@ -112,15 +112,15 @@ fn sentence(view: &View, v: &Verdict) -> String {
     )
 }
 
-/// Digits that a density needs: two at least where it is not a tenth.
+/// Returns the number of digits that a density needs, at least two where it is not a tenth.
 pub(in crate::report) fn places(density: f64) -> usize {
     (1..4)
         .find(|&p| (density * 10f64.powi(p) - (density * 10f64.powi(p)).round()).abs() < 1e-6)
         .unwrap_or(4) as usize
 }
 
-/// What was run, in a few figures.
-fn facts(view: &View) -> String {
+/// Shows what was run, in a few figures.
+fn facts(view: &SummaryView) -> String {
     let s = &view.summary.settings;
     let mut facts: Vec<(&str, String)> = Vec::new();
     let [h, w, _] = s.data.image;

@@ -3,14 +3,14 @@
 use super::pairs;
 use super::top::places;
 use crate::experiment::summary::Spread;
-use crate::report::html::Section;
 use crate::report::markup::{figure, name, push, shorten};
 use crate::report::numbers;
-use crate::report::plane::{ACROSS, Axis, HEIGHT, UP, WIDTH, axes, place_labels};
+use crate::report::page::Section;
+use crate::report::plane::{ACROSS, HEIGHT, PlotAxis, UP, WIDTH, axes, place_labels};
 use crate::report::svg::{Scale, Svg};
-use crate::report::view::{Entry, View};
+use crate::report::view::{Entry, SummaryView};
 
-pub(in crate::report) fn section(view: &View) -> Option<Section> {
+pub(in crate::report) fn section(view: &SummaryView) -> Option<Section> {
     let entries: Vec<Entry> = view
         .beside()
         .into_iter()
@@ -26,7 +26,7 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     let mut body = legend(view);
     body.push_str("<div class=\"pair\">");
     body.push_str(&figure(&title, text, &scatter(view, &entries)));
-    // Beside the plot as many figures as are about as high as it, the others below.
+    // Beside the plot stand as many figures as are about as high as it; the others stand below.
     let mut figures = pairs::figures(view);
     let beside = if view.summary.verdicts.len() > 4 * figures.len() { 1 } else { 2 };
     let below = figures.split_off(figures.len().min(beside));
@@ -38,8 +38,8 @@ pub(in crate::report) fn section(view: &View) -> Option<Section> {
     Some(Section { id: "tradeoff", title: "Trade-off", body })
 }
 
-/// Marks and names of all strategies.
-pub(super) fn legend(view: &View) -> String {
+/// Lists the marks and names of all strategies.
+pub(super) fn legend(view: &SummaryView) -> String {
     let mut out = String::from("<p class=\"legend\">");
     for (mark, strategy) in view.with_marks() {
         push!(out, "<span>{}{}</span> ", mark.inline(), name(&strategy.label));
@@ -47,7 +47,7 @@ pub(super) fn legend(view: &View) -> String {
     out + "</p>\n"
 }
 
-fn scatter(view: &View, entries: &[Entry]) -> String {
+fn scatter(view: &SummaryView, entries: &[Entry]) -> String {
     let spreads = || {
         entries
             .iter()
@@ -65,14 +65,14 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
     );
     let mut svg = Svg::new(WIDTH, HEIGHT, label);
     let worst = view.words("recall of the worst class");
-    let (x, y) = (Axis::of_numbers(x, "average accuracy"), Axis::of_numbers(y, &worst));
+    let (x, y) = (PlotAxis::of_numbers(x, "average accuracy"), PlotAxis::of_numbers(y, &worst));
     axes(&mut svg, &x, &y);
     if let Some(h) = view.full().and_then(|f| f.point.headline.as_ref()) {
         let (fx, fy) = (x.at(h.average_accuracy.mean), y.at(h.worst_recall.mean));
         svg.line((fx, UP.1), (fx, UP.0), "guide");
         svg.line((ACROSS.0, fy), (ACROSS.1, fy), "guide");
     }
-    // A strategy's densities, joined.
+    // The densities of a strategy are joined.
     for (mark, strategy) in view.with_marks() {
         let points: Vec<(f64, f64)> = strategy
             .points
@@ -124,8 +124,8 @@ fn scatter(view: &View, entries: &[Entry]) -> String {
     svg.finish()
 }
 
-/// What stands beside a mark: the density where there are several, else the strategy.
-pub(super) fn tag(view: &View, e: &Entry) -> String {
+/// Returns what stands beside a mark: the density where there are several, else the strategy.
+pub(super) fn tag(view: &SummaryView, e: &Entry) -> String {
     let beside_all = e.strategy.full_data || e.strategy.every_density;
     if view.densities.len() > 1 && !beside_all {
         numbers::digits(e.point.density, places(e.point.density))

@@ -1,6 +1,6 @@
 //! The densities of both classes with the thresholds: on all data, after MetriQ, after SSP.
 
-use super::{Page, legend, mark, rule};
+use super::page::{Page, legend, mark, rule};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
@@ -13,12 +13,12 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 44.0;
 
-/// Deviations that are shown on both sides of a mean.
+/// Number of deviations that are shown on both sides of a mean.
 const SHOWN: f64 = 3.6;
 const POINTS: usize = 160;
 
 pub(super) fn body(page: &Page) -> String {
-    let full = Drawing {
+    let full = DensityPlot {
         kept: [1.0; 2],
         margin: 0.0,
         rules: vec![("t*", page.study.full), ("t̂", page.study.worst_optimum)],
@@ -29,14 +29,15 @@ pub(super) fn body(page: &Page) -> String {
         rule(page.study.worst_optimum.rule)
     );
     let mut figures = vec![figure("All data.", &text, &full.draw(page))];
-    // The row that shows most: where SSP has left the full rule, else the one in the middle.
+    // The row that shows most is drawn: the one where SSP has left the full rule, else the one in
+    // the middle.
     let rows = &page.study.rows;
     let left = rows.iter().find(|row| row.ssp.decision != page.study.full);
     if let Some(row) = left.or_else(|| rows.get(rows.len() / 2)) {
         let density = numbers::digits(row.density, 4);
         let density = density.trim_end_matches('0');
         if let Some(metriq) = row.metriq {
-            let drawing = Drawing {
+            let drawing = DensityPlot {
                 kept: metriq.densities,
                 margin: 0.0,
                 rules: vec![("t*", metriq.decision)],
@@ -45,7 +46,7 @@ pub(super) fn body(page: &Page) -> String {
             let title = format!("MetriQ at density {density}.");
             figures.push(figure(&title, &text, &drawing.draw(page)));
         }
-        let drawing = Drawing {
+        let drawing = DensityPlot {
             kept: [1.0; 2],
             margin: row.ssp.margin,
             rules: vec![("t*", row.ssp.decision)],
@@ -60,19 +61,19 @@ pub(super) fn body(page: &Page) -> String {
     format!("{}<div class=\"pair\">{}</div>\n", legend(page), figures.concat())
 }
 
-/// One plot.
-struct Drawing {
-    /// Kept share of each class, everywhere alike.
+/// One plot of the two densities.
+struct DensityPlot {
+    /// Kept share of each class, which is the same at every position.
     kept: [f64; 2],
-    /// Nothing is kept closer to the means than this.
+    /// Margin around the means inside which nothing is kept.
     margin: f64,
-    /// Rules, the first of which shades its errors.
+    /// The rules that are drawn; the errors of the first are shaded.
     rules: Vec<(&'static str, Decision)>,
 }
 
-impl Drawing {
+impl DensityPlot {
     fn draw(&self, page: &Page) -> String {
-        let axis = Axis::new(page);
+        let axis = PositionAxis::new(page);
         let x = Scale::fixed(axis.low, axis.high, LEFT, WIDTH - RIGHT);
         let peak = (0..2).map(|k| height(page, k, 0.0)).fold(0.0, f64::max);
         let y = Scale::fixed(0.0, 1.0, HEIGHT - BOTTOM, TOP);
@@ -116,7 +117,7 @@ impl Drawing {
         svg.finish()
     }
 
-    /// The curve of class `k` as (position, height), in two pieces where a hole is cut.
+    /// Returns the curve of class `k` as (position, height), in two pieces where a hole is cut.
     fn pieces(&self, page: &Page, k: usize) -> Vec<Vec<(f64, f64)>> {
         let (mu, s) = (page.classes.means()[k], page.classes.sigmas()[k]);
         let hole = self.margin / s;
@@ -139,7 +140,7 @@ impl Drawing {
         if hole > 0.0 { vec![left, right] } else { vec![[left, right].concat()] }
     }
 
-    fn thresholds(&self, svg: &mut Svg, axis: &Axis, x: &Scale) {
+    fn thresholds(&self, svg: &mut Svg, axis: &PositionAxis, x: &Scale) {
         let mut taken = f64::NEG_INFINITY;
         let shown = |(name, decision): &(&'static str, Decision)| {
             let t = axis.of(decision.threshold()?);
@@ -159,15 +160,16 @@ impl Drawing {
     }
 }
 
-/// The density of class `k` at z deviations from its mean, all samples of both classes being 1.
+/// Returns the density of class `k` at z deviations from its mean, where all samples of both
+/// classes count 1.
 fn height(page: &Page, k: usize, z: f64) -> f64 {
     let sizes = page.classes.sizes();
     let prior = 1.0 / (1.0 + sizes[1 - k] / sizes[k]);
     prior / page.classes.sigmas()[k] * (-0.5 * z * z).exp()
 }
 
-/// Positions in numbers that can be written below an axis.
-struct Axis {
+/// An axis with positions in numbers that can be written below it.
+struct PositionAxis {
     origin: f64,
     unit: f64,
     low: f64,
@@ -175,7 +177,7 @@ struct Axis {
     name: String,
 }
 
-impl Axis {
+impl PositionAxis {
     fn new(page: &Page) -> Self {
         let (means, sigmas) = (page.classes.means(), page.classes.sigmas());
         let ends = |sign: f64| [0, 1].map(|k| means[k] + sign * SHOWN * sigmas[k]);
@@ -190,7 +192,7 @@ impl Axis {
         let units = if unit == 1.0 { String::new() } else { format!(", in units of {unit:e}") };
         let scaled = |x: f64| (x - origin) / unit;
         let name = minus(&format!("{what}{from}{units}"));
-        Axis { origin, unit, low: scaled(low), high: scaled(high), name }
+        PositionAxis { origin, unit, low: scaled(low), high: scaled(high), name }
     }
 
     fn of(&self, position: f64) -> f64 {

@@ -1,32 +1,18 @@
-//! The page of `fairprune theory`: two Gaussians, their thresholds, and what pruning does to them.
+//! The page on two Gaussians: their thresholds, and what pruning does to them.
 
 mod distributions;
+mod page;
 mod risks;
 mod tables;
 
-use super::html::{Section, frame};
 use super::markup::{esc, minus, push};
 use super::numbers;
+use super::page::{Section, frame};
 use super::sections::top::warnings;
-use super::svg::Mark;
-use crate::theory::{Estimate, Rule, Study, TwoGaussians};
+pub use page::Page;
+use page::rule;
 
-/// What the page shows.
-#[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
-    /// The classes.
-    pub classes: &'a TwoGaussians,
-    /// Dimension of the means.
-    pub dimension: usize,
-    /// What was found.
-    pub study: &'a Study,
-    /// Draws a class and what they gave, one a decision of the study.
-    pub drawn: Option<(u64, &'a [Estimate])>,
-    /// The command that repeats it.
-    pub command: &'a str,
-}
-
-/// The page: one HTML file that needs no other, the same bytes for the same input.
+/// Renders the page: one HTML file that needs no other. The same input gives the same bytes.
 pub fn render(page: &Page) -> String {
     let sections = [
         Section {
@@ -40,31 +26,6 @@ pub fn render(page: &Page) -> String {
     ];
     let built = [env!("CARGO_PKG_VERSION"), env!("FAIRPRUNE_COMMIT")];
     frame("Two Gaussians and pruning", built, &header(page), sections.into())
-}
-
-/// Colour and shape of a class.
-fn mark(class: usize) -> Mark {
-    Mark::Series(class)
-}
-
-/// Names of the classes beside their marks.
-fn legend(page: &Page) -> String {
-    let sigmas = page.classes.sigmas();
-    let name = |k: usize| match sigmas[k].total_cmp(&sigmas[1 - k]) {
-        std::cmp::Ordering::Less => format!("class {k}, the narrow one"),
-        std::cmp::Ordering::Greater => format!("class {k}, the wide one"),
-        std::cmp::Ordering::Equal => format!("class {k}"),
-    };
-    let entry = |k: usize| format!("<span>{}{}</span> ", mark(k).inline(), name(k));
-    format!("<p class=\"legend\">{}{}</p>\n", entry(0), entry(1))
-}
-
-/// `t = −.1700`, or which class is always predicted.
-fn rule(rule: Rule) -> String {
-    match rule {
-        Rule::Threshold(t) => format!("t = {}", minus(&numbers::position(t))),
-        Rule::Always(class) => format!("always class {class}"),
-    }
 }
 
 fn header(page: &Page) -> String {

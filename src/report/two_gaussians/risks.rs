@@ -1,6 +1,6 @@
 //! Risks of both classes, and what is kept of them, against density.
 
-use super::{Page, legend, mark};
+use super::page::{Page, legend, mark};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
@@ -15,9 +15,9 @@ const BOTTOM: f64 = 44.0;
 
 const POINTS: usize = 250;
 
-/// One way of pruning at one density: densities and rule.
+/// One way of pruning at one density, with its densities and its rule.
 #[derive(Clone, Copy)]
-struct Point {
+struct RiskPoint {
     density: f64,
     kept: [f64; 2],
     decision: Decision,
@@ -25,18 +25,18 @@ struct Point {
 
 pub(super) fn body(page: &Page) -> String {
     let grid: Vec<f64> = (1..=POINTS).map(|i| i as f64 / POINTS as f64).collect();
-    let metriq: Vec<Point> = grid
+    let metriq: Vec<RiskPoint> = grid
         .iter()
         .filter_map(|&density| {
             let found = page.classes.metriq(density).ok()??;
-            Some(Point { density, kept: found.densities, decision: found.decision })
+            Some(RiskPoint { density, kept: found.densities, decision: found.decision })
         })
         .collect();
-    let ssp: Vec<Point> = grid
+    let ssp: Vec<RiskPoint> = grid
         .iter()
         .filter_map(|&density| {
             let found = page.classes.ssp(density).ok()?;
-            Some(Point { density, kept: found.densities, decision: found.decision })
+            Some(RiskPoint { density, kept: found.densities, decision: found.decision })
         })
         .collect();
     let mut figures = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn body(page: &Page) -> String {
     format!("{}<div class=\"pair\">{}</div>\n", legend(page), figures.concat())
 }
 
-fn risks(page: &Page, points: &[Point], jump: Option<f64>) -> String {
+fn risks(page: &Page, points: &[RiskPoint], jump: Option<f64>) -> String {
     let full_worst = page.study.full.worst();
     let all = points.iter().flat_map(|p| p.decision.risks).chain([0.0, full_worst]);
     let y = Scale::around(all, (0.0, 1.0), (HEIGHT - BOTTOM, TOP));
@@ -77,22 +77,22 @@ fn risks(page: &Page, points: &[Point], jump: Option<f64>) -> String {
     svg.finish()
 }
 
-fn kept(points: &[Point]) -> String {
+fn kept(points: &[RiskPoint]) -> String {
     let y = Scale::fixed(0.0, 1.0, HEIGHT - BOTTOM, TOP);
     let (mut svg, x) = canvas(&y, "kept share of the class", "Density of each class");
     curves(&mut svg, points, &x, |p, k| y.at(p.kept[k]), None);
     svg.finish()
 }
 
-/// A curve a class, broken where the rule changes its kind, with a few marks on it.
+/// Draws a curve for each class, broken where the rule changes its kind, with a few marks on it.
 fn curves(
     svg: &mut Svg,
-    points: &[Point],
+    points: &[RiskPoint],
     x: &Scale,
-    y: impl Fn(&Point, usize) -> f64,
+    y: impl Fn(&RiskPoint, usize) -> f64,
     jump: Option<f64>,
 ) {
-    let side = |p: &Point| (p.decision.degenerate(), jump.is_some_and(|d| p.density < d));
+    let side = |p: &RiskPoint| (p.decision.degenerate(), jump.is_some_and(|d| p.density < d));
     for k in 0..2 {
         let class = mark(k).class();
         for piece in points.chunk_by(|a, b| side(a) == side(b)) {
@@ -108,7 +108,7 @@ fn curves(
     }
 }
 
-/// Axes: density across, `name` up.
+/// Draws the axes, with the density across and `name` up.
 fn canvas(y: &Scale, name: &str, label: &str) -> (Svg, Scale) {
     let x = Scale::fixed(0.0, 1.0, LEFT, WIDTH - RIGHT);
     let bottom = HEIGHT - BOTTOM;

@@ -1,6 +1,6 @@
-//! Every number of the drawings.
+//! Tables of every number in the drawings.
 
-use super::{Page, rule};
+use super::page::{Page, rule};
 use crate::report::markup::{minus, push, scrolling};
 use crate::report::numbers::{count, digits, position, risk, signed};
 use crate::theory::Decision;

@@ -1,5 +1,6 @@
-//! Batch normalisation of tensors stored as bf16: the same calls on rounded inputs. Results in bf16 are the
-//! oracle's single rounding on integers, and within 2^-8 of it on random values.
+//! Batch normalisation of tensors stored as bf16, with the calls of the parent module on rounded
+//! inputs. Results in bf16 are the oracle's single rounding on integers, and within 2^-8 of it on
+//! random values.
 
 use super::calls::{
     Inputs, apply, backward_apply, backward_eval, backward_input, reduce, statistics,
@@ -12,8 +13,8 @@ use crate::selftest::fence::Fill;
 use crate::selftest::values::{Values, words};
 use crate::selftest::{Outcome, Subject, ensure};
 
-/// Samples, positions, channels: multiples of 8, fewer and more groups of them than lanes, off a power of
-/// two; several parts, the last shorter.
+/// Samples, positions and channels: multiples of 8, fewer and more groups of them than lanes, and
+/// off a power of two. Some have several parts, of which the last is shorter.
 const SHAPES: &[[usize; 3]] = &[
     [0, 6, 8],
     [1, 1, 8],
@@ -31,7 +32,7 @@ fn problems() -> impl Iterator<Item = BatchNormProblem> {
     SHAPES.iter().map(|&[n, hw, c]| BatchNormProblem { n, hw, c })
 }
 
-/// As in the parent module.
+/// Returns the longest chain of additions, as in the parent module.
 fn chain(p: &BatchNormProblem) -> usize {
     super::chain(p)
 }
@@ -91,7 +92,7 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> O
             let [dy, norms, _] = backward_eval(subject, &p, &i, relu, relu)?;
             let reference = oracle::backward_eval(&p, &input, &i.gamma);
             within(&what("dy, eval"), &dy, &reference, 1, U16)?;
-            // As in f32: the norms are of the sums, not of what is stored.
+            // As in f32, the norms are of the sums and not of what is stored.
             let reference = oracle::norms(&p, &input);
             let expected: Vec<f64> = reference.value.iter().map(|v| v + 1.0).collect();
             judge(&what("norms"), &norms, &expected, |n| {
@@ -112,8 +113,8 @@ pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) ->
     Ok(())
 }
 
-/// Mean and m2 of values stored as rows of `c` channels, within what f32 sums with chains of `chain`
-/// additions may be off.
+/// Judges the mean and m2 of values stored as rows of `c` channels by how far f32 sums with chains
+/// of `chain` additions may be off.
 pub fn judge_statistics(
     what: &str,
     [mean, m2]: [&[f32]; 2],
@@ -127,14 +128,14 @@ pub fn judge_statistics(
     let (unit, count) = ((2 * chain + 8) as f64 * U, y.len() / c);
     let mean_bound = |c: usize| unit * size[c] / count.max(1) as f64;
     judge(&format!("mean, {what}"), mean, &mean_ref, mean_bound)?;
-    // The mean's own error adds its square once a position.
+    // The mean's own error adds its square once for each position.
     let m2_bound = |c: usize| unit * m2_ref[c] + count as f64 * mean_bound(c).powi(2);
     Ok(judge(&format!("m2, {what}"), m2, &m2_ref, m2_bound)?)
 }
 
 pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 64, hw: 256, c: 8 };
-    // Stored values are 1000 or its neighbours in bf16, 4 apart.
+    // Stored values are 1000 or its neighbours in bf16, which are 4 apart.
     let y: Vec<f32> = Values::new(3).choose(p.len(), &[996.0, 1000.0, 1004.0]);
     let [_, m2] = statistics(subject, &p, Fill::Values16(&y))?;
     let (_, reference) = oracle::moments(&y, p.c);
@@ -160,7 +161,7 @@ pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-/// Mixed types, and channels off the groups of 8: nothing is written.
+/// With mixed types, or channels off the groups of 8, nothing is written.
 pub fn wrong_types_are_refused<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let refused = |p: BatchNormProblem, f32_tensor: usize| -> Outcome {
         let i = Inputs::random(&p).rounded();

@@ -9,12 +9,12 @@ use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
 use crate::selftest::{Failure, Subject};
 
-/// Inputs of one problem.
+/// The inputs of one problem.
 pub struct Inputs {
     pub(super) y: Vec<f32>,
     pub(super) dout: Vec<f32>,
     pub(super) residual: Vec<f32>,
-    /// Output of a ReLU: about half of it 0.
+    /// Output of a ReLU, of which about half is 0.
     pub(super) out: Vec<f32>,
     pub(super) mean: Vec<f32>,
     pub(super) rstd: Vec<f32>,
@@ -27,7 +27,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Small integers and powers of two: no operation rounds.
+    /// Makes small integers and powers of two, on which no operation rounds.
     pub(super) fn exact(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(1);
         let count = p.count().max(1) as f32;
@@ -47,7 +47,7 @@ impl Inputs {
         }
     }
 
-    /// Uniform values.
+    /// Makes uniform values.
     pub fn random(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(2);
         let scaled = |v: Vec<f32>, by: f32| v.into_iter().map(|v| v * by).collect();
@@ -66,7 +66,7 @@ impl Inputs {
         }
     }
 
-    /// The same with whole tensors rounded to bf16 and stored so.
+    /// Rounds whole tensors to bf16 and stores them so.
     pub fn rounded(mut self) -> Self {
         for tensor in [&mut self.y, &mut self.dout, &mut self.residual, &mut self.out] {
             tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
@@ -74,18 +74,18 @@ impl Inputs {
         Inputs { bf16: true, ..self }
     }
 
-    /// A whole tensor.
+    /// Fills a whole tensor.
     pub(super) fn stored<'v>(&self, values: &'v [f32]) -> Fill<'v> {
         if self.bf16 { Fill::Values16(values) } else { Fill::Values(values) }
     }
 
-    /// One to be written.
+    /// Makes room for a tensor that is to be written.
     pub(super) fn output<'v>(&self, len: usize) -> Fill<'v> {
         if self.bf16 { Fill::Poison16(len) } else { Fill::Poison(len) }
     }
 
-    pub(super) fn oracle(&self, relu: bool) -> oracle::Input<'_> {
-        oracle::Input {
+    pub(super) fn oracle(&self, relu: bool) -> oracle::BackwardValues<'_> {
+        oracle::BackwardValues {
             dout: &self.dout,
             out: relu.then_some(&self.out),
             y: &self.y,
@@ -94,7 +94,7 @@ impl Inputs {
         }
     }
 
-    /// Memory of a backward call: dout, out, y, mean, rstd, then `more`.
+    /// Lays out the memory of a backward call: dout, out, y, mean, rstd, then `more`.
     pub(super) fn backward<'a, 'b, B: BatchNorm>(
         &'a self,
         subject: &Subject<'b, B>,
@@ -146,7 +146,7 @@ pub(super) fn apply<B: BatchNorm>(
     f.read(4)
 }
 
-/// (dgamma, dbeta, dout afterwards)
+/// Returns (dgamma, dbeta, dout afterwards).
 pub(super) fn reduce<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
@@ -189,7 +189,7 @@ pub(super) fn backward_apply<B: BatchNorm>(
     f.read(8)
 }
 
-/// (dy, norms on top of 1 a sample, dout afterwards); gamma serves as the scale.
+/// Returns (dy, norms on top of 1 for each sample, dout afterwards); gamma serves as the scale.
 pub(super) fn backward_eval<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,

@@ -14,7 +14,7 @@ use calls::{apply, backward_apply, backward_eval, backward_input, reduce, statis
 
 pub use calls::Inputs;
 
-/// Samples, positions, channels: off every vector width, fewer and more channels than lanes.
+/// Samples, positions and channels: off every vector width, and fewer and more channels than lanes.
 const SHAPES: &[[usize; 3]] = &[
     [0, 6, 5],
     [1, 1, 1],
@@ -26,23 +26,25 @@ const SHAPES: &[[usize; 3]] = &[
     [17, 1, 130],
     [3, 31, 65],
     [1, 1024, 8],
-    // Several parts a channel, the last shorter, and several groups of channels.
+    // A channel has several parts, of which the last is shorter, and there are several groups of
+    // channels.
     [7, 29, 132],
     [40, 9, 3],
 ];
 
-/// The shapes.
+/// Makes the problems of the shapes.
 pub fn problems() -> impl Iterator<Item = BatchNormProblem> {
     SHAPES.iter().map(|&[n, hw, c]| BatchNormProblem { n, hw, c })
 }
 
-/// No backend has a longer chain of f32 additions behind a channel sum: the positions of a sample,
-/// or a thread's share of a part's rows, then the trees over samples, threads and parts.
+/// Returns a bound that no backend's chain of f32 additions behind a channel sum exceeds: the
+/// positions of a sample, or a thread's share of a part's rows, then the trees over samples,
+/// threads and parts.
 fn chain(p: &BatchNormProblem) -> usize {
     p.hw + 24
 }
 
-/// What a call leaves in dout.
+/// Returns what a call leaves in dout.
 fn dout_after(i: &Inputs, relu: bool, mask: bool) -> Vec<f64> {
     let input = i.oracle(relu && mask);
     (0..i.dout.len()).map(|j| input.dz(j)).collect()
@@ -105,7 +107,7 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> O
             within(&what("dy"), &dy, &reference, 2, U)?;
             let [dy, norms, _] = backward_eval(subject, &p, &i, relu, relu)?;
             within(&what("dy, eval"), &dy, &oracle::backward_eval(&p, &input, &i.gamma), 1, U)?;
-            // Errors of the channel sums enter twice; 2 C squares are summed in one chain.
+            // Errors of the channel sums enter twice, and 2 C squares are summed in one chain.
             let reference = oracle::norms(&p, &input);
             let expected: Vec<f64> = reference.value.iter().map(|v| v + 1.0).collect();
             judge(&what("norms"), &norms, &expected, |n| {
@@ -128,7 +130,7 @@ pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) ->
         let mean_bound = |c: usize| unit * size[c] / p.count().max(1) as f64;
         judge(&format!("mean {p:?}"), &mean, &mean_ref, mean_bound)?;
         judge(&format!("m2 {p:?}"), &m2, &m2_ref, |c| {
-            // The mean's own error adds its square once a position.
+            // The mean's own error adds its square once for each position.
             unit * m2_ref[c] + p.count() as f64 * mean_bound(c).powi(2)
         })?;
     }
@@ -172,7 +174,7 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
         let positive = |v: Vec<f32>| -> Vec<f32> { v.into_iter().map(|v| v + 1.001).collect() };
         let [mean, gamma, beta, rm] = [(); 4].map(|()| v.uniform(channels));
         let [variance, rv] = [(); 2].map(|()| positive(v.uniform(channels)));
-        // A channel of equal values: only eps remains.
+        // In a channel of equal values only eps remains.
         let mut m2: Vec<f32> = variance.iter().map(|v| v * count as f32).collect();
         m2[0] = 0.0;
         let mut tensors: Vec<Fill> =
@@ -226,8 +228,8 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
     Ok(())
 }
 
-/// Backward through the definition itself: the gradient of sum dout * act(bn(y)) by differences,
-/// which no formula of the module enters.
+/// Checks backward against the definition itself: the gradient of sum dout * act(bn(y)) by
+/// differences, into which no formula of the module enters.
 pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
     let p = BatchNormProblem { n: 3, hw: 5, c: 2 };
     let i = Inputs::random(&p);
@@ -267,7 +269,7 @@ pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>)
     Ok(())
 }
 
-/// Every result, for comparing bits.
+/// Returns every result, for comparing bits.
 pub fn everything<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,

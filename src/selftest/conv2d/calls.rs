@@ -7,7 +7,7 @@ use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
 use crate::selftest::{Failure, Subject};
 
-/// Inputs of one problem.
+/// The inputs of one problem.
 pub struct Inputs {
     pub x: Vec<f32>,
     pub w: Vec<f32>,
@@ -33,19 +33,19 @@ impl Inputs {
         }
     }
 
-    /// Integers from -2 to 2.
+    /// Makes integers from -2 to 2.
     pub fn integers(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(1);
         Inputs::new(p, |len| values.integers(len, 2))
     }
 
-    /// Uniform in [-1, 1).
+    /// Makes uniform values in [-1, 1).
     pub fn random(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(2);
         Inputs::new(p, |len| values.uniform(len))
     }
 
-    /// The same with everything that can be stored as bf16 rounded to it.
+    /// Rounds everything to bf16 that can be stored so.
     pub fn rounded(mut self) -> Self {
         for tensor in [&mut self.x, &mut self.w, &mut self.dy, &mut self.residual, &mut self.before]
         {
@@ -64,7 +64,7 @@ pub struct NormInputs {
 }
 
 impl NormInputs {
-    /// Small integers and powers of two.
+    /// Makes small integers and powers of two.
     pub fn integers(p: &Conv2dProblem) -> Self {
         let mut v = Values::new(3);
         NormInputs {
@@ -75,7 +75,7 @@ impl NormInputs {
         }
     }
 
-    /// Uniform values, rounded to bf16 where they are stored so.
+    /// Makes uniform values, rounded to bf16 where they are stored so.
     pub fn random(p: &Conv2dProblem) -> Self {
         let mut v = Values::new(4);
         let rounded =
@@ -89,7 +89,7 @@ impl NormInputs {
     }
 }
 
-/// Calls of one problem on its inputs, each on memory of its own.
+/// The calls of one problem on its inputs, each on memory of its own.
 pub struct Calls<'s, 'a, B> {
     subject: &'s Subject<'a, B>,
     p: Conv2dProblem,
@@ -98,16 +98,16 @@ pub struct Calls<'s, 'a, B> {
     bf16: bool,
 }
 
-/// One output.
+/// The value of one output.
 type Output = Result<Vec<f32>, Failure>;
 
 impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
-    /// Calls of `p` on `i`.
+    /// Makes the calls of `p` on `i`.
     pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
         Calls { subject, p: *p, i, bf16: false }
     }
 
-    /// The same with x, w, y, dy, dx and the residual stored as bf16.
+    /// Makes the calls with x, w, y, dy, dx and the residual stored as bf16.
     pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
         Calls { bf16: true, ..Calls::new(subject, p, i) }
     }
@@ -127,7 +127,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         Fenced::new(self.subject, &all)
     }
 
-    /// A tensor that is stored as bf16 where the calls are.
+    /// Fills a tensor, in bf16 where the calls store it so.
     fn stored<'v>(&self, values: &'v [f32]) -> Fill<'v> {
         if self.bf16 { Fill::Values16(values) } else { Fill::Values(values) }
     }
@@ -136,7 +136,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         if self.bf16 { Fill::Poison16(len) } else { Fill::Poison(len) }
     }
 
-    /// y without epilogue, optionally with bias.
+    /// Returns y without epilogue, optionally with bias.
     pub fn fprop(&self, bias: bool) -> Output {
         let (p, i) = (&self.p, self.i);
         let tensors =
@@ -148,7 +148,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         f.read(3)
     }
 
-    /// (y, mean, m2) with the statistics epilogue, optionally with bias.
+    /// Returns (y, mean, m2) with the statistics epilogue, optionally with bias.
     pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], Failure> {
         let (p, i) = (&self.p, self.i);
         let tensors = [
@@ -166,7 +166,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         Ok([f.read(3)?, f.read(4)?, f.read(5)?])
     }
 
-    /// y with the affine epilogue, bias included.
+    /// Returns y with the affine epilogue, bias included.
     pub fn fprop_affine(&self, residual: bool, relu: bool) -> Output {
         let (p, i) = (&self.p, self.i);
         let tensors = [
@@ -185,7 +185,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         f.read(6)
     }
 
-    /// dx, or dx added to what it held.
+    /// Returns dx, or dx added to what it held.
     pub fn dgrad(&self, accumulate: bool) -> Output {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
@@ -196,7 +196,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         f.read(2)
     }
 
-    /// (dx, dgamma, dbeta) with the sums of the batch norm before.
+    /// Returns (dx, dgamma, dbeta) with the sums of the batch norm before.
     pub fn dgrad_norm(
         &self,
         accumulate: bool,
@@ -228,7 +228,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         Ok([f.read(2)?, f.read(7)?, f.read(8)?])
     }
 
-    /// (dw, db); without a bias db stays NaN.
+    /// Returns (dw, db); without a bias db stays NaN.
     pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], Failure> {
         let (p, i) = (&self.p, self.i);
         let tensors =
@@ -240,7 +240,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         Ok([f.read(2)?, f.read(3)?])
     }
 
-    /// Norms added to what `norms` held, namely 1 a sample.
+    /// Returns norms added to what `norms` held, namely 1 for each sample.
     pub fn grad_norm(&self, bias: bool, form: GradNormForm) -> Output {
         let (p, i) = (&self.p, self.i);
         let ones = vec![1.0; p.n];

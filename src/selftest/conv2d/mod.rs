@@ -33,19 +33,20 @@ const SHAPES: &[Sizes] = &[
     ([1, 1, 17, 64, 100, 1, 1], [1, 1], [0, 0]),
     ([3, 3, 3, 16, 5, 3, 3], [1, 1], [0, 0]),
     ([3, 2, 2, 16, 5, 3, 3], [2, 2], [1, 1]),
-    // More positions than two tiles, with a Gram tile off the diagonal that is cut off.
+    // There are more positions than two tiles have, with a Gram tile off the diagonal that is cut
+    // off.
     ([2, 13, 11, 6, 8, 3, 3], [1, 1], [1, 1]),
-    // Positions enough for several splits of each of several tiles.
+    // There are positions enough for several splits of each of several tiles.
     ([5, 12, 13, 12, 70, 3, 2], [1, 1], [1, 0]),
     ([1, 40, 70, 8, 8, 3, 3], [1, 1], [1, 1]),
-    // Images large enough to be cut into bands of rows.
+    // The images are large enough to be cut into bands of rows.
     ([1, 70, 80, 16, 8, 3, 3], [1, 1], [1, 1]),
     ([1, 121, 118, 4, 24, 3, 3], [2, 2], [1, 1]),
     ([2, 30, 50, 32, 40, 1, 1], [1, 1], [0, 0]),
-    // Bands of an odd number of rows, several channel blocks, columns left over.
+    // Bands have an odd number of rows, and there are several channel blocks and columns left over.
     ([2, 71, 41, 32, 48, 3, 3], [1, 1], [1, 1]),
     ([19, 4, 5, 16, 32, 3, 3], [1, 1], [1, 1]),
-    // Weights large enough for fewer gradient chunks.
+    // The weights are large enough for fewer gradient chunks.
     ([9, 3, 4, 180, 192, 3, 3], [1, 1], [1, 1]),
     ([3, 4, 4, 512, 512, 3, 3], [1, 1], [1, 1]),
     ([2, 4, 4, 256, 512, 3, 3], [2, 2], [1, 1]),
@@ -54,20 +55,21 @@ const SHAPES: &[Sizes] = &[
 /// Multiply-adds that a reduced shape has at most.
 const REDUCED: u64 = 4_000_000;
 
-/// The shapes of a subject.
+/// Returns the problems of a subject.
 pub fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
     let most = if subject.reduced { REDUCED } else { u64::MAX };
     SHAPES.iter().map(problem).filter(move |p| p.macs() <= most)
 }
 
-/// n h w c k r s, stride, pad.
+/// The sizes n h w c k r s, stride and pad.
 pub(super) type Sizes = ([usize; 7], [usize; 2], [usize; 2]);
 
 pub(super) fn problem(&([n, h, w, c, k, r, s], stride, pad): &Sizes) -> Conv2dProblem {
     Conv2dProblem { n, h, w, c, k, r, s, stride, pad }
 }
 
-/// Forms a problem can be computed in; Gram matrices of large maps would take seconds.
+/// Returns the forms in which a problem can be computed. Gram matrices of large maps would take
+/// seconds and are left out.
 fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
     let small = p.n == 0 || p.p() * p.q() <= 1000;
     let gram = small.then_some(GradNormForm::Gram);
@@ -75,7 +77,7 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
     [GradNormForm::Instantiate].into_iter().chain(gram).chain(shifted)
 }
 
-/// The scale, shift, residual and ReLU of the affine epilogue on an oracle's sums.
+/// Applies the scale, shift, residual and ReLU of the affine epilogue to an oracle's sums.
 pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, relu: bool) -> Sums {
     let mut out = Sums::zeros(y.value.len());
     for (j, (&v, &m)) in y.value.iter().zip(&y.magnitude).enumerate() {
@@ -165,7 +167,8 @@ pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) 
             let positions = if p.n == 0 { 0 } else { p.p() * p.q() };
             for form in forms(&p) {
                 let out = Calls::new(subject, &p, &i).grad_norm(bias, form)?;
-                // Errors of the gradient enter twice; squaring, summing, storing add their own.
+                // Errors of the gradient enter twice, and squaring, summing and storing add their
+                // own.
                 judge(&format!("{form:?} bias {bias} {p:?}"), &out, &expected, |n| {
                     let (chain, size) = match form {
                         GradNormForm::Instantiate => (positions, norms.instantiated[n]),
@@ -196,7 +199,7 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ou
         let chain = (2 * rows + 8) as f64 * U;
         judge(&format!("mean {p:?}"), &mean, &mean_ref, |k| chain * size[k] / rows.max(1) as f64)?;
         judge(&format!("m2 {p:?}"), &m2, &m2_ref, |k| {
-            // The mean's own error adds its square once a row.
+            // The mean's own error adds its square once for each row.
             let mean = chain * size[k] / rows.max(1) as f64;
             chain * m2_ref[k] + rows as f64 * mean * mean
         })?;
@@ -216,7 +219,7 @@ pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outco
     Ok(judge("m2", &m2, &reference, |k| 1e-3 * reference[k])?)
 }
 
-/// Every result of every direction, for comparing bits.
+/// Returns every result of every direction, for comparing bits.
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,

@@ -35,25 +35,25 @@ const SHAPES: &[Sizes] = &[
     ([3, 5, 5, 104, 40, 3, 3], [1, 1], [1, 1]),
     ([17, 1, 1, 48, 8, 1, 1], [1, 1], [0, 0]),
     ([1, 1, 17, 64, 104, 1, 1], [1, 1], [0, 0]),
-    // More channels than a thread of a block has groups.
+    // There are more channels than a thread of a block has groups.
     ([2, 3, 2, 8, 1048, 1, 1], [1, 1], [0, 0]),
     ([3, 2, 2, 16, 8, 3, 3], [2, 2], [1, 1]),
     ([2, 13, 11, 8, 8, 2, 3], [1, 3], [0, 2]),
-    // Positions enough for several splits of each tile.
+    // There are positions enough for several splits of each tile.
     ([5, 20, 13, 16, 72, 3, 2], [1, 1], [1, 0]),
     ([5, 20, 13, 24, 40, 1, 1], [1, 1], [0, 0]),
     ([3, 40, 11, 16, 8, 3, 3], [1, 1], [1, 1]),
-    // Wide tiles enough to fill a card, in fprop and in dgrad.
+    // There are wide tiles enough to fill a card, in fprop and in dgrad.
     ([3, 53, 54, 8, 256, 1, 3], [1, 1], [0, 1]),
     ([3, 53, 54, 256, 8, 1, 3], [2, 1], [0, 1]),
     ([5, 14, 14, 256, 256, 3, 3], [1, 1], [1, 1]),
     ([3, 28, 28, 128, 256, 3, 3], [2, 2], [1, 1]),
 ];
 
-/// Multiply-adds that a reduced shape has at most.
+/// Most multiply-adds of a reduced shape.
 const REDUCED: u64 = 120_000_000;
 
-/// Multiply-adds of a problem whose norms are tried in every form.
+/// Most multiply-adds of a problem whose norms are tried in every form.
 const NORMS: u64 = 12_000_000;
 
 fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
@@ -61,7 +61,7 @@ fn problems<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + us
     SHAPES.iter().map(problem).filter(move |p| p.macs() <= most)
 }
 
-/// Those small enough for cases that call everything several times.
+/// Returns the problems that are small enough for cases that call everything several times.
 fn small<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B> {
     problems(subject).filter(|p| p.macs() <= 2_000_000)
 }
@@ -107,7 +107,7 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outc
         let terms = (p.r * p.s * p.k).div_ceil(16);
         within(&format!("dgrad {p:?}"), &calls.dgrad(true)?, &dx, terms + 1, U16)?;
         let [dw, db] = calls.wgrad(true)?;
-        // Splits have 256 positions or more: fewer of both than positions / 16.
+        // Splits have 256 positions or more, so that there are fewer of both than positions / 16.
         let positions = p.y_len() / p.k;
         let chain = positions.div_ceil(16) + 2;
         within(&format!("wgrad {p:?}"), &dw, &oracle::wgrad(&p, &i.x, &i.dy), chain, U)?;
@@ -116,7 +116,7 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-/// Every result of every direction, for comparing bits.
+/// Returns every result of every direction, for comparing bits.
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
@@ -138,7 +138,7 @@ pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
 }
 
 pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
-    // Also where one image is computed in other tiles than the batch.
+    // This holds also where one image is computed in other tiles than the batch.
     let other = problems(subject).filter(|p| p.n > 1 && p.c.max(p.k) == 256 && p.r == 1);
     for p in small(subject).filter(|p| p.n > 1).chain(other) {
         let i = Inputs::random(&p).rounded();
@@ -170,7 +170,8 @@ pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>
             let [y, mean, m2] = calls.fprop_statistics(bias)?;
             let what = format!("bias {bias}, {p:?}");
             ensure(y == calls.fprop(bias)?, || format!("statistics change y: {what}"))?;
-            // 64 rows a warp, warps of a tile and tiles of a thread in order, trees.
+            // The chain has 64 rows of a warp, then the warps of a tile and the tiles of a thread
+            // in order, then trees.
             let chain = 64 + y.len() / p.k / 64 + 16;
             judge_statistics(&what, [&mean, &m2], &y, p.k, chain)?;
         }
@@ -178,12 +179,12 @@ pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>
     Ok(())
 }
 
-/// The gradient of a batch norm's output, masked, and its sums: those of what is stored.
+/// The gradient of a batch norm's output is masked, and its sums are those of what is stored.
 pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     for p in problems(subject) {
         let whole = (Inputs::integers(&p), NormInputs::integers(&p), true);
         let random = (Inputs::random(&p).rounded(), NormInputs::random(&p), false);
-        // Large shapes, for the tiles they take, once.
+        // Large shapes are tried once, for the tiles that they take.
         let small = p.macs() <= NORMS;
         for (i, norm, exact) in [whole, random].into_iter().filter(|c| small || !c.2) {
             let calls = Calls::bf16(subject, &p, &i);
@@ -198,11 +199,11 @@ pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subje
                 ensure(dx == plain, || format!("dx is not the masked one: {what}"))?;
                 let problem = BatchNormProblem { n: p.n, hw: p.h * p.w, c: p.c };
                 let (y, mean, rstd) = (&norm.y, &norm.mean, &norm.rstd);
-                let input = batch_norm::Input { dout: &dx, out: None, y, mean, rstd };
+                let input = batch_norm::BackwardValues { dout: &dx, out: None, y, mean, rstd };
                 let [dgamma_ref, dbeta_ref] =
                     batch_norm::parameter_gradients(&problem, &input, 0..p.n);
                 let largest = dgamma_ref.magnitude.iter().fold(0.0f64, |a, b| a.max(*b));
-                // Halves of integers: exact as long as sums have 24 bits.
+                // Halves of integers are exact as long as sums have 24 bits.
                 if exact && 2.0 * largest < f64::from(1 << 24) {
                     equal(&format!("dgamma, {what}"), &dgamma, &dgamma_ref.value)?;
                     equal(&format!("dbeta, {what}"), &dbeta, &dbeta_ref.value)?;
@@ -217,8 +218,9 @@ pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subje
     Ok(())
 }
 
-/// 3 x 3 with stride 1 and padding 1, as the tiles with a halo take: images of one row or column and off
-/// the tile, several in a tile and several tiles in one, channels on and off groups of all kinds.
+/// 3 x 3 with stride 1 and padding 1, as the tiles with a halo take them: images of one row or
+/// column and off the tile, several in a tile and several tiles in one, channels on and off groups
+/// of all kinds.
 const HALOS: &[Sizes] = &[
     ([0, 5, 6, 8, 8, 3, 3], [1, 1], [1, 1]),
     ([1, 5, 6, 8, 16, 3, 3], [1, 1], [1, 1]),
@@ -230,11 +232,11 @@ const HALOS: &[Sizes] = &[
     ([3, 9, 11, 64, 56, 3, 3], [1, 1], [1, 1]),
     ([1, 10, 9, 128, 136, 3, 3], [1, 1], [1, 1]),
     ([17, 5, 7, 64, 64, 3, 3], [1, 1], [1, 1]),
-    // Tiles that begin and end within images of more rows than a tile has.
+    // Tiles begin and end within images of more rows than a tile has.
     ([2, 3, 150, 16, 8, 3, 3], [1, 1], [1, 1]),
 ];
 
-/// Computes with every choice in turn, and as planned again whatever happens.
+/// Computes with every choice in turn, and then as planned again whatever happens.
 fn with_every_choice<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
@@ -257,8 +259,8 @@ fn with_every_choice<B: Conv2d>(
     outcome
 }
 
-/// On integers every tile and family is exact; on random values outputs are the same bits, moments and
-/// sums those of other tiles with as many rows.
+/// On integers every tile and family is exact. On random values outputs are the same bits, and
+/// moments and sums are those of other tiles with as many rows.
 pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     for p in HALOS.iter().map(problem) {
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
@@ -296,7 +298,7 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
     Ok(())
 }
 
-/// Compares with those of an earlier choice whose tile has as many rows.
+/// Compares moments with those of an earlier choice whose tile has as many rows.
 fn same_moments(
     seen: &mut Vec<(usize, [Vec<u32>; 2])>,
     choice: Choice,
@@ -311,7 +313,8 @@ fn same_moments(
     Ok(())
 }
 
-/// wgrad of every tile and family, exactly; on random values the bits of as many splits are the same.
+/// The wgrad of every tile and family is exact on integers. On random values as many splits give
+/// the same bits.
 pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     for p in HALOS.iter().map(problem).filter(|p| p.c.is_multiple_of(64)) {
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
@@ -337,7 +340,7 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
     Ok(())
 }
 
-/// Mixed types and channels off the groups of 8: nothing is written.
+/// With mixed types, or channels off the groups of 8, nothing is written.
 pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
     let i = Inputs::random(&p).rounded();
@@ -361,7 +364,7 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     }
     refused(&Conv2dProblem { c: 4, ..p }, 9)?;
     refused(&Conv2dProblem { k: 12, ..p }, 9)?;
-    // A bias gradient in bf16, and a view of whole numbers.
+    // The calls have a bias gradient in bf16, and a view of whole numbers.
     let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
     let [x, dy] = f.views[..] else { unreachable!() };
     let backend = subject.backend;

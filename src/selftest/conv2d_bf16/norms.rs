@@ -1,4 +1,4 @@
-//! Gradient norms of tensors stored as bf16: every form, and every tile of the instantiated one.
+//! Gradient norms of tensors stored as bf16: every form, and every tile of the instantiated form.
 
 use super::{NORMS, problems, with_every_choice};
 use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, GradNormForm};
@@ -15,7 +15,7 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
     [INSTANTIATE, GradNormForm::Gram].into_iter().chain(shifted)
 }
 
-/// What is added to 1, exactly.
+/// Returns what is added to 1, exactly.
 fn exact_norms(p: &Conv2dProblem, i: &Inputs, bias: bool) -> Vec<f64> {
     let norms = oracle::grad_norms(p, &i.x, &i.dy, bias);
     norms.value.iter().map(|v| f64::from(*v as f32) + 1.0).collect()
@@ -35,8 +35,8 @@ pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-/// Compares norms in a form with the oracle's. Errors of the gradient enter twice; squaring, summing, storing
-/// add their own. The bias gradient is a chain over the positions.
+/// Compares norms in a form with the oracle's. Errors of the gradient enter twice, and squaring,
+/// summing and storing add their own. The bias gradient is a chain over the positions.
 fn judge_norms(
     what: &str,
     (p, bias, form): (&Conv2dProblem, bool, GradNormForm),
@@ -76,8 +76,9 @@ pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) 
     Ok(())
 }
 
-/// As the tiles of a filter row take them: positions of a sample on and off the stages, fewer than one and
-/// several, images of one row or column, groups of channels, output channels on and off the tile.
+/// Shapes as the tiles of a filter row take them: positions of a sample on and off the stages,
+/// fewer than one and several, images of one row or column, groups of channels, and output channels
+/// on and off the tile.
 const FILTER_ROWS: &[Sizes] = &[
     ([0, 5, 6, 64, 8, 3, 3], [1, 1], [1, 1]),
     ([3, 1, 1, 64, 64, 3, 3], [1, 1], [1, 1]),
@@ -90,7 +91,8 @@ const FILTER_ROWS: &[Sizes] = &[
     ([3, 9, 11, 128, 56, 3, 3], [1, 1], [1, 1]),
 ];
 
-/// Instantiated norms of every tile and family: exact on integers, within the bound on random values.
+/// The instantiated norms of every tile and family are exact on integers and within the bound on
+/// random values.
 pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let direction = Direction::GradNorm(INSTANTIATE);
     for p in FILTER_ROWS.iter().map(problem) {
@@ -110,8 +112,8 @@ pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) ->
     Ok(())
 }
 
-/// Whatever is beside a sample, its norm is the same bits in every tile; not even zero times a neighbour's
-/// value enters it.
+/// Whatever is beside a sample, its norm is the same bits in every tile. Not even zero times a
+/// neighbour's value enters it.
 pub fn instantiated_norms_see_their_sample_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     for p in FILTER_ROWS.iter().map(problem).filter(|p| p.n == 3) {
         let i = Inputs::random(&p).rounded();

@@ -3,24 +3,25 @@
 //!
 //! An epoch has as many draws as there are samples. Two draws of one sample are augmented apart.
 
-use super::{Draws, Facts, Policy, Presentation, rules};
+use super::presentation::{Draws, JobFacts, Policy, Presentation};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
 
 pub(super) struct Drawing {
-    facts: Facts,
+    facts: JobFacts,
     /// Running sums of the weights of the subset.
     cumulative: Vec<f64>,
 }
 
 impl Drawing {
-    /// One weight a sample of the subset.
-    pub(super) fn new(facts: Facts, weights: &[f64]) -> Drawing {
+    /// Takes one weight for each sample of the subset.
+    pub(super) fn new(facts: JobFacts, weights: &[f64]) -> Drawing {
         Drawing { facts, cumulative: rules::cumulative(weights) }
     }
 
-    /// What the epoch draws.
+    /// Draws the samples of an epoch.
     pub(super) fn presentation(&self, epoch: u32) -> Presentation {
         let count = self.facts.subset.len();
         let places = rules::draw(self.facts.order_seed, epoch, &self.cumulative, count);

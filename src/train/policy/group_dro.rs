@@ -1,11 +1,13 @@
-//! GroupDRO (Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020): the
-//! loss of a batch is that of its groups under weights q that grow where the loss is large.
+//! GroupDRO (Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020):
+//! the loss of a batch is the sum over its groups under weights q, which grow where the loss is
+//! large.
 //!
-//! q depends on the losses of the very batch: it waits for the device in every step, between the forward
-//! pass and the backward pass.
+//! Because q depends on the losses of the batch itself, every step waits for the device between the
+//! forward pass and the backward pass.
 
 use super::draws::Drawing;
-use super::{Facts, Policy, Presentation, State, StepAt, rules, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, StepAt, stored};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
@@ -15,19 +17,19 @@ use crate::train::outcome::EpochRecord;
 const GROUP_WEIGHTS: &str = "group-weights";
 
 pub(super) struct GroupDro {
-    facts: Facts,
+    facts: JobFacts,
     /// Balanced draws, where they are asked for.
     drawing: Option<Drawing>,
-    /// Of every sample of the part.
+    /// Group of every sample of the part.
     groups: Vec<u32>,
-    /// One a group, of sum 1; 0 for groups without samples.
+    /// One weight for each group, with sum 1; 0 for groups without samples.
     q: Vec<f32>,
     eta: f64,
 }
 
 impl GroupDro {
     pub(super) fn new(
-        facts: Facts,
+        facts: JobFacts,
         drawing: Option<Drawing>,
         groups: Vec<u32>,
         group_count: usize,
@@ -71,11 +73,11 @@ impl<B: Operators> Policy<B> for GroupDro {
         true
     }
 
-    fn state(&self) -> State {
-        State::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.q = stored(state, GROUP_WEIGHTS, self.q.len())?;
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! InfoBatch (Qin et al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning",
-//! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean, and
-//! gives the gradient of the others of them the weight that makes up for it.
+//! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean,
+//! and gives the others of these samples the weight that makes up for it.
 
-use super::{Facts, Policy, Presentation, State, rules, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, stored};
+use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
@@ -11,17 +12,17 @@ use crate::train::outcome::EpochRecord;
 const SCORES: &str = "scores";
 
 pub(super) struct InfoBatch {
-    facts: Facts,
+    facts: JobFacts,
     /// Probability of a drop.
     drop: f64,
     /// Fraction of the epochs after which nothing is dropped.
     until: f64,
-    /// Loss of the last presentation, one a sample of the subset.
+    /// Loss of the last presentation, one value for each sample of the subset.
     scores: Vec<f32>,
 }
 
 impl InfoBatch {
-    pub(super) fn new(facts: Facts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
+    pub(super) fn new(facts: JobFacts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
         let scores = vec![start as f32; facts.subset.len()];
         InfoBatch { facts, drop, until, scores }
     }
@@ -34,7 +35,7 @@ impl<B: Operators> Policy<B> for InfoBatch {
             return Ok(self.facts.presentation(order));
         }
         let seed = self.facts.order_seed;
-        // Over the part: what the scores say of the subset.
+        // This list is over the part, whereas the scores are over the subset.
         let mut kept = vec![false; self.facts.labels.len()];
         let mut weights = vec![1.0f32; self.facts.labels.len()];
         let raised = (1.0 / (1.0 - self.drop)) as f32;
@@ -56,11 +57,11 @@ impl<B: Operators> Policy<B> for InfoBatch {
         }
     }
 
-    fn state(&self) -> State {
-        State::from([(SCORES.to_owned(), self.scores.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(SCORES.to_owned(), self.scores.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.scores = stored(state, SCORES, self.facts.subset.len())?;
         Ok(())
     }

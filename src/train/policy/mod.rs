@@ -1,187 +1,29 @@
-//! What an epoch presents, in which order and with which weights: one file a method.
+//! What an epoch presents, in which order and with which weights. Each method has a file of its
+//! own.
 //!
 //! An epoch's presentation is a function of the job, the finished epochs' records and the policy's
-//! state, so that a resumed run repeats it bit for bit; the state goes into checkpoints.
+//! state, so that a resumed run repeats it bit for bit. The state goes into checkpoints.
 
 pub mod class_weights;
 mod draws;
 mod group_dro;
 mod info_batch;
+mod presentation;
 mod rho;
 pub mod rules;
 mod weighing;
 
-use std::collections::BTreeMap;
-
 use super::baseline::Baseline;
 use super::job::TrainJob;
-use super::order::epoch_order;
 use super::outcome::EpochRecord;
 use crate::error::{Error, Result};
-use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
+pub use presentation::BaselineInput;
+use presentation::JobFacts;
+pub(super) use presentation::{Policy, Presentation, StepAt};
 
-/// A baseline, and what it has to know beside the job.
-#[derive(Clone, Copy, Debug)]
-pub struct BaselineInput<'a> {
-    pub baseline: Baseline,
-    /// One value a sample of the part: irreducible losses for RHO-loss, 1 for samples of JTT's error
-    /// set and 0 for others. Empty where none are needed.
-    pub values: &'a [f32],
-    /// Group of every sample of the part, and the number of groups; empty where none are needed.
-    pub groups: &'a [u32],
-    pub group_count: usize,
-}
-
-impl BaselineInput<'_> {
-    /// Of a baseline that needs no more.
-    pub fn new(baseline: Baseline) -> Self {
-        BaselineInput { baseline, values: &[], groups: &[], group_count: 0 }
-    }
-}
-
-/// What an epoch presents.
-#[derive(Clone, Debug)]
-pub(super) struct Presentation {
-    /// Positions in the part, or draws where there are [`Presentation::draws`]; each at most once.
-    pub order: Vec<u32>,
-    /// Samples of every step's update.
-    pub sizes: Vec<usize>,
-    /// One a class.
-    pub class_weights: Vec<f32>,
-    /// Factors of the loss, one a sample of the part; None: all 1.
-    pub sample_weights: Option<Vec<f32>>,
-    /// An epoch that draws with replacement.
-    pub draws: Option<Draws>,
-}
-
-/// Sample and label of every draw.
-#[derive(Clone, Debug)]
-pub(super) struct Draws {
-    pub sources: Vec<u32>,
-    pub labels: Vec<u32>,
-}
-
-/// A policy's state, by name.
-pub(super) type State = BTreeMap<String, Vec<f32>>;
-
-/// One step, about to be done.
-pub(super) struct StepAt<'a, B: Operators> {
-    pub executor: &'a mut Executor<B>,
-    pub images: &'a B::Images,
-    /// Of positions, or draws.
-    pub labels: &'a [u32],
-    pub shown: &'a Presentation,
-    pub epoch: u32,
-    /// In the epoch.
-    pub batch: usize,
-    /// In the run.
-    pub step: u64,
-    pub lr: f32,
-}
-
-/// Decides what an epoch presents.
-pub(super) trait Policy<B: Operators> {
-    /// The presentation of `epoch`, of which `history` holds all before it.
-    fn epoch(&mut self, epoch: u32, history: &[EpochRecord]) -> Result<Presentation>;
-
-    /// Does a step; returns how many samples were looked at without an update.
-    fn step(&mut self, at: &mut StepAt<B>) -> Result<usize> {
-        at.executor.step(Mode::Train, at.shown.sizes[at.batch], at.images)?;
-        Ok(0)
-    }
-
-    /// Whether it waits for the device in every step.
-    fn looks(&self) -> bool {
-        false
-    }
-
-    /// Steps of an epoch, where they are not those of the subset in batches.
-    fn span(&self) -> Option<u64> {
-        None
-    }
-
-    /// What the epoch has presented so far, where its order does not say so.
-    fn presented(&self) -> Option<Vec<u32>> {
-        None
-    }
-
-    /// The epoch is over: `losses` holds one value a sample, valid for those presented.
-    fn learn(&mut self, presented: &[u32], losses: &[f32]) {
-        let _ = (presented, losses);
-    }
-
-    /// What a resumed run needs beside the history.
-    fn state(&self) -> State {
-        State::new()
-    }
-
-    /// Takes what [`Policy::state`] gave.
-    fn restore(&mut self, state: &State) -> Result<()> {
-        let _ = state;
-        Ok(())
-    }
-}
-
-/// A state's values, `len` of them.
-fn stored(state: &State, name: &str, len: usize) -> Result<Vec<f32>> {
-    let values = state.get(name).filter(|v| v.len() == len);
-    let found = || format!("a checkpoint without {len} values of {name}");
-    values.cloned().ok_or_else(|| {
-        Error::invalid("checkpoint", found(), "one of this run; --force starts anew")
-    })
-}
-
-/// What every policy knows of its job.
-#[derive(Clone)]
-pub(super) struct Facts {
-    order_seed: u64,
-    /// Of the whole part.
-    labels: Vec<u32>,
-    classes: usize,
-    subset: Vec<u32>,
-    batch: usize,
-    /// Whole epochs of the run, a rest counted.
-    epochs: u64,
-    class_weights: Option<Vec<f32>>,
-    /// One a sample of the part.
-    sample_weights: Option<Vec<f32>>,
-}
-
-impl Facts {
-    fn of<B: Operators>(job: &TrainJob<B>, classes: usize) -> Facts {
-        let span = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len()).len() as u64;
-        Facts {
-            order_seed: job.seeds.order,
-            labels: job.labels.to_vec(),
-            classes,
-            subset: job.subset.to_vec(),
-            batch: job.recipe.batch,
-            epochs: job.total_steps.div_ceil(span.max(1)),
-            class_weights: job.recipe.class_weights.clone(),
-            sample_weights: job.sample_weights.map(<[f32]>::to_vec),
-        }
-    }
-
-    /// The epoch's order of all samples.
-    fn order(&self, epoch: u32) -> Vec<u32> {
-        epoch_order(self.order_seed, epoch, self.labels.len(), &self.subset)
-    }
-
-    /// Samples in this order, under the recipe's class weights and the job's weights of samples.
-    fn presentation(&self, order: Vec<u32>) -> Presentation {
-        let sizes = batch_sizes(Mode::Train, self.batch, order.len());
-        let class_weights = self.class_weights.clone().unwrap_or_else(|| vec![1.0; self.classes]);
-        let sample_weights = self.sample_weights.as_ref().map(|weights| {
-            let of_class = |i: u32| class_weights[self.labels[i as usize] as usize];
-            rules::sample_factors(weights, &of_class, &order, &sizes)
-        });
-        Presentation { sizes, order, class_weights, sample_weights, draws: None }
-    }
-}
-
-/// Every sample once an epoch.
-struct Plain(Facts);
+/// Presents every sample once in an epoch.
+struct Plain(JobFacts);
 
 impl<B: Operators> Policy<B> for Plain {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
@@ -189,14 +31,14 @@ impl<B: Operators> Policy<B> for Plain {
     }
 }
 
-/// The policy of a job; without a baseline every sample is presented once an epoch.
+/// Makes the policy of a job. Without a baseline every sample is presented once in an epoch.
 pub(super) fn policy<B: Operators>(
     job: &TrainJob<B>,
     classes: usize,
     input: Option<&BaselineInput>,
 ) -> Result<Box<dyn Policy<B>>> {
     check_sample_weights(job, input)?;
-    let facts = Facts::of(job, classes);
+    let facts = JobFacts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
     baseline.check(job.recipe)?;
@@ -238,12 +80,12 @@ pub(super) fn policy<B: Operators>(
             let drawing = balanced.then(|| draws::Drawing::new(facts.clone(), &weights));
             Box::new(group_dro::GroupDro::new(facts, drawing, groups, input.group_count, eta))
         }
-        // What they change comes before or after training.
+        // What these baselines change comes before or after training.
         Baseline::Subg | Baseline::Dfr { .. } => Box::new(Plain(facts)),
     })
 }
 
-/// Weights of samples are those of plain training, one a sample.
+/// Checks the weights of samples, which go with plain training and number one for each sample.
 fn check_sample_weights<B: Operators>(
     job: &TrainJob<B>,
     input: Option<&BaselineInput>,

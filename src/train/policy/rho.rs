@@ -2,35 +2,37 @@
 //! Not Yet Learnt", ICML 2022): every step looks at many candidates and trains on those whose loss is
 //! furthest above what a model of held-out data has for them.
 //!
-//! Candidates are looked at in eval mode, without augmentation, as the irreducible losses were. It waits
-//! for the device in every step.
+//! Candidates are looked at in eval mode, without augmentation, as the irreducible losses were.
+//! Every step waits for the device.
 
-use super::{Facts, Policy, Presentation, State, StepAt, rules, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, StepAt, stored};
+use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Mode, Pass, run_pass};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 use crate::train::outcome::EpochRecord;
 
-/// Name of the marks of samples that this epoch has trained on, in checkpoints.
+/// Name in checkpoints of the marks of samples that this epoch has trained on.
 const CHOSEN: &str = "chosen";
 
 pub(super) struct Rho {
-    facts: Facts,
-    /// One a sample of the part.
+    facts: JobFacts,
+    /// Irreducible losses, one for each sample of the part.
     irreducible: Vec<f32>,
-    /// Of a step.
+    /// Number of candidates in a step.
     candidates: usize,
-    /// Samples that each step of an epoch trains on.
+    /// Number of samples that each step of an epoch trains on.
     sizes: Vec<usize>,
-    /// 1 for samples that this epoch has trained on, one a sample of the part.
+    /// 1 for samples that this epoch has trained on, and 0 for others, one value for each sample of
+    /// the part.
     chosen: Vec<f32>,
 }
 
 impl Rho {
-    /// `chosen` of every `candidates` are trained on.
+    /// Trains on `chosen` of every `candidates`.
     pub(super) fn new(
-        facts: Facts,
+        facts: JobFacts,
         irreducible: Vec<f32>,
         candidates: u32,
         chosen: usize,
@@ -101,11 +103,11 @@ impl<B: Operators> Policy<B> for Rho {
         self.chosen.fill(0.0);
     }
 
-    fn state(&self) -> State {
-        State::from([(CHOSEN.to_owned(), self.chosen.clone())])
+    fn state(&self) -> PolicyState {
+        PolicyState::from([(CHOSEN.to_owned(), self.chosen.clone())])
     }
 
-    fn restore(&mut self, state: &State) -> Result<()> {
+    fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.chosen = stored(state, CHOSEN, self.facts.labels.len())?;
         Ok(())
     }

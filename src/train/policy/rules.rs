@@ -2,37 +2,38 @@
 
 use crate::rng::{Philox, Stream};
 
-/// Samples of each of `count` classes (or groups) among `positions`.
+/// Counts the samples of each of `count` classes (or groups) among `positions`.
 pub fn sizes(positions: &[u32], labels: &[u32], count: usize) -> Vec<u64> {
     let mut sizes = vec![0; count];
     positions.iter().for_each(|&i| sizes[labels[i as usize] as usize] += 1);
     sizes
 }
 
-/// 1 / n_g for every position of `subset`, n_g the size of its group there: the sampling weights of
-/// RWG (Idrissi et al. 2022).
+/// Returns 1 / n_g for every position of `subset`, with n_g the size of its group there. These are
+/// the sampling weights of RWG (Idrissi et al. 2022).
 pub fn group_weights(groups: &[u32], subset: &[u32], count: usize) -> Vec<f64> {
     let sizes = sizes(subset, groups, count);
     subset.iter().map(|&i| 1.0 / sizes[groups[i as usize] as usize] as f64).collect()
 }
 
-/// Whether InfoBatch (Qin et al. 2024) may drop a sample: its last loss is below the mean.
+/// Tells of each sample whether InfoBatch (Qin et al. 2024) may drop it, because its last loss is
+/// below the mean.
 pub fn below_mean(scores: &[f32]) -> Vec<bool> {
     let sum: f64 = scores.iter().map(|&s| f64::from(s)).sum();
     let mean = sum / scores.len().max(1) as f64;
     scores.iter().map(|&s| f64::from(s) < mean).collect()
 }
 
-/// InfoBatch's draw: whether this sample is dropped in this epoch, with probability `drop`. A
-/// function of the three, whatever else is trained on.
+/// Draws for InfoBatch whether this sample is dropped in this epoch, with probability `drop`. The
+/// draw is a function of seed, epoch and sample, whatever else is trained on.
 pub fn dropped(seed: u64, epoch: u32, sample: u32, drop: f64) -> bool {
     let word = Philox::new(seed, Stream::InfoBatch).block(u64::from(epoch), sample)[0];
     f64::from(word) / 4_294_967_296.0 < drop
 }
 
-/// RHO-loss (Mindermann et al. 2022): places of the `chosen` largest reducible losses
-/// (loss - irreducible loss) among the candidates, ascending; the first of equals, whose order is
-/// random already. NaN counts as the lowest.
+/// Returns for RHO-loss (Mindermann et al. 2022) the places of the `chosen` largest reducible
+/// losses (loss - irreducible loss) among the candidates, ascending. Of equal ones the first count,
+/// whose order is random already. NaN counts as the lowest.
 pub fn most_reducible(losses: &[f32], irreducible: &[f32], chosen: usize) -> Vec<usize> {
     let reducible: Vec<f32> = losses.iter().zip(irreducible).map(|(l, i)| l - i).collect();
     let key = |i: usize| if reducible[i].is_nan() { f32::NEG_INFINITY } else { reducible[i] };
@@ -43,8 +44,9 @@ pub fn most_reducible(losses: &[f32], irreducible: &[f32], chosen: usize) -> Vec
     places
 }
 
-/// Samples that each step of an epoch over `samples` trains on under RHO-loss: `chosen` of every
-/// `candidates`, and as large a part of the rest if that is two or more.
+/// Returns the number of samples that each step of an epoch over `samples` trains on under
+/// RHO-loss: `chosen` of every `candidates`, and as large a part of the rest if that is two or
+/// more.
 pub fn rho_sizes(samples: usize, candidates: usize, chosen: usize) -> Vec<usize> {
     let mut sizes = vec![chosen; samples / candidates];
     let rest = (samples % candidates * chosen + candidates / 2) / candidates;
@@ -54,9 +56,10 @@ pub fn rho_sizes(samples: usize, candidates: usize, chosen: usize) -> Vec<usize>
     sizes
 }
 
-/// GroupDRO's step (Sagawa et al. 2020) on one batch of `losses` in `groups`: every group weight of
-/// `q` that the batch has samples of times exp(eta mean loss), all divided by their sum. Returns the
-/// samples' weights n q_g / n_g, with which the mean over the batch of n is sum_g q_g loss_g.
+/// Does GroupDRO's step (Sagawa et al. 2020) on one batch of `losses` in `groups`: multiplies the
+/// weight in `q` of every group in the batch by exp(eta mean loss), and divides all weights by
+/// their sum. Returns the samples' weights n q_g / n_g, with which the mean over the batch of n is
+/// sum_g q_g loss_g.
 pub fn group_dro(q: &mut [f32], losses: &[f32], groups: &[u32], eta: f64) -> Vec<f32> {
     let mut sums = vec![(0.0f64, 0u32); q.len()];
     for (&loss, &group) in losses.iter().zip(groups) {
@@ -76,10 +79,11 @@ pub fn group_dro(q: &mut [f32], losses: &[f32], groups: &[u32], eta: f64) -> Vec
     groups.iter().map(|g| weight(g) as f32).collect()
 }
 
-/// Factors of the samples' losses with which a step's objective, which is divided by the sum of the
-/// class weights c of its batch, is sum c w loss / sum c w: for each batch w sum c / sum c w. `order`
-/// holds the samples of the batches of `sizes`; samples in none have 1, and all of a batch 0 whose
-/// weights are all 0: there is nothing to learn from it.
+/// Returns factors of the samples' losses. With them a step's objective, which is divided by the
+/// sum of the class weights c of its batch, becomes sum c w loss / sum c w, so that the factors of
+/// a batch are w sum c / sum c w. `order` holds the samples of the batches of `sizes`. Samples in
+/// no batch have 1, and all samples of a batch whose weights are all 0 have 0, because there is
+/// nothing to learn from it.
 pub fn sample_factors(
     weights: &[f32],
     of_class: &dyn Fn(u32) -> f32,
@@ -103,7 +107,7 @@ pub fn sample_factors(
     factors
 }
 
-/// Running sums of weights, for [`draw`].
+/// Returns the running sums of weights, for [`draw`].
 pub fn cumulative(weights: &[f64]) -> Vec<f64> {
     let mut sum = 0.0;
     let add = |w: &f64| {
@@ -113,7 +117,7 @@ pub fn cumulative(weights: &[f64]) -> Vec<f64> {
     weights.iter().map(add).collect()
 }
 
-/// `count` places drawn with replacement, in proportion to the weights behind the running sums.
+/// Draws `count` places with replacement, in proportion to the weights behind the running sums.
 pub fn draw(seed: u64, epoch: u32, cumulative: &[f64], count: usize) -> Vec<usize> {
     let mut uniform = Philox::new(seed, Stream::Draws).sequence(u64::from(epoch));
     let total = cumulative.last().copied().unwrap_or(0.0);
@@ -135,7 +139,7 @@ mod tests {
         let places = draw(5, 2, &cumulative(&weights), 40_000);
         let count = |k: usize| places.iter().filter(|&&p| p == k).count();
         assert_eq!([0, 2, 4].map(count), [0; 3]);
-        // Four standard deviations of 40,000 draws.
+        // The bound is four standard deviations of 40,000 draws.
         assert!(count(1).abs_diff(30_000) < 350, "{}", count(1));
         assert_ne!(places, draw(5, 3, &cumulative(&weights), 40_000));
         assert_ne!(places, draw(6, 2, &cumulative(&weights), 40_000));
@@ -158,7 +162,7 @@ mod tests {
         let losses = [0.3, 1.7, 2.0, 0.1, 0.9, 4.0, 5.0];
         let order = [4, 0, 3, 1, 6, 2, 5];
         let factors = sample_factors(&weights, &|i| classes[i as usize], &order, &[4, 2]);
-        // What a step computes is the mean over class weights.
+        // A step computes the mean over class weights.
         let batch = &order[..4];
         let sum =
             |f: &dyn Fn(usize) -> f32| batch.iter().map(|&i| f64::from(f(i as usize))).sum::<f64>();
@@ -166,11 +170,11 @@ mod tests {
         let wanted =
             sum(&|i| classes[i] * weights[i] * losses[i]) / sum(&|i| classes[i] * weights[i]);
         assert!((step - wanted).abs() < 1e-6, "{step} {wanted}");
-        // A batch without any weight, and a sample in no batch.
+        // One batch has no weight at all, and one sample is in no batch.
         assert_eq!([factors[6], factors[2], factors[5]], [0.0, 0.0, 1.0]);
-        // Equal weights are none at all, bit for bit.
+        // Equal weights change nothing at all, bit for bit.
         assert_eq!(sample_factors(&[0.3; 7], &|_| 1.0, &order, &[4, 3]), [1.0; 7]);
-        // So is a common factor of all.
+        // A common factor of all weights changes nothing either.
         let doubled = weights.map(|w| 2.0 * w);
         let again = sample_factors(&doubled, &|i| classes[i as usize], &order, &[4, 2]);
         assert_eq!(again, factors);
@@ -197,7 +201,7 @@ mod tests {
         let mut q = [0.25, 0.25, 0.5];
         let weights = group_dro(&mut q, &[0.0, 0.0, 0.0], &[0, 0, 2], 0.01);
         assert_eq!(q, [0.25, 0.25, 0.5]);
-        // n q_g / n_g: 3 / 4 / 2 and 3 / 2.
+        // The weights are n q_g / n_g, which are 3 / 4 / 2 and 3 / 2.
         assert_eq!(weights, [0.375, 0.375, 1.5]);
         let before = q;
         group_dro(&mut q, &[2.0], &[1], 1.0);

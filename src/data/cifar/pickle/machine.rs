@@ -1,90 +1,31 @@
-//! The stack machine: its values, and what each instruction does. Errors are what was found.
+//! The stack machine: what each instruction does. Its errors say what was found.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// Most values that a pickle may make or use again: CIFAR-100's 50,000 records make some 150,000.
+use super::value::{Global, Id, MOST_AXES, MOST_NAME, PickleValue, Stored};
+
+/// Most values that a pickle may make or use again. CIFAR-100's 50,000 records make some 150,000.
 const MOST_VALUES: usize = 1 << 21;
 
-/// Longest class name, and longest name of a function.
-pub(super) const MOST_NAME: usize = 256;
-
-/// Most axes of an array.
-const MOST_AXES: usize = 2;
-
-/// A value by its number.
-pub(super) type Id = usize;
-
-/// What an instruction makes.
-#[derive(Clone, Debug)]
-pub(super) enum Value<'a> {
-    /// The end of the items that a later instruction gathers.
-    Mark,
-    None,
-    Int(i64),
-    /// Text or bytes: Python 2 knew no difference.
-    Bytes(Cow<'a, [u8]>),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    Dtype {
-        unsigned_byte: bool,
-    },
-    /// An array that was announced, and its content once that is known.
-    Array(Option<Stored>),
-}
-
-/// The functions and classes that may be named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
-    Reconstruct,
-    Ndarray,
-    Dtype,
-    FromBuffer,
-    Encode,
-}
-
-impl Global {
-    fn named(module: &[u8], name: &[u8]) -> Option<Global> {
-        Some(match (module, name) {
-            (b"numpy.core.multiarray" | b"numpy._core.multiarray", b"_reconstruct") => {
-                Global::Reconstruct
-            }
-            (b"numpy.core.numeric" | b"numpy._core.numeric", b"_frombuffer") => Global::FromBuffer,
-            (b"numpy", b"ndarray") => Global::Ndarray,
-            (b"numpy", b"dtype") => Global::Dtype,
-            (b"_codecs", b"encode") => Global::Encode,
-            _ => return None,
-        })
-    }
-}
-
-/// An array of bytes as it lies in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stored {
-    pub shape: [usize; MOST_AXES],
-    pub fortran: bool,
-    pub data: Id,
-}
-
 /// The machine between two instructions.
-pub(super) struct Machine<'a> {
+pub(super) struct StackMachine<'a> {
     bytes: &'a [u8],
     pub at: usize,
-    pub values: Vec<Value<'a>>,
+    pub values: Vec<PickleValue<'a>>,
     stack: Vec<Id>,
     pushes: usize,
     memo: HashMap<u32, Id>,
-    /// Bytes that texts may still be re-encoded to: as many as the file has.
+    /// Number of bytes that texts may still be re-encoded to. It starts with as many as the file
+    /// has.
     encodable: usize,
 }
 
-type Step<T> = Result<T, String>;
+type StepResult<T> = Result<T, String>;
 
-impl<'a> Machine<'a> {
+impl<'a> StackMachine<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Machine {
+        StackMachine {
             bytes,
             at: 0,
             values: Vec::new(),
@@ -95,7 +36,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn take(&mut self, count: u64) -> Step<&'a [u8]> {
+    fn take(&mut self, count: u64) -> StepResult<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         match usize::try_from(count).ok().and_then(|n| rest.get(..n)) {
             Some(taken) => {
@@ -106,12 +47,12 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A little-endian number of `width` bytes, at most eight.
-    fn number(&mut self, width: u64) -> Step<u64> {
+    /// Reads a little-endian number of `width` bytes, at most eight.
+    fn number(&mut self, width: u64) -> StepResult<u64> {
         Ok(self.take(width)?.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)))
     }
 
-    fn line(&mut self) -> Step<&'a [u8]> {
+    fn line(&mut self) -> StepResult<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let end = rest.iter().take(MOST_NAME).position(|&b| b == b'\n');
         let line = &rest[..end.ok_or("a name without an end")?];
@@ -119,13 +60,13 @@ impl<'a> Machine<'a> {
         Ok(line)
     }
 
-    fn push(&mut self, value: Value<'a>) -> Step<()> {
+    fn push(&mut self, value: PickleValue<'a>) -> StepResult<()> {
         self.push_id(self.values.len())?;
         self.values.push(value);
         Ok(())
     }
 
-    fn push_id(&mut self, id: Id) -> Step<()> {
+    fn push_id(&mut self, id: Id) -> StepResult<()> {
         self.pushes += 1;
         if self.pushes > MOST_VALUES {
             return Err(format!("more than {MOST_VALUES} values"));
@@ -134,47 +75,47 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn push_text(&mut self, width: u64) -> Step<()> {
+    fn push_text(&mut self, width: u64) -> StepResult<()> {
         let length = self.number(width)?;
         let text = self.take(length)?;
-        self.push(Value::Bytes(Cow::Borrowed(text)))
+        self.push(PickleValue::Bytes(Cow::Borrowed(text)))
     }
 
-    fn top(&self) -> Step<Id> {
+    fn top(&self) -> StepResult<Id> {
         self.stack.last().copied().ok_or_else(|| "an empty stack".to_owned())
     }
 
-    fn pop(&mut self) -> Step<Id> {
+    fn pop(&mut self) -> StepResult<Id> {
         self.stack.pop().ok_or_else(|| "an empty stack".to_owned())
     }
 
-    /// The values above the last mark, which goes too.
-    fn marked(&mut self) -> Step<Vec<Id>> {
-        let mark = self.stack.iter().rposition(|&id| matches!(self.values[id], Value::Mark));
+    /// Takes the values above the last mark, and the mark.
+    fn marked(&mut self) -> StepResult<Vec<Id>> {
+        let mark = self.stack.iter().rposition(|&id| matches!(self.values[id], PickleValue::Mark));
         let items = self.stack.split_off(mark.ok_or("items without a mark")? + 1);
         self.stack.pop();
         Ok(items)
     }
 
-    fn tuple(&mut self, count: usize) -> Step<()> {
+    fn tuple(&mut self, count: usize) -> StepResult<()> {
         let from = self.stack.len().checked_sub(count).ok_or("an empty stack")?;
         let items = self.stack.split_off(from);
-        self.push(Value::Tuple(items))
+        self.push(PickleValue::Tuple(items))
     }
 
-    fn append(&mut self, items: Vec<Id>) -> Step<()> {
+    fn append(&mut self, items: Vec<Id>) -> StepResult<()> {
         let top = self.top()?;
         match &mut self.values[top] {
-            Value::List(list) => list.extend(items),
+            PickleValue::List(list) => list.extend(items),
             _ => return Err("items for something that is no list".to_owned()),
         }
         Ok(())
     }
 
-    fn set(&mut self, items: Vec<Id>) -> Step<()> {
+    fn set(&mut self, items: Vec<Id>) -> StepResult<()> {
         let top = self.top()?;
         match &mut self.values[top] {
-            Value::Dict(pairs) if items.len().is_multiple_of(2) => {
+            PickleValue::Dict(pairs) if items.len().is_multiple_of(2) => {
                 pairs.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1])));
             }
             _ => return Err("pairs for something that is no dictionary".to_owned()),
@@ -182,7 +123,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn remember(&mut self, key: u64) -> Step<()> {
+    fn remember(&mut self, key: u64) -> StepResult<()> {
         let key = u32::try_from(key).map_err(|_| format!("memory cell {key}"))?;
         let top = self.top()?;
         self.memo.insert(key, top);
@@ -192,15 +133,15 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn recall(&mut self, width: u64) -> Step<()> {
+    fn recall(&mut self, width: u64) -> StepResult<()> {
         let key = self.number(width)?;
         let known = u32::try_from(key).ok().and_then(|k| self.memo.get(&k).copied());
         let id = known.ok_or_else(|| format!("empty memory cell {key}"))?;
         self.push_id(id)
     }
 
-    /// Runs to the end and returns what is on top.
-    pub fn run(&mut self) -> Step<Id> {
+    /// Runs to the end and returns the value on top.
+    pub fn run(&mut self) -> StepResult<Id> {
         loop {
             let code = self.take(1)?[0];
             match code {
@@ -211,79 +152,21 @@ impl<'a> Machine<'a> {
                 },
                 // A frame only says how much may be read at once.
                 0x95 => drop(self.take(8)?),
-                b'(' => self.push(Value::Mark)?,
-                b'N' => self.push(Value::None)?,
-                0x88 => self.push(Value::Int(1))?,
-                0x89 => self.push(Value::Int(0))?,
-                b'K' => {
-                    let n = self.number(1)?;
-                    self.push(Value::Int(n as i64))?;
-                }
-                b'M' => {
-                    let n = self.number(2)?;
-                    self.push(Value::Int(n as i64))?;
-                }
-                b'J' => {
-                    let n = self.number(4)?;
-                    self.push(Value::Int(i64::from(n as u32 as i32)))?;
-                }
-                0x8a => {
-                    let width = self.number(1)?;
-                    if width > 8 {
-                        return Err(format!("a number of {width} bytes"));
-                    }
-                    let n = self.number(width)?;
-                    let unused = 64 - 8 * width as u32;
-                    let n = (n as i64).checked_shl(unused).map_or(0, |n| n >> unused);
-                    self.push(Value::Int(n))?;
-                }
+                b'(' => self.push(PickleValue::Mark)?,
+                b'N' => self.push(PickleValue::None)?,
+                0x88 => self.push(PickleValue::Int(1))?,
+                0x89 => self.push(PickleValue::Int(0))?,
+                b'K' | b'M' | b'J' | 0x8a => self.integer(code)?,
                 b'U' | b'C' | 0x8c => self.push_text(1)?,
                 b'T' | b'X' | b'B' => self.push_text(4)?,
                 0x8d | 0x8e | 0x96 => self.push_text(8)?,
-                b']' => self.push(Value::List(Vec::new()))?,
-                b'}' => self.push(Value::Dict(Vec::new()))?,
+                b']' => self.push(PickleValue::List(Vec::new()))?,
+                b'}' => self.push(PickleValue::Dict(Vec::new()))?,
                 b')' => self.tuple(0)?,
                 0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
-                b't' => {
-                    let items = self.marked()?;
-                    self.push(Value::Tuple(items))?;
-                }
-                b'a' => {
-                    let item = self.pop()?;
-                    self.append(vec![item])?;
-                }
-                b'e' => {
-                    let items = self.marked()?;
-                    self.append(items)?;
-                }
-                b's' => {
-                    let (value, key) = (self.pop()?, self.pop()?);
-                    self.set(vec![key, value])?;
-                }
-                b'u' => {
-                    let items = self.marked()?;
-                    self.set(items)?;
-                }
-                b'q' => {
-                    let key = self.number(1)?;
-                    self.remember(key)?;
-                }
-                b'r' => {
-                    let key = self.number(4)?;
-                    self.remember(key)?;
-                }
-                0x94 => self.remember(self.memo.len() as u64)?,
-                b'h' => self.recall(1)?,
-                b'j' => self.recall(4)?,
-                b'c' => {
-                    let (module, name) = (self.line()?, self.line()?);
-                    self.global(module, name)?;
-                }
-                0x93 => {
-                    let (name, module) = (self.pop()?, self.pop()?);
-                    let (module, name) = (self.name(module)?, self.name(name)?);
-                    self.global(&module, &name)?;
-                }
+                b't' | b'a' | b'e' | b's' | b'u' => self.gather(code)?,
+                b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(code)?,
+                b'c' | 0x93 => self.named(code)?,
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
                 _ => return Err(format!("instruction {:?}", char::from(code))),
@@ -291,16 +174,87 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn name(&self, id: Id) -> Step<Vec<u8>> {
+    /// Pushes the integer that follows: of one byte, two, four, or a stated number of bytes.
+    fn integer(&mut self, code: u8) -> StepResult<()> {
+        let n = match code {
+            b'K' => self.number(1)? as i64,
+            b'M' => self.number(2)? as i64,
+            b'J' => i64::from(self.number(4)? as u32 as i32),
+            _ => {
+                let width = self.number(1)?;
+                if width > 8 {
+                    return Err(format!("a number of {width} bytes"));
+                }
+                let n = self.number(width)?;
+                let unused = 64 - 8 * width as u32;
+                (n as i64).checked_shl(unused).map_or(0, |n| n >> unused)
+            }
+        };
+        self.push(PickleValue::Int(n))
+    }
+
+    /// Makes a tuple of the values above the last mark, or adds values to a list or a dictionary.
+    fn gather(&mut self, code: u8) -> StepResult<()> {
+        match code {
+            b't' => {
+                let items = self.marked()?;
+                self.push(PickleValue::Tuple(items))
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])
+            }
+            b'e' => {
+                let items = self.marked()?;
+                self.append(items)
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set(vec![key, value])
+            }
+            _ => {
+                let items = self.marked()?;
+                self.set(items)
+            }
+        }
+    }
+
+    /// Remembers the value on top, or pushes a value that was remembered.
+    fn memory(&mut self, code: u8) -> StepResult<()> {
+        match code {
+            b'h' => return self.recall(1),
+            b'j' => return self.recall(4),
+            _ => {}
+        }
+        let key = match code {
+            b'q' => self.number(1)?,
+            b'r' => self.number(4)?,
+            _ => self.memo.len() as u64,
+        };
+        self.remember(key)
+    }
+
+    /// Pushes the function or class whose module and name follow as lines, or lie on the stack.
+    fn named(&mut self, code: u8) -> StepResult<()> {
+        if code == b'c' {
+            let (module, name) = (self.line()?, self.line()?);
+            return self.global(module, name);
+        }
+        let (name, module) = (self.pop()?, self.pop()?);
+        let (module, name) = (self.name(module)?, self.name(name)?);
+        self.global(&module, &name)
+    }
+
+    fn name(&self, id: Id) -> StepResult<Vec<u8>> {
         match &self.values[id] {
-            Value::Bytes(text) if text.len() <= MOST_NAME => Ok(text.to_vec()),
+            PickleValue::Bytes(text) if text.len() <= MOST_NAME => Ok(text.to_vec()),
             _ => Err("a name that is no short text".to_owned()),
         }
     }
 
-    fn global(&mut self, module: &[u8], name: &[u8]) -> Step<()> {
+    fn global(&mut self, module: &[u8], name: &[u8]) -> StepResult<()> {
         match Global::named(module, name) {
-            Some(global) => self.push(Value::Global(global)),
+            Some(global) => self.push(PickleValue::Global(global)),
             None => Err(format!(
                 "{}.{}, which would be imported and perhaps run",
                 String::from_utf8_lossy(&module[..module.len().min(80)]),
@@ -309,33 +263,33 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Calls a function: takes it and the tuple of its arguments, leaves its result.
-    fn reduce(&mut self) -> Step<()> {
+    /// Calls a function: takes it and the tuple of its arguments, and leaves its result.
+    fn reduce(&mut self) -> StepResult<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let Value::Global(function) = self.values[function] else {
+        let PickleValue::Global(function) = self.values[function] else {
             return Err("a call of something that is no function".to_owned());
         };
         let arguments = match &self.values[arguments] {
-            Value::Tuple(arguments) if arguments.len() <= 4 => arguments.clone(),
+            PickleValue::Tuple(arguments) if arguments.len() <= 4 => arguments.clone(),
             _ => return Err("a call without a tuple of at most four arguments".to_owned()),
         };
         let value = match (function, &arguments[..]) {
             (Global::Reconstruct, [class, _, _])
-                if matches!(self.values[*class], Value::Global(Global::Ndarray)) =>
+                if matches!(self.values[*class], PickleValue::Global(Global::Ndarray)) =>
             {
-                Value::Array(None)
+                PickleValue::Array(None)
             }
             (Global::Dtype, [name, ..]) => {
                 let name = &self.values[*name];
-                let unsigned_byte = matches!(name, Value::Bytes(b) if **b == *b"u1");
-                Value::Dtype { unsigned_byte }
+                let unsigned_byte = matches!(name, PickleValue::Bytes(b) if **b == *b"u1");
+                PickleValue::Dtype { unsigned_byte }
             }
             (Global::FromBuffer, [data, dtype, shape, order]) => {
                 let order = &self.values[*order];
-                let fortran = matches!(order, Value::Bytes(b) if **b == *b"F");
-                Value::Array(Some(self.array(*shape, *dtype, fortran, *data)?))
+                let fortran = matches!(order, PickleValue::Bytes(b) if **b == *b"F");
+                PickleValue::Array(Some(self.array(*shape, *dtype, fortran, *data)?))
             }
-            (Global::Encode, [text, _]) => Value::Bytes(self.encode(*text)?),
+            (Global::Encode, [text, _]) => PickleValue::Bytes(self.encode(*text)?),
             (function, arguments) => {
                 return Err(format!("{function:?} with {} arguments", arguments.len()));
             }
@@ -344,46 +298,47 @@ impl<'a> Machine<'a> {
     }
 
     /// Gives an array or a type its state.
-    fn build(&mut self) -> Step<()> {
+    fn build(&mut self) -> StepResult<()> {
         let state = self.pop()?;
         let top = self.top()?;
-        let Value::Tuple(state) = &self.values[state] else {
+        let PickleValue::Tuple(state) = &self.values[state] else {
             return Err("a state that is no tuple".to_owned());
         };
         match (&self.values[top], &state[..]) {
-            // Byte order and alignment, of which bytes have none.
-            (Value::Dtype { .. }, _) => Ok(()),
-            (Value::Array(None), &[_, shape, dtype, fortran, data]) => {
-                let fortran = matches!(self.values[fortran], Value::Int(1));
+            // The state has byte order and alignment, which do not matter to bytes.
+            (PickleValue::Dtype { .. }, _) => Ok(()),
+            (PickleValue::Array(None), &[_, shape, dtype, fortran, data]) => {
+                let fortran = matches!(self.values[fortran], PickleValue::Int(1));
                 let stored = self.array(shape, dtype, fortran, data)?;
-                self.values[top] = Value::Array(Some(stored));
+                self.values[top] = PickleValue::Array(Some(stored));
                 Ok(())
             }
             _ => Err("a state for something that has none".to_owned()),
         }
     }
 
-    fn array(&self, shape: Id, dtype: Id, fortran: bool, data: Id) -> Step<Stored> {
-        let Value::Tuple(axes) = &self.values[shape] else {
+    fn array(&self, shape: Id, dtype: Id, fortran: bool, data: Id) -> StepResult<Stored> {
+        let PickleValue::Tuple(axes) = &self.values[shape] else {
             return Err("an array whose shape is no tuple".to_owned());
         };
         let axis = |id: &Id| match self.values[*id] {
-            Value::Int(n) => usize::try_from(n).map_err(|_| format!("an axis of {n}")),
+            PickleValue::Int(n) => usize::try_from(n).map_err(|_| format!("an axis of {n}")),
             _ => Err("an axis that is no number".to_owned()),
         };
         let [rows, columns] = &axes[..] else {
             return Err(format!("an array of {} axes; {MOST_AXES} are expected", axes.len()));
         };
         let shape = [axis(rows)?, axis(columns)?];
-        if !matches!(self.values[dtype], Value::Dtype { unsigned_byte: true }) {
+        if !matches!(self.values[dtype], PickleValue::Dtype { unsigned_byte: true }) {
             return Err("an array of something else than unsigned bytes".to_owned());
         }
         Ok(Stored { shape, fortran, data })
     }
 
-    /// Bytes that Python 3 wrote under protocol 2: text whose code points are the bytes.
-    fn encode(&mut self, text: Id) -> Step<Cow<'a, [u8]>> {
-        let Value::Bytes(text) = &self.values[text] else {
+    /// Returns the bytes that Python 3 wrote under protocol 2 as text whose code points are the
+    /// bytes.
+    fn encode(&mut self, text: Id) -> StepResult<Cow<'a, [u8]>> {
+        let PickleValue::Bytes(text) = &self.values[text] else {
             return Err("an encoding of something that is no text".to_owned());
         };
         self.encodable =

@@ -1,24 +1,26 @@
 //! The little of Python's pickle format that CIFAR's files consist of: a dictionary of texts,
-//! numbers, lists of them and one byte array of NumPy's.
+//! numbers, lists of them and one NumPy array of bytes.
 //!
 //! A pickle is a program for a stack machine, and a general reader would run what it says. This one
 //! knows the instructions that `pickle.dump` writes for such a dictionary (protocols 2 to 5, of
-//! Python 2 and 3) and five names of NumPy's and the codecs' functions; everything else is refused by
-//! name. Every instruction makes at most one value, the values are counted, and long texts stay
-//! where they are in the file.
-//! Source: `pickletools.py` of CPython, `ndarray.__reduce__` and `_frombuffer` of NumPy.
+//! Python 2 and 3) and five names of functions of NumPy and the codecs. Everything else is refused
+//! by name. Every instruction makes at most one value, the values are counted, and long texts stay
+//! where they are in the file. Source: `pickletools.py` of CPython, `ndarray.__reduce__` and
+//! `_frombuffer` of NumPy.
 
 mod machine;
+mod value;
 
 use std::borrow::Cow;
 
-use self::machine::{Id, MOST_NAME, Machine, Value};
+use self::machine::StackMachine;
+use self::value::{Id, MOST_NAME, PickleValue};
 use crate::error::{Error, Result};
 
 /// A dictionary that was read.
 #[derive(Debug)]
 pub struct Pickle<'a> {
-    values: Vec<Value<'a>>,
+    values: Vec<PickleValue<'a>>,
     root: Id,
     what: String,
 }
@@ -26,10 +28,11 @@ pub struct Pickle<'a> {
 impl<'a> Pickle<'a> {
     /// Reads `bytes`; `what` names them in errors.
     ///
-    /// Errors: anything but the instructions and names that CIFAR's files use, an end too early, a
+    /// # Errors
+    /// The file has other instructions or names than CIFAR's files use, ends too early, or holds a
     /// value that is no dictionary.
     pub fn read(bytes: &'a [u8], what: &str) -> Result<Self> {
-        let mut machine = Machine::new(bytes);
+        let mut machine = StackMachine::new(bytes);
         let outcome = machine.run();
         let at = machine.at;
         let root = outcome.map_err(|found| {
@@ -38,20 +41,21 @@ impl<'a> Pickle<'a> {
         })?;
         let pickle = Pickle { values: machine.values, root, what: what.to_owned() };
         match pickle.values[root] {
-            Value::Dict(_) => Ok(pickle),
+            PickleValue::Dict(_) => Ok(pickle),
             _ => Err(Error::invalid(what, "a pickle of something else", "a pickled dictionary")),
         }
     }
 
-    /// Whether the dictionary has `key`.
+    /// Tells whether the dictionary has `key`.
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
     fn get(&self, key: &str) -> Option<Id> {
-        let Value::Dict(pairs) = &self.values[self.root] else { return None };
+        let PickleValue::Dict(pairs) = &self.values[self.root] else { return None };
         // A later pair replaces an earlier one.
-        let named = |id: Id| matches!(&self.values[id], Value::Bytes(b) if **b == *key.as_bytes());
+        let named =
+            |id: Id| matches!(&self.values[id], PickleValue::Bytes(b) if **b == *key.as_bytes());
         pairs.iter().rev().find(|(k, _)| named(*k)).map(|(_, v)| *v)
     }
 
@@ -61,24 +65,24 @@ impl<'a> Pickle<'a> {
 
     fn list(&self, key: &str, expected: &str) -> Result<&[Id]> {
         match self.get(key).map(|id| &self.values[id]) {
-            Some(Value::List(items)) => Ok(items),
+            Some(PickleValue::List(items)) => Ok(items),
             Some(_) => Err(self.wrong(key, "no list", expected)),
             None => Err(self.wrong(key, "nothing", expected)),
         }
     }
 
-    /// The list of integers under `key`.
+    /// Returns the list of integers under `key`.
     pub fn integers(&self, key: &str) -> Result<Vec<i64>> {
         let expected = "a list of integers";
         let each = self.list(key, expected)?.iter().enumerate();
         each.map(|(i, &id)| match self.values[id] {
-            Value::Int(n) => Ok(n),
+            PickleValue::Int(n) => Ok(n),
             _ => Err(self.wrong(key, format!("no integer at position {i}"), expected)),
         })
         .collect()
     }
 
-    /// The `count` short texts listed under `key`.
+    /// Returns the `count` short texts listed under `key`.
     pub fn names(&self, key: &str, count: usize) -> Result<Vec<String>> {
         let expected = format!("a list of {count} names in UTF-8, of at most {MOST_NAME} bytes");
         let list = self.list(key, &expected)?;
@@ -86,23 +90,24 @@ impl<'a> Pickle<'a> {
             return Err(self.wrong(key, format!("a list of {}", list.len()), &expected));
         }
         let name = |(i, &id): (usize, &Id)| match &self.values[id] {
-            Value::Bytes(b) if b.len() <= MOST_NAME => String::from_utf8(b.to_vec())
+            PickleValue::Bytes(b) if b.len() <= MOST_NAME => String::from_utf8(b.to_vec())
                 .map_err(|_| self.wrong(key, format!("no UTF-8 at position {i}"), &expected)),
             _ => Err(self.wrong(key, format!("no such name at position {i}"), &expected)),
         };
         list.iter().enumerate().map(name).collect()
     }
 
-    /// The two-dimensional array of bytes under `key`: rows, and the values row after row.
+    /// Returns the two-dimensional array of bytes under `key`: the number of rows, and the values
+    /// row after row.
     pub fn rows(&self, key: &str, columns: usize) -> Result<(usize, Cow<'_, [u8]>)> {
         let expected = format!("an array of bytes of shape (N, {columns})");
         let stored = match self.get(key).map(|id| &self.values[id]) {
-            Some(Value::Array(Some(stored))) => *stored,
+            Some(PickleValue::Array(Some(stored))) => *stored,
             Some(_) => return Err(self.wrong(key, "no array of bytes", &expected)),
             None => return Err(self.wrong(key, "nothing", &expected)),
         };
         let [rows, wide] = stored.shape;
-        let Value::Bytes(data) = &self.values[stored.data] else {
+        let PickleValue::Bytes(data) = &self.values[stored.data] else {
             return Err(self.wrong(key, "an array without its bytes", &expected));
         };
         if wide != columns {
@@ -115,7 +120,7 @@ impl<'a> Pickle<'a> {
         if !stored.fortran {
             return Ok((rows, Cow::Borrowed(data)));
         }
-        // Column after column.
+        // The values are stored column after column.
         let values = (0..data.len()).map(|i| data[i % wide * rows + i / wide]).collect();
         Ok((rows, Cow::Owned(values)))
     }
