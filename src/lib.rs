@@ -20,28 +20,47 @@
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
 //!
+//! Features, all on by default: `train` (floors 2 to 10, and the readers of data sets), `parquet`, `fetch`
+//! (downloads), `cuda` and `cli` (the program). Without any the library is floors 0 and 1: it prunes
+//! scores that others made.
+//!
 //! `reference` holds the float64 oracles; only tests, benches and `selftest` use it. `bench`, `doctor`
 //! and `selftest` are leaves: nothing but the command line uses them.
 
 pub mod artefact;
+#[cfg(feature = "train")]
 pub mod backend;
+#[cfg(feature = "train")]
 pub mod bench;
+#[cfg(feature = "train")]
 pub mod cuda;
+#[cfg(feature = "train")]
 pub mod data;
+#[cfg(feature = "train")]
 pub mod doctor;
 pub mod error;
+#[cfg(feature = "train")]
 pub mod exec;
+#[cfg(feature = "train")]
 pub mod experiment;
 pub mod isa;
 pub mod metrics;
+#[cfg(feature = "train")]
 pub mod nn;
+#[cfg(feature = "train")]
 pub mod ops;
 pub mod prune;
+#[cfg(feature = "train")]
 pub mod reference;
+#[cfg(feature = "train")]
 pub mod report;
 pub mod rng;
+#[cfg(feature = "train")]
 pub mod score;
+#[cfg(feature = "train")]
 pub mod selftest;
+#[cfg(feature = "train")]
 pub mod tensor;
 pub mod theory;
+#[cfg(feature = "train")]
 pub mod train;

@@ -1,7 +1,6 @@
 //! The same seed gives the same bits: whatever the number of threads, the instruction set, the
 //! arena's mode, the batch size of scoring, evaluations in between, or a kill and a resume.
 
-#[path = "determinism/run.rs"]
 mod run;
 
 use fairprune::backend::Isa;

@@ -1,15 +1,10 @@
 //! Our float32 against golden values that PyTorch computed in float64
 //! (`tests/golden/make_golden.py`), and weight files against torchvision itself.
 
-#[path = "golden/case.rs"]
 mod case;
-#[path = "golden/exchange.rs"]
 mod exchange;
-#[path = "golden/inputs.rs"]
 mod inputs;
-#[path = "golden/judge.rs"]
 mod judge;
-#[path = "golden/last_layer.rs"]
 mod last_layer;
 
 use case::Case;

@@ -1,15 +1,10 @@
 //! Operators of the CPU backend: the cases of `fairprune::selftest`, and what the CPU promises
 //! besides, which is the same bits whatever the threads and the instruction set.
 
-#[path = "ops/agree.rs"]
 mod agree;
-#[path = "ops/crop.rs"]
 mod crop;
-#[path = "ops/defects.rs"]
 mod defects;
-#[path = "ops/draws.rs"]
 mod draws;
-#[path = "ops/pytorch.rs"]
 mod pytorch;
 
 use fairprune::backend::Cpu;

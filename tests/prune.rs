@@ -4,9 +4,7 @@ use fairprune::error::Error;
 use fairprune::prune::{QuotaOptions, QuotaRule, Quotas, Smoothing, Warning, error_ratio, quotas};
 use proptest::prelude::*;
 
-#[path = "prune/oracle.rs"]
 mod oracle;
-#[path = "prune/select.rs"]
 mod select;
 
 fn config() -> ProptestConfig {

@@ -10,8 +10,7 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder};
+use png::{ColorType, DecodingError};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -242,32 +241,41 @@ fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
 }
 
 fn decode_png(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
-    let mut bounds = image::Limits::no_limits();
     // There is room for rows, palette and text, but compressed text chunks must not blow up.
-    bounds.max_alloc = Some(limits.file_bytes.max(1 << 20));
-    let decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(|e| e.to_string())?;
-    let color = decoder.color_type();
-    if color == ColorType::Rgb8 {
-        return decoder.read_image(rgb).map_err(|e| e.to_string());
+    let room = usize::try_from(limits.file_bytes.max(1 << 20)).unwrap_or(usize::MAX);
+    let mut decoder =
+        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: room });
+    // Palettes and grey of few bits become whole bytes, and 16 bits stay.
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(png_reason)?;
+    let (color, depth) = reader.output_color_type();
+    // Samples of 16 bits start with their high byte, which is the one that is kept.
+    let bytes = if depth == png::BitDepth::Sixteen { 2 } else { 1 };
+    if (color, bytes) == (ColorType::Rgb, 1) {
+        return reader.next_frame(rgb).map(drop).map_err(png_reason);
     }
-    let mut raw = vec![0; rgb.len() / 3 * usize::from(color.bytes_per_pixel())];
-    decoder.read_image(&mut raw).map_err(|e| e.to_string())?;
-    // Samples that are wider than a byte come in the machine's byte order.
-    let high = usize::from(cfg!(target_endian = "little"));
-    let (pixel, picks) = match color {
-        ColorType::L8 => (1, [0; 3]),
-        ColorType::La8 => (2, [0; 3]),
-        ColorType::Rgba8 => (4, [0, 1, 2]),
-        ColorType::L16 => (2, [high; 3]),
-        ColorType::La16 => (4, [high; 3]),
-        ColorType::Rgb16 => (6, [high, 2 + high, 4 + high]),
-        ColorType::Rgba16 => (8, [high, 2 + high, 4 + high]),
-        other => return Err(format!("pixel format {other:?}")),
+    let picks = match color {
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => [0; 3],
+        ColorType::Rgb | ColorType::Rgba => [0, bytes, 2 * bytes],
+        ColorType::Indexed => return Err(format!("pixel format {color:?}")),
     };
+    let pixel = color.samples() * bytes;
+    let mut raw = vec![0; rgb.len() / 3 * pixel];
+    reader.next_frame(&mut raw).map_err(png_reason)?;
     for (out, raw) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(pixel)) {
         out.copy_from_slice(&picks.map(|p| raw[p]));
     }
     Ok(())
+}
+
+/// What the PNG decoder met, for people.
+fn png_reason(error: DecodingError) -> String {
+    match error {
+        DecodingError::IoError(error) => error.to_string(),
+        DecodingError::Format(_) => format!("Format error decoding Png: {error}"),
+        DecodingError::Parameter(_) => format!("The parameter is malformed: {error}"),
+        DecodingError::LimitsExceeded => "Memory limit exceeded".to_owned(),
+    }
 }
 
 #[cfg(test)]

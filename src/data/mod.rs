@@ -24,7 +24,11 @@ mod listed;
 mod load;
 mod long_tail;
 mod options;
+#[cfg(feature = "parquet")]
 pub mod parquet;
+#[cfg(not(feature = "parquet"))]
+#[path = "parquet/absent.rs"]
+mod parquet;
 mod part;
 mod partition;
 mod pixels;

@@ -18,11 +18,11 @@ fn folder() -> tempfile::TempDir {
             fs::create_dir_all(&dir).unwrap();
             // Classes of 24, 16 and 8 images.
             for i in 0..count * (3 - u32::from(class)) / 3 {
-                let image = image::RgbImage::from_fn(8, 8, |x, y| {
+                let image = crate::png_file::png(8, 8, |x, y| {
                     let noise = (x * 31 + y * 17 + i * 47 + part.len() as u32 * 13) % 97;
-                    image::Rgb([noise as u8 + 30 * class, (x * 9) as u8, (noise * 2) as u8])
+                    [noise as u8 + 30 * class, (x * 9) as u8, (noise * 2) as u8]
                 });
-                image.save(dir.join(format!("{i:03}.png"))).unwrap();
+                fs::write(dir.join(format!("{i:03}.png")), image).unwrap();
             }
         }
     }
@@ -257,11 +257,11 @@ fn groups_are_class_and_attribute_where_there_is_one() {
             for i in 0..count {
                 let (y, place) = (group / 2, group % 2);
                 let name = format!("g{group}-{part}-{i}.png");
-                let image = image::RgbImage::from_fn(8, 8, |x, py| {
+                let image = crate::png_file::png(8, 8, |x, py| {
                     let noise = (x * 31 + py * 17 + i * 47 + part * 13) % 97;
-                    image::Rgb([noise as u8 + 60 * y as u8, 80 * place as u8, (noise * 2) as u8])
+                    [noise as u8 + 60 * y as u8, 80 * place as u8, (noise * 2) as u8]
                 });
-                image.save(root.join(&name)).unwrap();
+                fs::write(root.join(&name), image).unwrap();
                 list += &format!("{name},{y},{part},{place}\n");
             }
         }

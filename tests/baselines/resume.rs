@@ -5,7 +5,7 @@ use fairprune::error::Error;
 use fairprune::exec::ArenaMode;
 use fairprune::ops::gather::Gather;
 
-use crate::runs::cpu;
+use super::runs::cpu;
 use crate::small_run::*;
 
 const EPOCHS: usize = 3;

@@ -1,5 +1,8 @@
 //! Data sets that cannot be used: exit 2, what was found, what was expected, where, nothing written.
 
+use png::{BitDepth, ColorType};
+
+use crate::png_file::encoded;
 use crate::*;
 
 /// `train` on `data` is refused with these words, and no output folder is made.
@@ -67,12 +70,7 @@ fn empty_single_and_tiny_classes() {
 fn images_that_cannot_be_used() {
     let place = Place::new();
     let whole = png(1, 3);
-    let grow = |width: u32, height: u32| {
-        let image = image::RgbImage::from_pixel(width, height, image::Rgb([9, 9, 9]));
-        let mut out = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-        out.into_inner()
-    };
+    let grow = |width: u32, height: u32| png_file::png(width, height, |_, _| [9; 3]);
     let mut corrupt = whole.clone();
     let middle = corrupt.len() / 2;
     corrupt[middle] ^= 0xff;
@@ -101,22 +99,23 @@ fn odd_but_readable_images_are_used() {
     let place = Place::new();
     let at = place.path();
     place.tree("odd", &[("train", [3, 3, 3])]);
-    let encode = |image: image::DynamicImage| {
-        let mut out = std::io::Cursor::new(Vec::new());
-        image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-        out.into_inner()
-    };
     // Grey, grey of 16 bits, colour of 16 bits, with transparency, of one pixel, long.
+    let high_first = |values: [u16; 3]| values.map(u16::to_be_bytes).as_flattened().to_vec();
     let images = [
-        image::GrayImage::from_pixel(8, 8, image::Luma([80])).into(),
-        image::ImageBuffer::from_pixel(5, 9, image::Luma([40_000u16])).into(),
-        image::ImageBuffer::from_pixel(8, 8, image::Rgb([1u16, 50_000, 9])).into(),
-        image::RgbaImage::from_pixel(8, 8, image::Rgba([9, 80, 3, 100])).into(),
-        image::RgbImage::from_pixel(1, 1, image::Rgb([200, 3, 3])).into(),
-        image::RgbImage::from_pixel(90, 8, image::Rgb([7, 3, 3])).into(),
+        encoded((8, 8), ColorType::Grayscale, BitDepth::Eight, &[80; 64]),
+        encoded(
+            (5, 9),
+            ColorType::Grayscale,
+            BitDepth::Sixteen,
+            &high_first([40_000; 3]).repeat(15),
+        ),
+        encoded((8, 8), ColorType::Rgb, BitDepth::Sixteen, &high_first([1, 50_000, 9]).repeat(64)),
+        encoded((8, 8), ColorType::Rgba, BitDepth::Eight, &[9, 80, 3, 100].repeat(64)),
+        png_file::png(1, 1, |_, _| [200, 3, 3]),
+        png_file::png(90, 8, |_, _| [7, 3, 3]),
     ];
-    for (i, image) in images.into_iter().enumerate() {
-        put(at, &format!("odd/train/ant/odd{i}.png"), &encode(image));
+    for (i, image) in images.iter().enumerate() {
+        put(at, &format!("odd/train/ant/odd{i}.png"), image);
     }
     // A PNG under a JPEG's name, as in ImageNet.
     put(at, "odd/train/bee/really-a-png.JPEG", &png(1, 7));
@@ -147,10 +146,8 @@ fn images_of_one_colour_have_no_deviation() {
     let place = Place::new();
     for class in ["a", "b"] {
         for i in 0..4 {
-            let image = image::RgbImage::from_pixel(8, 8, image::Rgb([100, 100, 100]));
-            let mut out = std::io::Cursor::new(Vec::new());
-            image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-            put(place.path(), &format!("plain/train/{class}/{i}.png"), out.get_ref());
+            let image = png_file::png(8, 8, |_, _| [100; 3]);
+            put(place.path(), &format!("plain/train/{class}/{i}.png"), &image);
         }
     }
     let line = format!("train --data plain {TINY} --out refused");

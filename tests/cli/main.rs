@@ -15,6 +15,9 @@ mod long_tail;
 mod manual;
 mod mistakes;
 mod pickers;
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
 mod prune;
 mod quota;
 mod selftest;
@@ -131,15 +134,12 @@ fn put(root: &Path, name: &str, bytes: &[u8]) {
 
 /// An 8 x 8 PNG: the class's colour, and a pattern that differs from image to image.
 fn png(class: usize, number: usize) -> Vec<u8> {
-    let image = image::RgbImage::from_fn(8, 8, |x, y| {
+    png_file::png(8, 8, |x, y| {
         let pattern = ((x as usize * 31 + y as usize * 17 + number * 47) % 64) as u8;
         let mut pixel = [pattern; 3];
         pixel[class % 3] += 60 + 60 * (class / 3) as u8;
-        image::Rgb(pixel)
-    });
-    let mut out = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
+        pixel
+    })
 }
 
 /// A working folder with `data/train` and `data/test` of three classes, and `other`, the same with

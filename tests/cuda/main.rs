@@ -19,6 +19,9 @@ mod streaming;
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
 #[path = "../common/recorded_run.rs"]
 mod recorded_run;
 #[path = "../common/small_run.rs"]

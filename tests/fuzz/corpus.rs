@@ -1,7 +1,7 @@
 //! Inputs that the readers accept: the golden files, and small ones made here.
 
 use std::fs;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -36,10 +36,7 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
-    let mut out = Cursor::new(Vec::new());
-    let image = image::RgbImage::from_pixel(width, height, image::Rgb(colour));
-    image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
+    crate::png_file::png(width, height, |_, _| colour)
 }
 
 /// A CIFAR batch small enough to be changed everywhere: the array is cut to `columns`, and the labels

@@ -12,6 +12,9 @@
 mod corpus;
 mod harness;
 mod mutate;
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
 mod targets;
 
 #[global_allocator]

@@ -1,7 +1,7 @@
 """Writes what `tests/dynamics/golden.rs` compares with: `python make_dynamics.py`.
 
 `dynamics/logits.npy` (T * N x K) holds the logits of every presentation of a recorded run, NaN where
-an epoch left the sample out, and `dynamics/labels.npy` its labels; `cargo test --test dynamics --
+an epoch left the sample out, and `dynamics/labels.npy` its labels; `cargo test --test library --
 --ignored writes_the_logits` makes both. Quantities and scores are computed from them alone, in
 float64. The same scores from quantities rounded to float32 say how much that rounding moves them.
 """

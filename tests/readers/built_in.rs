@@ -2,7 +2,7 @@
 
 use fairprune::data::{self, Format, LoadOptions, shapes};
 
-use crate::{assert_has, quiet, refusal, with_threads};
+use super::{assert_has, quiet, refusal, with_threads};
 
 #[test]
 fn same_bytes_for_any_thread_count_others_for_another_seed() {

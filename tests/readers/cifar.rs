@@ -4,7 +4,7 @@ use std::fs;
 
 use fairprune::data::{self, Format, LoadOptions};
 
-use crate::{GOOD, assert_has, load, put, quiet, refusal, tree};
+use super::{GOOD, assert_has, load, put, quiet, refusal, tree};
 
 /// Records with `labels` before the planes; plane c of record i holds 40 i + c, its last pixel 200 + c.
 fn file(records: &[&[u8]]) -> Vec<u8> {

@@ -7,7 +7,7 @@ use fairprune::data::{self, DataSet, Format, LoadOptions, Part, image_folder};
 use md5::{Digest, Md5};
 use serde_json::Value;
 
-use crate::{load, png, put, quiet, with_threads};
+use super::{load, png, put, quiet, with_threads};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/formats")

@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest, Md5};
 
-use crate::{assert_has, refusal};
+use super::{assert_has, refusal};
 
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(5),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fairprune::data::{Format, image_folder};
 
-use crate::{GOOD, assert_has, golden, load, png, put, refusal, tree, with_threads};
+use super::{GOOD, assert_has, golden, load, png, put, refusal, tree, with_threads};
 
 #[test]
 fn order_and_classes_are_those_of_torchvision() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fairprune::data::{DataSet, Format, Part, PartName};
 
-use crate::{assert_has, load, png, put, refusal};
+use super::{assert_has, load, png, put, refusal};
 
 const WATERBIRDS: &str = "img_id,img_filename,y,split,place,place_filename\n\
     1,002.Gull/a b.jpg,1,0,0,/f/forest.jpg\n\

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fairprune::data::{self, DecodeLimits, Format, LoadOptions};
 
-use crate::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
+use super::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
 
 #[test]
 fn wrong_layouts_are_explained() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fairprune::data::Format;
 
-use crate::{assert_has, load, png, put, refusal};
+use super::{assert_has, load, png, put, refusal};
 
 const WNIDS: [&str; 3] = ["n01440764", "n01443537", "n02012849"];
 

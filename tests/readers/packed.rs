@@ -9,7 +9,7 @@ use fairprune::data::{self, DecodeLimits, Format, LoadOptions};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
+use super::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
 
 fn idx(count: u32, rows: u32, columns: u32, pixels: &[u8]) -> Vec<u8> {
     let mut out = vec![0, 0, 8, 3];

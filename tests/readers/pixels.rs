@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{golden, hex, load, put};
+use super::{golden, hex, load, put};
 
 /// Bounds on the difference from libjpeg-turbo, whose transform and chroma upsampling round
 /// otherwise: largest and mean absolute difference of 8-bit values.

@@ -85,7 +85,7 @@ fn child() {
 fn child_command(folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "atomic::child", "--ignored", "--nocapture"])
+        .args(["--exact", "report::atomic::child", "--ignored", "--nocapture"])
         .env(CHILD, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null());

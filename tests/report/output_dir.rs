@@ -178,7 +178,7 @@ fn killed_at_any_moment_the_folder_can_be_used_again() {
     let root = folder.path();
     for round in 0u64..20 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "output_dir::child", "--ignored"])
+            .args(["--exact", "report::output_dir::child", "--ignored"])
             .env(CHILD, root)
             .stdout(Stdio::null())
             .stderr(Stdio::null())

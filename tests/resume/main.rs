@@ -3,6 +3,10 @@
 //! `FAIRPRUNE_KILLS=N` sets the kills of each test (`scripts/soak-resume.sh` does); a few otherwise.
 #![cfg(unix)]
 
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,11 +50,11 @@ impl Victim {
                     let dir = folder.path().join(name);
                     fs::create_dir_all(&dir).unwrap();
                     let seed = u32::from(class) * 1000 + i + part.len() as u32 * 7919;
-                    let image = image::RgbImage::from_fn(12, 12, |x, y| {
+                    let image = png_file::png(12, 12, |x, y| {
                         let noise = (x * 131 + y * 71 + seed * 40_503) % 97;
-                        image::Rgb([noise as u8 + 50 * class, (x * 9) as u8, (noise * 2) as u8])
+                        [noise as u8 + 50 * class, (x * 9) as u8, (noise * 2) as u8]
                     });
-                    image.save(dir.join(format!("{i:03}.png"))).unwrap();
+                    fs::write(dir.join(format!("{i:03}.png")), image).unwrap();
                 }
             }
         }

@@ -4,13 +4,13 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use md5::{Digest, Md5};
 use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use super::archive::Archive;
+use super::patience::Patience;
 use crate::error::{Error, Result};
 
 /// The ending of the name of an unfinished download.
@@ -18,30 +18,6 @@ const UNFINISHED: &str = ".part";
 
 /// Number of bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
-
-/// How long to wait and how often to try.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// Longest wait for a connection.
-    pub connect: Duration,
-    /// Longest wait for the next bytes.
-    pub read: Duration,
-    /// Pause between two tries.
-    pub pause: Duration,
-    /// Number of tries in a row that may bring nothing new.
-    pub tries: usize,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience {
-            connect: Duration::from_secs(30),
-            read: Duration::from_secs(60),
-            pause: Duration::from_secs(2),
-            tries: 5,
-        }
-    }
-}
 
 /// Why a try ended.
 enum Stop {

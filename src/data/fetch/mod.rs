@@ -4,7 +4,12 @@
 //! and the folder appears at once with all its files.
 
 mod archive;
+#[cfg(feature = "fetch")]
 mod download;
+#[cfg(not(feature = "fetch"))]
+#[path = "absent.rs"]
+mod download;
+mod patience;
 mod unpack;
 
 use std::fs;
@@ -12,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 pub use archive::{ARCHIVES, Archive};
-pub use download::Patience;
+pub use patience::Patience;
 
 /// The result of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! labels and is never used.
 
 mod file;
+mod files;
 mod padded;
 mod pages;
 pub mod schema;
@@ -18,48 +19,11 @@ use ::parquet::data_type::ByteArray;
 use self::file::Shard;
 use super::class_names::class_names;
 use super::images::{Counter, Decoder, Store};
-use super::shards::{Shards, label, path};
+use super::shards::{label, path};
 use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
 pub use file::{ParquetRows, rows};
-
-const EXTENSION: &str = ".parquet";
-
-fn shards(root: &Path) -> Result<Shards> {
-    let shards = Shards::find(root, EXTENSION, &["", "data"])?;
-    if shards.any() || !root.is_dir() {
-        return Ok(shards);
-    }
-    // The hub's converted files are called CONFIG/train/0000.parquet or
-    // CONFIG/train-00000-of-00001.parquet.
-    let mut found = Shards::default();
-    for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
-        let entry = entry.map_err(Error::io(root))?;
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        if !entry.path().is_dir() {
-            continue;
-        }
-        let mut below = Shards::find(&entry.path(), EXTENSION, &[""])?;
-        if !below.any() {
-            continue;
-        }
-        if found.any() {
-            return Err(Error::invalid(
-                root.display().to_string(),
-                "Parquet files in several folders, perhaps configurations of one data set",
-                "the path of one of them",
-            ));
-        }
-        below.0.iter_mut().flatten().for_each(|file| *file = format!("{name}/{file}"));
-        found = below;
-    }
-    Ok(found)
-}
-
-/// Tells whether `root` holds training shards.
-pub(super) fn is(root: &Path) -> Result<bool> {
-    Ok(shards(root)?.any())
-}
+pub(super) use files::is;
 
 /// Reads labels and images of all shards.
 pub(super) fn load(
@@ -68,7 +32,7 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let [train, val, test] = shards(root)?.0;
+    let [train, val, test] = files::shards(root)?.0;
     if train.is_empty() {
         return Err(Error::invalid(
             root.display().to_string(),

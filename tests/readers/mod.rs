@@ -62,10 +62,7 @@ fn put(root: &Path, name: &str, bytes: &[u8]) {
 }
 
 fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
-    let mut out = std::io::Cursor::new(Vec::new());
-    let image = image::RgbImage::from_pixel(width, height, image::Rgb(colour));
-    image.write_to(&mut out, image::ImageFormat::Png).unwrap();
-    out.into_inner()
+    crate::png_file::png(width, height, |_, _| colour)
 }
 
 /// A tree of 2 x 2 images; each one's colour follows from its place in the list.

@@ -5,6 +5,3 @@ mod features;
 mod golden;
 mod properties;
 mod recorded;
-
-#[path = "../common/recorded_run.rs"]
-mod recorded_run;

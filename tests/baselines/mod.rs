@@ -5,5 +5,3 @@ mod commands;
 mod resume;
 mod rules;
 mod runs;
-#[path = "../common/small_run.rs"]
-mod small_run;
