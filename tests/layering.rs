@@ -1,7 +1,6 @@
 //! The library's floors: a module imports only from floors below its own. The floors are read
 //! from the table in the documentation of `src/lib.rs`, so that it cannot say something else.
 
-#[path = "layering/circles.rs"]
 mod circles;
 mod source;
 
