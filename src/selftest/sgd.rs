@@ -3,7 +3,7 @@
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
 use super::{CaseFailure, CaseOutcome, Subject, ensure};
-use crate::ops::sgd::{Sgd, SgdProblem};
+use crate::ops::sgd::{Sgd, SgdOperands, SgdProblem};
 use crate::reference::sgd as oracle;
 use crate::reference::{U, equal, within};
 
@@ -46,7 +46,8 @@ pub fn step<B: Sgd>(
     ];
     let mut f = Fenced::new(subject, &tensors)?;
     let [dw, w, v, lrs, state] = f.views[..] else { unreachable!() };
-    subject.backend.sgd(&mut f.memory, p, dw, w, v, lrs, as_u32(state))?;
+    let operands = SgdOperands { dw, w, v, lrs, state: as_u32(state) };
+    subject.backend.sgd(&mut f.memory, p, &operands)?;
     Ok((f.read(1)?, f.read(2)?, words(&f.read(4)?)))
 }
 
@@ -110,8 +111,8 @@ pub fn wrong_lengths_are_refused<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
         ];
         let mut f = Fenced::new(subject, &tensors)?;
         let [dw, w, v, lrs, state] = f.views[..] else { unreachable!() };
-        let memory = &mut f.memory;
-        let result = subject.backend.sgd(memory, &PROBLEMS[0], dw, w, v, lrs, as_u32(state));
+        let operands = SgdOperands { dw, w, v, lrs, state: as_u32(state) };
+        let result = subject.backend.sgd(&mut f.memory, &PROBLEMS[0], &operands);
         ensure(result.is_err(), || format!("accepted {} gradients for 3 weights", dw.len))?;
         ensure(f.read(1)? == ones, || "w was written".to_owned())?;
     }

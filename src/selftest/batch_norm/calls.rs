@@ -3,7 +3,7 @@
 use half::bf16;
 
 use crate::backend::View;
-use crate::ops::batch_norm::{BackwardInput, BatchNorm, BatchNormProblem};
+use crate::ops::batch_norm::{ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
@@ -142,7 +142,8 @@ pub(super) fn apply<B: BatchNorm>(
     let mut f = Fenced::new(subject, &tensors)?;
     let [y, scale, shift, r, out] = f.views[..] else { unreachable!() };
     let residual = residual.then_some(r);
-    subject.backend.batch_norm_apply(&mut f.memory, p, y, [scale, shift], residual, relu, out)?;
+    let operands = ApplyOperands { y, scale_shift: [scale, shift], residual, relu, out };
+    subject.backend.batch_norm_apply(&mut f.memory, p, &operands)?;
     f.read(4)
 }
 
@@ -177,15 +178,8 @@ pub(super) fn backward_apply<B: BatchNorm>(
     let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, false);
     let [gamma, dgamma, dbeta, dy] = f.views[5..] else { unreachable!() };
-    subject.backend.batch_norm_backward_apply(
-        &mut f.memory,
-        p,
-        &input,
-        gamma,
-        dgamma,
-        dbeta,
-        dy,
-    )?;
+    let gradients = [dgamma, dbeta];
+    subject.backend.batch_norm_backward_apply(&mut f.memory, p, &input, gamma, gradients, dy)?;
     f.read(8)
 }
 

@@ -7,7 +7,7 @@ mod calls;
 use super::fence::{Fenced, Fill};
 use super::values::{Values, words};
 use super::{CaseFailure, CaseOutcome, Subject, ensure};
-use crate::ops::batch_norm::{Affine, BatchNorm, BatchNormProblem};
+use crate::ops::batch_norm::{Affine, AffineMap, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
 use crate::reference::{U, equal, judge, within};
 use calls::{apply, backward_apply, backward_eval, backward_input, reduce, statistics};
@@ -183,16 +183,8 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
         let mut f = Fenced::new(subject, &tensors)?;
         let [a, b, g, h, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: g, beta: h };
-        subject.backend.batch_norm_finalize(
-            &mut f.memory,
-            count,
-            a,
-            b,
-            affine,
-            [m, r],
-            rstd,
-            [scale, shift],
-        )?;
+        let map = AffineMap { affine, running: [m, r], rstd, scale_shift: [scale, shift] };
+        subject.backend.batch_norm_finalize(&mut f.memory, count, [a, b], &map)?;
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let biased: Vec<f64> = wide(&m2).iter().map(|m| m / count as f64).collect();
         let map = oracle::map(&wide(&mean), &biased, &gamma, &beta);
@@ -213,13 +205,8 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
         let mut f = Fenced::new(subject, &tensors)?;
         let [gamma_view, beta_view, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: gamma_view, beta: beta_view };
-        subject.backend.batch_norm_eval_affine(
-            &mut f.memory,
-            affine,
-            [m, r],
-            rstd,
-            [scale, shift],
-        )?;
+        let map = AffineMap { affine, running: [m, r], rstd, scale_shift: [scale, shift] };
+        subject.backend.batch_norm_eval_affine(&mut f.memory, &map)?;
         let map = oracle::map(&wide(&rm), &wide(&rv), &gamma, &beta);
         check_map("eval", [&f.read(4)?, &f.read(5)?, &f.read(6)?], &map)?;
         let same = f.read(2)? == rm && f.read(3)? == rv;

@@ -6,9 +6,12 @@ use super::fence::{Fenced, Fill};
 use super::values::words;
 use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
+use crate::tensor::Dtype;
 
 pub use calls::{Calls, Inputs, NormInputs};
 
@@ -281,7 +284,7 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome
     let Some(p) = problems(subject).nth(2) else { return Ok(()) };
     let i = Inputs::random(&p);
     let backend = subject.backend;
-    let needed = backend.conv2d_workspace(&p, Direction::Fprop);
+    let needed = backend.conv2d_workspace(&p, Conv2dDirection::Fprop, Dtype::F32);
     for (x_len, y_len, work) in [
         (p.x_len() - 1, p.y_len(), needed),
         (p.x_len(), p.y_len() - 1, needed),
@@ -295,7 +298,9 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome
         ];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
-        let result = backend.conv2d_fprop(&mut f.memory, &p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, &p, &operands);
         ensure(result.is_err(), || format!("accepted x {x_len}, y {y_len}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || "y was written".to_owned())?;
     }
@@ -303,6 +308,8 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome
     let mut f = Fenced::new(subject, &[Fill::Values(&i.x)])?;
     let none = View::EMPTY;
     let x = f.views[0];
-    let result = backend.conv2d_dgrad(&mut f.memory, &bad, x, x, none, false, none);
+    let (accumulate, norm) = (false, None);
+    let operands = DgradOperands { dy: x, w: x, dx: none, accumulate, norm, workspace: none };
+    let result = backend.conv2d_dgrad(&mut f.memory, &bad, &operands);
     ensure(result.is_err(), || format!("accepted {bad:?}"))
 }

@@ -10,7 +10,9 @@ use super::values::words;
 use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
-use crate::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Direction, Epilogue};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, TileChoice,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, U16, batch_norm, equal, equal16, within};
 use crate::tensor::Dtype;
@@ -242,8 +244,8 @@ const HALOS: &[Sizes] = &[
 fn with_every_choice<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    direction: Direction,
-    mut run: impl FnMut(Choice) -> CaseOutcome,
+    direction: Conv2dDirection,
+    mut run: impl FnMut(TileChoice) -> CaseOutcome,
 ) -> CaseOutcome {
     let Some(tuning) = subject.backend.conv2d_tuning() else {
         return ensure(false, || format!("nothing to choose on {}", subject.backend.name()));
@@ -269,7 +271,7 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
         let y = oracle::fprop(&p, &whole.x, &whole.w, Some(&whole.bias));
         let mut first: Option<Vec<u32>> = None;
         let mut moments: Vec<(usize, [Vec<u32>; 2])> = Vec::new();
-        with_every_choice(subject, &p, Direction::Fprop, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::Fprop, |choice| {
             let what = format!("{choice}, {p:?}");
             let exact = Calls::bf16(subject, &p, &whole);
             equal16(&format!("fprop, {what}"), &exact.fprop(true)?, &y.value)?;
@@ -285,7 +287,7 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
         let dx = oracle::dgrad(&p, &whole.dy, &whole.w, Some(&whole.before));
         let norm = NormInputs::random(&p);
         let (mut first, mut sums): (Option<Vec<u32>>, _) = (None, Vec::new());
-        with_every_choice(subject, &p, Direction::DgradNorm, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::DgradNorm, |choice| {
             let what = format!("{choice}, {p:?}");
             let exact = Calls::bf16(subject, &p, &whole);
             equal16(&format!("dgrad, {what}"), &exact.dgrad(true)?, &dx.value)?;
@@ -303,7 +305,7 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
 /// Compares moments with those of an earlier choice whose tile has as many rows.
 fn same_moments(
     seen: &mut Vec<(usize, [Vec<u32>; 2])>,
-    choice: Choice,
+    choice: TileChoice,
     values: [Vec<u32>; 2],
     what: &str,
 ) -> CaseOutcome {
@@ -322,12 +324,12 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
         let dw = oracle::wgrad(&p, &whole.x, &whole.dy);
         let mut seen: Vec<(usize, Vec<u32>)> = Vec::new();
-        with_every_choice(subject, &p, Direction::Wgrad, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::Wgrad, |choice| {
             let what = format!("{choice}, {p:?}");
             let [exact, _] = Calls::bf16(subject, &p, &whole).wgrad(false)?;
             equal(&format!("wgrad, {what}"), &exact, &dw.value)?;
             for splits in [1, 2] {
-                let choice = Choice { splits, ..choice };
+                let choice = TileChoice { splits, ..choice };
                 subject.backend.conv2d_tuning().into_iter().for_each(|t| t.force(Some(choice)));
                 let [bits, _] = Calls::bf16(subject, &p, &random).wgrad(false)?;
                 let bits = words(&bits);
@@ -351,12 +353,16 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
         };
         let y = if f32_tensor == 2 { Fill::Poison(p.y_len()) } else { Fill::Poison16(p.y_len()) };
-        let work = Fill::Poison(subject.backend.conv2d_workspace_bf16(p, Direction::Fprop));
+        let direction = Conv2dDirection::Fprop;
+        let work = subject.backend.conv2d_workspace(p, direction, Dtype::Bf16);
+        let work = Fill::Poison(work);
         let tensors = [stored(0, &i.x[..p.x_len()]), stored(1, &i.w[..p.w_len()]), y, work];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
         let backend = subject.backend;
-        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, p, &operands);
         let what = format!("{p:?}, tensor {f32_tensor} in f32");
         ensure(result.is_err(), || format!("accepted {what}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || format!("y was written: {what}"))
@@ -370,9 +376,14 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
     let [x, dy] = f.views[..] else { unreachable!() };
     let backend = subject.backend;
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, dy, x, x, false, View::EMPTY);
+    let mut dgrad = |dy, w, dx| {
+        let (accumulate, norm, workspace) = (false, None, View::EMPTY);
+        let operands = DgradOperands { dy, w, dx, accumulate, norm, workspace };
+        backend.conv2d_dgrad(&mut f.memory, &p, &operands)
+    };
+    let result = dgrad(dy, x, x);
     ensure(result.is_err(), || "accepted x as weights".to_owned())?;
     let whole = View { dtype: Dtype::U32, ..dy };
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, whole, whole, whole, false, View::EMPTY);
+    let result = dgrad(whole, whole, whole);
     ensure(result.is_err(), || "accepted whole numbers".to_owned())
 }

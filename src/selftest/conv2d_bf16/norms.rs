@@ -1,7 +1,7 @@
 //! Gradient norms of tensors stored as bf16: every form, and every tile of the instantiated form.
 
 use super::{NORMS, problems, with_every_choice};
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, GradNormForm};
+use crate::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, equal, judge};
 use crate::selftest::conv2d::{Calls, Inputs, Sizes, problem};
@@ -94,7 +94,7 @@ const FILTER_ROWS: &[Sizes] = &[
 /// The instantiated norms of every tile and family are exact on integers and within the bound on
 /// random values.
 pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
-    let direction = Direction::GradNorm(INSTANTIATE);
+    let direction = Conv2dDirection::GradNorm(INSTANTIATE);
     for p in FILTER_ROWS.iter().map(problem) {
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
         for bias in [false, true] {
@@ -124,7 +124,7 @@ pub fn instantiated_norms_see_their_sample_alone<B: Conv2d>(subject: &Subject<B>
             tensor[..len].fill(f32::NAN);
             tensor[2 * len..].fill(f32::NAN);
         }
-        with_every_choice(subject, &p, Direction::GradNorm(INSTANTIATE), |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::GradNorm(INSTANTIATE), |choice| {
             let norms = Calls::bf16(subject, &p, &i).grad_norm(false, INSTANTIATE)?;
             let beside = Calls::bf16(subject, &p, &spoilt).grad_norm(false, INSTANTIATE)?;
             let what = format!("{choice}, {p:?}: {norms:?}, beside NaN {beside:?}");
