@@ -203,9 +203,11 @@ impl<'a> Training<'a> {
         }
         let mut log = String::new();
         for record in &result.history {
-            log.push_str(&serde_json::to_string(record).map_err(|e| {
-                Error::Internal(format!("record of epoch {}: {e}", record.epoch))
-            })?);
+            log.push_str(
+                &serde_json::to_string(record).map_err(|e| {
+                    Error::Internal(format!("record of epoch {}: {e}", record.epoch))
+                })?,
+            );
             log.push('\n');
         }
         dir.write("log.jsonl", |out| std::io::Write::write_all(out, log.as_bytes()))?;
@@ -226,8 +228,7 @@ impl<'a> Training<'a> {
     /// The content of summary.json.
     fn summary(&self, finished: &Finished) -> Result<Map<String, Value>> {
         let (session, result) = (self.session, &finished.result);
-        let evaluated =
-            |counts| evaluation_json(&session.partition, counts, &session.sizes());
+        let evaluated = |counts| evaluation_json(&session.partition, counts, &session.sizes());
         let mut summary = result.last.as_ref().map_or(Ok(Map::new()), evaluated)?;
         let mut put = |key: &str, value: Value| summary.insert(key.to_owned(), value);
         put("data", json!(provenance::identity(&session.data)));

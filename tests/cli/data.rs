@@ -103,7 +103,12 @@ fn odd_but_readable_images_are_used() {
     let high_first = |values: [u16; 3]| values.map(u16::to_be_bytes).as_flattened().to_vec();
     let images = [
         encoded((8, 8), ColorType::Grayscale, BitDepth::Eight, &[80; 64]),
-        encoded((5, 9), ColorType::Grayscale, BitDepth::Sixteen, &high_first([40_000; 3]).repeat(15)),
+        encoded(
+            (5, 9),
+            ColorType::Grayscale,
+            BitDepth::Sixteen,
+            &high_first([40_000; 3]).repeat(15),
+        ),
         encoded((8, 8), ColorType::Rgb, BitDepth::Sixteen, &high_first([1, 50_000, 9]).repeat(64)),
         encoded((8, 8), ColorType::Rgba, BitDepth::Eight, &[9, 80, 3, 100].repeat(64)),
         png_file::png(1, 1, |_, _| [200, 3, 3]),

@@ -15,6 +15,9 @@ mod long_tail;
 mod manual;
 mod mistakes;
 mod pickers;
+#[path = "../common/png.rs"]
+#[allow(dead_code)]
+mod png_file;
 mod prune;
 mod quota;
 mod selftest;
@@ -23,9 +26,6 @@ mod streams;
 mod study;
 mod theory;
 mod weights;
-#[path = "../common/png.rs"]
-#[allow(dead_code)]
-mod png_file;
 
 use std::fs;
 use std::path::{Path, PathBuf};

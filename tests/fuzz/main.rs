@@ -12,10 +12,10 @@
 mod corpus;
 mod harness;
 mod mutate;
-mod targets;
 #[path = "../common/png.rs"]
 #[allow(dead_code)]
 mod png_file;
+mod targets;
 
 #[global_allocator]
 static ALLOCATOR: harness::Counting = harness::Counting;

@@ -17,6 +17,10 @@ pub(super) fn download(
     Err(Error::invalid(
         format!("download of {url}"),
         "a program that was built without the feature `fetch`",
-        format!("one with it, or the files of {} in {}", archive.name, to.join(archive.folder).display()),
+        format!(
+            "one with it, or the files of {} in {}",
+            archive.name,
+            to.join(archive.folder).display()
+        ),
     ))
 }

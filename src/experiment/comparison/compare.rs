@@ -176,8 +176,7 @@ impl Runner<'_> {
         let data = &session.data;
         if let Some(extract) = &queries.extract {
             let root = self.keeping.dir.root();
-            let material =
-                read_features(root, extract, data.train.len(), data.classes.len());
+            let material = read_features(root, extract, data.train.len(), data.classes.len());
             // A query run that failed has left none: reported where a strategy misses them.
             match material {
                 Ok(material) => answer.material = material,
@@ -277,7 +276,14 @@ impl Runner<'_> {
                 let all = self.session.split.train.len() as f64;
                 let own = subset.total() as f64 / all;
                 let density = if strategy.stands_beside_all() { own } else { density };
-                runs.push(StrategyRun { strategy, density, seed, subset, choose_seconds, finished });
+                runs.push(StrategyRun {
+                    strategy,
+                    density,
+                    seed,
+                    subset,
+                    choose_seconds,
+                    finished,
+                });
             }
         }
         let finished: Vec<&Finished> = runs[first..].iter().map(|r| &r.finished).collect();
@@ -314,4 +320,3 @@ impl Runner<'_> {
         self.session.population()
     }
 }
-

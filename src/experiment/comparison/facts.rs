@@ -61,11 +61,8 @@ struct PanelFacts<'a> {
 
 impl ComparisonPlan {
     fn facts<'a>(&'a self) -> PlanFacts<'a> {
-        let of = |q: &'a QueryPlan| QueryFacts {
-            runs: q.runs,
-            recipe: &q.recipe,
-            per_seed: q.per_seed,
-        };
+        let of =
+            |q: &'a QueryPlan| QueryFacts { runs: q.runs, recipe: &q.recipe, per_seed: q.per_seed };
         PlanFacts {
             seed: self.seed,
             recipe: &self.recipe,

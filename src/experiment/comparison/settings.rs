@@ -146,8 +146,7 @@ impl ComparisonSettings {
         let default = DefaultNetwork { arch: Arch::CifarResnet(8), width };
         let spec = self.network.spec(&data, self.data.input_size, None, default)?;
         check_blocks(&blocks)?;
-        let session =
-            Session::new(device.clone(), data, split, spec, self.network.seen(None)?)?;
+        let session = Session::new(device.clone(), data, split, spec, self.network.seen(None)?)?;
         let session = session.seeded(self.seed).over(partition);
         let plan = self.plan(&session, blocks)?;
         if session.split.test.is_empty() {

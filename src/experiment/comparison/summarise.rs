@@ -71,11 +71,7 @@ pub fn summarise(
     })
 }
 
-fn settings(
-    session: &Session,
-    plan: &ComparisonPlan,
-    around: Surroundings,
-) -> Settings {
+fn settings(session: &Session, plan: &ComparisonPlan, around: Surroundings) -> Settings {
     let (data, split, spec) = (&session.data, &session.split, &session.spec);
     let recipe = &plan.recipe;
     let mut rest = serde_json::Map::new();
@@ -191,7 +187,12 @@ fn f64_of(value: f32) -> f64 {
 }
 
 /// Over the queries of all repetitions.
-fn query(asked: &[QueryData], plan: &ComparisonPlan, split: &Split, sizes: &[usize]) -> Option<Query> {
+fn query(
+    asked: &[QueryData],
+    plan: &ComparisonPlan,
+    split: &Split,
+    sizes: &[usize],
+) -> Option<Query> {
     let first = asked.first()?;
     let mut recalls = first.recalls_of(None).clone();
     let others = asked[1..].iter().map(|q| q.recalls_of(None));

@@ -58,8 +58,7 @@ impl Comparison {
                 true => format!("d{}-", run.density),
                 false => String::new(),
             };
-            let names =
-                SubsetNames::of(&format!("{}-{density}{}", run.strategy.stem(), run.seed));
+            let names = SubsetNames::of(&format!("{}-{density}{}", run.strategy.stem(), run.seed));
             let record = SubsetRecord {
                 subset: &run.subset,
                 strategy: run.strategy,

@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::experiment::strategy::{Choice, Strategy};
 use crate::artefact::provenance::{DataIdentity, Direction, Method};
 use crate::artefact::tables::Part;
 use crate::artefact::{Provenance, digest};
 use crate::data::{DataSet, Partition, Split};
 use crate::error::{Error, Result};
+use crate::experiment::strategy::{Choice, Strategy};
 use crate::prune;
 use crate::score;
 

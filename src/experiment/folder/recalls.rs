@@ -34,7 +34,8 @@ pub struct RecallCounts<'a> {
 impl RecallCounts<'_> {
     /// A row for each that has validation samples: correct / total.
     pub fn rows(&self) -> Vec<RecallRow> {
-        let recall = |k: usize| (self.total[k] > 0).then(|| self.correct[k] as f64 / self.total[k] as f64);
+        let recall =
+            |k: usize| (self.total[k] > 0).then(|| self.correct[k] as f64 / self.total[k] as f64);
         self.rows_with(recall, |_| None)
     }
 

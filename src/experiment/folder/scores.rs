@@ -7,9 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::provenance;
-use super::recalls::{
-    GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS,
-};
+use super::recalls::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
 use crate::artefact::provenance::{DataIdentity, Method as MethodRecord, read_json};
 use crate::artefact::tables::{self, GroupRecallRow, Part, RecallRow, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};
@@ -225,9 +223,7 @@ impl ScoresFolder {
                 let found =
                     if folder.is_dir() { format!("no {name}") } else { "no folder".to_owned() };
                 let what = format!("`scores` {}", folder.display());
-                return Err(
-                    Error::invalid(what, found, "a folder that `fairprune score` wrote")
-                );
+                return Err(Error::invalid(what, found, "a folder that `fairprune score` wrote"));
             }
         }
         let stated = Provenance::read(&json)?;
@@ -255,9 +251,7 @@ impl ScoresFolder {
         if digests.get("scores.csv").is_some_and(|stated| *stated != digest) {
             let expected = "the bytes that `fairprune score` wrote; scores of your own are given as a \
                             file, `scores` FILE `data` DATA";
-            return Err(
-                Error::invalid(place, "other bytes than scores.json states", expected)
-            );
+            return Err(Error::invalid(place, "other bytes than scores.json states", expected));
         }
         let attribute = attribute.map(|a| Attributes { name: a.name, values: a.values });
         let values = attribute.as_ref().map_or(0, |a| a.values.len());

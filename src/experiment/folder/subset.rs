@@ -75,8 +75,7 @@ impl SubsetRecord<'_> {
         weights: Option<&[f32]>,
     ) -> Provenance {
         let seeds = [self.seed];
-        let stated =
-            provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
+        let stated = provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
         let stated = provenance::over(self.partition, stated);
         let stated = provenance::with_positions(stated, &self.subset.kept);
         weights::stated(stated, weights)

@@ -105,7 +105,9 @@ impl GivenScores {
             let values = foreign::by_name(&what, &rows, ids, eligible).map_err(|e| {
                 let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
                 match e {
-                    Error::Invalid { what, found, expected } if numbers && settings.order.is_none() => {
+                    Error::Invalid { what, found, expected }
+                        if numbers && settings.order.is_none() =>
+                    {
                         let expected = format!(
                             "{expected}; if these numbers are positions, say in which `order`"
                         );

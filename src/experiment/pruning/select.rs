@@ -10,9 +10,7 @@ use crate::artefact::{OutputDir, Provenance, digest};
 use crate::error::{Error, Result};
 use crate::experiment::folder::features::{Extract, FEATURES, read_features};
 use crate::experiment::folder::own_features::OwnFeatures;
-use crate::experiment::folder::recalls::{
-    GROUP_RECALLS, RECALLS, StatedRecalls, beside_scores,
-};
+use crate::experiment::folder::recalls::{GROUP_RECALLS, RECALLS, StatedRecalls, beside_scores};
 use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord};
 use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls};
 use crate::prune::{Cost, Direction, Shape, Subset, Wanted, Warning, over};
@@ -141,8 +139,7 @@ impl Inputs {
         };
         // The draw of the first repetition of a comparison under the same seed.
         let draw = Seeds::derive(plan.seed, 0).subset;
-        let subset =
-            strategy.subset(source.population(), plan.density, draw, &query, &plan.choice);
+        let subset = strategy.subset(source.population(), plan.density, draw, &query, &plan.choice);
         let subset = subset.map_err(|e| over(partition.unit(), &names, e))?;
         let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
         let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();

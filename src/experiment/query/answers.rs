@@ -10,8 +10,8 @@ use crate::score::Method;
 
 /// Collects the recalls of finished runs. `pooled`: the runs are folds whose counts are added.
 pub fn recalls(runs: &[&Finished], pooled: bool) -> Recalls {
-let validations: Vec<&EvaluationCounts> =
-    runs.iter().filter_map(|r| r.result.validation.as_ref()).collect();
+    let validations: Vec<&EvaluationCounts> =
+        runs.iter().filter_map(|r| r.result.validation.as_ref()).collect();
     let sum = |pick: fn(&EvaluationCounts) -> &Vec<u64>| -> Option<Vec<u64>> {
         let first = pick(validations.first()?).clone();
         Some(validations[1..].iter().fold(first, |mut sums, v| {

@@ -186,7 +186,13 @@ impl<'a> ByQueries<'a> {
         if let Some(own) = self.own {
             let (ScoreRequest { methods, options }, split) = (self.request, &session.split);
             let seed = queries.seed;
-            scored.scores.extend(own.scores(methods, options, &session.data, &split.train, seed)?);
+            scored.scores.extend(own.scores(
+                methods,
+                options,
+                &session.data,
+                &split.train,
+                seed,
+            )?);
         }
         scored.scores.sort_by_key(|s| s.method);
         let shared = [

@@ -95,8 +95,7 @@ impl ByRecording {
         });
         let mut scored = Scored { scores: scores.collect(), ..Scored::default() };
         scored.scores.sort_by_key(|s| s.method);
-        let of_network =
-            |key: &str| stated.network.get(key).cloned().unwrap_or(Value::Null);
+        let of_network = |key: &str| stated.network.get(key).cloned().unwrap_or(Value::Null);
         let shared = [
             ("source", json!("dynamics")),
             ("runs", json!(1)),

@@ -17,9 +17,7 @@ use crate::experiment::folder::provenance;
 use crate::experiment::folder::recalls::rows_of;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
-use crate::experiment::session::{
-    OnBackend, PassSize, Session, on_backend, positions,
-};
+use crate::experiment::session::{OnBackend, PassSize, Session, on_backend, positions};
 use crate::experiment::training::{NetworkScores, network_facts, network_scores};
 use crate::experiment::weight_file::WeightFile;
 use crate::nn::weights;
@@ -161,9 +159,8 @@ impl<'a> ByWeights<'a> {
             let val = positions(&split.val);
             let set = on.set(split.val_part, &val)?;
             let counts = EvaluationCounts::new(0, &evaluate(&mut executor, &set)?);
-            let rows = |partition: &Partition| {
-                rows_of(partition, &session.sizes_over(partition), &counts)
-            };
+            let rows =
+                |partition: &Partition| rows_of(partition, &session.sizes_over(partition), &counts);
             scored.recalls = Some(rows(&Partition::classes(data))?);
             if data.attributes.is_some() {
                 scored.of_groups[0] = Some(rows(&Partition::of(data, "attribute")?)?);

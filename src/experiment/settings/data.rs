@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Cpu;
 use crate::data::{self, DataSet, Format, LoadOptions, Progress, Split, SplitKind};
-use crate::experiment::text;
 use crate::error::{Error, Result};
+use crate::experiment::text;
 
 /// The data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

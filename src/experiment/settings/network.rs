@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataSet;
-use crate::experiment::text;
 use crate::error::{Error, Result};
 use crate::experiment::Placement;
 use crate::experiment::session::Seen;
+use crate::experiment::text;
 use crate::nn::{Arch, NetworkSpec, Stem, WeightsMetadata};
 use crate::ops::Precision;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::text;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
+use crate::experiment::text;
 use crate::train::{Recipe, Schedule};
 
 /// The recipes that have names.

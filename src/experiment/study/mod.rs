@@ -11,10 +11,10 @@ mod rows;
 mod spec;
 
 pub use claims::{Claim, ClaimResult, Direction, judge};
+pub use folder::{StudyFolder, write_cells};
+pub use panel::{Panel, StudySummary};
 pub use rows::{
     CELL_COLUMNS, CLASS_COLUMNS, CellRow, ClassRow, FAILURE_COLUMNS, FailureRow, cell_rows,
     class_rows,
 };
-pub use folder::{StudyFolder, write_cells};
-pub use panel::{Panel, StudySummary};
 pub use spec::{PanelSpec, StudySpec};

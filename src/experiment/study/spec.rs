@@ -184,7 +184,8 @@ impl PanelTable {
     fn panel(&self, table: Table, blocks: &[Block], what: &str) -> Result<PanelSpec> {
         let names = setting_names();
         if let Some(key) = table.keys().find(|key| !names.contains(key.as_str())) {
-            let expected = format!("settings of a comparison: {}", Vec::from_iter(names).join(", "));
+            let expected =
+                format!("settings of a comparison: {}", Vec::from_iter(names).join(", "));
             return Err(Error::invalid(what, format!("the flag {key}"), expected));
         }
         let settings: ComparisonSettings = table.clone().try_into().map_err(|e| {

@@ -8,11 +8,7 @@ use crate::prune::{Order, ranking};
 use crate::train::{Baseline, Recipe};
 
 /// Refuses what a baseline cannot be run with: now, not when other runs are done.
-pub fn check(
-    baseline: Baseline,
-    session: &Session,
-    recipe: &Recipe,
-) -> Result<()> {
+pub fn check(baseline: Baseline, session: &Session, recipe: &Recipe) -> Result<()> {
     baseline.check(recipe)?;
     let split = &session.split;
     if baseline.needs_validation() && split.val.len() < 2 {

@@ -46,8 +46,7 @@ fn compute_on<B: Operators>(
     let evidence = stage::before(on, run, &identity, control)?;
     let (recipe, seed) = (baseline::recipe(run.baseline, run.recipe), run.seeds.augment);
     let mut executor = on.executor(&recipe, seed, &run.passes(session), divergences)?;
-    let validation =
-        if val.is_empty() { None } else { Some(on.set(run.part.val_part, &val)?) };
+    let validation = if val.is_empty() { None } else { Some(on.set(run.part.val_part, &val)?) };
     let weights = run.weights.as_ref().map(|weights| {
         let mut all = vec![1.0; session.data.train.len()];
         subset.iter().zip(weights).for_each(|(&i, &weight)| all[i as usize] = weight);

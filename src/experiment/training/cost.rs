@@ -28,8 +28,7 @@ pub struct Cost {
 impl Cost {
     /// What `run` will need.
     pub fn of(session: &Session, run: &TrainingRun) -> Cost {
-        let (samples, classes) =
-            (session.data.train.len() as u64, session.network.classes as u64);
+        let (samples, classes) = (session.data.train.len() as u64, session.network.classes as u64);
         let sizes = batch_sizes(Mode::Train, run.recipe.batch, run.part.train.len());
         let epochs = run.until.div_ceil(sizes.len().max(1) as u64);
         let presented = sizes.iter().sum::<usize>() as u64;
@@ -127,11 +126,7 @@ impl Total {
 
 /// Seconds that the runs will take on this device, from a few batches that are timed here and
 /// forgotten.
-pub fn seconds(
-    session: &Session,
-    recipe: &Recipe,
-    costs: &[Cost],
-) -> Result<f64> {
+pub fn seconds(session: &Session, recipe: &Recipe, costs: &[Cost]) -> Result<f64> {
     on_backend!(session, on => seconds_on(&on, recipe, costs))
 }
 
@@ -153,11 +148,7 @@ fn seconds_on<B: Operators>(on: &OnBackend<B>, recipe: &Recipe, costs: &[Cost]) 
 const FEW: usize = 8;
 const LONG: f64 = 2.0;
 
-fn seconds_an_image<B: Operators>(
-    on: &OnBackend<B>,
-    recipe: &Recipe,
-    mode: Mode,
-) -> Result<f64> {
+fn seconds_an_image<B: Operators>(on: &OnBackend<B>, recipe: &Recipe, mode: Mode) -> Result<f64> {
     let whole = if mode == Mode::Train { recipe.batch } else { on.session.score_batch };
     let whole = whole.min(on.session.split.train.len()).max(2);
     let few = FEW.min(whole);

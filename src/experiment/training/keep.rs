@@ -51,9 +51,7 @@ pub fn complete(
         let outcome = match keeping {
             // The checkpoint has the layer that DFR replaces.
             Some(_) if matches!(run.baseline, Some(Baseline::Dfr { .. })) => None,
-            Some(k) if k.keep_checkpoint => {
-                checkpoint::load(&checkpoint_path(k, run)?, &identity)?
-            }
+            Some(k) if k.keep_checkpoint => checkpoint::load(&checkpoint_path(k, run)?, &identity)?,
             _ => None,
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
@@ -143,4 +141,3 @@ fn stored(path: &PathBuf, identity: &str) -> Result<Option<RunResult>> {
     }
     Ok(Some(result))
 }
-

@@ -98,4 +98,3 @@ pub struct Finished {
     /// None where the result was on disk already.
     pub outcome: Option<Outcome>,
 }
-

@@ -81,10 +81,13 @@ impl TrainingRun<'_> {
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
     pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
         let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
-        session.planned_memory(&baseline::recipe(self.baseline, self.recipe), &self.passes(session), divergences)
+        session.planned_memory(
+            &baseline::recipe(self.baseline, self.recipe),
+            &self.passes(session),
+            divergences,
+        )
     }
 }
-
 
 /// What decides a training run, beside the ground that it stands on.
 #[derive(Serialize)]
