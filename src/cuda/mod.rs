@@ -27,7 +27,11 @@ mod library;
 mod memory;
 mod staging;
 mod survey;
-mod sys;
+#[cfg(feature = "cuda")]
+use cudarc::driver::sys as bindings;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_bindings.rs"]
+mod bindings;
 mod terms;
 
 pub use absence::Absence;

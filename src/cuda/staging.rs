@@ -12,7 +12,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::sys::{CUevent, CUstream};
+use super::bindings::{CUevent, CUstream};
 use bytes::Bytes;
 use rayon::prelude::*;
 
