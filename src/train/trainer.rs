@@ -9,7 +9,7 @@ use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
 use super::job::{Control, Progress, TrainJob};
 use super::outcome::{EpochRecord, Outcome};
-use super::policy::{BaselineInput, Policy, StepAt, policy};
+use super::baseline::{BaselineInput, Policy, StepAt, policy};
 use super::recorder::{ROWS_FILE, Recorder, field};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::method::Baseline;
 use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
-use crate::train::baseline::Baseline;
 use crate::train::job::TrainJob;
 use crate::train::order::epoch_order;
 use crate::train::outcome::EpochRecord;
