@@ -64,3 +64,8 @@ pub mod tensor;
 pub mod theory;
 #[cfg(feature = "train")]
 pub mod train;
+
+/// The blocks of the guide for contributors are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../CONTRIBUTING.md")]
+struct Guide;
