@@ -41,6 +41,9 @@ pub enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Absence::NotBuilt if !cfg!(feature = "cuda") => {
+                f.write_str("not built: this program was built without its feature `cuda`")
+            }
             Absence::NotBuilt => f.write_str(
                 "not built: this binary was built without nvcc and has no CUDA kernels; run \
                  scripts/cuda-toolkit.sh and build again",

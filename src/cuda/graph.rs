@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUgraph, CUgraphExec, CUstreamCaptureMode};
+use super::bindings::{CUgraph, CUgraphExec, CUstreamCaptureMode};
 
 use super::card::Cuda;
 use super::context::Context;

@@ -2,7 +2,8 @@
 //! launched. The only module that knows the driver; operators (`ops/*/cuda.rs`) see [`Cuda`].
 //!
 //! No CUDA is needed to build or run the program: without nvcc the binary has no kernels, without
-//! a driver or a card there is no device, and each is an [`Absence`] that says what to do.
+//! a driver or a card there is no device, and each is an [`Absence`] that says what to do. So is a
+//! build without the feature `cuda`, which looks for neither.
 //!
 //! All work goes through one stream, in the order it is issued; only copies of images that stay on the
 //! host go through another ([`StagingBuffers`]), ordered with it by events.
@@ -18,9 +19,19 @@ mod graph;
 mod images;
 mod kernels;
 mod launch;
+#[cfg(feature = "cuda")]
+mod library;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_library.rs"]
+mod library;
 mod memory;
 mod staging;
 mod survey;
+#[cfg(feature = "cuda")]
+use cudarc::driver::sys as bindings;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_bindings.rs"]
+mod bindings;
 mod terms;
 
 pub use absence::Absence;

@@ -12,8 +12,8 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
+use super::bindings::{CUevent, CUstream};
 use bytes::Bytes;
-use cudarc::driver::sys::{CUevent, CUstream};
 use rayon::prelude::*;
 
 use super::card::Cuda;

@@ -8,7 +8,7 @@ use crate::ops::conv2d::{
 };
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
-use crate::selftest::{Failure, Subject};
+use crate::selftest::{CaseFailure, Subject};
 use crate::tensor::Dtype;
 
 /// The inputs of one problem.
@@ -103,7 +103,7 @@ pub struct Calls<'s, 'a, B> {
 }
 
 /// The value of one output.
-type Output = Result<Vec<f32>, Failure>;
+type Output = Result<Vec<f32>, CaseFailure>;
 
 impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     /// Makes the calls of `p` on `i`.
@@ -120,7 +120,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         &self,
         direction: Conv2dDirection,
         tensors: impl IntoIterator<Item = Fill<'s>>,
-    ) -> Result<Fenced<'a, B>, Failure> {
+    ) -> Result<Fenced<'a, B>, CaseFailure> {
         let backend = self.subject.backend;
         let dtype = if self.bf16 { Dtype::Bf16 } else { Dtype::F32 };
         let work = backend.conv2d_workspace(&self.p, direction, dtype);
@@ -151,7 +151,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     }
 
     /// Returns (y, mean, m2) with the statistics epilogue, optionally with bias.
-    pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], Failure> {
+    pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let tensors = [
             self.stored(&i.x),
@@ -207,7 +207,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         accumulate: bool,
         relu: bool,
         norm: &NormInputs,
-    ) -> Result<[Vec<f32>; 3], Failure> {
+    ) -> Result<[Vec<f32>; 3], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
         let work =
@@ -235,7 +235,7 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     }
 
     /// Returns (dw, db); without a bias db stays NaN.
-    pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], Failure> {
+    pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let tensors =
             [self.stored(&i.x), self.stored(&i.dy), Fill::Poison(p.w_len()), Fill::Poison(p.k)];

@@ -7,7 +7,7 @@ use super::batch_norm::bf16::judge_statistics;
 use super::conv2d::{Calls, Inputs, NormInputs, Sizes, affine, problem};
 use super::fence::{Fenced, Fill};
 use super::values::words;
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
 use crate::ops::conv2d::{
@@ -68,7 +68,7 @@ fn small<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B
     problems(subject).filter(|p| p.macs() <= 2_000_000)
 }
 
-pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::integers(&p);
         let calls = Calls::bf16(subject, &p, &i);
@@ -96,7 +96,7 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
@@ -123,14 +123,14 @@ pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
     i: &Inputs,
-) -> Result<Vec<Vec<u32>>, Failure> {
+) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::bf16(subject, p, i);
     let mut all = vec![calls.fprop_affine(true, true)?, calls.dgrad(true)?];
     all.extend(calls.wgrad(true)?);
     Ok(all.iter().map(|v| words(v)).collect())
 }
 
-pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in small(subject) {
         let i = Inputs::random(&p).rounded();
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
@@ -139,7 +139,7 @@ pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     // This holds also where one image is computed in other tiles than the batch.
     let other = problems(subject).filter(|p| p.n > 1 && p.c.max(p.k) == 256 && p.r == 1);
     for p in small(subject).filter(|p| p.n > 1).chain(other) {
@@ -164,7 +164,7 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
@@ -182,7 +182,9 @@ pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>
 }
 
 /// The gradient of a batch norm's output is masked, and its sums are those of what is stored.
-pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(
+    subject: &Subject<B>,
+) -> CaseOutcome {
     for p in problems(subject) {
         let whole = (Inputs::integers(&p), NormInputs::integers(&p), true);
         let random = (Inputs::random(&p).rounded(), NormInputs::random(&p), false);
@@ -243,8 +245,8 @@ fn with_every_choice<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
     direction: Conv2dDirection,
-    mut run: impl FnMut(TileChoice) -> Outcome,
-) -> Outcome {
+    mut run: impl FnMut(TileChoice) -> CaseOutcome,
+) -> CaseOutcome {
     let Some(tuning) = subject.backend.conv2d_tuning() else {
         return ensure(false, || format!("nothing to choose on {}", subject.backend.name()));
     };
@@ -263,7 +265,7 @@ fn with_every_choice<B: Conv2d>(
 
 /// On integers every tile and family is exact. On random values outputs are the same bits, and
 /// moments and sums are those of other tiles with as many rows.
-pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem) {
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
         let y = oracle::fprop(&p, &whole.x, &whole.w, Some(&whole.bias));
@@ -306,7 +308,7 @@ fn same_moments(
     choice: TileChoice,
     values: [Vec<u32>; 2],
     what: &str,
-) -> Outcome {
+) -> CaseOutcome {
     let rows = choice.tile[0];
     if let Some((_, before)) = seen.iter().find(|(r, _)| *r == rows) {
         return ensure(*before == values, || format!("moments or sums differ: {what}"));
@@ -317,7 +319,7 @@ fn same_moments(
 
 /// The wgrad of every tile and family is exact on integers. On random values as many splits give
 /// the same bits.
-pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem).filter(|p| p.c.is_multiple_of(64)) {
         let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
         let dw = oracle::wgrad(&p, &whole.x, &whole.dy);
@@ -343,10 +345,10 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
 }
 
 /// With mixed types, or channels off the groups of 8, nothing is written.
-pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
     let i = Inputs::random(&p).rounded();
-    let refused = |p: &Conv2dProblem, f32_tensor: usize| -> Outcome {
+    let refused = |p: &Conv2dProblem, f32_tensor: usize| -> CaseOutcome {
         let stored = |tensor: usize, values| {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
         };
