@@ -11,7 +11,7 @@ use super::rows::TimedRow;
 use super::settings::{Measurement, Suite};
 use super::timing::Timer;
 use super::verify::{begin, verify};
-use super::watch::Watch;
+use super::watch::Observer;
 use super::{floor, kernels, machine, pipeline, tune};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode};
@@ -30,7 +30,7 @@ const LR: f32 = 0.01;
 ///
 /// # Errors
 /// Settings that cannot be used, a device that fails, a result that is wrong.
-pub fn run(device: &Device, settings: &Measurement, watch: &dyn Watch) -> Result<BenchReport> {
+pub fn run(device: &Device, settings: &Measurement, watch: &dyn Observer) -> Result<BenchReport> {
     settings.check()?;
     if let Some(cuda) = device.card() {
         cuda.set_dependent_launch(settings.dependent_launch);

@@ -1,7 +1,7 @@
 //! How a measurement is watched and stopped.
 
 /// What looks on while rows are timed; called by the thread that measures, between repeats.
-pub trait Watch {
+pub trait Observer {
     /// Whether to stop: the rows timed so far are the result then.
     fn is_stopped(&self) -> bool;
 
@@ -15,7 +15,7 @@ pub trait Watch {
 /// Nobody looks on, and nothing stops the measurement.
 pub struct Unwatched;
 
-impl Watch for Unwatched {
+impl Observer for Unwatched {
     fn is_stopped(&self) -> bool {
         false
     }

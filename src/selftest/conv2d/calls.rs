@@ -12,7 +12,7 @@ use crate::selftest::{CaseFailure, Subject};
 use crate::tensor::Dtype;
 
 /// The inputs of one problem.
-pub struct Inputs {
+pub struct ConvInputs {
     pub x: Vec<f32>,
     pub w: Vec<f32>,
     pub dy: Vec<f32>,
@@ -23,9 +23,9 @@ pub struct Inputs {
     pub before: Vec<f32>,
 }
 
-impl Inputs {
+impl ConvInputs {
     fn new(p: &Conv2dProblem, mut take: impl FnMut(usize) -> Vec<f32>) -> Self {
-        Inputs {
+        ConvInputs {
             x: take(p.x_len()),
             w: take(p.w_len()),
             dy: take(p.y_len()),
@@ -40,13 +40,13 @@ impl Inputs {
     /// Makes integers from -2 to 2.
     pub fn integers(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(1);
-        Inputs::new(p, |len| values.integers(len, 2))
+        ConvInputs::new(p, |len| values.integers(len, 2))
     }
 
     /// Makes uniform values in [-1, 1).
     pub fn random(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(2);
-        Inputs::new(p, |len| values.uniform(len))
+        ConvInputs::new(p, |len| values.uniform(len))
     }
 
     /// Rounds everything to bf16 that can be stored so.
@@ -97,7 +97,7 @@ impl NormInputs {
 pub struct Calls<'s, 'a, B> {
     subject: &'s Subject<'a, B>,
     p: Conv2dProblem,
-    i: &'s Inputs,
+    i: &'s ConvInputs,
     /// Whether activations and weights are stored as bf16.
     bf16: bool,
 }
@@ -107,12 +107,12 @@ type Output = Result<Vec<f32>, CaseFailure>;
 
 impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     /// Makes the calls of `p` on `i`.
-    pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
+    pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s ConvInputs) -> Self {
         Calls { subject, p: *p, i, bf16: false }
     }
 
     /// Makes the calls with x, w, y, dy, dx and the residual stored as bf16.
-    pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
+    pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s ConvInputs) -> Self {
         Calls { bf16: true, ..Calls::new(subject, p, i) }
     }
 

@@ -13,7 +13,7 @@ use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
 use crate::tensor::Dtype;
 
-pub use calls::{Calls, Inputs, NormInputs};
+pub use calls::{Calls, ConvInputs, NormInputs};
 
 const SHAPES: &[Sizes] = &[
     ([0, 5, 6, 3, 8, 3, 3], [1, 1], [1, 1]),
@@ -81,7 +81,13 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
 }
 
 /// Applies the scale, shift, residual and ReLU of the affine epilogue to an oracle's sums.
-pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, relu: bool) -> Sums {
+pub(super) fn affine(
+    y: &Sums,
+    p: &Conv2dProblem,
+    i: &ConvInputs,
+    residual: bool,
+    relu: bool,
+) -> Sums {
     let mut out = Sums::zeros(y.value.len());
     for (j, (&v, &m)) in y.value.iter().zip(&y.magnitude).enumerate() {
         let (scale, shift) = (f64::from(i.scale[j % p.k]), f64::from(i.shift[j % p.k]));
@@ -100,7 +106,7 @@ pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, re
 
 pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         let calls = Calls::new(subject, &p, &i);
         let y = oracle::fprop(&p, &i.x, &i.w, None);
         equal(&format!("fprop {p:?}"), &calls.fprop(false)?, &y.value)?;
@@ -128,7 +134,7 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutco
 
 pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             let expected: Vec<f64> =
@@ -144,7 +150,7 @@ pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Case
 
 pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
         let window = p.r * p.s * p.c;
         let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
@@ -163,7 +169,7 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Case
 
 pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             let expected: Vec<f64> = norms.value.iter().map(|v| v + 1.0).collect();
@@ -188,7 +194,7 @@ pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) 
 
 pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
         let [y, ..] = calls.fprop_statistics(false)?;
         ensure(y == calls.fprop(false)?, || format!("statistics change y: {p:?}"))?;
@@ -214,7 +220,7 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ca
 pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let [n, h, w] = if subject.reduced { [16, 8, 8] } else { [64, 16, 16] };
     let p = Conv2dProblem { n, h, w, c: 1, k: 8, r: 1, s: 1, stride: [1, 1], pad: [0, 0] };
-    let mut i = Inputs::random(&p);
+    let mut i = ConvInputs::random(&p);
     i.x.iter_mut().for_each(|v| *v = 1000.0 + 0.01 * *v);
     i.w.fill(1.0);
     let [y, _, m2] = Calls::new(subject, &p, &i).fprop_statistics(false)?;
@@ -226,7 +232,7 @@ pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> CaseO
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    i: &Inputs,
+    i: &ConvInputs,
 ) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::new(subject, p, i);
     let mut all = vec![
@@ -245,7 +251,7 @@ pub fn everything<B: Conv2d>(
 
 pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
@@ -254,18 +260,18 @@ pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome 
 
 pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.n > 1) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let one = p.with_n(1);
         let (x, y) = (one.x_len(), one.y_len());
         let whole = Calls::new(subject, &p, &i);
         let (whole_y, whole_dx) = (whole.fprop(true)?, whole.dgrad(false)?);
         for n in [0, p.n - 1] {
-            let row = Inputs {
+            let row = ConvInputs {
                 x: i.x[n * x..(n + 1) * x].to_vec(),
                 dy: i.dy[n * y..(n + 1) * y].to_vec(),
                 w: i.w.clone(),
                 bias: i.bias.clone(),
-                ..Inputs::random(&one)
+                ..ConvInputs::random(&one)
             };
             let single = Calls::new(subject, &one, &row);
             let same = single.fprop(true)? == whole_y[n * y..(n + 1) * y]
@@ -282,7 +288,7 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ca
 
 pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let Some(p) = problems(subject).nth(2) else { return Ok(()) };
-    let i = Inputs::random(&p);
+    let i = ConvInputs::random(&p);
     let backend = subject.backend;
     let needed = backend.conv2d_workspace(&p, Conv2dDirection::Fprop, Dtype::F32);
     for (x_len, y_len, work) in [

@@ -1,10 +1,10 @@
-//! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. Inputs
+//! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. ConvInputs
 //! are rounded before the oracle sees them.
 
 mod norms;
 
 use super::batch_norm::bf16::judge_statistics;
-use super::conv2d::{Calls, Inputs, NormInputs, Sizes, affine, problem};
+use super::conv2d::{Calls, ConvInputs, NormInputs, Sizes, affine, problem};
 use super::fence::{Fenced, Fill};
 use super::values::words;
 use super::{CaseFailure, CaseOutcome, Subject, ensure};
@@ -70,7 +70,7 @@ fn small<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B
 
 pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         let calls = Calls::bf16(subject, &p, &i);
         let y = oracle::fprop(&p, &i.x, &i.w, None);
         equal16(&format!("fprop {p:?}"), &calls.fprop(false)?, &y.value)?;
@@ -98,7 +98,7 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutco
 
 pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
         let terms = (p.r * p.s * p.c).div_ceil(16);
         let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
@@ -122,7 +122,7 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Case
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    i: &Inputs,
+    i: &ConvInputs,
 ) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::bf16(subject, p, i);
     let mut all = vec![calls.fprop_affine(true, true)?, calls.dgrad(true)?];
@@ -132,7 +132,7 @@ pub fn everything<B: Conv2d>(
 
 pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in small(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
@@ -143,18 +143,18 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ca
     // This holds also where one image is computed in other tiles than the batch.
     let other = problems(subject).filter(|p| p.n > 1 && p.c.max(p.k) == 256 && p.r == 1);
     for p in small(subject).filter(|p| p.n > 1).chain(other) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let one = p.with_n(1);
         let (x, y) = (one.x_len(), one.y_len());
         let whole = Calls::bf16(subject, &p, &i);
         let (whole_y, whole_dx) = (whole.fprop(true)?, whole.dgrad(false)?);
         let n = p.n - 1;
-        let row = Inputs {
+        let row = ConvInputs {
             x: i.x[n * x..(n + 1) * x].to_vec(),
             dy: i.dy[n * y..(n + 1) * y].to_vec(),
             w: i.w.clone(),
             bias: i.bias.clone(),
-            ..Inputs::random(&one)
+            ..ConvInputs::random(&one)
         };
         let single = Calls::bf16(subject, &one, &row);
         let same = single.fprop(true)? == whole_y[n * y..(n + 1) * y]
@@ -166,7 +166,7 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ca
 
 pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
         for bias in [false, true] {
             let [y, mean, m2] = calls.fprop_statistics(bias)?;
@@ -186,8 +186,8 @@ pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(
     subject: &Subject<B>,
 ) -> CaseOutcome {
     for p in problems(subject) {
-        let whole = (Inputs::integers(&p), NormInputs::integers(&p), true);
-        let random = (Inputs::random(&p).rounded(), NormInputs::random(&p), false);
+        let whole = (ConvInputs::integers(&p), NormInputs::integers(&p), true);
+        let random = (ConvInputs::random(&p).rounded(), NormInputs::random(&p), false);
         // Large shapes are tried once, for the tiles that they take.
         let small = p.macs() <= NORMS;
         for (i, norm, exact) in [whole, random].into_iter().filter(|c| small || !c.2) {
@@ -267,7 +267,7 @@ fn with_every_choice<B: Conv2d>(
 /// moments and sums are those of other tiles with as many rows.
 pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         let y = oracle::fprop(&p, &whole.x, &whole.w, Some(&whole.bias));
         let mut first: Option<Vec<u32>> = None;
         let mut moments: Vec<(usize, [Vec<u32>; 2])> = Vec::new();
@@ -321,7 +321,7 @@ fn same_moments(
 /// the same bits.
 pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem).filter(|p| p.c.is_multiple_of(64)) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         let dw = oracle::wgrad(&p, &whole.x, &whole.dy);
         let mut seen: Vec<(usize, Vec<u32>)> = Vec::new();
         with_every_choice(subject, &p, Conv2dDirection::Wgrad, |choice| {
@@ -347,7 +347,7 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
 /// With mixed types, or channels off the groups of 8, nothing is written.
 pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
-    let i = Inputs::random(&p).rounded();
+    let i = ConvInputs::random(&p).rounded();
     let refused = |p: &Conv2dProblem, f32_tensor: usize| -> CaseOutcome {
         let stored = |tensor: usize, values| {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }

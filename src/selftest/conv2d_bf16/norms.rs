@@ -4,7 +4,7 @@ use super::{NORMS, problems, with_every_choice};
 use crate::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, equal, judge};
-use crate::selftest::conv2d::{Calls, Inputs, Sizes, problem};
+use crate::selftest::conv2d::{Calls, ConvInputs, Sizes, problem};
 use crate::selftest::values::words;
 use crate::selftest::{CaseOutcome, Subject, ensure};
 
@@ -16,14 +16,14 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
 }
 
 /// Returns what is added to 1, exactly.
-fn exact_norms(p: &Conv2dProblem, i: &Inputs, bias: bool) -> Vec<f64> {
+fn exact_norms(p: &Conv2dProblem, i: &ConvInputs, bias: bool) -> Vec<f64> {
     let norms = oracle::grad_norms(p, &i.x, &i.dy, bias);
     norms.value.iter().map(|v| f64::from(*v as f32) + 1.0).collect()
 }
 
 pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         for bias in [false, true] {
             let expected = exact_norms(&p, &i, bias);
             for form in forms(&p) {
@@ -63,7 +63,7 @@ fn judge_norms(
 
 pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             for form in forms(&p) {
@@ -96,7 +96,7 @@ const FILTER_ROWS: &[Sizes] = &[
 pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let direction = Conv2dDirection::GradNorm(INSTANTIATE);
     for p in FILTER_ROWS.iter().map(problem) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         for bias in [false, true] {
             let expected = exact_norms(&p, &whole, bias);
             let norms = oracle::grad_norms(&p, &random.x, &random.dy, bias);
@@ -116,8 +116,8 @@ pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) ->
 /// neighbour's value enters it.
 pub fn instantiated_norms_see_their_sample_alone<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in FILTER_ROWS.iter().map(problem).filter(|p| p.n == 3) {
-        let i = Inputs::random(&p).rounded();
-        let mut spoilt = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
+        let mut spoilt = ConvInputs::random(&p).rounded();
         for (tensor, len) in
             [(&mut spoilt.x, p.with_n(1).x_len()), (&mut spoilt.dy, p.with_n(1).y_len())]
         {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use fairprune::bench::{self, Watch};
+use fairprune::bench::{self, Observer};
 use fairprune::experiment::Device;
 
 use crate::cli::args::Common;
@@ -55,9 +55,9 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     if cfg!(debug_assertions) {
         output::note(common, "note: this is a development build; time one made with --release");
     }
-    let shown = Shown { common, interrupt: interrupt::flag()?, bar: Bar::new(common, 1) };
-    let report = bench::run(&device, &settings, &shown)?;
-    shown.bar.finish();
+    let bar = RowBar { common, interrupt: interrupt::flag()?, bar: Bar::new(common, 1) };
+    let report = bench::run(&device, &settings, &bar)?;
+    bar.bar.finish();
     if report.stopped {
         output::warn("stopped: these are the rows timed so far");
     }
@@ -70,13 +70,13 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
 }
 
 /// A bar that says which row is timed.
-struct Shown<'a> {
+struct RowBar<'a> {
     common: &'a Common,
     interrupt: &'static AtomicBool,
     bar: Bar,
 }
 
-impl Watch for Shown<'_> {
+impl Observer for RowBar<'_> {
     fn is_stopped(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
