@@ -1,8 +1,10 @@
-//! Compiles the CUDA kernels where there is an nvcc, hands their constants to Rust, and records
+//! Compiles the CUDA kernels where there is an nvcc, hands what they share with their launchers to Rust, and records
 //! what a binary was built from.
 
 #[path = "build/conformance.rs"]
 mod conformance;
+#[path = "build/contract.rs"]
+mod contract;
 #[path = "build/images.rs"]
 mod images;
 #[path = "build/nvcc.rs"]
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     stamp::record();
     let out = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
     let done = tiles::write(&out)
+        .and_then(|()| contract::write(&out))
         .and_then(|()| conformance::write(&out))
         .and_then(|()| images::write(&out));
     match done {

@@ -9,15 +9,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::nvcc::Nvcc;
 
 const FOLDER: &str = "kernels";
-/// The list of kernels that the program looks up: a new family is a new line there.
-const LIST: &str = "src/cuda/kernels.rs";
 
 /// Compiles what changed and writes `images.rs`; without nvcc its table is empty.
 pub fn write(out: &Path) -> Result<(), String> {
     let (sources, headers) = list()?;
-    for path in sources.iter().chain(&headers).map(PathBuf::as_path).chain([Path::new(LIST)]) {
-        println!("cargo:rerun-if-changed={}", path.display());
-    }
     println!("cargo:rerun-if-env-changed=FAIRPRUNE_REQUIRE_NVCC");
     let required = std::env::var("FAIRPRUNE_REQUIRE_NVCC").is_ok_and(|v| v == "1");
     match Nvcc::find()? {
@@ -41,6 +36,11 @@ pub fn write(out: &Path) -> Result<(), String> {
 /// Sources, one a family; sorted.
 pub fn sources() -> Result<Vec<PathBuf>, String> {
     Ok(list()?.0)
+}
+
+/// Headers that any of the sources may include; sorted.
+pub fn headers() -> Result<Vec<PathBuf>, String> {
+    Ok(list()?.1)
 }
 
 /// Sources, one a family, and the headers that any of them may include; sorted.

@@ -172,15 +172,15 @@ struct BatchNormApply16Args {
     // May be null.
     const bf16_t* residual;
     bf16_t* out;
-    // Groups of 8 values: all, and a row's.
-    uint32_t groups;
+    // Vectors of 8 values: all, and a row's.
+    uint32_t vectors;
     Divisor by_row;
     uint32_t relu, filler;
 };
 
 KERNEL(batch_norm_apply_bf16, BatchNormApply16Args, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     const uint32_t i = blockIdx.x * FAIRPRUNE_ELEMENTWISE_THREADS + threadIdx.x;
-    if (i >= args.groups) return;
+    if (i >= args.vectors) return;
     const uint32_t channel = (i - quotient(i, args.by_row) * args.by_row.value) * 8;
     const uint64_t place = uint64_t(i) * 8;
     float z[8], scale[8], shift[8];

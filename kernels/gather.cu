@@ -44,7 +44,7 @@ struct GatherArgs {
     uint32_t flags, translate, source_count;
 };
 
-constexpr uint32_t FLIP = 1, AUGMENT = 2;
+enum Flag : uint32_t { FLIP = 1, AUGMENT = 2 };
 
 DEVICE PhiloxBlock words_of(const GatherArgs& args, uint32_t sample, uint32_t line) {
     return philox4x32_10({sample, args.state[1], line, args.stream}, args.key_low, args.key_high);

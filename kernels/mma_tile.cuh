@@ -73,7 +73,7 @@ struct LineRows {
 template <int ROWS_, int COLUMNS_>
 struct MmaTile {
     static constexpr int ROWS = ROWS_, COLUMNS = COLUMNS_;
-    static constexpr int WARP_ROWS = 64, WARP_COLUMNS = 32;
+    static constexpr int WARP_ROWS = FAIRPRUNE_MMA_WARP_ROWS, WARP_COLUMNS = 32;
     static constexpr int DOWN = ROWS / WARP_ROWS, ACROSS = COLUMNS / WARP_COLUMNS;
     static constexpr int THREADS = DOWN * ACROSS * 32;
     // Bytes of all stages of operands that both lie there.

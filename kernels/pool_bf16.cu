@@ -26,14 +26,14 @@ struct MaxPool16Args {
     const bf16_t* x;
     bf16_t* y;
     bf16_t* taps;
-    uint32_t groups, h, w, c, window, stride, pad;
-    // Groups of a pixel; columns and rows of y.
+    uint32_t vectors, h, w, c, window, stride, pad;
+    // Vectors of 8 values of a pixel; columns and rows of y.
     Divisor by_c, by_q, by_p;
 };
 
 KERNEL(max_pool_bf16, MaxPool16Args, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     uint32_t image = group_index();
-    if (image >= args.groups) return;
+    if (image >= args.vectors) return;
     const uint32_t place = image * 8;
     const uint32_t channel = divide(image, args.by_c) * 8;
     const int32_t left = int32_t(divide(image, args.by_q) * args.stride) - int32_t(args.pad);
@@ -67,8 +67,8 @@ struct MaxPoolBackward16Args {
     const bf16_t* dy;
     const bf16_t* taps;
     bf16_t* dx;
-    uint32_t groups, h, w, p, q, c, window, stride, pad;
-    // Groups of a pixel; columns and rows of x.
+    uint32_t vectors, h, w, p, q, c, window, stride, pad;
+    // Vectors of 8 values of a pixel; columns and rows of x.
     Divisor by_c, by_w, by_h;
 };
 
@@ -85,7 +85,7 @@ struct Covering {
 
 KERNEL(max_pool_backward_bf16, MaxPoolBackward16Args, FAIRPRUNE_ELEMENTWISE_THREADS, 4) {
     uint32_t image = group_index();
-    if (image >= args.groups) return;
+    if (image >= args.vectors) return;
     const uint32_t place = image * 8;
     const uint32_t channel = divide(image, args.by_c) * 8;
     const uint32_t column = divide(image, args.by_w), row = divide(image, args.by_h);

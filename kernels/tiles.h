@@ -9,6 +9,9 @@
 // Element-wise kernels, pooling, gather, SGD.
 #define FAIRPRUNE_ELEMENTWISE_THREADS 256
 
+// gather: shared memory of a block that crops, for the box that its image is cut to.
+#define FAIRPRUNE_CROP_SHARED 16
+
 // Batch normalisation, column sums: a block's threads, most of them along the channels, and the
 // shared memory for one value of every thread, four channels each.
 #define FAIRPRUNE_CHANNEL_THREADS 256
@@ -47,6 +50,8 @@
 #define FAIRPRUNE_MMA_MULTIPROCESSORS 132
 #define FAIRPRUNE_MMA_DEPTH 32
 #define FAIRPRUNE_MMA_STAGES 4
+// Rows of a warp's part of a tile: moments are taken of as many at a time.
+#define FAIRPRUNE_MMA_WARP_ROWS 64
 #define FAIRPRUNE_MMA_WIDE_ROWS 128
 #define FAIRPRUNE_MMA_WIDE_COLUMNS 128
 #define FAIRPRUNE_MMA_WIDE_THREADS 256

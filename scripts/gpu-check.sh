@@ -8,7 +8,7 @@
 #   ceilings     copy, L2, mma.sync, wgmma, launch gap
 #   peers        PyTorch's modes: benches/peers/pytorch.py
 #   streaming    images on the card and on the host: images a second, and the same weights
-#   tune         every tile and form of each layer; rows for src/ops/conv2d/cuda/bf16/tiles.txt
+#   tune         every tile and form of each layer
 #   bench        fairprune bench, bf16 without graphs, without early launches, with less fused; f32
 #   memcheck, racecheck, initcheck, synccheck   compute-sanitizer on a reduced selftest
 # Where a call has ten minutes, three calls do the most valuable part of it (each phase ends at its cap):
@@ -137,8 +137,7 @@ bf16() {
 
 tune() {
     local failed=0
-    for arch in resnet18 resnet50; do layers tune .05 $arch --write "$out/tiles-$arch.txt" || failed=1; done
-    cat "$out"/tiles-*.txt
+    for arch in resnet18 resnet50; do layers tune .05 $arch || failed=1; done
     return $failed
 }
 

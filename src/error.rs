@@ -42,6 +42,9 @@ pub enum Error {
     /// The user asked to stop; the state on disk can be resumed.
     #[error("interrupted; the state is saved and the same command continues it")]
     Interrupted,
+    /// What was timed computed a wrong result, or changed while it was timed: its times mean nothing.
+    #[error("{0}")]
+    Measurement(String),
     /// A defect of the program: a state that must not occur.
     #[error("internal error: {0} (please report this)")]
     Internal(String),
@@ -84,7 +87,10 @@ impl Error {
             | Error::OutOfMemory { .. }
             | Error::Busy { .. }
             | Error::DeviceUnavailable { .. } => 2,
-            Error::Device { .. } | Error::Interrupted | Error::Internal(_) => 1,
+            Error::Device { .. }
+            | Error::Interrupted
+            | Error::Measurement(_)
+            | Error::Internal(_) => 1,
         }
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
+//! | 10 | `bench`, `doctor` |
 //! | 9 | `report` |
 //! | 8 | `experiment` |
 //! | 7 | `train`, `score` |
@@ -23,15 +24,20 @@
 //! (downloads), `cuda` and `cli` (the program). Without any the library is floors 0 and 1: it prunes
 //! scores that others made.
 //!
-//! `reference` holds the float64 oracles; only tests, benches and `selftest` use it.
+//! `reference` holds the float64 oracles; only tests, benches and `selftest` use it. `bench`, `doctor`
+//! and `selftest` are leaves: nothing but the command line uses them.
 
 pub mod artefact;
 #[cfg(feature = "train")]
 pub mod backend;
 #[cfg(feature = "train")]
+pub mod bench;
+#[cfg(feature = "train")]
 pub mod cuda;
 #[cfg(feature = "train")]
 pub mod data;
+#[cfg(feature = "train")]
+pub mod doctor;
 pub mod error;
 #[cfg(feature = "train")]
 pub mod exec;

@@ -90,23 +90,19 @@ fn reading_is_timed_over_all_images() {
     assert!(document["rows"][0]["images_a_repeat"].as_u64().unwrap() > 1000);
 }
 
+/// The shapes as a folder of images.
+fn make_shapes(data: &str, per_class: &str) {
+    let words = ["data", "make", "shapes", "--as", "imagefolder", "--out", data];
+    let made = fairprune(&[&words[..], &["--per-class", per_class]].concat());
+    assert!(made.status.success(), "{}", message(&made));
+}
+
 #[test]
 fn a_pipeline_is_timed_stage_by_stage_and_whole() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("set");
     let data = data.to_str().unwrap();
-    let made = fairprune(&[
-        "data",
-        "make",
-        "shapes",
-        "--as",
-        "imagefolder",
-        "--out",
-        data,
-        "--per-class",
-        "6,2,3",
-    ]);
-    assert!(made.status.success(), "{}", message(&made));
+    make_shapes(data, "6,2,3");
     let flags = ["--data", data, "--seconds", "0", "--json", "--arch", "resnet8", "--width", "4"];
     let output =
         fairprune(&[&["bench", "--suite", "pipeline", "--batch", "7"], &flags[..]].concat());
@@ -124,10 +120,19 @@ fn a_pipeline_is_timed_stage_by_stage_and_whole() {
     assert!(message(&unnamed).contains("--suite pipeline"), "{}", message(&unnamed));
 }
 
+/// Whatever the folder is called. Long names of processors and cards are planted where the table is made, in
+/// the command line's unit tests.
 #[test]
 fn tables_fit_100_columns() {
-    let output = fairprune(&[&["bench", "--suite", "score"], &SMALL[..]].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("a-folder-with-a-name-that-is-as-wide-as-a-table".repeat(3));
+    let data = data.to_str().unwrap();
+    make_shapes(data, "2,1,1");
+    let words = ["bench", "--suite", "score", "--suite", "pipeline", "--data", data];
+    let output = fairprune(&[&words[..], &SMALL[..]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
+    let named: String = text.split_whitespace().collect();
+    assert!(named.contains(&format!("pipeline{data}:resnet8")), "{text}");
     assert!(text.contains("grand") && text.contains("images/s"), "{text}");
     assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
 }

@@ -2,6 +2,7 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::host::kib;
 use super::{ALIGN, Backend, View};
 use crate::error::{Error, Result};
 use crate::isa::Isa;
@@ -201,9 +202,7 @@ impl Backend for Cpu {
 
     fn free_bytes(&self) -> Option<u64> {
         let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-        Some(kib * 1024)
+        Some(kib(&text, "MemAvailable")? * 1024)
     }
 
     fn activation_bytes(&self) -> Option<usize> {

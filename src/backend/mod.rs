@@ -5,6 +5,7 @@
 
 pub mod candidates;
 pub mod cpu;
+pub mod host;
 
 use crate::error::Result;
 use crate::tensor::Dtype;

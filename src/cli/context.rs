@@ -129,7 +129,8 @@ pub fn network(
     Ok(NetworkSpec { arch, width, stem, classes: data.classes.len(), size })
 }
 
-fn triple(flag: &str, values: &Option<Vec<f32>>, positive: bool) -> Result<Option<[f32; 3]>> {
+/// Three values, one a channel.
+pub fn triple(flag: &str, values: &Option<Vec<f32>>, positive: bool) -> Result<Option<[f32; 3]>> {
     let Some(values) = values else { return Ok(None) };
     let expected = if positive { "three positive numbers" } else { "three numbers" };
     let good = values.iter().all(|v| v.is_finite() && (!positive || *v > 0.0));

@@ -71,22 +71,6 @@ impl Device {
         Ok(Device::Cpu(Arc::new(cpu(common)?)))
     }
 
-    /// The card and its kernels: `NVIDIA H200 (cuda/sm_90a)`; None on the CPU.
-    pub fn card(&self) -> Option<String> {
-        match self {
-            Device::Cpu(_) => None,
-            Device::Cuda(cuda) => Some(format!("{} ({})", cuda.properties().card, cuda.name())),
-        }
-    }
-
-    /// Where the card is on the bus, for other programs; None on the CPU.
-    pub fn address(&self) -> Option<String> {
-        match self {
-            Device::Cpu(_) => None,
-            Device::Cuda(cuda) => cuda.properties().address.clone(),
-        }
-    }
-
     /// The processor's part of the work: reading, decoding.
     pub fn host(&self, common: &Common) -> Result<Arc<Cpu>> {
         match self {

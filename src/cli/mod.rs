@@ -21,9 +21,6 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 
-/// Exit code of `bench compare` when a row regressed.
-pub const REGRESSED: u8 = 3;
-
 /// Parses, runs, and maps the outcome to an exit code: 0 done, 1 failed while running, 2 unusable
 /// input or arguments, 3 regression.
 pub fn main() -> ExitCode {

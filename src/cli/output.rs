@@ -172,6 +172,39 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, numbers: usize) -> String
     lines.join("\n")
 }
 
+/// Breaks lines that are wider than a table: at spaces, and inside a word that is wider by itself. What
+/// follows a break is indented by `indent` spaces.
+pub fn wrap(text: &str, indent: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| wrap_line(line, indent)).collect();
+    lines.join("\n")
+}
+
+fn wrap_line(line: &str, indent: usize) -> String {
+    let (mut lines, mut last) = (Vec::new(), String::new());
+    let mut start = 0;
+    let mut end_line = |last: &mut String| {
+        lines.push(std::mem::replace(last, " ".repeat(indent)).trim_end().to_owned());
+    };
+    for word in line.split_inclusive(' ') {
+        let mut column = last.chars().count();
+        let width = word.trim_end().chars().count();
+        if column > start && column + width > WIDTH as usize {
+            end_line(&mut last);
+            (column, start) = (indent, indent);
+        }
+        for letter in word.chars() {
+            if column == WIDTH as usize && letter != ' ' {
+                end_line(&mut last);
+                (column, start) = (indent, indent);
+            }
+            last.push(letter);
+            column += 1;
+        }
+    }
+    lines.push(last.trim_end().to_owned());
+    lines.join("\n")
+}
+
 /// `12.3 MB`, powers of ten.
 pub fn bytes(count: u64) -> String {
     let units = ["B", "kB", "MB", "GB", "TB"];
@@ -223,6 +256,24 @@ mod tests {
         for kept in ["", "`", "a ``data", "`Data`", "`data make`", "`kept.npy` data `run`"] {
             assert_eq!(worded(kept), kept);
         }
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_spaces_and_where_there_are_none() {
+        assert_eq!(wrap("machine   x, 2 cores\n\ny", 10), "machine   x, 2 cores\n\ny");
+        let words = "machine   ".to_owned() + &"word ".repeat(40);
+        let wrapped = wrap(&words, 10);
+        let lines: Vec<&str> = wrapped.lines().collect();
+        assert_eq!([lines.len(), lines[0].len(), lines[1].len()], [3, 99, 99]);
+        assert!(lines[2].starts_with("          word"), "{wrapped}");
+        assert_eq!(
+            wrapped.split_whitespace().collect::<Vec<_>>(),
+            words.split_whitespace().collect::<Vec<_>>()
+        );
+        let word = wrap(&"x".repeat(250), 2);
+        let lengths: Vec<usize> = word.lines().map(str::len).collect();
+        assert_eq!(lengths, [100, 100, 56]);
+        assert_eq!(wrap(&("a ".to_owned() + &"x".repeat(99)), 2).lines().count(), 3);
     }
 
     #[test]

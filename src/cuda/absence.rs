@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::driver::Failure;
-use super::images::Source;
+use super::terms::{DriverError, ImageSource, OLDEST, Version};
 
 /// Why there is no usable CUDA device. Every kind says in its text what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub enum Absence {
     /// The driver lacks a function that this program calls.
     DriverTooOld { version: Option<Version>, missing: &'static str },
     /// The driver is there and does not start, or a card's context cannot be created.
-    DriverFails(Failure),
+    DriverFails(DriverError),
     /// The driver sees no card.
     NoDevice,
     /// Cards are numbered from 0 and this one is beyond the last.
@@ -26,30 +25,17 @@ pub enum Absence {
     /// The card is older than the oldest that the kernels are written for.
     CardTooOld { card: String, capability: Version },
     /// The images hold nothing that this card runs.
-    NoImage { family: &'static str, source: Source, card: String, capability: Version },
+    NoImage { family: &'static str, source: ImageSource, card: String, capability: Version },
     /// The image needs a newer driver than this one.
-    ImageTooNew { family: &'static str, source: Source, version: Version },
+    ImageTooNew { family: &'static str, source: ImageSource, version: Version },
     /// The image is damaged, or not one.
-    BrokenImage { family: &'static str, source: Source, failure: Failure },
+    BrokenImage { family: &'static str, source: ImageSource, failure: DriverError },
     /// A file of the folder that replaces the images cannot be read.
     UnreadableImage { path: PathBuf, why: String },
     /// The binary holds no image of this family.
     MissingImage { family: &'static str },
     /// The image lacks a kernel: it was made from other sources than this program.
-    MissingKernel { family: &'static str, kernel: &'static str, source: Source },
-}
-
-/// Major and minor number, of a driver's CUDA version or of a card's compute capability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub u32, pub u32);
-
-/// Oldest compute capability that the kernels are written for.
-pub const OLDEST: Version = Version(8, 0);
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}.{}", self.0, self.1)
-    }
+    MissingKernel { family: &'static str, kernel: &'static str, source: ImageSource },
 }
 
 impl fmt::Display for Absence {
@@ -129,7 +115,7 @@ impl fmt::Display for Absence {
 }
 
 /// What to do where the driver is there but refuses.
-fn remedy(failure: &Failure) -> &'static str {
+fn remedy(failure: &DriverError) -> &'static str {
     match failure.code {
         // Out of memory, or the card is in exclusive mode and taken.
         2 | 46 => "another process holds the card: see nvidia-smi",

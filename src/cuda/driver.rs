@@ -5,7 +5,6 @@
 //! the library are used here, and codes stay numbers.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong, c_void};
-use std::fmt;
 use std::sync::OnceLock;
 
 use cudarc::driver::sys::{
@@ -14,34 +13,8 @@ use cudarc::driver::sys::{
     CUstreamCaptureMode,
 };
 
-use super::absence::{Absence, Version};
-
-/// A call that the driver answered with an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The driver's function.
-    pub call: &'static str,
-    /// CUresult, as a number.
-    pub code: u32,
-    /// The code's name and the driver's explanation.
-    pub text: String,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} ({}, error {})", self.text, self.call, self.code)
-    }
-}
-
-/// Codes that are told apart.
-pub mod code {
-    pub const OUT_OF_MEMORY: u32 = 2;
-    pub const STUB_LIBRARY: u32 = 34;
-    pub const NO_DEVICE: u32 = 100;
-    pub const NO_BINARY_FOR_GPU: u32 = 209;
-    pub const UNSUPPORTED_PTX_VERSION: u32 = 222;
-    pub const NOT_FOUND: u32 = 500;
-}
+use super::absence::Absence;
+use super::terms::{DriverError, Version, code};
 
 type LaunchKernelEx = unsafe extern "C" fn(
     *const CUlaunchConfig,
@@ -82,7 +55,7 @@ macro_rules! driver {
                 /// # Safety
                 /// As NVIDIA's driver API reference says of this function.
                 #[allow(non_snake_case, dead_code, clippy::too_many_arguments)]
-                pub unsafe fn $name(&self, $($argument: $type),*) -> Result<(), Failure> {
+                pub unsafe fn $name(&self, $($argument: $type),*) -> Result<(), DriverError> {
                     // SAFETY: the caller's.
                     let code = unsafe { (self.$name)($($argument),*) };
                     self.check(stringify!($name), code)
@@ -188,17 +161,9 @@ fn version() -> Option<Version> {
     (unsafe { get(&mut number) } == 0).then(|| Version::of_driver(number))
 }
 
-impl Version {
-    /// Of the driver's number: 13010 is 13.1.
-    fn of_driver(number: c_int) -> Version {
-        let number = number.unsigned_abs();
-        Version(number / 1000, number % 1000 / 10)
-    }
-}
-
 impl Driver {
     /// The newest CUDA version that this driver serves.
-    pub fn version(&self) -> Result<Version, Failure> {
+    pub fn version(&self) -> Result<Version, DriverError> {
         let mut number = 0;
         // SAFETY: `number` is writable.
         unsafe { self.cuDriverGetVersion(&mut number) }?;
@@ -232,7 +197,7 @@ impl Driver {
         config: &CUlaunchConfig,
         function: CUfunction,
         parameters: *mut *mut c_void,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DriverError> {
         let code = match self.cuLaunchKernelEx {
             // SAFETY: the caller's.
             Some(launch) => unsafe { launch(config, function, parameters, std::ptr::null_mut()) },
@@ -241,7 +206,7 @@ impl Driver {
         self.check("cuLaunchKernelEx", code)
     }
 
-    fn check(&self, call: &'static str, code: u32) -> Result<(), Failure> {
+    fn check(&self, call: &'static str, code: u32) -> Result<(), DriverError> {
         if code == 0 {
             return Ok(());
         }
@@ -258,6 +223,6 @@ impl Driver {
             (Some(name), None) => name,
             _ => "an error that the driver does not name".to_owned(),
         };
-        Err(Failure { call, code, text })
+        Err(DriverError { call, code, text })
     }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use cudarc::driver::sys::CUevent;
 
-use super::Cuda;
-use super::device::Device;
+use super::card::Cuda;
+use super::context::Context;
 use crate::error::Result;
 
 /// A point in the stream of work.
 pub struct Event {
-    device: Arc<Device>,
+    context: Arc<Context>,
     event: CUevent,
 }
 
@@ -23,14 +23,14 @@ unsafe impl Sync for Event {}
 impl Cuda {
     /// Marks the place behind everything issued so far.
     pub fn record(&self) -> Result<Event> {
-        let device = Arc::clone(&self.device);
-        let mut event = Event { device, event: std::ptr::null_mut() };
+        let context = Arc::clone(&self.context);
+        let mut event = Event { context, event: std::ptr::null_mut() };
         let what = || "creating an event".to_owned();
         // SAFETY: the handle is writable; destroyed in `drop`. Flags 0: an event with a time.
-        self.device.call(what, |d| unsafe { d.cuEventCreate(&mut event.event, 0) })?;
-        let (what, stream) = (|| "recording an event".to_owned(), self.device.stream);
+        self.context.call(what, |d| unsafe { d.cuEventCreate(&mut event.event, 0) })?;
+        let (what, stream) = (|| "recording an event".to_owned(), self.context.stream);
         // SAFETY: event and stream are alive, and of one context.
-        self.device.call(what, |d| unsafe { d.cuEventRecord(event.event, stream) })?;
+        self.context.call(what, |d| unsafe { d.cuEventRecord(event.event, stream) })?;
         Ok(event)
     }
 }
@@ -41,7 +41,7 @@ impl Event {
         let what = || "waiting for an event".to_owned();
         for event in [start, self] {
             // SAFETY: recorded before.
-            self.device.call(what, |d| unsafe { d.cuEventSynchronize(event.event) })?;
+            self.context.call(what, |d| unsafe { d.cuEventSynchronize(event.event) })?;
         }
         let mut milliseconds = 0.0;
         let what = || "reading a time".to_owned();
@@ -49,7 +49,7 @@ impl Event {
             // SAFETY: the time is writable, both events are completed.
             unsafe { d.cuEventElapsedTime(&mut milliseconds, start.event, self.event) }
         };
-        self.device.call(what, call)?;
+        self.context.call(what, call)?;
         Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
     }
 }
@@ -59,7 +59,7 @@ impl Drop for Event {
         if !self.event.is_null() {
             // Nothing can be done about a failure here.
             // SAFETY: created in `record`.
-            let _ = self.device.try_call(|d| unsafe { d.cuEventDestroy_v2(self.event) });
+            let _ = self.context.try_call(|d| unsafe { d.cuEventDestroy_v2(self.event) });
         }
     }
 }

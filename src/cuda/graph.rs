@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use cudarc::driver::sys::{CUgraph, CUgraphExec, CUstreamCaptureMode};
 
-use super::Cuda;
-use super::device::Device;
+use super::card::Cuda;
+use super::context::Context;
 use crate::error::{Error, Result};
 
 /// Captured work, ready to be replayed.
 pub struct Graph {
-    device: Arc<Device>,
+    context: Arc<Context>,
     exec: CUgraphExec,
 }
 
@@ -24,13 +24,13 @@ impl Cuda {
     /// waits cannot be captured and make this an error, after which the device works as before.
     /// No other thread may use the device meanwhile: its work would be captured, too.
     pub fn capture(&self, issue: impl FnOnce() -> Result<()>) -> Result<Graph> {
-        let capture = Capture::begin(&self.device)?;
+        let capture = Capture::begin(&self.context)?;
         issue()?;
         let recorded = capture.end()?;
-        let mut graph = Graph { device: Arc::clone(&self.device), exec: std::ptr::null_mut() };
+        let mut graph = Graph { context: Arc::clone(&self.context), exec: std::ptr::null_mut() };
         let what = || "making a graph executable".to_owned();
         // SAFETY: the handle is writable, the graph alive.
-        self.device.call(what, |d| unsafe {
+        self.context.call(what, |d| unsafe {
             d.cuGraphInstantiateWithFlags(&mut graph.exec, recorded.graph, 0)
         })?;
         Ok(graph)
@@ -41,12 +41,12 @@ impl Cuda {
     /// # Safety
     /// All memory and images that the captured work uses still exist.
     pub unsafe fn replay(&self, graph: &Graph) -> Result<()> {
-        if !Arc::ptr_eq(&self.device, &graph.device) {
+        if !Arc::ptr_eq(&self.context, &graph.context) {
             return Err(Error::Internal("a graph of another device".to_owned()));
         }
-        let (what, stream) = (|| "replaying a graph".to_owned(), self.device.stream);
+        let (what, stream) = (|| "replaying a graph".to_owned(), self.context.stream);
         // SAFETY: both are alive; the memory is the caller's promise.
-        self.device.call(what, |d| unsafe { d.cuGraphLaunch(graph.exec, stream) })
+        self.context.call(what, |d| unsafe { d.cuGraphLaunch(graph.exec, stream) })
     }
 }
 
@@ -55,35 +55,35 @@ impl Drop for Graph {
         if !self.exec.is_null() {
             // Nothing can be done about a failure here.
             // SAFETY: instantiated in `capture`; a running replay finishes all the same.
-            let _ = self.device.try_call(|d| unsafe { d.cuGraphExecDestroy(self.exec) });
+            let _ = self.context.try_call(|d| unsafe { d.cuGraphExecDestroy(self.exec) });
         }
     }
 }
 
 /// A capture that has begun. It ends whatever happens, so that the stream works again.
 struct Capture<'a> {
-    device: &'a Device,
+    context: &'a Context,
     open: bool,
 }
 
 impl<'a> Capture<'a> {
-    fn begin(device: &'a Device) -> Result<Self> {
+    fn begin(context: &'a Context) -> Result<Self> {
         // Calls that cannot be captured are errors in this thread; others are left alone.
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         let what = || "beginning a capture".to_owned();
         // SAFETY: a stream of our own, not the NULL stream.
-        device.call(what, |d| unsafe { d.cuStreamBeginCapture_v2(device.stream, mode) })?;
-        Ok(Capture { device, open: true })
+        context.call(what, |d| unsafe { d.cuStreamBeginCapture_v2(context.stream, mode) })?;
+        Ok(Capture { context, open: true })
     }
 
     fn end(mut self) -> Result<Recorded<'a>> {
         self.open = false;
-        let device = self.device;
-        let mut recorded = Recorded { device, graph: std::ptr::null_mut() };
+        let context = self.context;
+        let mut recorded = Recorded { context, graph: std::ptr::null_mut() };
         let what = || "ending a capture".to_owned();
         let graph = &mut recorded.graph;
         // SAFETY: the handle is writable, the stream captures since `begin`.
-        device.call(what, |d| unsafe { d.cuStreamEndCapture(device.stream, graph) })?;
+        context.call(what, |d| unsafe { d.cuStreamEndCapture(context.stream, graph) })?;
         if recorded.graph.is_null() {
             return Err(Error::Internal("a capture without a graph".to_owned()));
         }
@@ -94,18 +94,18 @@ impl<'a> Capture<'a> {
 impl Drop for Capture<'_> {
     fn drop(&mut self) {
         if self.open {
-            let mut recorded = Recorded { device: self.device, graph: std::ptr::null_mut() };
-            let (stream, graph) = (self.device.stream, &mut recorded.graph);
+            let mut recorded = Recorded { context: self.context, graph: std::ptr::null_mut() };
+            let (stream, graph) = (self.context.stream, &mut recorded.graph);
             // The error that led here is the one to report.
             // SAFETY: as in `end`.
-            let _ = self.device.try_call(|d| unsafe { d.cuStreamEndCapture(stream, graph) });
+            let _ = self.context.try_call(|d| unsafe { d.cuStreamEndCapture(stream, graph) });
         }
     }
 }
 
 /// What was captured, not executable yet.
 struct Recorded<'a> {
-    device: &'a Device,
+    context: &'a Context,
     graph: CUgraph,
 }
 
@@ -114,7 +114,7 @@ impl Drop for Recorded<'_> {
         if !self.graph.is_null() {
             // Nothing can be done about a failure here.
             // SAFETY: from the end of a capture.
-            let _ = self.device.try_call(|d| unsafe { d.cuGraphDestroy(self.graph) });
+            let _ = self.context.try_call(|d| unsafe { d.cuGraphDestroy(self.graph) });
         }
     }
 }

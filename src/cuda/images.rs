@@ -1,15 +1,13 @@
 //! The compiled kernels: one image a family, in this binary or in a folder that replaces them.
 
 use std::ffi::OsStr;
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use cudarc::driver::sys::{CUfunction, CUmodule};
 
 use super::absence::Absence;
-use super::device::Device;
-use super::driver::{Failure, code};
+use super::context::Context;
+use super::terms::{DriverError, ImageSource, code};
 
 /// `IMAGES`, `COMPILER` and `ARCHITECTURES`, from build.rs.
 mod built {
@@ -30,22 +28,6 @@ pub fn unconfirmed() -> &'static [(&'static str, &'static [&'static str])] {
 /// Environment variable: a folder with `<family>.fatbin`, in place of the images of this binary.
 pub const FOLDER_VARIABLE: &str = "FAIRPRUNE_KERNELS";
 
-/// Where an image is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    Binary,
-    Folder(PathBuf),
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Source::Binary => f.write_str("this binary"),
-            Source::Folder(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
 /// What the kernels are compiled for, and by what: None without nvcc.
 pub fn built() -> Option<Built> {
     let compiler = built::COMPILER?;
@@ -62,29 +44,27 @@ pub struct Built {
 }
 
 /// The folder of [`FOLDER_VARIABLE`], else this binary where it has images.
-pub(super) fn source() -> Result<Source, Absence> {
+pub(super) fn source() -> Result<ImageSource, Absence> {
     match std::env::var_os(FOLDER_VARIABLE).as_deref() {
-        Some(folder) if folder != OsStr::new("") => Ok(Source::Folder(folder.into())),
+        Some(folder) if folder != OsStr::new("") => Ok(ImageSource::Folder(folder.into())),
         _ if built::IMAGES.is_empty() => Err(Absence::NotBuilt),
-        _ => Ok(Source::Binary),
+        _ => Ok(ImageSource::Binary),
     }
 }
 
-impl Source {
-    /// One family's image.
-    fn read(&self, family: &'static str) -> Result<Image, Absence> {
-        match self {
-            Source::Binary => {
-                let images = built::IMAGES.iter();
-                let image = images.copied().find(|(name, _)| *name == family);
-                image.map(|(_, bytes)| Image::new(bytes)).ok_or(Absence::MissingImage { family })
-            }
-            Source::Folder(folder) => {
-                let path = folder.join(format!("{family}.fatbin"));
-                match std::fs::read(&path) {
-                    Ok(bytes) => Ok(Image::new(&bytes)),
-                    Err(error) => Err(Absence::UnreadableImage { path, why: error.to_string() }),
-                }
+/// One family's image.
+fn read(source: &ImageSource, family: &'static str) -> Result<Image, Absence> {
+    match source {
+        ImageSource::Binary => {
+            let images = built::IMAGES.iter();
+            let image = images.copied().find(|(name, _)| *name == family);
+            image.map(|(_, bytes)| Image::new(bytes)).ok_or(Absence::MissingImage { family })
+        }
+        ImageSource::Folder(folder) => {
+            let path = folder.join(format!("{family}.fatbin"));
+            match std::fs::read(&path) {
+                Ok(bytes) => Ok(Image::new(&bytes)),
+                Err(error) => Err(Absence::UnreadableImage { path, why: error.to_string() }),
             }
         }
     }
@@ -103,10 +83,10 @@ impl Image {
 
 /// A family's loaded kernels.
 pub(super) struct Module {
-    device: Arc<Device>,
+    context: Arc<Context>,
     module: CUmodule,
     family: &'static str,
-    source: Source,
+    source: ImageSource,
 }
 
 // SAFETY: a handle of the driver, whose functions may be called from any thread.
@@ -117,41 +97,46 @@ unsafe impl Sync for Module {}
 impl Module {
     /// Loads a family's image.
     pub fn load(
-        device: &Arc<Device>,
-        source: &Source,
+        context: &Arc<Context>,
+        source: &ImageSource,
         family: &'static str,
     ) -> Result<Module, Absence> {
-        let image = source.read(family)?;
+        let image = read(source, family)?;
         let mut module = std::ptr::null_mut();
-        let loaded = device.try_call(|d| {
+        let loaded = context.try_call(|d| {
             // SAFETY: `module` is writable; the image is aligned and ended by a NUL, so that the
             // driver, which knows a fatbin's length from its header, reads nothing behind it.
             unsafe { d.cuModuleLoadData(&mut module, image.0.as_ptr().cast()) }
         });
-        loaded.map_err(|failure| refused(device, source.clone(), family, failure))?;
-        Ok(Module { device: Arc::clone(device), module, family, source: source.clone() })
+        loaded.map_err(|failure| refused(context, source.clone(), family, failure))?;
+        Ok(Module { context: Arc::clone(context), module, family, source: source.clone() })
     }
 
     /// The kernel `name` (without NUL) of this module.
     pub fn function(&self, name: &'static str) -> Result<CUfunction, Absence> {
         let text = format!("{name}\0");
         let mut function = std::ptr::null_mut();
-        let found = self.device.try_call(|d| {
+        let found = self.context.try_call(|d| {
             // SAFETY: `function` is writable, `text` ended by a NUL, the module loaded.
             unsafe { d.cuModuleGetFunction(&mut function, self.module, text.as_ptr().cast()) }
         });
         let (family, source) = (self.family, self.source.clone());
         found.map(|()| function).map_err(|failure| match failure.code {
             code::NOT_FOUND => Absence::MissingKernel { family, kernel: name, source },
-            _ => refused(&self.device, source, family, failure),
+            _ => refused(&self.context, source, family, failure),
         })
     }
 }
 
 /// Why the driver does not take an image.
-fn refused(device: &Device, source: Source, family: &'static str, failure: Failure) -> Absence {
-    let properties = &device.properties;
-    match (failure.code, device.driver.version()) {
+fn refused(
+    context: &Context,
+    source: ImageSource,
+    family: &'static str,
+    failure: DriverError,
+) -> Absence {
+    let properties = &context.properties;
+    match (failure.code, context.driver.version()) {
         (code::NO_BINARY_FOR_GPU, _) => Absence::NoImage {
             family,
             source,
@@ -169,6 +154,6 @@ impl Drop for Module {
     fn drop(&mut self) {
         // Nothing can be done about a failure here.
         // SAFETY: loaded in `load`; the kernels' owner goes first.
-        let _ = self.device.try_call(|d| unsafe { d.cuModuleUnload(self.module) });
+        let _ = self.context.try_call(|d| unsafe { d.cuModuleUnload(self.module) });
     }
 }

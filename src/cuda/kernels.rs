@@ -1,24 +1,31 @@
 //! Every kernel by name, looked up once when a card is opened.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use cudarc::driver::sys::{CUfunction, CUfunction_attribute as Attribute};
 
 use super::absence::Absence;
-use super::device::Device;
-use super::images::{Module, Source};
+use super::args;
+use super::context::Context;
+use super::images::Module;
+use super::terms::{DriverError, ImageSource};
 
-/// One kernel, ready to be launched.
-pub struct Kernel {
+/// Most blocks along x, and along y and z, on every card.
+const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, u16::MAX as u32, u16::MAX as u32];
+
+/// One kernel that takes a structure `A`, ready to be launched.
+pub struct Kernel<A> {
     pub(super) function: CUfunction,
     /// Its place in `KERNEL_NAMES`.
     pub(super) index: u32,
-    pub(super) limits: Limits,
+    pub(super) limits: KernelLimits,
+    args: PhantomData<fn(&A)>,
 }
 
 /// What a launch of a kernel must keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct KernelLimits {
     /// Most threads of a block.
     pub threads: u32,
     /// Most bytes of dynamic shared memory a block.
@@ -33,16 +40,40 @@ pub struct Limits {
     pub(super) ptx: u32,
 }
 
+impl KernelLimits {
+    /// What is wrong with a launch of so many blocks of so many threads, with so much dynamic shared
+    /// memory and so many bytes of parameters; None where the kernel takes it.
+    pub(super) fn refusal(
+        &self,
+        grid: [u32; 3],
+        threads: u32,
+        shared_bytes: u32,
+        parameter_bytes: usize,
+    ) -> Option<String> {
+        if (0..3).any(|i| grid[i] > MOST_BLOCKS[i]) {
+            return Some(format!("expected at most {MOST_BLOCKS:?} blocks"));
+        }
+        if threads == 0 || threads > self.threads {
+            return Some(format!("expected 1 to {} threads", self.threads));
+        }
+        if shared_bytes > self.shared_bytes {
+            return Some(format!("expected at most {} bytes of shared memory", self.shared_bytes));
+        }
+        let expected = self.parameter_bytes.filter(|expected| *expected != parameter_bytes)?;
+        Some(format!("{parameter_bytes} bytes of parameters, expected {expected}"))
+    }
+}
+
 // SAFETY: a handle of the driver, whose functions may be called from any thread.
-unsafe impl Send for Kernel {}
+unsafe impl<A> Send for Kernel<A> {}
 // SAFETY: as above.
-unsafe impl Sync for Kernel {}
+unsafe impl<A> Sync for Kernel<A> {}
 
 macro_rules! kernels {
-    ($($family:ident { $($kernel:ident),* $(,)? })*) => {
+    ($($family:ident { $($kernel:ident: $args:ident,)* })*) => {
         /// All kernels. A field is named as the kernel in `kernels/<family>.cu`.
         pub struct Kernels {
-            $($(pub $kernel: Kernel,)*)*
+            $($(pub $kernel: Kernel<args::$args>,)*)*
             /// After the kernels, which are part of them.
             _modules: Vec<Module>,
         }
@@ -56,121 +87,34 @@ macro_rules! kernels {
 
         impl Kernels {
             /// Loads all families and looks all kernels up.
-            pub(super) fn load(device: &Arc<Device>, source: &Source) -> Result<Self, Absence> {
+            pub(super) fn load(context: &Arc<Context>, source: &ImageSource) -> Result<Self, Absence> {
                 let mut modules = Vec::new();
                 let mut index = 0..;
                 $(
-                    let module = Module::load(device, source, stringify!($family))?;
+                    let module = Module::load(context, source, stringify!($family))?;
                     $(let $kernel =
-                        Kernel::find(device, &module, stringify!($kernel), index.next())?;)*
+                        Kernel::find(context, &module, stringify!($kernel), index.next())?;)*
                     modules.push(module);
                 )*
                 Ok(Kernels { $($($kernel,)*)* _modules: modules })
-            }
-
-            /// All kernels, in the order of the list.
-            pub fn all(&self) -> Vec<&Kernel> {
-                vec![$($(&self.$kernel),*),*]
             }
         }
     };
 }
 
-kernels! {
-    echo { echo_fields }
-    gather { gather_f32, gather_bf16, gather_crop_f32, gather_crop_bf16 }
-    cast { cast_f32_to_bf16, cast_bf16_to_f32 }
-    conv2d_fprop { conv2d_fprop_wide_f32, conv2d_fprop_narrow_f32 }
-    conv2d_dgrad { conv2d_dgrad_wide_f32, conv2d_dgrad_narrow_f32 }
-    conv2d_wgrad {
-        conv2d_wgrad_wide_f32,
-        conv2d_wgrad_narrow_f32,
-        conv2d_bias_grad_f32,
-        conv2d_wgrad_reduce_f32,
-    }
-    conv2d_fprop_bf16 {
-        conv2d_fprop_wide_bf16,
-        conv2d_fprop_medium_bf16,
-        conv2d_fprop_narrow_bf16,
-        conv2d_fprop_halo_wide_bf16,
-        conv2d_fprop_halo_medium_bf16,
-        conv2d_fprop_halo_narrow_bf16,
-    }
-    conv2d_dgrad_bf16 {
-        conv2d_dgrad_wide_bf16,
-        conv2d_dgrad_medium_bf16,
-        conv2d_dgrad_narrow_bf16,
-        conv2d_dgrad_halo_wide_bf16,
-        conv2d_dgrad_halo_medium_bf16,
-        conv2d_dgrad_halo_narrow_bf16,
-    }
-    conv2d_wgrad_bf16 {
-        conv2d_wgrad_wide_bf16,
-        conv2d_wgrad_medium_bf16,
-        conv2d_wgrad_narrow_bf16,
-        conv2d_wgrad_halo_bf16,
-        conv2d_bias_grad_bf16,
-    }
-    conv2d_grad_norm {
-        conv2d_grad_norm_instantiate_wide_f32,
-        conv2d_grad_norm_instantiate_narrow_f32,
-        conv2d_grad_norm_gram_f32,
-        conv2d_grad_norm_pixel_gram_f32,
-        conv2d_grad_norm_shifted_gram_f32,
-        conv2d_grad_norm_reduce_f32,
-    }
-    conv2d_grad_norm_bf16 {
-        conv2d_grad_norm_instantiate_wide_bf16,
-        conv2d_grad_norm_instantiate_medium_bf16,
-        conv2d_grad_norm_instantiate_narrow_bf16,
-        conv2d_grad_norm_instantiate_halo_bf16,
-        conv2d_grad_norm_gram_bf16,
-        conv2d_grad_norm_pixel_gram_bf16,
-        conv2d_grad_norm_shifted_gram_bf16,
-        conv2d_grad_norm_reduce_bf16,
-    }
-    batch_norm {
-        batch_norm_statistics_f32,
-        batch_norm_merge_f32,
-        batch_norm_finalize_f32,
-        batch_norm_eval_affine_f32,
-        batch_norm_apply_vector_f32,
-        batch_norm_apply_scalar_f32,
-        batch_norm_backward_reduce_f32,
-        batch_norm_backward_sum_f32,
-        batch_norm_backward_apply_f32,
-        batch_norm_backward_eval_f32,
-    }
-    batch_norm_bf16 {
-        batch_norm_statistics_bf16,
-        batch_norm_merge_tiles_f32,
-        batch_norm_sum_tiles_f32,
-        batch_norm_apply_bf16,
-        batch_norm_backward_reduce_bf16,
-        batch_norm_backward_apply_bf16,
-        batch_norm_backward_eval_bf16,
-    }
-    pool { max_pool_f32, max_pool_backward_f32, global_pool_f32, global_pool_backward_f32 }
-    pool_bf16 {
-        max_pool_bf16,
-        max_pool_backward_bf16,
-        global_pool_bf16,
-        global_pool_backward_bf16,
-    }
-    loss_score { loss_score_f32, store_norms_f32 }
-    sgd { sgd_f32, advance_u32 }
-}
+// What the sources in `kernels/` declare, from build.rs.
+include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
-impl Kernel {
+impl<A> Kernel<A> {
     fn find(
-        device: &Device,
+        context: &Context,
         module: &Module,
         name: &'static str,
         index: Option<u32>,
-    ) -> Result<Kernel, Absence> {
+    ) -> Result<Kernel<A>, Absence> {
         let function = module.function(name)?;
-        let limits = limits(device, function).map_err(Absence::DriverFails)?;
-        Ok(Kernel { function, index: index.unwrap_or_default(), limits })
+        let limits = limits(context, function).map_err(Absence::DriverFails)?;
+        Ok(Kernel { function, index: index.unwrap_or_default(), limits, args: PhantomData })
     }
 
     /// As in the sources.
@@ -179,32 +123,58 @@ impl Kernel {
     }
 
     /// What its launches must keep to.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> KernelLimits {
         self.limits
     }
 }
 
 /// Reads a kernel's limits, and lets it use all the shared memory that the card has for a block.
-fn limits(device: &Device, function: CUfunction) -> Result<Limits, super::driver::Failure> {
+fn limits(context: &Context, function: CUfunction) -> Result<KernelLimits, DriverError> {
     let attribute = |attribute: Attribute| {
         let mut value = 0;
         // SAFETY: `value` is writable, the function that of a loaded module.
-        device.try_call(|d| unsafe { d.cuFuncGetAttribute(&mut value, attribute, function) })?;
+        context.try_call(|d| unsafe { d.cuFuncGetAttribute(&mut value, attribute, function) })?;
         Ok(value.unsigned_abs())
     };
     let fixed = attribute(Attribute::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES)?;
-    let shared_bytes = device.properties.shared_bytes.saturating_sub(fixed);
+    let shared_bytes = context.properties.shared_bytes.saturating_sub(fixed);
     let most = Attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
     // SAFETY: as above; the value is within the card's limit.
-    device.try_call(|d| unsafe { d.cuFuncSetAttribute(function, most, shared_bytes as i32) })?;
-    Ok(Limits {
+    context.try_call(|d| unsafe { d.cuFuncSetAttribute(function, most, shared_bytes as i32) })?;
+    Ok(KernelLimits {
         threads: attribute(Attribute::CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
         shared_bytes,
         // SAFETY: the function is that of a loaded module.
-        parameter_bytes: unsafe { device.driver.parameter_bytes(function) },
+        parameter_bytes: unsafe { context.driver.parameter_bytes(function) },
         registers: attribute(Attribute::CU_FUNC_ATTRIBUTE_NUM_REGS)?,
         local_bytes: attribute(Attribute::CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)?,
         binary: attribute(Attribute::CU_FUNC_ATTRIBUTE_BINARY_VERSION)?,
         ptx: attribute(Attribute::CU_FUNC_ATTRIBUTE_PTX_VERSION)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An image may be of other sources than this program.
+    #[test]
+    fn parameters_of_another_size_are_refused_where_the_driver_tells() {
+        let known = KernelLimits {
+            threads: 32,
+            shared_bytes: 0,
+            parameter_bytes: Some(32),
+            registers: 0,
+            local_bytes: 0,
+            binary: 90,
+            ptx: 90,
+        };
+        assert_eq!(known.refusal([1; 3], 32, 0, 32), None);
+        let refusal = known.refusal([1; 3], 32, 0, 28);
+        assert_eq!(refusal.as_deref(), Some("28 bytes of parameters, expected 32"));
+        assert_eq!(
+            KernelLimits { parameter_bytes: None, ..known }.refusal([1; 3], 32, 0, 28),
+            None
+        );
+    }
 }

@@ -8,13 +8,11 @@ use cudarc::driver::sys::{
     CUstream,
 };
 
-use super::Cuda;
-use super::driver::{Driver, Failure};
+use super::card::Cuda;
+use super::driver::Driver;
 use super::kernels::Kernel;
+use super::terms::DriverError;
 use crate::error::{Error, Result};
-
-/// Most blocks along x, and along y and z, on every card.
-const MOST_BLOCKS: [u32; 3] = [i32::MAX as u32, u16::MAX as u32, u16::MAX as u32];
 
 /// Compute capability whose PTX has the instruction that waits for the kernels before.
 const HOPPER: u32 = 90;
@@ -28,12 +26,11 @@ impl Cuda {
     /// of the program; what the driver refuses is a failure of the device. All name the kernel.
     ///
     /// # Safety
-    /// `args` has the fields of the kernel's structure, in its order; its pointers are those of
-    /// this device's memory, in the bounds that the kernel's header states for these sizes; no
-    /// other launch that is not ordered with this one touches what it writes.
+    /// The pointers of `args` are those of this device's memory, in the bounds that the kernel's header
+    /// states for these sizes; no other launch that is not ordered with this one touches what it writes.
     pub unsafe fn launch<A: bytemuck::Pod>(
         &self,
-        kernel: &Kernel,
+        kernel: &Kernel<A>,
         grid: [u32; 3],
         threads: u32,
         shared_bytes: u32,
@@ -42,21 +39,7 @@ impl Cuda {
         if grid.contains(&0) {
             return Ok(());
         }
-        let limits = kernel.limits;
-        let size = size_of::<A>();
-        let refused = if (0..3).any(|i| grid[i] > MOST_BLOCKS[i]) {
-            Some(format!("expected at most {MOST_BLOCKS:?} blocks"))
-        } else if threads == 0 || threads > limits.threads {
-            Some(format!("expected 1 to {} threads", limits.threads))
-        } else if shared_bytes > limits.shared_bytes {
-            Some(format!("expected at most {} bytes of shared memory", limits.shared_bytes))
-        } else if let Some(expected) = limits.parameter_bytes
-            && expected != size
-        {
-            Some(format!("{size} bytes of parameters, expected {expected}"))
-        } else {
-            None
-        };
+        let refused = kernel.limits.refusal(grid, threads, shared_bytes, size_of::<A>());
         let what = || {
             let [x, y, z] = grid;
             let name = kernel.name();
@@ -66,15 +49,15 @@ impl Cuda {
             return Err(Error::Internal(format!("{}: {refused}", what())));
         }
         let mut parameters = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
-        let early = self.launches_early(kernel) && self.device.follows_a_kernel();
-        self.device.launching(kernel.index);
+        let early = self.launches_early(kernel) && self.context.follows_a_kernel();
+        self.context.launching(kernel.index);
         let issue = Issue { function: kernel.function, grid, threads, shared_bytes, early };
         // SAFETY: the function lives as long as `self`, the parameter until the call returns, its size
         // is the kernel's; the driver only reads it. The rest is the caller's.
-        self.device.call(what, |d| unsafe {
-            issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+        self.context.call(what, |d| unsafe {
+            issue.launch(d, self.context.stream, parameters.as_mut_ptr())
         })?;
-        self.device.launched();
+        self.context.launched();
         Ok(())
     }
 
@@ -82,7 +65,7 @@ impl Cuda {
     /// (programmatic dependent launch): then it and what it needs are there when that ends. Every
     /// kernel first waits for that end (`KERNEL` in `kernels/kernel.cuh`), where its image has the
     /// instruction.
-    fn launches_early(&self, kernel: &Kernel) -> bool {
+    fn launches_early<A>(&self, kernel: &Kernel<A>) -> bool {
         self.dependent_launch.load(Relaxed) && kernel.limits.ptx >= HOPPER
     }
 
@@ -95,7 +78,7 @@ impl Cuda {
     /// Whether the driver takes launches that may begin early, also in a capture: it is given one that
     /// never runs. Some versions refuse them on some cards.
     pub(super) fn try_early_launch(&self) -> bool {
-        if !self.device.driver.launches_early() {
+        if !self.context.driver.launches_early() {
             return false;
         }
         let function = self.kernels.echo_fields.function;
@@ -107,8 +90,8 @@ impl Cuda {
                 let mut parameters = [zeros.as_ptr().cast_mut().cast::<c_void>()];
                 let what = || "recording a launch that may begin early".to_owned();
                 // SAFETY: function and stream are alive, the parameters long enough; nothing runs.
-                self.device.call(what, |d| unsafe {
-                    issue.launch(d, self.device.stream, parameters.as_mut_ptr())
+                self.context.call(what, |d| unsafe {
+                    issue.launch(d, self.context.stream, parameters.as_mut_ptr())
                 })?;
             }
             Ok(())
@@ -135,7 +118,7 @@ impl Issue {
         driver: &Driver,
         stream: CUstream,
         parameters: *mut *mut c_void,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), DriverError> {
         let &Issue { function, grid: [x, y, z], threads, shared_bytes, early } = self;
         if !early {
             let extra = std::ptr::null_mut();

@@ -7,9 +7,9 @@ use bytemuck::{Pod, Zeroable};
 use cudarc::driver::sys::CUdeviceptr;
 use half::bf16;
 
-use super::Cuda;
-use super::device::Device;
-use super::driver::code;
+use super::card::Cuda;
+use super::context::Context;
+use super::terms::code;
 use crate::backend::{ALIGN, View};
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
@@ -21,27 +21,27 @@ pub struct DevicePointer(pub u64);
 
 /// One allocation; of no bytes, none.
 pub(super) struct Buffer {
-    device: Arc<Device>,
+    context: Arc<Context>,
     address: CUdeviceptr,
     bytes: usize,
 }
 
 impl Buffer {
     /// `bytes`, with whatever is in them. `needed` is what the error states.
-    pub fn new(device: &Arc<Device>, bytes: usize, needed: u64) -> Result<Buffer> {
-        let mut buffer = Buffer { device: Arc::clone(device), address: 0, bytes };
+    pub fn new(context: &Arc<Context>, bytes: usize, needed: u64) -> Result<Buffer> {
+        let mut buffer = Buffer { context: Arc::clone(context), address: 0, bytes };
         if bytes == 0 {
             return Ok(buffer);
         }
         // SAFETY: the address is writable; freed in `drop`.
-        let made = device.try_call(|d| unsafe { d.cuMemAlloc_v2(&mut buffer.address, bytes) });
+        let made = context.try_call(|d| unsafe { d.cuMemAlloc_v2(&mut buffer.address, bytes) });
         match made {
             Ok(()) => Ok(buffer),
             Err(failure) if failure.code == code::OUT_OF_MEMORY => {
-                let free = device.free_bytes().unwrap_or(0);
+                let free = context.free_bytes().unwrap_or(0);
                 Err(Error::OutOfMemory { needed, free, largest_batch: None })
             }
-            Err(failure) => Err(device.error(format!("allocating {bytes} bytes"), &failure)),
+            Err(failure) => Err(context.error(format!("allocating {bytes} bytes"), &failure)),
         }
     }
 
@@ -56,12 +56,13 @@ impl Buffer {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (device, to) = (&self.device, self.address + offset as u64);
+        let (context, to) = (&self.context, self.address + offset as u64);
         let what = || format!("copying {} bytes to the device", bytes.len());
         let (from, count) = (bytes.as_ptr().cast(), bytes.len());
         // SAFETY: in bounds (checked above); `bytes` outlives the copy, which ends before `upload`.
-        device.call(what, |d| unsafe { d.cuMemcpyHtoDAsync_v2(to, from, count, device.stream) })?;
-        device.synchronize()
+        context
+            .call(what, |d| unsafe { d.cuMemcpyHtoDAsync_v2(to, from, count, context.stream) })?;
+        context.synchronize()
     }
 
     /// Copies from `offset` into `bytes`, after all work issued before.
@@ -70,13 +71,14 @@ impl Buffer {
         if bytes.is_empty() {
             return Ok(());
         }
-        let (device, from) = (&self.device, self.address + offset as u64);
+        let (context, from) = (&self.context, self.address + offset as u64);
         let count = bytes.len();
         let what = || format!("copying {count} bytes from the device");
         let to = bytes.as_mut_ptr().cast();
         // SAFETY: in bounds (checked above); `bytes` is borrowed until the copy has ended.
-        device.call(what, |d| unsafe { d.cuMemcpyDtoHAsync_v2(to, from, count, device.stream) })?;
-        device.synchronize()
+        context
+            .call(what, |d| unsafe { d.cuMemcpyDtoHAsync_v2(to, from, count, context.stream) })?;
+        context.synchronize()
     }
 
     /// Sets `count` 32-bit words from `offset` on. Does not wait.
@@ -85,10 +87,10 @@ impl Buffer {
         if count == 0 {
             return Ok(());
         }
-        let (device, to) = (&self.device, self.address + offset as u64);
+        let (context, to) = (&self.context, self.address + offset as u64);
         let what = || format!("filling {count} words");
         // SAFETY: in bounds (checked above) and aligned: offsets are multiples of ALIGN.
-        device.call(what, |d| unsafe { d.cuMemsetD32Async(to, word, count, device.stream) })
+        context.call(what, |d| unsafe { d.cuMemsetD32Async(to, word, count, context.stream) })
     }
 
     fn check(&self, offset: usize, len: usize) -> Result<()> {
@@ -106,9 +108,9 @@ impl Drop for Buffer {
             return;
         }
         // Work that was issued may still use it. Nothing can be done about a failure here.
-        let _ = self.device.synchronize();
+        let _ = self.context.synchronize();
         // SAFETY: allocated in `new`, and nothing on the stream uses it any more.
-        let _ = self.device.try_call(|d| unsafe { d.cuMemFree_v2(self.address) });
+        let _ = self.context.try_call(|d| unsafe { d.cuMemFree_v2(self.address) });
     }
 }
 
@@ -120,7 +122,7 @@ pub struct CudaMemory {
 impl CudaMemory {
     /// One buffer a size, in bytes; all NaN or all zeros.
     pub(super) fn allocate(
-        device: &Arc<Device>,
+        context: &Arc<Context>,
         sizes: &[usize],
         poison: bool,
     ) -> Result<CudaMemory> {
@@ -129,7 +131,7 @@ impl CudaMemory {
         let mut buffers = Vec::with_capacity(sizes.len());
         for &size in sizes {
             // Whole words, and no more: what lies behind them is found by tools that watch bounds.
-            let buffer = Buffer::new(device, size.div_ceil(4) * 4, needed)?;
+            let buffer = Buffer::new(context, size.div_ceil(4) * 4, needed)?;
             buffer.fill(0, word, buffer.bytes / 4)?;
             buffers.push(buffer);
         }
@@ -229,10 +231,10 @@ impl Cuda {
     }
 
     /// Copies images (u8, N H W 3) to the device, where they stay.
-    pub fn upload_images(&self, images: &[u8]) -> Result<CudaImages> {
-        let buffer = Buffer::new(&self.device, images.len(), images.len() as u64)?;
+    pub fn upload_images(&self, images: &[u8]) -> Result<DeviceImages> {
+        let buffer = Buffer::new(&self.context, images.len(), images.len() as u64)?;
         buffer.upload(0, images)?;
-        Ok(CudaImages { buffer, identity: next_identity() })
+        Ok(DeviceImages { buffer, identity: next_identity() })
     }
 }
 
@@ -243,12 +245,12 @@ pub(super) fn next_identity() -> u64 {
 }
 
 /// A data set's images on the device.
-pub struct CudaImages {
+pub struct DeviceImages {
     buffer: Buffer,
     identity: u64,
 }
 
-impl CudaImages {
+impl DeviceImages {
     /// A number of their own: an address may have been that of others.
     pub fn identity(&self) -> u64 {
         self.identity

@@ -16,10 +16,11 @@ use bytes::Bytes;
 use cudarc::driver::sys::{CUevent, CUstream};
 use rayon::prelude::*;
 
-use super::Cuda;
-use super::device::{Device, NON_BLOCKING};
-use super::driver::{Driver, Failure, code};
-use super::memory::{Buffer, CudaImages, DevicePointer, next_identity};
+use super::card::Cuda;
+use super::context::{Context, NON_BLOCKING};
+use super::driver::Driver;
+use super::memory::{Buffer, DeviceImages, DevicePointer, next_identity};
+use super::terms::{DriverError, code};
 use crate::backend::{ALIGN, Cpu};
 use crate::error::{Error, Result};
 
@@ -32,9 +33,9 @@ fn numbers_bytes(images: usize) -> usize {
 }
 
 /// Images of a part, where they are.
-pub enum Images {
+pub enum CudaImages {
     /// On the device.
-    Device(CudaImages),
+    Device(DeviceImages),
     /// On the host: batches of them are copied.
     Host(HostImages),
 }
@@ -54,7 +55,7 @@ impl HostImages {
 
 /// Two buffers for batches of at most `images` images of `image` bytes, on the device and pinned on
 /// the host.
-pub struct Staging {
+pub struct StagingBuffers {
     image: usize,
     images: usize,
     slots: [Slot; 2],
@@ -87,21 +88,21 @@ pub struct Staged {
 
 impl Cuda {
     /// Buffers for batches of at most `images` images of `image` bytes.
-    pub fn new_staging(&self, image: usize, images: usize) -> Result<Staging> {
-        let device = &self.device;
+    pub fn new_staging(&self, image: usize, images: usize) -> Result<StagingBuffers> {
+        let context = &self.context;
         let bytes = Self::slot_bytes(image, images);
         let slot = || -> Result<Slot> {
             Ok(Slot {
                 holds: None,
-                device: Buffer::new(device, bytes, 2 * bytes as u64)?,
-                copied: Mark::new(device)?,
-                used: Mark::new(device)?,
-                host: Pinned::new(device, bytes)?,
+                device: Buffer::new(context, bytes, 2 * bytes as u64)?,
+                copied: Mark::new(context)?,
+                used: Mark::new(context)?,
+                host: Pinned::new(context, bytes)?,
             })
         };
-        let copies = Stream::new(device)?;
+        let copies = Stream::new(context)?;
         let (slots, host) = ([slot()?, slot()?], self.host().cloned());
-        Ok(Staging { image, images, slots, current: 0, copies, host })
+        Ok(StagingBuffers { image, images, slots, current: 0, copies, host })
     }
 
     /// Bytes of each of the two buffers, on the device and, pinned, on the host.
@@ -110,7 +111,12 @@ impl Cuda {
     }
 
     /// Makes the images `numbers` of `images` the current batch: work issued from now on finds them.
-    pub fn stage_batch(&self, s: &mut Staging, images: &HostImages, numbers: &[u32]) -> Result<()> {
+    pub fn stage_batch(
+        &self,
+        s: &mut StagingBuffers,
+        images: &HostImages,
+        numbers: &[u32],
+    ) -> Result<()> {
         let known = s.slots.iter().position(|slot| slot.is(images, numbers));
         s.current = match known {
             Some(slot) => slot,
@@ -119,15 +125,15 @@ impl Cuda {
         let copied = s.slots[s.current].copied.event;
         let wait = |d: &Driver| {
             // SAFETY: stream and event are alive.
-            unsafe { d.cuStreamWaitEvent(self.device.stream, copied, 0) }
+            unsafe { d.cuStreamWaitEvent(self.context.stream, copied, 0) }
         };
-        self.device.call(|| "waiting for a copy".to_owned(), wait)
+        self.context.call(|| "waiting for a copy".to_owned(), wait)
     }
 
     /// Starts to copy a batch that may come next.
     pub fn prefetch_batch(
         &self,
-        s: &mut Staging,
+        s: &mut StagingBuffers,
         images: &HostImages,
         numbers: &[u32],
     ) -> Result<()> {
@@ -138,7 +144,7 @@ impl Cuda {
     }
 
     /// The current batch; [`Cuda::gathered`] must follow what reads it.
-    pub fn staged(&self, s: &Staging) -> Staged {
+    pub fn staged(&self, s: &StagingBuffers) -> Staged {
         let slot = &s.slots[s.current];
         let at = slot.device.address();
         let count = slot.holds.as_ref().map_or(0, |(_, numbers)| numbers.len());
@@ -147,12 +153,12 @@ impl Cuda {
     }
 
     /// All readers of the current batch were issued.
-    pub fn gathered(&self, s: &mut Staging) -> Result<()> {
-        s.slots[s.current].used.record(self.device.stream)
+    pub fn gathered(&self, s: &mut StagingBuffers) -> Result<()> {
+        s.slots[s.current].used.record(self.context.stream)
     }
 }
 
-impl Staging {
+impl StagingBuffers {
     /// Gathers a batch in the slot that is not current and starts its copy; returns the slot.
     fn fill(&mut self, images: &HostImages, numbers: &[u32]) -> Result<usize> {
         let which = 1 - self.current;
@@ -183,9 +189,9 @@ impl Staging {
             Some(host) => host.pool().install(gather),
             None => gather(),
         }
-        let device = Arc::clone(&copies.device);
+        let context = Arc::clone(&copies.context);
         let (to, from) = (slot.device.address(), slot.host.address);
-        device.call(
+        context.call(
             || format!("copying {bytes} bytes to the device"),
             |d| {
                 // SAFETY: stream and event are alive.
@@ -207,18 +213,18 @@ impl Slot {
     }
 }
 
-impl Drop for Staging {
+impl Drop for StagingBuffers {
     fn drop(&mut self) {
         // The buffers go after this. Nothing can be done about a failure here.
         let stream = self.copies.stream;
         // SAFETY: the stream is alive.
-        let _ = self.copies.device.try_call(|d| unsafe { d.cuStreamSynchronize(stream) });
+        let _ = self.copies.context.try_call(|d| unsafe { d.cuStreamSynchronize(stream) });
     }
 }
 
 /// A stream beside the one of all other work.
 struct Stream {
-    device: Arc<Device>,
+    context: Arc<Context>,
     stream: CUstream,
 }
 
@@ -226,11 +232,11 @@ struct Stream {
 unsafe impl Send for Stream {}
 
 impl Stream {
-    fn new(device: &Arc<Device>) -> Result<Stream> {
-        let mut made = Stream { device: Arc::clone(device), stream: std::ptr::null_mut() };
+    fn new(context: &Arc<Context>) -> Result<Stream> {
+        let mut made = Stream { context: Arc::clone(context), stream: std::ptr::null_mut() };
         let what = || "creating a stream".to_owned();
         // SAFETY: the handle is writable; destroyed in `drop`.
-        device.call(what, |d| unsafe { d.cuStreamCreate(&mut made.stream, NON_BLOCKING) })?;
+        context.call(what, |d| unsafe { d.cuStreamCreate(&mut made.stream, NON_BLOCKING) })?;
         Ok(made)
     }
 }
@@ -240,14 +246,14 @@ impl Drop for Stream {
         if !self.stream.is_null() {
             // Nothing can be done about a failure here.
             // SAFETY: created in `new`.
-            let _ = self.device.try_call(|d| unsafe { d.cuStreamDestroy_v2(self.stream) });
+            let _ = self.context.try_call(|d| unsafe { d.cuStreamDestroy_v2(self.stream) });
         }
     }
 }
 
 /// An event that is recorded again and again; before the first time it counts as passed.
 struct Mark {
-    device: Arc<Device>,
+    context: Arc<Context>,
     event: CUevent,
 }
 
@@ -255,24 +261,24 @@ struct Mark {
 unsafe impl Send for Mark {}
 
 impl Mark {
-    fn new(device: &Arc<Device>) -> Result<Mark> {
-        let mut made = Mark { device: Arc::clone(device), event: std::ptr::null_mut() };
+    fn new(context: &Arc<Context>) -> Result<Mark> {
+        let mut made = Mark { context: Arc::clone(context), event: std::ptr::null_mut() };
         let what = || "creating an event".to_owned();
         // SAFETY: the handle is writable; destroyed in `drop`.
-        device.call(what, |d| unsafe { d.cuEventCreate(&mut made.event, UNTIMED) })?;
+        context.call(what, |d| unsafe { d.cuEventCreate(&mut made.event, UNTIMED) })?;
         Ok(made)
     }
 
     fn record(&self, stream: CUstream) -> Result<()> {
         let what = || "recording an event".to_owned();
         // SAFETY: event and stream are alive, and of one context.
-        self.device.call(what, |d| unsafe { d.cuEventRecord(self.event, stream) })
+        self.context.call(what, |d| unsafe { d.cuEventRecord(self.event, stream) })
     }
 
     fn wait(&self) -> Result<()> {
         let what = || "waiting for an event".to_owned();
         // SAFETY: the event is alive.
-        self.device.call(what, |d| unsafe { d.cuEventSynchronize(self.event) })
+        self.context.call(what, |d| unsafe { d.cuEventSynchronize(self.event) })
     }
 }
 
@@ -281,14 +287,14 @@ impl Drop for Mark {
         if !self.event.is_null() {
             // Nothing can be done about a failure here.
             // SAFETY: created in `new`.
-            let _ = self.device.try_call(|d| unsafe { d.cuEventDestroy_v2(self.event) });
+            let _ = self.context.try_call(|d| unsafe { d.cuEventDestroy_v2(self.event) });
         }
     }
 }
 
 /// Host memory that the device copies from without the driver's help; of no bytes, none.
 struct Pinned {
-    device: Arc<Device>,
+    context: Arc<Context>,
     address: *mut c_void,
     bytes: usize,
 }
@@ -297,17 +303,17 @@ struct Pinned {
 unsafe impl Send for Pinned {}
 
 impl Pinned {
-    fn new(device: &Arc<Device>, bytes: usize) -> Result<Pinned> {
+    fn new(context: &Arc<Context>, bytes: usize) -> Result<Pinned> {
         let address = std::ptr::null_mut();
-        let mut made = Pinned { device: Arc::clone(device), address, bytes };
+        let mut made = Pinned { context: Arc::clone(context), address, bytes };
         if bytes == 0 {
             return Ok(made);
         }
         // SAFETY: the address is writable; freed in `drop`.
-        let call = |d: &Driver| -> Result<(), Failure> {
+        let call = |d: &Driver| -> Result<(), DriverError> {
             unsafe { d.cuMemHostAlloc(&mut made.address, bytes, 0) }
         };
-        match device.try_call(call) {
+        match context.try_call(call) {
             Ok(()) => {
                 // SAFETY: as many bytes as were just allocated.
                 unsafe { made.address.cast::<u8>().write_bytes(0, bytes) };
@@ -318,7 +324,7 @@ impl Pinned {
                 format!("none of {bytes} bytes on the host"),
                 "a smaller --batch and --score-batch, or --images device",
             )),
-            Err(failure) => Err(device.error(format!("pinning {bytes} bytes"), &failure)),
+            Err(failure) => Err(context.error(format!("pinning {bytes} bytes"), &failure)),
         }
     }
 
@@ -335,8 +341,8 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         if !self.address.is_null() {
             // Nothing can be done about a failure here.
-            // SAFETY: allocated in `new`; the last copy from it has ended (`Staging::drop`).
-            let _ = self.device.try_call(|d| unsafe { d.cuMemFreeHost(self.address) });
+            // SAFETY: allocated in `new`; the last copy from it has ended (`StagingBuffers::drop`).
+            let _ = self.context.try_call(|d| unsafe { d.cuMemFreeHost(self.address) });
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What CUDA there is on this machine, for people who wonder.
 
-use super::Cuda;
-use super::absence::{Absence, Version};
-use super::device::{self, Properties};
+use super::absence::Absence;
+use super::card::Cuda;
+use super::context::{self, Properties};
 use super::driver::driver;
-use super::images::{self, Built, Source};
+use super::images::{self, Built};
+use super::terms::{ImageSource, Version};
 
 /// The binary's kernels, the driver and its cards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Survey {
     /// How the kernels of this binary were made: None without nvcc.
     pub built: Option<Built>,
     /// Where kernels are taken from.
-    pub source: Result<Source, Absence>,
+    pub source: Result<ImageSource, Absence>,
     /// The newest CUDA version that the driver serves.
     pub driver: Result<Version, Absence>,
     /// Every card; an absence where there is none.
@@ -30,12 +31,12 @@ pub struct Card {
 /// Looks at everything, opening each card once.
 pub fn survey() -> Survey {
     let driver = driver().and_then(|d| d.version().map_err(Absence::DriverFails));
-    let cards = device::count().and_then(|count| (0..count).map(card).collect());
+    let cards = context::count().and_then(|count| (0..count).map(card).collect());
     Survey { built: images::built(), source: images::source(), driver, cards }
 }
 
 fn card(ordinal: usize) -> Result<Card, Absence> {
-    let (_, properties) = device::properties(ordinal)?;
+    let (_, properties) = context::properties(ordinal)?;
     let image = Cuda::open(ordinal).map(|cuda| cuda.image().to_owned());
     Ok(Card { properties, image })
 }

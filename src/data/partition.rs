@@ -83,6 +83,14 @@ impl Partition {
         self.names.is_empty()
     }
 
+    /// Counts the training samples at `positions` in each group.
+    pub fn sizes(&self, set: &DataSet, positions: &[usize]) -> Vec<usize> {
+        let mut sizes = vec![0; self.len()];
+        let labels = self.labels(set, &set.train);
+        positions.iter().for_each(|&i| sizes[labels[i] as usize] += 1);
+        sizes
+    }
+
     /// Returns the group of each sample of a part of `set`, which must be the set that the
     /// partition was made of.
     pub fn labels<'a>(&self, set: &DataSet, part: &'a Part) -> Cow<'a, [u32]> {

@@ -1,6 +1,9 @@
 //! Resizes the short side to S and crops the centre S x S, as torchvision's `Resize(S)` and
 //! `CenterCrop(S)` do with a PIL image.
 
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
+
 use crate::ops::gather::half_even;
 
 /// Most pixels of a resized image before its crop. A thin one would grow without bound.
@@ -35,61 +38,14 @@ impl Square {
         if tall.saturating_mul(wide) > MOST_PIXELS {
             return Err(format!("too thin for a short side of {size}"));
         }
-        let to = resize(source, (height, width), (tall, wide));
-        crop(&to, (tall, wide), size, target);
+        let side = |n: usize| u32::try_from(n).map_err(|_| format!("a side of {n} pixels"));
+        let from: ImageBuffer<Rgb<u8>, &[u8]> =
+            ImageBuffer::from_raw(side(width)?, side(height)?, source)
+                .ok_or_else(|| format!("{} bytes for {width} x {height}", source.len()))?;
+        let to = imageops::resize(&from, side(wide)?, side(tall)?, FilterType::Triangle);
+        crop(to.as_raw(), (tall, wide), size, target);
         Ok(())
     }
-}
-
-/// Bilinear resizing with antialiasing of `height width 3` bytes: rows first, in float32, then
-/// columns, rounded to the nearest byte.
-fn resize(source: &[u8], (height, width): (usize, usize), (tall, wide): (usize, usize)) -> Vec<u8> {
-    let mut rows = vec![0f32; tall * width * 3];
-    for (row, (top, weights)) in rows.chunks_exact_mut(width * 3).zip(triangles(height, tall)) {
-        for (y, w) in weights.into_iter().enumerate() {
-            let from = &source[(top + y) * width * 3..][..width * 3];
-            for (sum, &v) in row.iter_mut().zip(from) {
-                *sum += f32::from(v) * w;
-            }
-        }
-    }
-    let columns = triangles(width, wide);
-    let mut out = vec![0; tall * wide * 3];
-    for (out, row) in out.chunks_exact_mut(wide * 3).zip(rows.chunks_exact(width * 3)) {
-        for (pixel, (left, weights)) in out.chunks_exact_mut(3).zip(&columns) {
-            let mut sums = [0f32; 3];
-            for (from, w) in row[left * 3..].chunks_exact(3).zip(weights) {
-                for c in 0..3 {
-                    sums[c] += from[c] * w;
-                }
-            }
-            pixel.copy_from_slice(&sums.map(|sum| sum.clamp(0.0, 255.0).round() as u8));
-        }
-    }
-    out
-}
-
-/// For each of `to` places that divide `from` samples evenly: the first sample that it takes and the
-/// weights of that and the next ones, which sum to 1. A weight falls linearly with the distance between
-/// centres, to nothing at the larger of a sample and a place.
-fn triangles(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
-    let ratio = from as f32 / to as f32;
-    let support = ratio.max(1.0);
-    let place = |i: usize| {
-        let centre = (i as f32 + 0.5) * ratio;
-        let first = ((centre - support).floor() as i64).clamp(0, from as i64 - 1);
-        let end = ((centre + support).ceil() as i64).clamp(first + 1, from as i64);
-        // From here on a sample's centre has its own number.
-        let centre = centre - 0.5;
-        let weight = |j: i64| (1.0 - ((j as f32 - centre) / support).abs()).max(0.0);
-        let mut weights: Vec<f32> = (first..end).map(weight).collect();
-        let sum: f32 = weights.iter().sum();
-        for w in &mut weights {
-            *w /= sum;
-        }
-        (first as usize, weights)
-    };
-    (0..to).map(place).collect()
 }
 
 /// Copies the centre `size` x `size`.

@@ -8,42 +8,17 @@ use super::fit::{
     Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, staged_batch, total_memory,
 };
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use super::plan::{Mode, Plan};
-use super::stepping::Recorded;
+use super::pass::{Counters, Mode, Pass};
+use super::plan::Plan;
+use super::recorded::Recorded;
 use super::streaming::Streaming;
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::nn::{Network, Weights, weights};
 use crate::ops::Operators;
+use crate::ops::gather::Staging;
 use crate::ops::loss_score::Field;
 use crate::tensor::Tensor;
-
-/// One pass over samples of a part.
-pub struct Pass<'a> {
-    /// A label for every sample of the part.
-    pub labels: &'a [u32],
-    /// Positions in the part, in the order of the pass.
-    pub order: &'a [u32],
-    pub epoch: u32,
-    /// First batch to run: 0, or where a resumed epoch goes on.
-    pub start: u32,
-    /// Steps done before the pass, over the whole run.
-    pub steps_done: u32,
-    /// One learning rate a batch (training), else empty.
-    pub lrs: &'a [f32],
-    /// One weight a class (training), else empty.
-    pub class_weights: &'a [f32],
-}
-
-/// Counters of the running pass, as the device keeps them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct State {
-    pub batch: u32,
-    pub epoch: u32,
-    /// First step whose loss was not finite, counted from 0 over the run.
-    pub bad_step: Option<u32>,
-    pub steps: u32,
-}
 
 /// A network on a backend, with all memory it will ever use.
 pub struct Executor<B: Operators> {
@@ -74,7 +49,7 @@ impl<B: Operators> Executor<B> {
         sizes.extend(arena_sizes(&plans));
         let memory = backend.allocate(&sizes, requirements.arena == ArenaMode::Debug)?;
         let staging = match staged_batch(&network, &fitting) {
-            Some([image, images]) => backend.staging(image, images)?,
+            Some([image, images]) => B::Staging::new(&backend, image, images)?,
             None => None,
         };
         let streaming = staging.map(Streaming::new);
@@ -274,10 +249,10 @@ impl<B: Operators> Executor<B> {
     }
 
     /// The counters; waits for the device.
-    pub fn state(&self) -> Result<State> {
+    pub fn state(&self) -> Result<Counters> {
         let mut words = [0; 4];
         self.backend.download_u32(&self.memory, self.layout.batch.state, &mut words)?;
-        Ok(State {
+        Ok(Counters {
             batch: words[0],
             epoch: words[1],
             bad_step: words[2].checked_sub(1),

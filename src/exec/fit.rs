@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use super::arena::ArenaMode;
 use super::compute::Compute;
 use super::layout::Layout;
-use super::plan::{Mode, Plan, TrainOptions};
+use super::pass::{Mode, TrainOptions};
+use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::ops::Operators;
+use crate::ops::gather::Staging;
 
 /// What an executor must be able to run; memory is planned from it before the first step.
 #[derive(Clone, Debug)]
@@ -142,7 +144,7 @@ pub(super) fn total_memory<B: Operators>(
 ) -> PlannedMemory {
     let staged = staged_batch(network, requirements);
     PlannedMemory {
-        staging: staged.map_or(0, |[image, images]| B::staging_bytes(image, images)),
+        staging: staged.map_or(0, |[image, images]| B::Staging::bytes(image, images)),
         persistent: layout.sizes().iter().sum::<usize>() as u64,
         arena: arena_sizes(plans).iter().sum::<usize>() as u64,
     }

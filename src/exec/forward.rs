@@ -1,8 +1,8 @@
 //! Passes without updates: evaluation and scoring.
 
-use super::executor::{Executor, Pass};
+use super::executor::Executor;
 use super::fit::batch_sizes;
-use super::plan::Mode;
+use super::pass::{Mode, Pass};
 use crate::error::Result;
 use crate::ops::Operators;
 

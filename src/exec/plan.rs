@@ -1,81 +1,16 @@
 //! A plan: the steps of one batch, with every tensor in its place.
 
-use serde::{Deserialize, Serialize};
-
 use super::arena::{ArenaMode, Lifetime, place};
 use super::compute::Compute;
 use super::layout::{FIRST_ARENA, Layout};
-use super::lower::lower;
+use super::lower::{SYMBOLIC, Tensors, lower};
+use super::pass::{Mode, TrainOptions};
 use super::step::Step;
 use crate::backend::View;
 use crate::error::Result;
 use crate::nn::Network;
 use crate::ops::Operators;
-use crate::ops::gather::Augmentation;
 use crate::ops::loss_score::LogitGradient;
-use crate::ops::sgd::SgdProblem;
-use crate::tensor::Dtype;
-
-/// What a plan computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Forward, backward and update, batch statistics.
-    Train,
-    /// Forward with running statistics, scores of the logits.
-    Score,
-    /// As `Score`, and the norm of every sample's gradient with respect to all parameters.
-    GradNorm,
-    /// As `Score`, and the norm of every sample's gradient with respect to the last layer's
-    /// weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
-    LastLayerNorm,
-}
-
-impl Mode {
-    /// Whether the pass computes gradient norms.
-    pub fn has_norms(self) -> bool {
-        matches!(self, Mode::GradNorm | Mode::LastLayerNorm)
-    }
-}
-
-/// Constants of the training step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrainOptions {
-    pub sgd: SgdProblem,
-    pub smoothing: f32,
-    pub augmentation: Augmentation,
-    /// Seed of the augmentation.
-    pub seed: u64,
-}
-
-/// Buffer number of a tensor that has no place yet; its offset is the tensor's number.
-const SYMBOLIC: u32 = u32::MAX;
-
-/// The tensors of a plan while it is being written down.
-#[derive(Default)]
-pub(super) struct Tensors {
-    specs: Vec<(usize, Dtype)>,
-    /// Kept until the plan's end, for whoever reads results.
-    kept: Vec<usize>,
-}
-
-impl Tensors {
-    /// A new tensor; its place is decided when the plan is complete.
-    pub(super) fn new_tensor(&mut self, len: usize, dtype: Dtype) -> View {
-        self.specs.push((len, dtype));
-        View { buffer: SYMBOLIC, offset: self.specs.len() - 1, len, dtype }
-    }
-
-    /// A new f32 tensor.
-    pub(super) fn f32(&mut self, len: usize) -> View {
-        self.new_tensor(len, Dtype::F32)
-    }
-
-    /// Keeps a tensor's content until the end.
-    pub(super) fn keep(&mut self, view: View) {
-        self.kept.push(view.offset);
-    }
-}
 
 /// Steps of one batch of `n` samples.
 pub struct Plan {
@@ -161,11 +96,6 @@ impl Plan {
     pub(super) fn forward_steps(&self) -> usize {
         let is_loss = |step: &Step| matches!(step, Step::LossScore { .. });
         self.steps.iter().position(is_loss).map_or(0, |place| place + 1)
-    }
-
-    /// Bytes of activations, gradients and workspace.
-    pub fn arena_bytes(&self) -> usize {
-        self.arena.iter().sum()
     }
 }
 

@@ -1,24 +1,11 @@
 //! Runs batches: step by step or recorded, on images of the device or of the host.
 
 use super::executor::Executor;
-use super::plan::Mode;
+use super::pass::Mode;
+use super::recorded::Recorded;
 use super::streaming::Streaming;
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-
-/// A step that ran before, on these images.
-pub(super) struct Recorded<B: Operators> {
-    images: u64,
-    work: Option<B::Recording>,
-    /// Whether the backend was asked to record it.
-    tried: bool,
-}
-
-impl<B: Operators> Recorded<B> {
-    pub(super) fn is_work(&self) -> bool {
-        self.work.is_some()
-    }
-}
 
 impl<B: Operators> Executor<B> {
     /// The first half of a training step: forward, with the losses of the batch in their column, so

@@ -8,12 +8,12 @@
 //! and tables are sent, and each of these waits for the device, so that there is nothing left to copy beside.
 //! It costs a pass one batch's copy.
 
-use super::executor::Pass;
+use super::pass::Pass;
 use super::plan::Plan;
 use super::step::Step;
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-use crate::ops::gather::GatherProblem;
+use crate::ops::gather::{GatherProblem, Staging};
 
 /// The host's copy of what the device knows of the running pass, and the buffers on the way.
 pub(super) struct Streaming<B: Operators> {
@@ -71,9 +71,8 @@ impl<B: Operators> Streaming<B> {
             return Err(Error::Internal("a plan that does not begin with its images".to_owned()));
         };
         let numbers = self.numbers(problem, problem.n, sources.len > 0)?;
-        backend.stage(&mut self.staging, images, &numbers)?;
-        let staging = &mut self.staging;
-        backend.gather_staged(memory, problem, staging, [*order, *sources], *state, *out)
+        self.staging.stage(backend, images, &numbers)?;
+        self.staging.gather(backend, memory, problem, [*order, *sources], *state, *out)
     }
 
     /// Some steps were issued: counts as the device does, and fetches what comes next.
@@ -92,7 +91,7 @@ impl<B: Operators> Streaming<B> {
             0 => Ok(()),
             n => {
                 let numbers = self.numbers(problem, n, sources.len > 0)?;
-                backend.prefetch(&mut self.staging, images, &numbers)
+                self.staging.prefetch(backend, images, &numbers)
             }
         }
     }

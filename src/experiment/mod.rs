@@ -1,31 +1,40 @@
-//! Experiments: query, score, quota, prune, train, evaluate; over seeds, resumable.
+//! The workflow: open a device and a data set, train, score, set quotas, prune, compare, study; over seeds,
+//! resumable.
+//!
+//! | room | what is there |
+//! |---|---|
+//! | [`device`], [`session`] | the open device; a data set and a network on it |
+//! | [`settings`] | what a person says of data, network, recipe and scores, with defaults |
+//! | [`strategy`] | ways of choosing samples, and the samples that they keep |
+//! | [`folder`] | folders of results, reader beside writer |
+//! | [`training`] | one training run, kept on disk |
+//! | [`query`] | which query runs a set of scores takes, and what they tell |
+//! | [`comparison`] | strategies compared over paired runs |
+//! | [`study`] | grids of comparisons, and claims about them |
+//! | [`identity`] | what decides a result |
 
-pub mod baseline;
-pub mod cell;
-mod choose;
-mod compute;
-pub mod cost;
+pub mod comparison;
+pub mod counts;
 pub mod device;
-pub mod export;
-pub mod picker;
+pub mod evaluation;
+pub mod folder;
+pub mod identity;
+pub mod network;
+mod opening;
 mod placement;
-pub mod prepared;
-pub mod provenance;
-pub mod queries;
+pub mod pruning;
 pub mod query;
-pub mod run;
-pub mod run_plan;
-pub mod spent;
-mod stage;
+pub mod scoring;
+pub mod session;
+pub mod settings;
 pub mod strategy;
 pub mod study;
-pub mod summarise;
-pub mod summary;
-mod verdicts;
-pub mod weights;
+mod text;
+pub mod training;
+pub mod weight_file;
 
-pub use cell::{Cell, CellResult, TestResult};
 pub use device::Device;
+pub use opening::Loaded;
 pub use placement::Placement;
-pub use prepared::Prepared;
+pub use session::Session;
 pub use strategy::Strategy;

@@ -5,6 +5,9 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::device::Device;
+use crate::backend::Cpu;
+use crate::cuda::Cuda;
 use crate::data::{DataSet, PartName};
 use crate::error::{Error, Result};
 use crate::exec::{Requirements, planned_memory};
@@ -31,7 +34,7 @@ impl FromStr for Placement {
             "auto" => Ok(Placement::Auto),
             "device" => Ok(Placement::Device),
             "stream" => Ok(Placement::Stream),
-            _ => Err(Error::invalid("--images", text, "auto, device or stream")),
+            _ => Err(Error::invalid("`images`", text, "auto, device or stream")),
         }
     }
 }
@@ -120,6 +123,21 @@ impl<B: Operators> Placed<B> {
     }
 }
 
+/// The images of a session, placed for the backend of its device.
+pub(super) enum PlacedImages {
+    Cpu(Placed<Cpu>),
+    Cuda(Placed<Cuda>),
+}
+
+impl PlacedImages {
+    pub fn new(device: &Device, placement: Placement) -> Self {
+        match device.card() {
+            None => PlacedImages::Cpu(Placed::new(placement)),
+            Some(_) => PlacedImages::Cuda(Placed::new(placement)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +148,6 @@ mod tests {
             assert_eq!(placement.to_string().parse::<Placement>().unwrap(), placement);
         }
         let message = "host".parse::<Placement>().unwrap_err().to_string();
-        assert!(message.contains("--images") && message.contains("stream"), "{message}");
+        assert!(message.contains("`images`") && message.contains("stream"), "{message}");
     }
 }

@@ -5,8 +5,6 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::Network;
-use super::{resnet, vgg};
 use crate::error::{Error, Result};
 
 /// The families: CIFAR ResNets (He et al. 2016, section 4.2), torchvision's ResNets, and VGG with
@@ -144,20 +142,4 @@ pub struct NetworkSpec {
     pub classes: usize,
     /// Image height and width.
     pub size: [usize; 2],
-}
-
-impl NetworkSpec {
-    /// The network. Errors if the images are too small for it, or a size is 0.
-    pub fn build(&self) -> Result<Network> {
-        if self.width == 0 || self.width > 4096 {
-            return Err(Error::invalid("--width", self.width.to_string(), "1 to 4096"));
-        }
-        if self.classes < 2 {
-            return Err(Error::invalid("classes", self.classes.to_string(), "at least 2"));
-        }
-        match self.arch {
-            Arch::Vgg16 | Arch::Vgg19 => vgg::build(self),
-            _ => resnet::build(self),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //! initialisation and their weight files.
 
 pub mod arch;
+mod build;
 pub mod graph;
 pub mod init;
 pub mod resnet;

@@ -1,7 +1,8 @@
 //! What the operators' CUDA forms share: sizes as kernels take them.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 
+use crate::cuda::args::Divisor;
 use crate::cuda::{Cuda, DevicePointer, Kernel, tiles};
 use crate::error::{Error, Result};
 
@@ -16,17 +17,8 @@ pub(crate) fn count(operator: &str, what: &str, count: usize) -> Result<u32> {
     })
 }
 
-/// Division by a number that the host knows: `Divisor` of kernels/divisor.cuh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub(crate) struct Divisor {
-    value: u32,
-    multiplier: u32,
-    shift: u32,
-}
-
 impl Divisor {
-    /// Divides by `value`, which lies below 2^31; 0 becomes 1, since nothing is divided then.
+    /// Division by a number that the host knows: `value`, which lies below 2^31; 0 becomes 1, since nothing is divided then.
     pub fn new(value: u32) -> Self {
         let value = value.max(1);
         let shift = 31 + value.next_power_of_two().trailing_zeros();
@@ -54,7 +46,7 @@ pub(crate) fn vector(channels: usize) -> usize {
 /// As for [`Cuda::launch`].
 pub(crate) unsafe fn launch_items<A: Pod>(
     cuda: &Cuda,
-    kernel: &Kernel,
+    kernel: &Kernel<A>,
     items: u32,
     args: &A,
 ) -> Result<()> {

@@ -4,6 +4,7 @@
 
 pub mod batch_norm;
 pub mod cast;
+mod check;
 pub mod conv2d;
 pub(crate) mod device;
 pub mod gather;
@@ -13,17 +14,13 @@ mod precision;
 pub(crate) mod reduce;
 pub mod sgd;
 
-use crate::backend::View;
-use crate::error::{Error, Result};
-
+pub(crate) use check::check_len;
 pub use precision::{Precision, numerics};
 
-/// Checks the length of a tensor before a call: a wrong one is a defect of the plan.
-pub(crate) fn check_len(operator: &str, what: &str, view: View, len: usize) -> Result<()> {
-    if view.len == len {
-        return Ok(());
-    }
-    Err(Error::Internal(format!("{operator}: {what} has {} elements, needs {len}", view.len)))
+/// Enumerations of the kernels, from their sources: `enum Column` of `kernels/loss_score.cu` is `column`.
+pub(crate) mod enums {
+    #![allow(dead_code)]
+    include!(concat!(env!("OUT_DIR"), "/enums.rs"));
 }
 
 /// Every operator the executor needs; a backend that has them all runs every network.

@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::ops::conv2d::Conv2d;
 use crate::tensor::Dtype;
 
 /// Storage of activations, their gradients and the convolutions' copies of the weights. Sums, statistics,
@@ -66,16 +65,12 @@ const NUMERICS: u32 = 2;
 const NUMERICS_BF16: u32 = 3;
 
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
-/// from before there was a choice go on. bf16 has its own version, and the card's kept tiles where they
-/// move bits.
-pub fn numerics(backend: &impl Conv2d, precision: Precision) -> String {
+/// from before there was a choice go on. bf16 has its own version.
+pub fn numerics(backend: &impl Backend, precision: Precision) -> String {
     let name = backend.name();
     match precision {
         Precision::F32 => format!("{name}/{NUMERICS}"),
-        Precision::Bf16 => {
-            let kept = backend.conv2d_kept_bf16().map_or(String::new(), |kept| format!("/{kept}"));
-            format!("{name}/{NUMERICS}/bf16/{NUMERICS_BF16}{kept}")
-        }
+        Precision::Bf16 => format!("{name}/{NUMERICS}/bf16/{NUMERICS_BF16}"),
     }
 }
 

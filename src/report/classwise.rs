@@ -4,7 +4,7 @@
 use super::markup::{figure, shorten, words};
 use super::numbers;
 use super::svg::{Anchor, Mark, Scale, Svg};
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 
 /// From this number of classes on, rows with names give way to sorted curves.
 pub(super) const MANY: usize = 26;

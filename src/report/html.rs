@@ -3,7 +3,7 @@
 use super::page::{Pictures, Section, frame};
 use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
 use super::view::SummaryView;
-use crate::experiment::summary::RunSummary;
+use crate::experiment::comparison::summary::RunSummary;
 
 /// Renders the report: one HTML page that needs no other file.
 ///

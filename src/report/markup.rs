@@ -1,7 +1,7 @@
 //! Makes HTML of text: escaping, numbers, small elements.
 
 use super::numbers;
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 
 /// Appends formatted text to a `String`, which cannot fail.
 macro_rules! push {

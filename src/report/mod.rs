@@ -6,7 +6,7 @@
 //!
 //! [`two_gaussians`] is a page about the theory, and [`pruned`] one about a set that was pruned.
 //!
-//! [`RunSummary`]: crate::experiment::summary::RunSummary
+//! [`RunSummary`]: crate::experiment::comparison::summary::RunSummary
 
 mod classwise;
 pub mod html;

@@ -2,7 +2,7 @@
 //!
 //! The texts are ASCII; a page may replace the hyphen by a minus sign.
 
-use crate::experiment::summary::{Spread, Verdict};
+use crate::experiment::comparison::summary::{Spread, Verdict};
 
 /// The text that is shown where there is no value.
 pub const MISSING: &str = "-";

@@ -1,11 +1,11 @@
 //! Small pictures inside the page.
 
-use std::borrow::Cow;
+use image::{RgbImage, imageops};
 
 use crate::data::write::packed;
 
 /// Longest side of a picture on the page; larger pictures are reduced.
-const LARGEST: usize = 96;
+const LARGEST: u32 = 96;
 
 /// A picture of one sample: interleaved RGB rows.
 #[derive(Clone, Debug)]
@@ -22,52 +22,22 @@ impl Thumb {
     /// Returns the picture as a `data:` address of a PNG; `None` if its size and its values do not
     /// agree.
     pub(super) fn data_url(&self) -> Option<String> {
-        let (width, height) = (self.width, self.height);
-        let values = width.checked_mul(height)?.checked_mul(3)?;
-        if values == 0 || self.rgb.len() != values {
+        let (width, height) = (u32::try_from(self.width).ok()?, u32::try_from(self.height).ok()?);
+        let picture = RgbImage::from_raw(width, height, self.rgb.clone())?;
+        if width == 0 || height == 0 || self.rgb.len() != self.width * self.height * 3 {
             return None;
         }
-        let longest = width.max(height);
-        let (size, rgb) = if longest > LARGEST {
-            let scale = LARGEST as f64 / longest as f64;
-            let side = |s: usize| ((s as f64 * scale).round() as usize).max(1);
-            let size = (side(height), side(width));
-            (size, Cow::Owned(reduced(&self.rgb, (height, width), size)))
+        let picture = if width.max(height) > LARGEST {
+            let scale = f64::from(LARGEST) / f64::from(width.max(height));
+            let side = |s: u32| ((f64::from(s) * scale).round() as u32).max(1);
+            imageops::thumbnail(&picture, side(width), side(height))
         } else {
-            ((height, width), Cow::Borrowed(&self.rgb))
+            picture
         };
-        let file = packed(&rgb, size, png::Compression::High).ok()?;
+        let size = (picture.height() as usize, picture.width() as usize);
+        let file = packed(picture.as_raw(), size, png::Compression::High).ok()?;
         Some(format!("data:image/png;base64,{}", base64(&file)))
     }
-}
-
-/// A picture (`height width 3`) of no more pixels a side: each is the mean of a block of the old ones,
-/// rounded to the nearest.
-fn reduced(rgb: &[u8], (height, width): (usize, usize), (tall, wide): (usize, usize)) -> Vec<u8> {
-    let (rows, columns) = (blocks(height, tall), blocks(width, wide));
-    let mut out = Vec::with_capacity(tall * wide * 3);
-    for &(top, bottom) in &rows {
-        for &(left, right) in &columns {
-            let count = (bottom - top) * (right - left);
-            for c in 0..3 {
-                let row = |y: usize| (left..right).map(move |x| (y * width + x) * 3 + c);
-                let sum: usize = (top..bottom).flat_map(row).map(|i| usize::from(rgb[i])).sum();
-                out.push(((sum + count / 2) / count) as u8);
-            }
-        }
-    }
-    out
-}
-
-/// `from` samples in `to` blocks of almost one length: first, and one past the last.
-fn blocks(from: usize, to: usize) -> Vec<(usize, usize)> {
-    let ratio = from as f32 / to as f32;
-    let block = |i: usize| {
-        let start = i as f32 * ratio;
-        let first = (start.ceil() as usize).min(from - 1);
-        (first, ((start + ratio).ceil() as usize).clamp(first + 1, from))
-    };
-    (0..to).map(block).collect()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -2,7 +2,7 @@
 
 use super::markup;
 use super::svg::Mark;
-use crate::experiment::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
+use crate::experiment::comparison::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
 
 /// The summary and what follows from it.
 pub(super) struct SummaryView<'a> {

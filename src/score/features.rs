@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::method::Method;
 use super::options::{CAL_NEIGHBOURS, Options, SspForm};
+use crate::data::DataSet;
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
@@ -96,6 +97,20 @@ pub struct Evidence<'a> {
     pub classes: usize,
     /// Seed of the prototypes' starts and of ties between neighbours.
     pub seed: u64,
+}
+
+impl<'a> Evidence<'a> {
+    /// Takes what the training part of `data` says beside `features`; `eligible` are not held out.
+    pub fn of(
+        data: &'a DataSet,
+        eligible: &'a [usize],
+        features: &'a Features,
+        probabilities: Option<&'a [f32]>,
+        seed: u64,
+    ) -> Self {
+        let (labels, classes) = (&data.train.labels, data.classes.len());
+        Evidence { features, probabilities, labels, eligible, classes, seed }
+    }
 }
 
 /// Computes the score of every sample; NaN for held-out ones that a method has no score for.

@@ -7,7 +7,7 @@ use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
 use super::{Failure, Outcome, Subject, ensure};
 use crate::backend::{Cpu, View};
-use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem};
+use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem, Staging};
 use crate::reference::gather as oracle;
 use crate::reference::{Sums, U, judge, within};
 
@@ -221,7 +221,7 @@ fn gather_staged<B: Gather>(
 ) -> Result<Option<Vec<Vec<f32>>>, Failure> {
     let backend = subject.backend;
     let images = backend.host_images(images)?;
-    let Some(mut staging) = backend.staging(p.image(), 3)? else { return Ok(None) };
+    let Some(mut staging) = B::Staging::new(backend, p.image(), 3)? else { return Ok(None) };
     let order = bits(order);
     let mut found = Vec::new();
     for (batch, numbers, guess) in batches {
@@ -231,9 +231,9 @@ fn gather_staged<B: Gather>(
         let mut f = Fenced::new(subject, &tensors)?;
         let [order, state, out] = f.views[..] else { unreachable!() };
         let order = [as_u32(order), View::EMPTY];
-        backend.stage(&mut staging, &images, numbers)?;
-        backend.gather_staged(&mut f.memory, p, &mut staging, order, as_u32(state), out)?;
-        backend.prefetch(&mut staging, &images, guess)?;
+        staging.stage(backend, &images, numbers)?;
+        staging.gather(backend, &mut f.memory, p, order, as_u32(state), out)?;
+        staging.prefetch(backend, &images, guess)?;
         found.push(f.read(2)?);
     }
     Ok(Some(found))

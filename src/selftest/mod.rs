@@ -15,15 +15,20 @@ pub mod gather;
 pub mod loss_score;
 pub mod pool;
 pub mod pool_bf16;
+mod run;
 pub mod sgd;
+mod steps;
 pub mod values;
 
 use std::fmt;
 
 use batch_norm::bf16 as batch_norm_bf16;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::ops::Operators;
+
+pub use run::{names, run};
 
 /// Why a case failed: what was computed, and what was expected.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,6 +81,18 @@ impl<B> Case<B> {
     pub fn run(&self, subject: &Subject<B>) -> Outcome {
         (self.run)(subject)
     }
+}
+
+/// How a case went.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CaseReport {
+    pub operator: &'static str,
+    /// What holds if it passes.
+    #[serde(rename = "case")]
+    pub name: &'static str,
+    pub seconds: f64,
+    /// What was computed and what was expected; None where the case passed.
+    pub failure: Option<String>,
 }
 
 /// Makes the cases of one operator, named as their functions.

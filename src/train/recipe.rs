@@ -185,7 +185,48 @@ pub struct Recipe {
     pub resized_crop: bool,
 }
 
+/// Number of steps that [`Recipe::quick`] aims at.
+const QUICK_STEPS: usize = 240;
+/// Fewest epochs that [`Recipe::quick`] takes.
+const QUICK_EPOCHS: usize = 6;
+
 impl Recipe {
+    /// Usual number of images in a training batch.
+    pub const BATCH: usize = 128;
+
+    /// Makes a recipe of some 240 steps over `training` images, which the network sees as squares
+    /// of `side` pixels. That is enough for a small network to find what is hard in them.
+    pub fn quick(training: usize, side: usize, batch: usize) -> Recipe {
+        let steps = QUICK_STEPS.saturating_mul(batch).saturating_add(training / 2);
+        Recipe {
+            epochs: (steps / training.max(1)).max(QUICK_EPOCHS),
+            batch,
+            lr: 0.1,
+            schedule: Schedule::Cosine,
+            warmup_steps: 0,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            label_smoothing: 0.0,
+            class_weights: None,
+            flip: true,
+            translate: (side * 15 / 100) as u32,
+            resized_crop: false,
+        }
+    }
+
+    /// Makes the paper's recipe for CIFAR: 160 epochs, with the learning rate times .2 after a half
+    /// and three quarters of them.
+    pub fn cifar(side: usize, batch: usize) -> Recipe {
+        Recipe {
+            epochs: 160,
+            schedule: Schedule::Step { drops: vec![0.5, 0.75], factor: 0.2 },
+            nesterov: false,
+            weight_decay: 1e-4,
+            ..Recipe::quick(1, side, batch)
+        }
+    }
+
     /// Checks every number; the messages name the setting.
     pub fn check(&self, classes: usize) -> Result<()> {
         let range = |setting: &str, value: f64, ok: bool, expected: &str| {

@@ -303,25 +303,6 @@ fn the_benchmark_runs_in_bf16() {
     }
 }
 
-/// Times that are none of a card are not kept.
-#[test]
-fn the_software_device_writes_no_tiles() {
-    let file = std::env::temp_dir().join(format!("fairprune-tiles-{}", std::process::id()));
-    let line = format!(
-        "bench --device cuda --threads 1 --arch resnet8 --width 8 --batch 2 --image-size 8 --seconds 0 \
-         --suite tune --precision bf16 --write {}",
-        file.display()
-    );
-    let outcome = run(&mut on_software_device(), &line);
-    assert_eq!(outcome.code, 2, "{}{}", outcome.out, outcome.err);
-    assert!(
-        outcome.err.contains("mean nothing") && outcome.err.contains("--write"),
-        "{}",
-        outcome.err
-    );
-    assert!(!file.exists());
-}
-
 /// Operators by themselves, beside a floor only where the card's ceilings are known.
 #[test]
 fn the_benchmark_times_single_operators() {

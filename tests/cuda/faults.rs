@@ -7,7 +7,7 @@ use fairprune::backend::Backend;
 use fairprune::cuda::DevicePointer;
 use fairprune::error::Error;
 
-use crate::launch::{EchoArgs, echo};
+use crate::launch::{echo, echo_args};
 use crate::{cuda_device, floats};
 
 #[test]
@@ -27,7 +27,7 @@ fn a_fault_names_the_kernel_and_ends_cleanly() {
 fn a_kernel_writes_to_the_null_pointer() {
     let cuda = cuda_device::open();
     let mut memory = cuda.allocate(&[256], false).unwrap();
-    let launched = echo(&cuda, [1, 1, 1], &EchoArgs::new(DevicePointer(0)));
+    let launched = echo(&cuda, [1, 1, 1], &echo_args(DevicePointer(0)));
     let fault = launched.and_then(|()| cuda.synchronize()).unwrap_err();
     let message = fault.to_string();
     assert!(matches!(fault, Error::Device { .. }), "{message}");

@@ -4,7 +4,7 @@ use fairprune::backend::Backend;
 use fairprune::cuda::tiles;
 use fairprune::error::Error;
 
-use crate::launch::{EchoArgs, echo};
+use crate::launch::{echo, echo_args};
 use crate::{cuda_device, floats, words};
 
 const LEN: usize = (2 * tiles::ECHO_THREADS * tiles::ECHO_WORDS) as usize;
@@ -13,7 +13,7 @@ const LEN: usize = (2 * tiles::ECHO_THREADS * tiles::ECHO_WORDS) as usize;
 fn captured_work_runs_when_it_is_replayed() {
     let cuda = cuda_device::open();
     let mut memory = cuda.allocate(&[LEN * 4, 64], false).unwrap();
-    let args = EchoArgs::new(cuda.pointer(&memory, words(0, LEN)).unwrap());
+    let args = echo_args(cuda.pointer(&memory, words(0, LEN)).unwrap());
     let graph = cuda
         .capture(|| {
             cuda.fill(&mut memory, floats(1, 16), 3.0)?;
@@ -53,7 +53,7 @@ fn what_cannot_be_captured_is_an_error_and_the_device_goes_on() {
     assert!(matches!(own, Err(Error::Interrupted)));
 
     cuda.upload(&mut memory, floats(0, 4), &[1.0; 4]).unwrap();
-    let args = EchoArgs::new(cuda.pointer(&memory, words(0, LEN)).unwrap());
+    let args = echo_args(cuda.pointer(&memory, words(0, LEN)).unwrap());
     let graph = cuda.capture(|| echo(&cuda, [1, 1, 1], &args)).unwrap();
     // SAFETY: the memory lives.
     unsafe { cuda.replay(&graph) }.unwrap();
@@ -64,7 +64,7 @@ fn what_cannot_be_captured_is_an_error_and_the_device_goes_on() {
 fn a_graph_runs_on_its_own_device_only() {
     let (one, other) = (cuda_device::open(), cuda_device::open());
     let memory = one.allocate(&[LEN * 4], false).unwrap();
-    let args = EchoArgs::new(one.pointer(&memory, words(0, LEN)).unwrap());
+    let args = echo_args(one.pointer(&memory, words(0, LEN)).unwrap());
     let graph = one.capture(|| echo(&one, [1, 1, 1], &args)).unwrap();
     // SAFETY: refused, so that nothing runs.
     assert!(unsafe { other.replay(&graph) }.is_err());

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairprune::backend::{Backend, Cpu};
+use fairprune::cuda::Cuda;
 use fairprune::exec::{ArenaMode, Compute};
-use fairprune::ops::gather::Gather;
+use fairprune::ops::gather::{Gather, Staging};
 use serde_json::Value;
 
 use crate::commands::{TINY, data};
@@ -35,14 +36,14 @@ fn batches_are_gathered_by_the_hosts_threads() {
     let host = Arc::new(Cpu::new(1).unwrap());
     let cuda = cuda_device::open().with_host(Arc::clone(&host));
     let images = cuda.host_images(&Bytes::from(vec![3; 5 * 12])).unwrap();
-    let mut staging = Gather::staging(&cuda, 12, 2).unwrap().unwrap();
+    let mut staging = <Cuda as Gather>::Staging::new(&cuda, 12, 2).unwrap().unwrap();
     let (done, finished) = (AtomicBool::new(false), || thread::sleep(Duration::from_millis(300)));
     let (release, busy) = mpsc::channel::<()>();
     host.pool().spawn(move || busy.recv().unwrap_or_default());
     thread::scope(|scope| {
         let (cuda, images, staging, done) = (&cuda, &images, &mut staging, &done);
         scope.spawn(move || {
-            cuda.stage(staging, images, &[4, 1]).unwrap();
+            staging.stage(cuda, images, &[4, 1]).unwrap();
             done.store(true, Ordering::SeqCst);
         });
         finished();
@@ -57,18 +58,18 @@ fn batches_are_gathered_by_the_hosts_threads() {
 fn images_and_batches_that_are_not_there_are_refused() {
     let cuda = cuda_device::open();
     let images = cuda.host_images(&Bytes::from(vec![0; 5 * 12])).unwrap();
-    let mut staging = Gather::staging(&cuda, 12, 2).unwrap().unwrap();
+    let mut staging = <Cuda as Gather>::Staging::new(&cuda, 12, 2).unwrap().unwrap();
     for (numbers, words) in
         [(&[0, 5][..], "image 5 of 5"), (&[0, 1, 2][..], "a batch of 3, 2 planned")]
     {
-        let error = cuda.stage(&mut staging, &images, numbers).unwrap_err().to_string();
+        let error = staging.stage(&cuda, &images, numbers).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
-    cuda.stage(&mut staging, &images, &[4, 4]).unwrap();
+    staging.stage(&cuda, &images, &[4, 4]).unwrap();
     cuda.synchronize().unwrap();
     let resident = cuda.images(&Bytes::from(vec![0; 12])).unwrap();
-    assert!(cuda.stage(&mut staging, &resident, &[0]).is_err());
-    let empty = Gather::staging(&cuda, 0, 0).unwrap().unwrap();
+    assert!(staging.stage(&cuda, &resident, &[0]).is_err());
+    let empty = <Cuda as Gather>::Staging::new(&cuda, 0, 0).unwrap().unwrap();
     drop(empty);
 }
 

@@ -1,6 +1,7 @@
 //! Just enough of Rust's grammar to see what a file uses: tokens without comments and literals,
 //! modules opened in the file, and paths, use trees included.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// An identifier, `::`, or one punctuation character.
@@ -119,7 +120,7 @@ pub fn test_modules(tokens: &[Token]) -> Vec<Range<usize>> {
 }
 
 /// The place of the brace that closes the one at `open`.
-fn closing(tokens: &[Token], open: usize) -> usize {
+pub fn closing(tokens: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (i, token) in tokens.iter().enumerate().skip(open) {
         match token.text.as_str() {
@@ -132,6 +133,13 @@ fn closing(tokens: &[Token], open: usize) -> usize {
         }
     }
     tokens.len()
+}
+
+/// Where the module ends whose `mod` is at `at`, if its body is here; its name may be a macro's `$name`.
+pub fn module_end(tokens: &[Token], at: usize) -> Option<usize> {
+    let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
+    let open = if text(at + 1) == "$" { at + 3 } else { at + 2 };
+    (text(at) == "mod" && text(open) == "{").then(|| closing(tokens, open))
 }
 
 /// A module of the crate that a path names, and where.
@@ -151,9 +159,7 @@ pub fn imports(tokens: &[Token], depth: usize) -> Vec<Import> {
     let mut open_modules: Vec<usize> = Vec::new();
     for i in 0..tokens.len() {
         open_modules.retain(|&end| i < end);
-        if text(i) == "mod" && text(i + 2) == "{" {
-            open_modules.push(closing(tokens, i + 2));
-        }
+        open_modules.extend(module_end(tokens, i));
         if i > 0 && text(i - 1) == "::" {
             continue;
         }
@@ -199,4 +205,105 @@ fn heads(tokens: &[Token], at: usize, found: &mut Vec<Import>) {
             heads(tokens, i + 1, found);
         }
     }
+}
+
+/// One name that a `use` brings into a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// As from the file's own module; the last segment may be `*`.
+    pub path: Vec<String>,
+    /// The name in this file.
+    pub name: String,
+    /// The file hands it on.
+    pub public: bool,
+    /// The whole declaration.
+    pub tokens: Range<usize>,
+}
+
+/// Every name that the `use` declarations of a file bring.
+pub fn uses(tokens: &[Token]) -> Vec<Use> {
+    let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
+    let mut found = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
+    for i in 0..tokens.len() {
+        open.retain(|&end| i < end);
+        open.extend(module_end(tokens, i));
+        if text(i) != "use" {
+            continue;
+        }
+        let end = (i..tokens.len()).find(|&at| text(at) == ";").unwrap_or(tokens.len());
+        let public = i > 0 && matches!(text(i - 1), "pub" | ")");
+        let mut names = Vec::new();
+        branches(tokens, i + 1, &mut Vec::new(), &mut names);
+        for (path, name) in names {
+            // `super` in a module inside the file leads to the file.
+            let supers = path.iter().take_while(|segment| *segment == "super").count();
+            let path = path[supers.min(open.len())..].to_vec();
+            found.push(Use { path, name, public, tokens: i..end });
+        }
+    }
+    found
+}
+
+/// Paths and names of the use tree at `at`, below `prefix`; returns the place behind it.
+fn branches(
+    tokens: &[Token],
+    mut at: usize,
+    prefix: &mut Vec<String>,
+    found: &mut Vec<(Vec<String>, String)>,
+) -> usize {
+    let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
+    let depth = prefix.len();
+    loop {
+        match text(at) {
+            "::" => at += 1,
+            "{" => {
+                at += 1;
+                while text(at) != "}" && at < tokens.len() {
+                    at = branches(tokens, at, prefix, found);
+                    at += usize::from(text(at) == ",");
+                }
+                prefix.truncate(depth);
+                return at + 1;
+            }
+            segment => {
+                prefix.push(segment.to_owned());
+                at += 1;
+                if text(at) != "::" {
+                    break;
+                }
+            }
+        }
+    }
+    let mut path = prefix.clone();
+    if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
+        path.pop();
+    }
+    let mut name = path.last().cloned().unwrap_or_default();
+    if text(at) == "as" {
+        name = text(at + 1).to_owned();
+        at += 2;
+    }
+    found.push((path, name));
+    prefix.truncate(depth);
+    at
+}
+
+/// Names of the items that a file defines: types, functions, constants, macros, modules with a body.
+/// Members of types are among them; they harm nothing.
+pub fn definitions(tokens: &[Token]) -> BTreeSet<String> {
+    const ITEMS: [&str; 9] =
+        ["struct", "enum", "union", "trait", "type", "fn", "const", "static", "mod"];
+    let text = |i: usize| tokens.get(i).map_or("", |t| t.text.as_str());
+    let mut found = BTreeSet::new();
+    for i in 0..tokens.len() {
+        let name = match text(i) {
+            "mod" if text(i + 2) != "{" => continue,
+            "macro_rules" => text(i + 2),
+            word if ITEMS.contains(&word) => text(i + 1),
+            _ => continue,
+        };
+        found.insert(name.to_owned());
+    }
+    found
 }

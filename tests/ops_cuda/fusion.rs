@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use fairprune::cuda::{Cuda, FAMILIES, Images};
+use fairprune::cuda::{Cuda, CudaImages, FAMILIES};
 use fairprune::exec::{
     ArenaMode, Compute, EvaluationSet, Executor, Fusion, Mode, Pass, Requirements, TrainOptions,
     run_pass,
@@ -34,7 +34,7 @@ fn moved() -> u64 {
 
 pub const LABELS: [u32; BATCH] = [0, 1, 2, 0, 1, 2];
 
-pub fn images(cuda: &Cuda) -> Images {
+pub fn images(cuda: &Cuda) -> CudaImages {
     let pixels: Vec<u8> = (0..BATCH * SIDE * SIDE * 3).map(|i| (i * 37 % 251) as u8).collect();
     cuda.images(&pixels.into()).unwrap()
 }

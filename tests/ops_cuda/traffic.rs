@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use fairprune::cuda::tiles;
 use fairprune::ops::batch_norm::BatchNormProblem;
-use fairprune::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Family, GradNormForm};
+use fairprune::ops::conv2d::{Choice, Conv2dProblem, Family, GradNormForm, Tuning};
 use fairprune::selftest::{Subject, batch_norm, conv2d};
 
 use super::{card, cuda_device};
@@ -186,7 +186,7 @@ fn tensor_core_convolutions_read_their_tiles() {
             (rows * across + columns * down) * depth
         };
         let tile = [tall as usize, wide as usize];
-        cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
+        cuda.force(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
         let counted = count(fprop, || drop(calls.fprop(false).unwrap()));
         check16(counted, [x + w, y], product(positions, p.k, window));
         let counted = count(dgrad, || drop(calls.dgrad(false).unwrap()));
@@ -201,9 +201,9 @@ fn tensor_core_convolutions_read_their_tiles() {
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
     let tile = [tiles::MMA_WIDE_ROWS, tiles::MMA_WIDE_COLUMNS].map(|v| v as usize);
-    cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
+    cuda.force(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
     let counted = count(c"conv2d_wgrad_wide_bf16", || drop(calls.wgrad(false).unwrap()));
-    cuda.conv2d_force_bf16(None);
+    cuda.force(None);
     let down = (p.r * p.s * p.c).div_ceil(tiles::MMA_WIDE_ROWS as usize);
     let tile_reads = (p.r * p.s * p.c + p.k * down) * p.n * p.p() * p.q();
     check16(counted, [x + y, 2 * w], tile_reads);
@@ -242,12 +242,12 @@ fn halos_are_read_once_a_tile() {
         let down = (p.n * p.h * p.w).div_ceil(tile[0]);
         let planned =
             |channels: usize| 2 * (halo(&p, tile[0]) * channels + down * p.w_len()) as u64;
-        cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+        cuda.force(Some(Choice { tile, family: Family::Halo, splits: 1 }));
         let counted = [
             (count(fprop, || drop(calls.fprop(false).unwrap())), x + w, y, planned(c)),
             (count(dgrad, || drop(calls.dgrad(false).unwrap())), y + w, x, planned(k)),
         ];
-        cuda.conv2d_force_bf16(None);
+        cuda.force(None);
         for (counted, read, written, planned) in counted {
             assert_eq!(counted.launches, 1);
             assert_eq!([counted.read_unique, counted.written_unique], [read, written]);
@@ -262,9 +262,9 @@ fn halos_are_read_once_a_tile() {
     let i = conv2d::Inputs::random(&p).rounded();
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let tile = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS].map(|v| v as usize);
-    cuda.conv2d_force_bf16(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+    cuda.force(Some(Choice { tile, family: Family::Halo, splits: 1 }));
     let counted = count(c"conv2d_wgrad_halo_bf16", || drop(calls.wgrad(false).unwrap()));
-    cuda.conv2d_force_bf16(None);
+    cuda.force(None);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
     assert_eq!(counted.launches, 1);
     // dw is f32.
@@ -292,10 +292,10 @@ fn instantiated_norms_share_pixels() {
         let i = conv2d::Inputs::random(p).rounded();
         let calls = conv2d::Calls::bf16(&subject, p, &i);
         let tile = [rows as usize, columns as usize];
-        cuda.conv2d_force_bf16(Some(Choice { tile, family, splits: 1 }));
+        cuda.force(Some(Choice { tile, family, splits: 1 }));
         let form = GradNormForm::Instantiate;
         let counted = count(kernel, || drop(calls.grad_norm(false, form).unwrap()));
-        cuda.conv2d_force_bf16(None);
+        cuda.force(None);
         assert_eq!(counted.launches, 1);
         let partials = p.n * (9 * p.c).div_ceil(tile[0]) * p.k.div_ceil(tile[1]);
         let [read, written] = [2 * (p.x_len() + p.y_len()) as u64, 8 * partials as u64];

@@ -1,6 +1,6 @@
 //! Invented results, as plausible as need be, for pages to look at.
 
-use fairprune::experiment::summary::*;
+use fairprune::experiment::comparison::summary::*;
 use fairprune::report::Thumb;
 use fairprune::rng::{Philox, Stream};
 use serde_json::json;

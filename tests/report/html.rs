@@ -1,7 +1,7 @@
 //! The page: well-formed, self-contained, escaped, for all kinds of results.
 
 use super::example::{Shape, picture, summary};
-use fairprune::experiment::summary::*;
+use fairprune::experiment::comparison::summary::*;
 use fairprune::report::{Thumb, render};
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! How numbers are written.
 
-use fairprune::experiment::summary::{Difference, Metric, Outcome, Spread, Verdict};
+use fairprune::experiment::comparison::summary::{Difference, Metric, Outcome, Spread, Verdict};
 use fairprune::report::numbers::*;
 
 #[test]

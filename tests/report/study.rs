@@ -2,8 +2,8 @@
 
 use super::example::{Shape, picture, summary};
 use super::html::check;
+use fairprune::experiment::comparison::summary::Metric;
 use fairprune::experiment::study::{Claim, ClaimResult, Direction, Panel, StudySummary};
-use fairprune::experiment::summary::Metric;
 use fairprune::report::render_study;
 
 fn study() -> StudySummary {

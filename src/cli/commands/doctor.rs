@@ -1,17 +1,17 @@
 //! `fairprune doctor`: what this build can compute on here, and why not on the rest.
 
-use std::fs;
-
 use anyhow::Result;
 use clap::Args;
-use fairprune::backend::candidates::candidates;
-use fairprune::backend::{Backend, Cpu};
-use fairprune::cuda::{Absence, Card, FAMILIES, Source, Survey, survey, unconfirmed};
+use fairprune::cuda::{FAMILIES, Source, Survey, unconfirmed};
+use fairprune::doctor::Examination;
+use fairprune::experiment::Device;
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
-use crate::cli::device::Device;
-use crate::cli::{device, output};
+use crate::cli::output;
+
+/// Where the values of the report's lines begin.
+const INDENT: usize = 11;
 
 #[derive(Args, Debug)]
 pub struct DoctorArgs {
@@ -22,94 +22,14 @@ pub struct DoctorArgs {
 /// Prints the report; a `--device` that cannot be used is an error all the same.
 pub fn doctor(args: &DoctorArgs) -> Result<u8> {
     let common = &args.common;
-    let cpu = device::cpu(common)?;
-    let host = Host::look(&cpu);
-    let survey = survey();
-    let rows = rows(&survey);
+    let found = Examination::make(common.threads)?;
     if common.json {
-        output::print_json(&document(&cpu, &host, &survey, &rows))?;
+        output::print_json(&document(&found))?;
     } else {
-        output::print(text(&cpu, &host, &survey, &rows))?;
+        output::print(text(&found))?;
     }
-    Device::open(common)?;
+    Device::with_threads(&common.device, common.threads)?;
     Ok(0)
-}
-
-/// A device with one set of kernels.
-struct Row {
-    device: String,
-    kernels: String,
-    /// Why it cannot be used; None where it can.
-    reason: Option<String>,
-    card: Option<Card>,
-}
-
-/// What `--device auto` prefers first: it takes the first card, else the first usable row.
-fn rows(survey: &Survey) -> Vec<Row> {
-    let mut rows = Vec::new();
-    match (&survey.cards, &survey.source) {
-        (Ok(cards), _) => rows.extend(cards.iter().map(|card| {
-            let name = &card.properties.card;
-            Row {
-                device: format!("cuda:{}", card.properties.ordinal),
-                kernels: match &card.image {
-                    Ok(image) => format!("{image}, {name}"),
-                    Err(_) => name.clone(),
-                },
-                reason: card.image.as_ref().err().map(Absence::to_string),
-                card: Some(card.clone()),
-            }
-        })),
-        // As `--device cuda` says: without kernels nothing else matters.
-        (Err(absence), Ok(_)) | (Err(_), Err(absence)) => rows.push(Row {
-            device: "cuda".to_owned(),
-            kernels: "NVIDIA GPUs".to_owned(),
-            reason: Some(absence.to_string()),
-            card: None,
-        }),
-    }
-    rows.extend(candidates().into_iter().map(|candidate| Row {
-        device: candidate.name,
-        kernels: candidate.kernels.to_owned(),
-        reason: candidate.absence.map(|absence| absence.to_string()),
-        card: None,
-    }));
-    rows
-}
-
-/// The row that `--device auto` takes.
-fn in_use(rows: &[Row]) -> Option<usize> {
-    let first_card = |i: usize, row: &Row| row.card.is_none() || i == 0;
-    (0..rows.len()).find(|&i| rows[i].reason.is_none() && first_card(i, &rows[i]))
-}
-
-/// The machine, as far as the system tells.
-struct Host {
-    cpu: Option<String>,
-    /// Processors this process may use.
-    cores: Option<usize>,
-    memory_bytes: Option<u64>,
-    free_bytes: Option<u64>,
-}
-
-impl Host {
-    fn look(cpu: &Cpu) -> Self {
-        Host {
-            cpu: field("/proc/cpuinfo", "model name"),
-            cores: std::thread::available_parallelism().ok().map(usize::from),
-            memory_bytes: field("/proc/meminfo", "MemTotal")
-                .and_then(|text| text.trim_end_matches("kB").trim().parse::<u64>().ok())
-                .map(|kib| kib * 1024),
-            free_bytes: cpu.free_bytes(),
-        }
-    }
-}
-
-/// The value of the first `name: value` line of a file.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    let mut pairs = text.lines().filter_map(|line| line.split_once(':'));
-    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned())
 }
 
 /// What there is of CUDA besides cards.
@@ -128,10 +48,10 @@ fn cuda(survey: &Survey) -> String {
     format!("{kernels}; {driver}")
 }
 
-fn text(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> String {
+fn text(found: &Examination) -> String {
     let unknown = || "unknown".to_owned();
-    let number = |n: Option<usize>| n.map_or(unknown(), |n| n.to_string());
     let size = |n: Option<u64>| n.map_or(unknown(), output::bytes);
+    let host = &found.host;
     let lines = [
         format!(
             "fairprune {}, commit {}, {}, {} profile",
@@ -142,29 +62,24 @@ fn text(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> String {
         ),
         format!(
             "processor  {}, {} cores, {} threads in use",
-            host.cpu.clone().unwrap_or_else(unknown),
-            number(host.cores),
-            cpu.workers()
+            host.processor.clone().unwrap_or_else(unknown),
+            host.cores.map_or(unknown(), |n| n.to_string()),
+            found.threads
         ),
-        format!("memory     {}, {} free", size(host.memory_bytes), size(host.free_bytes)),
-        format!("cuda       {}", cuda(survey)),
+        format!("memory     {}, {} free", size(host.memory_bytes), size(found.free_bytes)),
+        format!("cuda       {}", cuda(&found.survey)),
     ];
-    let in_use = in_use(rows);
-    let cells = rows
-        .iter()
-        .enumerate()
-        .map(|(i, row)| {
-            let state = match &row.reason {
-                Some(reason) => format!("no, {reason}"),
-                None if Some(i) == in_use => "yes, in use".to_owned(),
-                None => "yes".to_owned(),
-            };
-            vec![row.device.clone(), row.kernels.clone(), state]
-        })
-        .collect();
-    let devices = output::table(&["device", "kernels", "usable"], cells, 3);
-    let mut text = format!("{}\n\n{devices}", lines.join("\n"));
-    if survey.source.is_ok() && !unconfirmed().is_empty() {
+    let cells = found.devices.iter().map(|device| {
+        let state = match &device.reason {
+            Some(reason) => format!("no, {reason}"),
+            None if device.in_use => "yes, in use".to_owned(),
+            None => "yes".to_owned(),
+        };
+        vec![device.device.clone(), device.kernels.clone(), state]
+    });
+    let devices = output::table(&["device", "kernels", "usable"], cells.collect(), 3);
+    let mut text = format!("{}\n\n{devices}", output::wrap(&lines.join("\n"), INDENT));
+    if found.survey.source.is_ok() && !unconfirmed().is_empty() {
         text.push_str(&format!("\n\n{}", unconfirmed_table()));
     }
     text
@@ -183,35 +98,32 @@ fn unconfirmed_table() -> String {
     output::table(&headers, rows, 3)
 }
 
-fn document(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> Value {
-    let in_use = in_use(rows);
-    let devices: Vec<Value> = rows
-        .iter()
-        .enumerate()
-        .map(|(i, row)| {
-            let properties = row.card.as_ref().map(|card| &card.properties);
-            json!({
-                "device": row.device,
-                "kernels": row.kernels,
-                "usable": row.reason.is_none(),
-                "in_use": Some(i) == in_use,
-                "reason": row.reason,
-                "capability": properties.map(|p| p.capability.to_string()),
-                "memory_bytes": properties.map(|p| p.memory_bytes),
-            })
+fn document(found: &Examination) -> Value {
+    let (host, survey) = (&found.host, &found.survey);
+    let devices = found.devices.iter().map(|device| {
+        let properties = device.card.as_ref();
+        json!({
+            "device": device.device,
+            "kernels": device.kernels,
+            "usable": device.reason.is_none(),
+            "in_use": device.in_use,
+            "reason": device.reason,
+            "capability": properties.map(|p| p.capability.to_string()),
+            "memory_bytes": properties.map(|p| p.memory_bytes),
         })
-        .collect();
+    });
+    let devices: Vec<Value> = devices.collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "commit": env!("FAIRPRUNE_COMMIT"),
         "target": env!("FAIRPRUNE_TARGET"),
         "profile": env!("FAIRPRUNE_PROFILE"),
         "cpu": {
-            "name": host.cpu,
+            "name": host.processor,
             "cores": host.cores,
-            "threads": cpu.workers(),
+            "threads": found.threads,
         },
-        "memory": { "total_bytes": host.memory_bytes, "free_bytes": host.free_bytes },
+        "memory": { "total_bytes": host.memory_bytes, "free_bytes": found.free_bytes },
         "cuda": {
             "architectures": survey.built.map_or(&[][..], |built| built.architectures),
             "compiler": survey.built.map(|built| built.compiler),
@@ -223,4 +135,23 @@ fn document(cpu: &Cpu, host: &Host, survey: &Survey, rows: &[Row]) -> Value {
         },
         "devices": devices,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever processor and card are called, and whatever is wrong with them.
+    #[test]
+    fn the_report_fits_100_columns() {
+        let mut found = Examination::make(1).unwrap();
+        let long = "a processor of a vendor who has a long way with names ".repeat(3);
+        found.host.processor = Some(long.clone() + &"x".repeat(120));
+        for device in &mut found.devices {
+            device.kernels = long.clone();
+            device.reason = Some(long.clone());
+        }
+        let text = text(&found);
+        assert!(text.lines().all(|l| l.chars().count() <= 100), "{text}");
+    }
 }

@@ -4,7 +4,7 @@ use super::{Lowering, Saved, as_row};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::exec::block::Block;
-use crate::exec::plan::Mode;
+use crate::exec::pass::Mode;
 use crate::exec::step::Step;
 use crate::nn::{ParameterKind, ValueId};
 use crate::ops::Operators;

@@ -1,6 +1,7 @@
 //! Writes a network down as steps: forward, then (where the mode asks) backward (`backward`) and update.
 
 mod backward;
+mod tensors;
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::exec::block::{Block, fuse};
 use crate::exec::compute::Compute;
 use crate::exec::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use crate::exec::plan::{Mode, Tensors, TrainOptions};
+use crate::exec::pass::{Mode, TrainOptions};
 use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
@@ -19,6 +20,8 @@ use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
 use crate::tensor::Dtype;
+
+pub(super) use tensors::{SYMBOLIC, Tensors};
 
 /// What backward needs of a block's forward.
 #[derive(Clone, Copy)]

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Panel;
+use super::panel::Panel;
 use crate::error::Result;
-use crate::experiment::summary::{Metric, Point, SeedRun, Strategy};
+use crate::experiment::comparison::summary::{Metric, Point, SeedRun, Strategy};
 use crate::metrics::{self, ClaimVerdict, PairedDifference};
 
 /// Which way a metric is said to move.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::Panel;
-use crate::experiment::summary::{Point, SeedRun, Strategy};
+use super::panel::Panel;
+use crate::experiment::comparison::summary::{Point, SeedRun, Strategy};
 
 /// Columns of [`CellRow`].
 pub const CELL_COLUMNS: [&str; 24] = [

@@ -1,32 +1,21 @@
 //! Launches of `kernels/cast.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{Cast, check};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::CastToBf16Args;
+use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::device::{count, launch_items};
-
-/// `CastToBf16Args` and `CastToF32Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    y: DevicePointer,
-    len: u32,
-    filler: u32,
-}
 
 impl Cast for Cuda {
     fn cast(&self, memory: &mut CudaMemory, from: View, to: View) -> Result<()> {
         let rounds = check(from, to)?;
         let len = count("cast", "elements", from.len)?;
         let [x, y] = [self.pointer(memory, from)?, self.pointer(memory, to)?];
-        let args = Args { x, y, len, filler: 0 };
+        let args = CastToBf16Args { x, y, len, filler: 0 };
         let kernels = self.kernels();
         let kernel = if rounds { &kernels.cast_f32_to_bf16 } else { &kernels.cast_bf16_to_f32 };
-        // SAFETY: the arguments of both kernels; views of one length and the kernel's types.
+        // SAFETY: views of one length and the kernel's types.
         unsafe { launch_items(self, kernel, len.div_ceil(8), &args) }
     }
 }

@@ -1,7 +1,8 @@
 //! Checks of a call that hold on every backend: sizes, lengths and element types of the views, the
 //! workspace.
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use super::Conv2d;
+use super::problem::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::ops::check_len;

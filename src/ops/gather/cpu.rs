@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rayon::prelude::*;
 
-use super::{CHANNELS, CropBox, Gather, GatherProblem, crop};
+use super::{CHANNELS, CropBox, Gather, GatherProblem, Staging, crop};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
@@ -73,11 +73,43 @@ fn crop_image(
     }
 }
 
+/// There is none: images are read where they are, in memory or a mapped file.
+pub enum NoStaging {}
+
+impl Staging<Cpu> for NoStaging {
+    fn bytes(_: usize, _: usize) -> u64 {
+        0
+    }
+
+    fn new(_: &Cpu, _: usize, _: usize) -> Result<Option<Self>> {
+        Ok(None)
+    }
+
+    fn stage(&mut self, _: &Cpu, _: &Bytes, _: &[u32]) -> Result<()> {
+        match *self {}
+    }
+
+    fn prefetch(&mut self, _: &Cpu, _: &Bytes, _: &[u32]) -> Result<()> {
+        match *self {}
+    }
+
+    fn gather(
+        &mut self,
+        _: &Cpu,
+        _: &mut CpuMemory,
+        _: &GatherProblem,
+        _: [View; 2],
+        _: View,
+        _: View,
+    ) -> Result<()> {
+        match *self {}
+    }
+}
+
 impl Gather for Cpu {
     type Images = Bytes;
 
-    /// Nothing: images are read where they are, in memory or a mapped file.
-    type Staging = ();
+    type Staging = NoStaging;
 
     fn identity(_: &Bytes) -> u64 {
         // The CPU records nothing.
@@ -98,34 +130,6 @@ impl Gather for Cpu {
 
     fn on_host(_: &Bytes) -> bool {
         false
-    }
-
-    fn staging_bytes(_: usize, _: usize) -> u64 {
-        0
-    }
-
-    fn staging(&self, _: usize, _: usize) -> Result<Option<()>> {
-        Ok(None)
-    }
-
-    fn stage(&self, _: &mut (), _: &Bytes, _: &[u32]) -> Result<()> {
-        Err(Error::Internal("the CPU stages no images".to_owned()))
-    }
-
-    fn prefetch(&self, _: &mut (), _: &Bytes, _: &[u32]) -> Result<()> {
-        Err(Error::Internal("the CPU stages no images".to_owned()))
-    }
-
-    fn gather_staged(
-        &self,
-        _: &mut CpuMemory,
-        _: &GatherProblem,
-        _: &mut (),
-        _: [View; 2],
-        _: View,
-        _: View,
-    ) -> Result<()> {
-        Err(Error::Internal("the CPU stages no images".to_owned()))
     }
 
     fn gather(

@@ -8,9 +8,11 @@
 //! Boxes come out of additions, multiplications, divisions and square roots of f64 alone, which all
 //! devices round alike; pixels out of whole numbers. So every device cuts the same bytes.
 
-use super::CHANNELS;
 use crate::error::{Error, Result};
 use crate::rng::Philox;
+
+/// Colour channels of an image.
+pub const CHANNELS: usize = 3;
 
 /// Share of the image's area that a box has at least, and the widest and narrowest shapes.
 const LEAST_AREA: f64 = 0.08;

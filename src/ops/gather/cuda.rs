@@ -1,53 +1,16 @@
 //! Launches of `kernels/gather.cu`.
 
-use bytemuck::{Pod, Zeroable};
 use bytes::Bytes;
 
-use super::{Augmentation, CHANNELS, Gather, GatherProblem};
+use super::{Augmentation, CHANNELS, Gather, GatherProblem, Staging};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, HostImages, Images, Staging, tiles};
+use crate::cuda::args::{Divisor, GatherArgs};
+use crate::cuda::{Cuda, CudaImages, CudaMemory, DevicePointer, HostImages, StagingBuffers, tiles};
 use crate::error::{Error, Result};
-use crate::ops::device::{Divisor, NULL, count};
+use crate::ops::device::{NULL, count};
+use crate::ops::enums::flag;
 use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
-
-/// `GatherArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    images: DevicePointer,
-    staged: DevicePointer,
-    order: DevicePointer,
-    sources: DevicePointer,
-    state: DevicePointer,
-    out: DevicePointer,
-    image_count: u32,
-    order_length: u32,
-    batch: u32,
-    h: u32,
-    w: u32,
-    stored_h: u32,
-    stored_w: u32,
-    stored_bytes: u32,
-    top: u32,
-    left: u32,
-    by_blocks: Divisor,
-    by_row: Divisor,
-    mean: [f32; CHANNELS],
-    std: [f32; CHANNELS],
-    key: [u32; 2],
-    stream: u32,
-    flags: u32,
-    translate: u32,
-    source_count: u32,
-}
-
-/// `GatherArgs::flags`.
-const FLIP: u32 = 1;
-const AUGMENT: u32 = 2;
-
-/// Bytes of shared memory that a crop's box takes.
-const BOX_BYTES: u32 = 16;
 
 /// Where a gather finds pixels: images by their numbers, or those of the batch with their numbers.
 struct Pixels {
@@ -77,9 +40,10 @@ impl Cuda {
         let each = if of_pixels { CHANNELS } else { 1 };
         let blocks = (seen / each as u32).div_ceil(threads);
         let [top, left] = problem.corner();
-        let flip = if augmentation.flip { FLIP } else { 0 };
-        let augment = if augmentation == Augmentation::NONE { 0 } else { AUGMENT };
-        let args = Args {
+        let flip = if augmentation.flip { flag::FLIP } else { 0 };
+        let augment = if augmentation == Augmentation::NONE { 0 } else { flag::AUGMENT };
+        let [key_low, key_high] = Philox::new(problem.seed, Stream::Augment).key();
+        let args = GatherArgs {
             images: pixels.images,
             staged: pixels.staged,
             order: self.pointer(memory, order)?,
@@ -100,7 +64,8 @@ impl Cuda {
             by_row: Divisor::new(size("values of a row", problem.w * CHANNELS / each)?),
             mean: problem.mean,
             std: problem.std,
-            key: Philox::new(problem.seed, Stream::Augment).key(),
+            key_low,
+            key_high,
             stream: Stream::Augment as u32,
             flags: flip | augment,
             translate: augmentation.translate,
@@ -111,85 +76,53 @@ impl Cuda {
         let (kernel, shared) = match (augmentation.resized_crop, out.dtype == Dtype::Bf16) {
             (false, false) => (&kernels.gather_f32, 0),
             (false, true) => (&kernels.gather_bf16, 0),
-            (true, false) => (&kernels.gather_crop_f32, BOX_BYTES),
-            (true, true) => (&kernels.gather_crop_bf16, BOX_BYTES),
+            (true, false) => (&kernels.gather_crop_f32, tiles::CROP_SHARED),
+            (true, true) => (&kernels.gather_crop_bf16, tiles::CROP_SHARED),
         };
-        // SAFETY: GatherArgs; out has the problem's length, and what lies outside order, sources or
+        // SAFETY: out has the problem's length, and what lies outside order, sources or
         // images is not read.
         unsafe { self.launch(kernel, grid, threads, shared, &args) }
     }
 }
 
 impl Gather for Cuda {
-    type Images = Images;
-    type Staging = Staging;
+    type Images = CudaImages;
+    type Staging = StagingBuffers;
 
-    fn identity(images: &Images) -> u64 {
+    fn identity(images: &CudaImages) -> u64 {
         match images {
-            Images::Device(images) => images.identity(),
+            CudaImages::Device(images) => images.identity(),
             // Work is recorded without them.
-            Images::Host(_) => u64::MAX,
+            CudaImages::Host(_) => u64::MAX,
         }
     }
 
-    fn images(&self, images: &Bytes) -> Result<Images> {
-        self.upload_images(images).map(Images::Device)
+    fn images(&self, images: &Bytes) -> Result<CudaImages> {
+        self.upload_images(images).map(CudaImages::Device)
     }
 
     fn device_bytes(images: &Bytes) -> u64 {
         images.len() as u64
     }
 
-    fn host_images(&self, images: &Bytes) -> Result<Images> {
-        Ok(Images::Host(HostImages::new(images)))
+    fn host_images(&self, images: &Bytes) -> Result<CudaImages> {
+        Ok(CudaImages::Host(HostImages::new(images)))
     }
 
-    fn on_host(images: &Images) -> bool {
-        matches!(images, Images::Host(_))
-    }
-
-    fn staging_bytes(image: usize, images: usize) -> u64 {
-        2 * Cuda::slot_bytes(image, images) as u64
-    }
-
-    fn staging(&self, image: usize, images: usize) -> Result<Option<Staging>> {
-        self.new_staging(image, images).map(Some)
-    }
-
-    fn stage(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
-        self.stage_batch(staging, host(images)?, numbers)
-    }
-
-    fn prefetch(&self, staging: &mut Staging, images: &Images, numbers: &[u32]) -> Result<()> {
-        self.prefetch_batch(staging, host(images)?, numbers)
-    }
-
-    fn gather_staged(
-        &self,
-        memory: &mut CudaMemory,
-        problem: &GatherProblem,
-        staging: &mut Staging,
-        order_and_sources: [View; 2],
-        state: View,
-        out: View,
-    ) -> Result<()> {
-        let staged = self.staged(staging);
-        let (images, count) = (staged.images, staged.count);
-        let pixels = Pixels { images, staged: staged.numbers, count };
-        self.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
-        self.gathered(staging)
+    fn on_host(images: &CudaImages) -> bool {
+        matches!(images, CudaImages::Host(_))
     }
 
     fn gather(
         &self,
         memory: &mut CudaMemory,
         problem: &GatherProblem,
-        images: &Images,
+        images: &CudaImages,
         order_and_sources: [View; 2],
         state: View,
         out: View,
     ) -> Result<()> {
-        let Images::Device(images) = images else {
+        let CudaImages::Device(images) = images else {
             return Err(Error::Internal(
                 "gather: images on the host that were not staged".to_owned(),
             ));
@@ -200,10 +133,44 @@ impl Gather for Cuda {
     }
 }
 
-fn host(images: &Images) -> Result<&HostImages> {
+impl Staging<Cuda> for StagingBuffers {
+    fn bytes(image: usize, images: usize) -> u64 {
+        2 * Cuda::slot_bytes(image, images) as u64
+    }
+
+    fn new(cuda: &Cuda, image: usize, images: usize) -> Result<Option<Self>> {
+        cuda.new_staging(image, images).map(Some)
+    }
+
+    fn stage(&mut self, cuda: &Cuda, images: &CudaImages, numbers: &[u32]) -> Result<()> {
+        cuda.stage_batch(self, host(images)?, numbers)
+    }
+
+    fn prefetch(&mut self, cuda: &Cuda, images: &CudaImages, numbers: &[u32]) -> Result<()> {
+        cuda.prefetch_batch(self, host(images)?, numbers)
+    }
+
+    fn gather(
+        &mut self,
+        cuda: &Cuda,
+        memory: &mut CudaMemory,
+        problem: &GatherProblem,
+        order_and_sources: [View; 2],
+        state: View,
+        out: View,
+    ) -> Result<()> {
+        let staged = cuda.staged(self);
+        let (images, count) = (staged.images, staged.count);
+        let pixels = Pixels { images, staged: staged.numbers, count };
+        cuda.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
+        cuda.gathered(self)
+    }
+}
+
+fn host(images: &CudaImages) -> Result<&HostImages> {
     match images {
-        Images::Host(images) => Ok(images),
-        Images::Device(_) => {
+        CudaImages::Host(images) => Ok(images),
+        CudaImages::Device(_) => {
             Err(Error::Internal("gather: images on the device cannot be staged".to_owned()))
         }
     }

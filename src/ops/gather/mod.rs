@@ -23,10 +23,7 @@ use crate::error::{Error, Result};
 use crate::ops::check_len;
 use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
-pub use crop::CropBox;
-
-/// Colour channels of an image.
-pub const CHANNELS: usize = 3;
+pub use crop::{CHANNELS, CropBox};
 
 /// Channels of an image stored as bf16: the colours, then zeros, since a convolution in bf16 takes whole
 /// groups of 8.
@@ -128,7 +125,7 @@ pub trait Gather: Backend {
     type Images: Send + Sync;
 
     /// Buffers through which batches of images on the host reach the device.
-    type Staging: Send;
+    type Staging: Staging<Self>;
 
     /// A number that no other images of this process have, for work that was recorded with them.
     fn identity(images: &Self::Images) -> u64;
@@ -145,40 +142,6 @@ pub trait Gather: Backend {
     /// Whether batches of `images` must be staged to be gathered.
     fn on_host(images: &Self::Images) -> bool;
 
-    /// Bytes of the device's memory that [`Gather::staging`] takes.
-    fn staging_bytes(image: usize, images: usize) -> u64;
-
-    /// Room for batches of at most `images` images of `image` bytes; None where nothing is staged.
-    fn staging(&self, image: usize, images: usize) -> Result<Option<Self::Staging>>;
-
-    /// Brings the images `numbers` to the device, unless they are there, for the next
-    /// [`Gather::gather_staged`].
-    fn stage(
-        &self,
-        staging: &mut Self::Staging,
-        images: &Self::Images,
-        numbers: &[u32],
-    ) -> Result<()>;
-
-    /// Starts to bring what may be staged next, while the device computes.
-    fn prefetch(
-        &self,
-        staging: &mut Self::Staging,
-        images: &Self::Images,
-        numbers: &[u32],
-    ) -> Result<()>;
-
-    /// As [`Gather::gather`], of the images that were staged last: those of the batch, in its order.
-    fn gather_staged(
-        &self,
-        memory: &mut Self::Memory,
-        problem: &GatherProblem,
-        staging: &mut Self::Staging,
-        order_and_sources: [View; 2],
-        state: View,
-        out: View,
-    ) -> Result<()>;
-
     /// out (N H W 3 in f32; where the backend stores bf16 also N H W 8, each value rounded to nearest, the
     /// last five 0) = the images at `order[state[0] * batch ..]`, augmented for epoch
     /// `state[1]`. Where `sources` is not empty, position i has image `sources[i]`. A batch outside the
@@ -189,6 +152,33 @@ pub trait Gather: Backend {
         memory: &mut Self::Memory,
         problem: &GatherProblem,
         images: &Self::Images,
+        order_and_sources: [View; 2],
+        state: View,
+        out: View,
+    ) -> Result<()>;
+}
+
+/// Room for batches of images that stay on the host, on their way to the device of `B`.
+pub trait Staging<B: Gather + ?Sized>: Sized + Send {
+    /// Bytes of the device's memory for batches of at most `images` images of `image` bytes.
+    fn bytes(image: usize, images: usize) -> u64;
+
+    /// The room for such batches; None on a backend that reads images where they are.
+    fn new(backend: &B, image: usize, images: usize) -> Result<Option<Self>>;
+
+    /// Brings the images `numbers` to the device, unless they are there, for the next
+    /// [`Staging::gather`].
+    fn stage(&mut self, backend: &B, images: &B::Images, numbers: &[u32]) -> Result<()>;
+
+    /// Starts to bring what may be staged next, while the device computes.
+    fn prefetch(&mut self, backend: &B, images: &B::Images, numbers: &[u32]) -> Result<()>;
+
+    /// As [`Gather::gather`], of the images that were staged last: those of the batch, in its order.
+    fn gather(
+        &mut self,
+        backend: &B,
+        memory: &mut B::Memory,
+        problem: &GatherProblem,
         order_and_sources: [View; 2],
         state: View,
         out: View,

@@ -24,28 +24,29 @@ mod cuda;
 use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
 use crate::ops::check_len;
+use crate::ops::enums::column;
 
-/// A column of the score table.
+/// A column of the score table, numbered as in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Field {
-    Loss = 0,
-    El2n = 1,
-    Entropy = 2,
-    Margin = 3,
-    LabelProbability = 4,
-    Aum = 5,
-    Correct = 6,
-    Prediction = 7,
-    TopProbability = 8,
+    Loss = column::LOSS,
+    El2n = column::EL2N,
+    Entropy = column::ENTROPY,
+    Margin = column::MARGIN,
+    LabelProbability = column::LABEL_PROBABILITY,
+    Aum = column::AUM,
+    Correct = column::CORRECT,
+    Prediction = column::PREDICTION,
+    TopProbability = column::TOP_PROBABILITY,
     /// Norm of the gradient, written by `store_norms`.
-    Grand = 9,
+    Grand = column::GRAND,
     /// Written only where the batch has the previous presentations.
-    Divergence = 10,
+    Divergence = column::DIVERGENCE,
 }
 
 /// Columns of the score table.
-pub const FIELDS: usize = 11;
+pub const FIELDS: usize = column::COUNT;
 
 /// Views every per-sample operator reads: what is in the batch and where results go.
 #[derive(Clone, Copy, Debug)]

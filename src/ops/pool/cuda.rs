@@ -1,79 +1,15 @@
 //! Launches of `kernels/pool.cu`, and for tensors stored as bf16 of `kernels/pool_bf16.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::{
+    Divisor, GlobalPool16Args, GlobalPoolArgs, GlobalPoolBackward16Args, MaxPoolArgs,
+    MaxPoolBackwardArgs,
+};
+use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
-use crate::ops::device::{Divisor, count, launch_items, vector};
+use crate::ops::device::{count, launch_items, vector};
 use crate::tensor::Dtype;
-
-/// `MaxPoolArgs`, `MaxPool16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct MaxPoolArgs {
-    x: DevicePointer,
-    y: DevicePointer,
-    taps: DevicePointer,
-    vectors: u32,
-    h: u32,
-    w: u32,
-    c: u32,
-    window: u32,
-    stride: u32,
-    pad: u32,
-    by_c: Divisor,
-    by_q: Divisor,
-    by_p: Divisor,
-}
-
-/// `MaxPoolBackwardArgs`, `MaxPoolBackward16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct MaxPoolBackwardArgs {
-    dy: DevicePointer,
-    taps: DevicePointer,
-    dx: DevicePointer,
-    vectors: u32,
-    h: u32,
-    w: u32,
-    p: u32,
-    q: u32,
-    c: u32,
-    window: u32,
-    stride: u32,
-    pad: u32,
-    by_c: Divisor,
-    by_w: Divisor,
-    by_h: Divisor,
-}
-
-/// `GlobalPoolArgs`, `GlobalPoolBackward16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct GlobalPoolArgs {
-    x: DevicePointer,
-    y: DevicePointer,
-    vectors: u32,
-    positions: u32,
-    c: u32,
-    by_c: Divisor,
-    by_image: Divisor,
-    filler: u32,
-}
-
-/// `GlobalPool16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct GlobalPool16Args {
-    x: DevicePointer,
-    y: DevicePointer,
-    groups: u32,
-    positions: u32,
-    c: u32,
-    by_c: Divisor,
-}
 
 /// Neighbouring channels that a thread takes, by the type of the large tensor.
 fn width(dtype: Dtype, channels: usize) -> usize {
@@ -115,7 +51,7 @@ impl Pool for Cuda {
             Dtype::Bf16 => &self.kernels().max_pool_bf16,
             _ => &self.kernels().max_pool_f32,
         };
-        // SAFETY: MaxPool(16)Args; the views have the problem's lengths and types (check_call).
+        // SAFETY: the views have the problem's lengths and types (check_call).
         unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
@@ -152,7 +88,7 @@ impl Pool for Cuda {
             Dtype::Bf16 => &self.kernels().max_pool_backward_bf16,
             _ => &self.kernels().max_pool_backward_f32,
         };
-        // SAFETY: MaxPoolBackward(16)Args; the views have the problem's lengths and types (check_call).
+        // SAFETY: the views have the problem's lengths and types (check_call).
         unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
@@ -170,10 +106,10 @@ impl Pool for Cuda {
         if x.dtype == Dtype::Bf16 {
             let GlobalPoolArgs { x, y, vectors: groups, positions, c, by_c, .. } = args;
             let args = GlobalPool16Args { x, y, groups, positions, c, by_c };
-            // SAFETY: GlobalPool16Args; the views have the problem's lengths and types (check_call).
+            // SAFETY: the views have the problem's lengths and types (check_call).
             return unsafe { launch_items(self, &self.kernels().global_pool_bf16, vectors, &args) };
         }
-        // SAFETY: GlobalPoolArgs; the views have the problem's lengths.
+        // SAFETY: the views have the problem's lengths.
         unsafe { launch_items(self, &self.kernels().global_pool_f32, vectors, &args) }
     }
 
@@ -184,13 +120,26 @@ impl Pool for Cuda {
         dy: View,
         dx: View,
     ) -> Result<()> {
-        let mut args = global_args(self, memory, problem, dx, dy)?;
-        let mut kernel = &self.kernels().global_pool_backward_f32;
+        let args = global_args(self, memory, problem, dx, dy)?;
+        let kernels = self.kernels();
         if dx.dtype == Dtype::Bf16 {
-            kernel = &self.kernels().global_pool_backward_bf16;
-            // It takes dy first.
-            (args.x, args.y) = (args.y, args.x);
+            let GlobalPoolArgs { x: dx, y: dy, vectors, positions, c, by_c, by_image, filler } =
+                args;
+            let args = GlobalPoolBackward16Args {
+                dy,
+                dx,
+                groups: vectors,
+                positions,
+                c,
+                by_c,
+                by_image,
+                filler,
+            };
+            let kernel = &kernels.global_pool_backward_bf16;
+            // SAFETY: the views have the problem's lengths and types (check_call).
+            return unsafe { launch_items(self, kernel, vectors, &args) };
         }
+        let kernel = &kernels.global_pool_backward_f32;
         // SAFETY: GlobalPool(Backward16)Args; the views have the problem's lengths and types.
         unsafe { launch_items(self, kernel, args.vectors, &args) }
     }

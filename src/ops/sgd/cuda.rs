@@ -1,46 +1,19 @@
 //! Launches of `kernels/sgd.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{Sgd, SgdProblem, check};
 use crate::backend::View;
+use crate::cuda::args::{AdvanceArgs, SgdArgs};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
 use crate::error::Result;
 use crate::ops::check_len;
 use crate::ops::device::{count, launch_items};
-
-/// `SgdArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    dw: DevicePointer,
-    w: DevicePointer,
-    v: DevicePointer,
-    lrs: DevicePointer,
-    state: DevicePointer,
-    length: u32,
-    rates: u32,
-    momentum: f32,
-    decay: f32,
-    nesterov: u32,
-    filler: u32,
-}
-
-/// `AdvanceArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct AdvanceArgs {
-    state: DevicePointer,
-    rates: u32,
-    filler: u32,
-}
 
 /// Values a thread updates.
 const VALUES: u32 = 4;
 
 fn advance(cuda: &Cuda, state: DevicePointer, rates: u32) -> Result<()> {
     let args = AdvanceArgs { state, rates, filler: 0 };
-    // SAFETY: AdvanceArgs; the state has four words (checked by the callers).
+    // SAFETY: the state has four words (checked by the callers).
     unsafe { cuda.launch(&cuda.kernels().advance_u32, [1, 1, 1], 32, 0, &args) }
 }
 
@@ -56,7 +29,7 @@ impl Sgd for Cuda {
         state: View,
     ) -> Result<()> {
         check(dw, w, v, state)?;
-        let args = Args {
+        let args = SgdArgs {
             dw: self.pointer(memory, dw)?,
             w: self.pointer(memory, w)?,
             v: self.pointer(memory, v)?,
@@ -70,7 +43,7 @@ impl Sgd for Cuda {
             filler: 0,
         };
         let items = args.length.div_ceil(VALUES);
-        // SAFETY: SgdArgs; the views have one length, the state four words.
+        // SAFETY: the views have one length, the state four words.
         unsafe { launch_items(self, &self.kernels().sgd_f32, items, &args)? };
         advance(self, args.state, args.rates)
     }

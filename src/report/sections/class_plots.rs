@@ -1,6 +1,6 @@
 //! Drawings of the densities and recalls of all classes.
 
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 use crate::report::classwise::{Against, Classes, Series, plot};
 use crate::report::markup::{minus, name, push};
 use crate::report::numbers;

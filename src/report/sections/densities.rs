@@ -1,6 +1,6 @@
 //! Results against density, where there are several densities.
 
-use crate::experiment::summary::{Headline, Spread, Strategy};
+use crate::experiment::comparison::summary::{Headline, Spread, Strategy};
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;

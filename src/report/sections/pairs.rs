@@ -1,7 +1,7 @@
 //! Differences between strategies over paired runs.
 
 use super::top::{outcome_class, places};
-use crate::experiment::summary::{Metric, Verdict};
+use crate::experiment::comparison::summary::{Metric, Verdict};
 use crate::report::markup::{self, figure, minus, name, push, shorten};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};

@@ -1,7 +1,7 @@
 //! How to read the page, and how to repeat the run.
 
 use super::top::places;
-use crate::experiment::summary::Outcome;
+use crate::experiment::comparison::summary::Outcome;
 use crate::report::markup::{esc, push};
 use crate::report::numbers;
 use crate::report::page::Section;

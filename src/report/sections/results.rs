@@ -1,7 +1,7 @@
 //! The headline table.
 
 use super::top::places;
-use crate::experiment::summary::{ClassRecall, Headline, Spread};
+use crate::experiment::comparison::summary::{ClassRecall, Headline, Spread};
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
@@ -212,7 +212,7 @@ fn best_epochs(view: &SummaryView) -> String {
     for &density in &view.densities {
         for entry in view.all_at(density) {
             let best = || entry.point.runs.iter().filter_map(|r| r.best.as_ref());
-            let over = |value: fn(&crate::experiment::summary::BestEpoch) -> f64| {
+            let over = |value: fn(&crate::experiment::comparison::summary::BestEpoch) -> f64| {
                 markup::spread(Spread::of(best().map(value)).as_ref())
             };
             let beside = entry.strategy.full_data || entry.strategy.every_density;

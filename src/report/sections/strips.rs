@@ -1,7 +1,7 @@
 //! Examples of what was kept and what was dropped.
 
 use super::top::places;
-use crate::experiment::summary::Strip;
+use crate::experiment::comparison::summary::Strip;
 use crate::report::markup::{esc, name, push};
 use crate::report::numbers;
 use crate::report::page::{Pictures, Section};

@@ -2,7 +2,7 @@
 
 use super::top::places;
 use super::tradeoff::{legend, tag};
-use crate::experiment::summary::{Headline, Preparation, SeedRun, Spread};
+use crate::experiment::comparison::summary::{Headline, Preparation, SeedRun, Spread};
 use crate::report::markup::{self, esc, figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;

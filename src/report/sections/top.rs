@@ -1,6 +1,6 @@
 //! The top of the page: title, verdict, what was run, warnings.
 
-use crate::experiment::summary::{Metric, Outcome, Verdict};
+use crate::experiment::comparison::summary::{Metric, Outcome, Verdict};
 use crate::report::markup::{esc, minus, name, push};
 use crate::report::numbers;
 use crate::report::view::SummaryView;

@@ -2,7 +2,7 @@
 
 use super::pairs;
 use super::top::places;
-use crate::experiment::summary::Spread;
+use crate::experiment::comparison::summary::Spread;
 use crate::report::markup::{figure, name, push, shorten};
 use crate::report::numbers;
 use crate::report::page::Section;

@@ -243,16 +243,19 @@ fn with_every_choice<B: Conv2d>(
     direction: Direction,
     mut run: impl FnMut(Choice) -> Outcome,
 ) -> Outcome {
-    let choices = subject.backend.conv2d_choices_bf16(p, direction);
+    let Some(tuning) = subject.backend.conv2d_tuning() else {
+        return ensure(false, || format!("nothing to choose on {}", subject.backend.name()));
+    };
+    let choices = tuning.choices(p, direction);
     let few = choices.len() < 4;
     ensure(!few, || format!("{direction:?} has {} choices for {p:?}", choices.len()))?;
     let outcome = choices.into_iter().try_for_each(|choice| {
-        subject.backend.conv2d_force_bf16(Some(choice));
-        let taken = subject.backend.conv2d_choice_bf16(p, direction);
+        tuning.force(Some(choice));
+        let taken = tuning.choice(p, direction);
         ensure(taken == Some(choice), || format!("{choice} forced, {taken:?} taken for {p:?}"))?;
         run(choice)
     });
-    subject.backend.conv2d_force_bf16(None);
+    tuning.force(None);
     outcome
 }
 
@@ -322,7 +325,8 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
             let [exact, _] = Calls::bf16(subject, &p, &whole).wgrad(false)?;
             equal(&format!("wgrad, {what}"), &exact, &dw.value)?;
             for splits in [1, 2] {
-                subject.backend.conv2d_force_bf16(Some(Choice { splits, ..choice }));
+                let choice = Choice { splits, ..choice };
+                subject.backend.conv2d_tuning().into_iter().for_each(|t| t.force(Some(choice)));
                 let [bits, _] = Calls::bf16(subject, &p, &random).wgrad(false)?;
                 let bits = words(&bits);
                 match seen.iter().find(|(s, _)| *s == splits) {

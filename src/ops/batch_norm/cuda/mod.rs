@@ -1,20 +1,22 @@
 //! Launches of `kernels/batch_norm.cu`, and for tensors stored as bf16 of `kernels/batch_norm_bf16.cu`.
 
-mod args;
+mod shape;
 
 use bytemuck::Pod;
 
 use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::backend::View;
+use crate::cuda::args::{
+    BatchNormApplyArgs, BatchNormBackwardApplyArgs, BatchNormBackwardEvalArgs,
+    BatchNormBackwardReduceArgs, BatchNormBackwardSumArgs, BatchNormEvalAffineArgs,
+    BatchNormFinalizeArgs, BatchNormMergeArgs, BatchNormMergeTilesArgs, BatchNormStatisticsArgs,
+    BatchNormSumTilesArgs, ChannelShape, Divisor,
+};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;
-use crate::ops::device::{Divisor, NULL, count, launch_items, offset};
+use crate::ops::device::{NULL, count, launch_items, offset};
 use crate::tensor::Dtype;
-use args::{
-    ApplyArgs, BackwardApplyArgs, BackwardEvalArgs, BackwardReduceArgs, BackwardSumArgs,
-    EvalAffineArgs, FinalizeArgs, Input, MergeArgs, MergeTilesArgs, Shape, StatisticsArgs,
-    SumTilesArgs, width,
-};
+use shape::{BackwardPointers, width};
 
 /// Parts of the rows whose results a workspace is to hold.
 fn parts(rows: usize) -> usize {
@@ -38,21 +40,21 @@ pub(crate) fn statistics(
 ) -> Result<()> {
     let most = workspace.len / (2 * mean.len).max(1);
     let dtype = y.dtype;
-    let shape = Shape::new(dtype, rows, mean.len, parts(rows).min(most))?;
+    let shape = ChannelShape::new(dtype, rows, mean.len, parts(rows).min(most))?;
     let [y, mean, m2, means] = [y, mean, m2, workspace].map(|v| cuda.pointer(memory, v));
     let (mean, m2, means) = (mean?, m2?, means?);
     let m2s = offset(means, (shape.parts * shape.channels) as usize);
-    let args = StatisticsArgs { y: y?, means, m2s, shape, filler: 0 };
+    let args = BatchNormStatisticsArgs { y: y?, means, m2s, shape, filler: 0 };
     let kernels = cuda.kernels();
     let kernel = match dtype {
         Dtype::Bf16 => &kernels.batch_norm_statistics_bf16,
         _ => &kernels.batch_norm_statistics_f32,
     };
-    // SAFETY: BatchNormStatistics(16)Args; y has rows x channels, the workspace holds two values a
+    // SAFETY: y has rows x channels, the workspace holds two values a
     // part and channel.
     unsafe { by_channels(cuda, kernel, dtype, &shape, &args)? };
-    let args = MergeArgs { means, m2s, mean, m2, shape, filler: 0 };
-    // SAFETY: BatchNormMergeArgs; as above.
+    let args = BatchNormMergeArgs { means, m2s, mean, m2, shape, filler: 0 };
+    // SAFETY: as above.
     unsafe { by_warps(cuda, &kernels.batch_norm_merge_f32, &shape, &args) }
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn merge_tiles(
     [mean, m2]: [DevicePointer; 2],
 ) -> Result<()> {
     let [means, m2s] = tiles.partials;
-    let args = MergeTilesArgs {
+    let args = BatchNormMergeTilesArgs {
         means,
         m2s,
         mean,
@@ -83,7 +85,7 @@ pub(crate) fn merge_tiles(
         parts: count("batch norm", "tiles", tiles.parts)?,
         filler: 0,
     };
-    // SAFETY: BatchNormMergeTilesArgs; the partial results are as many as the tiles say.
+    // SAFETY: the partial results are as many as the tiles say.
     unsafe { by_blocks(cuda, &cuda.kernels().batch_norm_merge_tiles_f32, tiles.channels, &args) }
 }
 
@@ -94,8 +96,9 @@ pub(crate) fn sum_tiles(
     [dgamma, dbeta]: [DevicePointer; 2],
 ) -> Result<()> {
     let parts = count("batch norm", "tiles", tiles.parts)?;
-    let args = SumTilesArgs { sums: tiles.partials, dbeta, dgamma, parts, filler: 0 };
-    // SAFETY: BatchNormSumTilesArgs; as above.
+    let [sums, sums_xhat] = tiles.partials;
+    let args = BatchNormSumTilesArgs { sums, sums_xhat, dbeta, dgamma, parts, filler: 0 };
+    // SAFETY: as above.
     unsafe { by_blocks(cuda, &cuda.kernels().batch_norm_sum_tiles_f32, tiles.channels, &args) }
 }
 
@@ -103,7 +106,12 @@ pub(crate) fn sum_tiles(
 ///
 /// # Safety
 /// As for [`Cuda::launch`].
-unsafe fn by_blocks<A: Pod>(cuda: &Cuda, kernel: &Kernel, channels: usize, args: &A) -> Result<()> {
+unsafe fn by_blocks<A: Pod>(
+    cuda: &Cuda,
+    kernel: &Kernel<A>,
+    channels: usize,
+    args: &A,
+) -> Result<()> {
     let grid = [count("batch norm", "channels", channels)?, 1, 1];
     let (threads, shared_bytes) = (tiles::MERGE16_THREADS, tiles::MERGE16_SHARED);
     // SAFETY: passed on to the caller.
@@ -116,9 +124,9 @@ unsafe fn by_blocks<A: Pod>(cuda: &Cuda, kernel: &Kernel, channels: usize, args:
 /// As for [`Cuda::launch`].
 unsafe fn by_channels<A: Pod>(
     cuda: &Cuda,
-    kernel: &Kernel,
+    kernel: &Kernel<A>,
     dtype: Dtype,
-    shape: &Shape,
+    shape: &ChannelShape,
     args: &A,
 ) -> Result<()> {
     let grid = [shape.parts, shape.groups(dtype), 1];
@@ -131,7 +139,12 @@ unsafe fn by_channels<A: Pod>(
 ///
 /// # Safety
 /// As for [`Cuda::launch`].
-unsafe fn by_warps<A: Pod>(cuda: &Cuda, kernel: &Kernel, shape: &Shape, args: &A) -> Result<()> {
+unsafe fn by_warps<A: Pod>(
+    cuda: &Cuda,
+    kernel: &Kernel<A>,
+    shape: &ChannelShape,
+    args: &A,
+) -> Result<()> {
     let grid = [shape.channels.div_ceil(tiles::MERGE_THREADS / 32), 1, 1];
     // SAFETY: passed on to the caller.
     unsafe { cuda.launch(kernel, grid, tiles::MERGE_THREADS, 0, args) }
@@ -164,21 +177,23 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         affine.check([mean, m2, running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let at = |view: View| self.pointer(memory, view);
-        let args = FinalizeArgs {
+        let args = BatchNormFinalizeArgs {
             mean: at(mean)?,
             m2: at(m2)?,
             gamma: at(affine.gamma)?,
             beta: at(affine.beta)?,
-            running: [at(running[0])?, at(running[1])?],
+            running_mean: at(running[0])?,
+            running_variance: at(running[1])?,
             rstd: at(rstd)?,
-            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            scale: at(scale_shift[0])?,
+            shift: at(scale_shift[1])?,
             channels: crate::ops::device::count("batch norm", "channels", mean.len)?,
             count: count as f32,
             unbiased: count.saturating_sub(1).max(1) as f32,
             filler: 0,
         };
         let kernel = &self.kernels().batch_norm_finalize_f32;
-        // SAFETY: BatchNormFinalizeArgs; all views hold one value a channel.
+        // SAFETY: all views hold one value a channel.
         unsafe { launch_items(self, kernel, args.channels, &args) }
     }
 
@@ -192,17 +207,19 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         affine.check([running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let at = |view: View| self.pointer(memory, view);
-        let args = EvalAffineArgs {
+        let args = BatchNormEvalAffineArgs {
             gamma: at(affine.gamma)?,
             beta: at(affine.beta)?,
-            running: [at(running[0])?, at(running[1])?],
+            running_mean: at(running[0])?,
+            running_variance: at(running[1])?,
             rstd: at(rstd)?,
-            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            scale: at(scale_shift[0])?,
+            shift: at(scale_shift[1])?,
             channels: count("batch norm", "channels", affine.gamma.len)?,
             filler: 0,
         };
         let kernel = &self.kernels().batch_norm_eval_affine_f32;
-        // SAFETY: BatchNormEvalAffineArgs; all views hold one value a channel.
+        // SAFETY: all views hold one value a channel.
         unsafe { launch_items(self, kernel, args.channels, &args) }
     }
 
@@ -219,9 +236,10 @@ impl BatchNorm for Cuda {
         problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         let at = |view: View| self.pointer(memory, view);
         let v = width(y.dtype, problem.c);
-        let args = ApplyArgs {
+        let args = BatchNormApplyArgs {
             y: at(y)?,
-            scale_shift: [at(scale_shift[0])?, at(scale_shift[1])?],
+            scale: at(scale_shift[0])?,
+            shift: at(scale_shift[1])?,
             residual: residual.map_or(Ok(NULL), at)?,
             out: at(out)?,
             vectors: count("batch norm", "elements", problem.len())? / v as u32,
@@ -235,7 +253,7 @@ impl BatchNorm for Cuda {
             4 => &kernels.batch_norm_apply_vector_f32,
             _ => &kernels.batch_norm_apply_scalar_f32,
         };
-        // SAFETY: BatchNormApply(16)Args; the views have the problem's lengths.
+        // SAFETY: the views have the problem's lengths.
         unsafe { launch_items(self, kernel, args.vectors, &args) }
     }
 
@@ -251,12 +269,19 @@ impl BatchNorm for Cuda {
         problem.check_reduce(input, [dgamma, dbeta], workspace)?;
         let rows = problem.count();
         let dtype = input.y.dtype;
-        let shape = Shape::new(dtype, rows, problem.c, parts(rows).min(problem.n))?;
+        let shape = ChannelShape::new(dtype, rows, problem.c, parts(rows).min(problem.n))?;
         let sums = self.pointer(memory, workspace)?;
-        let sums = [sums, offset(sums, (shape.parts * shape.channels) as usize)];
-        let args = BackwardReduceArgs {
-            input: Input::new(self, memory, input)?,
+        let sums_xhat = offset(sums, (shape.parts * shape.channels) as usize);
+        let BackwardPointers { dout, out, y, mean, rstd } =
+            BackwardPointers::new(self, memory, input)?;
+        let args = BatchNormBackwardReduceArgs {
+            dout,
+            out,
+            y,
+            mean,
+            rstd,
             sums,
+            sums_xhat,
             shape,
             mask_in_place: u32::from(input.mask_in_place),
         };
@@ -265,17 +290,18 @@ impl BatchNorm for Cuda {
             Dtype::Bf16 => &kernels.batch_norm_backward_reduce_bf16,
             _ => &kernels.batch_norm_backward_reduce_f32,
         };
-        // SAFETY: BatchNormBackwardReduce(16)Args; the views have the problem's lengths, the workspace
+        // SAFETY: the views have the problem's lengths, the workspace
         // two values a sample and channel, and there are at most as many parts as samples.
         unsafe { by_channels(self, kernel, dtype, &shape, &args)? };
-        let args = BackwardSumArgs {
+        let args = BatchNormBackwardSumArgs {
             sums,
+            sums_xhat,
             dbeta: self.pointer(memory, dbeta)?,
             dgamma: self.pointer(memory, dgamma)?,
             channels: shape.channels,
             parts: shape.parts,
         };
-        // SAFETY: BatchNormBackwardSumArgs; as above.
+        // SAFETY: as above.
         unsafe { by_warps(self, &kernels.batch_norm_backward_sum_f32, &shape, &args) }
     }
 
@@ -292,9 +318,15 @@ impl BatchNorm for Cuda {
         input.check(problem)?;
         problem.check([dy, input.y], [gamma, dgamma, dbeta])?;
         let dtype = dy.dtype;
-        let shape = Shape::of_threads(dtype, problem.count(), problem.c)?;
-        let args = BackwardApplyArgs {
-            input: Input::new(self, memory, input)?,
+        let shape = ChannelShape::of_threads(dtype, problem.count(), problem.c)?;
+        let BackwardPointers { dout, out, y, mean, rstd } =
+            BackwardPointers::new(self, memory, input)?;
+        let args = BatchNormBackwardApplyArgs {
+            dout,
+            out,
+            y,
+            mean,
+            rstd,
             gamma: self.pointer(memory, gamma)?,
             dgamma: self.pointer(memory, dgamma)?,
             dbeta: self.pointer(memory, dbeta)?,
@@ -306,7 +338,7 @@ impl BatchNorm for Cuda {
             Dtype::Bf16 => &self.kernels().batch_norm_backward_apply_bf16,
             _ => &self.kernels().batch_norm_backward_apply_f32,
         };
-        // SAFETY: BatchNormBackwardApply(16)Args; the views have the problem's lengths.
+        // SAFETY: the views have the problem's lengths.
         unsafe { by_channels(self, kernel, dtype, &shape, &args) }
     }
 
@@ -321,9 +353,15 @@ impl BatchNorm for Cuda {
     ) -> Result<()> {
         problem.check_backward_eval(input, scale, dy, norms)?;
         // Parts are samples: a block goes through all channels of one.
-        let shape = Shape::new(dy.dtype, problem.count(), problem.c, problem.n)?;
-        let args = BackwardEvalArgs {
-            input: Input::new(self, memory, input)?,
+        let shape = ChannelShape::new(dy.dtype, problem.count(), problem.c, problem.n)?;
+        let BackwardPointers { dout, out, y, mean, rstd } =
+            BackwardPointers::new(self, memory, input)?;
+        let args = BatchNormBackwardEvalArgs {
+            dout,
+            out,
+            y,
+            mean,
+            rstd,
             scale: self.pointer(memory, scale)?,
             dy: self.pointer(memory, dy)?,
             norms: self.pointer(memory, norms)?,
@@ -335,7 +373,7 @@ impl BatchNorm for Cuda {
             _ => &self.kernels().batch_norm_backward_eval_f32,
         };
         let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
-        // SAFETY: BatchNormBackwardEval(16)Args; the views have the problem's lengths.
+        // SAFETY: the views have the problem's lengths.
         unsafe { self.launch(kernel, [shape.parts, 1, 1], threads, shared_bytes, &args) }
     }
 }

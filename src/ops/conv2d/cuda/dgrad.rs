@@ -1,26 +1,11 @@
 //! Launches of `kernels/conv2d_dgrad.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Shape, Tile};
+use super::tile::Tile;
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::{Conv2dDgradArgs, Conv2dShape, Divisor};
+use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::conv2d::Conv2dProblem;
-use crate::ops::device::Divisor;
-
-/// `Conv2dDgradArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    dy: DevicePointer,
-    w: DevicePointer,
-    dx: DevicePointer,
-    shape: Shape,
-    by_k: Divisor,
-    accumulate: u32,
-    filler: u32,
-}
 
 pub(super) fn dgrad(
     cuda: &Cuda,
@@ -29,8 +14,8 @@ pub(super) fn dgrad(
     [dy, w, dx]: [View; 3],
     accumulate: bool,
 ) -> Result<()> {
-    let shape = Shape::new(problem)?;
-    let args = Args {
+    let shape = Conv2dShape::new(problem)?;
+    let args = Conv2dDgradArgs {
         dy: cuda.pointer(memory, dy)?,
         w: cuda.pointer(memory, w)?,
         dx: cuda.pointer(memory, dx)?,
@@ -46,6 +31,6 @@ pub(super) fn dgrad(
     let rows = problem.n * problem.h.div_ceil(vertical) * problem.w.div_ceil(horizontal);
     let tile = Tile::of(problem.c);
     let grid = tile.grid(rows, problem.c);
-    // SAFETY: Conv2dDgradArgs; the views have the problem's lengths (check_dgrad).
+    // SAFETY: the views have the problem's lengths (check_dgrad).
     unsafe { tile.launch(cuda, pair, grid, vertical * horizontal, &args) }
 }

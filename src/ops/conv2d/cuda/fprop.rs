@@ -1,29 +1,14 @@
 //! Launches of `kernels/conv2d_fprop.cu`; statistics are batch norm's kernels on the output.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Shape, Tile, positions};
+use super::shape::positions;
+use super::tile::Tile;
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::{Conv2dFpropArgs, Conv2dShape};
+use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{statistics, statistics_workspace};
 use crate::ops::conv2d::{Conv2dProblem, Epilogue};
 use crate::ops::device::NULL;
-
-/// `Conv2dFpropArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    w: DevicePointer,
-    bias: DevicePointer,
-    scale: DevicePointer,
-    shift: DevicePointer,
-    residual: DevicePointer,
-    y: DevicePointer,
-    shape: Shape,
-    relu: u32,
-}
 
 /// Workspace: what statistics of the output need.
 pub(super) fn workspace(problem: &Conv2dProblem) -> usize {
@@ -47,7 +32,7 @@ pub(super) fn fprop(
         }
         Epilogue::None | Epilogue::Statistics { .. } => (NULL, NULL, NULL, 0),
     };
-    let args = Args {
+    let args = Conv2dFpropArgs {
         x: at(x)?,
         w: at(w)?,
         bias: optional(bias)?,
@@ -55,14 +40,14 @@ pub(super) fn fprop(
         shift,
         residual,
         y: at(y)?,
-        shape: Shape::new(problem)?,
+        shape: Conv2dShape::new(problem)?,
         relu,
     };
     let kernels = cuda.kernels();
     let pair = [&kernels.conv2d_fprop_wide_f32, &kernels.conv2d_fprop_narrow_f32];
     let tile = Tile::of(problem.k);
     let grid = tile.grid(positions(problem), problem.k);
-    // SAFETY: Conv2dFpropArgs; the views have the problem's lengths (check_fprop).
+    // SAFETY: the views have the problem's lengths (check_fprop).
     unsafe { tile.launch(cuda, pair, grid, 1, &args)? };
     match epilogue {
         Epilogue::Statistics { mean, m2 } => {

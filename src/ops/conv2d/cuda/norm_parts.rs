@@ -1,38 +1,11 @@
 //! Gradient norms go through a batch some samples at a time: what the f32 and the bf16 kernels share.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::Shape;
 use crate::backend::View;
+use crate::cuda::args::{Conv2dGradNormArgs, Conv2dGradNormReduceArgs, Conv2dShape};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 use crate::ops::device::{NULL, count, offset};
-
-/// `Conv2dGradNormArgs`, `Conv2dGradNorm16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-pub(super) struct Args {
-    x: DevicePointer,
-    dy: DevicePointer,
-    pixels: DevicePointer,
-    partials: DevicePointer,
-    shape: Shape,
-    first: u32,
-}
-
-/// `Conv2dGradNormReduceArgs`, `Conv2dGradNormReduce16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ReduceArgs {
-    partials: DevicePointer,
-    dy: DevicePointer,
-    norms: DevicePointer,
-    tiles: u32,
-    positions: u32,
-    k: u32,
-    clamp: u32,
-}
 
 /// Most samples of one launch: blocks along y or z.
 const SAMPLES: usize = 65_535;
@@ -97,7 +70,7 @@ impl Plan {
     ///
     /// # Safety
     /// The views have the problem's lengths and the kernels' types, the workspace that of
-    /// [`Plan::workspace`]; `reduce` takes [`ReduceArgs`].
+    /// [`Plan::workspace`].
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn run(
         &self,
@@ -106,23 +79,23 @@ impl Plan {
         problem: &Conv2dProblem,
         views: [View; 4],
         bias: bool,
-        (value, reduce): (u64, &Kernel),
-        launch: impl Fn(u32, &Args) -> Result<()>,
+        (value, reduce): (u64, &Kernel<Conv2dGradNormReduceArgs>),
+        launch: impl Fn(u32, &Conv2dGradNormArgs) -> Result<()>,
     ) -> Result<()> {
-        let shape = Shape::new(problem)?;
+        let shape = Conv2dShape::new(problem)?;
         count("gradient norms", "values of a pixel Gram matrix", self.pixels)?;
         count("gradient norms", "partial sums", self.samples * self.tiles)?;
         let [x, dy, norms, work] = views.map(|view| cuda.pointer(memory, view));
         let (x, dy, norms, work) = (x?, dy?, norms?, work?);
         let partials = offset(work, self.matrices());
         let positions = shape.p * shape.q;
-        let mut args = Args { x, dy, pixels: work, partials, shape, first: 0 };
+        let mut args = Conv2dGradNormArgs { x, dy, pixels: work, partials, shape, first: 0 };
         for first in (0..problem.n).step_by(self.samples) {
             let samples = self.samples.min(problem.n - first) as u32;
             args.first = first as u32;
             launch(samples, &args)?;
             let of_first = first as u64 * u64::from(positions * shape.k);
-            let reduce_args = ReduceArgs {
+            let reduce_args = Conv2dGradNormReduceArgs {
                 partials,
                 dy: if bias { DevicePointer(dy.0 + value * of_first) } else { NULL },
                 norms: offset(norms, first),

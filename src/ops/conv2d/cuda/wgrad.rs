@@ -1,46 +1,13 @@
 //! Launches of `kernels/conv2d_wgrad.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Shape, Tile, positions, window};
+use super::shape::{positions, window};
+use super::tile::Tile;
 use crate::backend::View;
+use crate::cuda::args::{Conv2dBiasGradArgs, Conv2dShape, Conv2dWgradArgs, Conv2dWgradReduceArgs};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::Conv2dProblem;
 use crate::ops::device::{count, launch_items, offset};
-
-/// `Conv2dWgradArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    dy: DevicePointer,
-    copies: DevicePointer,
-    shape: Shape,
-    split_positions: u32,
-}
-
-/// `Conv2dBiasGradArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BiasArgs {
-    dy: DevicePointer,
-    copies: DevicePointer,
-    rows: u32,
-    k: u32,
-    part_rows: u32,
-    filler: u32,
-}
-
-/// `Conv2dWgradReduceArgs`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct ReduceArgs {
-    copies: DevicePointer,
-    out: DevicePointer,
-    length: u32,
-    count: u32,
-}
 
 /// Positions cut into pieces of `size`, the last may be shorter; at least one piece.
 pub(super) struct Pieces {
@@ -90,11 +57,11 @@ pub(super) fn wgrad(
     db: Option<View>,
     workspace: View,
 ) -> Result<()> {
-    let shape = Shape::new(problem)?;
+    let shape = Conv2dShape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);
     let splits = splits(problem);
-    let args = Args {
+    let args = Conv2dWgradArgs {
         x: x?,
         dy,
         copies: if splits.count == 1 { dw } else { work },
@@ -105,7 +72,7 @@ pub(super) fn wgrad(
     let pair = [&kernels.conv2d_wgrad_wide_f32, &kernels.conv2d_wgrad_narrow_f32];
     let tile = Tile::of(problem.k);
     let grid = tile.grid(window(problem), problem.k);
-    // SAFETY: Conv2dWgradArgs; the views have the problem's lengths, the workspace holds a copy
+    // SAFETY: the views have the problem's lengths, the workspace holds a copy
     // of dw a split (check_wgrad).
     unsafe { tile.launch(cuda, pair, grid, splits.count, &args)? };
     if splits.count > 1 {
@@ -114,7 +81,7 @@ pub(super) fn wgrad(
     let Some(db) = db else { return Ok(()) };
     let parts = parts(problem);
     let own = offset(work, copies(problem));
-    let args = BiasArgs {
+    let args = Conv2dBiasGradArgs {
         dy,
         copies: own,
         rows: shape.n * shape.p * shape.q,
@@ -124,7 +91,7 @@ pub(super) fn wgrad(
     };
     let grid = [shape.k.div_ceil(32), parts.count as u32, 1];
     let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::CHANNEL_SHARED);
-    // SAFETY: Conv2dBiasGradArgs; as above, and the workspace holds a copy of db a part.
+    // SAFETY: as above, and the workspace holds a copy of db a part.
     unsafe { cuda.launch(&kernels.conv2d_bias_grad_f32, grid, threads, shared_bytes, &args)? };
     reduce(cuda, own, cuda.pointer(memory, db)?, problem.k, parts.count)
 }
@@ -138,8 +105,8 @@ pub(super) fn reduce(
     copies_count: usize,
 ) -> Result<()> {
     let length = count("convolution", "weights", len)?;
-    let args = ReduceArgs { copies, out, length, count: copies_count as u32 };
-    // SAFETY: Conv2dWgradReduceArgs; the copies are in the workspace, `out` has `len` values.
+    let args = Conv2dWgradReduceArgs { copies, out, length, count: copies_count as u32 };
+    // SAFETY: the copies are in the workspace, `out` has `len` values.
     unsafe { launch_items(cuda, &cuda.kernels().conv2d_wgrad_reduce_f32, length, &args) }
 }
 

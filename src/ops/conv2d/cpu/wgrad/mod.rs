@@ -6,6 +6,7 @@
 //! into its own buffer in order of images, rows and columns; the chunks are merged as
 //! ((0+1)+(2+3))+((4+5)+(6+7)). So the result does not depend on the number of threads.
 
+mod chunks;
 mod transformed;
 
 use std::ops::Range;
@@ -19,15 +20,12 @@ use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd;
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::Conv2dProblem;
+use chunks::{CHUNKS, TASKS, merge};
 
-/// Most gradient chunks of a batch.
-const CHUNKS: usize = 8;
 /// Values of x and dy that a task goes through at a time: what an L2 holds.
 const GROUP: usize = 128 * 1024;
 /// Positions a tile's sums should stay in registers for, at least.
 const POSITIONS: usize = 256;
-/// Tasks below which chunks are split by output channels.
-const TASKS: usize = 16;
 
 /// Merging fewer weights is not worth waking other threads.
 const PARALLEL: usize = 1 << 15;
@@ -166,17 +164,5 @@ pub fn wgrad(
     }
     if let Some(db) = db {
         merge(count, |i| &chunks[i * size + plan.dw..][..k], db);
-    }
-}
-
-/// Sums `count` parts pairwise: neighbours first.
-fn merge<'a>(count: usize, part: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
-    for (j, out) in out.iter_mut().enumerate() {
-        let mut values = [0.0f32; CHUNKS];
-        for (i, v) in values.iter_mut().enumerate().take(count) {
-            *v = part(i)[j];
-        }
-        let [a, b, c, d, e, f, g, h] = values;
-        *out = ((a + b) + (c + d)) + ((e + f) + (g + h));
     }
 }

@@ -4,7 +4,7 @@
 use super::super::kernel::{Kernels, PLANES};
 use super::super::task::{Cutter, Shared, lines, run_tasks};
 use super::super::winograd::Gradient;
-use super::{CHUNKS, TASKS, merge};
+use super::chunks::{CHUNKS, TASKS, merge};
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::Conv2dProblem;
 

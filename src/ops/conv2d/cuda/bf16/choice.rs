@@ -1,6 +1,5 @@
-//! Which tile, family and number of splits a problem takes: what is forced, else what the table says for
-//! the card, else what a time model expects to be fastest. A function of the sizes (and the card's table)
-//! alone, so that results repeat.
+//! Which tile, family and number of splits a problem takes: what is forced, else what a time model expects
+//! to be fastest. A function of the sizes alone, so that results repeat.
 //!
 //! The model's time is the largest of the products of whole tiles, the tiles' copies from L2, and the
 //! tensors in device memory; docs/performance.md states its assumptions, `scripts/predict-performance.py`
@@ -13,14 +12,15 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use super::super::shape::{positions, window};
 use super::super::wgrad::{Pieces, pieces};
-use super::{TALL, TILES, Tile, positions, table, window};
+use super::tile::{MmaTile, TALL, TILES};
 use crate::cuda::{Cuda, tiles};
 use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Family, GradNormForm};
 
 /// Assumed of an H200: operations a second of `mma.sync`, bytes a second of L2 and of device memory.
 const PRODUCTS: f64 = 0.6 * 790e12;
-pub(super) const L2_BYTES: f64 = 5.5e12;
+pub const L2_BYTES: f64 = 5.5e12;
 const MEMORY_BYTES: f64 = 0.9 * 4.3e12;
 /// Warps that keep a multiprocessor's tensor cores busy.
 const WARPS: usize = 12;
@@ -31,10 +31,10 @@ const SHARED_BLOCK: usize = 232_448;
 
 /// Samples that gradient norms are timed for: every multiprocessor has as many blocks as any other, so that
 /// what is fastest does not depend on the batch.
-pub(super) const NORM_SAMPLES: usize = 16 * tiles::MMA_MULTIPROCESSORS as usize;
+pub const NORM_SAMPLES: usize = 16 * tiles::MMA_MULTIPROCESSORS as usize;
 
 /// One direction as a matrix product, or several of one shape.
-pub(in crate::ops::conv2d::cuda) struct Product {
+pub struct Product {
     direction: Direction,
     problem: Conv2dProblem,
     pub rows: usize,
@@ -48,8 +48,8 @@ pub(in crate::ops::conv2d::cuda) struct Product {
 
 /// A choice, and the tile that it names.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::ops::conv2d::cuda) struct Way {
-    pub tile: Tile,
+pub struct Way {
+    pub tile: MmaTile,
     pub family: Family,
     pub splits: usize,
 }
@@ -112,12 +112,12 @@ impl Product {
     }
 
     /// Pixels that a tile of a halo kernel copies.
-    fn pixels(&self, tile: &Tile) -> usize {
+    fn pixels(&self, tile: &MmaTile) -> usize {
         tile.rows + 2 * (self.problem.w + 1)
     }
 
     /// Bytes of shared memory that a block takes.
-    pub fn shared_bytes(&self, tile: &Tile, family: Family) -> usize {
+    pub fn shared_bytes(&self, tile: &MmaTile, family: Family) -> usize {
         match family {
             Family::Gathered => tile.shared_bytes,
             Family::Halo if *tile == TALL => tile.shared_bytes,
@@ -131,12 +131,12 @@ impl Product {
     }
 
     /// Blocks of it on a multiprocessor.
-    pub fn blocks(&self, tile: &Tile, family: Family) -> usize {
+    pub fn blocks(&self, tile: &MmaTile, family: Family) -> usize {
         tile.blocks.min(SHARED / (self.shared_bytes(tile, family) + SYSTEM))
     }
 
     /// Whether it can be computed so.
-    fn takes(&self, tile: &Tile, family: Family) -> bool {
+    fn takes(&self, tile: &MmaTile, family: Family) -> bool {
         let fits = self.shared_bytes(tile, family) <= SHARED_BLOCK;
         let weights = matches!(self.direction, Direction::Wgrad | Direction::GradNorm(_));
         match (family, weights) {
@@ -166,18 +166,13 @@ impl Product {
         self.takes(&tile, choice.family).then_some(Way { tile, family: choice.family, splits })
     }
 
-    /// Whether the problem can be computed so.
-    pub fn lawful(&self, choice: &Choice) -> bool {
-        self.way(choice).is_some_and(|way| way.choice() == *choice)
-    }
-
     fn most_splits(&self) -> usize {
         let most = self.depth / tiles::MMA_SPLIT_POSITIONS as usize;
         most.clamp(1, tiles::MMA_SPLITS as usize)
     }
 
     /// A tile with the splits that the model expects to be fastest, the fewest of those.
-    fn with_splits(&self, tile: Tile, family: Family) -> Way {
+    fn with_splits(&self, tile: MmaTile, family: Family) -> Way {
         let one = Way { tile, family, splits: 1 };
         if self.direction != Direction::Wgrad {
             return one;
@@ -187,7 +182,7 @@ impl Product {
     }
 
     /// Bytes that one tile of `depth` terms copies.
-    fn copied(&self, tile: &Tile, family: Family, depth: usize) -> usize {
+    fn copied(&self, tile: &MmaTile, family: Family, depth: usize) -> usize {
         match family {
             Family::Gathered => 2 * (tile.rows + tile.columns) * depth,
             // Every MMA_DEPTH positions see two pixels more than they are.
@@ -246,21 +241,11 @@ impl Product {
     /// How the product is computed on this card.
     pub fn choose(&self, cuda: &Cuda) -> Way {
         let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
-        let kept = || table::find(&table::card(cuda), self.direction, &self.problem);
-        let way = forced.or_else(|| self.way(&kept()?)).unwrap_or_else(|| self.planned());
+        let way = forced.unwrap_or_else(|| self.planned());
         // The same bits on a card with less shared memory.
         let fits =
             self.shared_bytes(&way.tile, way.family) <= cuda.properties().shared_bytes as usize;
         if fits { way } else { Way { family: Family::Gathered, ..way } }
-    }
-
-    /// Whether results under `choice` are others than under the model's.
-    pub fn moves_bits(&self, choice: &Choice) -> bool {
-        let model = self.fastest();
-        self.way(choice).is_some_and(|way| match self.direction {
-            Direction::Wgrad => self.pieces(way.splits).size != self.pieces(model.splits).size,
-            _ => way.tile.rows != model.tile.rows,
-        })
     }
 
     /// wgrad's positions in `splits` pieces.
@@ -272,8 +257,8 @@ impl Product {
 /// Seconds that `count` tiles of `depth` terms take, each copying `copied` bytes: their products, of which
 /// each multiprocessor computes its share at a rate that its resident warps, `blocks` at most, allow; and
 /// their copies.
-pub(super) fn tile_seconds(
-    tile: &Tile,
+pub fn tile_seconds(
+    tile: &MmaTile,
     blocks: usize,
     count: usize,
     depth: usize,
@@ -288,7 +273,7 @@ pub(super) fn tile_seconds(
 }
 
 /// Chunks of a pixel in a halo kernel's shared memory: odd.
-pub(super) fn pitch(channels: usize) -> usize {
+pub fn pitch(channels: usize) -> usize {
     (channels / 8) | 1
 }
 
@@ -305,7 +290,7 @@ fn decode(code: u64) -> Option<Choice> {
     (code != 0).then(|| Choice { tile: [part(48), part(32)], family, splits: part(0) })
 }
 
-pub(in crate::ops::conv2d::cuda) fn force(cuda: &Cuda, choice: Option<Choice>) {
+pub fn force(cuda: &Cuda, choice: Option<Choice>) {
     cuda.forced().store(encode(choice), Relaxed);
 }
 

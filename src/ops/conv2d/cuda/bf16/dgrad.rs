@@ -1,33 +1,13 @@
 //! Launches of `kernels/conv2d_dgrad_bf16.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::Shape;
 use super::choice::{Product, Way, pitch};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::{Conv2dDgrad16Args, Conv2dShape, Divisor};
+use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, sum_tiles};
 use crate::ops::conv2d::{Conv2dProblem, Direction, NormGradient};
-use crate::ops::device::{Divisor, NULL, offset};
-
-/// `Conv2dDgrad16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    dy: DevicePointer,
-    w: DevicePointer,
-    dx: DevicePointer,
-    shape: Shape,
-    by_k: Divisor,
-    accumulate: u32,
-    by_pitch: Divisor,
-    y: DevicePointer,
-    out: DevicePointer,
-    mean: DevicePointer,
-    rstd: DevicePointer,
-    sums: [DevicePointer; 2],
-}
+use crate::ops::device::{NULL, offset};
 
 /// Row tiles of all problems.
 fn parts(product: &Product, way: &Way) -> usize {
@@ -48,7 +28,7 @@ pub fn dgrad(
     accumulate: bool,
     (norm, workspace): (Option<&NormGradient>, View),
 ) -> Result<()> {
-    let shape = Shape::new(problem)?;
+    let shape = Conv2dShape::new(problem)?;
     let direction = if norm.is_some() { Direction::DgradNorm } else { Direction::Dgrad };
     let Some(product) = Product::new(problem, direction) else { return Ok(()) };
     let way = product.choose(cuda);
@@ -61,7 +41,7 @@ pub fn dgrad(
         let first = at(workspace)?;
         sums = [first, offset(first, parts * problem.c)];
     }
-    let args = Args {
+    let args = Conv2dDgrad16Args {
         dy: cuda.pointer(memory, dy)?,
         w: cuda.pointer(memory, w)?,
         dx: cuda.pointer(memory, dx)?,
@@ -73,7 +53,8 @@ pub fn dgrad(
         out,
         mean,
         rstd,
-        sums,
+        sums: sums[0],
+        sums_xhat: sums[1],
     };
     let kernels = cuda.kernels();
     let gathered = [
@@ -86,7 +67,7 @@ pub fn dgrad(
         &kernels.conv2d_dgrad_halo_medium_bf16,
         &kernels.conv2d_dgrad_halo_narrow_bf16,
     ];
-    // SAFETY: Conv2dDgrad16Args; the views have the problem's lengths and types, channels are
+    // SAFETY: the views have the problem's lengths and types, channels are
     // multiples of 8 (check_dgrad), the workspace holds two sums a channel and row tile
     // (check_dgrad_norm).
     unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };

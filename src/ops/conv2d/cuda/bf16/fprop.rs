@@ -1,38 +1,14 @@
 //! Launches of `kernels/conv2d_fprop_bf16.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
+use super::super::shape::positions;
 use super::choice::{Product, pitch};
-use super::{Shape, positions};
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer};
+use crate::cuda::args::{Conv2dFprop16Args, Conv2dShape, Divisor};
+use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, merge_tiles};
 use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
-use crate::ops::device::{Divisor, NULL, count, offset};
-
-/// `Conv2dFprop16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    w: DevicePointer,
-    bias: DevicePointer,
-    scale: DevicePointer,
-    shift: DevicePointer,
-    residual: DevicePointer,
-    y: DevicePointer,
-    moments: [DevicePointer; 2],
-    shape: Shape,
-    relu: u32,
-    last_share: f32,
-    rows: u32,
-    by_pitch: Divisor,
-    filler: u32,
-}
-
-/// Rows that a warp takes moments of.
-const WARP_ROWS: usize = 64;
+use crate::ops::device::{NULL, count, offset};
 
 /// Workspace: two values a channel and row tile, for the moments of the output.
 pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
@@ -67,7 +43,7 @@ pub fn fprop(
             (NULL, NULL, NULL, 0)
         }
     };
-    let args = Args {
+    let args = Conv2dFprop16Args {
         x: at(x)?,
         w: at(w)?,
         bias: optional(bias)?,
@@ -75,10 +51,11 @@ pub fn fprop(
         shift,
         residual,
         y: at(y)?,
-        moments,
-        shape: Shape::new(problem)?,
+        means: moments[0],
+        m2s: moments[1],
+        shape: Conv2dShape::new(problem)?,
         relu,
-        last_share: match rows % WARP_ROWS {
+        last_share: match rows % tiles::MMA_WARP_ROWS as usize {
             0 => 0.0,
             rest => 1.0 / rest as f32,
         },
@@ -97,7 +74,7 @@ pub fn fprop(
         &kernels.conv2d_fprop_halo_medium_bf16,
         &kernels.conv2d_fprop_halo_narrow_bf16,
     ];
-    // SAFETY: Conv2dFprop16Args; the views have the problem's lengths and types, channels are
+    // SAFETY: the views have the problem's lengths and types, channels are
     // multiples of 8, the workspace holds two values a channel and row tile (check_fprop).
     unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };
     match epilogue {

@@ -1,9 +1,11 @@
 //! Launches of `kernels/conv2d_grad_norm_bf16.cu`, and which form a layer takes.
 
-use super::super::norm_parts::{Args, Plan, Tiling, triangle};
+use super::super::norm_parts::{Plan, Tiling, triangle};
+use super::super::shape::window;
 use super::choice::{L2_BYTES, NORM_SAMPLES, Product, Way, tile_seconds};
-use super::{GRAM, window};
+use super::tile::GRAM;
 use crate::backend::View;
+use crate::cuda::args::Conv2dGradNorm16Args;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2dProblem, Direction, GradNormForm};
@@ -86,7 +88,8 @@ pub fn grad_norm(
 ) -> Result<()> {
     let (views, reduce) =
         ([x, dy, norms, workspace], (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16));
-    let part = |samples: u32, args: &Args| launch(cuda, form, problem, samples, args);
+    let part =
+        |samples: u32, args: &Conv2dGradNorm16Args| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
     unsafe { plan(cuda, problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
 }
@@ -97,13 +100,13 @@ fn launch(
     form: GradNormForm,
     problem: &Conv2dProblem,
     samples: u32,
-    args: &Args,
+    args: &Conv2dGradNorm16Args,
 ) -> Result<()> {
     let kernels = cuda.kernels();
     let gram = |kernel, size: usize| {
         let tiles = count("gradient norms", "tiles", triangle(size, SIDE))?;
         let (grid, threads) = ([tiles, samples, 1], GRAM.threads);
-        // SAFETY: Conv2dGradNorm16Args; the views have the problem's lengths and types, channels are
+        // SAFETY: the views have the problem's lengths and types, channels are
         // multiples of 8, the workspace holds the matrices and partial sums of these samples
         // (check_grad_norm).
         unsafe { cuda.launch(kernel, grid, threads, GRAM.shared_bytes as u32, args) }

@@ -1,38 +1,13 @@
 //! Launches of `kernels/conv2d_wgrad_bf16.cu`.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::super::wgrad::{parts, reduce};
-use super::Shape;
 use super::choice::Product;
 use crate::backend::View;
-use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
+use crate::cuda::args::{Conv2dBiasGrad16Args, Conv2dShape, Conv2dWgrad16Args};
+use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::conv2d::{Conv2dProblem, Direction};
 use crate::ops::device::offset;
-
-/// `Conv2dWgrad16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct Args {
-    x: DevicePointer,
-    dy: DevicePointer,
-    copies: DevicePointer,
-    shape: Shape,
-    split_positions: u32,
-}
-
-/// `Conv2dBiasGrad16Args`.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C)]
-struct BiasArgs {
-    dy: DevicePointer,
-    copies: DevicePointer,
-    rows: u32,
-    k: u32,
-    part_rows: u32,
-    filler: u32,
-}
 
 /// Values of the copies of dw, with which the copies of db follow.
 fn copies(problem: &Conv2dProblem, splits: usize) -> usize {
@@ -57,14 +32,14 @@ pub fn wgrad(
     db: Option<View>,
     workspace: View,
 ) -> Result<()> {
-    let shape = Shape::new(problem)?;
+    let shape = Conv2dShape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);
     let Some(product) = Product::new(problem, Direction::Wgrad) else { return Ok(()) };
     let mut way = product.choose(cuda);
     let splits = product.pieces(way.splits);
     way.splits = splits.count;
-    let args = Args {
+    let args = Conv2dWgrad16Args {
         x: x?,
         dy,
         copies: if splits.count == 1 { dw } else { work },
@@ -78,7 +53,7 @@ pub fn wgrad(
         &kernels.conv2d_wgrad_narrow_bf16,
     ];
     let halo = [&kernels.conv2d_wgrad_halo_bf16; 3];
-    // SAFETY: Conv2dWgrad16Args; the views have the problem's lengths and types, channels are
+    // SAFETY: the views have the problem's lengths and types, channels are
     // multiples of 8, the workspace holds a copy of dw a split (check_wgrad).
     unsafe { way.launch(cuda, &product, [gathered, halo], &args)? };
     if splits.count > 1 {
@@ -87,7 +62,7 @@ pub fn wgrad(
     let Some(db) = db else { return Ok(()) };
     let parts = parts(problem);
     let own = offset(work, copies(problem, splits.count));
-    let args = BiasArgs {
+    let args = Conv2dBiasGrad16Args {
         dy,
         copies: own,
         rows: shape.n * shape.p * shape.q,
@@ -97,7 +72,7 @@ pub fn wgrad(
     };
     let grid = [shape.k.div_ceil(256), parts.count as u32, 1];
     let (threads, shared_bytes) = (tiles::CHANNEL_THREADS, tiles::BIAS16_SHARED);
-    // SAFETY: Conv2dBiasGrad16Args; as above, and the workspace holds a copy of db a part.
+    // SAFETY: as above, and the workspace holds a copy of db a part.
     unsafe { cuda.launch(&kernels.conv2d_bias_grad_bf16, grid, threads, shared_bytes, &args)? };
     reduce(cuda, own, cuda.pointer(memory, db)?, problem.k, parts.count)
 }

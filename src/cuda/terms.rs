@@ -1,0 +1,68 @@
+//! What the rest of this module speaks of: versions, errors of the driver, where images are from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Major and minor number, of a driver's CUDA version or of a card's compute capability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32);
+
+/// Oldest compute capability that the kernels are written for.
+pub const OLDEST: Version = Version(8, 0);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+impl Version {
+    /// Of the driver's number: 13010 is 13.1.
+    pub fn of_driver(number: i32) -> Version {
+        let number = number.unsigned_abs();
+        Version(number / 1000, number % 1000 / 10)
+    }
+}
+
+/// A call that the driver answered with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverError {
+    /// The driver's function.
+    pub call: &'static str,
+    /// CUresult, as a number.
+    pub code: u32,
+    /// The code's name and the driver's explanation.
+    pub text: String,
+}
+
+impl fmt::Display for DriverError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} ({}, error {})", self.text, self.call, self.code)
+    }
+}
+
+/// Codes that are told apart.
+pub mod code {
+    pub const OUT_OF_MEMORY: u32 = 2;
+    pub const STUB_LIBRARY: u32 = 34;
+    pub const NO_DEVICE: u32 = 100;
+    pub const NO_BINARY_FOR_GPU: u32 = 209;
+    pub const UNSUPPORTED_PTX_VERSION: u32 = 222;
+    pub const NOT_FOUND: u32 = 500;
+}
+
+/// Where an image is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    Binary,
+    Folder(PathBuf),
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            ImageSource::Binary => f.write_str("this binary"),
+            ImageSource::Folder(path) => write!(f, "{}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The comparison of strategies: full data, query runs, quotas, pruned runs, paired over seeds.
+
+mod compare;
+mod facts;
+mod outcome;
+mod plan;
+mod preparation;
+mod settings;
+mod spent;
+mod summarise;
+pub mod summary;
+mod verdicts;
+mod whole;
+mod write;
+
+pub use compare::{ComparisonProgress, compare};
+pub use outcome::{ComparisonOutcome, Failure, StrategyRun};
+pub use plan::{Block, ComparisonPlan, QueryPlan};
+pub use settings::{Comparison, ComparisonSettings, RecallSmoothing};
+pub use summarise::{Surroundings, summarise};

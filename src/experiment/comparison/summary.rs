@@ -1,0 +1,396 @@
+//! What a run found, as plain data: `summary.json` for scripts, and all that the report shows.
+//!
+//! Shares (accuracies, recalls, densities) are numbers from 0 to 1, class indices count from 0, and
+//! lists over classes have one entry a class (or a group, with `--groups`), in the order of
+//! [`RunSummary::classes`]. What was not
+//! measured is None, `null` in the file; a run that did not finish is absent from its list.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use crate::experiment::training::Presentations;
+pub use crate::metrics::Spread;
+
+/// The whole result of `fairprune run`, for one density or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    pub format_version: u32,
+    pub settings: Settings,
+    pub classes: Vec<Class>,
+    /// Recalls of the models trained on full data, which set the quotas.
+    pub query: Option<Query>,
+    /// In display order, full data first where it was trained.
+    pub strategies: Vec<Strategy>,
+    /// The comparisons that were asked for; the first is the headline.
+    pub verdicts: Vec<Verdict>,
+    pub phases: Vec<Phase>,
+    pub warnings: Vec<String>,
+    pub strips: Vec<Strip>,
+}
+
+impl RunSummary {
+    /// The version that this program writes and reads.
+    pub const FORMAT_VERSION: u32 = 1;
+}
+
+/// What was run, on what, and how to run it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    pub version: String,
+    pub commit: String,
+    /// The command line that repeats the run, quoted for a shell.
+    pub command: String,
+    pub data: Data,
+    pub arch: String,
+    /// Channels of the first stage, where the family has that option.
+    pub width: Option<usize>,
+    pub parameters: u64,
+    /// Densities that were asked for, without the 1 of full data.
+    pub densities: Vec<f64>,
+    /// `matched`, `fixed` or `steps`.
+    pub budget: String,
+    /// `holdout`, `half-test`, `crossfit` or `shipped`.
+    pub split: String,
+    /// The attribute that divides the classes into groups; None where [`RunSummary::classes`] are the
+    /// classes themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
+    /// Of the full-data run; pruned runs state their own steps.
+    pub epochs: f64,
+    pub steps: u64,
+    pub batch: usize,
+    pub learning_rate: f64,
+    pub seeds: Vec<u64>,
+    pub device: String,
+    pub threads: usize,
+    pub precision: String,
+    /// Everything else that decides the result, in display order.
+    pub recipe: Map<String, Value>,
+}
+
+/// The data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// As the user named it.
+    pub name: String,
+    pub fingerprint: String,
+    /// Samples that training may use, held out for validation, and reported on.
+    pub train: usize,
+    pub validation: usize,
+    pub test: usize,
+    /// Height, width, channels.
+    pub image: [usize; 3],
+}
+
+/// One class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    pub name: String,
+    /// N_k: samples of the class that training may use.
+    pub train_size: usize,
+}
+
+/// Validation recalls of the query runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Query {
+    pub runs: Vec<QueryRun>,
+    /// Mean and standard deviation over the runs, one a class.
+    pub mean: Vec<Option<f64>>,
+    pub sd: Vec<Option<f64>>,
+    /// Validation samples, one count a class.
+    pub validation_counts: Vec<usize>,
+    /// max (1 - r) / min (1 - r) of the mean recalls; None if a class has no error.
+    pub error_ratio: Option<f64>,
+}
+
+/// One query run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueryRun {
+    pub seed: u64,
+    pub recalls: Vec<Option<f64>>,
+}
+
+/// One way of choosing samples, at every density it was tried at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Strategy {
+    /// As on the command line: `full`, `random`, `el2n`, `metriq`.
+    pub name: String,
+    /// As shown: `Random + MetriQ`.
+    pub label: String,
+    /// How many a class keeps: `none`, `metriq`, `uniform`, …
+    pub quota: String,
+    /// Whether this is training on everything, the reference of all the others.
+    pub full_data: bool,
+    /// Whether its one point stands beside every density: full data, and baselines that do not prune.
+    #[serde(default)]
+    pub every_density: bool,
+    /// One a density, in ascending order of density.
+    pub points: Vec<Point>,
+}
+
+/// One strategy at one density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub density: f64,
+    /// Runs that were asked for.
+    pub planned: usize,
+    /// None without any finished run.
+    pub headline: Option<Headline>,
+    pub runs: Vec<SeedRun>,
+}
+
+/// One training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeedRun {
+    /// Runs of the same seed are paired: same initialisation, order and augmentation.
+    pub seed: u64,
+    pub steps: u64,
+    /// Samples trained on: all, and by class.
+    pub kept: usize,
+    pub class_counts: Vec<usize>,
+    /// class_counts / train_size; 0 for an empty class.
+    pub class_densities: Vec<f64>,
+    /// Pearson correlation of class densities with the full-data recalls of the same seed; None
+    /// where either is constant.
+    pub density_recall_correlation: Option<f64>,
+    /// On the reported images, after the last step.
+    pub last: Evaluation,
+    /// The same at the epoch of best validation accuracy: looked at, not reported as the result.
+    pub best: Option<BestEpoch>,
+    pub train_seconds: f64,
+    /// What a baseline presented; None for plain training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentations: Option<Presentations>,
+    /// What went before training; None in files of versions that did not record it.
+    #[serde(default)]
+    pub preparation: Option<Preparation>,
+}
+
+impl SeedRun {
+    /// Everything that the result took, in seconds.
+    pub fn total_seconds(&self) -> Option<f64> {
+        let p = self.preparation.as_ref()?;
+        Some(p.query_seconds + p.score_seconds + p.choose_seconds + self.train_seconds)
+    }
+}
+
+/// What a strategy needs before its model is trained. Runs and passes that strategies share are
+/// counted whole for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    pub query_runs: usize,
+    /// Training and validation of the query runs.
+    pub query_seconds: f64,
+    /// Scoring passes, features, and what is made of them.
+    pub score_seconds: f64,
+    /// Quotas and the choice of samples.
+    pub choose_seconds: f64,
+}
+
+/// How well one model does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Correct / all.
+    pub average_accuracy: f64,
+    /// Mean of the class recalls.
+    pub balanced_accuracy: f64,
+    /// Mean of the group recalls weighted by the groups' training samples before pruning, as
+    /// group DRO reports it; None for classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted_accuracy: Option<f64>,
+    /// None for a class without reported images.
+    pub recalls: Vec<Option<f64>>,
+    /// The class of lowest recall, and that recall.
+    pub worst_class: usize,
+    pub worst_recall: f64,
+    /// Mean recall of the worst 5 % of classes, where there are at least 100.
+    pub worst_5_percent: Option<f64>,
+    /// Highest minus lowest recall.
+    pub gap: f64,
+    /// Standard deviation of the recalls over classes.
+    pub std: f64,
+}
+
+/// The epoch of best validation accuracy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestEpoch {
+    /// Epochs completed.
+    pub epoch: u64,
+    pub evaluation: Evaluation,
+}
+
+/// One comparison of two strategies over paired runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub metric: Metric,
+    pub density: f64,
+    /// Names of the two strategies: differences are `strategy` minus `baseline`.
+    pub strategy: String,
+    pub baseline: String,
+    pub differences: Vec<Difference>,
+    pub mean: f64,
+    /// Paired interval of the mean; None with one seed.
+    pub interval: Option<[f64; 2]>,
+    /// The interval's level, .95.
+    pub confidence: f64,
+    pub outcome: Outcome,
+    /// The same as one line of text.
+    pub text: String,
+}
+
+/// One pair of runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    pub seed: u64,
+    pub difference: f64,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Of the groups, where there are groups.
+    #[serde(alias = "worst_group")]
+    WorstClass,
+    AverageAccuracy,
+    Gap,
+    Std,
+}
+
+impl Metric {
+    /// As written in a sentence.
+    pub fn label(self) -> &'static str {
+        match self {
+            Metric::WorstClass => "worst class",
+            Metric::AverageAccuracy => "average",
+            Metric::Gap => "gap",
+            Metric::Std => "std",
+        }
+    }
+
+    /// The same about groups.
+    pub fn label_of_groups(self) -> &'static str {
+        match self {
+            Metric::WorstClass => "worst group",
+            other => other.label(),
+        }
+    }
+
+    /// Whether a positive difference is an improvement.
+    pub fn higher_is_better(self) -> bool {
+        matches!(self, Metric::WorstClass | Metric::AverageAccuracy)
+    }
+}
+
+/// What a comparison says: decided only where its interval excludes 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Improved,
+    Worsened,
+    NotDecided,
+}
+
+impl Outcome {
+    /// As written in a verdict.
+    pub fn label(self) -> &'static str {
+        match self {
+            Outcome::Improved => "improved",
+            Outcome::Worsened => "worsened",
+            Outcome::NotDecided => "not decided",
+        }
+    }
+}
+
+/// What one phase of the run cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub seconds: f64,
+    /// Images that went through the network, if any did.
+    pub samples: Option<u64>,
+    pub peak_bytes: Option<u64>,
+}
+
+/// Examples of what one strategy kept and dropped of one class: positions in the training set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Strip {
+    pub strategy: String,
+    pub density: f64,
+    pub seed: u64,
+    pub class: usize,
+    pub kept: Vec<usize>,
+    pub dropped: Vec<usize>,
+}
+
+/// The numbers of a table's row: over the seeds of one strategy at one density.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    pub average_accuracy: Spread,
+    pub balanced_accuracy: Spread,
+    /// Of groups: weighted by their training samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted_accuracy: Option<Spread>,
+    /// Of each seed's lowest recall, whichever class that was.
+    pub worst_recall: Spread,
+    pub worst_5_percent: Option<Spread>,
+    pub gap: Spread,
+    pub std: Spread,
+    /// The class whose recall averaged over seeds is lowest, and that recall: a minimum of means
+    /// is never below the mean of minima.
+    pub worst_of_means: Option<ClassRecall>,
+    /// The class that was worst on full data, and its recall here.
+    pub worst_on_full: Option<ClassRecall>,
+    pub density_recall_correlation: Option<Spread>,
+    /// The fewest samples that any class keeps, over all seeds.
+    pub least_kept: Option<ClassCount>,
+}
+
+/// A recall of one class over seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassRecall {
+    pub class: usize,
+    pub recall: Spread,
+}
+
+/// A count of one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassCount {
+    pub class: usize,
+    pub kept: usize,
+}
+
+impl Headline {
+    /// Over `runs`; `worst_on_full` is the class of lowest mean recall on full data. None without
+    /// runs.
+    pub fn of(runs: &[SeedRun], worst_on_full: Option<usize>) -> Option<Headline> {
+        let over = |value: fn(&Evaluation) -> f64| Spread::of(runs.iter().map(|r| value(&r.last)));
+        let all = |value: fn(&SeedRun) -> Option<f64>| {
+            Spread::of(runs.iter().map(value).collect::<Option<Vec<f64>>>()?)
+        };
+        let recall = |class: usize| {
+            let recalls = runs.iter().map(|r| r.last.recalls.get(class).copied().flatten());
+            let recall = Spread::of(recalls.collect::<Option<Vec<f64>>>()?)?;
+            Some(ClassRecall { class, recall })
+        };
+        let classes = runs.iter().map(|r| r.last.recalls.len()).max().unwrap_or(0);
+        let counts = runs.iter().flat_map(|r| r.class_counts.iter().copied().enumerate());
+        Some(Headline {
+            average_accuracy: over(|e| e.average_accuracy)?,
+            balanced_accuracy: over(|e| e.balanced_accuracy)?,
+            weighted_accuracy: all(|r| r.last.weighted_accuracy),
+            worst_recall: over(|e| e.worst_recall)?,
+            worst_5_percent: all(|r| r.last.worst_5_percent),
+            gap: over(|e| e.gap)?,
+            std: over(|e| e.std)?,
+            worst_of_means: (0..classes)
+                .filter_map(recall)
+                .min_by(|a, b| a.recall.mean.total_cmp(&b.recall.mean)),
+            worst_on_full: worst_on_full.and_then(recall),
+            density_recall_correlation: all(|r| r.density_recall_correlation),
+            least_kept: counts
+                .min_by_key(|&(_, kept)| kept)
+                .map(|(class, kept)| ClassCount { class, kept }),
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! A comparison done, and its files.
+
+use std::sync::atomic::AtomicBool;
+
+use super::compare::{ComparisonProgress, compare};
+use super::outcome::ComparisonOutcome;
+use super::settings::Comparison;
+use super::summarise::{Surroundings, summarise};
+use super::summary::RunSummary;
+use crate::artefact::OutputDir;
+use crate::error::Result;
+use crate::experiment::folder::provenance;
+use crate::experiment::folder::subset::{SubsetNames, SubsetRecord};
+use serde_json::json;
+
+impl Comparison {
+    /// Does all runs; finished parts found in `dir` are not done again.
+    pub fn run(
+        &self,
+        dir: &OutputDir,
+        interrupt: &AtomicBool,
+        progress: &mut dyn FnMut(ComparisonProgress),
+    ) -> Result<ComparisonOutcome> {
+        compare(&self.session, &self.plan, dir, interrupt, progress)
+    }
+
+    /// Writes the subsets and `summary.json`, whose content is returned. `data_name` is the data as the user
+    /// named it, `command` what repeats the comparison.
+    pub fn write(
+        &self,
+        outcome: &ComparisonOutcome,
+        data_name: &str,
+        command: String,
+        dir: &OutputDir,
+    ) -> Result<RunSummary> {
+        self.write_subsets(outcome, dir)?;
+        let around = Surroundings {
+            data_name: data_name.to_owned(),
+            command,
+            device: self.session.device.name(),
+            threads: self.session.device.workers(),
+            warnings: Vec::new(),
+        };
+        let summary = summarise(&self.session, &self.plan, outcome, around)?;
+        dir.write_json("summary.json", &summary)?;
+        Ok(summary)
+    }
+
+    /// `kept-<strategy>-<seed>.npy` and what stands beside it, the density in the name where there are
+    /// several.
+    fn write_subsets(&self, outcome: &ComparisonOutcome, dir: &OutputDir) -> Result<()> {
+        let Comparison { session, plan } = self;
+        let several = plan.densities().len() > 1;
+        for run in &outcome.runs {
+            let recalls = outcome.query(run.seed);
+            let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
+            let density = match several && !run.strategy.stands_beside_all() {
+                true => format!("d{}-", run.density),
+                false => String::new(),
+            };
+            let names = SubsetNames::of(&format!("{}-{density}{}", run.strategy.stem(), run.seed));
+            let record = SubsetRecord {
+                subset: &run.subset,
+                strategy: run.strategy,
+                density: run.density,
+                choice: &plan.choice,
+                seed: run.seed as u64,
+                partition: &session.partition,
+                population: session.population(),
+                names: &session.partition.names,
+                recalls: &recalls,
+            };
+            let weights = record.weights()?;
+            let identity = provenance::identity(&session.data);
+            let stated = json!(record.provenance(identity, weights.as_deref()));
+            record.write_about(&stated, weights.as_deref(), &names, dir)?;
+            record.write_kept(&names, dir)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,104 @@
+//! Features and predictions of a network, on disk: the arrays, and a JSON that says whose they are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::artefact::provenance::{DataIdentity, Method};
+use crate::artefact::{OutputDir, Provenance, npy};
+use crate::error::Result;
+use crate::experiment::strategy::{Material, ValidationMaterial};
+use crate::score::features::{Extracted, Features};
+
+/// Files of the features: the arrays, and last the JSON that says whose they are.
+pub const FEATURES: [&str; 3] = ["features.npy", "probabilities.npy", "features.json"];
+/// Files of the validation images, whose rows are described with those of the training part.
+pub const VALIDATION: [&str; 3] =
+    ["validation-features.npy", "validation-probabilities.npy", "validation-labels.npy"];
+
+/// Where a run leaves the features of the training part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extract {
+    /// Below the output folder; empty: there.
+    pub folder: String,
+    /// Leave those of the validation images as well.
+    pub validation: bool,
+}
+
+impl Extract {
+    /// The path of one of the files below the output folder.
+    pub fn path(&self, file: &str) -> String {
+        if self.folder.is_empty() { file.to_owned() } else { format!("{}/{file}", self.folder) }
+    }
+}
+
+/// `features.npy` (N x D), `probabilities.npy` (N x K) and `features.json`.
+pub fn write_features(
+    dir: &OutputDir,
+    extract: &Extract,
+    data: DataIdentity,
+    extracted: &Extracted,
+    parameters: Map<String, Value>,
+    seeds: Vec<u64>,
+) -> Result<()> {
+    let [features, probabilities, description] = FEATURES.map(|f| extract.path(f));
+    write_arrays(dir, [features, probabilities], extracted)?;
+    let method = Method {
+        name: "features".to_owned(),
+        variant:
+            "input of the last layer (global average pooling), eval mode, no augmentation; a row \
+                  a training sample in data-set order"
+                .to_owned(),
+        direction: None,
+        hyper_parameters: parameters,
+    };
+    dir.write_json(&description, &Provenance::new(data, vec![method], seeds))?;
+    Ok(())
+}
+
+/// Writes features (N x D) and probabilities (N x K) to the two named files.
+pub fn write_arrays(dir: &OutputDir, names: [String; 2], extracted: &Extracted) -> Result<()> {
+    let (samples, width) = (extracted.features.samples(), extracted.features.width);
+    npy::write(&dir.file(&names[0])?, &[samples, width], &extracted.features.values)?;
+    let p = &extracted.probabilities;
+    npy::write(&dir.file(&names[1])?, &[samples, p.len() / samples.max(1)], p)
+}
+
+/// Reads what lies in `root`, of a training part of `samples` samples in `classes` classes.
+pub fn read_features(
+    root: &Path,
+    extract: &Extract,
+    samples: usize,
+    classes: usize,
+) -> Result<Material> {
+    let path = |file: &str| root.join(extract.path(file));
+    let read = |file: &str, rows: usize| {
+        let path = path(file);
+        npy::read(&path)?.into_features(rows, &path.display().to_string())
+    };
+    let features = |file: &str, rows: usize| {
+        read(file, rows).map(|(width, values)| Features { width, values })
+    };
+    let [of_train, p_train, _] = FEATURES;
+    let [of_val, p_val, y_val] = VALIDATION;
+    let validation = match extract.validation && path(y_val).is_file() {
+        false => None,
+        true => {
+            let place = path(y_val);
+            let labels =
+                npy::read(&place)?.into_positions(classes, &place.display().to_string())?;
+            let labels: Vec<u32> = labels.into_iter().map(|k| k as u32).collect();
+            Some(ValidationMaterial {
+                features: features(of_val, labels.len())?,
+                probabilities: read(p_val, labels.len())?.1,
+                labels,
+            })
+        }
+    };
+    Ok(Material {
+        features: Some(Arc::new(features(of_train, samples)?)),
+        probabilities: Some(read(p_train, samples)?.1),
+        validation,
+    })
+}

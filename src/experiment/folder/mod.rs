@@ -1,0 +1,9 @@
+//! What lies in folders of results, reader beside writer.
+
+pub mod features;
+pub mod own_features;
+pub mod provenance;
+pub mod recalls;
+pub mod scores;
+pub mod subset;
+pub mod weights;

@@ -1,0 +1,268 @@
+//! A pruned set on disk: `kept.npy` with the JSON that says whose positions they are, and what stands beside
+//! it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{provenance, weights};
+use crate::artefact::tables::{self, ClassRow, KeptRow, PickRow};
+use crate::artefact::{OutputDir, Provenance, npy};
+use crate::data::{DataSet, Partition, Split};
+use crate::error::{Error, Result};
+use crate::experiment::strategy::{Choice, PickWeights, Strategy};
+use crate::prune::{Population, Subset, check_indices, check_within};
+
+/// A subset with everything that is said of it.
+pub struct SubsetRecord<'a> {
+    pub subset: &'a Subset,
+    pub strategy: Strategy,
+    pub density: f64,
+    pub choice: &'a Choice,
+    pub seed: u64,
+    pub partition: &'a Partition,
+    /// What was pruned, by class or group.
+    pub population: Population<'a>,
+    /// Names of the classes or groups, and the recalls that quotas were made from.
+    pub names: &'a [String],
+    pub recalls: &'a [Option<f64>],
+}
+
+/// The names of a subset's files.
+pub struct SubsetNames {
+    /// What follows `kept`, `weights` and `classes` in their names; empty, or `-STRATEGY-SEED`.
+    stem: String,
+}
+
+impl SubsetNames {
+    /// `kept.npy`, for a folder of one subset.
+    pub fn alone() -> Self {
+        SubsetNames { stem: String::new() }
+    }
+
+    /// `kept-STEM.npy`, for a folder of several.
+    pub fn of(stem: &str) -> Self {
+        SubsetNames { stem: format!("-{stem}") }
+    }
+
+    pub fn kept(&self) -> String {
+        format!("kept{}.npy", self.stem)
+    }
+
+    pub fn provenance(&self) -> String {
+        format!("kept{}.json", self.stem)
+    }
+
+    pub fn weights(&self) -> String {
+        format!("weights{}.npy", self.stem)
+    }
+
+    pub fn classes(&self) -> String {
+        format!("classes{}.csv", self.stem)
+    }
+}
+
+impl SubsetRecord<'_> {
+    /// The weights of the picks as training takes them, where the method gives some.
+    pub fn weights(&self) -> Result<Option<Vec<f32>>> {
+        self.strategy.weights_of(self.subset, self.population, self.choice)
+    }
+
+    /// What the JSON beside the subset states.
+    pub fn provenance(
+        &self,
+        data: crate::artefact::provenance::DataIdentity,
+        weights: Option<&[f32]>,
+    ) -> Provenance {
+        let seeds = [self.seed];
+        let stated = provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
+        let stated = provenance::over(self.partition, stated);
+        let stated = provenance::with_positions(stated, &self.subset.kept);
+        weights::stated(stated, weights)
+    }
+
+    /// One row a class or group.
+    pub fn class_rows(&self) -> Vec<ClassRow> {
+        let row = |k: usize| ClassRow {
+            class: k as u32,
+            name: self.names[k].clone(),
+            size: self.subset.sizes[k] as u64,
+            recall: self.recalls.get(k).copied().flatten(),
+            density: self.subset.densities[k],
+            kept: self.subset.counts[k] as u64,
+        };
+        (0..self.names.len()).map(row).collect()
+    }
+
+    /// Writes what is said of the subset: its provenance (`stated`, which may say more than
+    /// [`SubsetRecord::provenance`]), its classes, its weights.
+    pub fn write_about(
+        &self,
+        stated: &Value,
+        weights: Option<&[f32]>,
+        names: &SubsetNames,
+        dir: &OutputDir,
+    ) -> Result<()> {
+        dir.write_json(&names.provenance(), stated)?;
+        tables::write(&dir.file(&names.classes())?, &self.class_rows())?;
+        if let Some(weights) = weights {
+            npy::write(&dir.file(&names.weights())?, &[weights.len()], weights)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the positions. They come last, so that they never lie there without their provenance.
+    pub fn write_kept(&self, names: &SubsetNames, dir: &OutputDir) -> Result<()> {
+        let kept: Vec<i64> = self.subset.kept.iter().map(|&i| i as i64).collect();
+        npy::write(&dir.file(&names.kept())?, &[kept.len()], &kept)
+    }
+
+    /// Writes `mask.npy`, `kept.csv` and, of methods that pick, `picks.csv`: what tells the samples by name.
+    /// `scores` are those that ranked them.
+    pub fn write_samples(
+        &self,
+        ids: &[String],
+        labels: &[u32],
+        scores: Option<&[f64]>,
+        dir: &OutputDir,
+    ) -> Result<()> {
+        let mask = self.subset.mask(ids.len())?;
+        npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
+        let row = |i: usize| KeptRow {
+            index: i as u64,
+            id: ids[i].clone(),
+            label: labels[i],
+            // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
+            score: scores.map(|s| s[i] as f32).filter(|s| !s.is_nan()),
+            kept: mask[i],
+        };
+        let rows: Vec<KeptRow> = (0..mask.len()).map(row).collect();
+        tables::write(&dir.file("kept.csv")?, &rows)?;
+        let Some(picks) = &self.subset.picks else { return Ok(()) };
+        let row = |(i, &position): (usize, &usize)| PickRow {
+            pick: i as u64,
+            index: position as u64,
+            id: ids[position].clone(),
+            label: labels[position],
+            weight: picks.weights.as_ref().map(|w| w[i]),
+        };
+        let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
+        tables::write(&dir.file("picks.csv")?, &rows)
+    }
+}
+
+/// A subset that was read: positions in the training set, and where they come from.
+pub struct SubsetFile {
+    pub path: PathBuf,
+    /// Ascending, each once.
+    pub positions: Vec<usize>,
+    /// The JSON of the same name, where there is one.
+    pub stated: Option<Provenance>,
+    /// What a reader should know of the file but need not act on.
+    pub notes: Vec<String>,
+}
+
+/// The weights that a subset is trained with, in the order of its positions.
+pub struct SubsetWeights {
+    /// The strategy whose picks they are of.
+    pub strategy: Strategy,
+    pub file: PathBuf,
+    pub values: Vec<f32>,
+}
+
+/// The JSON that states where an array comes from.
+pub fn sidecar(path: &Path) -> PathBuf {
+    path.with_extension("json")
+}
+
+/// The JSON that there is: one stands for kept.npy and mask.npy together.
+fn beside(path: &Path) -> PathBuf {
+    let (own, shared) = (sidecar(path), path.with_file_name("kept.json"));
+    let is_mask = path.file_name().is_some_and(|name| name == "mask.npy");
+    if is_mask && !own.exists() && shared.exists() { shared } else { own }
+}
+
+impl SubsetFile {
+    /// Reads positions or a mask, checked against the data set; its fingerprint too where a JSON of the
+    /// same name states it.
+    pub fn read(path: &Path, data: &DataSet) -> Result<SubsetFile> {
+        let name = path.display().to_string();
+        if path.is_dir() {
+            let expected = format!("a file of positions or a mask, such as {name}/kept.npy");
+            return Err(Error::invalid(format!("`subset` {name}"), "a folder", expected));
+        }
+        std::fs::metadata(path).map_err(Error::io(path))?;
+        let sidecar = beside(path);
+        let (mut stated, mut notes) = (None, Vec::new());
+        if sidecar.exists() {
+            let found = Provenance::read(&sidecar)?;
+            notes.extend(found.check_positions(&name, &provenance::identity(data))?);
+            stated = Some(found);
+        } else {
+            notes.push(format!(
+                "{name} comes without {}: which data set it belongs to is unknown",
+                sidecar.display()
+            ));
+        }
+        let array = npy::read(path)?;
+        let positions: Vec<i64> =
+            array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
+        let mut positions = check_indices(&name, &positions, data.train.len())?;
+        // A set of positions: other programs write them in any order.
+        positions.sort_unstable();
+        if data.long_tail.is_some() {
+            check_within(&name, &positions, &data.present())?;
+        }
+        if let Some(stated) = &stated {
+            provenance::check_positions(&name, stated, &positions)?;
+        }
+        Ok(SubsetFile { path: path.to_owned(), positions, stated, notes })
+    }
+
+    /// Refuses positions that `split` holds out.
+    pub fn check_split(&self, split: &Split) -> Result<()> {
+        let made_under = self.stated.as_ref().and_then(provenance::split_of);
+        let name = self.path.display().to_string();
+        check_within(&name, &self.positions, &split.train).map_err(|e| match e {
+            Error::Invalid { what, found, expected } => {
+                let made = made_under.map_or("made".to_owned(), |s| format!("made under `split` {s}"));
+                let expected = format!(
+                    "{expected}, here those of `split` {} with seed {}; the subset was {made}, perhaps \
+                     with another seed",
+                    split.kind, split.seed
+                );
+                Error::Invalid { what, found, expected }
+            }
+            other => other,
+        })
+    }
+
+    /// The weights beside the file, where its method is one whose picks `asked` trains with; None takes
+    /// the default.
+    pub fn weights(&self, asked: Option<PickWeights>) -> Result<Option<SubsetWeights>> {
+        let choice = Choice { weights: asked.unwrap_or_default(), ..Choice::default() };
+        let strategy = self.stated.as_ref().and_then(weights::strategy_of);
+        match (strategy.filter(|s| s.trains_with_weights(&choice)), &self.stated) {
+            (Some(strategy), Some(stated)) => {
+                let values = weights::read(&self.path, stated, self.positions.len())?;
+                Ok(Some(SubsetWeights { strategy, file: weights::beside(&self.path), values }))
+            }
+            _ if asked.is_none_or(|a| a == PickWeights::None) => Ok(None),
+            _ => {
+                let found = strategy.map_or("unknown".to_owned(), |s| s.to_string());
+                let found = format!("{}, whose strategy is {found}", self.path.display());
+                let expected = "a subset of craig, grad-match or, with all, facility-location, with the \
+                                JSON and weights.npy that `prune` or `run` wrote beside it";
+                Err(Error::invalid("`pick_weights`", found, expected))
+            }
+        }
+    }
+}
+
+/// Adds what a pruned data set's own folder says beyond its provenance.
+pub fn document(stated: &Provenance, names: &[String], warnings: &[String]) -> Value {
+    let mut document = json!(stated);
+    document["class_names"] = json!(names);
+    document["warnings"] = json!(warnings);
+    document
+}

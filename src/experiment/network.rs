@@ -1,0 +1,315 @@
+//! Training one network: what is asked for, the network in memory, and its folder.
+
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::counts::EvaluationCounts;
+use super::evaluation::evaluation_json;
+use super::folder::provenance;
+use super::folder::recalls::{GROUP_RECALLS, RECALLS, rows_of};
+use super::folder::scores::write_group_recalls;
+use super::folder::subset::SubsetWeights;
+use super::identity::{Ground, Identity};
+use super::session::{Session, on_backend, positions};
+use super::training::{
+    Cost, Finished, Keeping, Record, TrainingRun, baseline, complete, discard_checkpoint,
+    discard_result,
+};
+use crate::artefact::{OutputDir, atomic, digest, tables};
+use crate::data::{PartName, Partition, QueryPart};
+use crate::error::{Error, Result};
+use crate::exec::{Mode, PlannedMemory};
+use crate::metrics;
+use crate::nn::{Weights, WeightsMetadata, weights};
+use crate::score::Options;
+use crate::train::{
+    Baseline, Budget, Control, Evaluation, Progress, Recipe, Recording, Seeds, evaluate,
+};
+
+/// The trained network's file.
+pub const MODEL: &str = "model.safetensors";
+
+/// What one training is asked to do beside its recipe.
+#[derive(Default)]
+pub struct TrainSettings {
+    /// Positions to train on; None takes what the split leaves.
+    pub subset: Option<Vec<usize>>,
+    /// Factors of the losses of these positions.
+    pub weights: Option<SubsetWeights>,
+    /// Length of a run on a subset.
+    pub budget: Option<Budget>,
+    /// What is recorded of every presentation, in the folder `dynamics`.
+    pub record: Option<Recording>,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
+}
+
+/// A training of one network, checked, ready to be done.
+pub struct Training<'a> {
+    session: &'a Session,
+    run: TrainingRun<'a>,
+    /// The strategy whose picks' weights are trained with.
+    weights_of: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Facts<'a> {
+    recipe: &'a Recipe,
+    /// A hash of the positions.
+    subset: String,
+    subset_size: usize,
+    steps: u64,
+    seed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamics: Option<&'static str>,
+}
+
+/// Options that no score of a plain training looks at.
+static NO_SCORES: std::sync::LazyLock<Options> = std::sync::LazyLock::new(Options::default);
+
+impl<'a> Training<'a> {
+    /// Checks what is asked for.
+    ///
+    /// # Errors
+    /// A baseline with weights of picks or without what it needs; too few samples for one step.
+    pub fn new(session: &'a Session, recipe: &'a Recipe, settings: TrainSettings) -> Result<Self> {
+        let TrainSettings { subset, weights, budget, record, baseline: other } = settings;
+        if let (Some(other), Some(weights)) = (other, &weights) {
+            let found = format!("`baseline` {other} and the weights of {}", weights.strategy);
+            let expected = "`pick_weights` none with a baseline";
+            return Err(Error::invalid("`pick_weights`", found, expected));
+        }
+        if let Some(other) = other {
+            baseline::check(other, session, recipe)?;
+            record.map_or(Ok(()), |what| other.check_recording(what))?;
+        }
+        let (split, seeds) = (&session.split, Seeds::derive(session.seed, 0));
+        let subset = subset.as_deref().unwrap_or(&split.train);
+        let train = baseline::trained_on(other, session, subset, seeds.subset)?;
+        let budget = budget.unwrap_or(Budget::Fixed);
+        let steps = recipe.steps(budget, train.len(), split.train.len());
+        let steps = baseline::steps(other, recipe, train.len(), steps);
+        if steps == 0 {
+            let found = format!("{} samples", train.len());
+            return Err(Error::invalid("training images", found, "at least 2 samples"));
+        }
+        let folder = "dynamics".to_owned();
+        let run = TrainingRun {
+            name: "train".to_owned(),
+            recipe,
+            seeds,
+            steps,
+            until: steps,
+            part: QueryPart { train, val_part: split.val_part, val: split.val.clone() },
+            weights: weights.as_ref().map(|w| w.values.clone()),
+            methods: &[],
+            options: &NO_SCORES,
+            record: record.map(|what| Record { what, folder }),
+            extract: None,
+            test: true,
+            evaluate_every: 1,
+            baseline: other,
+        };
+        let weights_of = weights.map(|w| w.strategy.to_string());
+        Ok(Training { session, run, weights_of })
+    }
+
+    /// The training run.
+    pub fn run(&self) -> &TrainingRun<'a> {
+        &self.run
+    }
+
+    /// Bytes that it allocates on the device, images apart; an error where they do not fit.
+    pub fn planned_memory(&self) -> Result<PlannedMemory> {
+        self.run.planned_memory(self.session)
+    }
+
+    /// What it will need.
+    pub fn cost(&self) -> Cost {
+        Cost::of(self.session, &self.run)
+    }
+
+    /// What decides the result.
+    pub fn identity(&self) -> Result<Identity> {
+        let run = &self.run;
+        let subset = &run.part.train;
+        let bytes: Vec<u8> = subset.iter().flat_map(|&i| (i as u64).to_le_bytes()).collect();
+        let recorded = |r: &Record| if r.what.divergence { "all" } else { "plain" };
+        let facts = Facts {
+            recipe: run.recipe,
+            subset: digest(&bytes),
+            subset_size: subset.len(),
+            steps: run.steps,
+            seed: self.session.seed,
+            weights: run.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
+            baseline: run.baseline.map(|b| b.to_string()),
+            dynamics: run.record.as_ref().map(recorded),
+        };
+        Identity::on("train", Ground::of(self.session), &facts)
+    }
+
+    /// Trains in memory.
+    pub fn in_memory(&self, control: &mut Control) -> Result<TrainedNetwork> {
+        let finished = complete(self.session, &self.run, None, control)?;
+        TrainedNetwork::of(self, finished)
+    }
+
+    /// Trains, kept in the output folder, and writes `model.safetensors`, `log.jsonl`, the recalls and
+    /// `summary.json`, whose content is returned with the finished run.
+    pub fn in_folder(
+        &self,
+        keeping: &Keeping,
+        control: &mut Control,
+    ) -> Result<(Map<String, Value>, Finished)> {
+        let (session, run, dir) = (self.session, &self.run, keeping.dir);
+        let mut finished = complete(session, run, Some(keeping), control)?;
+        if finished.outcome.is_none() && !dir.root().join(MODEL).is_file() {
+            // Somebody removed the weights of a finished run.
+            discard_result(keeping, run)?;
+            finished = complete(session, run, Some(keeping), control)?;
+        }
+        let summary = self.summary(&finished)?;
+        self.write(&finished, &summary, dir)?;
+        discard_checkpoint(keeping, run)?;
+        Ok((summary, finished))
+    }
+
+    fn metadata(&self, steps: u64) -> WeightsMetadata {
+        let session = self.session;
+        let Session { spec, mean, std, data, .. } = session;
+        let mut metadata = WeightsMetadata::of(spec, &data.classes, *mean, *std, steps);
+        metadata.data = Some(data.fingerprint.clone());
+        let images = [data.height, data.width];
+        metadata.images = (images != spec.size).then_some(images);
+        metadata
+    }
+
+    fn write(
+        &self,
+        finished: &Finished,
+        summary: &Map<String, Value>,
+        dir: &OutputDir,
+    ) -> Result<()> {
+        let (data, result) = (&self.session.data, &finished.result);
+        if let Some(outcome) = &finished.outcome {
+            let bytes = weights::to_bytes(&outcome.weights, &self.metadata(result.steps))?;
+            atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
+        }
+        let mut log = String::new();
+        for record in &result.history {
+            log.push_str(
+                &serde_json::to_string(record).map_err(|e| {
+                    Error::Internal(format!("record of epoch {}: {e}", record.epoch))
+                })?,
+            );
+            log.push('\n');
+        }
+        dir.write("log.jsonl", |out| std::io::Write::write_all(out, log.as_bytes()))?;
+        if let Some(validation) = &result.validation {
+            let rows = |partition: &Partition| {
+                rows_of(partition, &partition.sizes(data, &self.run.part.train), validation)
+            };
+            tables::write(&dir.file(RECALLS)?, &rows(&Partition::classes(data))?)?;
+            if data.attributes.is_some() {
+                let groups = Partition::of(data, "attribute")?;
+                write_group_recalls(&dir.file(GROUP_RECALLS)?, &rows(&groups)?)?;
+            }
+        }
+        dir.write_json("summary.json", summary)?;
+        Ok(())
+    }
+
+    /// The content of summary.json.
+    fn summary(&self, finished: &Finished) -> Result<Map<String, Value>> {
+        let (session, result) = (self.session, &finished.result);
+        let evaluated = |counts| evaluation_json(&session.partition, counts, &session.sizes());
+        let mut summary = result.last.as_ref().map_or(Ok(Map::new()), evaluated)?;
+        let mut put = |key: &str, value: Value| summary.insert(key.to_owned(), value);
+        put("data", json!(provenance::identity(&session.data)));
+        put("version", json!(env!("CARGO_PKG_VERSION")));
+        put("seeds", json!(self.run.seeds));
+        put("steps", json!(result.steps));
+        put("train_seconds", json!(result.train_seconds));
+        put("planned_bytes", json!(result.planned_bytes));
+        if let Some(presentations) = &result.presentations {
+            let mut value = json!(presentations);
+            value["saved"] = json!(presentations.saved());
+            put("presentations", value);
+        }
+        if let Some(best) = &result.best {
+            let mut at_best = evaluated(best)?;
+            at_best.insert("epoch".to_owned(), json!(best.epoch + 1));
+            put("best_on_validation", Value::Object(at_best));
+        }
+        if let Some(strategy) = &self.weights_of {
+            put("pick_weights", json!(strategy));
+        }
+        Ok(summary)
+    }
+}
+
+/// A trained network in memory.
+pub struct TrainedNetwork {
+    pub weights: Weights,
+    pub metadata: WeightsMetadata,
+    /// Counts on the validation images at the best epoch, and on the test images at the end.
+    pub validation: Option<EvaluationCounts>,
+    pub test: Option<EvaluationCounts>,
+}
+
+impl TrainedNetwork {
+    fn of(training: &Training, finished: Finished) -> Result<Self> {
+        let outcome = finished
+            .outcome
+            .ok_or_else(|| Error::Internal("a run in memory without weights".to_owned()))?;
+        Ok(TrainedNetwork {
+            weights: outcome.weights,
+            metadata: training.metadata(finished.result.steps),
+            validation: finished.result.validation,
+            test: finished.result.last,
+        })
+    }
+
+    /// Validation recalls of the classes; None for a class without validation images, nothing without any.
+    pub fn recalls(&self) -> Vec<Option<f64>> {
+        self.validation.as_ref().map_or(Vec::new(), |v| metrics::recalls(&v.counts()))
+    }
+
+    /// Writes the weights with what is needed to use them.
+    pub fn write(&self, path: impl AsRef<std::path::Path>) -> Result<()> {
+        atomic::write_bytes(path.as_ref(), &weights::to_bytes(&self.weights, &self.metadata)?)
+    }
+}
+
+impl Session {
+    /// Trains the session's network on what the split leaves.
+    pub fn train(&self, recipe: &Recipe) -> Result<TrainedNetwork> {
+        let (interrupt, mut progress) = (AtomicBool::new(false), |_: Progress| {});
+        let mut control =
+            Control { interrupt: &interrupt, progress: &mut progress, checkpoint: None };
+        Training::new(self, recipe, TrainSettings::default())?.in_memory(&mut control)
+    }
+
+    /// Evaluates weights on positions of one part.
+    pub fn evaluate(
+        &self,
+        weights: &Weights,
+        part: PartName,
+        list: &[usize],
+    ) -> Result<Evaluation> {
+        let recipe = Recipe::quick(list.len(), self.side(), Recipe::BATCH);
+        let list = positions(list);
+        on_backend!(self, on => {
+            let passes = [(Mode::Score, list.len())];
+            let mut executor = on.executor(&recipe, self.seed, &passes, false)?;
+            executor.set_weights(weights)?;
+            evaluate(&mut executor, &on.set(part, &list)?)
+        })
+    }
+}

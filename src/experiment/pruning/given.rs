@@ -1,0 +1,207 @@
+//! Scores that another program computed.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, json};
+
+use crate::artefact::foreign::{self, Rows};
+use crate::artefact::{Provenance, digest, provenance};
+use crate::data::{DataSet, Format};
+use crate::error::{Error, Result};
+use crate::experiment::folder::provenance::identity;
+use crate::prune::Direction;
+
+/// What a file of scores does not say itself.
+#[derive(Clone, Debug, Default)]
+pub struct GivenSettings {
+    /// Which end is kept first: `high` or `low`; None takes low for a column called aum.
+    pub direction: Option<String>,
+    /// The order of an array, or what the numbers of a CSV count in: `imagefolder`, `dataset` or `ids:FILE`.
+    pub order: Option<String>,
+    /// Column of a CSV that holds the score; None takes `score`, `aum`, or the only one.
+    pub score_column: Option<String>,
+}
+
+impl GivenSettings {
+    /// The name of a setting that is given, if one is.
+    pub fn first(&self) -> Option<&'static str> {
+        let settings = [
+            ("direction", &self.direction),
+            ("order", &self.order),
+            ("score_column", &self.score_column),
+        ];
+        settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
+    }
+}
+
+/// Scores of a file, one a training sample; NaN where a sample that cannot be kept has none.
+pub struct GivenScores {
+    pub values: Vec<f64>,
+    pub direction: Direction,
+    pub record: provenance::Method,
+    /// Digest of the whole file.
+    pub digest: String,
+}
+
+/// How positions of a file belong to samples.
+enum FileOrder {
+    DataSet,
+    Ids(PathBuf),
+}
+
+impl GivenScores {
+    /// Reads `path` for the samples of `data`, of which `eligible` may be kept.
+    pub fn read(
+        path: &Path,
+        settings: &GivenSettings,
+        data: &DataSet,
+        eligible: &[usize],
+    ) -> Result<GivenScores> {
+        let what = format!("`scores` {}", path.display());
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        // An array or table of `fairprune score` says beside itself what it is of.
+        let stated = path.with_file_name("scores.json");
+        if let Some(stated) = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten() {
+            stated.check_positions(&what, &identity(data))?;
+        }
+        let order = settings.order.as_deref().map(|text| order(text, data)).transpose()?;
+        let is =
+            |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+        let ids = &data.train.ids;
+        let (values, column) = if is("npy") {
+            let Some(order) = order else {
+                let expected = "`order` imagefolder, dataset or ids:FILE: an array does not say whose \
+                                its numbers are";
+                return Err(Error::invalid(what, "an array without an order", expected));
+            };
+            if settings.score_column.is_some() {
+                let expected = "a CSV file, whose columns have names";
+                return Err(Error::invalid("`score_column`", "an array", expected));
+            }
+            let values = foreign::read_array(path)?;
+            let values = match order {
+                FileOrder::DataSet => foreign::in_order(&what, values, ids.len())?,
+                FileOrder::Ids(list) => {
+                    let names = lines(&list)?;
+                    if names.len() != values.len() {
+                        let found = format!("{} numbers", values.len());
+                        let expected = format!("{}, the lines of {}", names.len(), list.display());
+                        return Err(Error::invalid(what, found, expected));
+                    }
+                    let rows = Rows { names, scores: values };
+                    foreign::by_name(&list.display().to_string(), &rows, ids, eligible)?
+                }
+            };
+            (values, None)
+        } else if is("csv") {
+            let (columns, mut rows) = foreign::read_csv(path, settings.score_column.as_deref())?;
+            if let Some(order) = order {
+                let names = match order {
+                    FileOrder::DataSet => ids.clone(),
+                    FileOrder::Ids(list) => lines(&list)?,
+                };
+                name_positions(&what, &mut rows, &names)?;
+            }
+            let values = foreign::by_name(&what, &rows, ids, eligible).map_err(|e| {
+                let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
+                match e {
+                    Error::Invalid { what, found, expected }
+                        if numbers && settings.order.is_none() =>
+                    {
+                        let expected = format!(
+                            "{expected}; if these numbers are positions, say in which `order`"
+                        );
+                        Error::Invalid { what, found, expected }
+                    }
+                    other => other,
+                }
+            })?;
+            (values, Some(columns.score))
+        } else {
+            let expected = "a folder that `fairprune score` wrote, a .csv or a .npy";
+            return Err(Error::invalid(what, "another kind of file", expected));
+        };
+        let direction = direction(settings.direction.as_deref(), column.as_deref(), &what)?;
+        let record = record(path, settings, direction, column, &digest(&bytes));
+        Ok(GivenScores { values, direction, record, digest: digest(&bytes) })
+    }
+}
+
+fn record(
+    path: &Path,
+    settings: &GivenSettings,
+    direction: Direction,
+    column: Option<String>,
+    digest: &str,
+) -> provenance::Method {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    provenance::Method {
+        name: "given".to_owned(),
+        variant: format!("scores of another program, {file}"),
+        direction: Some(match direction {
+            Direction::KeepHighest => provenance::Direction::HigherFirst,
+            Direction::KeepLowest => provenance::Direction::LowerFirst,
+        }),
+        hyper_parameters: Map::from_iter([
+            ("source".to_owned(), json!("file")),
+            ("digest".to_owned(), json!(digest)),
+            ("column".to_owned(), json!(column)),
+            ("order".to_owned(), json!(settings.order.as_deref().unwrap_or("names"))),
+        ]),
+    }
+}
+
+fn order(text: &str, data: &DataSet) -> Result<FileOrder> {
+    match text {
+        "dataset" => Ok(FileOrder::DataSet),
+        "imagefolder" if data.format == Format::ImageFolder => Ok(FileOrder::DataSet),
+        "imagefolder" => {
+            let found = format!("imagefolder, and a data set of format {}", data.format);
+            let expected = "dataset, the order of that format's own reader; or ids:FILE";
+            Err(Error::invalid("`order`", found, expected))
+        }
+        _ => match text.strip_prefix("ids:") {
+            Some(file) if !file.is_empty() => Ok(FileOrder::Ids(PathBuf::from(file))),
+            _ => Err(Error::invalid("`order`", text, "imagefolder, dataset or ids:FILE")),
+        },
+    }
+}
+
+/// AUM says itself which end is hard: low margins. Of other scores nothing is assumed.
+fn direction(given: Option<&str>, column: Option<&str>, what: &str) -> Result<Direction> {
+    match (given, column) {
+        (Some("high"), _) => Ok(Direction::KeepHighest),
+        (Some("low"), _) => Ok(Direction::KeepLowest),
+        (Some(other), _) => Err(Error::invalid("`direction`", other, "high or low")),
+        (None, Some(column)) if column.trim().eq_ignore_ascii_case("aum") => {
+            Ok(Direction::KeepLowest)
+        }
+        (None, _) => {
+            let expected = "`direction` high or low: which end of the scores is kept first";
+            Err(Error::invalid(what, "scores without a direction", expected))
+        }
+    }
+}
+
+fn lines(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let expected = "a text file in UTF-8, a name a line";
+        Error::invalid(path.display().to_string(), "bytes that are not UTF-8", expected)
+    })?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// Names for rows that are called by their position.
+fn name_positions(what: &str, rows: &mut Rows, names: &[String]) -> Result<()> {
+    for name in &mut rows.names {
+        let position = name.parse::<usize>().ok();
+        let Some(id) = position.and_then(|i| names.get(i)) else {
+            let expected =
+                format!("positions from 0 to {}, since there is `order`", names.len() - 1);
+            return Err(Error::invalid(what, format!("the name {name:?}"), expected));
+        };
+        *name = id.clone();
+    }
+    Ok(())
+}

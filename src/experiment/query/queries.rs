@@ -1,0 +1,288 @@
+//! Which query runs a set of scores needs: short ones for scores of trained networks, one of full
+//! length for training dynamics, fresh networks for scores at initialisation. Each kind serves all of
+//! its scores.
+
+use std::collections::BTreeMap;
+
+use super::answers::{mean_scores, recalls};
+use crate::data::{QueryPart, Split, SplitKind};
+use crate::error::Result;
+use crate::exec::{Mode, batch_sizes};
+use crate::experiment::folder::features::Extract;
+use crate::experiment::strategy::{Material, QueryData};
+use crate::experiment::training::{Finished, Record, TrainingRun};
+use crate::score::options::EL2N_EPOCHS;
+use crate::score::{Kind, Method, Options, Source};
+use crate::train::{Budget, Recipe, Recording, Seeds};
+
+/// Where the seeds of recorded runs start: apart from those of compared and of short query runs.
+pub const DYNAMICS_SEEDS: u64 = 1 << 33;
+
+/// Short query runs.
+#[derive(Clone, Debug)]
+pub struct Short {
+    pub runs: usize,
+    /// Without augmentation.
+    pub recipe: Recipe,
+    /// Run r has the seeds of run `first_seed` + r.
+    pub first_seed: u64,
+}
+
+/// What is asked of query runs.
+#[derive(Clone, Debug)]
+pub struct Queries {
+    pub seed: u64,
+    pub methods: Vec<Method>,
+    pub options: Options,
+    pub short: Short,
+    /// Other runs stand in for the short ones.
+    pub stand_in: bool,
+    /// Recalls of the short runs are wanted, even if no score needs them.
+    pub recalls: bool,
+    /// How the final models are trained, augmentation included.
+    pub full: Recipe,
+    /// The short run 0 writes its features.
+    pub extract: Option<Extract>,
+    /// The repetition that these queries are for; None: they serve all.
+    pub repetition: Option<usize>,
+}
+
+/// One query run.
+pub struct QueryRun {
+    pub source: Source,
+    name: String,
+    /// For people: `query run 2 of 5`.
+    pub task: String,
+    recipe: Recipe,
+    seeds: Seeds,
+    steps: u64,
+    until: u64,
+    part: QueryPart,
+    methods: Vec<Method>,
+    record: Option<Record>,
+    extract: Option<Extract>,
+}
+
+impl QueryRun {
+    /// The training run that answers it.
+    pub fn training<'a>(&'a self, options: &'a Options) -> TrainingRun<'a> {
+        TrainingRun {
+            name: self.name.clone(),
+            recipe: &self.recipe,
+            seeds: self.seeds,
+            steps: self.steps,
+            until: self.until,
+            part: self.part.clone(),
+            weights: None,
+            methods: &self.methods,
+            options,
+            record: self.record.clone(),
+            extract: self.extract.clone(),
+            test: false,
+            evaluate_every: 1,
+            baseline: None,
+        }
+    }
+
+    /// Epochs that it trains for, and whether images are changed at random.
+    pub fn epochs(&self) -> usize {
+        let per_epoch = batch_sizes(Mode::Train, self.recipe.batch, self.part.train.len()).len();
+        (self.until as usize).div_ceil(per_epoch.max(1))
+    }
+
+    /// Scores that it gives.
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
+    /// How it is trained.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+}
+
+impl Queries {
+    fn of(&self, source: Source) -> Vec<Method> {
+        let methods = self.methods.iter().copied();
+        methods.filter(|m| m.source(&self.options) == source).collect()
+    }
+
+    /// Refuses scores that need more epochs than their run has: now, not when it is done.
+    pub fn check(&self) -> Result<()> {
+        self.options.check()?;
+        self.methods.iter().try_for_each(|m| m.check(&self.options, self.full.epochs))
+    }
+
+    /// All runs, in order.
+    pub fn runs(&self, split: &Split) -> Vec<QueryRun> {
+        let mut runs = Vec::new();
+        let query = self.of(Source::Query);
+        let wanted = self.recalls || self.extract.is_some() || !query.is_empty();
+        if wanted && !self.stand_in {
+            runs.extend(self.short_runs(split, Source::Query, &query));
+        }
+        let initial = self.of(Source::Initial);
+        if !initial.is_empty() {
+            runs.extend(self.short_runs(split, Source::Initial, &initial));
+        }
+        for source in [Source::Dynamics, Source::Augmented] {
+            let methods = self.of(source);
+            if !methods.is_empty() {
+                runs.extend(self.recorded_runs(split, source, &methods));
+            }
+        }
+        runs
+    }
+
+    /// Does all runs, one after the other; `train` does one of them, of the name that people see, or
+    /// leaves it out.
+    pub fn train(
+        &self,
+        split: &Split,
+        mut train: impl FnMut(&TrainingRun, &str) -> Result<Option<Finished>>,
+    ) -> Result<Vec<(Source, Finished)>> {
+        let mut all = Vec::new();
+        for run in self.runs(split) {
+            let done = train(&run.training(&self.options), &run.task)?;
+            all.extend(done.map(|done| (run.source, done)));
+        }
+        Ok(all)
+    }
+
+    /// Scores that run `run` of several gives. Features of several networks have no mean: they are
+    /// those of the first.
+    fn of_run(&self, run: usize, methods: &[Method]) -> Vec<Method> {
+        let wanted = |m: &&Method| run == 0 || m.kind(&self.options) != Kind::Features;
+        methods.iter().filter(wanted).copied().collect()
+    }
+
+    /// Scores that run `run` of those gives that stand in for short ones.
+    pub fn of_stand_in(&self, run: usize) -> Vec<Method> {
+        if self.stand_in { self.of_run(run, &self.of(Source::Query)) } else { Vec::new() }
+    }
+
+    /// Whether those runs are needed, not only there.
+    pub fn needs_stand_in(&self) -> bool {
+        let wanted = self.recalls || self.extract.is_some() || !self.of_stand_in(0).is_empty();
+        self.stand_in && wanted
+    }
+
+    /// What run `run` of those writes of its features.
+    pub fn extract_of_stand_in(&self, run: usize) -> Option<Extract> {
+        self.extract.clone().filter(|_| self.stand_in && run == 0)
+    }
+
+    /// Of names: which repetition.
+    fn tag(&self) -> String {
+        self.repetition.map_or(String::new(), |s| format!("s{s}-"))
+    }
+
+    /// Of texts for people.
+    fn whose(&self) -> String {
+        self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
+    }
+
+    fn short_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
+        let (short, trained, whose) = (&self.short, source == Source::Query, self.whose());
+        let one = |run: usize| {
+            let part = split.query(run);
+            let steps = short.recipe.steps(Budget::Fixed, part.train.len(), part.train.len());
+            QueryRun {
+                source,
+                name: format!("query-{}{}r{run}", self.tag(), if trained { "" } else { "init-" }),
+                task: match source {
+                    Source::Initial => {
+                        format!("initialisation {} of {}{whose}", run + 1, short.runs)
+                    }
+                    _ => format!("query run {} of {}{whose}", run + 1, short.runs),
+                },
+                recipe: short.recipe.clone(),
+                seeds: Seeds::derive(self.seed, short.first_seed + run as u64),
+                steps,
+                until: if trained { steps } else { 0 },
+                part,
+                methods: self.of_run(run, methods),
+                record: None,
+                extract: self.extract.clone().filter(|_| trained && run == 0),
+            }
+        };
+        (0..short.runs).map(one).collect()
+    }
+
+    /// The seed of the first recorded run: each repetition has its own.
+    pub fn first_dynamics_seed(&self, split: &Split) -> u64 {
+        let folds = split.query_runs().unwrap_or(1);
+        DYNAMICS_SEEDS + (self.repetition.unwrap_or(0) * folds) as u64
+    }
+
+    /// One run, or one a fold.
+    fn recorded_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
+        let folds = split.query_runs();
+        let augmented = source == Source::Augmented;
+        let recipe = if augmented { self.full.clone() } else { self.full.without_augmentation() };
+        let kind = if augmented { "augmented" } else { "full" };
+        let divergence = methods.contains(&Method::Tdds);
+        let repetition = self.repetition.map_or(String::new(), |s| format!("-s{s}"));
+        let one = |run: usize| {
+            let part = split.query(run);
+            let n = part.train.len();
+            let steps = recipe.steps(Budget::Fixed, n, n);
+            let per_epoch = batch_sizes(Mode::Train, recipe.batch, n).len();
+            let fold = if folds.is_some() { format!("-r{run}") } else { String::new() };
+            let of = folds.map_or(String::new(), |r| format!(" {} of {r}", run + 1));
+            QueryRun {
+                source,
+                name: format!("query-{}{kind}{fold}", self.tag()),
+                task: format!("{kind} query run{of}{}", self.whose()),
+                recipe: recipe.clone(),
+                seeds: Seeds::derive(self.seed, self.first_dynamics_seed(split) + run as u64),
+                steps,
+                until: if augmented { steps.min((EL2N_EPOCHS * per_epoch) as u64) } else { steps },
+                part,
+                methods: methods.to_vec(),
+                record: Some(Record {
+                    what: Recording { divergence },
+                    folder: match augmented {
+                        true => format!("dynamics-augmented{repetition}{fold}"),
+                        false => format!("dynamics{repetition}{fold}"),
+                    },
+                }),
+                extract: None,
+            }
+        };
+        (0..folds.unwrap_or(1)).map(one).collect()
+    }
+
+    /// What finished runs tell; `stand_in`: runs that take the place of short ones.
+    pub fn collect(
+        &self,
+        split: &Split,
+        finished: &[(Source, Finished)],
+        stand_in: &[&Finished],
+    ) -> Result<QueryData> {
+        let folds = matches!(split.kind, SplitKind::Crossfit { .. });
+        let of = |source: Source| -> Vec<&Finished> {
+            finished.iter().filter(|f| f.0 == source).map(|f| &f.1).collect()
+        };
+        let short = of(Source::Query);
+        let mut scores = BTreeMap::new();
+        for source in [Source::Query, Source::Initial, Source::Dynamics, Source::Augmented] {
+            scores.extend(mean_scores(&of(source))?);
+        }
+        scores.extend(mean_scores(stand_in)?);
+        let of_short = match short.is_empty() {
+            false => recalls(&short, folds),
+            true => recalls(stand_in, false),
+        };
+        let recorded = [Source::Dynamics, Source::Augmented].map(of);
+        let recorded = recorded.into_iter().find(|runs| !runs.is_empty());
+        Ok(QueryData {
+            recalls: of_short,
+            of_dynamics: recorded.map(|runs| recalls(&runs, folds)),
+            from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
+            scores,
+            material: Material::default(),
+            given: None,
+        })
+    }
+}

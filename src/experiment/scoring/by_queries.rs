@@ -1,0 +1,264 @@
+//! Scores by query runs.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{ScoreFacts, ScoreRequest};
+use crate::artefact::tables::RecallRow;
+use crate::data::Partition;
+use crate::error::{Error, Result};
+use crate::exec::PlannedMemory;
+use crate::experiment::folder::features::Extract;
+use crate::experiment::folder::own_features::OwnFeatures;
+use crate::experiment::folder::recalls::RecallCounts;
+use crate::experiment::folder::scores::{MethodScores, Scored};
+use crate::experiment::identity::{Ground, Identity};
+use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short};
+use crate::experiment::session::Session;
+use crate::experiment::settings::check_runs;
+use crate::experiment::strategy::{QueryData, Recalls};
+use crate::experiment::training::{Cost, Keeping, complete};
+use crate::score::{Kind, Method, Source};
+use crate::train::{Control, Recipe};
+
+/// Query runs that are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuerySettings {
+    /// Number of runs to average over; None takes 5, or the folds of crossfit.
+    pub runs: Option<usize>,
+    /// Epochs of a run; None takes those of the recipe.
+    pub query_epochs: Option<usize>,
+}
+
+/// Scores by query runs, ready to be computed.
+pub struct ByQueries<'a> {
+    session: &'a Session,
+    request: &'a ScoreRequest,
+    own: Option<&'a OwnFeatures>,
+    save_features: bool,
+    queries: Queries,
+}
+
+#[derive(Serialize)]
+struct Facts<'a> {
+    recipe: &'a Recipe,
+    query_recipe: &'a Recipe,
+    runs: usize,
+    seed: u64,
+    #[serde(flatten)]
+    scores: ScoreFacts<'a>,
+}
+
+impl<'a> ByQueries<'a> {
+    /// Checks what is asked for. `full` is how final models are trained; with `save_features` the first run
+    /// leaves its features and predictions in the output folder.
+    ///
+    /// # Errors
+    /// Runs that the split does not allow, no epochs, scores that need more epochs than there are.
+    pub fn new(
+        session: &'a Session,
+        full: Recipe,
+        settings: QuerySettings,
+        request: &'a ScoreRequest,
+        own: Option<&'a OwnFeatures>,
+        save_features: bool,
+    ) -> Result<Self> {
+        let runs = match (settings.runs, session.split.query_runs()) {
+            (Some(r), Some(folds)) if r != folds => {
+                let found = format!("{r} for {folds} folds");
+                return Err(Error::invalid("`runs`", found, "one run a fold"));
+            }
+            (Some(r), _) => check_runs("`runs`", r)?,
+            (None, Some(r)) => r,
+            (None, None) => 5,
+        };
+        let epochs = settings.query_epochs.unwrap_or(full.epochs);
+        let recipe = Recipe { epochs, ..full.without_augmentation() };
+        if epochs == 0 {
+            let expected = "at least 1; `grand_at` init";
+            return Err(Error::invalid("`query_epochs`", "0", expected));
+        }
+        recipe.check(session.data.classes.len())?;
+        let queries = Queries {
+            seed: session.seed,
+            methods: request.from_network(own),
+            options: request.options,
+            short: Short { runs, recipe, first_seed: 0 },
+            stand_in: false,
+            recalls: false,
+            full,
+            extract: save_features.then(|| Extract { folder: String::new(), validation: true }),
+            repetition: None,
+        };
+        queries.check()?;
+        Ok(ByQueries { session, request, own, save_features, queries })
+    }
+
+    /// The query runs, in order.
+    pub fn runs(&self) -> Vec<QueryRun> {
+        self.queries.runs(&self.session.split)
+    }
+
+    /// How final models are trained.
+    pub fn recipe(&self) -> &Recipe {
+        &self.queries.full
+    }
+
+    /// What decides the result.
+    pub fn identity(&self) -> Result<Identity> {
+        let facts = Facts {
+            recipe: &self.queries.full,
+            query_recipe: &self.queries.short.recipe,
+            runs: self.queries.short.runs,
+            seed: self.queries.seed,
+            scores: ScoreFacts::of(self.request, self.own, self.save_features),
+        };
+        Identity::on("score", Ground::of(self.session), &facts)
+    }
+
+    /// What every run will need.
+    pub fn costs(&self) -> Vec<Cost> {
+        let of = |run: &QueryRun| Cost::of(self.session, &run.training(&self.queries.options));
+        self.runs().iter().map(of).collect()
+    }
+
+    /// Bytes that the largest run allocates on the device, images apart; an error where they do not fit.
+    pub fn planned_memory(&self) -> Result<PlannedMemory> {
+        let mut largest = PlannedMemory::default();
+        for run in self.runs() {
+            let planned = run.training(&self.queries.options).planned_memory(self.session)?;
+            if planned.total() > largest.total() {
+                largest = planned;
+            }
+        }
+        Ok(largest)
+    }
+
+    /// Trains the query runs, kept in the output folder, and collects what they tell. `progress` gets the
+    /// name of the run, and steps done and in all, over all runs.
+    pub fn compute(
+        &self,
+        keeping: &Keeping,
+        interrupt: &std::sync::atomic::AtomicBool,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<Scored> {
+        let (session, queries) = (self.session, &self.queries);
+        let total: u64 = self.costs().iter().map(|c| c.steps).sum();
+        let mut done = 0;
+        let mut finished = queries.train(&session.split, |training, task| {
+            let mut report = |p: crate::train::Progress| progress(task, done + p.step, total);
+            let mut control = Control { interrupt, progress: &mut report, checkpoint: None };
+            let one = complete(session, training, Some(keeping), &mut control)?;
+            done += training.until;
+            Ok(Some(one))
+        })?;
+        let of_classes = Partition::classes(&session.data);
+        let query = queries.collect(&session.split, &finished, &[])?;
+        let recalls = recalls(&query, session, &of_classes);
+        let mut scored = self.scored(query)?;
+        [scored.recalls, scored.recalls_of_dynamics] = recalls;
+        if session.data.attributes.is_some() {
+            let groups = Partition::of(&session.data, "attribute")?;
+            for (_, run) in &mut finished {
+                run.result = run.result.by(&groups)?;
+                run.scores.clear();
+            }
+            let query = queries.collect(&session.split, &finished, &[])?;
+            scored.of_groups = recalls_over(&query, session, &groups);
+        }
+        Ok(scored)
+    }
+
+    /// What is written of the scores, recalls apart.
+    fn scored(&self, mut query: QueryData) -> Result<Scored> {
+        let (session, queries) = (self.session, &self.queries);
+        let mut scored = Scored::default();
+        if !query.recalls.runs.is_empty() {
+            scored.seeds = (0..queries.short.runs as u64).collect();
+        } else if let Some(recalls) = &query.of_dynamics {
+            scored.seeds = (0..recalls.runs.len() as u64).map(|r| DYNAMICS_SEEDS + r).collect();
+        }
+        for (method, values) in std::mem::take(&mut query.scores) {
+            let variant = method.variant(&self.request.options);
+            let parameters = self.parameters(method);
+            scored.scores.push(MethodScores { method, values, variant, parameters });
+        }
+        if let Some(own) = self.own {
+            let (ScoreRequest { methods, options }, split) = (self.request, &session.split);
+            let seed = queries.seed;
+            scored.scores.extend(own.scores(
+                methods,
+                options,
+                &session.data,
+                &split.train,
+                seed,
+            )?);
+        }
+        scored.scores.sort_by_key(|s| s.method);
+        let shared = [
+            ("split", json!(session.split.kind.to_string())),
+            ("arch", json!(session.spec.arch.to_string())),
+            ("width", json!(session.spec.width)),
+        ];
+        scored.shared = shared.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(scored)
+    }
+
+    /// Runs and numbers behind one score.
+    fn parameters(&self, method: Method) -> Map<String, Value> {
+        let queries = &self.queries;
+        let source = method.source(&queries.options);
+        let recorded = self.session.split.query_runs().unwrap_or(1);
+        let (short, runs) = (&queries.short.recipe, queries.short.runs);
+        let (name, runs, recipe) = match source {
+            Source::Query if method.kind(&queries.options) == Kind::Features => {
+                ("query", 1, short.clone())
+            }
+            Source::Query => ("query", runs, short.clone()),
+            Source::Initial => ("initialisation", runs, short.clone()),
+            Source::Dynamics => ("dynamics", recorded, queries.full.without_augmentation()),
+            Source::Augmented => ("dynamics", recorded, queries.full.clone()),
+        };
+        let mut parameters = method.parameters(&queries.options);
+        let more = [
+            ("source", json!(name)),
+            ("runs", json!(runs)),
+            ("augmented", json!(recipe.augments())),
+            ("recipe", json!(recipe)),
+        ];
+        parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        parameters
+    }
+}
+
+/// Recalls of the classes, and those of the recorded run where the first are of other runs.
+fn recalls(
+    query: &QueryData,
+    session: &Session,
+    classes: &Partition,
+) -> [Option<Vec<RecallRow>>; 2] {
+    // Quotas over classes need a recall of each.
+    let whole = |rows: Option<Vec<RecallRow>>| rows.filter(|rows| rows.len() == classes.len());
+    recalls_over(query, session, classes).map(whole)
+}
+
+/// The same over any partition; what has no recall has no row.
+fn recalls_over(
+    query: &QueryData,
+    session: &Session,
+    partition: &Partition,
+) -> [Option<Vec<RecallRow>>; 2] {
+    let rows = |recalls: &Recalls| -> Option<Vec<RecallRow>> {
+        let (correct, total) = (recalls.correct.as_ref()?, recalls.total.as_ref()?);
+        let (means, sds) = (recalls.mean(), recalls.sd());
+        let sizes = session.sizes_over(partition);
+        let counts = RecallCounts { names: &partition.names, sizes: &sizes, correct, total };
+        Some(counts.rows_with(|k| means[k], |k| sds[k]))
+    };
+    let of_dynamics = query.of_dynamics.as_ref();
+    if query.recalls.runs.is_empty() {
+        return [of_dynamics.and_then(rows), None];
+    }
+    let apart = of_dynamics.filter(|_| !query.from_dynamics.is_empty());
+    [rows(&query.recalls), apart.and_then(rows)]
+}

@@ -1,0 +1,132 @@
+//! The samples that a strategy keeps.
+
+use super::evidence::QueryData;
+use super::name::{Choice, Quota, Ranking, Strategy};
+use super::picker::{Asked, PickerOptions};
+use crate::error::{Error, Result};
+use crate::prune::{
+    Order, Picks, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, Wanted,
+    select, strategy_counts,
+};
+use crate::score::Method;
+
+impl Strategy {
+    /// The subset it keeps at `density`.
+    pub fn subset(
+        self,
+        population: Population,
+        density: f64,
+        seed: u64,
+        query: &QueryData,
+        choice: &Choice,
+    ) -> Result<Subset> {
+        let (ranking, quota) = match self {
+            Strategy::Full | Strategy::Short | Strategy::Baseline(_) => {
+                (Ranking::Random, Quota::None)
+            }
+            Strategy::Pruned { ranking, quota } => (ranking, quota),
+        };
+        let density = if matches!(self, Strategy::Pruned { .. }) { density } else { 1.0 };
+        let rule = match quota {
+            Quota::None => None,
+            Quota::Metriq => Some(QuotaRule::Metriq),
+            Quota::MetriqReleased => Some(QuotaRule::MetriqReleased),
+            Quota::Uniform => Some(QuotaRule::Uniform),
+            Quota::Balanced => Some(QuotaRule::Balanced),
+            Quota::From(other) => {
+                let order = query.order(other, population, density, None, seed, &choice.pickers)?;
+                Some(QuotaRule::From(strategy_counts(population, order.as_order(), density, seed)?))
+            }
+        };
+        let settings = choice.quotas;
+        let recalls_of = query.recalls_of(ranking.recalls_of(&choice.pickers));
+        let recalls = recalls_of.mean();
+        let options = rule.map(|rule| {
+            let smooth = settings.laplace && rule.needs_recalls();
+            QuotaOptions {
+                rule,
+                recalls: &recalls,
+                validation_sizes: recalls_of.validation_sizes.as_deref(),
+                smoothing: if smooth { Smoothing::Laplace } else { Smoothing::None },
+                min_per_class: settings.min_per_class,
+            }
+        });
+        let order =
+            query.order(ranking, population, density, options.as_ref(), seed, &choice.pickers)?;
+        let selection = Selection { order: order.as_order(), quota: options, density, seed };
+        let mut subset = select(population, &selection)?;
+        // Exactly the wanted samples were picked.
+        subset.picks = order.into_picks();
+        Ok(subset)
+    }
+}
+
+/// How samples are ordered, with what was made for it.
+pub enum Ordering<'a> {
+    /// Nothing was.
+    Known(Order<'a>),
+    Picked(Picks),
+}
+
+impl Ordering<'_> {
+    /// As the selection takes it.
+    pub fn as_order(&self) -> Order<'_> {
+        match self {
+            Ordering::Known(order) => *order,
+            Ordering::Picked(picks) => Order::Picked(&picks.order),
+        }
+    }
+
+    fn into_picks(self) -> Option<Picks> {
+        match self {
+            Ordering::Known(_) => None,
+            Ordering::Picked(picks) => Some(picks),
+        }
+    }
+}
+
+impl QueryData {
+    /// The order of a ranking, for a subset of this density under these quotas; its scores, features
+    /// and predictions must be there.
+    pub fn order(
+        &self,
+        ranking: Ranking,
+        population: Population,
+        density: f64,
+        quotas: Option<&QuotaOptions>,
+        seed: u64,
+        options: &PickerOptions,
+    ) -> Result<Ordering<'_>> {
+        match ranking {
+            Ranking::Random => Ok(Ordering::Known(Order::Random)),
+            Ranking::Score(method) => {
+                let (values, direction) = (self.values(method)?, method.direction());
+                Ok(Ordering::Known(Order::Score { values, direction }))
+            }
+            Ranking::Picks(picker) => {
+                let wanted = Wanted::new(population, density, quotas, seed)?;
+                let quotas = quotas.is_some();
+                let asked = Asked { population, wanted: &wanted, quotas, seed };
+                let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
+                Ok(Ordering::Picked(picks))
+            }
+            Ranking::Given => match &self.given {
+                Some((values, direction)) => {
+                    Ok(Ordering::Known(Order::Score { values, direction: *direction }))
+                }
+                None => {
+                    let expected = "a file of scores: `fairprune prune --scores FILE`";
+                    Err(Error::invalid("strategy given", "no given scores", expected))
+                }
+            },
+        }
+    }
+
+    fn values(&self, method: Method) -> Result<&[f64]> {
+        self.scores.get(&method).map(Vec::as_slice).ok_or_else(|| {
+            let known: Vec<&str> = self.scores.keys().map(|m| m.name()).collect();
+            let found = if known.is_empty() { "no scores".to_owned() } else { known.join(", ") };
+            Error::invalid("scores", found, format!("{method} among them"))
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! The work of one training run: train, score, evaluate.
+
+use std::time::Instant;
+
+use super::baseline;
+use super::result::{Finished, Presentations, RunResult, ScorePart};
+use super::run::TrainingRun;
+use super::scores::{NetworkScores, names, network_scores};
+use super::stage;
+use crate::data::PartName;
+use crate::error::{Error, Result};
+use crate::exec::{Executor, Mode, batch_sizes};
+use crate::experiment::counts::{EvaluationCounts, GroupCounts};
+use crate::experiment::session::{OnBackend, Session, on_backend, positions};
+use crate::nn::Weights;
+use crate::nn::init::initialise;
+use crate::ops::Operators;
+use crate::score::{Kind, Method, Scores, Watch, recorded};
+use crate::train::{Baseline, Control, Outcome, Recorder, TrainJob, measure, train_with};
+
+/// State of a half-done scoring pass, beside the checkpoint.
+pub(super) const SCORING: &str = "scoring.safetensors";
+
+/// Does the run, from its checkpoint if there is one.
+pub(super) fn compute(
+    session: &Session,
+    run: &TrainingRun,
+    identity: String,
+    control: &mut Control,
+) -> Result<Finished> {
+    on_backend!(session, on => compute_on(&on, run, identity, control))
+}
+
+fn compute_on<B: Operators>(
+    on: &OnBackend<B>,
+    run: &TrainingRun,
+    identity: String,
+    control: &mut Control,
+) -> Result<Finished> {
+    let session = on.session;
+    let subset = positions(&run.part.train);
+    let val = positions(&run.part.val);
+    let test = if run.test { positions(&session.split.test) } else { Vec::new() };
+    let recording = run.record.as_ref().map(|r| r.what);
+    let divergences = recording.is_some_and(|r| r.divergence);
+    let evidence = stage::before(on, run, &identity, control)?;
+    let (recipe, seed) = (baseline::recipe(run.baseline, run.recipe), run.seeds.augment);
+    let mut executor = on.executor(&recipe, seed, &run.passes(session), divergences)?;
+    let validation = if val.is_empty() { None } else { Some(on.set(run.part.val_part, &val)?) };
+    let weights = run.weights.as_ref().map(|weights| {
+        let mut all = vec![1.0; session.data.train.len()];
+        subset.iter().zip(weights).for_each(|(&i, &weight)| all[i as usize] = weight);
+        all
+    });
+    let job = TrainJob {
+        recipe: &recipe,
+        seeds: run.seeds,
+        total_steps: run.steps,
+        until: run.until,
+        images: on.train_images()?,
+        labels: &session.data.train.labels,
+        subset: &subset,
+        // DFR's layer belongs to the last weights.
+        keep_best: run.test
+            && validation.is_some()
+            && !matches!(run.baseline, Some(Baseline::Dfr { .. })),
+        validation,
+        evaluate_every: run.evaluate_every,
+        identity: identity.clone(),
+        sample_weights: weights.as_deref(),
+        initial: None,
+        record: recording,
+    };
+    let mut outcome = match run.until {
+        0 => untrained(&mut executor, run)?,
+        _ => {
+            let input = evidence.as_ref().map(stage::FirstStage::input);
+            train_with(&mut executor, &job, input.as_ref(), control)?
+        }
+    };
+    stage::after(on, run, &mut executor, &mut outcome.weights, control)?;
+    let clock = Instant::now();
+    let state = control.checkpoint.as_ref();
+    let keeping =
+        state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
+    let mut watch = Watch { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
+    let mut parts = Vec::new();
+    let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
+    let wanted = NetworkScores {
+        methods: run.methods,
+        options: run.options,
+        extract: run.extract.is_some(),
+        validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
+        seed: run.seeds.subset,
+    };
+    let (mut scores, extracted) =
+        network_scores(on, &mut executor, &wanted, &mut watch, &mut parts)?;
+    if let Some(recorder) = &mut outcome.dynamics {
+        let (clock, samples) = (Instant::now(), session.data.train.len());
+        let recorded = recorded_scores(run, recorder, samples)?;
+        parts.push(ScorePart::new(&names(&recorded), false, clock.elapsed().as_secs_f64()));
+        scores.extend(recorded);
+    }
+    let score_seconds = clock.elapsed().as_secs_f64();
+    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
+    let best_epoch = outcome.best().map(|r| r.epoch);
+    let mut on_test = |weights: &Weights, epoch: u32| -> Result<Option<EvaluationCounts>> {
+        if test.is_empty() {
+            return Ok(None);
+        }
+        executor.set_weights(weights)?;
+        let evaluation = measure(&mut executor, &on.set(PartName::Test, &test)?)?;
+        if !evaluation.loss.is_finite() {
+            let step = outcome.steps.saturating_sub(1);
+            let what = "the test loss".to_owned();
+            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
+        }
+        Ok(Some(EvaluationCounts::new(epoch, &evaluation)))
+    };
+    let last = on_test(&outcome.weights, last_epoch)?;
+    let best = match (&outcome.best_weights, best_epoch) {
+        (Some(weights), Some(epoch)) if epoch != last_epoch => on_test(weights, epoch)?,
+        (Some(_), Some(_)) => last.clone(),
+        _ => None,
+    };
+    let result = RunResult {
+        identity,
+        steps: outcome.steps,
+        history: outcome.history.clone(),
+        last,
+        best,
+        validation: validation_counts(session, run, &outcome),
+        train_seconds: outcome.seconds,
+        score_seconds,
+        score_parts: parts,
+        planned_bytes: executor.planned_memory().total(),
+        presentations: evidence.map(|evidence| {
+            let sizes = batch_sizes(Mode::Train, run.recipe.batch, subset.len());
+            let epochs = outcome.history.len() as u64;
+            Presentations {
+                trained: outcome.presented,
+                selection: outcome.selected,
+                before: evidence.before,
+                plain: epochs * sizes.iter().sum::<usize>() as u64,
+            }
+        }),
+    };
+    Ok(Finished { result, scores, extracted, outcome: Some(outcome) })
+}
+
+/// A network as it is before training; its executor has no room for training.
+fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Result<Outcome> {
+    let weights = initialise(executor.network(), run.seeds.init);
+    executor.set_weights(&weights)?;
+    let (best_weights, history, dynamics) = (None, Vec::new(), None);
+    Ok(Outcome {
+        weights,
+        best_weights,
+        history,
+        steps: 0,
+        presented: 0,
+        selected: 0,
+        seconds: 0.0,
+        dynamics,
+    })
+}
+
+/// Scores of what the run recorded: NaN for samples that it did not train on.
+fn recorded_scores(run: &TrainingRun, recorder: &mut Recorder, samples: usize) -> Result<Scores> {
+    let wanted = run.methods.iter().filter(|m| matches!(m.kind(run.options), Kind::Dynamics(_)));
+    let wanted: Vec<Method> = wanted.copied().collect();
+    let scores = recorded::score(&wanted, run.options, samples, |q| recorder.all(q))?;
+    recorded::check_presented(&scores, &run.part.train)?;
+    Ok(scores)
+}
+
+fn validation_counts(
+    session: &Session,
+    run: &TrainingRun,
+    outcome: &Outcome,
+) -> Option<EvaluationCounts> {
+    let record = outcome.best()?;
+    let part = session.data.part(run.part.val_part)?;
+    let mut total = vec![0; session.data.classes.len()];
+    run.part.val.iter().for_each(|&i| total[part.labels[i] as usize] += 1);
+    let correct = record.val_correct.clone()?;
+    let groups = record.val_groups.clone().map(|correct| {
+        let mut total = vec![0; correct.len()];
+        let of = session.groups(run.part.val_part);
+        run.part.val.iter().for_each(|&i| total[of[i] as usize] += 1);
+        GroupCounts { correct, total }
+    });
+    Some(EvaluationCounts { epoch: record.epoch, correct, total, groups })
+}

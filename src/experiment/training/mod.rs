@@ -1,0 +1,18 @@
+//! One training run, from what is wanted of it to what it leaves on disk.
+
+pub mod baseline;
+mod compute;
+pub mod cost;
+mod export;
+mod keep;
+mod result;
+mod run;
+mod scores;
+mod stage;
+
+pub use cost::{Cost, Total};
+pub use export::network_facts;
+pub use keep::{Keeping, complete, discard_checkpoint, discard_result};
+pub use result::{Extraction, FEATURES, Finished, Presentations, RunResult, ScorePart};
+pub use run::{Record, TrainingRun};
+pub(super) use scores::{NetworkScores, network_scores};

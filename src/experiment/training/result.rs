@@ -1,0 +1,100 @@
+//! What a finished training run leaves: counts of its evaluations, its history, what it took.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Partition;
+use crate::error::Result;
+use crate::experiment::counts::EvaluationCounts;
+use crate::score::features::Extracted;
+use crate::score::{Method, Scores};
+use crate::train::{EpochRecord, Outcome};
+
+/// What a network makes of the training part, and of the validation images where they are wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extraction {
+    pub train: Extracted,
+    pub validation: Option<Extracted>,
+}
+
+/// Samples of one run through the network, each time that they went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presentations {
+    /// Forward, backward and update.
+    pub trained: u64,
+    /// Forward only, to choose what is trained on.
+    pub selection: u64,
+    /// Trained in a run before this one, which its method needs.
+    pub before: u64,
+    /// Trained in as many epochs without the method.
+    pub plain: u64,
+}
+
+impl Presentations {
+    /// Part of the plain run's that were saved; negative where more were needed.
+    pub fn saved(&self) -> f64 {
+        1.0 - (self.trained + self.before) as f64 / self.plain.max(1) as f64
+    }
+}
+
+/// The part of a scoring that gives features and predictions to methods of selection.
+pub const FEATURES: &str = "features";
+
+/// One piece of scoring: a pass, or what is made of features or of a recorded run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScorePart {
+    /// Names of the scores that it gives; [`FEATURES`] among them where it gives those.
+    pub of: Vec<String>,
+    pub seconds: f64,
+}
+
+impl ScorePart {
+    /// A piece that gives these scores, and features if wanted.
+    pub fn new(methods: &[Method], features: bool, seconds: f64) -> Self {
+        let names = methods.iter().map(|m| m.name().to_owned());
+        let of = names.chain(features.then(|| FEATURES.to_owned())).collect();
+        ScorePart { of, seconds }
+    }
+}
+
+/// What a finished run left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Everything that determined it.
+    pub identity: String,
+    pub steps: u64,
+    pub history: Vec<EpochRecord>,
+    /// On the test part after the last step.
+    pub last: Option<EvaluationCounts>,
+    /// On the test part at the best validation accuracy.
+    pub best: Option<EvaluationCounts>,
+    /// Validation counts of each class at the epoch of best validation accuracy.
+    pub validation: Option<EvaluationCounts>,
+    pub train_seconds: f64,
+    pub score_seconds: f64,
+    /// What the scoring went into; empty in files of versions that did not record it.
+    #[serde(default)]
+    pub score_parts: Vec<ScorePart>,
+    pub planned_bytes: u64,
+    /// What a baseline presented; None for plain training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presentations: Option<Presentations>,
+}
+
+impl RunResult {
+    /// The result with every evaluation counted by `partition`.
+    pub fn by(&self, partition: &Partition) -> Result<RunResult> {
+        let view = |r: &Option<EvaluationCounts>| r.as_ref().map(|r| r.by(partition)).transpose();
+        let [last, best, validation] = [&self.last, &self.best, &self.validation].map(view);
+        Ok(RunResult { last: last?, best: best?, validation: validation?, ..self.clone() })
+    }
+}
+
+/// A finished run in memory.
+pub struct Finished {
+    pub result: RunResult,
+    pub scores: Scores,
+    /// None where it is not wanted, or on disk.
+    pub extracted: Option<Extraction>,
+    /// None where the result was on disk already.
+    pub outcome: Option<Outcome>,
+}

@@ -1,0 +1,135 @@
+//! One training run with its evaluation: what is trained, on what, and what is asked of the network.
+
+use crate::experiment::folder::features::Extract;
+use crate::experiment::identity::{Ground, Identity};
+use crate::experiment::session::{PassSize, Session};
+use serde::Serialize;
+
+use super::baseline;
+use crate::artefact::digest;
+use crate::data::QueryPart;
+use crate::error::Result;
+use crate::exec::{Mode, PlannedMemory};
+use crate::score::{Kind, Method, Options, modes};
+use crate::train::{Baseline, Recipe, Recording, Seeds};
+
+/// What a run records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub what: Recording,
+    /// Where it goes, below the output folder: `dynamics`.
+    pub folder: String,
+}
+
+/// A training run to be done.
+pub struct TrainingRun<'a> {
+    /// Folder below `work/`: `random-d0.5-s0`.
+    pub name: String,
+    pub recipe: &'a Recipe,
+    pub seeds: Seeds,
+    /// Steps that the schedule is made for.
+    pub steps: u64,
+    /// Steps to do: fewer where only the beginning is wanted, 0 for a fresh network.
+    pub until: u64,
+    /// Positions to train on, ascending, and where validation images are.
+    pub part: QueryPart,
+    /// A factor of the loss of each of these positions, in their order; None: all are 1.
+    pub weights: Option<Vec<f32>>,
+    /// Scores of the training part: of the whole by the finished network, or of what was trained on
+    /// by what the run recorded.
+    pub methods: &'a [Method],
+    pub options: &'a Options,
+    pub record: Option<Record>,
+    /// Write the network's features to the output folder.
+    pub extract: Option<Extract>,
+    /// Evaluate on the test part (final models), or not (query models).
+    pub test: bool,
+    pub evaluate_every: u32,
+    /// Another way of training.
+    pub baseline: Option<Baseline>,
+}
+
+impl TrainingRun<'_> {
+    /// All passes of the run, which decide what it allocates.
+    pub(super) fn passes(&self, session: &Session) -> Vec<PassSize> {
+        let test = if self.test { session.split.test.len() } else { 0 };
+        let mut passes = vec![(Mode::Score, self.part.val.len()), (Mode::Score, test)];
+        if self.until > 0 {
+            let samples = self.part.train.len();
+            passes.extend(baseline::training_passes(self.baseline, self.recipe, samples));
+        }
+        let all = session.data.train.len();
+        passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
+        passes
+    }
+
+    /// The passes over the whole training part when training is done.
+    pub fn modes(&self) -> Vec<Mode> {
+        let mut modes = modes(self.methods, self.options);
+        if self.extract.is_some() && !modes.contains(&Mode::Score) {
+            modes.push(Mode::Score);
+        }
+        modes
+    }
+
+    /// Whether the network's features are needed.
+    pub fn needs_features(&self) -> bool {
+        self.extract.is_some()
+            || self.methods.iter().any(|m| m.kind(self.options) == Kind::Features)
+    }
+
+    /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
+    pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
+        let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
+        session.planned_memory(
+            &baseline::recipe(self.baseline, self.recipe),
+            &self.passes(session),
+            divergences,
+        )
+    }
+}
+
+/// What decides a training run, beside the ground that it stands on.
+#[derive(Serialize)]
+struct Facts<'a> {
+    recipe: &'a Recipe,
+    seeds: Seeds,
+    steps: u64,
+    until: u64,
+    subset: &'a [usize],
+    validation: (&'static str, &'a [usize]),
+    test: &'a [usize],
+    scores: Vec<&'static str>,
+    options: Option<&'a Options>,
+    record: Option<(bool, &'a str)>,
+    features: Option<(&'a str, bool)>,
+    evaluate_every: u32,
+    baseline: Option<String>,
+    sample_weights: Option<String>,
+    /// Whether evaluations count groups as well.
+    counts_groups: bool,
+}
+
+impl TrainingRun<'_> {
+    /// A hash of everything that determines the run's numbers.
+    pub fn identity(&self, session: &Session) -> Result<String> {
+        let facts = Facts {
+            recipe: self.recipe,
+            seeds: self.seeds,
+            steps: self.steps,
+            until: self.until,
+            subset: &self.part.train,
+            validation: (self.part.val_part.name(), &self.part.val),
+            test: if self.test { &session.split.test } else { &[] },
+            scores: self.methods.iter().map(|m| m.name()).collect(),
+            options: (!self.methods.is_empty()).then_some(self.options),
+            record: self.record.as_ref().map(|r| (r.what.divergence, r.folder.as_str())),
+            features: self.extract.as_ref().map(|e| (e.folder.as_str(), e.validation)),
+            evaluate_every: self.evaluate_every,
+            baseline: self.baseline.map(|b| b.to_string()),
+            sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
+            counts_groups: session.data.attributes.is_some(),
+        };
+        Ok(Identity::on("training run", Ground::of(session), &facts)?.digest())
+    }
+}

@@ -1,0 +1,100 @@
+//! Weight files beside a data set: their sizes, classes and origin.
+
+use std::path::{Path, PathBuf};
+
+use super::settings::{DataSettings, NetworkSettings};
+use crate::artefact::digest;
+use crate::data::DataSet;
+use crate::error::{Error, Result};
+use crate::nn::{Weights, WeightsMetadata, weights};
+
+/// A weight file that was read.
+pub struct WeightFile {
+    pub path: PathBuf,
+    pub weights: Weights,
+    pub metadata: WeightsMetadata,
+    /// Digest of the whole file.
+    pub digest: String,
+}
+
+/// Whether a weight file is of a data set, and what a person should know of it.
+pub struct WeightOrigin {
+    /// `same`, `other`, or `unknown` where the file does not say.
+    pub data: &'static str,
+    pub note: Option<String>,
+    pub warning: Option<String>,
+}
+
+impl WeightFile {
+    /// Reads a file.
+    pub fn read(path: &Path) -> Result<WeightFile> {
+        let (weights, metadata) = weights::read(path)?;
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        Ok(WeightFile { path: path.to_owned(), weights, metadata, digest: digest(&bytes) })
+    }
+
+    /// The settings with the file's sizes where none was given.
+    pub fn sized(&self, given: &DataSettings) -> DataSettings {
+        let mut settings = given.clone();
+        let side = |size: Option<[usize; 2]>| size.filter(|[h, w]| h == w).map(|[h, _]| h);
+        if let (None, None) = (given.image_size, given.input_size) {
+            let (seen, images) = (side(self.metadata.size), side(self.metadata.images));
+            settings.image_size = images.or(seen);
+            settings.input_size = images.and(seen);
+        }
+        settings
+    }
+
+    /// What of the images the file's network sees, where it is not all: as given, else as the file says
+    /// unless an image size was given.
+    pub fn input_size(&self, given: &DataSettings) -> Option<usize> {
+        let stated = self.metadata.images.and(self.metadata.size);
+        let stated = stated.filter(|[h, w]| h == w && given.image_size.is_none());
+        given.input_size.or(stated.map(|[h, _]| h))
+    }
+
+    /// Refuses a file whose classes are not the data set's.
+    pub fn check_classes(&self, data: &DataSet) -> Result<()> {
+        let Some(classes) = self.metadata.classes.as_ref().filter(|c| **c != data.classes) else {
+            return Ok(());
+        };
+        let differs = classes.iter().zip(&data.classes).position(|(a, b)| a != b);
+        let (found, expected) = match differs {
+            Some(k) => (format!("class {k} is {}", classes[k]), data.classes[k].clone()),
+            None => (format!("{} classes", classes.len()), data.classes.len().to_string()),
+        };
+        let what = format!("weights {}", self.path.display());
+        Err(Error::invalid(what, found, format!("{expected}, as in the data set")))
+    }
+
+    /// Whether the file is of this data set. Warns where it is of another, and notes where its normalisation
+    /// is not known: images of a test set from elsewhere are worth an evaluation, but nobody should take
+    /// them for the ones it learned.
+    pub fn origin(&self, data: &DataSet, network: &NetworkSettings) -> WeightOrigin {
+        let file = self.path.display();
+        let stated = self.metadata.mean.or(self.metadata.std).is_some();
+        let given = network.mean.is_some() || network.std.is_some();
+        let note = (!stated && !given).then(|| {
+            format!(
+                "{file} states no normalisation: that of the training images of {} is used \
+                 (`mean` and `std` give its own)",
+                data.name
+            )
+        });
+        let (relation, warning) = match &self.metadata.data {
+            None => ("unknown", None),
+            Some(stated) if *stated == data.fingerprint => ("same", None),
+            Some(stated) => {
+                let text = format!(
+                    "{file} was trained on another data set (fingerprint {stated}) than {} \
+                     ({}), or on the same one read otherwise; classes are the same, and the \
+                     normalisation is the file's. None of these images need be among those it was \
+                     trained on, and all of them may be",
+                    data.name, data.fingerprint
+                );
+                ("other", Some(text))
+            }
+        };
+        WeightOrigin { data: relation, note, warning }
+    }
+}

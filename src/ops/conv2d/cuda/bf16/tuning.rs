@@ -1,0 +1,27 @@
+//! The ways of products on tensor cores, for benchmarks and tests.
+
+use super::choice::{Product, force};
+use crate::cuda::Cuda;
+use crate::ops::conv2d::tuning::Tuning;
+use crate::ops::conv2d::{Choice, Conv2dProblem, Direction};
+
+impl Tuning for Cuda {
+    fn choice(&self, problem: &Conv2dProblem, of: Direction) -> Option<Choice> {
+        let product = Product::checked(problem, of)?;
+        Some(product.choose(self).choice())
+    }
+
+    fn choices(&self, problem: &Conv2dProblem, of: Direction) -> Vec<Choice> {
+        let product = Product::checked(problem, of);
+        product.map_or(Vec::new(), |p| p.ways().iter().map(|way| way.choice()).collect())
+    }
+
+    fn copied(&self, problem: &Conv2dProblem, of: Direction) -> Option<u64> {
+        let product = Product::checked(problem, of)?;
+        Some(product.copies(&product.choose(self)))
+    }
+
+    fn force(&self, choice: Option<Choice>) {
+        force(self, choice);
+    }
+}
