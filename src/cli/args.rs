@@ -1,78 +1,17 @@
-//! Raw arguments: flags shared by commands, and the commands.
+//! Flags that several commands share, and the library's settings that they become.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use fairprune::experiment::Placement;
+use clap::Args;
+use fairprune::artefact::Existing;
+use fairprune::error::{Error, Result};
+use fairprune::experiment::scoring::QuerySettings;
+use fairprune::experiment::settings::{
+    DataSettings, NetworkSettings, RecipeSettings, VariantSettings,
+};
+use fairprune::experiment::strategy::PickerOptions;
+use fairprune::experiment::{Device, Placement};
 use fairprune::ops::Precision;
-
-use super::commands;
-
-/// Train image classifiers, score every training sample, prune data sets fairly.
-#[derive(Parser, Debug)]
-#[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
-#[command(
-    after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options."
-)]
-pub struct Cli {
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands; `run` if none is given.
-#[derive(Subcommand, Debug)]
-pub enum Command {
-    /// Compare pruning strategies end to end: train, score, set quotas, prune, retrain, report
-    Run(commands::run::RunArgs),
-    /// Run a whole study: a grid of comparisons from a file, resumable
-    Study(commands::study::StudyArgs),
-    /// Train one network
-    Train(commands::train::TrainArgs),
-    /// Score every training sample: by query runs, a network of your own, or a recorded run
-    Score(commands::score::ScoreArgs),
-    /// Choose the samples to keep: how many of each class, and which
-    Prune(commands::prune::PruneArgs),
-    /// Compute class quotas from sizes and recalls alone
-    Quota(commands::quota::QuotaCommandArgs),
-    /// Two Gaussians, exactly: thresholds and risks after MetriQ and SSP
-    Theory(commands::theory::TheoryArgs),
-    /// Evaluate a network class by class
-    Eval(commands::eval::EvalArgs),
-    /// Say which devices and kernels can be used here, and why not the others
-    Doctor(commands::doctor::DoctorArgs),
-    /// Hold every operator of a device against exact results; exit code 1 if one fails
-    Selftest(commands::selftest::SelftestArgs),
-    /// Time training and scoring on random images; `bench compare` holds two results side by side
-    Bench(commands::bench::BenchArgs),
-    /// Print completions of this command line for a shell
-    Completions(commands::manual::CompletionsArgs),
-    /// Print the manual page, or write one a command
-    Man(commands::manual::ManArgs),
-    /// Look at data sets, write the built-in ones, cache, export subsets, fetch public ones
-    Data(commands::data::DataCommandArgs),
-}
-
-impl Command {
-    /// The flags that every command has.
-    pub fn common(&self) -> &Common {
-        match self {
-            Command::Run(a) => &a.common,
-            Command::Study(a) => &a.common,
-            Command::Train(a) => &a.common,
-            Command::Score(a) => &a.common,
-            Command::Theory(a) => &a.common,
-            Command::Eval(a) => &a.common,
-            Command::Prune(a) => &a.common,
-            Command::Quota(a) => &a.common,
-            Command::Doctor(a) => &a.common,
-            Command::Selftest(a) => &a.common,
-            Command::Bench(a) => a.common(),
-            Command::Completions(a) => &a.common,
-            Command::Man(a) => &a.common,
-            Command::Data(a) => a.common(),
-        }
-    }
-}
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
@@ -251,25 +190,263 @@ pub struct RecipeArgs {
     pub checkpoint_every: u64,
 }
 
-impl RecipeArgs {
-    /// The flags as if none was given, for commands that do not train.
-    pub fn defaults() -> Self {
-        RecipeArgs {
-            recipe: "quick".to_owned(),
-            epochs: None,
-            batch: None,
-            lr: None,
-            schedule: None,
-            warmup_steps: None,
-            momentum: None,
-            nesterov: None,
-            weight_decay: None,
-            label_smoothing: None,
-            class_weights: None,
-            flip: None,
-            translate: None,
-            resized_crop: None,
-            checkpoint_every: 30,
+impl Common {
+    /// Opens the device that the flags name.
+    pub fn device(&self) -> Result<Device> {
+        Device::with_threads(&self.device, self.threads)
+    }
+
+    /// Opens the processor, for a command that computes nothing on a card; one that is named must be
+    /// there all the same.
+    pub fn host(&self) -> Result<Device> {
+        Device::host_only(&self.device, self.threads)
+    }
+}
+
+impl OutArgs {
+    /// What to do with a folder that is there already.
+    pub fn existing(&self) -> Existing {
+        match (self.resume, self.force) {
+            (true, _) => Existing::Resume,
+            (_, true) => Existing::Restart,
+            _ => Existing::Continue,
         }
+    }
+}
+
+/// Reads the name that a flag was given.
+fn parsed<T: std::str::FromStr<Err = Error>>(text: &Option<String>) -> Result<Option<T>> {
+    text.as_deref().map(str::parse).transpose()
+}
+
+impl DataArgs {
+    /// The library's settings.
+    pub fn settings(&self) -> Result<DataSettings> {
+        Ok(DataSettings {
+            data: self.data.clone(),
+            format: parsed(&self.format)?,
+            image_size: self.image_size,
+            input_size: self.input_size,
+            data_seed: self.data_seed,
+            long_tail: self.long_tail.long_tail,
+            split: parsed(&self.split)?,
+        })
+    }
+}
+
+impl NetworkArgs {
+    /// The library's settings.
+    pub fn settings(&self, common: &Common) -> Result<NetworkSettings> {
+        Ok(NetworkSettings {
+            arch: parsed(&self.arch)?,
+            resnet_v1: self.resnet_v1,
+            width: self.width,
+            stem: parsed(&self.stem)?,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            score_batch: Some(self.score_batch),
+            images: Some(self.images),
+            precision: Some(common.precision),
+        })
+    }
+}
+
+impl RecipeArgs {
+    /// The library's settings.
+    pub fn settings(&self) -> Result<RecipeSettings> {
+        Ok(RecipeSettings {
+            recipe: Some(self.recipe.parse()?),
+            epochs: self.epochs,
+            batch: self.batch,
+            lr: self.lr,
+            schedule: parsed(&self.schedule)?,
+            warmup_steps: self.warmup_steps,
+            momentum: self.momentum,
+            nesterov: self.nesterov,
+            weight_decay: self.weight_decay,
+            label_smoothing: self.label_smoothing,
+            class_weights: self.class_weights.clone(),
+            flip: self.flip,
+            translate: self.translate,
+            resized_crop: self.resized_crop,
+            checkpoint_every: Some(self.checkpoint_every),
+        })
+    }
+}
+
+/// Variants of scores.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Variants of scores")]
+pub struct VariantArgs {
+    /// el2n: mean (over query models) or sum (epochs 0 to 9 of one augmented run) [default: mean]
+    #[arg(long, value_name = "FORM")]
+    pub el2n: Option<String>,
+    /// grand: gradient of all parameters, or of the last layer's [default: all]
+    #[arg(long, value_name = "all|last")]
+    pub grand_layers: Option<String>,
+    /// grand: of query models at their end, or before training (init) [default: end]
+    #[arg(long, value_name = "end|init")]
+    pub grand_at: Option<String>,
+    /// forgetting of samples never learned: hardest, 0 or presentations [default: hardest]
+    #[arg(long, value_name = "SCORE")]
+    pub never_learned: Option<String>,
+    /// Epochs of a window: dynamic-uncertainty, tdds, dual [default: 10]
+    #[arg(long, value_name = "J")]
+    pub window: Option<usize>,
+    /// Epochs that tdds and dual look at, from the first on [default: 10 and 30]
+    #[arg(long, value_name = "T")]
+    pub trajectory: Option<usize>,
+    /// tdds: how fast earlier windows fade [default: 0.9]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub decay: Option<f64>,
+    /// ssp: distance to the own class's mean (labels) or to the nearest centroid of k-means
+    /// (prototypes) [default: labels]
+    #[arg(long, value_name = "FORM")]
+    pub ssp: Option<String>,
+    /// ssp: centroids [default: as many as classes]
+    #[arg(long, value_name = "C")]
+    pub prototypes: Option<usize>,
+    /// cal: nearest neighbours [default: 10]
+    #[arg(long, value_name = "N")]
+    pub cal_neighbours: Option<usize>,
+}
+
+impl VariantArgs {
+    /// The library's settings.
+    pub fn settings(&self) -> Result<VariantSettings> {
+        Ok(VariantSettings {
+            el2n: parsed(&self.el2n)?,
+            grand_layers: parsed(&self.grand_layers)?,
+            grand_at: parsed(&self.grand_at)?,
+            never_learned: parsed(&self.never_learned)?,
+            window: self.window,
+            trajectory: self.trajectory,
+            decay: self.decay,
+            ssp: parsed(&self.ssp)?,
+            prototypes: self.prototypes,
+            cal_neighbours: self.cal_neighbours,
+        })
+    }
+}
+
+/// Options of selection methods.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Options of selection methods (docs/scores/selection.md)")]
+pub struct PickerArgs {
+    /// coreset, contextual-diversity: the first pick, mean (nearest to it) or random [default: mean]
+    #[arg(long, value_name = "NAME")]
+    pub start: Option<String>,
+    /// moderate: centre of a class, median or mean [default: median]
+    #[arg(long, value_name = "NAME")]
+    pub centre: Option<String>,
+    /// graph-cut, facility-location: similarity of features or gradients [default: features]
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
+    /// graph-cut, grad-match: weight of the second term [default: 1 and 0.5]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lambda: Option<f64>,
+    /// ccs: share of the hardest that is dropped [default: 0.1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub beta: Option<f64>,
+    /// ccs: strata of equal width [default: 50]
+    #[arg(long, value_name = "N")]
+    pub strata: Option<usize>,
+    /// d2: nearest neighbours that count [default: 5]
+    #[arg(long, value_name = "N")]
+    pub neighbours: Option<usize>,
+    /// d2: decay with distance when scores are spread [default: 1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub forward: Option<f64>,
+    /// d2: decay with distance when neighbours of a pick lose [default: 0.1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub reverse: Option<f64>,
+    /// glister: length of a step [default: 0.1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub step: Option<f64>,
+    /// glister: picks between two validation gradients [default: 1]
+    #[arg(long, value_name = "N")]
+    pub refresh: Option<usize>,
+    /// Pick inside each class, or among the whole set and filter by the quotas: class or whole
+    /// [default: class with quotas, and for craig and grad-match]
+    #[arg(long, value_name = "NAME")]
+    pub scope: Option<String>,
+    /// ccs, d2: the score that they start from [default: aum for ccs, forgetting for d2]
+    #[arg(long, value_name = "SCORE")]
+    pub base: Option<String>,
+    /// Bytes for rows of distances, which save time and change nothing [default: 1 GiB]
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<usize>,
+}
+
+/// Whether picks are trained with their weights.
+#[derive(Args, Clone, Debug)]
+pub struct WeightArgs {
+    /// Train with the weights of picks: method (of craig and grad-match, as their authors do), all (of
+    /// facility-location, too) or none
+    #[arg(long, value_name = "NAME", default_value = "method", help_heading = "Training")]
+    pub pick_weights: String,
+}
+
+/// Features that the user brings for selection methods.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FeatureArgs {
+    /// Features of your own for methods and scores that look at features (coreset, herding, moderate,
+    /// d2, graph-cut, facility-location, ssp): N x D numbers, a row a training image
+    #[arg(long, value_name = "emb.npy", help_heading = "Selection")]
+    pub features: Option<PathBuf>,
+}
+
+impl PickerArgs {
+    /// The library's options; a name that is refused is told with its flag.
+    pub fn options(&self) -> Result<PickerOptions> {
+        fn named<T: std::str::FromStr<Err = Error>>(
+            flag: &str,
+            text: &Option<String>,
+        ) -> Result<Option<T>> {
+            text.as_deref().map(|t| t.parse().map_err(|e| under(flag, t, e))).transpose()
+        }
+        Ok(PickerOptions {
+            start: named("--start", &self.start)?,
+            centre: named("--centre", &self.centre)?,
+            space: named("--space", &self.space)?,
+            lambda: self.lambda,
+            beta: self.beta,
+            strata: self.strata,
+            neighbours: self.neighbours,
+            forward: self.forward,
+            reverse: self.reverse,
+            step: self.step,
+            refresh: self.refresh,
+            scope: named("--scope", &self.scope)?,
+            base: named("--base", &self.base)?,
+            memory: self.memory.unwrap_or(PickerOptions::default().memory),
+        })
+    }
+}
+
+/// The library's message under the name of the flag.
+pub fn under(flag: &str, found: &str, error: Error) -> Error {
+    match error {
+        Error::Invalid { expected, .. } => Error::invalid(flag, found, expected),
+        other => other,
+    }
+}
+
+/// Query runs.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Query runs")]
+pub struct QueryArgs {
+    /// Query runs to average over [default: 5, or the folds of crossfit]
+    #[arg(long, value_name = "R")]
+    pub runs: Option<usize>,
+    /// Epochs of query runs; training dynamics take one run of --epochs [default: --epochs]
+    #[arg(long, value_name = "E")]
+    pub query_epochs: Option<usize>,
+}
+
+impl QueryArgs {
+    /// The library's settings.
+    pub fn settings(&self) -> QuerySettings {
+        QuerySettings { runs: self.runs, query_epochs: self.query_epochs }
     }
 }

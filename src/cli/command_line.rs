@@ -29,6 +29,28 @@ pub fn quote(word: String) -> String {
     }
 }
 
+/// The command with the settings of a file as flags.
+pub fn of_settings(command: &str, settings: &toml::Table) -> String {
+    fn text(value: &toml::Value) -> String {
+        match value {
+            toml::Value::String(text) => text.clone(),
+            toml::Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(","),
+            other => other.to_string(),
+        }
+    }
+    let switches = ["query-per-seed", "resnet-v1"];
+    let mut words = vec![command.to_owned()];
+    for (key, value) in settings {
+        match value {
+            toml::Value::Boolean(on) if switches.contains(&key.as_str()) => {
+                words.extend(on.then(|| format!("--{key}")));
+            }
+            _ => words.extend([format!("--{key}"), text(value)]),
+        }
+    }
+    words.join(" ")
+}
+
 /// Tells how to continue an interrupted job.
 pub fn explain_interruption(common: &Common, error: &Error, dir: &OutputDir) {
     if matches!(error, Error::Interrupted) {

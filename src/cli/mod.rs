@@ -7,19 +7,83 @@ mod args;
 mod command_line;
 mod commands;
 mod context;
-mod device;
+mod density;
 mod interrupt;
 mod output;
 mod progress;
-mod subset;
-mod weight_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use args::{Cli, Command};
+use args::Common;
+
+/// Train image classifiers, score every training sample, prune data sets fairly.
+#[derive(Parser, Debug)]
+#[command(name = "fairprune", version, disable_help_subcommand = false, max_term_width = 100)]
+#[command(
+    after_help = "Without a command: run, on built-in data. `fairprune run --help` shows its options."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands; `run` if none is given.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Compare pruning strategies end to end: train, score, set quotas, prune, retrain, report
+    Run(commands::run::RunArgs),
+    /// Run a whole study: a grid of comparisons from a file, resumable
+    Study(commands::study::StudyArgs),
+    /// Train one network
+    Train(commands::train::TrainArgs),
+    /// Score every training sample: by query runs, a network of your own, or a recorded run
+    Score(commands::score::ScoreArgs),
+    /// Choose the samples to keep: how many of each class, and which
+    Prune(commands::prune::PruneArgs),
+    /// Compute class quotas from sizes and recalls alone
+    Quota(commands::quota::QuotaCommandArgs),
+    /// Two Gaussians, exactly: thresholds and risks after MetriQ and SSP
+    Theory(commands::theory::TheoryArgs),
+    /// Evaluate a network class by class
+    Eval(commands::eval::EvalArgs),
+    /// Say which devices and kernels can be used here, and why not the others
+    Doctor(commands::doctor::DoctorArgs),
+    /// Hold every operator of a device against exact results; exit code 1 if one fails
+    Selftest(commands::selftest::SelftestArgs),
+    /// Time training and scoring on random images; `bench compare` holds two results side by side
+    Bench(commands::bench::BenchArgs),
+    /// Print completions of this command line for a shell
+    Completions(commands::manual::CompletionsArgs),
+    /// Print the manual page, or write one a command
+    Man(commands::manual::ManArgs),
+    /// Look at data sets, write the built-in ones, cache, export subsets, fetch public ones
+    Data(commands::data::DataCommandArgs),
+}
+
+impl Command {
+    /// The flags that every command has.
+    pub fn common(&self) -> &Common {
+        match self {
+            Command::Run(a) => &a.common,
+            Command::Study(a) => &a.common,
+            Command::Train(a) => &a.common,
+            Command::Score(a) => &a.common,
+            Command::Theory(a) => &a.common,
+            Command::Eval(a) => &a.common,
+            Command::Prune(a) => &a.common,
+            Command::Quota(a) => &a.common,
+            Command::Doctor(a) => &a.common,
+            Command::Selftest(a) => &a.common,
+            Command::Bench(a) => a.common(),
+            Command::Completions(a) => &a.common,
+            Command::Man(a) => &a.common,
+            Command::Data(a) => a.common(),
+        }
+    }
+}
 
 /// Parses, runs, and maps the outcome to an exit code: 0 done, 1 failed while running, 2 unusable
 /// input or arguments, 3 regression.
@@ -48,8 +112,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(args),
         Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
-        Command::Completions(args) => commands::manual::completions(args),
-        Command::Man(args) => commands::manual::man(args),
+        Command::Completions(args) => commands::manual::completions(args, Cli::command()),
+        Command::Man(args) => commands::manual::man(args, Cli::command()),
         Command::Data(args) => commands::data::data(args),
     };
     match outcome {

@@ -296,6 +296,12 @@ impl Session {
         Training::new(self, recipe, TrainSettings::default())?.in_memory(&mut control)
     }
 
+    /// What an evaluation of `count` images allocates on the device; an error where it does not fit.
+    pub fn evaluation_memory(&self, count: usize) -> Result<PlannedMemory> {
+        let recipe = Recipe::quick(count, self.side(), Recipe::BATCH);
+        self.planned_memory(&recipe, &[(Mode::Score, count)], false)
+    }
+
     /// Evaluates weights on positions of one part.
     pub fn evaluate(
         &self,

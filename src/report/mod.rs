@@ -22,7 +22,20 @@ mod thumb;
 pub mod two_gaussians;
 mod view;
 
+use std::path::PathBuf;
+
+use crate::artefact::OutputDir;
+use crate::data::DataSet;
+use crate::error::Result;
+use crate::experiment::comparison::summary::RunSummary;
+
 pub use html::render;
 pub use pruned::render_pruned;
 pub use study::render_study;
 pub use thumb::Thumb;
+
+/// Writes `report.html` of a comparison on `data` to its folder.
+pub fn write(summary: &RunSummary, data: &DataSet, dir: &OutputDir) -> Result<PathBuf> {
+    let page = render(summary, Some(&|position| Thumb::of(data, position)));
+    dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))
+}

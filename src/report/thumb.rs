@@ -2,6 +2,7 @@
 
 use image::{RgbImage, imageops};
 
+use crate::data::DataSet;
 use crate::data::write::packed;
 
 /// Longest side of a picture on the page; larger pictures are reduced.
@@ -19,6 +20,15 @@ pub struct Thumb {
 }
 
 impl Thumb {
+    /// The picture of a training sample; None beyond the last one.
+    pub fn of(data: &DataSet, position: usize) -> Option<Thumb> {
+        (position < data.train.len()).then(|| Thumb {
+            width: data.width,
+            height: data.height,
+            rgb: data.train.image(position).to_vec(),
+        })
+    }
+
     /// Returns the picture as a `data:` address of a PNG; `None` if its size and its values do not
     /// agree.
     pub(super) fn data_url(&self) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::cuda::{FAMILIES, Source, Survey, unconfirmed};
+use fairprune::cuda::{FAMILIES, ImageSource, Survey, unconfirmed};
 use fairprune::doctor::Examination;
 use fairprune::experiment::Device;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<u8> {
 /// What there is of CUDA besides cards.
 fn cuda(survey: &Survey) -> String {
     let kernels = match (&survey.source, survey.built) {
-        (Ok(Source::Folder(folder)), _) => format!("kernels of {}", folder.display()),
+        (Ok(ImageSource::Folder(folder)), _) => format!("kernels of {}", folder.display()),
         (_, Some(built)) => {
             format!("kernels for {} (nvcc {})", built.architectures.join(", "), built.compiler)
         }

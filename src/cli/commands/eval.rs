@@ -1,23 +1,21 @@
 //! `fairprune eval`: a network's recalls on one part of a data set.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::data::{DataSet, PartName, Partition, SplitKind};
+use fairprune::data::{DataSet, PartName, SplitKind};
 use fairprune::error::Error;
-use fairprune::exec::Mode;
-use fairprune::experiment::TestResult;
-use fairprune::nn::{Arch, Weights, WeightsMetadata, weights};
-use fairprune::ops::Operators;
-use fairprune::train::evaluate;
+use fairprune::experiment::Loaded;
+use fairprune::experiment::counts::EvaluationCounts;
+use fairprune::experiment::evaluation::evaluation_json;
+use fairprune::experiment::settings::DataSettings;
+use fairprune::experiment::weight_file::WeightFile;
 use serde_json::json;
 
-use super::evaluation::{evaluation_json, print_evaluation};
-use crate::cli::args::{Common, DataArgs, GroupArgs, LongTailArgs, NetworkArgs, RecipeArgs};
-use crate::cli::device::{Device, on_device};
-use crate::cli::{context, output, weight_file};
+use super::evaluation::print_evaluation;
+use crate::cli::args::{Common, GroupArgs, LongTailArgs, NetworkArgs};
+use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
 pub struct EvalArgs {
@@ -62,82 +60,49 @@ pub struct EvalData {
     pub split: String,
 }
 
+impl EvalData {
+    /// The library's settings.
+    fn settings(&self) -> Result<DataSettings> {
+        Ok(DataSettings {
+            data: self.data.clone(),
+            format: self.format.as_deref().map(str::parse).transpose()?,
+            image_size: self.image_size,
+            input_size: self.input_size,
+            data_seed: self.data_seed,
+            long_tail: self.long_tail.long_tail,
+            split: None,
+        })
+    }
+}
+
 /// Evaluates and prints the keys of summary.json.
 pub fn eval(args: &EvalArgs) -> Result<u8> {
     let common = &args.common;
-    let given = DataArgs {
-        data: args.data.data.clone(),
-        format: args.data.format.clone(),
-        image_size: args.data.image_size,
-        input_size: args.data.input_size,
-        data_seed: args.data.data_seed,
-        long_tail: args.data.long_tail,
-        split: None,
-    };
-    let (weights, metadata, data_args) = weight_file::read(&args.weights, &given)?;
-    let device = Device::open(common)?;
-    let data = context::load_data(common, &data_args, &*device.host(common)?)?;
-    weight_file::check_classes(&args.weights, &metadata, &data)?;
-    let origin =
-        weight_file::data_of_weights(common, &args.weights, &metadata, &data, &args.network);
-    let partition = Partition::of(&data, &args.groups.groups)?;
-    on_device!(device, backend => eval_on(args, backend, data, (&weights, &metadata, origin), &partition))
-}
-
-fn eval_on<B: Operators>(
-    args: &EvalArgs,
-    backend: Arc<B>,
-    data: Arc<DataSet>,
-    (weights, metadata, origin): (&Weights, &WeightsMetadata, &str),
-    partition: &Partition,
-) -> Result<u8> {
-    let common = &args.common;
-    let spec = context::network(
-        &args.network,
-        &data,
-        weight_file::input_size(args.data.image_size, args.data.input_size, metadata),
-        Some(metadata),
-        Arch::CifarResnet(20),
-        None,
-    )?;
+    let file = WeightFile::read(&args.weights)?;
+    let given = args.data.settings()?;
+    let settings = file.sized(&given);
+    let device = common.device()?;
+    let data = context::load(common, &settings, &device)?;
+    file.check_classes(&data)?;
+    let network = args.network.settings(common)?;
+    let origin = context::weight_origin(common, &file, &data, &network);
     let (part, positions) = part(&args.data, &data)?;
     // Nothing is held out: statistics, where the file has none, are those of all training images.
-    let split = data.split(
-        Some(if data.val.is_some() { SplitKind::Shipped } else { SplitKind::Holdout }),
-        common.seed,
-    )?;
-    let prepared = context::prepare(
-        backend,
-        data,
-        split,
-        spec,
-        &args.network,
-        args.common.precision,
-        Some(metadata),
-    )?;
-    weights::check(weights, &prepared.network, &args.weights.display().to_string())?;
-    let side = prepared.spec.size[0].min(prepared.spec.size[1]);
-    let recipe = context::recipe(
-        &RecipeArgs::defaults(),
-        positions.len(),
-        side,
-        prepared.data.classes.len(),
-    )?;
-    let mut executor =
-        prepared.executor(&recipe, common.seed, &[(Mode::Score, positions.len())], false)?;
-    executor.set_weights(weights)?;
-    if let Some(line) = context::streamed(&prepared, executor.planned_memory()) {
+    let kind = if data.val.is_some() { SplitKind::Shipped } else { SplitKind::Holdout };
+    let split = data.split(Some(kind), common.seed)?;
+    let loaded = Loaded::of(&device, data, &given).seed(common.seed).groups(&args.groups.groups);
+    let session = loaded.with_weights(&file, &network, split)?;
+    let memory = session.evaluation_memory(positions.len())?;
+    if let Some(line) = context::streamed(&session, memory) {
         output::note(common, line);
     }
     let clock = std::time::Instant::now();
-    let set = prepared.set(part, &positions)?;
-    let evaluation = evaluate(&mut executor, &set)?;
-    let result = TestResult::new(0, &evaluation);
+    let evaluation = session.evaluate(&file.weights, part, &positions)?;
+    let counts = EvaluationCounts::new(0, &evaluation);
     // Weighted by the whole training part: what the network was trained on is not known.
-    let mut sizes = vec![0; partition.len()];
-    let labels = partition.labels(&prepared.data, &prepared.data.train);
-    prepared.data.present().iter().for_each(|&i| sizes[labels[i] as usize] += 1);
-    let mut summary = evaluation_json(partition, &result, &sizes)?;
+    let partition = &session.partition;
+    let sizes = partition.sizes(&session.data, &session.data.present());
+    let mut summary = evaluation_json(partition, &counts, &sizes)?;
     summary.insert("loss".to_owned(), json!(evaluation.loss));
     summary.insert("data_of_weights".to_owned(), json!(origin));
     summary.insert("split".to_owned(), json!(args.data.split));
@@ -151,7 +116,7 @@ fn eval_on<B: Operators>(
     Ok(0)
 }
 
-fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<u32>)> {
+fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<usize>)> {
     let name = match args.split.as_str() {
         "test" | "half-test" => PartName::Test,
         "val" => PartName::Val,
@@ -167,13 +132,10 @@ fn part(args: &EvalData, data: &DataSet) -> Result<(PartName, Vec<u32>)> {
             "one of the parts it has (--split)",
         )
     })?;
-    let positions = if args.split == "half-test" {
-        data.split(Some(SplitKind::HalfTest), 0)?.test.iter().map(|&i| i as u32).collect()
-    } else {
-        match name {
-            PartName::Train => data.present().iter().map(|&i| i as u32).collect(),
-            _ => (0..part.len() as u32).collect(),
-        }
+    let positions = match name {
+        _ if args.split == "half-test" => data.split(Some(SplitKind::HalfTest), 0)?.test,
+        PartName::Train => data.present(),
+        _ => (0..part.len()).collect(),
     };
     Ok((name, positions))
 }

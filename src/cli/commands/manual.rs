@@ -4,13 +4,13 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use fairprune::artefact::atomic;
 use fairprune::error::Error;
 
-use crate::cli::args::{Cli, Common};
+use crate::cli::args::Common;
 
 #[derive(Args, Debug)]
 #[command(after_help = "For bash: fairprune completions bash \
@@ -33,15 +33,16 @@ pub struct ManArgs {
     pub out: Option<PathBuf>,
 }
 
-pub fn completions(args: &CompletionsArgs) -> Result<u8> {
+/// Prints the completions of `command`.
+pub fn completions(args: &CompletionsArgs, mut command: Command) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "fairprune", &mut script);
+    clap_complete::generate(args.shell, &mut command, "fairprune", &mut script);
     io::stdout().write_all(&script)?;
     Ok(0)
 }
 
-pub fn man(args: &ManArgs) -> Result<u8> {
-    let mut command = Cli::command();
+/// Prints the manual page of `command`, or writes one a command below it.
+pub fn man(args: &ManArgs, mut command: Command) -> Result<u8> {
     command.build();
     let Some(folder) = &args.out else {
         let mut page = Vec::new();

@@ -6,7 +6,7 @@ pub mod doctor;
 pub mod eval;
 mod evaluation;
 pub mod manual;
-pub mod pickers;
+mod presentations;
 pub mod prune;
 pub mod quota;
 pub mod run;

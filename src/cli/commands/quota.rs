@@ -6,16 +6,15 @@ use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, RecallRow};
 use fairprune::error::Error;
-use fairprune::experiment::strategy::{Quota, QuotaSettings};
-use fairprune::prune::{
-    QuotaOptions, QuotaRule, Smoothing, Warning, density_of_prune_rate, over, quotas,
-};
+use fairprune::experiment::folder::recalls::validation_sizes_beside;
+use fairprune::experiment::strategy::Quota;
+use fairprune::prune::{QuotaOptions, QuotaRule, Smoothing, Warning, over, quotas};
 use fairprune::train::Seeds;
 use serde_json::json;
 
-use super::prune::{named, validation_sizes_beside};
-use crate::cli::args::Common;
-use crate::cli::{device, output};
+use crate::cli::args::{Common, under};
+use crate::cli::density::{DensityArgs, QuotaArgs};
+use crate::cli::output;
 
 /// Longest table that is printed whole, and what is left of a longer one at each end.
 const MOST_ROWS: usize = 40;
@@ -46,74 +45,6 @@ pub struct QuotaCommandArgs {
     pub options: QuotaArgs,
     #[command(flatten)]
     pub common: Common,
-}
-
-/// The kept fraction, said either way.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Selection")]
-pub struct DensityArgs {
-    /// Kept fraction of the training images that are not held out
-    #[arg(
-        long,
-        value_name = "D",
-        allow_hyphen_values = true,
-        required_unless_present = "prune_rate"
-    )]
-    pub density: Option<f64>,
-    /// Pruned fraction, instead of --density
-    #[arg(long, value_name = "P", allow_hyphen_values = true, conflicts_with = "density")]
-    pub prune_rate: Option<f64>,
-}
-
-impl DensityArgs {
-    /// The density, in [0, 1].
-    pub fn density(&self) -> Result<f64> {
-        let expected = "a number from 0 to 1";
-        match (self.density, self.prune_rate) {
-            (Some(d), _) if (0.0..=1.0).contains(&d) => Ok(d),
-            (Some(d), _) => Err(Error::invalid("--density", d.to_string(), expected).into()),
-            (None, Some(rate)) => density_of_prune_rate(rate)
-                .map_err(|e| named("--prune-rate", &rate.to_string(), e).into()),
-            // Not reached: the flags require one of them.
-            (None, None) => Err(Error::invalid("--density", "nothing", expected).into()),
-        }
-    }
-
-    /// The same, in (0, 1]: something must be kept.
-    pub fn positive(&self) -> Result<f64> {
-        match self.density()? {
-            d if d > 0.0 => Ok(d),
-            d if self.density.is_some() => {
-                let found = d.to_string();
-                Err(Error::invalid("--density", found, "above 0 and at most 1").into())
-            }
-            _ => Err(Error::invalid("--prune-rate", "1", "at least 0 and below 1").into()),
-        }
-    }
-}
-
-/// What may be done to quotas.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Selection")]
-pub struct QuotaArgs {
-    /// Smooth recalls: laplace is (correct + 1) / (total + 2) [default: none]
-    #[arg(long, value_name = "NAME")]
-    pub smooth: Option<String>,
-    /// Every class keeps at least N samples, or all it has
-    #[arg(long, value_name = "N")]
-    pub min_per_class: Option<usize>,
-}
-
-impl QuotaArgs {
-    /// Checked.
-    pub fn settings(&self) -> Result<QuotaSettings> {
-        let laplace = match self.smooth.as_deref() {
-            None | Some("none") => false,
-            Some("laplace") => true,
-            Some(name) => return Err(Error::invalid("--smooth", name, "laplace or none").into()),
-        };
-        Ok(QuotaSettings { laplace, min_per_class: self.min_per_class })
-    }
 }
 
 /// What quotas are computed from.
@@ -156,12 +87,12 @@ impl Parts {
 /// Prints the quotas.
 pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let common = &args.common;
-    device::host_only(common)?;
+    common.host()?;
     let density = args.density.density()?;
     let settings = args.options.settings()?;
     let expected = "metriq, metriq-released, uniform or balanced";
     let parts = Parts::of(args)?;
-    let rule = match args.quota.parse().map_err(|e| named("--quota", &args.quota, e))? {
+    let rule = match args.quota.parse().map_err(|e| under("--quota", &args.quota, e))? {
         Quota::Metriq => QuotaRule::Metriq,
         Quota::MetriqReleased => QuotaRule::MetriqReleased,
         Quota::Uniform => QuotaRule::Uniform,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fairprune::error::Error;
+use fairprune::experiment::identity::Identity;
 use fairprune::report::numbers::{plain, position, risk, signed};
 use fairprune::report::two_gaussians::{Page, render};
 use fairprune::theory::{
@@ -13,7 +14,7 @@ use fairprune::theory::{
 use serde_json::{Map, Value, json};
 
 use crate::cli::args::{Common, OutArgs};
-use crate::cli::{command_line, context, device, output};
+use crate::cli::{command_line, context, output};
 
 #[derive(Args, Debug)]
 pub struct TheoryArgs {
@@ -57,7 +58,7 @@ pub struct TheoryArgs {
 /// Prints the study, and writes it where `--out` says.
 pub fn theory(args: &TheoryArgs) -> Result<u8> {
     let common = &args.common;
-    let cpu = device::host_only(common)?;
+    let cpu = common.host()?;
     let classes = classes(args)?;
     let study = classes.study(&args.density).map_err(|e| flagged("--density", e))?;
     let decisions = study.decisions();
@@ -70,7 +71,7 @@ pub fn theory(args: &TheoryArgs) -> Result<u8> {
                 samples,
                 seed: common.seed,
             };
-            let estimates = cpu.pool().install(|| simulate(&simulation, &decisions));
+            let estimates = cpu.host().pool().install(|| simulate(&simulation, &decisions));
             Some((samples, estimates.map_err(|e| flagged("--samples", e))?))
         }
     };
@@ -109,16 +110,16 @@ fn write(
     drawn: Option<(u64, &[Estimate])>,
     document: &Value,
 ) -> Result<()> {
-    let job = Map::from_iter([
-        ("mu".to_owned(), json!([args.mu0, args.mu1])),
-        ("sigma".to_owned(), json!([args.sigma0, args.sigma1])),
-        ("n".to_owned(), json!([args.n0, args.n1])),
-        ("density".to_owned(), json!(args.density)),
-        ("samples".to_owned(), json!(args.samples)),
-        ("seed".to_owned(), json!(args.samples.map(|_| args.common.seed))),
-    ]);
+    let facts = json!({
+        "mu": [args.mu0, args.mu1],
+        "sigma": [args.sigma0, args.sigma1],
+        "n": [args.n0, args.n1],
+        "density": args.density,
+        "samples": args.samples,
+        "seed": args.samples.map(|_| args.common.seed),
+    });
     let folder = OutArgs { out: Some(out.to_owned()), resume: false, force: args.force };
-    let dir = context::output_dir(&folder, "theory", job)?;
+    let dir = context::output_dir(&folder, "theory", &Identity::of("theory", &facts)?)?;
     let command = command_line::typed();
     let dimension = args.mu0.len();
     let page = render(&Page { classes, dimension, study, drawn, command: &command });

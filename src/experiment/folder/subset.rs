@@ -219,6 +219,11 @@ impl SubsetFile {
         Ok(SubsetFile { path: path.to_owned(), positions, stated, notes })
     }
 
+    /// All of `positions`, of no file.
+    pub fn whole(positions: Vec<usize>) -> SubsetFile {
+        SubsetFile { path: PathBuf::new(), positions, stated: None, notes: Vec::new() }
+    }
+
     /// Refuses positions that `split` holds out.
     pub fn check_split(&self, split: &Split) -> Result<()> {
         let made_under = self.stated.as_ref().and_then(provenance::split_of);

@@ -9,7 +9,7 @@ mod recipe;
 mod variants;
 
 pub use data::DataSettings;
-pub use network::{DefaultNetwork, NetworkSettings};
+pub use network::{DefaultNetwork, NetworkSettings, triple};
 pub use recipe::{Preset, RecipeSettings};
 pub use variants::VariantSettings;
 

@@ -103,7 +103,12 @@ impl NetworkSettings {
     }
 }
 
-fn triple(setting: &str, values: &Option<Vec<f32>>, positive: bool) -> Result<Option<[f32; 3]>> {
+/// Checks three numbers, one a channel, that `setting` states.
+pub fn triple(
+    setting: &str,
+    values: &Option<Vec<f32>>,
+    positive: bool,
+) -> Result<Option<[f32; 3]>> {
     let Some(values) = values else { return Ok(None) };
     let expected = if positive { "three positive numbers" } else { "three numbers" };
     let good = values.iter().all(|v| v.is_finite() && (!positive || *v > 0.0));

@@ -7,9 +7,9 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use fairprune::bench::{Measurement, Slowdown, Suite};
 use fairprune::exec::{Compute, Fusion};
 use fairprune::experiment::Placement;
+use fairprune::experiment::settings::triple;
 
 use crate::cli::args::Common;
-use crate::cli::context::triple;
 use crate::cli::output::worded;
 
 /// Flags of a measurement.
@@ -112,8 +112,8 @@ impl SuiteArgs {
             placement: self.images.unwrap_or(default.placement),
             seconds: self.seconds.unwrap_or(default.seconds),
             normalisation: [
-                triple("--mean", &self.mean, false)?.unwrap_or(mean),
-                triple("--std", &self.std, true)?.unwrap_or(std),
+                triple("`mean`", &self.mean, false)?.unwrap_or(mean),
+                triple("`std`", &self.std, true)?.unwrap_or(std),
             ],
             data: self.data.clone(),
             seed: common.seed,

@@ -10,9 +10,9 @@ use fairprune::data::cache::{self, EXTENSION, Header};
 use fairprune::error::Error;
 use serde_json::json;
 
-use super::SetArgs;
+use super::set::SetArgs;
 use crate::cli::args::Common;
-use crate::cli::{context, device, output};
+use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
 pub struct CacheArgs {
@@ -35,8 +35,8 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
         let expected = format!("a file name that ends in .{EXTENSION}");
         return Err(Error::invalid("--out", args.out.display().to_string(), expected).into());
     }
-    let given = args.set.to_data_args();
-    let options = context::load_options(&given)?;
+    let given = args.set.settings()?;
+    let options = given.load_options();
     if args.out.exists() {
         // Anything else than a cache is the user's own, whatever the flags.
         let header = cache::header(&args.out)?;
@@ -45,7 +45,7 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
             return report(args, &header, false);
         }
     }
-    let cpu = device::host_only(common)?;
+    let host = common.host()?;
     if Path::new(&given.data).extension().is_some_and(|e| e == EXTENSION) {
         let expected = "the data set itself, not a cache of it";
         return Err(Error::invalid("data to cache", &given.data, expected).into());
@@ -56,7 +56,7 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
     let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty());
     let scratch = Some(folder.unwrap_or(Path::new(".")).to_owned());
     let room = LoadOptions { scratch, ..options.clone() };
-    let set = context::load_data_as(common, &given, room, &cpu)?;
+    let set = context::load_as(common, &given, &room, &host)?;
     let source = cache::source(&given.data, &set, &options)?;
     if source.signature != before {
         let expected = "files that stay as they are meanwhile; try again";
@@ -68,7 +68,7 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
         .into());
     }
     atomic::remove_abandoned(&args.out);
-    cpu.pool().install(|| cache::write(&args.out, &set, source))?;
+    host.host().pool().install(|| cache::write(&args.out, &set, source))?;
     report(args, &cache::header(&args.out)?, true)
 }
 
@@ -76,7 +76,7 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
 fn still_right(header: &Header, args: &CacheArgs) -> Result<()> {
     let what = args.out.display().to_string();
     let source = &header.source;
-    let options = context::load_options(&args.set.to_data_args())?;
+    let options = args.set.settings()?.load_options();
     let path = cache::place(&args.set.path, &options)?;
     let other = |found: String, asked: String| {
         let expected = format!("{asked}; --force makes the cache again");

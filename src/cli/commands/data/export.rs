@@ -11,12 +11,12 @@ use fairprune::data::write::tree::Placement;
 use fairprune::data::write::{shards, tree};
 use fairprune::data::{DataSet, cache};
 use fairprune::error::Error;
-use fairprune::experiment::provenance;
+use fairprune::experiment::folder::provenance;
+use fairprune::experiment::folder::subset::{SubsetFile, sidecar};
 use serde_json::json;
 
 use crate::cli::args::{Common, DataArgs};
-use crate::cli::subset::{self, Subset};
-use crate::cli::{context, device, output};
+use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
@@ -74,12 +74,13 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
     let common = &args.common;
     let form: Form = args.form.parse()?;
     check_out(args, form)?;
-    let cpu = device::host_only(common)?;
-    let set = context::load_data(common, &args.data, &cpu)?;
+    let host = common.host()?;
+    let set = context::load_data(common, &args.data, &host)?;
     let subset = match &args.subset {
-        Some(path) => subset::read(common, path, &set)?,
-        None => Subset { positions: set.present(), stated: None },
+        Some(path) => SubsetFile::read(path, &set)?,
+        None => SubsetFile::whole(set.present()),
     };
+    context::notes(common, &subset.notes);
     let kept = &subset.positions;
     let source = source(&args.data.data)?;
     atomic::remove_abandoned(&args.out);
@@ -157,11 +158,11 @@ fn source(data: &str) -> Result<PathBuf> {
 }
 
 /// States beside an array which data set it is of, and where it comes from as far as that is known.
-fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &Subset) -> Result<(), Error> {
+fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &SubsetFile) -> Result<(), Error> {
     let identity = provenance::identity(set);
     let stated = subset.stated.clone();
     let stated = stated.unwrap_or_else(|| Provenance::new(identity, Vec::new(), Vec::new()));
-    atomic::write_json(&subset::sidecar(&args.out), &stated)
+    atomic::write_json(&sidecar(&args.out), &stated)
 }
 
 fn write_csv(out: &Path, set: &DataSet, kept: &[usize]) -> Result<(), Error> {

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use fairprune::data::{DataSet, Part, PartName, Partition, cache};
+use fairprune::experiment::settings::DataSettings;
 use serde_json::{Map, Value, json};
 
-use super::SetArgs;
-use crate::cli::args::{Common, DataArgs, LongTailArgs};
-use crate::cli::{context, device, output};
+use super::set::SetArgs;
+use crate::cli::args::{Common, LongTailArgs};
+use crate::cli::{context, output};
 
 /// Longest table that is printed whole, and what is left of a longer one at each end.
 const MOST_ROWS: usize = 40;
@@ -30,9 +31,9 @@ pub struct InfoArgs {
 /// Loads the set and prints what it is.
 pub fn info(args: &InfoArgs) -> Result<u8> {
     let common = &args.common;
-    let cpu = device::host_only(common)?;
-    let given = DataArgs { long_tail: args.long_tail, ..args.set.to_data_args() };
-    let set = context::load_data(common, &given, &cpu)?;
+    let host = common.host()?;
+    let settings = DataSettings { long_tail: args.long_tail.long_tail, ..args.set.settings()? };
+    let set = context::load(common, &settings, &host)?;
     let source = cache_source(&args.set.path)?;
     if common.json {
         output::print_json(&document(&set, source))?;

@@ -11,8 +11,8 @@ use fairprune::error::Error;
 use serde_json::json;
 
 use crate::cli::args::Common;
+use crate::cli::output;
 use crate::cli::progress::Bar;
-use crate::cli::{device, output};
 
 #[derive(Args, Debug)]
 pub struct MakeArgs {
@@ -59,11 +59,11 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
         let expected = format!("at most {MOST_PER_CLASS} each");
         return Err(Error::invalid("--per-class", count.to_string(), expected).into());
     }
-    let cpu = device::host_only(common)?;
+    let host = common.host()?;
     atomic::remove_abandoned(&args.out);
     let bar = Bar::new(common, 1);
     let progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "drawing");
-    let made = cpu.pool().install(|| {
+    let made = host.host().pool().install(|| {
         let set = shapes::generate(format, args.data_seed, sizes, &progress)?;
         files::make(&set, target, &args.out).map(|()| set)
     });

@@ -5,20 +5,21 @@ mod export;
 mod fetch;
 mod info;
 mod make;
+mod set;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::cli::args::{Common, DataArgs, LongTailArgs};
+use crate::cli::args::Common;
 
 #[derive(Args, Debug)]
 pub struct DataCommandArgs {
     #[command(subcommand)]
-    pub action: Action,
+    pub action: DataAction,
 }
 
 #[derive(Subcommand, Debug)]
-pub enum Action {
+pub enum DataAction {
     /// Say what a path holds: format, classes, sizes, parts, groups, fingerprint, pixel statistics
     Info(info::InfoArgs),
     /// Write a built-in set as files
@@ -35,11 +36,11 @@ impl DataCommandArgs {
     /// The common flags of the action.
     pub fn common(&self) -> &Common {
         match &self.action {
-            Action::Info(a) => &a.common,
-            Action::Make(a) => &a.common,
-            Action::Cache(a) => &a.common,
-            Action::Export(a) => &a.common,
-            Action::Fetch(a) => &a.common,
+            DataAction::Info(a) => &a.common,
+            DataAction::Make(a) => &a.common,
+            DataAction::Cache(a) => &a.common,
+            DataAction::Export(a) => &a.common,
+            DataAction::Fetch(a) => &a.common,
         }
     }
 }
@@ -47,42 +48,10 @@ impl DataCommandArgs {
 /// Runs the action.
 pub fn data(args: &DataCommandArgs) -> Result<u8> {
     match &args.action {
-        Action::Info(a) => info::info(a),
-        Action::Make(a) => make::make(a),
-        Action::Cache(a) => cache::cache(a),
-        Action::Export(a) => export::export(a),
-        Action::Fetch(a) => fetch::fetch(a),
-    }
-}
-
-/// A data set, named first.
-#[derive(Args, Clone, Debug)]
-pub struct SetArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
-    /// shapes:spurious
-    #[arg(value_name = "PATH|shapes")]
-    pub path: String,
-    /// How it is stored [default: by its content]
-    #[arg(long, value_name = "FORMAT")]
-    pub format: Option<String>,
-    /// Resize the short side to S and keep the central S x S
-    #[arg(long, value_name = "S")]
-    pub image_size: Option<usize>,
-    /// Seed of the built-in data sets' drawings
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub data_seed: u64,
-}
-
-impl SetArgs {
-    fn to_data_args(&self) -> DataArgs {
-        DataArgs {
-            data: self.path.clone(),
-            format: self.format.clone(),
-            image_size: self.image_size,
-            input_size: None,
-            data_seed: self.data_seed,
-            long_tail: LongTailArgs::default(),
-            split: None,
-        }
+        DataAction::Info(a) => info::info(a),
+        DataAction::Make(a) => make::make(a),
+        DataAction::Cache(a) => cache::cache(a),
+        DataAction::Export(a) => export::export(a),
+        DataAction::Fetch(a) => fetch::fetch(a),
     }
 }

@@ -1,38 +1,37 @@
 //! `fairprune prune`: which samples to keep.
 
-mod folder;
-mod given;
-mod material;
 mod page;
-mod query;
-mod recalls;
-mod source;
-mod write;
+mod print;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::provenance::Method as MethodRecord;
+use fairprune::artefact::OutputDir;
+use fairprune::data::Partition;
 use fairprune::error::Error;
-use fairprune::experiment::picker::{Material, Picker};
-use fairprune::experiment::query::QueryData;
-use fairprune::experiment::strategy::{Choice, Quota, Ranking, Strategy};
-use fairprune::prune::{Direction, Population, Subset, Warning, over};
-use fairprune::score::{Kind, Method};
-use fairprune::train::Seeds;
-use serde_json::{Map, Value, json};
+use fairprune::experiment::Loaded;
+use fairprune::experiment::folder::own_features::OwnFeatures;
+use fairprune::experiment::folder::scores::{ScoredSamples, ScoresFolder};
+use fairprune::experiment::pruning::{
+    GivenSettings, Inputs, PrunePlan, Pruned, Source, SourceSettings,
+};
+use fairprune::experiment::scoring::{ByQueries, ScoreRequest};
+use fairprune::experiment::settings::{DataSettings, DefaultNetwork};
+use fairprune::experiment::strategy::{Choice, Quota, Ranking};
+use fairprune::experiment::training::Keeping;
+use fairprune::score::Method;
 
-use self::recalls::Recalls;
-pub use self::recalls::validation_sizes_beside;
-use self::source::{Source, SourceArgs};
-use super::quota::{DensityArgs, QuotaArgs};
-use crate::cli::args::{Common, NetworkArgs, OutArgs, RecipeArgs};
-use crate::cli::commands::pickers::{FeatureArgs, OwnFeatures, PickerArgs};
-use crate::cli::commands::score::variants::VariantArgs;
-use crate::cli::commands::score::{GROUP_RECALLS, QueryArgs, RECALLS};
+use super::score::announce;
+use crate::cli::args::{
+    Common, FeatureArgs, GroupArgs, LongTailArgs, NetworkArgs, OutArgs, PickerArgs, QueryArgs,
+    RecipeArgs, VariantArgs, under,
+};
+use crate::cli::density::{DensityArgs, QuotaArgs};
 use crate::cli::{context, output};
+
+/// Where the scores of query runs go, below the output folder.
+const SCORES: &str = "scores";
 
 #[derive(Args, Debug)]
 pub struct PruneArgs {
@@ -72,61 +71,82 @@ pub struct PruneArgs {
     pub common: Common,
 }
 
-/// What was asked for.
-pub struct Plan {
-    pub strategy: Strategy,
-    pub ranking: Ranking,
-    pub density: f64,
-    pub choice: Choice,
+/// Where labels and scores come from.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct SourceArgs {
+    /// A folder that `fairprune score` wrote (--data is not needed), or a .csv or .npy of scores that
+    /// another program computed for --data
+    #[arg(long, value_name = "DIR|FILE")]
+    pub scores: Option<PathBuf>,
+    /// A folder, a tar, Parquet or cache file, or a built-in set such as shapes
+    #[arg(long, value_name = "PATH|shapes")]
+    pub data: Option<String>,
+    /// How the data set is stored, as in `fairprune train --help` [default: by its content]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    pub format: Option<String>,
+    /// Resize the short side to S and keep the central S x S
+    #[arg(long, value_name = "S", requires = "data")]
+    pub image_size: Option<usize>,
+    /// Seed of the built-in data sets' drawings, and of --long-tail
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
+    /// Which training images are held out and never kept: holdout, half-test, crossfit[:R] or
+    /// shipped [default: the scores' own; without scores as in `train`]
+    #[arg(long, value_name = "SPLIT", requires = "data")]
+    pub split: Option<String>,
+    #[command(flatten)]
+    pub given: GivenArgs,
+    #[command(flatten)]
+    pub groups: GroupArgs,
 }
 
-impl Plan {
-    /// Scores that the selection looks at.
-    fn methods(&self) -> BTreeSet<Method> {
-        self.strategy.methods(&self.choice.pickers)
+/// What a file of scores does not say itself.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Scores of other programs")]
+pub struct GivenArgs {
+    /// Which end of --scores FILE is kept first: high or low [default: low for a column aum]
+    #[arg(long, value_name = "high|low")]
+    pub direction: Option<String>,
+    /// The order of a .npy, or what the numbers of a CSV count in: imagefolder (torchvision's), dataset
+    /// (as `data export --as csv` lists) or ids:FILE (a name a line)
+    #[arg(long, value_name = "ORDER")]
+    pub order: Option<String>,
+    /// Column of a CSV that holds the score [default: score, aum, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub score_column: Option<String>,
+}
+
+impl SourceArgs {
+    /// The data set of these flags, if there is one.
+    fn data(&self) -> Result<Option<DataSettings>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        Ok(Some(DataSettings {
+            data: data.clone(),
+            format: self.format.as_deref().map(str::parse).transpose()?,
+            image_size: self.image_size,
+            input_size: None,
+            data_seed: self.data_seed,
+            long_tail: self.long_tail.long_tail,
+            split: self.split.as_deref().map(str::parse).transpose()?,
+        }))
     }
 
-    /// Whether it looks at features, or predictions, of a network.
-    fn looks_at_network(&self, own_features: bool) -> bool {
-        let options = &self.choice.pickers;
-        self.strategy
-            .pickers()
-            .any(|p| p.needs_probabilities(options) || (!own_features && p.needs_features(options)))
-    }
-}
-
-/// What came of it.
-pub struct Pruned {
-    pub source: Source,
-    pub names: Vec<String>,
-    pub recalls: Option<Recalls>,
-    pub subset: Subset,
-    /// The score that the page shows: the strategy's, or the one that its method starts from.
-    pub shown: Option<Shown>,
-    /// How the scores in use were made.
-    pub records: Vec<MethodRecord>,
-    pub warnings: Vec<String>,
-}
-
-/// A score of every sample that the page shows.
-pub struct Shown {
-    pub label: String,
-    pub values: Vec<f64>,
-    pub direction: Direction,
-}
-
-impl Shown {
-    fn of(method: Method, query: &mut QueryData) -> Option<Self> {
-        let values = query.scores.remove(&method)?;
-        Some(Shown { label: method.label().to_owned(), values, direction: method.direction() })
-    }
-}
-
-impl Pruned {
-    /// Scores by which samples are ranked, one a sample, if any.
-    fn scores(&self, plan: &Plan) -> Option<&[f64]> {
-        let ranks = matches!(plan.ranking, Ranking::Score(_) | Ranking::Given);
-        self.shown.as_ref().filter(|_| ranks).map(|s| s.values.as_slice())
+    /// The library's settings.
+    fn settings(&self) -> Result<SourceSettings> {
+        let GivenArgs { direction, order, score_column } = self.given.clone();
+        if self.data.is_none() && self.long_tail.long_tail.is_some() {
+            let expected = "--data with it; scores of a folder state their own";
+            return Err(Error::invalid("--long-tail", "no --data", expected).into());
+        }
+        Ok(SourceSettings {
+            scores: self.scores.clone(),
+            data: self.data()?,
+            given: GivenSettings { direction, order, score_column },
+            groups: self.groups.groups.clone(),
+        })
     }
 }
 
@@ -138,194 +158,126 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
     let trains = args.source.scores.is_none() && args.source.data.is_some();
     let network = plan.looks_at_network(args.features.features.is_some());
     let (dir, pruned) = if trains && (network || !plan.methods().is_empty()) {
-        query::score_and_select(args, &plan)?
+        score_and_select(args, &plan)?
     } else {
-        let source = Source::read(common, &args.source)?;
-        let recalls = find_recalls(args, &plan, &source)?;
-        let material = material::find(args, &plan, &source)?;
-        let mut job = source_job(&source, recalls.as_ref());
-        job.extend(plan_job(&plan, common.seed));
-        job.insert("features".to_owned(), json!(material.digest));
-        material.announce(common, &plan, &source)?;
-        let pruned = select(&plan, source, recalls, material.material, common.seed)?;
-        (context::output_dir(&args.out, "prune", job)?, pruned)
+        let (settings, host) = (args.source.settings()?, common.host()?);
+        let source = context::reading(common, |progress| {
+            Source::read(&settings, common.seed, host.host(), progress)
+        })?;
+        context::notes(common, &source.notes);
+        let inputs = find(args, &plan, source)?;
+        let identity = plan.identity(&inputs)?;
+        let pruned = inputs.select(&plan)?;
+        (context::output_dir(&args.out, "prune", &identity)?, pruned)
     };
-    write::files(args, &plan, &pruned, &dir)?;
+    pruned.write(&plan, &dir, |stated| Some(page::render(args, &plan, &pruned, stated, &dir)))?;
     for warning in &pruned.warnings {
         output::note(common, format!("warning: {warning}"));
     }
-    write::report(args, &plan, &pruned, &dir)
+    print::report(args, &plan, &pruned, &dir)
 }
 
-fn plan(args: &PruneArgs) -> Result<Plan> {
-    let file = args.source.file();
-    if let (None, Some(flag)) = (file, args.source.given.first()) {
+/// What is asked for, checked; flags that do nothing are told.
+fn plan(args: &PruneArgs) -> Result<PrunePlan> {
+    let (common, settings) = (&args.common, args.source.settings()?);
+    let file = settings.file();
+    if let (None, Some(setting)) = (file, settings.given.first()) {
         let expected = "a file of scores with it, --scores FILE";
-        return Err(Error::invalid(flag, "no file of scores", expected).into());
+        return Err(Error::invalid(format!("`{setting}`"), "no file of scores", expected).into());
     }
     let default = if file.is_some() { "given" } else { "random" };
     let name = args.strategy.as_deref().unwrap_or(default);
-    let ranking: Ranking = name.parse().map_err(|e| named("--strategy", name, e))?;
-    let quota: Quota = args.quota.parse().map_err(|e| named("--quota", &args.quota, e))?;
-    let strategy = Strategy::Pruned { ranking, quota };
-    let chosen: Vec<Picker> = strategy.pickers().collect();
-    let pickers = args.pickers.options(&args.common, &chosen)?;
-    if let (Some(path), Some(method)) = (file, strategy.methods(&pickers).first()) {
-        let what = format!("--strategy or --quota that use {method}");
-        let found = format!("the file {}, one score", path.display());
-        return Err(Error::invalid(what, found, "given, the name of that score here").into());
-    }
-    if file.is_some() && !strategy.uses_given() {
+    let ranking: Ranking = name.parse().map_err(|e| under("--strategy", name, e))?;
+    let quota: Quota = args.quota.parse().map_err(|e| under("--quota", &args.quota, e))?;
+    let pickers = args.pickers.options()?;
+    let quotas = args.options.settings()?;
+    let choice = Choice { quotas, pickers, ..Choice::default() };
+    let density = args.density.positive()?;
+    let plan = PrunePlan { ranking, quota, density, choice, seed: common.seed };
+    let chosen: Vec<_> = plan.strategy().pickers().collect();
+    pickers.check(&chosen)?;
+    context::idle_flags(common, &pickers.idle(&chosen));
+    plan.check_file(file)?;
+    if file.is_some() && !plan.strategy().uses_given() {
         let text = "note: the scores of the file are not used: neither --strategy given nor --quota \
                     from:given asks for them";
-        output::note(&args.common, text);
+        output::note(common, text);
     }
-    let density = args.density.positive()?;
-    let quotas = args.options.settings()?;
     if args.features.features.is_some() {
-        OwnFeatures::check(&chosen, &pickers)?;
-        let options = args.variants.options(&args.common, &[])?;
-        let features = |m: &Method| m.kind(&options) == Kind::Features;
-        let used = chosen.iter().any(|p| p.needs_features(&pickers))
-            || strategy.methods(&pickers).iter().any(features);
-        if !used {
-            let found = format!("--strategy {name}");
-            let expected = "a strategy that looks at features, such as coreset or ssp";
-            return Err(Error::invalid("--features", found, expected).into());
-        }
+        plan.check_own_features(&args.variants.settings()?)?;
     }
-    let (common, name) = (&args.common, &args.quota);
-    if quotas.laplace && !strategy.needs_recalls() {
+    let name = &args.quota;
+    if quotas.laplace && !plan.strategy().needs_recalls() {
         output::note(common, format!("note: --smooth does nothing to --quota {name}"));
     }
     if quotas.min_per_class.is_some() && quota == Quota::None {
         output::note(common, format!("note: --min-per-class does nothing to --quota {name}"));
     }
-    Ok(Plan { strategy, ranking, density, choice: Choice { quotas, pickers, ..Choice::default() } })
+    Ok(plan)
 }
 
-/// The library's message under the name of the flag.
-pub fn named(flag: &str, found: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { expected, .. } => Error::invalid(flag, found, expected),
-        other => other,
+/// What the plan needs beside the samples; says what the picks will take.
+fn find(args: &PruneArgs, plan: &PrunePlan, source: Source) -> Result<Inputs> {
+    let (recalls, features) = (args.recalls.as_deref(), args.features.features.as_deref());
+    let inputs = Inputs::find(plan, source, recalls, features)?;
+    for (picker, cost) in inputs.picking_costs(plan)? {
+        output::note(
+            &args.common,
+            format!(
+                "picking   {}: up to {:.1e} operations ({}), about {} on one core, {}",
+                picker.label(),
+                cost.flops,
+                cost.class,
+                output::seconds(cost.seconds),
+                output::bytes(cost.bytes as u64)
+            ),
+        );
     }
+    Ok(inputs)
 }
 
-/// The recalls that the quotas use, if they use any.
-fn find_recalls(args: &PruneArgs, plan: &Plan, source: &Source) -> Result<Option<Recalls>> {
-    let recalls = Recalls::find(
-        args.recalls.as_ref(),
-        source,
-        plan.strategy.recalls_of(&plan.choice.pickers),
-    )?;
-    match recalls {
-        None if plan.strategy.needs_recalls() => Err(no_recalls(args, source).into()),
-        recalls => Ok(recalls),
+/// Scores the data set in `OUT/scores` as `fairprune score` does, and selects by them.
+fn score_and_select(args: &PruneArgs, plan: &PrunePlan) -> Result<(OutputDir, Pruned)> {
+    let common = &args.common;
+    let (recalls, features) = (args.recalls.as_deref(), args.features.features.as_deref());
+    if let Some(path) = recalls {
+        // Not when the queries are done.
+        std::fs::metadata(path).map_err(Error::io(path))?;
     }
-}
-
-fn no_recalls(args: &PruneArgs, source: &Source) -> Error {
-    let name = if source.partition.attribute.is_some() { GROUP_RECALLS } else { RECALLS };
-    let found = match &args.source.scores {
-        Some(folder) if folder.is_dir() => format!("no {name} in {}", folder.display()),
-        _ => "no recalls".to_owned(),
-    };
-    let data = args.source.data.as_deref().unwrap_or("DATA");
-    let expected = format!(
-        "--recalls {name}, which `fairprune train --data {data}` and `fairprune score --data \
-         {data}` write; or --quota none, uniform or balanced"
-    );
-    Error::invalid(format!("--quota {}", args.quota), found, expected)
-}
-
-fn select(
-    plan: &Plan,
-    source: Source,
-    recalls: Option<Recalls>,
-    material: Material,
-    seed: u64,
-) -> Result<Pruned> {
-    let recalls_given = query::recalls_of(recalls.as_ref());
-    let mut query = QueryData { recalls: recalls_given, material, ..QueryData::default() };
-    let mut columns = BTreeMap::new();
-    let mut records = Vec::new();
-    for method in plan.methods() {
-        let Some(scores) = &source.scores else {
-            let what = format!("--strategy and --quota that use {method}");
-            let expected = "--scores DIR, a folder that `fairprune score` wrote";
-            return Err(Error::invalid(what, "no scores", expected).into());
-        };
-        let (values, record) = scores.method(method)?;
-        columns.insert(method, values);
-        records.push(record.clone());
-    }
-    query.scores = columns;
-    if let Some(given) = &source.given {
-        query.given = Some((given.values.clone(), given.direction));
-        if plan.strategy.uses_given() {
-            records.push(given.record.clone());
-        }
-    }
-    let partition = &source.partition;
-    let population =
-        Population { labels: &source.groups, eligible: &source.eligible, classes: partition.len() };
-    // The draw of the first repetition of `run` under the same seed.
-    let draw = Seeds::derive(seed, 0).subset;
-    let names = match &recalls {
-        Some(recalls) if !source.named => recalls.names.clone(),
-        _ => partition.names.clone(),
-    };
-    let subset = plan.strategy.subset(population, plan.density, draw, &query, &plan.choice);
-    let subset = subset.map_err(|e| over(partition.unit(), &names, e))?;
-    let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
-    let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
-    if plan.strategy.needs_recalls() {
-        warnings.extend(recalls.iter().flat_map(|r| r.warnings.clone()));
-    }
-    let shown = match plan.ranking {
-        Ranking::Score(method) => Shown::of(method, &mut query),
-        Ranking::Picks(picker) => {
-            picker.base(&plan.choice.pickers).and_then(|method| Shown::of(method, &mut query))
-        }
-        Ranking::Given => query.given.take().map(|(values, direction)| Shown {
-            label: "Given score".to_owned(),
-            values,
-            direction,
-        }),
-        Ranking::Random => None,
-    };
-    Ok(Pruned { source, names, recalls, subset, shown, records, warnings })
-}
-
-/// What of the input decides the result.
-fn source_job(source: &Source, recalls: Option<&Recalls>) -> Map<String, Value> {
-    let scores = source.scores.as_ref().map(|s| s.digest.as_str());
-    Map::from_iter([
-        ("data".to_owned(), json!(source.identity.fingerprint)),
-        ("split".to_owned(), json!(source.split)),
-        ("held_out".to_owned(), json!(source.ids.len() - source.eligible.len())),
-        ("scores".to_owned(), json!(scores)),
-        ("recalls".to_owned(), json!(recalls.map(|r| r.digest.as_str()))),
-        ("groups".to_owned(), json!(source.partition.attribute)),
-        (
-            "given".to_owned(),
-            json!(source.given.as_ref().map(|g| (&g.digest, g.direction == Direction::KeepLowest))),
-        ),
-    ])
-}
-
-/// What of the flags does.
-fn plan_job(plan: &Plan, seed: u64) -> Map<String, Value> {
-    let of = |p: Picker| (p.name().to_owned(), json!(p.describe(&plan.choice.pickers)));
-    let pickers: Map<String, Value> = plan.strategy.pickers().map(of).collect();
-    Map::from_iter([
-        ("strategy".to_owned(), json!(plan.ranking.to_string())),
-        ("quota".to_owned(), json!(plan.strategy.quota().to_string())),
-        ("density".to_owned(), json!(plan.density)),
-        ("smooth".to_owned(), json!(plan.choice.quotas.laplace)),
-        ("min_per_class".to_owned(), json!(plan.choice.quotas.min_per_class)),
-        ("pickers".to_owned(), json!(pickers)),
-        ("seed".to_owned(), json!(seed)),
-    ])
+    let settings = args.source.data()?;
+    let settings = settings.ok_or_else(|| Error::Internal("no data set to score".to_owned()))?;
+    let groups = &args.source.groups.groups;
+    let device = common.device()?;
+    let data = context::load(common, &settings, &device)?;
+    Partition::of(&data, groups)?;
+    let loaded = Loaded::of(&device, data, &settings).seed(common.seed);
+    let session = loaded.session(&args.network.settings(common)?, DefaultNetwork::default())?;
+    let recipe = args.recipe.settings()?;
+    let trained = session.split.query(0).train.len();
+    let full = recipe.recipe(trained, session.side(), session.data.classes.len())?;
+    let methods: Vec<Method> = plan.methods().into_iter().collect();
+    let variants = args.variants.settings()?;
+    context::idle_flags(common, &variants.idle(&methods));
+    let request = ScoreRequest::new(&methods, &variants)?;
+    let own = features.filter(|_| methods.contains(&Method::Ssp));
+    let own = own.map(|path| OwnFeatures::read(path, &session.data)).transpose()?;
+    let saves = plan.looks_at_network(features.is_some());
+    let queries = args.queries.settings();
+    let scoring = ByQueries::new(&session, full, queries, &request, own.as_ref(), saves)?;
+    scoring.planned_memory()?;
+    let identity = scoring.identity()?;
+    let whole = plan.identity_with_queries(&identity, groups, recalls, features)?;
+    let outer = context::output_dir(&args.out, "prune", &whole)?;
+    let folder = outer.root().join(SCORES);
+    let force = args.out.force;
+    let inner = OutArgs { out: Some(folder.clone()), resume: false, force };
+    let dir = context::output_dir(&inner, "score", &identity)?;
+    let interval = recipe.checkpoint_interval();
+    let keeping = Keeping { dir: &dir, interval, keep_checkpoint: false };
+    let scored = announce(common, &session, &scoring, &keeping)?;
+    scored.write(ScoredSamples::of(&session.data, &session.split), &dir)?;
+    // The folder of the scores stays claimed until they are read.
+    let source = Source::of_scores(ScoresFolder::read(&folder)?, groups)?;
+    let source = Source { data: Some(session.data.clone()), ..source };
+    Ok((outer, find(args, plan, source)?.select(plan)?))
 }

@@ -1,13 +1,14 @@
 //! `report.html`: the pruned set for people.
 
 use fairprune::artefact::OutputDir;
+use fairprune::experiment::pruning::{PrunePlan, Pruned};
 use fairprune::metrics::pearson;
 use fairprune::prune::Direction;
 use fairprune::report::Thumb;
 use fairprune::report::pruned::{PrunedClass, PrunedSet, ShownPicks, ShownScore, render_pruned};
 use serde_json::Value;
 
-use super::{Plan, PruneArgs, Pruned};
+use super::PruneArgs;
 use crate::cli::command_line;
 
 /// The command that trains on what is kept.
@@ -27,7 +28,7 @@ pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
 /// The page; `stated` is what `kept.json` says.
 pub fn render(
     args: &PruneArgs,
-    plan: &Plan,
+    plan: &PrunePlan,
     pruned: &Pruned,
     stated: &Value,
     dir: &OutputDir,
@@ -54,8 +55,8 @@ pub fn render(
     let set = PrunedSet {
         data: args.source.data.clone().unwrap_or_else(|| source.identity.name.clone()),
         fingerprint: source.identity.fingerprint.clone(),
-        strategy: plan.strategy.label(),
-        quota: plan.strategy.quota().to_string(),
+        strategy: plan.strategy().label(),
+        quota: plan.quota.to_string(),
         density: plan.density,
         classes: classes.collect(),
         groups: source.partition.attribute.clone(),
@@ -78,14 +79,7 @@ pub fn render(
         commit: env!("FAIRPRUNE_COMMIT").to_owned(),
     };
     let data = source.data.as_deref();
-    let picture = |i: usize| {
-        let data = data?;
-        (i < data.train.len()).then(|| Thumb {
-            width: data.width,
-            height: data.height,
-            rgb: data.train.image(i).to_vec(),
-        })
-    };
+    let picture = |i: usize| data.and_then(|data| Thumb::of(data, i));
     render_pruned(&set, data.is_some().then_some(&picture))
 }
 

@@ -1,40 +1,21 @@
 //! `fairprune run`: the whole comparison, its table, report and verdict.
 
-mod plan;
-pub(crate) mod print;
-mod write;
-
-use std::path::PathBuf;
-use std::sync::Arc;
+mod print;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::OutputDir;
-use fairprune::data::{DataSet, Partition};
 use fairprune::error::Error;
-use fairprune::experiment::Prepared;
-use fairprune::experiment::queries::Queries;
-use fairprune::experiment::run::{RunOutcome, RunProgress, run as run_plan};
-use fairprune::experiment::run_plan::RunPlan;
-use fairprune::experiment::summarise::{Surroundings, summarise};
-use fairprune::experiment::summary::RunSummary;
-use fairprune::nn::Arch;
-use fairprune::ops::Operators;
+use fairprune::experiment::comparison::{Block, ComparisonProgress, ComparisonSettings};
+use fairprune::prune::density_of_prune_rate;
 use fairprune::report;
 
-use self::plan::{job_of, plan};
 use self::print::{print_settings, print_summary};
-pub use self::write::thumbnails;
-use self::write::write_subsets;
-use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
-use crate::cli::commands::pickers::{FeatureArgs, PickerArgs, WeightArgs};
-use crate::cli::commands::score::variants::VariantArgs;
-use crate::cli::device::{Device, on_device};
+use crate::cli::args::{
+    Common, DataArgs, FeatureArgs, GroupArgs, NetworkArgs, OutArgs, PickerArgs, RecipeArgs,
+    VariantArgs, WeightArgs,
+};
 use crate::cli::progress::Bar;
 use crate::cli::{command_line, context, interrupt, output};
-
-/// Channels of the first stage on the built-in data, so that the comparison takes two minutes.
-const SHAPES_WIDTH: usize = 8;
 
 #[derive(Args, Debug)]
 pub struct RunArgs {
@@ -95,28 +76,57 @@ pub struct RunArgs {
     pub common: Common,
 }
 
+impl RunArgs {
+    /// The library's settings.
+    fn settings(&self) -> Result<ComparisonSettings> {
+        Ok(ComparisonSettings {
+            data: self.data.settings()?,
+            groups: self.groups.groups.clone(),
+            network: self.network.settings(&self.common)?,
+            recipe: self.recipe.settings()?,
+            budget: Some(self.budget.parse()?),
+            query_runs: self.query_runs,
+            query_epochs: self.query_epochs,
+            query_per_seed: self.query_per_seed,
+            features: self.features.features.clone(),
+            variants: self.variants.settings()?,
+            pickers: self.pickers.options()?,
+            pick_weights: Some(self.weights.pick_weights.parse()?),
+            smooth: self.smooth.as_deref().map(str::parse).transpose()?,
+            min_per_class: self.min_per_class,
+            seed: self.common.seed,
+        })
+    }
+
+    /// What is compared.
+    fn block(&self) -> Result<Block> {
+        let densities = match &self.prune_rate {
+            Some(rates) => rates.iter().map(|&r| density_of_prune_rate(r)).collect(),
+            None => Ok::<_, Error>(self.density.clone()),
+        };
+        Ok(Block::parse(&self.strategies, &densities?, self.seeds)?)
+    }
+}
+
 /// Runs the comparison.
 pub fn run(args: &RunArgs) -> Result<u8> {
     let common = &args.common;
-    let device = Device::open(common)?;
-    let data = context::load_data(common, &args.data, &*device.host(common)?)?;
-    on_device!(device, backend => run_on(args, backend, data))
-}
-
-fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> Result<u8> {
-    let ready = ready(args, backend, data)?;
-    let common = &args.common;
-    let mut job = context::job_of(&ready.prepared);
-    job.extend(job_of(&ready.plan));
-    let memory = ready.plan.planned_memory(&ready.prepared)?;
-    let dir = context::output_dir(&args.out, "run", job)?;
-    print_settings(args, &ready.prepared, &ready.plan, memory, &dir)?;
+    let device = common.device()?;
+    let settings = args.settings()?;
+    let data = context::load(common, &settings.data, &device)?;
+    let blocks = vec![args.block()?];
+    context::idle_flags(common, &settings.idle(&blocks));
+    let comparison = settings.prepare(&device, data, blocks)?;
+    let memory = comparison.plan.planned_memory(&comparison.session)?;
+    let dir = context::output_dir(&args.out, "run", &comparison.identity()?)?;
+    print_settings(args, &comparison, memory, &dir)?;
     let bar = Bar::new(common, 1);
-    let mut progress = |p: RunProgress| bar.set(p.steps, p.total_steps, p.task);
-    let outcome = run_plan(&ready.prepared, &ready.plan, &dir, interrupt::flag()?, &mut progress);
+    let mut progress = |p: ComparisonProgress| bar.set(p.steps, p.total_steps, p.task);
+    let outcome = comparison.run(&dir, interrupt::flag()?, &mut progress);
     bar.finish();
     let outcome = outcome.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
-    let (summary, report) = complete(args, &ready, &outcome, &dir, command_line::typed())?;
+    let summary = comparison.write(&outcome, &args.data.data, command_line::typed(), &dir)?;
+    let report = report::write(&summary, &comparison.session.data, &dir)?;
     if common.json {
         output::print_json(&summary)?;
         return Ok(0);
@@ -127,75 +137,9 @@ fn run_on<B: Operators>(args: &RunArgs, backend: Arc<B>, data: Arc<DataSet>) -> 
     let cost =
         format!("{} of computing, {} planned memory", output::seconds(spent), output::bytes(peak));
     output::print(format!("report: {} ({cost})", report.display()))?;
-    if ready.prepared.data.format.is_built_in() {
+    if comparison.session.data.format.is_built_in() {
         let hint = "your own data: fairprune run --data FOLDER --image-size 32   (FOLDER/train/CLASS/*, FOLDER/test/CLASS/*)";
         output::print(hint)?;
     }
     Ok(0)
-}
-
-/// What a comparison is made on, checked.
-pub struct Ready<B: Operators> {
-    pub prepared: Prepared<B>,
-    pub plan: RunPlan,
-}
-
-/// Split, network, plan; what cannot be run is refused.
-pub fn ready<B: Operators>(
-    args: &RunArgs,
-    backend: Arc<B>,
-    data: Arc<DataSet>,
-) -> Result<Ready<B>> {
-    let common = &args.common;
-    let partition = Partition::of(&data, &args.groups.groups)?;
-    let split = context::split(common, &args.data, &data)?;
-    let default_width =
-        (data.format.is_built_in() && args.network.arch.is_none()).then_some(SHAPES_WIDTH);
-    let spec = context::network(
-        &args.network,
-        &data,
-        args.data.input_size,
-        None,
-        Arch::CifarResnet(8),
-        default_width,
-    )?;
-    let plan = plan(args, &data, &split, &partition)?;
-    let prepared =
-        context::prepare(backend, data, split, spec, &args.network, args.common.precision, None)?;
-    let prepared = prepared.over(partition);
-    if prepared.split.test.is_empty() {
-        let expected = "test images to report on: a test or val folder beside train";
-        return Err(Error::invalid(&args.data.data, "no test part", expected).into());
-    }
-    plan.queries().iter().try_for_each(Queries::check)?;
-    Ok(Ready { prepared, plan })
-}
-
-/// The files of a finished comparison: subsets, summary, report (whose path is returned).
-pub fn complete<B: Operators>(
-    args: &RunArgs,
-    ready: &Ready<B>,
-    outcome: &RunOutcome,
-    dir: &OutputDir,
-    command: String,
-) -> Result<(RunSummary, PathBuf)> {
-    let Ready { prepared, plan } = ready;
-    write_subsets(prepared, outcome, plan, dir)?;
-    let summary = summarise(
-        prepared,
-        plan,
-        outcome,
-        Surroundings {
-            data_name: args.data.data.clone(),
-            command,
-            device: prepared.backend.name(),
-            threads: prepared.backend.workers(),
-            warnings: Vec::new(),
-        },
-    )?;
-    dir.write_json("summary.json", &summary)?;
-    let pictures = thumbnails(prepared);
-    let page = report::render(&summary, Some(&pictures));
-    let report = dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
-    Ok((summary, report))
 }

@@ -3,31 +3,28 @@
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
 use fairprune::exec::PlannedMemory;
-use fairprune::experiment::Prepared;
-use fairprune::experiment::baseline::Presentations;
-use fairprune::experiment::queries::QueryRun;
-use fairprune::experiment::run_plan::RunPlan;
+use fairprune::experiment::comparison::Comparison;
+use fairprune::experiment::comparison::summary::{Metric, RunSummary};
+use fairprune::experiment::query::QueryRun;
 use fairprune::experiment::strategy::Strategy;
-use fairprune::experiment::summary::{Metric, RunSummary};
-use fairprune::ops::Operators;
 use fairprune::report;
 use fairprune::score::Source;
 
 use super::RunArgs;
 use crate::cli::args::Common;
+use crate::cli::commands::presentations::presentations;
 use crate::cli::commands::quota::percentages;
-use crate::cli::device::describe;
 use crate::cli::{context, output};
 
 /// What will be done, before it is.
-pub(super) fn print_settings<B: Operators>(
+pub(super) fn print_settings(
     args: &RunArgs,
-    prepared: &Prepared<B>,
-    plan: &RunPlan,
+    comparison: &Comparison,
     memory: PlannedMemory,
     dir: &OutputDir,
 ) -> Result<()> {
-    let (data, split, spec) = (&prepared.data, &prepared.split, &prepared.spec);
+    let Comparison { session, plan } = comparison;
+    let (data, split, spec) = (&session.data, &session.split, &session.spec);
     let names: Vec<String> = plan.strategies().iter().map(|s| s.label()).collect();
     let densities: Vec<String> = plan.densities().iter().map(|&d| percentages(d)).collect();
     let lines = [
@@ -46,8 +43,8 @@ pub(super) fn print_settings<B: Operators>(
             "network     {}, width {}, {} parameters, on {}",
             spec.arch,
             spec.width,
-            prepared.network.parameter_count(),
-            describe(&*prepared.backend)
+            session.network.parameter_count(),
+            session.device
         ),
         format!(
             "training    {} epochs, batch {}, lr {} ({}), {} budget",
@@ -61,21 +58,21 @@ pub(super) fn print_settings<B: Operators>(
         format!("seeds       {} paired, from seed {}", plan.seeds(), plan.seed),
     ];
     let mut lines = lines.to_vec();
-    if let Some(attribute) = &prepared.partition.attribute {
-        let groups = prepared.partition.names.join(", ");
+    if let Some(attribute) = &session.partition.attribute {
+        let groups = session.partition.names.join(", ");
         lines.insert(1, format!("groups      class x {attribute}: {groups}"));
     }
-    lines.extend(query_lines(plan, prepared));
-    let costs = plan.costs(prepared);
-    let needs = context::needs(&args.common, prepared, &plan.recipe, &costs, memory, dir)?;
+    lines.extend(query_lines(comparison));
+    let costs = plan.costs(session);
+    let needs = context::needs(&args.common, session, &plan.recipe, &costs, memory, dir)?;
     lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
     output::note(&args.common, lines.join("\n"));
     Ok(())
 }
 
 /// The runs that only serve to choose samples.
-fn query_lines<B: Operators>(plan: &RunPlan, prepared: &Prepared<B>) -> Vec<String> {
-    let runs = plan.query_runs(&prepared.split);
+fn query_lines(Comparison { session, plan }: &Comparison) -> Vec<String> {
+    let runs = plan.query_runs(&session.split);
     let line = |source: Source, what: &str| {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let first = of.first()?;
@@ -134,25 +131,6 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
         });
     }
     output::table(&headers, rows, headers.len() - 1)
-}
-
-/// What a baseline's runs presented, where that is not what as many plain epochs do.
-pub(crate) fn presentations(runs: &[Presentations]) -> Option<String> {
-    let sum = |of: fn(&Presentations) -> u64| runs.iter().map(of).sum::<u64>();
-    let (trained, plain) = (sum(|p| p.trained), sum(|p| p.plain));
-    let (selection, before) = (sum(|p| p.selection), sum(|p| p.before));
-    if plain == 0 || (trained == plain && selection == 0 && before == 0) {
-        return None;
-    }
-    let share = |n: u64| format!("{:.0} %", 100.0 * n as f64 / plain as f64);
-    let mut text = format!("trained with {} of the presentations of plain epochs", share(trained));
-    if before > 0 {
-        text += &format!(", and with {} before", share(before));
-    }
-    if selection > 0 {
-        text += &format!(", and looked at {} to choose them", share(selection));
-    }
-    Some(text)
 }
 
 /// Tables, warnings and the verdict.

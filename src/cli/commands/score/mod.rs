@@ -1,33 +1,37 @@
 //! `fairprune score`: scores of every training sample, and class recalls.
 
-mod features;
-mod query;
-mod recorded;
-pub mod variants;
-mod weights;
-mod write;
+mod by_queries;
+mod print;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::data;
 use fairprune::error::Error;
-use fairprune::score::{Kind, Method, Options, Source};
+use fairprune::experiment::Loaded;
+use fairprune::experiment::folder::own_features::OwnFeatures;
+use fairprune::experiment::folder::scores::ScoredSamples;
+use fairprune::experiment::scoring::{
+    ByRecording, ByWeights, ScoreRequest, nothing_held_out, score_features,
+};
+use fairprune::experiment::weight_file::WeightFile;
+use fairprune::score::Method;
 
-use self::variants::VariantArgs;
-use crate::cli::args::{Common, DataArgs, NetworkArgs, OutArgs, RecipeArgs};
-use crate::cli::context;
+use self::print::Written;
+use crate::cli::args::{
+    Common, DataArgs, NetworkArgs, OutArgs, QueryArgs, RecipeArgs, VariantArgs,
+};
+use crate::cli::progress::Bar;
+use crate::cli::{command_line, context, interrupt, output};
 
-pub use self::query::by_query_runs;
-pub use self::write::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
+pub use by_queries::announce;
 
 #[derive(Args, Debug)]
 pub struct ScoreArgs {
     #[command(flatten)]
     pub data: DataArgs,
-    /// Groups that the scores will be used with: refused here, not when the queries are done
-    #[arg(skip)]
-    pub groups: Option<String>,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
     /// dual, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
@@ -69,74 +73,138 @@ pub struct ScoreArgs {
     pub common: Common,
 }
 
-/// Query runs.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Query runs")]
-pub struct QueryArgs {
-    /// Query runs to average over [default: 5, or the folds of crossfit]
-    #[arg(long, value_name = "R")]
-    pub runs: Option<usize>,
-    /// Epochs of query runs; training dynamics take one run of --epochs [default: --epochs]
-    #[arg(long, value_name = "E")]
-    pub query_epochs: Option<usize>,
-}
+impl ScoreArgs {
+    /// The methods that are named.
+    fn methods(&self) -> Result<Vec<Method>> {
+        Ok(self.method.iter().map(|m| m.trim().parse()).collect::<Result<_, Error>>()?)
+    }
 
-/// What is asked for.
-pub struct Wanted {
-    /// Each once, in the order of tables.
-    pub methods: Vec<Method>,
-    pub options: Options,
-}
-
-impl Wanted {
-    fn of(args: &ScoreArgs, default: &[Method]) -> Result<Wanted> {
-        let names = args.method.iter().map(|m| m.trim().parse());
-        let mut methods = names.collect::<Result<Vec<Method>, Error>>()?;
+    /// What is asked for, with `default` where no method is named.
+    fn request(&self, default: &[Method]) -> Result<ScoreRequest> {
+        let mut methods = self.methods()?;
         if methods.is_empty() {
             methods = default.to_vec();
         }
-        methods.sort_unstable();
-        methods.dedup();
-        let options = args.variants.options(&args.common, &methods)?;
-        Ok(Wanted { methods, options })
-    }
-
-    fn of_kind(&self, wanted: fn(Kind) -> bool) -> Vec<Method> {
-        let methods = self.methods.iter().copied();
-        methods.filter(|m| wanted(m.kind(&self.options))).collect()
-    }
-
-    fn features(&self) -> Vec<Method> {
-        self.of_kind(|kind| kind == Kind::Features)
-    }
-
-    fn needs_training(&self) -> Option<Method> {
-        let trained = |m: &&Method| m.source(&self.options) != Source::Query;
-        self.methods.iter().find(trained).copied()
+        let variants = self.variants.settings()?;
+        context::idle_flags(&self.common, &variants.idle(&methods));
+        Ok(ScoreRequest::new(&methods, &variants)?)
     }
 }
 
 /// Scores by query runs, given weights, a recorded run, or given features.
 pub fn score(args: &ScoreArgs) -> Result<u8> {
     if let Some(folder) = &args.dynamics {
-        return recorded::by_recorded_run(args, folder);
+        return by_recording(args, folder);
     }
-    let wanted = Wanted::of(args, &[Method::El2n])?;
-    if args.features.is_some() && wanted.features().is_empty() {
+    let request = args.request(&[Method::El2n])?;
+    let of_features = request.of_features();
+    if args.features.is_some() && of_features.is_empty() {
         let found = "no --method that is made from features";
         return Err(Error::invalid("--features", found, "--method ssp with it").into());
     }
     if let Some(path) = &args.weights {
-        return weights::by_weights(args, path, &wanted);
+        return by_weights(args, path, &request);
     }
-    if args.features.is_some() && wanted.features() == wanted.methods && !args.save_features {
-        return features::by_features(args, &wanted);
+    match &args.features {
+        Some(path) if of_features == request.methods && !args.save_features => {
+            by_features(args, path, &request)
+        }
+        _ => by_queries::by_queries(args, &request),
     }
-    let mut claim = |job| context::output_dir(&args.out, "score", job);
-    by_query_runs(args, &wanted, &mut claim)?.report(&args.common)
 }
 
-/// What `args` ask for, for commands that score on the way.
-pub fn wanted(args: &ScoreArgs) -> Result<Wanted> {
-    Wanted::of(args, &[])
+/// Scores of a recorded run.
+fn by_recording(args: &ScoreArgs, folder: &Path) -> Result<u8> {
+    let common = &args.common;
+    common.host()?;
+    let (methods, variants) = (args.methods()?, args.variants.settings()?);
+    let scoring = ByRecording::open(folder, &methods, variants.options()?)?;
+    let stated = scoring.description();
+    let options = &scoring.request().options;
+    for method in &scoring.too_short {
+        let text = format!(
+            "note: {method} needs {} epochs, {} are recorded: left out",
+            method.least_epochs(options),
+            stated.epochs
+        );
+        output::note(common, text);
+    }
+    let (scored, samples) = scoring.compute()?;
+    let dir = context::output_dir(&args.out, "score", &scoring.identity()?)?;
+    output::note(
+        common,
+        format!(
+            "dynamics  {} epochs of {} samples{}\nmemory    {} for one quantity at a time\n\
+             output    {}",
+            stated.epochs,
+            stated.samples,
+            if stated.augmented { ", augmented" } else { "" },
+            output::bytes(4 * (stated.epochs * stated.samples) as u64),
+            dir.root().display()
+        ),
+    );
+    Written::write(scored, samples, &dir)?.report(common)
+}
+
+/// Scores that need nothing but features of the user's.
+fn by_features(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u8> {
+    let common = &args.common;
+    let data = context::load_data(common, &args.data, &common.host()?)?;
+    let split = args.data.settings()?.split_of(&data, common.seed)?;
+    let own = OwnFeatures::read(path, &data)?;
+    let (scored, identity) = score_features(&data, &split, request, &own, common.seed)?;
+    let dir = context::output_dir(&args.out, "score", &identity)?;
+    let (bytes, out) = (output::bytes(own.bytes()), dir.root().display());
+    output::note(common, format!("memory    {bytes} of features\noutput    {out}"));
+    output::note(
+        common,
+        "no network is trained: recalls.csv is left out (--quota none, uniform or balanced, or \
+         --recalls)",
+    );
+    Written::write(scored, ScoredSamples::of(&data, &split), &dir)?.report(common)
+}
+
+/// Scores of a network of the user's own, as it is.
+fn by_weights(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u8> {
+    request.check_untrained()?;
+    let common = &args.common;
+    let file = WeightFile::read(path)?;
+    let given = args.data.settings()?;
+    let settings = file.sized(&given);
+    let device = common.device()?;
+    let mut data = context::load(common, &settings, &device)?;
+    file.check_classes(&data)?;
+    let network = args.network.settings(common)?;
+    context::weight_origin(common, &file, &data, &network);
+    if let Some(folder) = &args.val {
+        data::load_validation(folder, Arc::make_mut(&mut data), &settings.load_options())?;
+    }
+    let split = nothing_held_out(&data, given.split, common.seed)?;
+    let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
+    let loaded = Loaded::of(&device, data, &given).seed(common.seed);
+    let session = loaded.with_weights(&file, &network, split)?;
+    let scoring = ByWeights::new(&session, &file, request, own.as_ref(), args.save_features)?;
+    let memory = scoring.planned_memory()?;
+    let dir = context::output_dir(&args.out, "score", &scoring.identity()?)?;
+    let beside = match scoring.feature_bytes() {
+        0 => String::new(),
+        bytes => format!(", {} of features", output::bytes(bytes)),
+    };
+    let mut lines = vec![format!("memory    {} planned{beside}", output::bytes(memory.total()))];
+    lines.extend(context::streamed(&session, memory));
+    lines.push(format!("output    {}", dir.root().display()));
+    output::note(common, lines.join("\n"));
+    let bar = Bar::new(common, session.data.train.len() as u64);
+    let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
+    let interval = args.recipe.settings()?.checkpoint_interval();
+    let scored = scoring.compute(&dir, interval, interrupt::flag()?, &mut progress);
+    bar.finish();
+    let scored = scored.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
+    if session.split.val.is_empty() {
+        output::note(
+            common,
+            "no validation images: recalls.csv is left out (--val PATH or --split half-test)",
+        );
+    }
+    Written::write(scored, ScoredSamples::of(&session.data, &session.split), &dir)?.report(common)
 }

@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use anyhow::Result;
-use fairprune::experiment::cost::{Total, seconds};
+use fairprune::experiment::comparison::Comparison;
 use fairprune::experiment::study::StudySummary;
+use fairprune::experiment::training::Total;
+use fairprune::experiment::training::cost::seconds;
 use fairprune::metrics::signed;
-use fairprune::ops::Operators;
 use fairprune::report::numbers;
 use serde::Serialize;
 
 use crate::cli::args::Common;
-use crate::cli::commands::run::Ready;
 use crate::cli::output;
 
 /// What one panel takes.
@@ -26,15 +26,15 @@ pub struct Needs {
 }
 
 impl Needs {
-    pub fn of<B: Operators>(name: &str, ready: &Ready<B>) -> Result<Needs> {
-        let Ready { prepared, plan } = ready;
-        let costs = plan.costs(prepared);
-        let (total, memory) = (Total::of(&costs), plan.planned_memory(prepared)?);
+    /// Plans the comparison of a panel, without running it.
+    pub fn of(name: &str, Comparison { session, plan }: &Comparison) -> Result<Needs> {
+        let costs = plan.costs(session);
+        let (total, memory) = (Total::of(&costs), plan.planned_memory(session)?);
         Ok(Needs {
             panel: name.to_owned(),
             runs: total.runs,
             steps: total.steps,
-            seconds: seconds(prepared, &plan.recipe, &costs)?,
+            seconds: seconds(session, &plan.recipe, &costs)?,
             memory_bytes: memory.total() + memory.staging + total.host,
             disk_bytes: total.disk,
         })
