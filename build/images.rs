@@ -10,10 +10,13 @@ use crate::nvcc::Nvcc;
 
 const FOLDER: &str = "kernels";
 
-/// Compiles what changed and writes `images.rs`; without nvcc its table is empty.
+/// Compiles what changed and writes `images.rs`; without nvcc, or the feature `cuda`, its table is empty.
 pub fn write(out: &Path) -> Result<(), String> {
     let (sources, headers) = list()?;
     println!("cargo:rerun-if-env-changed=FAIRPRUNE_REQUIRE_NVCC");
+    if std::env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return table(out, None, &[]);
+    }
     let required = std::env::var("FAIRPRUNE_REQUIRE_NVCC").is_ok_and(|v| v == "1");
     match Nvcc::find()? {
         Some(nvcc) => {

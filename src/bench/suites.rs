@@ -121,7 +121,7 @@ fn compute<B: Operators>(
     mode: Mode,
 ) -> Result<TimedRow> {
     let Timer { backend, card, settings, watch, .. } = *timer;
-    watch.begin(&format!("{work}: verifying"));
+    watch.progress(&format!("{work}: verifying"), 0.0, 1.0);
     let mut executor = network.executor(mode)?;
     verify(&mut executor, network, mode)?;
     let (planned, step) = (executor.planned_memory(), executor.batch(mode));
@@ -145,7 +145,6 @@ fn compute<B: Operators>(
     let peak = Peak::start();
     let times = clock.repeat(&mut running, Running::prepare, Running::repeat)?;
     let peak = peak.bytes();
-    watch.end();
     if running.executor.state()?.bad_step.is_some() {
         let text = format!("{work}: the loss became NaN or infinite while being timed");
         return Err(Error::Measurement(text));

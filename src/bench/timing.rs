@@ -61,7 +61,7 @@ impl Clock<'_> {
                 std::thread::sleep(Duration::from_secs_f64(more));
             }
             times.push(start.elapsed().as_secs_f64());
-            self.watch.tick(self.work, begin.elapsed().as_secs_f64(), self.seconds);
+            self.watch.progress(self.work, begin.elapsed().as_secs_f64(), self.seconds);
         }
         Ok(times)
     }

@@ -41,6 +41,9 @@ pub enum Absence {
 impl fmt::Display for Absence {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Absence::NotBuilt if !cfg!(feature = "cuda") => {
+                f.write_str("not built: this program was built without its feature `cuda`")
+            }
             Absence::NotBuilt => f.write_str(
                 "not built: this binary was built without nvcc and has no CUDA kernels; run \
                  scripts/cuda-toolkit.sh and build again",
@@ -72,13 +75,13 @@ impl fmt::Display for Absence {
             ),
             Absence::NoSuchDevice { ordinal, count } => write!(
                 f,
-                "no device {ordinal}: the driver sees {count}, numbered from 0; check --device and \
+                "no device {ordinal}: the driver sees {count}, numbered from 0; check `device` and \
                  CUDA_VISIBLE_DEVICES"
             ),
             Absence::CardTooOld { card, capability } => write!(
                 f,
                 "{card} has compute capability {capability}; the kernels need {OLDEST} (Ampere) or \
-                 newer: use another card, or --device cpu"
+                 newer: use another card, or `device` cpu"
             ),
             Absence::NoImage { family, source, card, capability } => write!(
                 f,

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use cudarc::driver::sys::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
+use super::sys::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
 
 use super::absence::Absence;
 use super::driver::{Driver, driver};

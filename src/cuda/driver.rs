@@ -1,19 +1,18 @@
 //! The driver's functions that this program calls: one list, looked up once, before the first call.
 //!
-//! The bindings' own functions panic where the library or a symbol is missing, and return an
-//! enumeration that a newer driver's codes would overstep; so only their types and their handle on
-//! the library are used here, and codes stay numbers.
+//! Codes stay numbers: a newer driver has codes that an enumeration would not know.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulonglong, c_void};
 use std::sync::OnceLock;
 
-use cudarc::driver::sys::{
-    self, CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction,
+use super::sys::{
+    CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction,
     CUfunction_attribute, CUgraph, CUgraphExec, CUlaunchConfig, CUmodule, CUstream,
     CUstreamCaptureMode,
 };
 
 use super::absence::Absence;
+use super::library;
 use super::terms::{DriverError, Version, code};
 
 type LaunchKernelEx = unsafe extern "C" fn(
@@ -42,12 +41,12 @@ macro_rules! driver {
                 let missing = |missing| Absence::DriverTooOld { version, missing };
                 Ok(Driver {
                     // SAFETY: each type is the function's in NVIDIA's driver API reference.
-                    $($name: unsafe { symbol(stringify!($name)) }
+                    $($name: unsafe { library::symbol(stringify!($name)) }
                         .ok_or_else(|| missing(stringify!($name)))?,)*
                     // SAFETY: as above.
-                    cuFuncGetParamInfo: unsafe { symbol("cuFuncGetParamInfo") },
+                    cuFuncGetParamInfo: unsafe { library::symbol("cuFuncGetParamInfo") },
                     // SAFETY: as above.
-                    cuLaunchKernelEx: unsafe { symbol("cuLaunchKernelEx") },
+                    cuLaunchKernelEx: unsafe { library::symbol("cuLaunchKernelEx") },
                 })
             }
 
@@ -127,8 +126,7 @@ driver! {
 pub fn driver() -> Result<&'static Driver, Absence> {
     static DRIVER: OnceLock<Result<Driver, Absence>> = OnceLock::new();
     let driver = DRIVER.get_or_init(|| {
-        // SAFETY: loads NVIDIA's driver, whose initialisers are sound.
-        if !unsafe { sys::is_culib_present() } {
+        if !library::is_there() {
             return Err(Absence::NoDriver);
         }
         Driver::resolve()
@@ -143,19 +141,11 @@ pub fn driver() -> Result<&'static Driver, Absence> {
     Ok(driver)
 }
 
-/// The function `name` of libcuda, which must be there.
-///
-/// # Safety
-/// `F` is the type of a pointer to that function.
-unsafe fn symbol<F: Copy>(name: &'static str) -> Option<F> {
-    // SAFETY: the library was found before; the type is the caller's.
-    unsafe { sys::culib().get::<F>(name.as_bytes()).ok().map(|symbol| *symbol) }
-}
-
 /// The CUDA version of the driver, where it tells before anything else is known to be there.
 fn version() -> Option<Version> {
     // SAFETY: the function's type.
-    let get: unsafe extern "C" fn(*mut c_int) -> u32 = unsafe { symbol("cuDriverGetVersion") }?;
+    let get: unsafe extern "C" fn(*mut c_int) -> u32 =
+        unsafe { library::symbol("cuDriverGetVersion") }?;
     let mut number = 0;
     // SAFETY: may be called before cuInit; `number` is writable.
     (unsafe { get(&mut number) } == 0).then(|| Version::of_driver(number))

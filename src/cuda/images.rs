@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUfunction, CUmodule};
+use super::sys::{CUfunction, CUmodule};
 
 use super::absence::Absence;
 use super::context::Context;
@@ -45,6 +45,9 @@ pub struct Built {
 
 /// The folder of [`FOLDER_VARIABLE`], else this binary where it has images.
 pub(super) fn source() -> Result<ImageSource, Absence> {
+    if !cfg!(feature = "cuda") {
+        return Err(Absence::NotBuilt);
+    }
     match std::env::var_os(FOLDER_VARIABLE).as_deref() {
         Some(folder) if folder != OsStr::new("") => Ok(ImageSource::Folder(folder.into())),
         _ if built::IMAGES.is_empty() => Err(Absence::NotBuilt),

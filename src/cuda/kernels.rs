@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use cudarc::driver::sys::{CUfunction, CUfunction_attribute as Attribute};
+use super::sys::{CUfunction, CUfunction_attribute as Attribute};
 
 use super::absence::Absence;
 use super::args;

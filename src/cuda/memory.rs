@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::sys::CUdeviceptr;
 use bytemuck::{Pod, Zeroable};
-use cudarc::driver::sys::CUdeviceptr;
 use half::bf16;
 
 use super::card::Cuda;

@@ -2,12 +2,14 @@
 //! launched. The only module that knows the driver; operators (`ops/*/cuda.rs`) see [`Cuda`].
 //!
 //! No CUDA is needed to build or run the program: without nvcc the binary has no kernels, without
-//! a driver or a card there is no device, and each is an [`Absence`] that says what to do.
+//! a driver or a card there is no device, and each is an [`Absence`] that says what to do. So is a
+//! build without the feature `cuda`, which looks for neither.
 //!
 //! All work goes through one stream, in the order it is issued; only copies of images that stay on the
 //! host go through another ([`StagingBuffers`]), ordered with it by events.
 
 mod absence;
+pub mod args;
 mod backend;
 mod card;
 mod context;
@@ -17,9 +19,15 @@ mod graph;
 mod images;
 mod kernels;
 mod launch;
+#[cfg(feature = "cuda")]
+mod library;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_library.rs"]
+mod library;
 mod memory;
 mod staging;
 mod survey;
+mod sys;
 mod terms;
 
 pub use absence::Absence;
@@ -31,17 +39,10 @@ pub use images::{Built, FOLDER_VARIABLE, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, KernelLimits, Kernels};
 pub use memory::{CudaMemory, DeviceImages, DevicePointer};
 pub use staging::{CudaImages, HostImages, StagingBuffers};
-pub use survey::{Card, Survey, survey};
+pub use survey::{Survey, SurveyedCard, survey};
 pub use terms::{DriverError, ImageSource, Version};
 
 /// Numbers that kernels and host agree on, from `kernels/tiles.h`: `FAIRPRUNE_X` there is `X`.
 pub mod tiles {
     include!(concat!(env!("OUT_DIR"), "/tiles.rs"));
-}
-
-/// The structures that kernels take, from their sources: `EchoArgs` of `kernels/echo.cu` is `EchoArgs`.
-pub mod args {
-    use super::DevicePointer;
-
-    include!(concat!(env!("OUT_DIR"), "/args.rs"));
 }

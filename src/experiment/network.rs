@@ -13,6 +13,7 @@ use super::folder::scores::write_group_recalls;
 use super::folder::subset::SubsetWeights;
 use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
+use super::weight_file::WeightFile;
 use super::training::{
     Cost, Finished, Keeping, Record, TrainingRun, baseline, complete, discard_checkpoint,
     discard_result,
@@ -261,6 +262,14 @@ pub struct TrainedNetwork {
     /// Counts on the validation images at the best epoch, and on the test images at the end.
     pub validation: Option<EvaluationCounts>,
     pub test: Option<EvaluationCounts>,
+}
+
+impl From<WeightFile> for TrainedNetwork {
+    /// The network of a file, of which no evaluation is known.
+    fn from(file: WeightFile) -> Self {
+        let WeightFile { weights, metadata, .. } = file;
+        TrainedNetwork { weights, metadata, validation: None, test: None }
+    }
 }
 
 impl TrainedNetwork {

@@ -330,6 +330,6 @@ fn too_small(name: &str, h: usize, w: usize, source: &Error) -> Error {
     Error::invalid(
         format!("layer {name}"),
         format!("an input of {h} x {w}"),
-        format!("a larger image (--image-size), or --stem cifar; {source}"),
+        format!("a larger image (`image_size`), or `stem` cifar; {source}"),
     )
 }

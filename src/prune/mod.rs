@@ -70,6 +70,7 @@ mod weights;
 pub use budget::{Budget, density_of_prune_rate};
 pub use cost::{Cost, Shape};
 pub use indices::{check_indices, check_within};
+#[cfg(feature = "train")]
 pub(crate) use names::names;
 pub use pick::{MEMORY, Picking, Picks, pick};
 pub use population::Population;

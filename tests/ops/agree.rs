@@ -3,7 +3,7 @@
 use fairprune::backend::{Cpu, Isa};
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::selftest::values::{Values, words};
-use fairprune::selftest::{Failure, Subject, batch_norm, conv2d, sgd};
+use fairprune::selftest::{CaseFailure, Subject, batch_norm, conv2d, sgd};
 
 fn subject(cpu: &Cpu) -> Subject<'_, Cpu> {
     Subject { backend: cpu, reduced: false }
@@ -24,7 +24,7 @@ fn others() -> Vec<Cpu> {
 }
 
 /// `compute` gives the same on all of `cpus` as on the first.
-fn agree<T: PartialEq>(cpus: &[Cpu], compute: impl Fn(&Subject<Cpu>) -> Result<T, Failure>) {
+fn agree<T: PartialEq>(cpus: &[Cpu], compute: impl Fn(&Subject<Cpu>) -> Result<T, CaseFailure>) {
     let reference = compute(&subject(&cpus[0])).unwrap();
     for cpu in &cpus[1..] {
         assert!(compute(&subject(cpu)).unwrap() == reference, "{} differs", cpu.isa().name());

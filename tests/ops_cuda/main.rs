@@ -1,5 +1,8 @@
 //! Operators of the CUDA backend: the cases of `fairprune::selftest`, reduced on the software
 //! device, at full size on a card (`FAIRPRUNE_REQUIRE_CUDA=1`).
+//!
+//! A software device computes on one thread, so that every operator has one of its own, in a process of
+//! its own: as many are tested at a time as there are processors.
 
 #[path = "../common/cuda_device.rs"]
 mod cuda_device;
@@ -9,6 +12,7 @@ mod fusion;
 mod memory;
 mod traffic;
 
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -22,8 +26,25 @@ fn card() -> MutexGuard<'static, Cuda> {
     card.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs all cases of an operator.
+/// Environment variable: this process has the device that an operator is tested on.
+const CHILD: &str = "FAIRPRUNE_TEST_OPERATOR_HERE";
+
+/// Tests an operator in a process of its own, unless this one is that or has the only card.
 fn run(operator: &str) {
+    if cuda_device::real() || std::env::var_os(CHILD).is_some() {
+        return run_cases(operator);
+    }
+    let mut child = Command::new(std::env::current_exe().expect("this test has a path"));
+    child.args(["--exact", operator, "--nocapture"]).env(CHILD, "1");
+    let output = child.output().expect("this test runs again");
+    let text = [output.stdout, output.stderr].map(|t| String::from_utf8_lossy(&t).into_owned());
+    println!("{}", text.concat());
+    assert!(output.status.success(), "{operator}: {}", output.status);
+    assert!(text[0].contains("1 passed"), "{operator} is not the name of one test");
+}
+
+/// Runs all cases of an operator.
+fn run_cases(operator: &str) {
     let cuda = card();
     let subject = Subject { backend: &*cuda, reduced: !cuda_device::real() };
     let all = cases::<Cuda>();

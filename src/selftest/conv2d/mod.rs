@@ -4,11 +4,14 @@ mod calls;
 
 use super::fence::{Fenced, Fill};
 use super::values::words;
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
+use crate::tensor::Dtype;
 
 pub use calls::{Calls, Inputs, NormInputs};
 
@@ -95,7 +98,7 @@ pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, re
     out
 }
 
-pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::integers(&p);
         let calls = Calls::new(subject, &p, &i);
@@ -123,7 +126,7 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::integers(&p);
         for bias in [false, true] {
@@ -139,7 +142,7 @@ pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
@@ -158,7 +161,7 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p);
         for bias in [false, true] {
@@ -183,7 +186,7 @@ pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) 
     Ok(())
 }
 
-pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
@@ -208,7 +211,7 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ou
 }
 
 /// A large common offset would ruin a variance taken as `E[y^2] - E[y]^2`.
-pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let [n, h, w] = if subject.reduced { [16, 8, 8] } else { [64, 16, 16] };
     let p = Conv2dProblem { n, h, w, c: 1, k: 8, r: 1, s: 1, stride: [1, 1], pad: [0, 0] };
     let mut i = Inputs::random(&p);
@@ -224,7 +227,7 @@ pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
     i: &Inputs,
-) -> Result<Vec<Vec<u32>>, Failure> {
+) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::new(subject, p, i);
     let mut all = vec![
         calls.fprop(true)?,
@@ -240,7 +243,7 @@ pub fn everything<B: Conv2d>(
     Ok(all.iter().map(|v| words(v)).collect())
 }
 
-pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
         let i = Inputs::random(&p);
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
@@ -249,7 +252,7 @@ pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.n > 1) {
         let i = Inputs::random(&p);
         let one = p.with_n(1);
@@ -277,11 +280,11 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let Some(p) = problems(subject).nth(2) else { return Ok(()) };
     let i = Inputs::random(&p);
     let backend = subject.backend;
-    let needed = backend.conv2d_workspace(&p, Direction::Fprop);
+    let needed = backend.conv2d_workspace(&p, Conv2dDirection::Fprop, Dtype::F32);
     for (x_len, y_len, work) in [
         (p.x_len() - 1, p.y_len(), needed),
         (p.x_len(), p.y_len() - 1, needed),
@@ -295,7 +298,9 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
         ];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
-        let result = backend.conv2d_fprop(&mut f.memory, &p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, &p, &operands);
         ensure(result.is_err(), || format!("accepted x {x_len}, y {y_len}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || "y was written".to_owned())?;
     }
@@ -303,6 +308,8 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let mut f = Fenced::new(subject, &[Fill::Values(&i.x)])?;
     let none = View::EMPTY;
     let x = f.views[0];
-    let result = backend.conv2d_dgrad(&mut f.memory, &bad, x, x, none, false, none);
+    let (accumulate, norm) = (false, None);
+    let operands = DgradOperands { dy: x, w: x, dx: none, accumulate, norm, workspace: none };
+    let result = backend.conv2d_dgrad(&mut f.memory, &bad, &operands);
     ensure(result.is_err(), || format!("accepted {bad:?}"))
 }

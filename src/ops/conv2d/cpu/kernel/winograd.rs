@@ -18,7 +18,7 @@
     reason = "constant bounds on every index keep sums in registers"
 )]
 
-use super::gather::Finish;
+use super::direct::SumFinish;
 use crate::backend::simd::Simd;
 
 /// Entries of a transformed tile.
@@ -70,7 +70,7 @@ pub struct OutputTiles {
     pub pitch: usize,
     /// One value a channel of the block, or null.
     pub bias: *const f32,
-    pub finish: Finish,
+    pub finish: SumFinish,
 }
 
 /// `m[i][t][..] = sum over c of v[i][t][c] * u[i][c][..]` for all planes i.
@@ -310,9 +310,9 @@ unsafe fn finished<S: Simd>(sum: S::V, t: &OutputTiles, at: usize, k: usize) -> 
     // SAFETY: passed on to the caller.
     unsafe {
         match t.finish {
-            Finish::Store => sum,
-            Finish::Add => S::add(S::load(t.y.add(at)), sum),
-            Finish::Affine { scale, shift, residual, relu } => {
+            SumFinish::Store => sum,
+            SumFinish::Add => S::add(S::load(t.y.add(at)), sum),
+            SumFinish::Affine { scale, shift, residual, relu } => {
                 let mut out = S::fma(sum, S::load(scale.add(k)), S::load(shift.add(k)));
                 if !residual.is_null() {
                     out = S::add(out, S::load(residual.add(at)));
