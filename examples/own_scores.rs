@@ -3,9 +3,7 @@
 //! `cargo run --no-default-features --example own_scores`
 
 use fairprune::error::Result;
-use fairprune::prune::{
-    Direction, Order, Population, QuotaOptions, QuotaRule, Selection, select,
-};
+use fairprune::prune::{Direction, Order, Population, QuotaOptions, QuotaRule, Selection, select};
 
 fn main() -> Result<()> {
     // Nine samples of three classes; the third class is recalled worst, so it keeps most.

@@ -4,8 +4,8 @@
 //! `cargo run --release --example score_weights -- resnet18.safetensors FOLDER`
 
 use fairprune::error::Result;
-use fairprune::experiment::network::TrainedNetwork;
 use fairprune::experiment::Session;
+use fairprune::experiment::network::TrainedNetwork;
 use fairprune::score::Method;
 
 fn main() -> Result<()> {

@@ -119,9 +119,7 @@ impl Kept<'_> {
         };
         let weights = record.weights()?;
         let stated = record.provenance(provenance::identity(data), weights.as_deref());
-        let describe = |w: &crate::prune::Warning| {
-            w.describe_over(session.partition.unit(), names)
-        };
+        let describe = |w: &crate::prune::Warning| w.describe_over(session.partition.unit(), names);
         let warnings: Vec<String> = self.subset.warnings.iter().map(describe).collect();
         let stated = json!(document(&stated, names, &warnings));
         let files = SubsetNames::alone();

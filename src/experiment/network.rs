@@ -13,11 +13,11 @@ use super::folder::scores::write_group_recalls;
 use super::folder::subset::SubsetWeights;
 use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
-use super::weight_file::WeightFile;
 use super::training::{
     Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint,
     discard_result,
 };
+use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
 use crate::data::{PartName, Partition, QueryPart};
 use crate::error::{Error, Result};
