@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::npy::{self, ArrayValues};
 use super::provenance::{DataIdentity, read_json};
-use super::tables::{Part, ScoreTable};
+use super::tables::{SamplePart, ScoreTable};
 use super::{OutputDir, atomic};
 use crate::error::{Error, Result};
 
@@ -204,7 +204,7 @@ impl Description {
 }
 
 /// Samples of a recording, in data-set order.
-pub struct Samples {
+pub struct RecordedSamples {
     /// Id of each sample.
     pub ids: Vec<String>,
     /// Class of each sample.
@@ -212,7 +212,7 @@ pub struct Samples {
     /// Attribute of each sample; empty where the samples have none.
     pub attributes: Vec<u32>,
     /// The part of each sample: held out by the split, or not.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SamplePart>,
 }
 
 /// Writes the folder, with one row from each `row(quantity, epoch)`. `dynamics.json` comes last, so
@@ -221,7 +221,7 @@ pub fn write(
     dir: &OutputDir,
     folder: &str,
     description: &Description,
-    samples: Samples,
+    samples: RecordedSamples,
     quantities: &[Quantity],
     mut row: impl FnMut(Quantity, usize) -> io::Result<Vec<f32>>,
 ) -> Result<()> {
@@ -247,7 +247,7 @@ pub fn write(
         records.for_each(|record| record.digest = Some(digest.clone()));
     }
     let counts = presentations.iter().map(|&n| n as f32).collect();
-    let Samples { ids, labels, attributes, parts } = samples;
+    let RecordedSamples { ids, labels, attributes, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
     ScoreTable { ids, labels, parts, attributes, methods }
         .write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
@@ -285,18 +285,18 @@ fn check_counts(what: &str, [correct, total]: [&[u64]; 2], count: usize) -> Resu
 }
 
 /// A recording on disk. Arrays are read when they are asked for.
-pub struct Recording {
+pub struct DynamicsFolder {
     /// What `dynamics.json` says.
     pub description: Description,
     /// The samples of the arrays' columns.
-    pub samples: Samples,
+    pub samples: RecordedSamples,
     presentations: Vec<f32>,
     folder: PathBuf,
 }
 
-impl Recording {
+impl DynamicsFolder {
     /// Opens the folder and checks what its files say of each other.
-    pub fn open(folder: &Path) -> Result<Recording> {
+    pub fn open(folder: &Path) -> Result<DynamicsFolder> {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
             let found = if folder.is_dir() { "no dynamics.json" } else { "no folder" };
@@ -335,8 +335,8 @@ impl Recording {
             }
         }
         let ScoreTable { ids, labels, attributes, parts, .. } = table;
-        let samples = Samples { ids, labels, attributes, parts };
-        Ok(Recording { description, samples, presentations, folder: folder.to_owned() })
+        let samples = RecordedSamples { ids, labels, attributes, parts };
+        Ok(DynamicsFolder { description, samples, presentations, folder: folder.to_owned() })
     }
 
     /// Returns the folder.

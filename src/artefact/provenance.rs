@@ -13,7 +13,7 @@ use std::path::Path;
 /// The end of a score's ranking that is kept first. Scores are stored with their natural sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Direction {
+pub enum KeptEnd {
     /// High values are hard samples and kept first.
     HigherFirst,
     /// Low values are hard samples and kept first.
@@ -46,13 +46,13 @@ pub struct DataIdentity {
 
 /// One method's part in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Method {
+pub struct MethodRecord {
     /// The column of scores.csv or the strategy of kept.csv: `el2n`, `random`, …
     pub name: String,
     /// The named variant of its definition.
     pub variant: String,
     /// The end that is kept first; `None` where nothing is ranked.
-    pub direction: Option<Direction>,
+    pub direction: Option<KeptEnd>,
     /// The numbers that decide the values, by name.
     pub hyper_parameters: Map<String, Value>,
 }
@@ -70,7 +70,7 @@ pub struct Provenance {
     /// The data set that the values are of.
     pub data: DataIdentity,
     /// The methods whose values the file holds.
-    pub methods: Vec<Method>,
+    pub methods: Vec<MethodRecord>,
     /// Seeds of the runs that the values come from, in their order.
     pub seeds: Vec<u64>,
 }
@@ -80,7 +80,7 @@ impl Provenance {
     pub const FORMAT_VERSION: u32 = 1;
 
     /// Makes the provenance of an artefact of this program, with its version and commit.
-    pub fn new(data: DataIdentity, methods: Vec<Method>, seeds: Vec<u64>) -> Self {
+    pub fn new(data: DataIdentity, methods: Vec<MethodRecord>, seeds: Vec<u64>) -> Self {
         Provenance {
             format_version: Self::FORMAT_VERSION,
             tool: env!("CARGO_PKG_NAME").to_owned(),
@@ -98,7 +98,7 @@ impl Provenance {
     }
 
     /// Returns the method `name`, or an error that lists the methods there are.
-    pub fn method(&self, name: &str, file: &Path) -> Result<&Method> {
+    pub fn method(&self, name: &str, file: &Path) -> Result<&MethodRecord> {
         self.methods.iter().find(|m| m.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.methods.iter().map(|m| m.name.as_str()).collect();
             let found = format!("the methods {}", known.join(", "));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Partition;
 use crate::error::{Error, Result};
 use crate::metrics::ClassCounts;
-use crate::train::Evaluation;
+use crate::train::EvaluationTotals;
 
 /// Correct and total samples of every class in one evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct GroupCounts {
 
 impl EvaluationCounts {
     /// The counts of an evaluation after `epoch`.
-    pub fn new(epoch: u32, evaluation: &Evaluation) -> Self {
+    pub fn new(epoch: u32, evaluation: &EvaluationTotals) -> Self {
         let split = |counts: &[ClassCounts]| GroupCounts {
             correct: counts.iter().map(|c| c.correct).collect(),
             total: counts.iter().map(|c| c.total).collect(),

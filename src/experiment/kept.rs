@@ -19,7 +19,7 @@ use crate::exec::Mode;
 use crate::nn::Weights;
 use crate::ops::Operators;
 use crate::prune::{Subset, over};
-use crate::score::{Method, Options, Scores, Watch, modes};
+use crate::score::{Method, Options, PassControl, Scores, modes};
 use crate::train::{Recipe, Seeds};
 
 /// A subset of a session's training samples.
@@ -83,7 +83,7 @@ fn score_on<B: Operators>(
     let seed = Seeds::derive(session.seed, 0).subset;
     let wanted = NetworkScores { methods, options, extract: false, validation: None, seed };
     let interrupt = AtomicBool::new(false);
-    let mut watch = Watch { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
+    let mut watch = PassControl { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
     Ok(network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0)
 }
 

@@ -14,8 +14,7 @@ use super::folder::subset::SubsetWeights;
 use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
 use super::training::{
-    Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint,
-    discard_result,
+    Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint, discard_result,
 };
 use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
@@ -27,7 +26,8 @@ use crate::nn::{Weights, WeightsMetadata, weights};
 use crate::score::Options;
 use crate::train::baseline::plan;
 use crate::train::{
-    Baseline, Budget, Control, Evaluation, Progress, Recipe, Recording, Seeds, evaluate,
+    Baseline, Control, EvaluationTotals, Recipe, Recording, Seeds, StepBudget, TrainProgress,
+    evaluate,
 };
 
 /// The trained network's file.
@@ -41,7 +41,7 @@ pub struct TrainSettings {
     /// Factors of the losses of these positions.
     pub weights: Option<SubsetWeights>,
     /// Length of a run on a subset.
-    pub budget: Option<Budget>,
+    pub budget: Option<StepBudget>,
     /// What is recorded of every presentation, in the folder `dynamics`.
     pub record: Option<Recording>,
     /// Another way of training.
@@ -95,7 +95,7 @@ impl<'a> Training<'a> {
         let subset = subset.as_deref().unwrap_or(&split.train);
         let groups = session.all_groups(PartName::Train).0;
         let train = plan::trained_on(other, groups, subset, seeds.subset)?;
-        let budget = budget.unwrap_or(Budget::Fixed);
+        let budget = budget.unwrap_or(StepBudget::Fixed);
         let steps = recipe.steps(budget, train.len(), split.train.len());
         let steps = plan::steps(other, recipe, train.len(), steps);
         if steps == 0 {
@@ -301,7 +301,7 @@ impl TrainedNetwork {
 impl Session {
     /// Trains the session's network on what the split leaves.
     pub fn train(&self, recipe: &Recipe) -> Result<TrainedNetwork> {
-        let (interrupt, mut progress) = (AtomicBool::new(false), |_: Progress| {});
+        let (interrupt, mut progress) = (AtomicBool::new(false), |_: TrainProgress| {});
         let mut control =
             Control { interrupt: &interrupt, progress: &mut progress, checkpoint: None };
         Training::new(self, recipe, TrainSettings::default())?.in_memory(&mut control)
@@ -319,7 +319,7 @@ impl Session {
         weights: &Weights,
         part: PartName,
         list: &[usize],
-    ) -> Result<Evaluation> {
+    ) -> Result<EvaluationTotals> {
         let recipe = Recipe::quick(list.len(), self.side(), Recipe::BATCH);
         let list = positions(list);
         on_backend!(self, on => {

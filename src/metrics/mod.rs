@@ -17,7 +17,7 @@ pub use class::{
     pearson, recalls, std, weighted_accuracy, worst_class, worst_five_percent,
 };
 pub use confusion::{ClassCounts, ConfusionMatrix, tally, tally_groups};
-pub use paired::{Claim, ClaimVerdict, PairedDifference, Verdict};
+pub use paired::{ClaimVerdict, ClaimedDirection, PairedDifference, PairedVerdict};
 pub use seeds::{Spread, WorstOverSeeds, mean_recalls};
 pub use student::{normal_quantile, t_quantile};
 pub use text::{fraction, signed, verdict_line};

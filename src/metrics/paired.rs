@@ -20,7 +20,7 @@ pub struct PairedDifference {
 
 /// What a run found about its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PairedVerdict {
     /// The whole interval is above 0.
     Improved,
     /// The whole interval is below 0.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// The direction in which somebody says that a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum ClaimedDirection {
     /// Method above baseline.
     Higher,
     /// Method below baseline.
@@ -86,21 +86,20 @@ impl PairedDifference {
     }
 
     /// Tells whether the method improved a metric of which more is better.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> PairedVerdict {
         match self.interval {
-            Some((low, _)) if low > 0.0 => Verdict::Improved,
-            Some((_, high)) if high < 0.0 => Verdict::Worsened,
-            _ => Verdict::NotDecided,
+            Some((low, _)) if low > 0.0 => PairedVerdict::Improved,
+            Some((_, high)) if high < 0.0 => PairedVerdict::Worsened,
+            _ => PairedVerdict::NotDecided,
         }
     }
 
     /// Tells whether a claim about the direction is seen.
-    pub fn claim(&self, claim: Claim) -> ClaimVerdict {
+    pub fn claim(&self, claim: ClaimedDirection) -> ClaimVerdict {
         match (self.verdict(), claim) {
-            (Verdict::NotDecided, _) => ClaimVerdict::Undecided,
-            (Verdict::Improved, Claim::Higher) | (Verdict::Worsened, Claim::Lower) => {
-                ClaimVerdict::Seen
-            }
+            (PairedVerdict::NotDecided, _) => ClaimVerdict::Undecided,
+            (PairedVerdict::Improved, ClaimedDirection::Higher)
+            | (PairedVerdict::Worsened, ClaimedDirection::Lower) => ClaimVerdict::Seen,
             _ => ClaimVerdict::Reversed,
         }
     }
@@ -120,32 +119,32 @@ mod tests {
         let (low, high) = d.interval.unwrap();
         let half = 3.1824463052837095 * sd / 2.0;
         assert!((low - (3.0 - half)).abs() < 1e-12 && (high - (3.0 + half)).abs() < 1e-12);
-        assert_eq!(d.verdict(), Verdict::NotDecided);
+        assert_eq!(d.verdict(), PairedVerdict::NotDecided);
     }
 
     #[test]
     fn verdicts_follow_the_interval() {
         let up = PairedDifference::new(&[0.5, 0.6, 0.55], &[0.4, 0.5, 0.44]).unwrap();
-        assert_eq!(up.verdict(), Verdict::Improved);
-        assert_eq!(up.claim(Claim::Higher), ClaimVerdict::Seen);
-        assert_eq!(up.claim(Claim::Lower), ClaimVerdict::Reversed);
+        assert_eq!(up.verdict(), PairedVerdict::Improved);
+        assert_eq!(up.claim(ClaimedDirection::Higher), ClaimVerdict::Seen);
+        assert_eq!(up.claim(ClaimedDirection::Lower), ClaimVerdict::Reversed);
         let down = PairedDifference::new(&[0.4, 0.5, 0.44], &[0.5, 0.6, 0.55]).unwrap();
-        assert_eq!(down.verdict(), Verdict::Worsened);
-        assert_eq!(down.claim(Claim::Higher), ClaimVerdict::Reversed);
-        assert_eq!(down.claim(Claim::Lower), ClaimVerdict::Seen);
+        assert_eq!(down.verdict(), PairedVerdict::Worsened);
+        assert_eq!(down.claim(ClaimedDirection::Higher), ClaimVerdict::Reversed);
+        assert_eq!(down.claim(ClaimedDirection::Lower), ClaimVerdict::Seen);
     }
 
     #[test]
     fn one_seed_decides_nothing() {
         let d = PairedDifference::new(&[0.9], &[0.1]).unwrap();
-        assert_eq!((d.sd, d.interval, d.verdict()), (None, None, Verdict::NotDecided));
-        assert_eq!(d.claim(Claim::Higher), ClaimVerdict::Undecided);
+        assert_eq!((d.sd, d.interval, d.verdict()), (None, None, PairedVerdict::NotDecided));
+        assert_eq!(d.claim(ClaimedDirection::Higher), ClaimVerdict::Undecided);
     }
 
     #[test]
     fn an_interval_that_touches_zero_is_undecided() {
         let same = PairedDifference::new(&[0.5, 0.5], &[0.5, 0.5]).unwrap();
-        assert_eq!((same.interval, same.verdict()), (Some((0.0, 0.0)), Verdict::NotDecided));
+        assert_eq!((same.interval, same.verdict()), (Some((0.0, 0.0)), PairedVerdict::NotDecided));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::paired::{PairedDifference, Verdict};
+use super::paired::{PairedDifference, PairedVerdict};
 
 /// Writes a fraction with two decimals and no leading zero: `.55`, `1.00`, `-.30`.
 pub fn fraction(value: f64) -> String {
@@ -28,12 +28,12 @@ fn without_zero(text: &str) -> String {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for PairedVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Verdict::Improved => "improved",
-            Verdict::Worsened => "worsened",
-            Verdict::NotDecided => "not decided",
+            PairedVerdict::Improved => "improved",
+            PairedVerdict::Worsened => "worsened",
+            PairedVerdict::NotDecided => "not decided",
         })
     }
 }

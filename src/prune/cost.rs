@@ -9,7 +9,7 @@ use crate::error::Result;
 /// among them, D the dimensions, K the classes and V the validation samples. Lazy methods are given
 /// their upper bound; they mostly need a fraction of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Cost {
+pub struct PickCost {
     /// Floating-point operations, a multiply-add being two.
     pub flops: f64,
     /// Time on one core, by measured rates of each method; `docs/scores/selection.md` names the
@@ -23,7 +23,7 @@ pub struct Cost {
 
 /// Sizes of the inputs of a method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct InputSizes {
     /// D, dimensions of the features.
     pub dims: usize,
     /// K, classes of the predictions.
@@ -46,9 +46,9 @@ impl Selector {
         sizes: &[usize],
         wanted: &Wanted,
         scope: Scope,
-        shape: Shape,
+        shape: InputSizes,
         memory: usize,
-    ) -> Result<Cost> {
+    ) -> Result<PickCost> {
         wanted.check(sizes)?;
         let samples: usize = sizes.iter().sum();
         let groups: Vec<(usize, usize)> = match scope {
@@ -59,13 +59,13 @@ impl Selector {
             }
         };
         let bytes = 16.0 * samples as f64;
-        let mut total = Cost { flops: 0.0, seconds: 0.0, bytes, class: self.class() };
+        let mut total = PickCost { flops: 0.0, seconds: 0.0, bytes, class: self.class() };
         // A method that picks inside a class looks at the validation samples of that class only.
         let validation = match scope {
             Scope::Whole => shape.validation,
             Scope::Class => shape.validation.div_ceil(groups.len().max(1)),
         };
-        let shape = Shape { validation, ..shape };
+        let shape = InputSizes { validation, ..shape };
         let mut most: f64 = 0.0;
         for (n, m) in groups {
             let (flops, bytes) = self.of_group(n, m, shape, memory);
@@ -97,7 +97,7 @@ impl Selector {
     /// measured factors. The terms without D are passes over all samples for each pick. Where rows
     /// of distances do not fit `memory` this is a lower bound, because how often gains are brought
     /// up to date depends on the data.
-    fn nanoseconds(&self, n: usize, m: usize, shape: Shape, memory: usize) -> f64 {
+    fn nanoseconds(&self, n: usize, m: usize, shape: InputSizes, memory: usize) -> f64 {
         let (d, k) = (shape.dims as f64, shape.classes as f64);
         let (n, m, v, len) = (n as f64, m as f64, shape.validation as f64, n);
         let kept = row_bytes(len, memory) >= 4.0 * n * n;
@@ -129,7 +129,7 @@ impl Selector {
     }
 
     /// Returns (operations, bytes) for m picks of n samples.
-    fn of_group(&self, n: usize, m: usize, shape: Shape, memory: usize) -> (f64, f64) {
+    fn of_group(&self, n: usize, m: usize, shape: InputSizes, memory: usize) -> (f64, f64) {
         let (d, k, v) = (shape.dims as f64, shape.classes as f64, shape.validation as f64);
         let (samples, picks) = (n as f64, m as f64);
         let sort = 20.0 * samples * samples.max(2.0).log2();
@@ -184,43 +184,47 @@ impl Selector {
     }
 }
 
-impl Cost {
+impl PickCost {
     /// Makes the cost of a score, at 10^10 operations a second.
-    fn of(flops: f64, bytes: f64, class: &'static str) -> Cost {
-        Cost { flops, seconds: 1e-10 * flops, bytes, class }
+    fn of(flops: f64, bytes: f64, class: &'static str) -> PickCost {
+        PickCost { flops, seconds: 1e-10 * flops, bytes, class }
     }
 
     /// Returns the cost of [`class_distances`](super::class_distances).
-    pub fn class_distances(samples: usize, shape: Shape) -> Cost {
+    pub fn class_distances(samples: usize, shape: InputSizes) -> PickCost {
         let n = samples as f64;
-        Cost::of(5.0 * n * shape.dims as f64, 32.0 * n, "N D")
+        PickCost::of(5.0 * n * shape.dims as f64, 32.0 * n, "N D")
     }
 
     /// Returns an upper bound of the cost of [`prototype_distances`](super::prototype_distances).
-    pub fn prototype_distances(samples: usize, shape: Shape, options: super::KMeans) -> Cost {
+    pub fn prototype_distances(
+        samples: usize,
+        shape: InputSizes,
+        options: super::KMeans,
+    ) -> PickCost {
         let (n, d, k) = (samples as f64, shape.dims as f64, options.clusters as f64);
         let passes = options.rounds as f64 + 2.0;
-        Cost::of(3.0 * n * k * d * passes, 64.0 * n + 12.0 * k * d, "N K D rounds")
+        PickCost::of(3.0 * n * k * d * passes, 64.0 * n + 12.0 * k * d, "N K D rounds")
     }
 
     /// Returns the cost of [`cal`](super::cal).
-    pub fn cal(samples: usize, shape: Shape, neighbours: usize) -> Cost {
+    pub fn cal(samples: usize, shape: InputSizes, neighbours: usize) -> PickCost {
         let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
         let near = neighbours as f64;
         let flops = 3.0 * n * n * d + 4.0 * n * near * k;
-        Cost::of(flops, n * (40.0 + 16.0 * near + 8.0 * k), "N^2 D")
+        PickCost::of(flops, n * (40.0 + 16.0 * near + 8.0 * k), "N^2 D")
     }
 
     /// Returns the cost of [`last_layer_grand`](super::last_layer_grand).
-    pub fn last_layer_grand(samples: usize, shape: Shape) -> Cost {
+    pub fn last_layer_grand(samples: usize, shape: InputSizes) -> PickCost {
         let (n, d, k) = (samples as f64, shape.dims as f64, shape.classes as f64);
-        Cost::of(2.0 * n * (d + k), n * (4.0 * k + 32.0), "N (D + K)")
+        PickCost::of(2.0 * n * (d + k), n * (4.0 * k + 32.0), "N (D + K)")
     }
 
     /// Returns the cost of [`least_confidence`](super::least_confidence).
-    pub fn least_confidence(samples: usize, shape: Shape) -> Cost {
+    pub fn least_confidence(samples: usize, shape: InputSizes) -> PickCost {
         let (n, k) = (samples as f64, shape.classes as f64);
-        Cost::of(n * k, 16.0 * n, "N K")
+        PickCost::of(n * k, 16.0 * n, "N K")
     }
 }
 
@@ -229,7 +233,7 @@ mod tests {
     use super::*;
     use crate::prune::MEMORY;
 
-    const SHAPE: Shape = Shape { dims: 512, classes: 10, validation: 5000 };
+    const SHAPE: InputSizes = InputSizes { dims: 512, classes: 10, validation: 5000 };
 
     #[test]
     fn a_tenth_of_the_work_inside_ten_classes() {
@@ -286,7 +290,7 @@ mod tests {
         for (name, seconds) in MEASURED {
             let selector: Selector = name.parse().unwrap();
             for ((n, dims), measured) in sizes.into_iter().zip(seconds) {
-                let shape = Shape { dims, classes: 10, validation: 1000 };
+                let shape = InputSizes { dims, classes: 10, validation: 1000 };
                 let wanted = Wanted::of_any(n / 10);
                 let cost = selector.cost(&[n / 10; 10], &wanted, Scope::Class, shape, MEMORY);
                 let found = cost.unwrap().seconds;
@@ -297,7 +301,7 @@ mod tests {
             }
         }
         // Herding among all of 50,000 x 64 is the case that an earlier estimate called 0.8 s.
-        let shape = Shape { dims: 64, classes: 10, validation: 0 };
+        let shape = InputSizes { dims: 64, classes: 10, validation: 0 };
         let wanted = Wanted::of_any(5000);
         let cost = Selector::Herding.cost(&[5000; 10], &wanted, Scope::Whole, shape, MEMORY);
         assert!((5.2..=20.8).contains(&cost.unwrap().seconds));

@@ -68,7 +68,7 @@ mod warning;
 mod weights;
 
 pub use budget::{Budget, density_of_prune_rate};
-pub use cost::{Cost, Shape};
+pub use cost::{InputSizes, PickCost};
 pub use indices::{check_indices, check_within};
 #[cfg(feature = "train")]
 pub(crate) use names::names;
@@ -81,7 +81,7 @@ pub use prototype::{
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};
 pub use select::{Selection, Subset, select, strategy_counts};
-pub use selector::{Inputs, Need, Scope, Score, Selector, Space, Start, Validation};
+pub use selector::{Inputs, KCenterStart, Need, Scope, Score, Selector, Space, Validation};
 pub use space::{Features, Probabilities};
 pub use unit::over;
 pub use wanted::Wanted;

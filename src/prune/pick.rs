@@ -8,7 +8,7 @@ use super::greedy::{
 use super::population::Population;
 use super::prototype::{Centre, centre_distances, class_distances};
 use super::rank::Direction;
-use super::selector::{Inputs, Scope, Score, Selector, Space, Start, Validation};
+use super::selector::{Inputs, KCenterStart, Scope, Score, Selector, Space, Validation};
 use super::space::{
     Cosine, CosineDistance, Divergence, Features, Gradients, Neighbour, Points, Probabilities,
     SquaredEuclidean, check_labels, nearest,
@@ -234,16 +234,18 @@ impl<'a> CheckedPicking<'a> {
             Selector::CoreSet { start } => {
                 let points = points()?;
                 let first = match start {
-                    Start::Mean => least(&centre_distances(points, Centre::Mean), positions, seed),
-                    Start::Random => drawn(positions, seed),
+                    KCenterStart::Mean => {
+                        least(&centre_distances(points, Centre::Mean), positions, seed)
+                    }
+                    KCenterStart::Random => drawn(positions, seed),
                 };
                 Box::new(KCenter::new(SquaredEuclidean::new(points), first, positions, seed))
             }
             Selector::ContextualDiversity { start } => {
                 let divergence = Divergence::new(self.probabilities()?, positions)?;
                 let first = match start {
-                    Start::Mean => least(&divergence.to_mean(), positions, seed),
-                    Start::Random => drawn(positions, seed),
+                    KCenterStart::Mean => least(&divergence.to_mean(), positions, seed),
+                    KCenterStart::Random => drawn(positions, seed),
                 };
                 Box::new(KCenter::new(divergence, first, positions, seed))
             }

@@ -15,7 +15,7 @@ const MOST_STRATA: usize = 1_000_000;
 
 /// Where k-center starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Start {
+pub enum KCenterStart {
     /// The sample nearest to the mean.
     #[default]
     Mean,
@@ -44,7 +44,7 @@ pub enum Scope {
     Whole,
 }
 
-names!(Start, "start", "mean" => Start::Mean, "random" => Start::Random);
+names!(KCenterStart, "start", "mean" => KCenterStart::Mean, "random" => KCenterStart::Random);
 names!(Space, "space", "features" => Space::Features, "gradients" => Space::Gradients);
 names!(Scope, "scope", "class" => Scope::Class, "whole" => Scope::Whole);
 
@@ -54,12 +54,12 @@ pub enum Selector {
     /// Greedy k-center on features, Euclidean.
     CoreSet {
         /// The first pick.
-        start: Start,
+        start: KCenterStart,
     },
     /// Greedy k-center under symmetric Kullback-Leibler divergence of predictions.
     ContextualDiversity {
         /// The first pick.
-        start: Start,
+        start: KCenterStart,
     },
     /// Herding on features.
     Herding,
@@ -128,7 +128,7 @@ pub enum Need {
 impl Selector {
     /// Every method with its default options, in the order of help and tables.
     pub const ALL: [Selector; 11] = [
-        Selector::CoreSet { start: Start::Mean },
+        Selector::CoreSet { start: KCenterStart::Mean },
         Selector::Herding,
         Selector::Moderate { centre: Centre::Median },
         Selector::Ccs { beta: 0.1, strata: 50 },
@@ -138,7 +138,7 @@ impl Selector {
         Selector::Glister { step: 0.1, refresh: 1 },
         Selector::GraphCut { space: Space::Features, lambda: 1.0 },
         Selector::FacilityLocation { space: Space::Features },
-        Selector::ContextualDiversity { start: Start::Mean },
+        Selector::ContextualDiversity { start: KCenterStart::Mean },
     ];
 
     /// Returns the name as it is written by users and in files.

@@ -15,14 +15,14 @@ use crate::prune::{self, KMeans, Population, Probabilities};
 
 /// Penultimate features, one row for each sample of the whole training part, in data-set order.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Features {
+pub struct FeatureMatrix {
     /// D, the number of features of a sample.
     pub width: usize,
     /// The features, N x D.
     pub values: Vec<f32>,
 }
 
-impl Features {
+impl FeatureMatrix {
     /// Returns N, the number of samples.
     pub fn samples(&self) -> usize {
         self.values.len() / self.width.max(1)
@@ -38,7 +38,7 @@ impl Features {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extracted {
     /// Penultimate features, N x D.
-    pub features: Features,
+    pub features: FeatureMatrix,
     /// Softmax of the logits, N x K.
     pub probabilities: Vec<f32>,
 }
@@ -72,7 +72,7 @@ pub fn extract<B: Operators>(
             return Err(Error::invalid(format!("{what} {}", i % width), found, "a finite network"));
         }
     }
-    Ok(Extracted { features: Features { width, values: features }, probabilities })
+    Ok(Extracted { features: FeatureMatrix { width, values: features }, probabilities })
 }
 
 /// Returns softmax(z), computed in f64 and rounded once.
@@ -86,7 +86,7 @@ fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     /// Penultimate features of all samples.
-    pub features: &'a Features,
+    pub features: &'a FeatureMatrix,
     /// Probabilities, N x K, of the network whose features they are.
     pub probabilities: Option<&'a [f32]>,
     /// Class of every sample.
@@ -104,7 +104,7 @@ impl<'a> Evidence<'a> {
     pub fn of(
         data: &'a DataSet,
         eligible: &'a [usize],
-        features: &'a Features,
+        features: &'a FeatureMatrix,
         probabilities: Option<&'a [f32]>,
         seed: u64,
     ) -> Self {
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn distances_are_to_the_mean_of_the_own_eligible_samples() {
         let values = vec![0.0, 0.0, 4.0, 0.0, 100.0, 1.0, 1.0, 4.0, 9.0, 9.0];
-        let features = Features { width: 2, values };
+        let features = FeatureMatrix { width: 2, values };
         // Sample 2 is held out, so it moves no mean. Class 2 has a held-out sample only.
         let evidence = Evidence {
             features: &features,
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn unfit_features_and_methods_are_refused() {
-        let features = Features { width: 2, values: vec![0.0; 4] };
+        let features = FeatureMatrix { width: 2, values: vec![0.0; 4] };
         let evidence = Evidence {
             features: &features,
             probabilities: None,
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn prototypes_do_not_look_at_labels() {
         let values = vec![1.0, 0.0, 1.0, 0.1, 0.0, 1.0, 0.1, 1.0, 1.0, 0.8, 5.0, 5.0];
-        let features = Features { width: 2, values };
+        let features = FeatureMatrix { width: 2, values };
         let of = |labels: &[u32]| {
             let evidence = Evidence {
                 features: &features,

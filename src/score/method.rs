@@ -68,7 +68,7 @@ pub enum Kind {
 
 /// The run from which a score is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum ScoreSource {
     /// Query models at the end of short runs.
     Query,
     /// The query models before training.
@@ -173,28 +173,28 @@ impl Method {
     }
 
     /// Returns the run from which the method's variant is taken.
-    pub fn source(self, options: &Options) -> Source {
+    pub fn source(self, options: &Options) -> ScoreSource {
         match (self, self.kind(options)) {
-            (Method::El2n, Kind::Dynamics(_)) => Source::Augmented,
-            (_, Kind::Dynamics(_)) => Source::Dynamics,
-            (Method::Grand, _) if options.grand_at == GrandAt::Init => Source::Initial,
-            _ => Source::Query,
+            (Method::El2n, Kind::Dynamics(_)) => ScoreSource::Augmented,
+            (_, Kind::Dynamics(_)) => ScoreSource::Dynamics,
+            (Method::Grand, _) if options.grand_at == GrandAt::Init => ScoreSource::Initial,
+            _ => ScoreSource::Query,
         }
     }
 
     /// Says in words which variant of the score is computed.
     pub fn variant(self, options: &Options) -> String {
         let of = match self.source(options) {
-            Source::Query if self.kind(options) == Kind::Features => {
+            ScoreSource::Query if self.kind(options) == Kind::Features => {
                 "features of one network in eval mode, no augmentation"
             }
-            Source::Query => "query model in eval mode, no augmentation, mean over runs",
-            Source::Initial => {
+            ScoreSource::Query => "query model in eval mode, no augmentation, mean over runs",
+            ScoreSource::Initial => {
                 "fresh network in eval mode (running statistics 0 and 1), no augmentation, mean over \
                  initialisations"
             }
-            Source::Dynamics => "train mode, presentations of one run",
-            Source::Augmented => "train mode, sum over epochs 0 to 9 of one run",
+            ScoreSource::Dynamics => "train mode, presentations of one run",
+            ScoreSource::Augmented => "train mode, sum over epochs 0 to 9 of one run",
         };
         match self {
             Method::Grand if options.grand_layers == GrandLayers::Last => {

@@ -15,6 +15,6 @@ mod state;
 pub mod trajectories;
 pub mod windows;
 
-pub use method::{Kind, Method, Scores, Source};
+pub use method::{Kind, Method, ScoreSource, Scores};
 pub use options::Options;
-pub use pass::{Watch, modes};
+pub use pass::{PassControl, modes};

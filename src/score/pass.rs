@@ -13,7 +13,7 @@ use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 
 /// How a pass is watched and stopped.
-pub struct Watch<'a> {
+pub struct PassControl<'a> {
     /// Set from outside to stop after the running batch; the state is saved first.
     pub interrupt: &'a AtomicBool,
     /// Called with the samples done and the samples in all.
@@ -54,7 +54,7 @@ pub fn score<B: Operators>(
     set: &EvaluationSet<B>,
     methods: &[Method],
     options: &Options,
-    watch: &mut Watch,
+    watch: &mut PassControl,
 ) -> Result<Scores> {
     let (fields, mode) = columns_of(methods, options);
     let Some(mode) = mode else { return Ok(Vec::new()) };
@@ -88,7 +88,7 @@ fn run<B: Operators>(
     mode: Mode,
     set: &EvaluationSet<B>,
     fields: &[(Method, Field)],
-    watch: &mut Watch,
+    watch: &mut PassControl,
 ) -> Result<()> {
     let (batch, samples) = (executor.batch(mode), set.positions.len());
     let mut start = 0;

@@ -38,5 +38,5 @@ mod tail;
 pub use model::{Decision, LocalMinimum, Rule, TwoGaussians};
 pub use pruning::{Jump, RandomPruning, Ssp};
 pub use simulate::{Estimate, Simulation, simulate};
-pub use study::{Study, StudyRow};
+pub use study::{StudyRow, TheoryStudy};
 pub use tail::{ln_mills, ln_upper_tail, upper_tail};

@@ -9,7 +9,7 @@ const LISTED: usize = 8;
 
 /// What the model says of its classes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Study {
+pub struct TheoryStudy {
     /// The rule of least total risk on all data.
     pub full: Decision,
     /// The stationary point t* that is not of least risk, where the full rule is constant.
@@ -42,12 +42,12 @@ impl TwoGaussians {
     ///
     /// # Errors
     /// [`crate::error::Error::Invalid`] for a density outside (0, 1].
-    pub fn study(&self, densities: &[f64]) -> Result<Study> {
+    pub fn study(&self, densities: &[f64]) -> Result<TheoryStudy> {
         let row = |&density: &f64| {
             Ok(StudyRow { density, metriq: self.metriq(density)?, ssp: self.ssp(density)? })
         };
         let local = self.local_minimum().filter(|m| !m.global);
-        Ok(Study {
+        Ok(TheoryStudy {
             full: self.minimiser(),
             local_minimum: local.map(|m| m.decision),
             worst_optimum: self.worst_optimum(),
@@ -59,7 +59,7 @@ impl TwoGaussians {
     }
 }
 
-impl Study {
+impl TheoryStudy {
     /// Returns every rule of the study: the full one, the one of least worst-class risk, then those
     /// of each row, MetriQ (where it is defined) before SSP.
     pub fn decisions(&self) -> Vec<Decision> {
@@ -124,7 +124,7 @@ fn densities(rows: &[&StudyRow]) -> String {
 mod tests {
     use super::*;
 
-    fn study(means: [f64; 2], sigmas: [f64; 2], sizes: [f64; 2], densities: &[f64]) -> Study {
+    fn study(means: [f64; 2], sigmas: [f64; 2], sizes: [f64; 2], densities: &[f64]) -> TheoryStudy {
         TwoGaussians::new(means, sigmas, sizes).unwrap().study(densities).unwrap()
     }
 

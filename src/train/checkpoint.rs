@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::outcome::{EpochRecord, Outcome};
+use super::outcome::{EpochRecord, TrainOutcome};
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
 use crate::nn::Weights;
@@ -83,8 +83,8 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Returns the outcome of a run that this is the end of, without what it recorded.
-    pub fn into_outcome(self) -> Outcome {
-        Outcome {
+    pub fn into_outcome(self) -> TrainOutcome {
+        TrainOutcome {
             weights: self.weights,
             best_weights: self.best,
             steps: self.position.steps,

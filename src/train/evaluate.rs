@@ -10,7 +10,7 @@ pub use crate::exec::{EvaluationSet, run_pass};
 
 /// The counts of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
+pub struct EvaluationTotals {
     /// Correct and total counts, one entry for each class.
     pub counts: Vec<ClassCounts>,
     /// Correct and total counts, one entry for each group, where the set has groups.
@@ -23,7 +23,7 @@ pub struct Evaluation {
 pub fn evaluate<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-) -> Result<Evaluation> {
+) -> Result<EvaluationTotals> {
     let evaluation = measure(executor, set)?;
     if !evaluation.loss.is_finite() {
         return Err(Error::invalid("network", "non-finite losses in evaluation", "finite outputs"));
@@ -36,7 +36,7 @@ pub fn evaluate<B: Operators>(
 pub fn measure<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-) -> Result<Evaluation> {
+) -> Result<EvaluationTotals> {
     run_pass(executor, Mode::Score, set)?;
     let classes = executor.network().classes;
     let predictions = executor.column(Field::Prediction, set.labels.len())?;
@@ -53,5 +53,5 @@ pub fn measure<B: Operators>(
         }
         None => None,
     };
-    Ok(Evaluation { counts: tally(&labels, &predicted, classes)?, groups, loss })
+    Ok(EvaluationTotals { counts: tally(&labels, &predicted, classes)?, groups, loss })
 }

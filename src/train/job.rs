@@ -49,14 +49,14 @@ pub struct Control<'a> {
     /// Set from outside to stop at the next step; the state is saved first.
     pub interrupt: &'a AtomicBool,
     /// Called between steps.
-    pub progress: &'a mut dyn FnMut(Progress),
+    pub progress: &'a mut dyn FnMut(TrainProgress),
     /// The file that keeps the state, and how often it is written at least.
     pub checkpoint: Option<(PathBuf, Duration)>,
 }
 
 /// Where a run stands, for people.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
+pub struct TrainProgress {
     /// Number of the current epoch, from 0.
     pub epoch: u32,
     /// Number of the schedule's steps done.

@@ -12,9 +12,9 @@ pub mod recorder;
 mod trainer;
 
 pub use baseline::{Baseline, BaselineInput};
-pub use evaluate::{Evaluation, evaluate, measure, run_pass};
-pub use job::{Control, Progress, TrainJob};
-pub use outcome::{EpochRecord, Outcome};
-pub use recipe::{Budget, Recipe, Schedule, Seeds};
+pub use evaluate::{EvaluationTotals, evaluate, measure, run_pass};
+pub use job::{Control, TrainJob, TrainProgress};
+pub use outcome::{EpochRecord, TrainOutcome};
+pub use recipe::{Recipe, Schedule, Seeds, StepBudget};
 pub use recorder::{Recorder, Recording};
 pub use trainer::{train, train_with};

@@ -33,7 +33,7 @@ pub struct EpochRecord {
 
 /// A finished run.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct TrainOutcome {
     /// Weights at the end of the run.
     pub weights: Weights,
     /// Weights at the best validation accuracy (the first of equals), if the job keeps them.
@@ -52,7 +52,7 @@ pub struct Outcome {
     pub dynamics: Option<Recorder>,
 }
 
-impl Outcome {
+impl TrainOutcome {
     /// Returns the record of best validation accuracy (the first of equals), if there was
     /// validation.
     pub fn best(&self) -> Option<&EpochRecord> {

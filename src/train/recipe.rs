@@ -85,7 +85,7 @@ impl fmt::Display for Schedule {
 /// The rule for the length of a run on a subset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Budget {
+pub enum StepBudget {
     /// The given epochs over the subset.
     Fixed,
     /// floor((0.5 + 0.5 d) E / d) epochs: (0.5 + 0.5 d) of the full run's steps at density d.
@@ -94,25 +94,25 @@ pub enum Budget {
     Steps,
 }
 
-impl FromStr for Budget {
+impl FromStr for StepBudget {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         match text {
-            "fixed" => Ok(Budget::Fixed),
-            "matched" => Ok(Budget::Matched),
-            "steps" => Ok(Budget::Steps),
+            "fixed" => Ok(StepBudget::Fixed),
+            "matched" => Ok(StepBudget::Matched),
+            "steps" => Ok(StepBudget::Steps),
             _ => Err(Error::invalid("`budget`", text, "fixed, matched or steps")),
         }
     }
 }
 
-impl fmt::Display for Budget {
+impl fmt::Display for StepBudget {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Budget::Fixed => "fixed",
-            Budget::Matched => "matched",
-            Budget::Steps => "steps",
+            StepBudget::Fixed => "fixed",
+            StepBudget::Matched => "matched",
+            StepBudget::Steps => "steps",
         })
     }
 }
@@ -282,13 +282,13 @@ impl Recipe {
     }
 
     /// Returns the number of steps of a run over `kept` of `all` training samples.
-    pub fn steps(&self, budget: Budget, kept: usize, all: usize) -> u64 {
+    pub fn steps(&self, budget: StepBudget, kept: usize, all: usize) -> u64 {
         let per_epoch = |n: usize| batch_sizes(Mode::Train, self.batch, n).len() as u64;
         let epochs = self.epochs as u64;
         match budget {
-            Budget::Fixed => epochs * per_epoch(kept),
-            Budget::Steps => epochs * per_epoch(all),
-            Budget::Matched => {
+            StepBudget::Fixed => epochs * per_epoch(kept),
+            StepBudget::Steps => epochs * per_epoch(all),
+            StepBudget::Matched => {
                 let density = kept as f64 / all.max(1) as f64;
                 let exact = (0.5 + 0.5 * density) * epochs as f64 / density;
                 // Rounding must not lose the whole epoch of an exact quotient.
@@ -335,16 +335,16 @@ mod tests {
         let r = recipe();
         // 1000 samples make 10 steps in an epoch. At density .5 the matched run has floor(.75 * 10
         // / .5) = 15 epochs of 5 steps, three quarters of the full run's 100.
-        assert_eq!(r.steps(Budget::Fixed, 1000, 1000), 100);
-        assert_eq!(r.steps(Budget::Matched, 500, 1000), 75);
-        assert_eq!(r.steps(Budget::Fixed, 500, 1000), 50);
-        assert_eq!(r.steps(Budget::Steps, 500, 1000), 100);
-        assert_eq!(r.steps(Budget::Matched, 1000, 1000), 100);
+        assert_eq!(r.steps(StepBudget::Fixed, 1000, 1000), 100);
+        assert_eq!(r.steps(StepBudget::Matched, 500, 1000), 75);
+        assert_eq!(r.steps(StepBudget::Fixed, 500, 1000), 50);
+        assert_eq!(r.steps(StepBudget::Steps, 500, 1000), 100);
+        assert_eq!(r.steps(StepBudget::Matched, 1000, 1000), 100);
         // At d = .3 there are floor(.65 * 10 / .3) = 21 epochs of 3 steps.
-        assert_eq!(r.steps(Budget::Matched, 300, 1000), 63);
+        assert_eq!(r.steps(StepBudget::Matched, 300, 1000), 63);
         // A rest of one sample is dropped, and one of two is kept.
-        assert_eq!(r.steps(Budget::Fixed, 101, 1000), 10);
-        assert_eq!(r.steps(Budget::Fixed, 102, 1000), 20);
+        assert_eq!(r.steps(StepBudget::Fixed, 101, 1000), 10);
+        assert_eq!(r.steps(StepBudget::Fixed, 102, 1000), 20);
     }
 
     #[test]

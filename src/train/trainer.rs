@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::baseline::{BaselineInput, Policy, StepAt, policy};
 use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
-use super::job::{Control, Progress, TrainJob};
-use super::outcome::{EpochRecord, Outcome};
-use super::baseline::{BaselineInput, Policy, StepAt, policy};
+use super::job::{Control, TrainJob, TrainProgress};
+use super::outcome::{EpochRecord, TrainOutcome};
 use super::recorder::{ROWS_FILE, Recorder, field};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub fn train<B: Operators>(
     executor: &mut Executor<B>,
     job: &TrainJob<B>,
     control: &mut Control,
-) -> Result<Outcome> {
+) -> Result<TrainOutcome> {
     train_with(executor, job, None, control)
 }
 
@@ -35,7 +35,7 @@ pub fn train_with<B: Operators>(
     job: &TrainJob<B>,
     baseline: Option<&BaselineInput>,
     control: &mut Control,
-) -> Result<Outcome> {
+) -> Result<TrainOutcome> {
     let path = control.checkpoint.as_ref().map(|c| &c.0);
     let mut run = TrainingLoop::start(executor, job, baseline, path)?;
     // A checkpoint can hold all steps of the last epoch, but not yet its record.
@@ -254,7 +254,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
     fn look(&mut self, control: &mut Control) -> Result<()> {
         let RunPosition { epoch, batch, .. } = self.position;
         let step = self.begin() + u64::from(batch) * self.span / self.batches;
-        (control.progress)(Progress { epoch, step, total_steps: self.job.until });
+        (control.progress)(TrainProgress { epoch, step, total_steps: self.job.until });
         let interrupted = control.interrupt.load(Ordering::Relaxed);
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };
@@ -349,14 +349,14 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
         })
     }
 
-    fn finish(mut self, control: &mut Control) -> Result<Outcome> {
+    fn finish(mut self, control: &mut Control) -> Result<TrainOutcome> {
         if let Some((path, _)) = &control.checkpoint {
             let snapshot = self.snapshot()?;
             self.save(path, &snapshot)?;
         } else {
             self.position.seconds += self.clock.elapsed().as_secs_f64();
         }
-        Ok(Outcome {
+        Ok(TrainOutcome {
             weights: self.finite_weights()?,
             best_weights: self.best,
             steps: self.position.steps,

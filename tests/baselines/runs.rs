@@ -7,8 +7,8 @@ use fairprune::exec::{ArenaMode, EvaluationSet, Executor, Mode, Pass, batch_size
 use fairprune::nn::init::initialise;
 use fairprune::ops::gather::Gather;
 use fairprune::ops::loss_score::Field;
-use fairprune::train::order::epoch_order;
 use fairprune::train::baseline::{class_weights, rules};
+use fairprune::train::order::epoch_order;
 use fairprune::train::{BaselineInput, Recipe, evaluate};
 
 use crate::small_run::*;

@@ -22,7 +22,9 @@ use fairprune::reference::{U, judge};
 use fairprune::rng::{Philox, Stream};
 use fairprune::score::features::extract;
 use fairprune::train::order::epoch_order;
-use fairprune::train::{Control, Progress, Recipe, Recording, Schedule, Seeds, TrainJob, train};
+use fairprune::train::{
+    Control, Recipe, Recording, Schedule, Seeds, TrainJob, TrainProgress, train,
+};
 
 pub const CLASSES: usize = 4;
 /// One more than three batches: every epoch leaves a sample out.
@@ -146,7 +148,7 @@ impl Run {
             record: Some(self.recording),
         };
         let interrupt = AtomicBool::new(false);
-        let mut progress = |p: Progress| {
+        let mut progress = |p: TrainProgress| {
             if Some(p.step) == self.stop_at {
                 interrupt.store(true, Ordering::Relaxed);
             }

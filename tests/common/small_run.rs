@@ -14,8 +14,8 @@ use fairprune::ops::Operators;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::rng::{Philox, Stream};
 use fairprune::train::{
-    Baseline, BaselineInput, Budget, Control, EpochRecord, Outcome, Progress, Recipe, Schedule,
-    Seeds, TrainJob, train_with,
+    Baseline, BaselineInput, Control, EpochRecord, Recipe, Schedule, Seeds, StepBudget, TrainJob,
+    TrainOutcome, TrainProgress, train_with,
 };
 
 pub const CLASSES: usize = 3;
@@ -160,12 +160,12 @@ pub fn train<B: Operators>(
     recipe: &Recipe,
     baseline: Option<&BaselineInput>,
     watched: &Watched,
-) -> Result<Outcome> {
+) -> Result<TrainOutcome> {
     let labels = labels();
     let (subset, val) = positions();
     let per_epoch = match baseline {
         Some(input) => input.baseline.epoch_steps(recipe.batch, TRAINED),
-        None => recipe.steps(Budget::Fixed, TRAINED, TRAINED) / recipe.epochs as u64,
+        None => recipe.steps(StepBudget::Fixed, TRAINED, TRAINED) / recipe.epochs as u64,
     };
     let steps = recipe.epochs as u64 * per_epoch;
     let set = EvaluationSet { images, labels: &labels, positions: &val, groups: None };
@@ -187,7 +187,7 @@ pub fn train<B: Operators>(
     };
     let interrupt = AtomicBool::new(false);
     let mut seen = 0;
-    let mut progress = |_: Progress| {
+    let mut progress = |_: TrainProgress| {
         seen += 1;
         if Some(seen) == watched.stop_after {
             interrupt.store(true, Ordering::Relaxed);
@@ -200,7 +200,7 @@ pub fn train<B: Operators>(
 
 /// What of an outcome must not depend on time or interruptions: every bit of the weights, and the
 /// epochs' records.
-pub fn essence(outcome: &Outcome) -> (Vec<(String, Vec<u32>)>, Vec<EpochRecord>) {
+pub fn essence(outcome: &TrainOutcome) -> (Vec<(String, Vec<u32>)>, Vec<EpochRecord>) {
     let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<u32>>();
     let all = outcome.weights.tensors.iter();
     let best = outcome.best_weights.iter().flat_map(|w| &w.tensors);

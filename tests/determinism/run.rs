@@ -16,7 +16,9 @@ use fairprune::ops::gather::Augmentation;
 use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::rng::{Philox, Stream};
-use fairprune::train::{Control, Outcome, Progress, Recipe, Schedule, Seeds, TrainJob, train};
+use fairprune::train::{
+    Control, Recipe, Schedule, Seeds, TrainJob, TrainOutcome, TrainProgress, train,
+};
 
 pub const CLASSES: usize = 3;
 pub const FIELDS: [Field; 10] = [
@@ -158,7 +160,7 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    pub fn run(&self, executor: &mut Executor<Cpu>) -> Result<Outcome> {
+    pub fn run(&self, executor: &mut Executor<Cpu>) -> Result<TrainOutcome> {
         let positions = self.part.positions();
         let job = TrainJob {
             recipe: self.recipe,
@@ -182,7 +184,7 @@ impl Training<'_> {
             record: None,
         };
         let interrupt = AtomicBool::new(false);
-        let mut progress = |p: Progress| {
+        let mut progress = |p: TrainProgress| {
             if Some(p.step) == self.stop_at {
                 interrupt.store(true, std::sync::atomic::Ordering::Relaxed);
             }
@@ -194,7 +196,7 @@ impl Training<'_> {
 }
 
 /// Bits of everything a run leaves: weights, momentum, history without times.
-pub fn trained_bits(executor: &Executor<Cpu>, outcome: &Outcome) -> Vec<u64> {
+pub fn trained_bits(executor: &Executor<Cpu>, outcome: &TrainOutcome) -> Vec<u64> {
     let wide = |v: f32| u64::from(v.to_bits());
     let mut bits = Vec::new();
     for tensors in [&outcome.weights.tensors, &executor.velocities().unwrap()] {

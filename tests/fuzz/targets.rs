@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use fairprune::artefact::foreign;
-use fairprune::artefact::provenance::{DataIdentity, Direction, Method, Provenance};
-use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, KeptRow, RecallRow, ScoreTable};
+use fairprune::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord, Provenance};
+use fairprune::artefact::tables::{
+    self, GroupRecallRow, KeptClassRow, KeptRow, RecallRow, ScoreTable,
+};
 use fairprune::artefact::{Existing, OutputDir, npy};
 use fairprune::data::DecodeLimits;
 use fairprune::data::cifar::pickle::Pickle;
@@ -413,7 +415,7 @@ fn tables_of_results() {
             let path = scratch.with("x.csv", bytes);
             tables::read::<RecallRow>(&path).is_ok()
                 | tables::read::<KeptRow>(&path).is_ok()
-                | tables::read::<ClassRow>(&path).is_ok()
+                | tables::read::<KeptClassRow>(&path).is_ok()
                 | ScoreTable::read(&path).is_ok()
                 | tables::read::<GroupRecallRow>(&path).is_ok()
                 | foreign::read_csv(&path, None)
@@ -483,10 +485,10 @@ fn json_documents() {
         classes: 10,
         long_tail: None,
     };
-    let method = Method {
+    let method = MethodRecord {
         name: "el2n".to_owned(),
         variant: "mean over runs".to_owned(),
-        direction: Some(Direction::HigherFirst),
+        direction: Some(KeptEnd::HigherFirst),
         hyper_parameters: [("split".to_owned(), serde_json::json!(["holdout", 1e-3, null]))]
             .into_iter()
             .collect(),

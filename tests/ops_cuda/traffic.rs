@@ -118,7 +118,7 @@ fn convolutions_read_their_tiles() {
     let cuda = card();
     let subject = Subject { backend: &*cuda, reduced: true };
     let p = CONVOLUTION;
-    let i = conv2d::Inputs::random(&p);
+    let i = conv2d::ConvInputs::random(&p);
     let calls = conv2d::Calls::new(&subject, &p, &i);
     let (x, w, y) = (p.x_len(), p.w_len(), p.y_len());
     let (positions, window) = (p.n * p.p() * p.q(), p.r * p.s * p.c);
@@ -177,7 +177,7 @@ fn tensor_core_convolutions_read_their_tiles() {
     let subject = Subject { backend: &*cuda, reduced: true };
     for (c, k, ([tall, wide], [fprop, dgrad, wgrad])) in [(40, 56, MEDIUM), (24, 32, NARROW)] {
         let p = Conv2dProblem { c, k, ..CONVOLUTION };
-        let i = conv2d::Inputs::random(&p).rounded();
+        let i = conv2d::ConvInputs::random(&p).rounded();
         let calls = conv2d::Calls::bf16(&subject, &p, &i);
         let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
         let (positions, window) = (p.n * p.p() * p.q(), p.r * p.s * p.c);
@@ -197,7 +197,7 @@ fn tensor_core_convolutions_read_their_tiles() {
     }
     // Wide tiles: wgrad of more than 64 output channels.
     let p = CONVOLUTION;
-    let i = conv2d::Inputs::random(&p).rounded();
+    let i = conv2d::ConvInputs::random(&p).rounded();
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
     let tile = [tiles::MMA_WIDE_ROWS, tiles::MMA_WIDE_COLUMNS].map(|v| v as usize);
@@ -236,7 +236,7 @@ fn halos_are_read_once_a_tile() {
         (24, 32, [256, 32], [c"conv2d_fprop_halo_narrow_bf16", c"conv2d_dgrad_halo_narrow_bf16"]),
     ] {
         let p = Conv2dProblem { n: 3, c, k, ..CONVOLUTION };
-        let i = conv2d::Inputs::random(&p).rounded();
+        let i = conv2d::ConvInputs::random(&p).rounded();
         let calls = conv2d::Calls::bf16(&subject, &p, &i);
         let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
         let down = (p.n * p.h * p.w).div_ceil(tile[0]);
@@ -259,7 +259,7 @@ fn halos_are_read_once_a_tile() {
     }
     // wgrad: 32 positions see 34 pixels, once a filter row.
     let p = Conv2dProblem { n: 3, c: 64, k: 72, ..CONVOLUTION };
-    let i = conv2d::Inputs::random(&p).rounded();
+    let i = conv2d::ConvInputs::random(&p).rounded();
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let tile = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS].map(|v| v as usize);
     cuda.force(Some(TileChoice { tile, family: TileFamily::Halo, splits: 1 }));
@@ -290,7 +290,7 @@ fn instantiated_norms_share_pixels() {
     let subject = Subject { backend: &*cuda, reduced: true };
     let norms =
         |p: &Conv2dProblem, kernel: &CStr, [rows, columns]: [u32; 2], family: TileFamily| {
-            let i = conv2d::Inputs::random(p).rounded();
+            let i = conv2d::ConvInputs::random(p).rounded();
             let calls = conv2d::Calls::bf16(&subject, p, &i);
             let tile = [rows as usize, columns as usize];
             cuda.force(Some(TileChoice { tile, family, splits: 1 }));
@@ -339,7 +339,7 @@ fn batch_norm_reads_everything_twice_at_most() {
     let cuda = card();
     let subject = Subject { backend: &*cuda, reduced: true };
     let p = BatchNormProblem { n: 6, hw: 70, c: 96 };
-    let i = batch_norm::Inputs::random(&p);
+    let i = batch_norm::BatchNormInputs::random(&p);
     let run = || drop(batch_norm::everything(&subject, &p, &i).unwrap());
     for (kernel, once, per_channel, reads) in [
         (c"batch_norm_apply_vector_f32", 2, 2, 1),

@@ -1,7 +1,9 @@
 //! The CSV files and the JSON beside them.
 
-use fairprune::artefact::provenance::{DataIdentity, Direction, Method, Provenance};
-use fairprune::artefact::tables::{self, ClassRow, KeptRow, Part, RecallRow, ScoreTable, TableRow};
+use fairprune::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord, Provenance};
+use fairprune::artefact::tables::{
+    self, KeptClassRow, KeptRow, RecallRow, SamplePart, ScoreTable, TableRow,
+};
 use fairprune::artefact::{atomic, provenance};
 use std::fs;
 use std::path::PathBuf;
@@ -69,7 +71,7 @@ fn rows_come_back_bit_for_bit() {
     assert_eq!(text.lines().nth(2), Some("7,train/1.png,1,,0"));
 
     let classes = vec![
-        ClassRow {
+        KeptClassRow {
             class: 0,
             name: "x".into(),
             size: 3,
@@ -77,11 +79,11 @@ fn rows_come_back_bit_for_bit() {
             density: 1.0 / 3.0,
             kept: 1,
         },
-        ClassRow { class: 1, name: "y".into(), size: 0, recall: None, density: 0.0, kept: 0 },
+        KeptClassRow { class: 1, name: "y".into(), size: 0, recall: None, density: 0.0, kept: 0 },
     ];
     let path = folder.file("classes.csv");
     tables::write(&path, &classes).unwrap();
-    assert_eq!(tables::read::<ClassRow>(&path).unwrap(), classes);
+    assert_eq!(tables::read::<KeptClassRow>(&path).unwrap(), classes);
 }
 
 #[test]
@@ -134,8 +136,8 @@ fn bad_rows_are_named() {
     refused::<KeptRow>(format!("{KEPT}3,a,0,,1\n3,b,0,,0\n"), &["line 3, column index", "3 again"]);
 
     const CLASSES: &str = "class,name,size,recall,density,kept\n";
-    refused::<ClassRow>(format!("{CLASSES}0,a,5,,0.5,6\n"), &["column kept", "at most size"]);
-    refused::<ClassRow>(format!("{CLASSES}0,a,5,,1.5,5\n"), &["column density"]);
+    refused::<KeptClassRow>(format!("{CLASSES}0,a,5,,0.5,6\n"), &["column kept", "at most size"]);
+    refused::<KeptClassRow>(format!("{CLASSES}0,a,5,,1.5,5\n"), &["column density"]);
 
     // What could not be read back is not written.
     let folder = Folder::new();
@@ -150,7 +152,7 @@ fn scores() -> ScoreTable {
     ScoreTable {
         ids: vec!["a".into(), "b,c".into(), "d".into()],
         labels: vec![0, 2, 1],
-        parts: vec![Part::Train, Part::Val, Part::Train],
+        parts: vec![SamplePart::Train, SamplePart::Val, SamplePart::Train],
         attributes: Vec::new(),
         methods: vec![
             ("el2n".into(), vec![0.1, f32::NAN, 1.0e-7]),
@@ -207,7 +209,7 @@ fn bad_scores_are_named() {
     let bare = folder.with("scores.csv", "index,id,label,part\n0,a,0,train\n");
     assert!(ScoreTable::read(&bare).unwrap().methods.is_empty());
     let mut table = scores();
-    table.parts[1] = Part::Train;
+    table.parts[1] = SamplePart::Train;
     let error = table.write(&folder.file("new.csv")).unwrap_err().to_string();
     assert!(error.contains("el2n of training sample 1"), "{error}");
     let mut table = scores();
@@ -233,10 +235,10 @@ fn data(fingerprint: &str) -> DataIdentity {
 fn provenance_comes_back_and_guards() {
     let folder = Folder::new();
     let path = folder.file("scores.json");
-    let method = Method {
+    let method = MethodRecord {
         name: "el2n".to_owned(),
         variant: "mean over runs".to_owned(),
-        direction: Some(Direction::HigherFirst),
+        direction: Some(KeptEnd::HigherFirst),
         hyper_parameters: serde_json::json!({"epochs": 10, "lr": 0.1}).as_object().unwrap().clone(),
     };
     let written = Provenance::new(data("abc"), vec![method], vec![u64::MAX, 0]);

@@ -1,13 +1,13 @@
 //! The page of two Gaussians: well-formed and complete for all kinds of parameters.
 
 use super::html::check;
-use fairprune::report::two_gaussians::{Page, render};
+use fairprune::report::two_gaussians::{TheoryPage, render};
 use fairprune::theory::{Simulation, TwoGaussians, simulate};
 
 /// Writes the page where a person can look at it: target/tmp/theory-NAME.html.
 fn page(name: &str, classes: &TwoGaussians, densities: &[f64], dimension: usize) -> String {
     let study = classes.study(densities).unwrap();
-    let page = Page { classes, dimension, study: &study, drawn: None, command: "theory <&>" };
+    let page = TheoryPage { classes, dimension, study: &study, drawn: None, command: "theory <&>" };
     let html = render(&page);
     let path = format!("{}/theory-{name}.html", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(path, &html).unwrap();
@@ -40,7 +40,8 @@ fn drawn_risks() {
         Simulation { means: [&[-1.0], &[1.0]], sigmas: [0.5, 1.0], samples: 12_345, seed: 1 };
     let drawn = simulate(&simulation, &study.decisions()).unwrap();
     let drawn = Some((12_345, drawn.as_slice()));
-    let html = render(&Page { classes: &classes, dimension: 1, study: &study, drawn, command: "" });
+    let html =
+        render(&TheoryPage { classes: &classes, dimension: 1, study: &study, drawn, command: "" });
     check(&html);
     assert!(html.contains("12,345 random samples") && html.matches(" ± ").count() == 1 + 2 * 4);
 }

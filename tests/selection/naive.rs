@@ -1,7 +1,7 @@
 //! Plain greedy loops that evaluate every candidate anew for each pick, on whole numbers whose sums
 //! are exact: the lazy methods must pick the same, ties included, bit for bit.
 
-use fairprune::prune::{Scope, Selector, Start, Wanted};
+use fairprune::prune::{KCenterStart, Scope, Selector, Wanted};
 use fairprune::rng::{Philox, Stream};
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ proptest! {
         let squared = |a: usize, b: usize| -> f64 {
             row(a).iter().zip(row(b)).map(|(x, y)| f64::from((x - y) * (x - y))).sum()
         };
-        let selector = Selector::CoreSet { start: Start::Random };
+        let selector = Selector::CoreSet { start: KCenterStart::Random };
         let found = data.pick(selector, Scope::Whole, &Wanted::of_any(n), seed).order;
         let expected = greedy(n, seed, |picks, j| match picks {
             [] => f64::from(u8::from(j == found[0])),

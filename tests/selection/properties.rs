@@ -1,8 +1,8 @@
 //! What must hold of every method on any data.
 
 use fairprune::prune::{
-    Centre, ClusterMetric, KMeans, Order, Picks, QuotaOptions, QuotaRule, SampleScore, Scope,
-    Selection, Selector, Space, Start, Wanted, cal, class_distances, last_layer_grand,
+    Centre, ClusterMetric, KCenterStart, KMeans, Order, Picks, QuotaOptions, QuotaRule,
+    SampleScore, Scope, Selection, Selector, Space, Wanted, cal, class_distances, last_layer_grand,
     least_confidence, pick, prototype_distances, select,
 };
 use proptest::prelude::*;
@@ -15,8 +15,8 @@ pub const SCOPES: [Scope; 2] = [Scope::Class, Scope::Whole];
 pub fn variants() -> Vec<Selector> {
     let mut variants = Selector::ALL.to_vec();
     variants.extend([
-        Selector::CoreSet { start: Start::Random },
-        Selector::ContextualDiversity { start: Start::Random },
+        Selector::CoreSet { start: KCenterStart::Random },
+        Selector::ContextualDiversity { start: KCenterStart::Random },
         Selector::FacilityLocation { space: Space::Gradients },
         Selector::GraphCut { space: Space::Gradients, lambda: 0.3 },
         Selector::Glister { step: 0.05, refresh: 3 },
@@ -146,8 +146,8 @@ proptest! {
         moved.eligible = data.eligible.iter().map(|&i| new_of[i]).collect();
         let drawn = |s: &Selector| {
             matches!(s, Selector::Ccs { .. } | Selector::Moderate { .. }
-                | Selector::CoreSet { start: Start::Random }
-                | Selector::ContextualDiversity { start: Start::Random })
+                | Selector::CoreSet { start: KCenterStart::Random }
+                | Selector::ContextualDiversity { start: KCenterStart::Random })
         };
         // In so few dimensions samples are often at equal angles, and gains tie by symmetry.
         prop_assume!(data.dims > 4);

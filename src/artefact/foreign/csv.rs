@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Rows;
+use super::NamedScores;
 use crate::artefact::tables::open;
 use crate::error::{Error, Result};
 
@@ -28,7 +28,7 @@ pub struct ScoreColumns {
 /// # Errors
 /// A column is missing or several may be meant, a cell is no number (it is named by its line), or
 /// there is no row at all.
-pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
+pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, NamedScores)> {
     let mut table = open(path)?;
     let header: Vec<String> = table.header.iter().map(|h| h.trim().to_lowercase()).collect();
     let places = |wanted: &str| -> Vec<usize> {
@@ -60,7 +60,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
     };
     let columns =
         ScoreColumns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
-    let mut rows = Rows::default();
+    let mut rows = NamedScores::default();
     while let Some((line, record)) = table.next_record()? {
         let cell = |i: usize| record.get(i).unwrap_or("").trim();
         let value: Option<f64> = cell(score).parse().ok().filter(|v: &f64| !v.is_nan());
@@ -80,7 +80,7 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
 mod tests {
     use super::*;
 
-    fn of(text: &str, column: Option<&str>) -> Result<(ScoreColumns, Rows)> {
+    fn of(text: &str, column: Option<&str>) -> Result<(ScoreColumns, NamedScores)> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.csv");
         std::fs::write(&path, text).unwrap();

@@ -19,7 +19,7 @@ pub(super) const LISTED: usize = 5;
 
 /// One number for each row of a file, with the name that the row gives its sample.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rows {
+pub struct NamedScores {
     /// Name of the sample in each row.
     pub names: Vec<String>,
     /// Number in each row.
@@ -61,7 +61,12 @@ pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>
 /// # Errors
 /// A name means no sample, several, or one that has a row already, or a needed sample has no row.
 /// The first few are listed.
-pub fn by_name(what: &str, rows: &Rows, ids: &[String], needed: &[usize]) -> Result<Vec<f64>> {
+pub fn by_name(
+    what: &str,
+    rows: &NamedScores,
+    ids: &[String],
+    needed: &[usize],
+) -> Result<Vec<f64>> {
     let names = SampleNames::new(ids);
     let mut scores = vec![f64::NAN; ids.len()];
     let (mut unknown, mut twice) = (Vec::new(), Vec::new());
@@ -101,8 +106,8 @@ fn refuse(what: &str, why: &str, names: &[&str], expected: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn rows(pairs: &[(&str, f64)]) -> Rows {
-        Rows {
+    fn rows(pairs: &[(&str, f64)]) -> NamedScores {
+        NamedScores {
             names: pairs.iter().map(|p| p.0.to_owned()).collect(),
             scores: pairs.iter().map(|p| p.1).collect(),
         }

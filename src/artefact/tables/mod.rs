@@ -7,7 +7,7 @@
 //! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
 //! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
 //! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
-//! | `classes.csv` | class, name, size, recall, density, kept: [`ClassRow`] |
+//! | `classes.csv` | class, name, size, recall, density, kept: [`KeptClassRow`] |
 //!
 //! Numbers are written with the fewest digits that read back to the same value. Columns may come in
 //! any order; a missing, repeated or unknown one is an error. Empty cells are allowed where a field
@@ -17,7 +17,7 @@ mod read;
 mod scores;
 
 pub use read::{Cells, TableRow};
-pub use scores::{Part, ScoreTable};
+pub use scores::{SamplePart, ScoreTable};
 
 use super::atomic;
 use crate::error::{Error, Result};
@@ -264,7 +264,7 @@ impl TableRow for PickRow {
 
 /// What one class keeps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassRow {
+pub struct KeptClassRow {
     /// Class index, from 0.
     pub class: u32,
     /// Name of the class.
@@ -279,7 +279,7 @@ pub struct ClassRow {
     pub kept: u64,
 }
 
-impl TableRow for ClassRow {
+impl TableRow for KeptClassRow {
     const COLUMNS: &'static [(&'static str, &'static str)] = &[
         ("class", "a class index from 0 to the number of classes minus 1, each once"),
         ("name", "text"),
@@ -290,7 +290,7 @@ impl TableRow for ClassRow {
     ];
 
     fn parse(cells: &Cells) -> Result<Self, &'static str> {
-        Ok(ClassRow {
+        Ok(KeptClassRow {
             class: cells.value("class")?,
             name: cells.value("name")?,
             size: cells.value("size")?,

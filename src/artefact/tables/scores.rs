@@ -11,7 +11,7 @@ const ATTRIBUTE: &str = "attribute";
 
 /// What a row of the training set was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum SamplePart {
     /// Trained on, and a candidate for keeping.
     Train,
     /// Held out for validation, never kept.
@@ -20,13 +20,13 @@ pub enum Part {
     Out,
 }
 
-impl Part {
+impl SamplePart {
     /// Returns the part's name as it is written in the file.
     pub fn name(self) -> &'static str {
         match self {
-            Part::Train => "train",
-            Part::Val => "val",
-            Part::Out => "out",
+            SamplePart::Train => "train",
+            SamplePart::Val => "val",
+            SamplePart::Out => "out",
         }
     }
 }
@@ -39,7 +39,7 @@ pub struct ScoreTable {
     /// Class indices.
     pub labels: Vec<u32>,
     /// The part of each sample.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SamplePart>,
     /// Attribute of each sample; empty where the samples have none, and there is no column then.
     pub attributes: Vec<u32>,
     /// Pairs (method, one score for each row). NaN stands for "not scored" and is allowed only for
@@ -64,7 +64,7 @@ impl ScoreTable {
     /// Writes the table.
     ///
     /// # Errors
-    /// The columns differ in length, a row of [`Part::Train`] has NaN, or [`atomic::write`] fails.
+    /// The columns differ in length, a row of [`SamplePart::Train`] has NaN, or [`atomic::write`] fails.
     pub fn write(&self, path: &Path) -> Result<()> {
         let n = self.ids.len();
         let attributes = if self.attributes.is_empty() { n } else { self.attributes.len() };
@@ -74,7 +74,8 @@ impl ScoreTable {
             return Err(Error::Internal("columns of scores.csv differ in length".to_owned()));
         }
         for (name, scores) in &self.methods {
-            let unscored = (0..n).find(|&i| scores[i].is_nan() && self.parts[i] == Part::Train);
+            let unscored =
+                (0..n).find(|&i| scores[i].is_nan() && self.parts[i] == SamplePart::Train);
             if let Some(i) = unscored {
                 let what = format!("score {name} of training sample {i}");
                 return Err(Error::invalid(what, "NaN", "a number"));
@@ -123,9 +124,9 @@ impl ScoreTable {
                 cell(2).parse().map_err(|_| table.cell(line, "label", cell(2), "a class index"))?,
             );
             let part = match cell(3) {
-                "train" => Part::Train,
-                "val" => Part::Val,
-                "out" => Part::Out,
+                "train" => SamplePart::Train,
+                "val" => SamplePart::Val,
+                "out" => SamplePart::Out,
                 other => return Err(table.cell(line, "part", other, "train, val or out")),
             };
             scores.parts.push(part);
@@ -136,12 +137,12 @@ impl ScoreTable {
             for (i, (name, column)) in scores.methods.iter_mut().enumerate() {
                 let text = cell(fixed + i);
                 let value: Option<f32> = match text {
-                    "" if part != Part::Train => Some(f32::NAN),
+                    "" if part != SamplePart::Train => Some(f32::NAN),
                     _ => text.parse().ok().filter(|x: &f32| !x.is_nan()),
                 };
                 let expected = match part {
-                    Part::Train => "a number",
-                    Part::Val | Part::Out => "a number or nothing",
+                    SamplePart::Train => "a number",
+                    SamplePart::Val | SamplePart::Out => "a number or nothing",
                 };
                 column.push(value.ok_or_else(|| table.cell(line, name, text, expected))?);
             }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::tables::{self, ClassRow, GroupRecallRow, RecallRow};
+use fairprune::artefact::tables::{self, GroupRecallRow, KeptClassRow, RecallRow};
 use fairprune::error::Error;
 use fairprune::experiment::folder::recalls::validation_sizes_beside;
 use fairprune::experiment::strategy::Quota;
@@ -134,8 +134,8 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     for warning in warnings {
         output::note(common, format!("warning: {warning}"));
     }
-    let rows: Vec<ClassRow> = (0..parts.sizes.len())
-        .map(|k| ClassRow {
+    let rows: Vec<KeptClassRow> = (0..parts.sizes.len())
+        .map(|k| KeptClassRow {
             class: k as u32,
             name: parts.names.get(k).cloned().unwrap_or_else(|| k.to_string()),
             size: parts.sizes[k] as u64,
@@ -160,8 +160,8 @@ pub fn percentages(density: f64) -> String {
 }
 
 /// Classes, or what `unit` calls them, with their recalls and densities; of very many, the least and the most dense.
-pub fn class_table(rows: &[ClassRow], unit: &str) -> String {
-    let line = |row: &ClassRow| {
+pub fn class_table(rows: &[KeptClassRow], unit: &str) -> String {
+    let line = |row: &KeptClassRow| {
         vec![
             row.name.clone(),
             row.size.to_string(),
@@ -174,7 +174,7 @@ pub fn class_table(rows: &[ClassRow], unit: &str) -> String {
     if rows.len() <= MOST_ROWS {
         return output::table(&headers, rows.iter().map(line).collect(), 1);
     }
-    let mut sorted: Vec<&ClassRow> = rows.iter().collect();
+    let mut sorted: Vec<&KeptClassRow> = rows.iter().collect();
     sorted.sort_by(|a, b| a.density.total_cmp(&b.density));
     let between = format!("({} more)", rows.len() - 2 * END_ROWS);
     let mut lines: Vec<Vec<String>> = sorted[..END_ROWS].iter().map(|r| line(r)).collect();
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn long_tables_show_both_ends() {
-        let row = |k: u32| ClassRow {
+        let row = |k: u32| KeptClassRow {
             class: k,
             name: format!("c{k}"),
             size: 10,
@@ -206,7 +206,7 @@ mod tests {
             density: f64::from(k) / 100.0,
             kept: 0,
         };
-        let rows: Vec<ClassRow> = (0..100).rev().map(row).collect();
+        let rows: Vec<KeptClassRow> = (0..100).rev().map(row).collect();
         let text = class_table(&rows, "class");
         assert_eq!(text.lines().count(), 2 * END_ROWS + 2);
         assert!(text.contains("c0 ") && text.contains("(76 more)") && text.contains("c99 "));

@@ -7,9 +7,9 @@ use clap::Args;
 use fairprune::error::Error;
 use fairprune::experiment::identity::Identity;
 use fairprune::report::numbers::{plain, position, risk, signed};
-use fairprune::report::two_gaussians::{Page, render};
+use fairprune::report::two_gaussians::{TheoryPage, render};
 use fairprune::theory::{
-    Decision, Estimate, Rule, Simulation, Study, StudyRow, TwoGaussians, simulate,
+    Decision, Estimate, Rule, Simulation, StudyRow, TheoryStudy, TwoGaussians, simulate,
 };
 use serde_json::{Map, Value, json};
 
@@ -106,7 +106,7 @@ fn write(
     args: &TheoryArgs,
     out: &std::path::Path,
     classes: &TwoGaussians,
-    study: &Study,
+    study: &TheoryStudy,
     drawn: Option<(u64, &[Estimate])>,
     document: &Value,
 ) -> Result<()> {
@@ -122,7 +122,7 @@ fn write(
     let dir = context::output_dir(&folder, "theory", &Identity::of("theory", &facts)?)?;
     let command = command_line::typed();
     let dimension = args.mu0.len();
-    let page = render(&Page { classes, dimension, study, drawn, command: &command });
+    let page = render(&TheoryPage { classes, dimension, study, drawn, command: &command });
     dir.write("theory.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
     dir.write_json("theory.json", document)?;
     let root = dir.root().display();
@@ -135,7 +135,7 @@ fn degenerate(decision: &Decision) -> Value {
     decision.degenerate().map_or(Value::Null, |class| json!(format!("always {class}")))
 }
 
-fn document(study: &Study, drawn: Option<(u64, &[Estimate])>) -> Value {
+fn document(study: &TheoryStudy, drawn: Option<(u64, &[Estimate])>) -> Value {
     let mut estimates = drawn.map(|(_, estimates)| estimates.iter());
     let mut rule = |decision: &Decision| {
         let mut map = Map::new();
@@ -195,7 +195,7 @@ fn rule(decision: &Decision) -> String {
 fn print_study(
     args: &TheoryArgs,
     classes: &TwoGaussians,
-    study: &Study,
+    study: &TheoryStudy,
     drawn: Option<(u64, &[Estimate])>,
 ) -> Result<()> {
     let [[mu0, mu1], [s0, s1], [n0, n1]] =
@@ -228,7 +228,7 @@ fn print_study(
 }
 
 /// Every rule with its risks.
-fn study_table(study: &Study) -> String {
+fn study_table(study: &TheoryStudy) -> String {
     let line = |name: &str, density: &str, margin: &str, kept: Option<[f64; 2]>, d: &Decision| {
         let [kept0, kept1] = kept.map_or([String::new(), String::new()], |kept| kept.map(risk));
         vec![
@@ -282,7 +282,7 @@ fn study_table(study: &Study) -> String {
 }
 
 /// What holds at every density.
-fn remarks(study: &Study) -> Vec<String> {
+fn remarks(study: &TheoryStudy) -> Vec<String> {
     let mut lines = Vec::new();
     match (study.optimal_priors, study.reachable_density) {
         (Some([p0, p1]), Some(d)) => lines.push(format!(
@@ -311,7 +311,7 @@ fn remarks(study: &Study) -> Vec<String> {
 }
 
 /// Exact risks beside drawn ones.
-fn draws_table(study: &Study, estimates: &[Estimate]) -> String {
+fn draws_table(study: &TheoryStudy, estimates: &[Estimate]) -> String {
     let mut names = vec!["least risk".to_owned(), "least worst risk".to_owned()];
     for row in &study.rows {
         names.extend(row.metriq.map(|_| format!("MetriQ {}", row.density)));

@@ -11,7 +11,7 @@ use fairprune::experiment::network::{MODEL, TrainSettings, Training};
 use fairprune::experiment::settings::DefaultNetwork;
 use fairprune::experiment::training::Keeping;
 use fairprune::experiment::{Loaded, Session};
-use fairprune::train::{Budget, Control, Recording};
+use fairprune::train::{Control, Recording, StepBudget};
 use serde_json::{Map, Value};
 
 use super::evaluation::print_evaluation;
@@ -73,7 +73,7 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
         .session(&args.network.settings(common)?, DefaultNetwork::default())?;
     let recipe_settings = args.recipe.settings()?;
     let recipe = recipe_settings.recipe_of(&session)?;
-    let budget: Budget = args.budget.parse()?;
+    let budget: StepBudget = args.budget.parse()?;
     let (subset, weights) = subset(args, &session)?;
     let settings = TrainSettings {
         subset,
@@ -99,7 +99,7 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let interval = recipe_settings.checkpoint_interval();
     let keeping = Keeping { dir: &dir, interval, keep_checkpoint: true };
     let bar = Bar::new(common, training.run().steps);
-    let mut progress = |p: fairprune::train::Progress| {
+    let mut progress = |p: fairprune::train::TrainProgress| {
         bar.set(p.step, p.total_steps, &format!("epoch {}", p.epoch + 1));
     };
     let mut control =
@@ -150,7 +150,7 @@ fn describe(
     args: &TrainArgs,
     session: &Session,
     training: &Training,
-    budget: Budget,
+    budget: StepBudget,
 ) -> Vec<String> {
     let Session { split, spec, .. } = session;
     let run = training.run();

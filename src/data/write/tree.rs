@@ -13,20 +13,20 @@ use crate::error::{Error, Result};
 
 /// How a file gets into the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum LinkOrCopy {
     /// A symbolic link to the original, by its full path.
     Link,
     /// A copy of its content.
     Copy,
 }
 
-impl FromStr for Placement {
+impl FromStr for LinkOrCopy {
     type Err = Error;
 
     fn from_str(s: &str) -> Result<Self> {
         match s {
-            "links" => Ok(Placement::Link),
-            "copy" => Ok(Placement::Copy),
+            "links" => Ok(LinkOrCopy::Link),
+            "copy" => Ok(LinkOrCopy::Copy),
             _ => Err(Error::invalid("placement", s, "links or copy")),
         }
     }
@@ -41,7 +41,7 @@ pub fn export(
     set: &DataSet,
     root: &Path,
     kept: &[usize],
-    placement: Placement,
+    placement: LinkOrCopy,
     out: &Path,
 ) -> Result<()> {
     if !set.format.is_files() {
@@ -75,7 +75,7 @@ pub fn export(
 struct TreeWriter<'a> {
     root: &'a Path,
     out: &'a Path,
-    placement: Placement,
+    placement: LinkOrCopy,
 }
 
 impl TreeWriter<'_> {
@@ -148,8 +148,8 @@ impl TreeWriter<'_> {
             self.make(folder)?;
         }
         match self.placement {
-            Placement::Copy => copy(&from, &to),
-            Placement::Link => link(&from, &to),
+            LinkOrCopy::Copy => copy(&from, &to),
+            LinkOrCopy::Link => link(&from, &to),
         }
     }
 
@@ -157,7 +157,7 @@ impl TreeWriter<'_> {
     fn whole(&self, name: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
         let (from, to) = (self.root.join(name), self.out.join(name));
         let Ok(about) = fs::metadata(&from) else { return Ok(()) };
-        if self.placement == Placement::Link {
+        if self.placement == LinkOrCopy::Link {
             return link(&from, &to);
         }
         if about.is_file() {

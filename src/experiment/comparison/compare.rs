@@ -19,8 +19,8 @@ use crate::experiment::strategy::{QueryData, Strategy};
 use crate::experiment::training::{Finished, Keeping, ScorePart, TrainingRun, complete};
 use crate::prune::{Population, Subset, over};
 use crate::score::features::{self, Evidence};
-use crate::score::{Kind, Source};
-use crate::train::{Control, Progress, Seeds};
+use crate::score::{Kind, ScoreSource};
+use crate::train::{Control, Seeds, TrainProgress};
 
 /// How far a run is, for people.
 #[derive(Clone, Debug)]
@@ -90,9 +90,10 @@ impl Runner<'_> {
     fn run(&mut self, run: &TrainingRun, task: &str) -> Result<Finished> {
         let (done, total_steps) = (self.done, self.total);
         let report = &mut *self.progress;
-        let mut forward =
-            |p: Progress| report(ComparisonProgress { task, steps: done + p.step, total_steps });
-        forward(Progress { epoch: 0, step: 0, total_steps: run.until });
+        let mut forward = |p: TrainProgress| {
+            report(ComparisonProgress { task, steps: done + p.step, total_steps })
+        };
+        forward(TrainProgress { epoch: 0, step: 0, total_steps: run.until });
         let mut control =
             Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
         let mut finished = complete(self.session, run, Some(&self.keeping), &mut control)?;
@@ -137,7 +138,7 @@ impl Runner<'_> {
     }
 
     /// The runs of each of the queries.
-    fn query_runs(&mut self, queries: &[Queries]) -> Result<Vec<Vec<(Source, Finished)>>> {
+    fn query_runs(&mut self, queries: &[Queries]) -> Result<Vec<Vec<(ScoreSource, Finished)>>> {
         let mut all = Vec::with_capacity(queries.len());
         for queries in queries {
             let session = self.session;
@@ -150,10 +151,10 @@ impl Runner<'_> {
             all.push(finished);
         }
         for (source, name) in [
-            (Source::Query, "train query models"),
-            (Source::Initial, "query models before training"),
-            (Source::Dynamics, "train the query model of the dynamics"),
-            (Source::Augmented, "train the augmented query model"),
+            (ScoreSource::Query, "train query models"),
+            (ScoreSource::Initial, "query models before training"),
+            (ScoreSource::Dynamics, "train the query model of the dynamics"),
+            (ScoreSource::Augmented, "train the augmented query model"),
         ] {
             let of: Vec<&Finished> =
                 all.iter().flatten().filter(|f| f.0 == source).map(|f| &f.1).collect();
@@ -166,7 +167,7 @@ impl Runner<'_> {
     fn answer(
         &mut self,
         queries: &Queries,
-        asked: &[(Source, Finished)],
+        asked: &[(ScoreSource, Finished)],
         full: &[StrategyRun],
     ) -> Result<QueryData> {
         let stand_in: Vec<&Finished> =

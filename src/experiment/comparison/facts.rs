@@ -12,14 +12,14 @@ use crate::error::Result;
 use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::strategy::{Picker, PickerOptions, Strategy};
 use crate::score::Options;
-use crate::train::{Budget, Recipe};
+use crate::train::{Recipe, StepBudget};
 
 /// What all runs of a plan have in common.
 #[derive(Serialize)]
 struct PlanFacts<'a> {
     seed: u64,
     recipe: &'a Recipe,
-    budget: Budget,
+    budget: StepBudget,
     query: Option<QueryFacts<'a>>,
     options: &'a Options,
     features: Option<String>,

@@ -13,10 +13,10 @@ use crate::experiment::query::{Queries, QueryRun, Short};
 use crate::experiment::session::Session;
 use crate::experiment::strategy::{Choice, Picker, Strategy};
 use crate::experiment::training::{Cost, TrainingRun};
-use crate::score::features::Features;
-use crate::score::{Kind, Method, Options, Source};
+use crate::score::features::FeatureMatrix;
+use crate::score::{Kind, Method, Options, ScoreSource};
 use crate::train::baseline::plan as baseline_plan;
-use crate::train::{Budget, Recipe, Seeds};
+use crate::train::{Recipe, Seeds, StepBudget};
 
 /// Every strategy at every density, with every seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub struct ComparisonPlan {
     pub blocks: Vec<Block>,
     pub seed: u64,
     pub recipe: Recipe,
-    pub budget: Budget,
+    pub budget: StepBudget,
     /// Separate short query runs; None: the full-data runs stand in for them. Training dynamics are
     /// always those of a run of their own.
     pub query: Option<QueryPlan>,
@@ -44,7 +44,7 @@ pub struct ComparisonPlan {
     /// Of quotas and methods of selection.
     pub choice: Choice,
     /// Features of the user's, instead of a query model's.
-    pub features: Option<Arc<Features>>,
+    pub features: Option<Arc<FeatureMatrix>>,
     pub checkpoint_interval: Duration,
     /// A run that fails is reported, and the others are done.
     pub keep_going: bool,
@@ -179,7 +179,7 @@ impl ComparisonPlan {
 
     /// Quotas from recalls, which are those of the recorded run where that ranks the samples.
     fn needs_short_recalls(&self, strategy: Strategy) -> bool {
-        let recorded = |m: Method| m.source(&self.options) == Source::Dynamics;
+        let recorded = |m: Method| m.source(&self.options) == ScoreSource::Dynamics;
         let of = strategy.recalls_of(&self.choice.pickers);
         strategy.needs_recalls() && !of.is_some_and(recorded)
     }
@@ -259,7 +259,7 @@ impl ComparisonPlan {
     ) -> TrainingRun<'a> {
         let split = &session.split;
         let (kept, all) = (train.len(), split.train.len());
-        let budget = if kept == all { Budget::Fixed } else { self.budget };
+        let budget = if kept == all { StepBudget::Fixed } else { self.budget };
         let steps = self.recipe.steps(budget, kept, all);
         TrainingRun {
             name: String::new(),

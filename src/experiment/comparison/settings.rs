@@ -25,7 +25,7 @@ use crate::experiment::text;
 use crate::nn::Arch;
 use crate::prune;
 use crate::score::{Method, Options};
-use crate::train::{Budget, Recipe};
+use crate::train::{Recipe, StepBudget};
 
 /// Channels of the first stage on built-in data, so that the comparison takes two minutes.
 const BUILT_IN_WIDTH: usize = 8;
@@ -45,7 +45,7 @@ pub struct ComparisonSettings {
     pub recipe: RecipeSettings,
     /// Length of pruned runs; None matches (0.5 + 0.5 d) of the full run's steps.
     #[serde(with = "text")]
-    pub budget: Option<Budget>,
+    pub budget: Option<StepBudget>,
     /// Separate query runs, without augmentation; None takes the full-data runs.
     pub query_runs: Option<usize>,
     /// Epochs of separate query runs; None takes a tenth, at least 10 if there are.
@@ -194,7 +194,7 @@ impl ComparisonSettings {
             blocks,
             seed: self.seed,
             recipe,
-            budget: self.budget.unwrap_or(Budget::Matched),
+            budget: self.budget.unwrap_or(StepBudget::Matched),
             query,
             options,
             choice: Choice {

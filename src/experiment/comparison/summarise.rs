@@ -15,7 +15,7 @@ use crate::experiment::session::Session;
 use crate::experiment::strategy::{QueryData, Strategy};
 use crate::metrics::{ClassCounts, mean_recalls, pearson};
 use crate::prune::error_ratio;
-use crate::score::Source;
+use crate::score::ScoreSource;
 
 /// Examples shown of each class.
 const STRIP: usize = 8;
@@ -115,7 +115,7 @@ fn settings(session: &Session, plan: &ComparisonPlan, around: Surroundings) -> S
         },
     );
     for method in plan.methods() {
-        if method.source(&plan.options) == Source::Dynamics {
+        if method.source(&plan.options) == ScoreSource::Dynamics {
             let text = format!("one run of {} epochs without augmentation", recipe.epochs);
             put("dynamics", text.into());
         }
@@ -170,7 +170,7 @@ fn settings(session: &Session, plan: &ComparisonPlan, around: Surroundings) -> S
         split: split.kind.to_string(),
         groups: session.partition.attribute.clone(),
         epochs: recipe.epochs as f64,
-        steps: recipe.steps(crate::train::Budget::Fixed, split.train.len(), split.train.len()),
+        steps: recipe.steps(crate::train::StepBudget::Fixed, split.train.len(), split.train.len()),
         batch: recipe.batch,
         learning_rate: recipe.lr,
         seeds: (0..plan.seeds() as u64).collect(),

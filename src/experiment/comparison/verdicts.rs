@@ -53,10 +53,9 @@ fn verdict(
     let mut text = verdict_line(label, &name, "Random", &paired);
     let raised = paired.verdict();
     let outcome_word = match (raised, metric.higher_is_better()) {
-        (crate::metrics::Verdict::NotDecided, _) => Outcome::NotDecided,
-        (crate::metrics::Verdict::Improved, true) | (crate::metrics::Verdict::Worsened, false) => {
-            Outcome::Improved
-        }
+        (crate::metrics::PairedVerdict::NotDecided, _) => Outcome::NotDecided,
+        (crate::metrics::PairedVerdict::Improved, true)
+        | (crate::metrics::PairedVerdict::Worsened, false) => Outcome::Improved,
         _ => Outcome::Worsened,
     };
     if let Some((head, _)) = text.rsplit_once(": ") {

@@ -6,7 +6,7 @@ use crate::experiment::session::Session;
 use crate::experiment::strategy::Strategy;
 use crate::experiment::training::TrainingRun;
 use crate::prune::{Budget as Kept, Population, Subset, Warning};
-use crate::train::Budget;
+use crate::train::StepBudget;
 use crate::train::baseline::plan;
 
 /// What a strategy that is no pruning trains on; None for those that prune by ranking and quota.
@@ -46,7 +46,7 @@ pub(super) fn of_strategy<'a>(
     run: TrainingRun<'a>,
     strategy: Strategy,
     density: f64,
-    budget: Budget,
+    budget: StepBudget,
     session: &Session,
 ) -> TrainingRun<'a> {
     let all = session.split.train.len();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::artefact::provenance::{DataIdentity, Method};
+use crate::artefact::provenance::{DataIdentity, MethodRecord};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::Result;
 use crate::experiment::strategy::{Material, ValidationMaterial};
-use crate::score::features::{Extracted, Features};
+use crate::score::features::{Extracted, FeatureMatrix};
 
 /// Files of the features: the arrays, and last the JSON that says whose they are.
 pub const FEATURES: [&str; 3] = ["features.npy", "probabilities.npy", "features.json"];
@@ -44,7 +44,7 @@ pub fn write_features(
 ) -> Result<()> {
     let [features, probabilities, description] = FEATURES.map(|f| extract.path(f));
     write_arrays(dir, [features, probabilities], extracted)?;
-    let method = Method {
+    let method = MethodRecord {
         name: "features".to_owned(),
         variant:
             "input of the last layer (global average pooling), eval mode, no augmentation; a row \
@@ -78,7 +78,7 @@ pub fn read_features(
         npy::read(&path)?.into_features(rows, &path.display().to_string())
     };
     let features = |file: &str, rows: usize| {
-        read(file, rows).map(|(width, values)| Features { width, values })
+        read(file, rows).map(|(width, values)| FeatureMatrix { width, values })
     };
     let [of_train, p_train, _] = FEATURES;
     let [of_val, p_val, y_val] = VALIDATION;

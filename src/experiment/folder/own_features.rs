@@ -12,7 +12,7 @@ use crate::artefact::{Provenance, digest, npy};
 use crate::data::DataSet;
 use crate::error::{Error, Result};
 use crate::experiment::strategy::{Picker, PickerOptions};
-use crate::score::features::{self, Evidence, Features};
+use crate::score::features::{self, Evidence, FeatureMatrix};
 use crate::score::options::SspForm;
 use crate::score::{Kind, Method, Options};
 use crate::train::Seeds;
@@ -26,7 +26,7 @@ const OWN_PROTOTYPES: &str =
 #[derive(Clone)]
 pub struct OwnFeatures {
     /// One row a training sample.
-    pub features: Arc<Features>,
+    pub features: Arc<FeatureMatrix>,
     /// Digest of their values.
     pub digest: String,
 }
@@ -50,7 +50,7 @@ impl OwnFeatures {
         let name = format!("`features` {}", path.display());
         let (width, values) = array.into_features(data.samples, &name)?;
         let digest = digest(bytemuck::cast_slice(&values));
-        Ok(OwnFeatures { features: Arc::new(Features { width, values }), digest })
+        Ok(OwnFeatures { features: Arc::new(FeatureMatrix { width, values }), digest })
     }
 
     /// Refuses methods that look at predictions and features of one network at once.

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::artefact::provenance::{DataIdentity, Direction, Method};
-use crate::artefact::tables::Part;
+use crate::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord};
+use crate::artefact::tables::SamplePart;
 use crate::artefact::{Provenance, digest};
 use crate::data::{DataSet, Partition, Split};
 use crate::error::{Error, Result};
@@ -31,21 +31,23 @@ pub fn identity(data: &DataSet) -> DataIdentity {
 }
 
 /// What each training sample is used for under a split.
-pub fn parts(data: &DataSet, split: &Split) -> Vec<Part> {
-    let mut parts =
-        vec![if data.long_tail.is_some() { Part::Out } else { Part::Val }; data.train.len()];
+pub fn parts(data: &DataSet, split: &Split) -> Vec<SamplePart> {
+    let mut parts = vec![
+        if data.long_tail.is_some() { SamplePart::Out } else { SamplePart::Val };
+        data.train.len()
+    ];
     if let Some(tail) = &data.long_tail {
-        tail.present.iter().for_each(|&i| parts[i] = Part::Val);
+        tail.present.iter().for_each(|&i| parts[i] = SamplePart::Val);
     }
-    split.train.iter().for_each(|&i| parts[i] = Part::Train);
+    split.train.iter().for_each(|&i| parts[i] = SamplePart::Train);
     parts
 }
 
 /// The direction of a score, as files state it.
-pub fn direction(method: score::Method) -> Direction {
+pub fn direction(method: score::Method) -> KeptEnd {
     match method.direction() {
-        prune::Direction::KeepHighest => Direction::HigherFirst,
-        prune::Direction::KeepLowest => Direction::LowerFirst,
+        prune::Direction::KeepHighest => KeptEnd::HigherFirst,
+        prune::Direction::KeepLowest => KeptEnd::LowerFirst,
     }
 }
 
@@ -110,7 +112,7 @@ pub fn of_subset(
     for picker in strategy.pickers() {
         parameters.insert(picker.name().to_owned(), json!(picker.describe(&choice.pickers)));
     }
-    let method = Method {
+    let method = MethodRecord {
         name: strategy.to_string(),
         variant: strategy.label(),
         direction: None,

@@ -244,7 +244,7 @@ fn validation_sizes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artefact::provenance::Method as MethodRecord;
+    use crate::artefact::provenance::MethodRecord;
     use serde_json::{Map, json};
 
     fn row(val_total: Option<u64>) -> RecallRow {

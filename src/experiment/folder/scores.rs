@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::provenance;
 use super::recalls::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
-use crate::artefact::provenance::{DataIdentity, Method as MethodRecord, read_json};
-use crate::artefact::tables::{self, GroupRecallRow, Part, RecallRow, ScoreTable};
+use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
+use crate::artefact::tables::{self, GroupRecallRow, RecallRow, SamplePart, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};
 use crate::data::{Attributes, DataSet, Split};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub struct ScoredSamples {
     pub classes: Vec<String>,
     pub ids: Vec<String>,
     pub labels: Vec<u32>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<SamplePart>,
     /// What the attribute is, and its value for each sample.
     pub attributes: Option<(Attributes, Vec<u32>)>,
 }
@@ -175,7 +175,7 @@ impl ScoresFolder {
     /// Positions that may be kept.
     pub fn eligible(&self) -> Vec<usize> {
         let parts = self.table.parts.iter().enumerate();
-        parts.filter(|(_, part)| **part == Part::Train).map(|(i, _)| i).collect()
+        parts.filter(|(_, part)| **part == SamplePart::Train).map(|(i, _)| i).collect()
     }
 
     /// What held the others out.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{provenance, weights};
-use crate::artefact::tables::{self, ClassRow, KeptRow, PickRow};
+use crate::artefact::tables::{self, KeptClassRow, KeptRow, PickRow};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::data::{DataSet, Partition, Split};
 use crate::error::{Error, Result};
@@ -82,8 +82,8 @@ impl SubsetRecord<'_> {
     }
 
     /// One row a class or group.
-    pub fn class_rows(&self) -> Vec<ClassRow> {
-        let row = |k: usize| ClassRow {
+    pub fn class_rows(&self) -> Vec<KeptClassRow> {
+        let row = |k: usize| KeptClassRow {
             class: k as u32,
             name: self.names[k].clone(),
             size: self.subset.sizes[k] as u64,

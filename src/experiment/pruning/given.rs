@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 
-use crate::artefact::foreign::{self, Rows};
+use crate::artefact::foreign::{self, NamedScores};
 use crate::artefact::{Provenance, digest, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ impl GivenSettings {
 pub struct GivenScores {
     pub values: Vec<f64>,
     pub direction: Direction,
-    pub record: provenance::Method,
+    pub record: provenance::MethodRecord,
     /// Digest of the whole file.
     pub digest: String,
 }
@@ -88,7 +88,7 @@ impl GivenScores {
                         let expected = format!("{}, the lines of {}", names.len(), list.display());
                         return Err(Error::invalid(what, found, expected));
                     }
-                    let rows = Rows { names, scores: values };
+                    let rows = NamedScores { names, scores: values };
                     foreign::by_name(&list.display().to_string(), &rows, ids, eligible)?
                 }
             };
@@ -133,14 +133,14 @@ fn record(
     direction: Direction,
     column: Option<String>,
     digest: &str,
-) -> provenance::Method {
+) -> provenance::MethodRecord {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    provenance::Method {
+    provenance::MethodRecord {
         name: "given".to_owned(),
         variant: format!("scores of another program, {file}"),
         direction: Some(match direction {
-            Direction::KeepHighest => provenance::Direction::HigherFirst,
-            Direction::KeepLowest => provenance::Direction::LowerFirst,
+            Direction::KeepHighest => provenance::KeptEnd::HigherFirst,
+            Direction::KeepLowest => provenance::KeptEnd::LowerFirst,
         }),
         hyper_parameters: Map::from_iter([
             ("source".to_owned(), json!("file")),
@@ -193,7 +193,7 @@ fn lines(path: &Path) -> Result<Vec<String>> {
 }
 
 /// Names for rows that are called by their position.
-fn name_positions(what: &str, rows: &mut Rows, names: &[String]) -> Result<()> {
+fn name_positions(what: &str, rows: &mut NamedScores, names: &[String]) -> Result<()> {
     for name in &mut rows.names {
         let position = name.parse::<usize>().ok();
         let Some(id) = position.and_then(|i| names.get(i)) else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::PrunePlan;
 use super::source::Source;
-use crate::artefact::provenance::Method as MethodRecord;
+use crate::artefact::provenance::MethodRecord;
 use crate::artefact::{OutputDir, Provenance, digest};
 use crate::error::{Error, Result};
 use crate::experiment::folder::features::{Extract, FEATURES, read_features};
@@ -13,7 +13,7 @@ use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::recalls::{GROUP_RECALLS, RECALLS, StatedRecalls, beside_scores};
 use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord};
 use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls};
-use crate::prune::{Cost, Direction, Shape, Subset, Wanted, Warning, over};
+use crate::prune::{Direction, InputSizes, PickCost, Subset, Wanted, Warning, over};
 use crate::score::Method;
 use crate::train::Seeds;
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ impl Inputs {
     }
 
     /// What each method that picks will take.
-    pub fn picking_costs(&self, plan: &PrunePlan) -> Result<Vec<(Picker, Cost)>> {
+    pub fn picking_costs(&self, plan: &PrunePlan) -> Result<Vec<(Picker, PickCost)>> {
         let source = &self.source;
         let sizes = source.sizes()?;
         let quotas = plan.quota != Quota::None;
@@ -87,7 +87,7 @@ impl Inputs {
         let total = (plan.density * source.eligible.len() as f64).round() as usize;
         let wanted = Wanted::of_any(total.min(source.eligible.len()));
         let material = &self.found.material;
-        let shape = Shape {
+        let shape = InputSizes {
             dims: material.features.as_ref().map_or(0, |f| f.width),
             classes: source.identity.classes,
             validation: material.validation.as_ref().map_or(0, |v| v.labels.len()),

@@ -12,8 +12,8 @@ use crate::experiment::folder::features::Extract;
 use crate::experiment::strategy::{Material, QueryData};
 use crate::experiment::training::{Finished, Record, TrainingRun};
 use crate::score::options::EL2N_EPOCHS;
-use crate::score::{Kind, Method, Options, Source};
-use crate::train::{Budget, Recipe, Recording, Seeds};
+use crate::score::{Kind, Method, Options, ScoreSource};
+use crate::train::{Recipe, Recording, Seeds, StepBudget};
 
 /// Where the seeds of recorded runs start: apart from those of compared and of short query runs.
 pub const DYNAMICS_SEEDS: u64 = 1 << 33;
@@ -49,7 +49,7 @@ pub struct Queries {
 
 /// One query run.
 pub struct QueryRun {
-    pub source: Source,
+    pub source: ScoreSource,
     name: String,
     /// For people: `query run 2 of 5`.
     pub task: String,
@@ -102,7 +102,7 @@ impl QueryRun {
 }
 
 impl Queries {
-    fn of(&self, source: Source) -> Vec<Method> {
+    fn of(&self, source: ScoreSource) -> Vec<Method> {
         let methods = self.methods.iter().copied();
         methods.filter(|m| m.source(&self.options) == source).collect()
     }
@@ -116,16 +116,16 @@ impl Queries {
     /// All runs, in order.
     pub fn runs(&self, split: &Split) -> Vec<QueryRun> {
         let mut runs = Vec::new();
-        let query = self.of(Source::Query);
+        let query = self.of(ScoreSource::Query);
         let wanted = self.recalls || self.extract.is_some() || !query.is_empty();
         if wanted && !self.stand_in {
-            runs.extend(self.short_runs(split, Source::Query, &query));
+            runs.extend(self.short_runs(split, ScoreSource::Query, &query));
         }
-        let initial = self.of(Source::Initial);
+        let initial = self.of(ScoreSource::Initial);
         if !initial.is_empty() {
-            runs.extend(self.short_runs(split, Source::Initial, &initial));
+            runs.extend(self.short_runs(split, ScoreSource::Initial, &initial));
         }
-        for source in [Source::Dynamics, Source::Augmented] {
+        for source in [ScoreSource::Dynamics, ScoreSource::Augmented] {
             let methods = self.of(source);
             if !methods.is_empty() {
                 runs.extend(self.recorded_runs(split, source, &methods));
@@ -140,7 +140,7 @@ impl Queries {
         &self,
         split: &Split,
         mut train: impl FnMut(&TrainingRun, &str) -> Result<Option<Finished>>,
-    ) -> Result<Vec<(Source, Finished)>> {
+    ) -> Result<Vec<(ScoreSource, Finished)>> {
         let mut all = Vec::new();
         for run in self.runs(split) {
             let done = train(&run.training(&self.options), &run.task)?;
@@ -158,7 +158,7 @@ impl Queries {
 
     /// Scores that run `run` of those gives that stand in for short ones.
     pub fn of_stand_in(&self, run: usize) -> Vec<Method> {
-        if self.stand_in { self.of_run(run, &self.of(Source::Query)) } else { Vec::new() }
+        if self.stand_in { self.of_run(run, &self.of(ScoreSource::Query)) } else { Vec::new() }
     }
 
     /// Whether those runs are needed, not only there.
@@ -182,16 +182,16 @@ impl Queries {
         self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
     }
 
-    fn short_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
-        let (short, trained, whose) = (&self.short, source == Source::Query, self.whose());
+    fn short_runs(&self, split: &Split, source: ScoreSource, methods: &[Method]) -> Vec<QueryRun> {
+        let (short, trained, whose) = (&self.short, source == ScoreSource::Query, self.whose());
         let one = |run: usize| {
             let part = split.query(run);
-            let steps = short.recipe.steps(Budget::Fixed, part.train.len(), part.train.len());
+            let steps = short.recipe.steps(StepBudget::Fixed, part.train.len(), part.train.len());
             QueryRun {
                 source,
                 name: format!("query-{}{}r{run}", self.tag(), if trained { "" } else { "init-" }),
                 task: match source {
-                    Source::Initial => {
+                    ScoreSource::Initial => {
                         format!("initialisation {} of {}{whose}", run + 1, short.runs)
                     }
                     _ => format!("query run {} of {}{whose}", run + 1, short.runs),
@@ -216,9 +216,14 @@ impl Queries {
     }
 
     /// One run, or one a fold.
-    fn recorded_runs(&self, split: &Split, source: Source, methods: &[Method]) -> Vec<QueryRun> {
+    fn recorded_runs(
+        &self,
+        split: &Split,
+        source: ScoreSource,
+        methods: &[Method],
+    ) -> Vec<QueryRun> {
         let folds = split.query_runs();
-        let augmented = source == Source::Augmented;
+        let augmented = source == ScoreSource::Augmented;
         let recipe = if augmented { self.full.clone() } else { self.full.without_augmentation() };
         let kind = if augmented { "augmented" } else { "full" };
         let divergence = methods.contains(&Method::Tdds);
@@ -226,7 +231,7 @@ impl Queries {
         let one = |run: usize| {
             let part = split.query(run);
             let n = part.train.len();
-            let steps = recipe.steps(Budget::Fixed, n, n);
+            let steps = recipe.steps(StepBudget::Fixed, n, n);
             let per_epoch = batch_sizes(Mode::Train, recipe.batch, n).len();
             let fold = if folds.is_some() { format!("-r{run}") } else { String::new() };
             let of = folds.map_or(String::new(), |r| format!(" {} of {r}", run + 1));
@@ -257,16 +262,21 @@ impl Queries {
     pub fn collect(
         &self,
         split: &Split,
-        finished: &[(Source, Finished)],
+        finished: &[(ScoreSource, Finished)],
         stand_in: &[&Finished],
     ) -> Result<QueryData> {
         let folds = matches!(split.kind, SplitKind::Crossfit { .. });
-        let of = |source: Source| -> Vec<&Finished> {
+        let of = |source: ScoreSource| -> Vec<&Finished> {
             finished.iter().filter(|f| f.0 == source).map(|f| &f.1).collect()
         };
-        let short = of(Source::Query);
+        let short = of(ScoreSource::Query);
         let mut scores = BTreeMap::new();
-        for source in [Source::Query, Source::Initial, Source::Dynamics, Source::Augmented] {
+        for source in [
+            ScoreSource::Query,
+            ScoreSource::Initial,
+            ScoreSource::Dynamics,
+            ScoreSource::Augmented,
+        ] {
             scores.extend(mean_scores(&of(source))?);
         }
         scores.extend(mean_scores(stand_in)?);
@@ -274,12 +284,12 @@ impl Queries {
             false => recalls(&short, folds),
             true => recalls(stand_in, false),
         };
-        let recorded = [Source::Dynamics, Source::Augmented].map(of);
+        let recorded = [ScoreSource::Dynamics, ScoreSource::Augmented].map(of);
         let recorded = recorded.into_iter().find(|runs| !runs.is_empty());
         Ok(QueryData {
             recalls: of_short,
             of_dynamics: recorded.map(|runs| recalls(&runs, folds)),
-            from_dynamics: self.of(Source::Dynamics).into_iter().collect(),
+            from_dynamics: self.of(ScoreSource::Dynamics).into_iter().collect(),
             scores,
             material: Material::default(),
             given: None,

@@ -18,7 +18,7 @@ use crate::experiment::session::Session;
 use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
 use crate::experiment::training::{Cost, Keeping, complete};
-use crate::score::{Kind, Method, Source};
+use crate::score::{Kind, Method, ScoreSource};
 use crate::train::{Control, Recipe};
 
 /// Query runs that are wanted.
@@ -146,7 +146,7 @@ impl<'a> ByQueries<'a> {
         let total: u64 = self.costs().iter().map(|c| c.steps).sum();
         let mut done = 0;
         let mut finished = queries.train(&session.split, |training, task| {
-            let mut report = |p: crate::train::Progress| progress(task, done + p.step, total);
+            let mut report = |p: crate::train::TrainProgress| progress(task, done + p.step, total);
             let mut control = Control { interrupt, progress: &mut report, checkpoint: None };
             let one = complete(session, training, Some(keeping), &mut control)?;
             done += training.until;
@@ -211,13 +211,13 @@ impl<'a> ByQueries<'a> {
         let recorded = self.session.split.query_runs().unwrap_or(1);
         let (short, runs) = (&queries.short.recipe, queries.short.runs);
         let (name, runs, recipe) = match source {
-            Source::Query if method.kind(&queries.options) == Kind::Features => {
+            ScoreSource::Query if method.kind(&queries.options) == Kind::Features => {
                 ("query", 1, short.clone())
             }
-            Source::Query => ("query", runs, short.clone()),
-            Source::Initial => ("initialisation", runs, short.clone()),
-            Source::Dynamics => ("dynamics", recorded, queries.full.without_augmentation()),
-            Source::Augmented => ("dynamics", recorded, queries.full.clone()),
+            ScoreSource::Query => ("query", runs, short.clone()),
+            ScoreSource::Initial => ("initialisation", runs, short.clone()),
+            ScoreSource::Dynamics => ("dynamics", recorded, queries.full.without_augmentation()),
+            ScoreSource::Augmented => ("dynamics", recorded, queries.full.clone()),
         };
         let mut parameters = method.parameters(&queries.options);
         let more = [

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::ScoreRequest;
 use crate::artefact::digest;
-use crate::artefact::dynamics::{Description, Quantity, Recording};
-use crate::artefact::tables::{Part, RecallRow};
+use crate::artefact::dynamics::{Description, DynamicsFolder, Quantity};
+use crate::artefact::tables::{RecallRow, SamplePart};
 use crate::data::Attributes;
 use crate::error::{Error, Result};
 use crate::experiment::folder::recalls::RecallCounts;
@@ -18,7 +18,7 @@ use crate::score::{Kind, Method, Options, recorded};
 
 /// A recording that was opened, and the scores that are wanted of it.
 pub struct ByRecording {
-    recording: Recording,
+    recording: DynamicsFolder,
     request: ScoreRequest,
     /// Scores that the recording has the quantities for but too few epochs.
     pub too_short: Vec<Method>,
@@ -37,7 +37,7 @@ impl ByRecording {
     /// # Errors
     /// A run that left out samples; scores that the recording cannot give.
     pub fn open(folder: &Path, methods: &[Method], options: Options) -> Result<ByRecording> {
-        let recording = Recording::open(folder)?;
+        let recording = DynamicsFolder::open(folder)?;
         let stated = &recording.description;
         let has = |m: &Method| match m.kind(&options) {
             Kind::Dynamics(quantity) => recording.has(quantity),
@@ -128,16 +128,16 @@ impl ByRecording {
 }
 
 /// Positions of the samples that the run trained on.
-fn trained(recording: &Recording) -> Vec<usize> {
+fn trained(recording: &DynamicsFolder) -> Vec<usize> {
     let parts = recording.samples.parts.iter().enumerate();
-    parts.filter(|(_, p)| **p == Part::Train).map(|(i, _)| i).collect()
+    parts.filter(|(_, p)| **p == SamplePart::Train).map(|(i, _)| i).collect()
 }
 
 /// Refuses scores that the recording cannot give; `all` are those that it can.
 fn check(
     wanted: &[Method],
     options: &Options,
-    recording: &Recording,
+    recording: &DynamicsFolder,
     all: &[Method],
 ) -> Result<()> {
     let place = || format!("dynamics {}", recording.folder().display());
@@ -164,7 +164,7 @@ fn check(
 }
 
 /// Class recalls of the recorded run's best epoch, where it was validated.
-fn recalls(recording: &Recording) -> Option<Vec<RecallRow>> {
+fn recalls(recording: &DynamicsFolder) -> Option<Vec<RecallRow>> {
     let stated = &recording.description;
     let validation = stated.validation.as_ref()?;
     let labels = &recording.samples.labels;
@@ -174,7 +174,10 @@ fn recalls(recording: &Recording) -> Option<Vec<RecallRow>> {
 }
 
 /// Recalls of groups; those without validation samples have no row.
-fn recalls_of_groups(recording: &Recording, attributes: &Attributes) -> Option<Vec<RecallRow>> {
+fn recalls_of_groups(
+    recording: &DynamicsFolder,
+    attributes: &Attributes,
+) -> Option<Vec<RecallRow>> {
     let stated = &recording.description;
     let counts = stated.validation.as_ref()?.groups.as_ref()?;
     let samples = &recording.samples;
@@ -187,7 +190,7 @@ fn recalls_of_groups(recording: &Recording, attributes: &Attributes) -> Option<V
 }
 
 fn rows(
-    recording: &Recording,
+    recording: &DynamicsFolder,
     labels: &[u32],
     names: &[String],
     [correct, total]: [&[u64]; 2],

@@ -22,7 +22,7 @@ use crate::experiment::training::{NetworkScores, network_facts, network_scores};
 use crate::experiment::weight_file::WeightFile;
 use crate::nn::weights;
 use crate::ops::Operators;
-use crate::score::{Method, Watch, modes};
+use crate::score::{Method, PassControl, modes};
 use crate::train::{Recipe, Seeds, evaluate};
 
 /// Scores of the network of a weight file, ready to be computed.
@@ -113,7 +113,7 @@ impl<'a> ByWeights<'a> {
             .map_err(|e| Error::Internal(format!("options of scores: {e}")))?;
         let identity = format!("{} {options}", self.file.digest);
         let keeping = Some((state, interval, identity));
-        let mut watch = Watch { interrupt, progress, keeping };
+        let mut watch = PassControl { interrupt, progress, keeping };
         on_backend!(self.session, on => self.compute_on(&on, dir, &mut watch))
     }
 
@@ -121,7 +121,7 @@ impl<'a> ByWeights<'a> {
         &self,
         on: &OnBackend<B>,
         dir: &OutputDir,
-        watch: &mut Watch,
+        watch: &mut PassControl,
     ) -> Result<Scored> {
         let (session, options) = (self.session, &self.request.options);
         let (data, split) = (&session.data, &session.split);

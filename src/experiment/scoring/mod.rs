@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::folder::own_features::OwnFeatures;
 use super::settings::VariantSettings;
 use crate::error::Result;
-use crate::score::{Kind, Method, Options, Source};
+use crate::score::{Kind, Method, Options, ScoreSource};
 use serde_json::Value;
 
 /// Which scores are wanted, in which variants.
@@ -49,7 +49,7 @@ impl ScoreRequest {
 
     /// A method that a network as it is cannot give, if there is one.
     pub fn needs_training(&self) -> Option<Method> {
-        let trained = |m: &&Method| m.source(&self.options) != Source::Query;
+        let trained = |m: &&Method| m.source(&self.options) != ScoreSource::Query;
         self.methods.iter().find(trained).copied()
     }
 

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::experiment::text;
 use crate::prune::{
-    Centre, Features, Inputs, MEMORY, Need, Picking, Picks, Population, Probabilities, Scope,
-    Score, Selector, Space, Start, Validation, Wanted, pick,
+    Centre, Features, Inputs, KCenterStart, MEMORY, Need, Picking, Picks, Population,
+    Probabilities, Scope, Score, Selector, Space, Validation, Wanted, pick,
 };
 use crate::score::{Method, features};
 
@@ -25,7 +25,7 @@ pub struct Picker(usize);
 #[serde(default, rename_all = "kebab-case")]
 pub struct PickerOptions {
     #[serde(with = "text")]
-    pub start: Option<Start>,
+    pub start: Option<KCenterStart>,
     #[serde(with = "text")]
     pub centre: Option<Centre>,
     #[serde(with = "text")]
@@ -261,7 +261,7 @@ impl fmt::Display for Picker {
 /// What a network, or the user, says of all samples of a part, in data-set order.
 #[derive(Clone, Debug, Default)]
 pub struct Material {
-    pub features: Option<Arc<features::Features>>,
+    pub features: Option<Arc<features::FeatureMatrix>>,
     /// N x K.
     pub probabilities: Option<Vec<f32>>,
     pub validation: Option<ValidationMaterial>,
@@ -270,7 +270,7 @@ pub struct Material {
 /// The same of the validation images.
 #[derive(Clone, Debug)]
 pub struct ValidationMaterial {
-    pub features: features::Features,
+    pub features: features::FeatureMatrix,
     pub probabilities: Vec<f32>,
     pub labels: Vec<u32>,
 }
@@ -299,7 +299,7 @@ impl Material {
         let of = |method: Method| -> Result<Score> {
             Ok(Score { values: score(method)?, direction: method.direction() })
         };
-        let table = |f: &'a features::Features| Features::new(&f.values, f.width);
+        let table = |f: &'a features::FeatureMatrix| Features::new(&f.values, f.width);
         // Of predictions; the population may be one of groups.
         let classes = match &self.probabilities {
             Some(p) => p.len() / population.labels.len().max(1),
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn options_reach_the_methods_that_have_them() {
         let options = PickerOptions {
-            start: Some(Start::Random),
+            start: Some(KCenterStart::Random),
             lambda: Some(2.0),
             beta: Some(0.3),
             strata: Some(7),
@@ -360,7 +360,10 @@ mod tests {
             ..PickerOptions::default()
         };
         let of = |name: &str| name.parse::<Picker>().unwrap();
-        assert_eq!(of("coreset").selector(&options), Selector::CoreSet { start: Start::Random });
+        assert_eq!(
+            of("coreset").selector(&options),
+            Selector::CoreSet { start: KCenterStart::Random }
+        );
         assert_eq!(of("ccs").selector(&options), Selector::Ccs { beta: 0.3, strata: 7 });
         assert_eq!(of("ccs").methods(&options), [Method::El2n, Method::Aum]);
         assert_eq!(of("ccs").methods(&PickerOptions::default()), [Method::Aum]);

@@ -95,8 +95,8 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
             let [a, b] = [0, 1].map(|i| pairs.iter().map(|p| p[i]).collect::<Vec<f64>>());
             let paired = PairedDifference::new(&a, &b)?;
             let direction = match claim.direction {
-                Direction::Higher => metrics::Claim::Higher,
-                Direction::Lower => metrics::Claim::Lower,
+                Direction::Higher => metrics::ClaimedDirection::Higher,
+                Direction::Lower => metrics::ClaimedDirection::Lower,
             };
             results.push(ClaimResult {
                 claim: claim.clone(),

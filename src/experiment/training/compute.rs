@@ -14,9 +14,9 @@ use crate::experiment::session::{OnBackend, Session, on_backend, positions};
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
-use crate::score::{Kind, Method, Scores, Watch, recorded};
+use crate::score::{Kind, Method, PassControl, Scores, recorded};
 use crate::train::baseline::plan;
-use crate::train::{Baseline, Control, Outcome, Recorder, TrainJob, measure, train_with};
+use crate::train::{Baseline, Control, Recorder, TrainJob, TrainOutcome, measure, train_with};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -83,7 +83,7 @@ fn compute_on<B: Operators>(
     let state = control.checkpoint.as_ref();
     let keeping =
         state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
-    let mut watch = Watch { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
+    let mut watch = PassControl { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
     let mut parts = Vec::new();
     let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
     let wanted = NetworkScores {
@@ -149,11 +149,11 @@ fn compute_on<B: Operators>(
 }
 
 /// A network as it is before training; its executor has no room for training.
-fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Result<Outcome> {
+fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Result<TrainOutcome> {
     let weights = initialise(executor.network(), run.seeds.init);
     executor.set_weights(&weights)?;
     let (best_weights, history, dynamics) = (None, Vec::new(), None);
-    Ok(Outcome {
+    Ok(TrainOutcome {
         weights,
         best_weights,
         history,
@@ -177,7 +177,7 @@ fn recorded_scores(run: &TrainingRun, recorder: &mut Recorder, samples: usize) -
 fn validation_counts(
     session: &Session,
     run: &TrainingRun,
-    outcome: &Outcome,
+    outcome: &TrainOutcome,
 ) -> Option<EvaluationCounts> {
     let record = outcome.best()?;
     let part = session.data.part(run.part.val_part)?;

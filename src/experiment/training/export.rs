@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::result::{Extraction, Finished};
 use super::run::{Record, TrainingRun};
 use crate::artefact::dynamics::{
-    self, AttributeRecord, Description, GroupRecord, QuantityRecord, Samples, ValidationRecord,
+    self, AttributeRecord, Description, GroupRecord, QuantityRecord, RecordedSamples,
+    ValidationRecord,
 };
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
@@ -143,7 +144,7 @@ fn write_dynamics(
         None => Vec::new(),
     };
     let (ids, labels) = (data.train.ids.clone(), data.train.labels.clone());
-    let samples = Samples { ids, labels, attributes, parts };
+    let samples = RecordedSamples { ids, labels, attributes, parts };
     dynamics::write(dir, &record.folder, &description, samples, quantities, |quantity, epoch| {
         recorder.row(quantity, epoch)
     })

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::experiment::counts::EvaluationCounts;
 use crate::score::features::Extracted;
 use crate::score::{Method, Scores};
-use crate::train::{EpochRecord, Outcome};
+use crate::train::{EpochRecord, TrainOutcome};
 
 /// What a network makes of the training part, and of the validation images where they are wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,5 +96,5 @@ pub struct Finished {
     /// None where it is not wanted, or on disk.
     pub extracted: Option<Extraction>,
     /// None where the result was on disk already.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<TrainOutcome>,
 }

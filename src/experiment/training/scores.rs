@@ -9,7 +9,7 @@ use crate::exec::Executor;
 use crate::experiment::session::{OnBackend, positions};
 use crate::ops::Operators;
 use crate::score::features::{self, Evidence};
-use crate::score::{Kind, Method, Options, Scores, Watch, pass};
+use crate::score::{Kind, Method, Options, PassControl, Scores, pass};
 
 /// What is asked of a network.
 pub(in crate::experiment) struct NetworkScores<'a> {
@@ -33,7 +33,7 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
     on: &OnBackend<B>,
     executor: &mut Executor<B>,
     wanted: &NetworkScores,
-    watch: &mut Watch,
+    watch: &mut PassControl,
     parts: &mut Vec<ScorePart>,
 ) -> Result<(Scores, Option<Extraction>)> {
     let (data, NetworkScores { methods, options, .. }) = (&on.session.data, wanted);

@@ -17,7 +17,7 @@ use crate::score::features::extract;
 use crate::tensor::Tensor;
 use crate::train::baseline::last_layer::{HeldOut, refit};
 use crate::train::{
-    Baseline, BaselineInput, Budget, Control, Progress, Seeds, TrainJob, run_pass, train,
+    Baseline, BaselineInput, Control, Seeds, StepBudget, TrainJob, TrainProgress, run_pass, train,
 };
 
 /// State of a first stage, beside the checkpoint.
@@ -82,7 +82,7 @@ fn first_stage<B: Operators>(
     let subset = positions(list);
     let mut recipe = run.recipe.clone();
     recipe.epochs = if rho { recipe.epochs } else { baseline.first_epochs(recipe.epochs) };
-    let steps = recipe.steps(Budget::Fixed, subset.len(), subset.len());
+    let steps = recipe.steps(StepBudget::Fixed, subset.len(), subset.len());
     let seeds = Seeds::derive(run.seeds.init, FIRST_SEEDS);
     let all: Vec<u32> = (0..on.session.data.train.len() as u32).collect();
     let passes = [(Mode::Train, subset.len()), (Mode::Score, all.len())];
@@ -108,7 +108,7 @@ fn first_stage<B: Operators>(
     let checkpoint: Option<(PathBuf, _)> =
         checkpoint.map(|(path, interval)| (path.with_file_name(FIRST_STAGE), *interval));
     // The run's own progress starts when its own training does.
-    let mut quiet = |_: Progress| {};
+    let mut quiet = |_: TrainProgress| {};
     let mut own = Control { interrupt: control.interrupt, progress: &mut quiet, checkpoint };
     let outcome = train(&mut executor, &job, &mut own)?;
     run_pass(&mut executor, Mode::Score, &on.set(PartName::Train, &all)?)?;

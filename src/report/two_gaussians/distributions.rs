@@ -1,6 +1,6 @@
 //! The densities of both classes with the thresholds: on all data, after MetriQ, after SSP.
 
-use super::page::{Page, legend, mark, rule};
+use super::page::{TheoryPage, legend, mark, rule};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
@@ -17,7 +17,7 @@ const BOTTOM: f64 = 44.0;
 const SHOWN: f64 = 3.6;
 const POINTS: usize = 160;
 
-pub(super) fn body(page: &Page) -> String {
+pub(super) fn body(page: &TheoryPage) -> String {
     let full = DensityPlot {
         kept: [1.0; 2],
         margin: 0.0,
@@ -72,7 +72,7 @@ struct DensityPlot {
 }
 
 impl DensityPlot {
-    fn draw(&self, page: &Page) -> String {
+    fn draw(&self, page: &TheoryPage) -> String {
         let axis = PositionAxis::new(page);
         let x = Scale::fixed(axis.low, axis.high, LEFT, WIDTH - RIGHT);
         let peak = (0..2).map(|k| height(page, k, 0.0)).fold(0.0, f64::max);
@@ -118,7 +118,7 @@ impl DensityPlot {
     }
 
     /// Returns the curve of class `k` as (position, height), in two pieces where a hole is cut.
-    fn pieces(&self, page: &Page, k: usize) -> Vec<Vec<(f64, f64)>> {
+    fn pieces(&self, page: &TheoryPage, k: usize) -> Vec<Vec<(f64, f64)>> {
         let (mu, s) = (page.classes.means()[k], page.classes.sigmas()[k]);
         let hole = self.margin / s;
         let side = |sign: f64| -> Vec<(f64, f64)> {
@@ -162,7 +162,7 @@ impl DensityPlot {
 
 /// Returns the density of class `k` at z deviations from its mean, where all samples of both
 /// classes count 1.
-fn height(page: &Page, k: usize, z: f64) -> f64 {
+fn height(page: &TheoryPage, k: usize, z: f64) -> f64 {
     let sizes = page.classes.sizes();
     let prior = 1.0 / (1.0 + sizes[1 - k] / sizes[k]);
     prior / page.classes.sigmas()[k] * (-0.5 * z * z).exp()
@@ -178,7 +178,7 @@ struct PositionAxis {
 }
 
 impl PositionAxis {
-    fn new(page: &Page) -> Self {
+    fn new(page: &TheoryPage) -> Self {
         let (means, sigmas) = (page.classes.means(), page.classes.sigmas());
         let ends = |sign: f64| [0, 1].map(|k| means[k] + sign * SHOWN * sigmas[k]);
         let low = ends(-1.0).into_iter().fold(f64::INFINITY, f64::min);

@@ -9,11 +9,11 @@ use super::markup::{esc, minus, push};
 use super::numbers;
 use super::page::{Section, frame};
 use super::sections::top::warnings;
-pub use page::Page;
+pub use page::TheoryPage;
 use page::rule;
 
 /// Renders the page: one HTML file that needs no other. The same input gives the same bytes.
-pub fn render(page: &Page) -> String {
+pub fn render(page: &TheoryPage) -> String {
     let sections = [
         Section {
             id: "distributions",
@@ -28,7 +28,7 @@ pub fn render(page: &Page) -> String {
     frame("Two Gaussians and pruning", built, &header(page), sections.into())
 }
 
-fn header(page: &Page) -> String {
+fn header(page: &TheoryPage) -> String {
     let (classes, study) = (page.classes, page.study);
     let ([mu0, mu1], [s0, s1]) = (classes.means(), classes.sigmas());
     let number = |x: f64| minus(&numbers::plain(x));
@@ -57,7 +57,7 @@ fn header(page: &Page) -> String {
     out + "</header>\n"
 }
 
-fn reading(page: &Page) -> String {
+fn reading(page: &TheoryPage) -> String {
     let reach = match (page.study.optimal_priors, page.study.reachable_density) {
         (Some([p0, p1]), Some(d)) => format!(
             "Here they are {} and {}, and random pruning inside classes reaches them up to density \

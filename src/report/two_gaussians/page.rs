@@ -3,17 +3,17 @@
 use crate::report::markup::minus;
 use crate::report::numbers;
 use crate::report::svg::Mark;
-use crate::theory::{Estimate, Rule, Study, TwoGaussians};
+use crate::theory::{Estimate, Rule, TheoryStudy, TwoGaussians};
 
 /// What the page shows.
 #[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
+pub struct TheoryPage<'a> {
     /// The two classes.
     pub classes: &'a TwoGaussians,
     /// Number of dimensions of the means.
     pub dimension: usize,
     /// What the theory says of them.
-    pub study: &'a Study,
+    pub study: &'a TheoryStudy,
     /// The number of draws of a class and what they gave, one estimate for each decision of the
     /// study.
     pub drawn: Option<(u64, &'a [Estimate])>,
@@ -27,7 +27,7 @@ pub(super) fn mark(class: usize) -> Mark {
 }
 
 /// Lists the names of the classes beside their marks.
-pub(super) fn legend(page: &Page) -> String {
+pub(super) fn legend(page: &TheoryPage) -> String {
     let sigmas = page.classes.sigmas();
     let name = |k: usize| match sigmas[k].total_cmp(&sigmas[1 - k]) {
         std::cmp::Ordering::Less => format!("class {k}, the narrow one"),

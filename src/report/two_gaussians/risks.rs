@@ -1,6 +1,6 @@
 //! Risks of both classes, and what is kept of them, against density.
 
-use super::page::{Page, legend, mark};
+use super::page::{TheoryPage, legend, mark};
 use crate::report::markup::{figure, minus};
 use crate::report::numbers;
 use crate::report::svg::{Anchor, Scale, Svg};
@@ -23,7 +23,7 @@ struct RiskPoint {
     decision: Decision,
 }
 
-pub(super) fn body(page: &Page) -> String {
+pub(super) fn body(page: &TheoryPage) -> String {
     let grid: Vec<f64> = (1..=POINTS).map(|i| i as f64 / POINTS as f64).collect();
     let metriq: Vec<RiskPoint> = grid
         .iter()
@@ -63,7 +63,7 @@ pub(super) fn body(page: &Page) -> String {
     format!("{}<div class=\"pair\">{}</div>\n", legend(page), figures.concat())
 }
 
-fn risks(page: &Page, points: &[RiskPoint], jump: Option<f64>) -> String {
+fn risks(page: &TheoryPage, points: &[RiskPoint], jump: Option<f64>) -> String {
     let full_worst = page.study.full.worst();
     let all = points.iter().flat_map(|p| p.decision.risks).chain([0.0, full_worst]);
     let y = Scale::around(all, (0.0, 1.0), (HEIGHT - BOTTOM, TOP));

@@ -1,11 +1,11 @@
 //! Tables of every number in the drawings.
 
-use super::page::{Page, rule};
+use super::page::{TheoryPage, rule};
 use crate::report::markup::{minus, push, scrolling};
 use crate::report::numbers::{count, digits, position, risk, signed};
 use crate::theory::Decision;
 
-pub(super) fn body(page: &Page) -> String {
+pub(super) fn body(page: &TheoryPage) -> String {
     let drawn = page.drawn.map(|(_, estimates)| estimates);
     let mut at = 0;
     let mut rows = String::new();

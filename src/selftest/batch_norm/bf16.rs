@@ -3,7 +3,7 @@
 //! random values.
 
 use super::calls::{
-    NormInputs, apply, backward_apply, backward_eval, backward_input, reduce, statistics,
+    BatchNormInputs, apply, backward_apply, backward_eval, backward_input, reduce, statistics,
 };
 use super::{FLAGS, dout_after};
 use crate::ops::batch_norm::{BatchNorm, BatchNormProblem};
@@ -39,7 +39,7 @@ fn chain(p: &BatchNormProblem) -> usize {
 
 pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::exact(&p).rounded();
+        let i = BatchNormInputs::exact(&p).rounded();
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let residual = residual.then_some(i.residual.as_slice());
@@ -72,7 +72,7 @@ pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOu
 
 pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::random(&p).rounded();
+        let i = BatchNormInputs::random(&p).rounded();
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let r = residual.then_some(i.residual.as_slice());
@@ -106,7 +106,7 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> C
 
 pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::random(&p).rounded();
+        let i = BatchNormInputs::random(&p).rounded();
         let [mean, m2] = statistics(subject, &p, i.stored(&i.y))?;
         judge_statistics(&format!("{p:?}"), [&mean, &m2], &i.y, p.c, chain(&p))?;
     }
@@ -145,7 +145,7 @@ pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Ca
 
 pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 1) {
-        let i = NormInputs::random(&p).rounded();
+        let i = BatchNormInputs::random(&p).rounded();
         let all = || -> Result<Vec<Vec<u32>>, crate::selftest::CaseFailure> {
             let mut all = statistics(subject, &p, i.stored(&i.y))?.to_vec();
             all.extend(reduce(subject, &p, &i, true, true)?);
@@ -164,7 +164,7 @@ pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> CaseOutco
 /// With mixed types, or channels off the groups of 8, nothing is written.
 pub fn wrong_types_are_refused<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let refused = |p: BatchNormProblem, f32_tensor: usize| -> CaseOutcome {
-        let i = NormInputs::random(&p).rounded();
+        let i = BatchNormInputs::random(&p).rounded();
         let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
         let mut f = i.backward(subject, more)?;
         let mut input = backward_input(&f.views, true, true);

@@ -10,7 +10,7 @@ use crate::selftest::values::Values;
 use crate::selftest::{CaseFailure, Subject};
 
 /// The inputs of one problem.
-pub struct NormInputs {
+pub struct BatchNormInputs {
     pub(super) y: Vec<f32>,
     pub(super) dout: Vec<f32>,
     pub(super) residual: Vec<f32>,
@@ -26,13 +26,13 @@ pub struct NormInputs {
     pub(super) bf16: bool,
 }
 
-impl NormInputs {
+impl BatchNormInputs {
     /// Makes small integers and powers of two, on which no operation rounds.
     pub(super) fn exact(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(1);
         let count = p.count().max(1) as f32;
         let multiples = |v: Vec<f32>| v.into_iter().map(|v| v * count).collect();
-        NormInputs {
+        BatchNormInputs {
             y: v.integers(p.len(), 4),
             dout: v.integers(p.len(), 3),
             residual: v.integers(p.len(), 4),
@@ -51,7 +51,7 @@ impl NormInputs {
     pub fn random(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(2);
         let scaled = |v: Vec<f32>, by: f32| v.into_iter().map(|v| v * by).collect();
-        NormInputs {
+        BatchNormInputs {
             y: v.uniform(p.len()),
             dout: v.uniform(p.len()),
             residual: v.uniform(p.len()),
@@ -71,7 +71,7 @@ impl NormInputs {
         for tensor in [&mut self.y, &mut self.dout, &mut self.residual, &mut self.out] {
             tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
         }
-        NormInputs { bf16: true, ..self }
+        BatchNormInputs { bf16: true, ..self }
     }
 
     /// Fills a whole tensor.
@@ -128,7 +128,7 @@ pub(super) fn statistics<B: BatchNorm>(
 pub(super) fn apply<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &NormInputs,
+    i: &BatchNormInputs,
     residual: bool,
     relu: bool,
 ) -> Result<Vec<f32>, CaseFailure> {
@@ -151,7 +151,7 @@ pub(super) fn apply<B: BatchNorm>(
 pub(super) fn reduce<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &NormInputs,
+    i: &BatchNormInputs,
     relu: bool,
     mask: bool,
 ) -> Result<[Vec<f32>; 3], CaseFailure> {
@@ -166,7 +166,7 @@ pub(super) fn reduce<B: BatchNorm>(
 pub(super) fn backward_apply<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &NormInputs,
+    i: &BatchNormInputs,
     relu: bool,
 ) -> Result<Vec<f32>, CaseFailure> {
     let more = [
@@ -187,7 +187,7 @@ pub(super) fn backward_apply<B: BatchNorm>(
 pub(super) fn backward_eval<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &NormInputs,
+    i: &BatchNormInputs,
     relu: bool,
     mask: bool,
 ) -> Result<[Vec<f32>; 3], CaseFailure> {

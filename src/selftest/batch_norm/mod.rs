@@ -12,7 +12,7 @@ use crate::reference::batch_norm as oracle;
 use crate::reference::{U, equal, judge, within};
 use calls::{apply, backward_apply, backward_eval, backward_input, reduce, statistics};
 
-pub use calls::NormInputs;
+pub use calls::BatchNormInputs;
 
 /// Samples, positions and channels: off every vector width, and fewer and more channels than lanes.
 const SHAPES: &[[usize; 3]] = &[
@@ -45,7 +45,7 @@ fn chain(p: &BatchNormProblem) -> usize {
 }
 
 /// Returns what a call leaves in dout.
-fn dout_after(i: &NormInputs, relu: bool, mask: bool) -> Vec<f64> {
+fn dout_after(i: &BatchNormInputs, relu: bool, mask: bool) -> Vec<f64> {
     let input = i.oracle(relu && mask);
     (0..i.dout.len()).map(|j| input.dz(j)).collect()
 }
@@ -54,7 +54,7 @@ const FLAGS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), 
 
 pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::exact(&p);
+        let i = BatchNormInputs::exact(&p);
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let residual = residual.then_some(i.residual.as_slice());
@@ -88,7 +88,7 @@ pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOu
 
 pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::random(&p);
+        let i = BatchNormInputs::random(&p);
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let r = residual.then_some(i.residual.as_slice());
@@ -121,7 +121,7 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> C
 
 pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let y = NormInputs::random(&p).y;
+        let y = BatchNormInputs::random(&p).y;
         let [mean, m2] = statistics(subject, &p, Fill::Values(&y))?;
         let (mean_ref, m2_ref) = oracle::moments(&y, p.c);
         let mut size = vec![0.0; p.c];
@@ -219,7 +219,7 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
 /// differences, into which no formula of the module enters.
 pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 3, hw: 5, c: 2 };
-    let i = NormInputs::random(&p);
+    let i = BatchNormInputs::random(&p);
     let forward = |y: &[f64]| -> f64 {
         (0..p.c)
             .map(|c| {
@@ -248,7 +248,8 @@ pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>)
     let (mean, m2) = oracle::moments(&i.y, p.c);
     let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
     let rstd = m2.iter().map(|m| 1.0 / (m / p.count() as f64 + 1e-5).sqrt()).collect();
-    let mut i = NormInputs { mean: narrow(mean), rstd: narrow(rstd), ..NormInputs::random(&p) };
+    let mut i =
+        BatchNormInputs { mean: narrow(mean), rstd: narrow(rstd), ..BatchNormInputs::random(&p) };
     let [dgamma, dbeta, _] = reduce(subject, &p, &i, true, false)?;
     (i.dgamma, i.dbeta) = (dgamma, dbeta);
     let dy = backward_apply(subject, &p, &i, true)?;
@@ -260,7 +261,7 @@ pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>)
 pub fn everything<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &NormInputs,
+    i: &BatchNormInputs,
 ) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let mut all = vec![apply(subject, p, i, true, true)?, backward_apply(subject, p, i, true)?];
     all.extend(statistics(subject, p, i.stored(&i.y))?);
@@ -271,7 +272,7 @@ pub fn everything<B: BatchNorm>(
 
 pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = NormInputs::random(&p);
+        let i = BatchNormInputs::random(&p);
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
@@ -282,16 +283,16 @@ pub fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode<B: BatchNorm>(
     subject: &Subject<B>,
 ) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 1) {
-        let i = NormInputs::random(&p);
+        let i = BatchNormInputs::random(&p);
         let [dy, norms, _] = backward_eval(subject, &p, &i, true, false)?;
         let size = p.hw * p.c;
         for n in [0, p.n - 1] {
             let row = n * size..(n + 1) * size;
-            let one = NormInputs {
+            let one = BatchNormInputs {
                 y: i.y[row.clone()].to_vec(),
                 dout: i.dout[row.clone()].to_vec(),
                 out: i.out[row.clone()].to_vec(),
-                ..NormInputs::random(&p)
+                ..BatchNormInputs::random(&p)
             };
             let [one_dy, one_norms, _] =
                 backward_eval(subject, &BatchNormProblem { n: 1, ..p }, &one, true, false)?;
@@ -304,7 +305,7 @@ pub fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode<B: BatchNorm>(
 
 pub fn wrong_lengths_are_refused<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 3, hw: 4, c: 5 };
-    let i = NormInputs::random(&p);
+    let i = BatchNormInputs::random(&p);
     for other in [
         BatchNormProblem { n: 2, ..p },
         BatchNormProblem { hw: 5, ..p },

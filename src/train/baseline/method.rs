@@ -8,10 +8,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::rules;
-use crate::train::recipe::Recipe;
-use crate::train::recorder::Recording;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
+use crate::train::recipe::Recipe;
+use crate::train::recorder::Recording;
 
 /// A way of training that treats samples unequally.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

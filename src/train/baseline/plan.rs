@@ -1,11 +1,11 @@
 //! What a baseline changes of a training run: what it trains on, in how many steps, in which passes.
 
+use super::method::Baseline;
+use super::rules;
 use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 use crate::prune::{Order, ranking};
-use super::method::Baseline;
-use super::rules;
 use crate::train::recipe::Recipe;
 
 /// Refuses what a baseline cannot be run with: now, not when other runs are done.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::{Provenance, atomic, npy};
-use fairprune::data::write::tree::Placement;
+use fairprune::data::write::tree::LinkOrCopy;
 use fairprune::data::write::{shards, tree};
 use fairprune::data::{DataSet, cache};
 use fairprune::error::Error;
@@ -48,7 +48,7 @@ enum Form {
     Mask,
     Csv,
     List,
-    Tree(Placement),
+    Tree(LinkOrCopy),
     Tar,
 }
 

@@ -8,7 +8,7 @@ use fairprune::experiment::comparison::summary::{Metric, RunSummary};
 use fairprune::experiment::query::QueryRun;
 use fairprune::experiment::strategy::Strategy;
 use fairprune::report;
-use fairprune::score::Source;
+use fairprune::score::ScoreSource;
 
 use super::RunArgs;
 use crate::cli::args::Common;
@@ -73,7 +73,7 @@ pub(super) fn print_settings(
 /// The runs that only serve to choose samples.
 fn query_lines(Comparison { session, plan }: &Comparison) -> Vec<String> {
     let runs = plan.query_runs(&session.split);
-    let line = |source: Source, what: &str| {
+    let line = |source: ScoreSource, what: &str| {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let first = of.first()?;
         let epochs = if first.epochs() > 0 {
@@ -84,10 +84,10 @@ fn query_lines(Comparison { session, plan }: &Comparison) -> Vec<String> {
         Some(format!("query       {} {what}{epochs}", of.len()))
     };
     [
-        line(Source::Query, "short runs without augmentation"),
-        line(Source::Initial, "fresh networks"),
-        line(Source::Dynamics, "run of full length without augmentation, recorded"),
-        line(Source::Augmented, "augmented run, recorded"),
+        line(ScoreSource::Query, "short runs without augmentation"),
+        line(ScoreSource::Initial, "fresh networks"),
+        line(ScoreSource::Dynamics, "run of full length without augmentation, recorded"),
+        line(ScoreSource::Augmented, "augmented run, recorded"),
     ]
     .into_iter()
     .flatten()

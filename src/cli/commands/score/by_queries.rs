@@ -9,7 +9,7 @@ use fairprune::experiment::scoring::{ByQueries, ScoreRequest};
 use fairprune::experiment::settings::DefaultNetwork;
 use fairprune::experiment::training::Keeping;
 use fairprune::experiment::{Loaded, Session};
-use fairprune::score::Source;
+use fairprune::score::ScoreSource;
 
 use super::ScoreArgs;
 use super::print::Written;
@@ -64,10 +64,10 @@ fn describe(scoring: &ByQueries, session: &Session) -> Vec<String> {
     let (runs, split) = (scoring.runs(), &session.split);
     let mut lines = Vec::new();
     for (source, name) in [
-        (Source::Query, "query    "),
-        (Source::Initial, "initial  "),
-        (Source::Dynamics, "dynamics "),
-        (Source::Augmented, "augmented"),
+        (ScoreSource::Query, "query    "),
+        (ScoreSource::Initial, "initial  "),
+        (ScoreSource::Dynamics, "dynamics "),
+        (ScoreSource::Augmented, "augmented"),
     ] {
         let of: Vec<&QueryRun> = runs.iter().filter(|r| r.source == source).collect();
         let Some(first) = of.first() else { continue };
@@ -77,12 +77,12 @@ fn describe(scoring: &ByQueries, session: &Session) -> Vec<String> {
             n => format!("{n} runs"),
         };
         let how = match source {
-            Source::Query => format!("{count} of {} epochs, no augmentation", first.epochs()),
-            Source::Initial => format!("{} fresh networks", of.len()),
-            Source::Dynamics => {
+            ScoreSource::Query => format!("{count} of {} epochs, no augmentation", first.epochs()),
+            ScoreSource::Initial => format!("{} fresh networks", of.len()),
+            ScoreSource::Dynamics => {
                 format!("{count} of {} epochs, no augmentation, recorded", first.epochs())
             }
-            Source::Augmented => {
+            ScoreSource::Augmented => {
                 format!(
                     "{count} of {} of {} epochs, recorded",
                     first.epochs(),
