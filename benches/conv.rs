@@ -7,7 +7,10 @@
 use std::time::{Duration, Instant};
 
 use fairprune::backend::{ALIGN, Backend, Cpu, Isa, View};
-use fairprune::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use fairprune::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, WgradOperands,
+};
 use fairprune::tensor::Dtype;
 
 /// Name, n, h (= w), c, k, r (= s), stride.
@@ -82,12 +85,12 @@ fn main() {
 /// GFLOP/s of every column that applies (and is asked for); the FLOPs are always those of the
 /// convolution, so that larger is faster.
 fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -> [Option<f64>; 7] {
-    let norm = Direction::GradNorm;
+    let norm = Conv2dDirection::GradNorm;
     let directions = [
-        Direction::Fprop,
-        Direction::Fprop,
-        Direction::Dgrad,
-        Direction::Wgrad,
+        Conv2dDirection::Fprop,
+        Conv2dDirection::Fprop,
+        Conv2dDirection::Dgrad,
+        Conv2dDirection::Wgrad,
         norm(GradNormForm::Instantiate),
         norm(GradNormForm::Gram),
         norm(GradNormForm::ShiftedGram),
@@ -97,7 +100,8 @@ fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -
     let applies = |i: usize| {
         column.is_none_or(|c| c == COLUMNS[i]) && (i < 5 || small) && (i < 6 || p.stride == [1, 1])
     };
-    let work = (0..7).filter(|&i| applies(i)).map(|i| cpu.conv2d_workspace(p, directions[i]));
+    let work =
+        (0..7).filter(|&i| applies(i)).map(|i| cpu.conv2d_workspace(p, directions[i], Dtype::F32));
     let work = work.max().unwrap_or(0);
     let lens = [p.x_len(), p.w_len(), p.y_len(), p.x_len(), p.w_len(), p.k, p.k, p.n, work];
     let sizes = lens.map(|len| (len * 4).next_multiple_of(ALIGN));
@@ -116,17 +120,26 @@ fn layer(cpu: &Cpu, p: &Conv2dProblem, budget: Duration, column: Option<&str>) -
     let mut run = |i: usize| {
         let m = &mut memory;
         match directions[i] {
-            Direction::Fprop => {
+            Conv2dDirection::Fprop => {
                 let epilogue =
                     if i == 0 { Epilogue::None } else { Epilogue::Statistics { mean, m2 } };
-                cpu.conv2d_fprop(m, p, x, w, None, y, epilogue, work)
+                let bias = None;
+                cpu.conv2d_fprop(m, p, &FpropOperands { x, w, bias, y, epilogue, workspace: work })
             }
             // The norm's gradient on the side is for tensor cores only.
-            Direction::Dgrad | Direction::DgradNorm => {
-                cpu.conv2d_dgrad(m, p, y, w, dx, false, work)
+            Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => {
+                let (dy, accumulate, norm, workspace) = (y, false, None, work);
+                cpu.conv2d_dgrad(m, p, &DgradOperands { dy, w, dx, accumulate, norm, workspace })
             }
-            Direction::Wgrad => cpu.conv2d_wgrad(m, p, x, y, dw, None, work),
-            Direction::GradNorm(form) => cpu.conv2d_grad_norm(m, p, x, y, false, norms, form, work),
+            Conv2dDirection::Wgrad => {
+                let (dy, db, workspace) = (y, None, work);
+                cpu.conv2d_wgrad(m, p, &WgradOperands { x, dy, dw, db, workspace })
+            }
+            Conv2dDirection::GradNorm(form) => {
+                let (dy, bias, workspace) = (y, false, work);
+                let operands = GradNormOperands { x, dy, bias, norms, form, workspace };
+                cpu.conv2d_grad_norm(m, p, &operands)
+            }
         }
         .expect("a convolution");
     };

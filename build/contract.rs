@@ -23,7 +23,7 @@ struct Structure {
 struct Field {
     docs: Vec<String>,
     name: String,
-    /// As Rust writes it.
+    /// The type as Rust writes it.
     kind: String,
 }
 

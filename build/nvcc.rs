@@ -14,7 +14,7 @@ const FLAGS: [&str; 5] =
 /// A compiler and what it compiles for.
 pub struct Nvcc {
     path: PathBuf,
-    /// As it states it: `13.0.88`.
+    /// The version that the compiler states: `13.0.88`.
     pub version: String,
     pub architectures: Vec<String>,
 }

@@ -1,8 +1,8 @@
 //! What this build can compute on here, and why not on the rest.
 
 use crate::backend::Backend;
-use crate::backend::candidates::candidates;
 use crate::backend::host::Host;
+use crate::backend::kernel_sets::kernel_sets;
 use crate::cuda::{Absence, Properties, Survey, survey};
 use crate::error::Result;
 use crate::experiment::Device;
@@ -78,7 +78,7 @@ fn devices(survey: &Survey) -> Vec<DeviceState> {
             card: None,
         }),
     }
-    devices.extend(candidates().into_iter().map(|candidate| DeviceState {
+    devices.extend(kernel_sets().into_iter().map(|candidate| DeviceState {
         device: candidate.name,
         kernels: candidate.kernels.to_owned(),
         reason: candidate.absence.map(|absence| absence.to_string()),

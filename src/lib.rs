@@ -20,7 +20,7 @@
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
 //!
-//! Features, all on by default: `train` (floors 2 to 9, and the readers of data sets), `parquet`, `fetch`
+//! Features, all on by default: `train` (floors 2 to 10, and the readers of data sets), `parquet`, `fetch`
 //! (downloads), `cuda` and `cli` (the program). Without any the library is floors 0 and 1: it prunes
 //! scores that others made.
 //!
@@ -64,3 +64,8 @@ pub mod tensor;
 pub mod theory;
 #[cfg(feature = "train")]
 pub mod train;
+
+/// The blocks of the guide for contributors are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../CONTRIBUTING.md")]
+struct Guide;

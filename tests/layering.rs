@@ -1,7 +1,6 @@
 //! The library's floors: a module imports only from floors below its own. The floors are read
 //! from the table in the documentation of `src/lib.rs`, so that it cannot say something else.
 
-#[path = "layering/circles.rs"]
 mod circles;
 mod source;
 
@@ -181,8 +180,7 @@ fn modules_import_from_floors_below_them() {
 }
 
 /// Modules whose circles are not untied yet.
-const TIED: [&str; 8] =
-    ["artefact", "cli", "data", "experiment", "prune", "report", "score", "train"];
+const TIED: &[&str] = &["cli", "experiment"];
 
 #[test]
 fn no_file_imports_what_imports_it() {

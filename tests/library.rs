@@ -3,6 +3,7 @@
 //! `cargo test --test library theory` runs the tests of one room.
 
 mod baselines;
+mod contributing;
 mod determinism;
 mod dynamics;
 mod golden;

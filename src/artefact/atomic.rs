@@ -32,7 +32,7 @@ pub fn write<T>(
     write_with(path, |out| fill(out).map_err(Error::io(path)))
 }
 
-/// Writes a file as [`write`] does, for content that can be refused for other reasons than the
+/// Writes a file as [`write()`] does, for content that can be refused for other reasons than the
 /// system's.
 pub fn write_with<T>(
     path: &Path,

@@ -35,13 +35,13 @@ impl Cpu {
         }
         if threads > MOST_THREADS {
             let expected = format!("at most {MOST_THREADS}, or 0 for one a core");
-            return Err(Error::invalid("--threads", threads.to_string(), expected));
+            return Err(Error::invalid("`threads`", threads.to_string(), expected));
         }
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("fairprune-{i}"))
             .build()
-            .map_err(|e| Error::invalid("--threads", threads.to_string(), e.to_string()))?;
+            .map_err(|e| Error::invalid("`threads`", threads.to_string(), e.to_string()))?;
         Ok(Cpu { pool, isa })
     }
 

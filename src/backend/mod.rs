@@ -3,9 +3,9 @@
 //! A [`View`] is plain data, so a plan built from views is the same for every backend. The
 //! operators themselves are traits in `ops`, each implemented next to its problem description.
 
-pub mod candidates;
 pub mod cpu;
 pub mod host;
+pub mod kernel_sets;
 
 use crate::error::Result;
 use crate::tensor::Dtype;

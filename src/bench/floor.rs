@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::exec::Mode;
 use crate::nn::{Layer, NetworkSpec, ValueId};
-use crate::ops::conv2d::{Conv2dProblem, Direction};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem};
 use crate::ops::gather::CHANNELS_BF16;
 use crate::ops::{Operators, Precision};
 
@@ -146,12 +146,14 @@ pub fn step<B: Operators>(
     let mut loads = Vec::new();
     for (p, first) in convolutions(spec, batch, precision)? {
         let directions = match mode {
-            Mode::Train => &[Direction::Fprop, Direction::Dgrad, Direction::Wgrad][..],
-            Mode::GradNorm => &[Direction::Fprop, Direction::Dgrad],
-            Mode::Score | Mode::LastLayerNorm => &[Direction::Fprop],
+            Mode::Train => {
+                &[Conv2dDirection::Fprop, Conv2dDirection::Dgrad, Conv2dDirection::Wgrad][..]
+            }
+            Mode::GradNorm => &[Conv2dDirection::Fprop, Conv2dDirection::Dgrad],
+            Mode::Score | Mode::LastLayerNorm => &[Conv2dDirection::Fprop],
         };
-        for &direction in directions.iter().filter(|d| !(first && **d == Direction::Dgrad)) {
-            let w = if direction == Direction::Wgrad { 4 } else { size };
+        for &direction in directions.iter().filter(|d| !(first && **d == Conv2dDirection::Dgrad)) {
+            let w = if direction == Conv2dDirection::Wgrad { 4 } else { size };
             loads.push(Load {
                 operations: 2.0 * p.macs() as f64,
                 bytes: (size * (p.x_len() + p.y_len()) + w * p.w_len()) as f64,
@@ -166,7 +168,7 @@ pub fn step<B: Operators>(
 fn copied<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     precision: Precision,
 ) -> Option<f64> {
     let tuning = backend.conv2d_tuning().filter(|_| precision == Precision::Bf16)?;

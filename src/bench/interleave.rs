@@ -47,7 +47,7 @@ pub fn run(programs: &Programs, progress: &dyn Fn(usize, &str)) -> Result<[Vec<B
             let name = paths[side].display().to_string();
             runs[side].extend(parse(&text, &name)?);
             let document: Value = serde_json::from_str(&text)
-                .map_err(|e| Error::invalid(name, e.to_string(), "one document of bench --json"))?;
+                .map_err(|e| Error::invalid(name, e.to_string(), "one document of bench `json`"))?;
             // One line a run.
             texts[side].push_str(&format!("{document}\n"));
         }

@@ -1,7 +1,7 @@
 //! Measurements: images per second of training and scoring, and whether a second set of results is slower
 //! than chance explains.
 //!
-//! [`run`] times what a [`Measurement`] asks for on an open device, watched by a [`Watch`], and gives rows;
+//! [`run`] times what a [`Measurement`] asks for on an open device, watched by a [`Observer`], and gives rows;
 //! [`document`] is their JSON, [`read`] takes it back, [`Comparison`] holds two sets against each other.
 //! Nothing but the command line uses this module.
 //!
@@ -64,4 +64,4 @@ pub use rows::TimedRow;
 pub use settings::{Measurement, SLOWDOWN_VARIABLE, Slowdown, Suite};
 pub use statistics::Rates;
 pub use suites::run;
-pub use watch::{Unwatched, Watch};
+pub use watch::{Observer, Unwatched};

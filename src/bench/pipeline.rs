@@ -29,7 +29,7 @@ use crate::tensor::Dtype;
 /// says what every later one must give.
 pub fn read<B: Operators>(timer: &Timer<B>, folder: &str) -> Result<TimedRow> {
     let bench = Pipeline { timer, folder };
-    timer.watch.begin("read: warming the page cache");
+    timer.watch.progress("read: warming the page cache", 0.0, 1.0);
     let first = bench.load()?;
     let (images, fingerprint) = (images(&first), first.fingerprint.clone());
     drop(first);
@@ -100,7 +100,7 @@ impl<B: Operators> Pipeline<'_, B> {
         planned: Option<u64>,
         mut work: impl FnMut() -> Result<()>,
     ) -> Result<TimedRow> {
-        self.timer.watch.begin(name);
+        self.timer.watch.progress(name, 0.0, 1.0);
         // Once for the caches.
         work()?;
         let row = self.repeat(name, images, planned, work)?;
@@ -118,7 +118,6 @@ impl<B: Operators> Pipeline<'_, B> {
         let clock = self.timer.clock(name);
         let peak = Peak::start();
         let times = clock.repeat(&mut work, |_| Ok(()), |work| work())?;
-        self.timer.watch.end();
         Ok(TimedRow::new(&clock, images, &times).with_memory(peak.bytes(), planned))
     }
 

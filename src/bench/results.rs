@@ -96,7 +96,7 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<BenchRun>> {
     let mut runs = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
         let value = value.map_err(|e| {
-            Error::invalid(name, format!("no JSON: {e}"), "results of bench --json")
+            Error::invalid(name, format!("no JSON: {e}"), "results of bench `json`")
         })?;
         match value {
             Value::Array(list) => {
@@ -108,13 +108,13 @@ pub fn parse(text: &str, name: &str) -> Result<Vec<BenchRun>> {
         }
     }
     if runs.is_empty() {
-        return Err(Error::invalid(name, "no results", "at least one document of bench --json"));
+        return Err(Error::invalid(name, "no results", "at least one document of bench `json`"));
     }
     Ok(runs)
 }
 
 fn run_of(value: Value, name: &str) -> Result<BenchRun> {
-    let expected = "results of bench --json";
+    let expected = "results of bench `json`";
     let Value::Object(mut settings) = value else {
         return Err(Error::invalid(name, "JSON that is no object", expected));
     };

@@ -11,7 +11,7 @@ use super::rows::TimedRow;
 use super::settings::{Measurement, Suite};
 use super::timing::Timer;
 use super::verify::{begin, verify};
-use super::watch::Watch;
+use super::watch::Observer;
 use super::{floor, kernels, machine, pipeline, tune};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode};
@@ -30,7 +30,7 @@ const LR: f32 = 0.01;
 ///
 /// # Errors
 /// Settings that cannot be used, a device that fails, a result that is wrong.
-pub fn run(device: &Device, settings: &Measurement, watch: &dyn Watch) -> Result<BenchReport> {
+pub fn run(device: &Device, settings: &Measurement, watch: &dyn Observer) -> Result<BenchReport> {
     settings.check()?;
     if let Some(cuda) = device.card() {
         cuda.set_dependent_launch(settings.dependent_launch);
@@ -121,7 +121,7 @@ fn compute<B: Operators>(
     mode: Mode,
 ) -> Result<TimedRow> {
     let Timer { backend, card, settings, watch, .. } = *timer;
-    watch.begin(&format!("{work}: verifying"));
+    watch.progress(&format!("{work}: verifying"), 0.0, 1.0);
     let mut executor = network.executor(mode)?;
     verify(&mut executor, network, mode)?;
     let (planned, step) = (executor.planned_memory(), executor.batch(mode));
@@ -145,7 +145,6 @@ fn compute<B: Operators>(
     let peak = Peak::start();
     let times = clock.repeat(&mut running, Running::prepare, Running::repeat)?;
     let peak = peak.bytes();
-    watch.end();
     if running.executor.state()?.bad_step.is_some() {
         let text = format!("{work}: the loss became NaN or infinite while being timed");
         return Err(Error::Measurement(text));

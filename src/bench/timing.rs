@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::card::TimedCard;
 use super::settings::Measurement;
-use super::watch::Watch;
+use super::watch::Observer;
 use crate::backend::Cpu;
 use crate::error::Result;
 use crate::ops::Operators;
@@ -20,7 +20,7 @@ pub struct Timer<'a, B: Operators> {
     pub host: &'a Cpu,
     pub card: &'a TimedCard,
     pub settings: &'a Measurement,
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn Observer,
 }
 
 impl<B: Operators> Timer<'_, B> {
@@ -37,7 +37,7 @@ pub struct Clock<'a> {
     pub work: &'a str,
     pub seconds: f64,
     pub slowdown: Option<f64>,
-    pub watch: &'a dyn Watch,
+    pub watch: &'a dyn Observer,
 }
 
 impl Clock<'_> {
@@ -61,7 +61,7 @@ impl Clock<'_> {
                 std::thread::sleep(Duration::from_secs_f64(more));
             }
             times.push(start.elapsed().as_secs_f64());
-            self.watch.tick(self.work, begin.elapsed().as_secs_f64(), self.seconds);
+            self.watch.progress(self.work, begin.elapsed().as_secs_f64(), self.seconds);
         }
         Ok(times)
     }

@@ -8,7 +8,9 @@ use super::timing::Timer;
 use super::work::{OperatorWork, backward, convolutions, describe, fprop, workspace};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, GradNormForm, Tuning};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, GradNormForm, GradNormOperands, TileChoice, Tuning,
+};
 use crate::tensor::Dtype;
 
 /// What the device of tests calls itself.
@@ -23,9 +25,15 @@ pub fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
     let mut rows = Vec::new();
     let stored = timer.settings.compute.precision.dtype();
     if let Some(tuning) = timer.backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16) {
-        let inner = [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad];
+        let inner = [
+            Conv2dDirection::Fprop,
+            Conv2dDirection::Dgrad,
+            Conv2dDirection::DgradNorm,
+            Conv2dDirection::Wgrad,
+        ];
         for &(p, first) in &layers {
-            let directions = if first { &[Direction::Fprop, Direction::Wgrad][..] } else { &inner };
+            let directions =
+                if first { &[Conv2dDirection::Fprop, Conv2dDirection::Wgrad][..] } else { &inner };
             for &direction in directions {
                 if timer.watch.is_stopped() {
                     return Ok(rows);
@@ -45,19 +53,19 @@ fn tiles<B: Operators>(
     timer: &Timer<B>,
     tuning: &dyn Tuning,
     p: &Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
 ) -> Result<Vec<TimedRow>> {
     let backend = &**timer.backend;
     let planned = tuning.choice(p, direction);
     let mut choices = tuning.choices(p, direction);
-    if direction == Direction::Wgrad {
+    if direction == Conv2dDirection::Wgrad {
         // The splits that suit a tile, half and twice as many.
-        let around = |c: &Choice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
+        let around = |c: &TileChoice| [c.splits / 2, c.splits, 2 * c.splits].map(|s| (*c, s));
         let all = choices.iter().flat_map(around).filter(|(_, splits)| *splits > 0);
-        choices = all.map(|(choice, splits)| Choice { splits, ..choice }).collect();
+        choices = all.map(|(choice, splits)| TileChoice { splits, ..choice }).collect();
     }
     choices.extend(planned.filter(|planned| !choices.contains(planned)));
-    let mut works: Vec<(Choice, OperatorWork<B>)> = Vec::new();
+    let mut works: Vec<(TileChoice, OperatorWork<B>)> = Vec::new();
     for choice in choices {
         tuning.force(Some(choice));
         // What is taken has fewer splits where there are too few positions.
@@ -96,10 +104,10 @@ fn total(views: &[(usize, Dtype)]) -> usize {
 fn one<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
-    (direction, choice): (Direction, Choice),
+    (direction, choice): (Conv2dDirection, TileChoice),
 ) -> Result<OperatorWork<B>> {
     let works = match direction {
-        Direction::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
+        Conv2dDirection::Fprop => vec![(direction, fprop(backend, *p, Dtype::Bf16))],
         _ => backward(backend, *p, false, Dtype::Bf16),
     };
     let work = works.into_iter().find(|(d, _)| *d == direction).map(|(_, work)| work);
@@ -114,14 +122,11 @@ fn forms<B: Operators>(timer: &Timer<B>, p: &Conv2dProblem) -> Result<Vec<TimedR
     let (backend, stored) = (&**timer.backend, timer.settings.compute.precision.dtype());
     let tuning = backend.conv2d_tuning().filter(|_| stored == Dtype::Bf16);
     let force = |tile| tuning.into_iter().for_each(|tuning| tuning.force(tile));
-    let chosen = match stored {
-        Dtype::Bf16 => backend.conv2d_grad_norm_form_bf16(p),
-        _ => backend.conv2d_grad_norm_form(p),
-    };
+    let chosen = backend.conv2d_grad_norm_form(p, stored);
     let shifted = (p.stride == [1, 1]).then_some(GradNormForm::ShiftedGram);
     let mut rows = Vec::new();
     for form in [GradNormForm::Instantiate, GradNormForm::Gram].into_iter().chain(shifted) {
-        let direction = Direction::GradNorm(form);
+        let direction = Conv2dDirection::GradNorm(form);
         let planned = tuning.and_then(|tuning| tuning.choice(p, direction));
         let tiles = match (planned, tuning) {
             (Some(_), Some(tuning)) => tuning.choices(p, direction).into_iter().map(Some).collect(),
@@ -147,10 +152,10 @@ fn norm<B: Operators>(
     backend: &B,
     p: Conv2dProblem,
     form: GradNormForm,
-    tile: Option<Choice>,
+    tile: Option<TileChoice>,
     stored: Dtype,
 ) -> OperatorWork<B> {
-    let direction = Direction::GradNorm(form);
+    let direction = Conv2dDirection::GradNorm(form);
     let space = workspace(backend, &p, direction, stored);
     let tuning = backend.conv2d_tuning().filter(|_| tile.is_some());
     let copied = tuning.and_then(|tuning| tuning.copied(&p, direction));
@@ -166,7 +171,8 @@ fn norm<B: Operators>(
         copied,
         planned: false,
         call: Box::new(move |b, m, v| {
-            b.conv2d_grad_norm(m, &p, v[0], v[1], false, v[2], form, v[3])
+            let (x, dy, bias, norms, workspace) = (v[0], v[1], false, v[2], v[3]);
+            b.conv2d_grad_norm(m, &p, &GradNormOperands { x, dy, bias, norms, form, workspace })
         }),
     }
 }

@@ -5,8 +5,11 @@ use super::settings::Measurement;
 use crate::backend::{Backend, View};
 use crate::error::Result;
 use crate::ops::Operators;
-use crate::ops::batch_norm::{BackwardInput, BatchNormProblem};
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Epilogue, NormGradient};
+use crate::ops::batch_norm::{ApplyOperands, BackwardInput, BatchNormProblem};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, NormGradient,
+    TileChoice, WgradOperands,
+};
 use crate::tensor::Dtype;
 
 /// One operator's call on a set of views.
@@ -22,7 +25,7 @@ pub struct OperatorWork<B: Operators> {
     pub tensors: usize,
     pub call: OperatorCall<B>,
     /// The tile it takes, or is forced to take, and what that copies from L2.
-    pub tile: Option<Choice>,
+    pub tile: Option<TileChoice>,
     pub copied: Option<f64>,
     /// Whether it is what is used, among others of its kind.
     pub planned: bool,
@@ -50,13 +53,10 @@ pub fn describe(what: &str, p: &Conv2dProblem) -> String {
 pub fn workspace<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     stored: Dtype,
 ) -> (usize, Dtype) {
-    let len = match stored {
-        Dtype::Bf16 => backend.conv2d_workspace_bf16(p, direction),
-        _ => backend.conv2d_workspace(p, direction),
-    };
+    let len = backend.conv2d_workspace(p, direction, stored);
     (len, Dtype::F32)
 }
 
@@ -65,7 +65,7 @@ fn product<B: Operators>(
     backend: &B,
     what: &str,
     p: Conv2dProblem,
-    direction: Direction,
+    direction: Conv2dDirection,
     (mut views, stored): (Vec<(usize, Dtype)>, Dtype),
     tensors: usize,
     call: OperatorCall<B>,
@@ -97,9 +97,10 @@ pub fn fprop<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Oper
     let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
     let call: OperatorCall<B> = Box::new(move |b, m, v| {
         let epilogue = Epilogue::Statistics { mean: v[3], m2: v[4] };
-        b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])
+        let (x, w, bias, y, workspace) = (v[0], v[1], None, v[2], v[5]);
+        b.conv2d_fprop(m, &p, &FpropOperands { x, w, bias, y, epilogue, workspace })
     });
-    product(backend, "fprop", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+    product(backend, "fprop", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
 }
 
 /// fprop as scoring has it.
@@ -107,9 +108,16 @@ pub fn eval<B: Operators>(backend: &B, p: Conv2dProblem, stored: Dtype) -> Opera
     let ([x, w, y], k) = (stored_tensors(&p, stored), (p.k, Dtype::F32));
     let call: OperatorCall<B> = Box::new(move |b, m, v| {
         let epilogue = Epilogue::Affine { scale: v[3], shift: v[4], residual: None, relu: true };
-        b.conv2d_fprop(m, &p, v[0], v[1], None, v[2], epilogue, v[5])
+        let (x, w, bias, y, workspace) = (v[0], v[1], None, v[2], v[5]);
+        b.conv2d_fprop(m, &p, &FpropOperands { x, w, bias, y, epilogue, workspace })
     });
-    product(backend, "eval", p, Direction::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+    product(backend, "eval", p, Conv2dDirection::Fprop, (vec![x, w, y, k, k], stored), 3, call)
+}
+
+/// dgrad of the first three views: dy, w and dx.
+fn dgrad_operands(views: &[View], norm: Option<NormGradient>, workspace: View) -> DgradOperands {
+    let (dy, w, dx, accumulate) = (views[0], views[1], views[2], false);
+    DgradOperands { dy, w, dx, accumulate, norm, workspace }
 }
 
 /// dgrad, dgrad with batch norm's sums, wgrad: those that the layer has.
@@ -118,15 +126,15 @@ pub fn backward<B: Operators>(
     p: Conv2dProblem,
     first: bool,
     stored: Dtype,
-) -> Vec<(Direction, OperatorWork<B>)> {
+) -> Vec<(Conv2dDirection, OperatorWork<B>)> {
     let ([x, w, y], c) = (stored_tensors(&p, stored), (p.c, Dtype::F32));
     let mut works = Vec::new();
     if !first {
         let call: OperatorCall<B> =
-            Box::new(move |b, m, v| b.conv2d_dgrad(m, &p, v[0], v[1], v[2], false, v[3]));
+            Box::new(move |b, m, v| b.conv2d_dgrad(m, &p, &dgrad_operands(v, None, v[3])));
         let views = (vec![y, w, x], stored);
-        let work = product(backend, "dgrad", p, Direction::Dgrad, views, 3, call);
-        works.push((Direction::Dgrad, work));
+        let work = product(backend, "dgrad", p, Conv2dDirection::Dgrad, views, 3, call);
+        works.push((Conv2dDirection::Dgrad, work));
     }
     if !first && stored == Dtype::Bf16 {
         let call: OperatorCall<B> = Box::new(move |b, m, v| {
@@ -138,16 +146,21 @@ pub fn backward<B: Operators>(
                 dgamma: v[7],
                 dbeta: v[8],
             };
-            b.conv2d_dgrad_norm(m, &p, v[0], v[1], v[2], false, &norm, v[9])
+            b.conv2d_dgrad(m, &p, &dgrad_operands(v, Some(norm), v[9]))
         });
         let views = (vec![y, w, x, x, x, c, c, c, c], stored);
-        let work = product(backend, "dgrad+bn", p, Direction::DgradNorm, views, 5, call);
-        works.push((Direction::DgradNorm, work));
+        let work = product(backend, "dgrad+bn", p, Conv2dDirection::DgradNorm, views, 5, call);
+        works.push((Conv2dDirection::DgradNorm, work));
     }
-    let call: OperatorCall<B> =
-        Box::new(move |b, m, v| b.conv2d_wgrad(m, &p, v[0], v[1], v[2], None, v[3]));
+    let call: OperatorCall<B> = Box::new(move |b, m, v| {
+        let (x, dy, dw, db, workspace) = (v[0], v[1], v[2], None, v[3]);
+        b.conv2d_wgrad(m, &p, &WgradOperands { x, dy, dw, db, workspace })
+    });
     let views = (vec![x, y, (p.w_len(), Dtype::F32)], stored);
-    works.push((Direction::Wgrad, product(backend, "wgrad", p, Direction::Wgrad, views, 3, call)));
+    works.push((
+        Conv2dDirection::Wgrad,
+        product(backend, "wgrad", p, Conv2dDirection::Wgrad, views, 3, call),
+    ));
     works
 }
 
@@ -179,7 +192,9 @@ pub fn passes<B: Operators>(works: &mut Vec<OperatorWork<B>>, p: BatchNormProble
         vec![t, t, t, c, c],
         3,
         Box::new(move |b, m, v| {
-            b.batch_norm_apply(m, &p, v[0], [v[3], v[4]], Some(v[1]), true, v[2])
+            let (y, scale_shift, residual, out) = (v[0], [v[3], v[4]], Some(v[1]), v[2]);
+            let operands = ApplyOperands { y, scale_shift, residual, relu: true, out };
+            b.batch_norm_apply(m, &p, &operands)
         }),
     );
     let input = |v: &[View]| BackwardInput {
@@ -205,7 +220,7 @@ pub fn passes<B: Operators>(works: &mut Vec<OperatorWork<B>>, p: BatchNormProble
         4,
         Box::new(move |b, m, v| {
             let input = input(v);
-            b.batch_norm_backward_apply(m, &p, &input, v[6], v[7], v[8], v[3])
+            b.batch_norm_backward_apply(m, &p, &input, v[6], [v[7], v[8]], v[3])
         }),
     );
 }

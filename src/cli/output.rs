@@ -272,7 +272,7 @@ mod tests {
         );
         let word = wrap(&"x".repeat(250), 2);
         let lengths: Vec<usize> = word.lines().map(str::len).collect();
-        assert_eq!(lengths, [100, 100, 56]);
+        assert_eq!(lengths, [100, 100, 54]);
         assert_eq!(wrap(&("a ".to_owned() + &"x".repeat(99)), 2).lines().count(), 3);
     }
 

@@ -34,6 +34,11 @@ impl Bar {
         self.0.set_position(position);
     }
 
+    /// Forgets the time gone, for another stretch of work.
+    pub fn restart(&self) {
+        self.0.reset();
+    }
+
     /// Removes the bar.
     pub fn finish(&self) {
         self.0.finish_and_clear();

@@ -75,13 +75,13 @@ impl fmt::Display for Absence {
             ),
             Absence::NoSuchDevice { ordinal, count } => write!(
                 f,
-                "no device {ordinal}: the driver sees {count}, numbered from 0; check --device and \
+                "no device {ordinal}: the driver sees {count}, numbered from 0; check `device` and \
                  CUDA_VISIBLE_DEVICES"
             ),
             Absence::CardTooOld { card, capability } => write!(
                 f,
                 "{card} has compute capability {capability}; the kernels need {OLDEST} (Ampere) or \
-                 newer: use another card, or --device cpu"
+                 newer: use another card, or `device` cpu"
             ),
             Absence::NoImage { family, source, card, capability } => write!(
                 f,

@@ -46,8 +46,8 @@ impl Cuda {
         Ok(cuda)
     }
 
-    /// The same, with the host's part of the work done by `host`'s threads; without them by rayon's own,
-    /// one a core.
+    /// This card, with the host's part of the work done by `host`'s threads in place of rayon's own, one a
+    /// core.
     pub fn with_host(self, host: Arc<Cpu>) -> Cuda {
         Cuda { host: Some(host), ..self }
     }

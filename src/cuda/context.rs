@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::sys::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
+use super::bindings::{CUcontext, CUdevice, CUdevice_attribute as Attribute, CUstream};
 
 use super::absence::Absence;
 use super::driver::{Driver, driver};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// What a card is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Properties {
-    /// As the driver numbers them, from 0.
+    /// The card's number, as the driver counts from 0.
     pub ordinal: usize,
     /// `NVIDIA H200`, ...
     pub card: String,
@@ -165,7 +165,7 @@ impl Context {
         self.try_call(call).map_err(|failure| self.error(what(), &failure))
     }
 
-    /// As [`Device::call`], for callers that tell failures apart.
+    /// Calls the driver as [`Context::call`] does, for callers that tell failures apart.
     pub fn try_call(
         &self,
         call: impl FnOnce(&Driver) -> Result<(), DriverError>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::sys::CUevent;
+use super::bindings::CUevent;
 
 use super::card::Cuda;
 use super::context::Context;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sys::{CUgraph, CUgraphExec, CUstreamCaptureMode};
+use super::bindings::{CUgraph, CUgraphExec, CUstreamCaptureMode};
 
 use super::card::Cuda;
 use super::context::Context;
@@ -76,10 +76,10 @@ impl<'a> Capture<'a> {
         Ok(Capture { context, open: true })
     }
 
-    fn end(mut self) -> Result<Recorded<'a>> {
+    fn end(mut self) -> Result<CapturedGraph<'a>> {
         self.open = false;
         let context = self.context;
-        let mut recorded = Recorded { context, graph: std::ptr::null_mut() };
+        let mut recorded = CapturedGraph { context, graph: std::ptr::null_mut() };
         let what = || "ending a capture".to_owned();
         let graph = &mut recorded.graph;
         // SAFETY: the handle is writable, the stream captures since `begin`.
@@ -94,7 +94,7 @@ impl<'a> Capture<'a> {
 impl Drop for Capture<'_> {
     fn drop(&mut self) {
         if self.open {
-            let mut recorded = Recorded { context: self.context, graph: std::ptr::null_mut() };
+            let mut recorded = CapturedGraph { context: self.context, graph: std::ptr::null_mut() };
             let (stream, graph) = (self.context.stream, &mut recorded.graph);
             // The error that led here is the one to report.
             // SAFETY: as in `end`.
@@ -104,12 +104,12 @@ impl Drop for Capture<'_> {
 }
 
 /// What was captured, not executable yet.
-struct Recorded<'a> {
+struct CapturedGraph<'a> {
     context: &'a Context,
     graph: CUgraph,
 }
 
-impl Drop for Recorded<'_> {
+impl Drop for CapturedGraph<'_> {
     fn drop(&mut self) {
         if !self.graph.is_null() {
             // Nothing can be done about a failure here.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use super::sys::{CUfunction, CUmodule};
+use super::bindings::{CUfunction, CUmodule};
 
 use super::absence::Absence;
 use super::context::Context;

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::sys::{CUfunction, CUfunction_attribute as Attribute};
+use super::bindings::{CUfunction, CUfunction_attribute as Attribute};
 
 use super::absence::Absence;
 use super::args;
@@ -117,7 +117,7 @@ impl<A> Kernel<A> {
         Ok(Kernel { function, index: index.unwrap_or_default(), limits, args: PhantomData })
     }
 
-    /// As in the sources.
+    /// The kernel's name in the sources.
     pub fn name(&self) -> &'static str {
         KERNEL_NAMES[self.index as usize]
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::sys::CUdeviceptr;
+use super::bindings::CUdeviceptr;
 use bytemuck::{Pod, Zeroable};
 use half::bf16;
 

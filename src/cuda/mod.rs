@@ -9,6 +9,7 @@
 //! host go through another ([`StagingBuffers`]), ordered with it by events.
 
 mod absence;
+pub mod args;
 mod backend;
 mod card;
 mod context;
@@ -26,7 +27,11 @@ mod library;
 mod memory;
 mod staging;
 mod survey;
-mod sys;
+#[cfg(feature = "cuda")]
+use cudarc::driver::sys as bindings;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_bindings.rs"]
+mod bindings;
 mod terms;
 
 pub use absence::Absence;
@@ -38,17 +43,10 @@ pub use images::{Built, FOLDER_VARIABLE, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, KernelLimits, Kernels};
 pub use memory::{CudaMemory, DeviceImages, DevicePointer};
 pub use staging::{CudaImages, HostImages, StagingBuffers};
-pub use survey::{Card, Survey, survey};
+pub use survey::{Survey, SurveyedCard, survey};
 pub use terms::{DriverError, ImageSource, Version};
 
 /// Numbers that kernels and host agree on, from `kernels/tiles.h`: `FAIRPRUNE_X` there is `X`.
 pub mod tiles {
     include!(concat!(env!("OUT_DIR"), "/tiles.rs"));
-}
-
-/// The structures that kernels take, from their sources: `EchoArgs` of `kernels/echo.cu` is `EchoArgs`.
-pub mod args {
-    use super::DevicePointer;
-
-    include!(concat!(env!("OUT_DIR"), "/args.rs"));
 }

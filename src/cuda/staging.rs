@@ -12,7 +12,7 @@
 use std::ffi::c_void;
 use std::sync::Arc;
 
-use super::sys::{CUevent, CUstream};
+use super::bindings::{CUevent, CUstream};
 use bytes::Bytes;
 use rayon::prelude::*;
 
@@ -61,7 +61,7 @@ pub struct StagingBuffers {
     slots: [Slot; 2],
     /// The slot of the batch that is gathered next or was last.
     current: usize,
-    copies: Stream,
+    copies: CopyStream,
     /// Whose threads gather.
     host: Option<Arc<Cpu>>,
 }
@@ -72,9 +72,9 @@ struct Slot {
     holds: Option<(u64, Vec<u32>)>,
     device: Buffer,
     /// Passed when the device's buffer has the batch, and the pinned one is free.
-    copied: Mark,
+    copied: EventMark,
     /// Passed when the batch was gathered from the device's buffer.
-    used: Mark,
+    used: EventMark,
     /// After `copied`, which its drop waits for.
     host: Pinned,
 }
@@ -95,12 +95,12 @@ impl Cuda {
             Ok(Slot {
                 holds: None,
                 device: Buffer::new(context, bytes, 2 * bytes as u64)?,
-                copied: Mark::new(context)?,
-                used: Mark::new(context)?,
+                copied: EventMark::new(context)?,
+                used: EventMark::new(context)?,
                 host: Pinned::new(context, bytes)?,
             })
         };
-        let copies = Stream::new(context)?;
+        let copies = CopyStream::new(context)?;
         let (slots, host) = ([slot()?, slot()?], self.host().cloned());
         Ok(StagingBuffers { image, images, slots, current: 0, copies, host })
     }
@@ -223,17 +223,17 @@ impl Drop for StagingBuffers {
 }
 
 /// A stream beside the one of all other work.
-struct Stream {
+struct CopyStream {
     context: Arc<Context>,
     stream: CUstream,
 }
 
 // SAFETY: a handle of the driver, whose functions may be called from any thread.
-unsafe impl Send for Stream {}
+unsafe impl Send for CopyStream {}
 
-impl Stream {
-    fn new(context: &Arc<Context>) -> Result<Stream> {
-        let mut made = Stream { context: Arc::clone(context), stream: std::ptr::null_mut() };
+impl CopyStream {
+    fn new(context: &Arc<Context>) -> Result<CopyStream> {
+        let mut made = CopyStream { context: Arc::clone(context), stream: std::ptr::null_mut() };
         let what = || "creating a stream".to_owned();
         // SAFETY: the handle is writable; destroyed in `drop`.
         context.call(what, |d| unsafe { d.cuStreamCreate(&mut made.stream, NON_BLOCKING) })?;
@@ -241,7 +241,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for CopyStream {
     fn drop(&mut self) {
         if !self.stream.is_null() {
             // Nothing can be done about a failure here.
@@ -252,17 +252,17 @@ impl Drop for Stream {
 }
 
 /// An event that is recorded again and again; before the first time it counts as passed.
-struct Mark {
+struct EventMark {
     context: Arc<Context>,
     event: CUevent,
 }
 
-// SAFETY: as for `Stream`.
-unsafe impl Send for Mark {}
+// SAFETY: as for `CopyStream`.
+unsafe impl Send for EventMark {}
 
-impl Mark {
-    fn new(context: &Arc<Context>) -> Result<Mark> {
-        let mut made = Mark { context: Arc::clone(context), event: std::ptr::null_mut() };
+impl EventMark {
+    fn new(context: &Arc<Context>) -> Result<EventMark> {
+        let mut made = EventMark { context: Arc::clone(context), event: std::ptr::null_mut() };
         let what = || "creating an event".to_owned();
         // SAFETY: the handle is writable; destroyed in `drop`.
         context.call(what, |d| unsafe { d.cuEventCreate(&mut made.event, UNTIMED) })?;
@@ -282,7 +282,7 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
+impl Drop for EventMark {
     fn drop(&mut self) {
         if !self.event.is_null() {
             // Nothing can be done about a failure here.
@@ -322,7 +322,7 @@ impl Pinned {
             Err(failure) if failure.code == code::OUT_OF_MEMORY => Err(Error::invalid(
                 "pinned memory for batches of images",
                 format!("none of {bytes} bytes on the host"),
-                "a smaller --batch and --score-batch, or --images device",
+                "a smaller `batch` and `score_batch`, or `images` device",
             )),
             Err(failure) => Err(context.error(format!("pinning {bytes} bytes"), &failure)),
         }

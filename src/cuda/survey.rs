@@ -17,12 +17,12 @@ pub struct Survey {
     /// The newest CUDA version that the driver serves.
     pub driver: Result<Version, Absence>,
     /// Every card; an absence where there is none.
-    pub cards: Result<Vec<Card>, Absence>,
+    pub cards: Result<Vec<SurveyedCard>, Absence>,
 }
 
 /// One card, and why it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Card {
+pub struct SurveyedCard {
     pub properties: Properties,
     /// The image in use, or why the card has none.
     pub image: Result<String, Absence>,
@@ -35,8 +35,8 @@ pub fn survey() -> Survey {
     Survey { built: images::built(), source: images::source(), driver, cards }
 }
 
-fn card(ordinal: usize) -> Result<Card, Absence> {
+fn card(ordinal: usize) -> Result<SurveyedCard, Absence> {
     let (_, properties) = context::properties(ordinal)?;
     let image = Cuda::open(ordinal).map(|cuda| cuda.image().to_owned());
-    Ok(Card { properties, image })
+    Ok(SurveyedCard { properties, image })
 }

@@ -17,7 +17,7 @@ impl fmt::Display for Version {
 }
 
 impl Version {
-    /// Of the driver's number: 13010 is 13.1.
+    /// The version behind a number of the driver: 13010 is 13.1.
     pub fn of_driver(number: i32) -> Version {
         let number = number.unsigned_abs();
         Version(number / 1000, number % 1000 / 10)
@@ -41,7 +41,7 @@ impl fmt::Display for DriverError {
     }
 }
 
-/// Codes that are told apart.
+/// The codes (CUresult) that are told apart, by NVIDIA's names.
 pub mod code {
     pub const OUT_OF_MEMORY: u32 = 2;
     pub const STUB_LIBRARY: u32 = 34;

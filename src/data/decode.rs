@@ -241,11 +241,11 @@ fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
 }
 
 fn decode_png(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
-    // Room for rows, palette and text; compressed text chunks must not blow up.
+    // There is room for rows, palette and text, but compressed text chunks must not blow up.
     let room = usize::try_from(limits.file_bytes.max(1 << 20)).unwrap_or(usize::MAX);
     let mut decoder =
         png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: room });
-    // Palettes and grey of few bits become whole bytes; 16 bits stay.
+    // Palettes and grey of few bits become whole bytes, and 16 bits stay.
     decoder.set_transformations(png::Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(png_reason)?;
     let (color, depth) = reader.output_color_type();

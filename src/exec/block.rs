@@ -5,7 +5,7 @@ use crate::nn::{Layer, Network, ValueId};
 
 /// A convolution with what follows it, or one of the other layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum FusedBlock {
     /// out = act(bn(conv(x)) (+ residual)).
     Conv {
         conv: usize,
@@ -27,7 +27,7 @@ pub enum Block {
 }
 
 /// Groups all nodes. A sum joins the block of its later operand, so that the other one exists.
-pub fn fuse(network: &Network) -> Result<Vec<Block>> {
+pub fn fuse(network: &Network) -> Result<Vec<FusedBlock>> {
     let mut taken = vec![false; network.nodes.len()];
     let mut blocks = Vec::new();
     for (i, node) in network.nodes.iter().enumerate() {
@@ -36,9 +36,9 @@ pub fn fuse(network: &Network) -> Result<Vec<Block>> {
         }
         blocks.push(match node.layer {
             Layer::Conv2d { .. } => fuse_conv(network, i, &mut taken)?,
-            Layer::MaxPool { .. } => Block::MaxPool { node: i },
-            Layer::GlobalPool => Block::GlobalPool { node: i },
-            Layer::Linear { .. } => Block::Linear { node: i },
+            Layer::MaxPool { .. } => FusedBlock::MaxPool { node: i },
+            Layer::GlobalPool => FusedBlock::GlobalPool { node: i },
+            Layer::Linear { .. } => FusedBlock::Linear { node: i },
             Layer::BatchNorm { .. } | Layer::Relu | Layer::Add => {
                 return Err(Error::Internal(format!(
                     "layer {i} ({:?}) follows no convolution",
@@ -50,7 +50,7 @@ pub fn fuse(network: &Network) -> Result<Vec<Block>> {
     Ok(blocks)
 }
 
-fn fuse_conv(network: &Network, conv: usize, taken: &mut [bool]) -> Result<Block> {
+fn fuse_conv(network: &Network, conv: usize, taken: &mut [bool]) -> Result<FusedBlock> {
     let input = network.nodes[conv].inputs[0];
     let bn = sole_consumer(network, network.nodes[conv].output)
         .filter(|&n| matches!(network.nodes[n].layer, Layer::BatchNorm { .. }))
@@ -79,7 +79,7 @@ fn fuse_conv(network: &Network, conv: usize, taken: &mut [bool]) -> Result<Block
         relu = true;
         output = network.nodes[act].output;
     }
-    Ok(Block::Conv { conv, bn, residual, relu, input, output })
+    Ok(FusedBlock::Conv { conv, bn, residual, relu, input, output })
 }
 
 /// The node that reads `value`, if exactly one does.
@@ -106,10 +106,13 @@ mod tests {
         };
         let network = spec.build().unwrap();
         let blocks = fuse(&network).unwrap();
-        let convs = blocks.iter().filter(|b| matches!(b, Block::Conv { .. })).count();
-        let sums =
-            blocks.iter().filter(|b| matches!(b, Block::Conv { residual: Some(_), .. })).count();
-        let linear_only = |b: &&Block| matches!(b, Block::Conv { relu: false, residual: None, .. });
+        let convs = blocks.iter().filter(|b| matches!(b, FusedBlock::Conv { .. })).count();
+        let sums = blocks
+            .iter()
+            .filter(|b| matches!(b, FusedBlock::Conv { residual: Some(_), .. }))
+            .count();
+        let linear_only =
+            |b: &&FusedBlock| matches!(b, FusedBlock::Conv { relu: false, residual: None, .. });
         assert_eq!((convs, sums), (53, 16));
         // Only the four projections end without a ReLU.
         assert_eq!(blocks.iter().filter(linear_only).count(), 4);
@@ -126,8 +129,9 @@ mod tests {
             size: [32, 32],
         };
         let blocks = fuse(&spec.build().unwrap()).unwrap();
-        let plain = |b: &&Block| matches!(b, Block::Conv { relu: true, residual: None, .. });
-        let pools = blocks.iter().filter(|b| matches!(b, Block::MaxPool { .. })).count();
+        let plain =
+            |b: &&FusedBlock| matches!(b, FusedBlock::Conv { relu: true, residual: None, .. });
+        let pools = blocks.iter().filter(|b| matches!(b, FusedBlock::MaxPool { .. })).count();
         assert_eq!((blocks.iter().filter(plain).count(), pools), (16, 5));
         assert_eq!(blocks.len(), 16 + 5 + 2);
     }

@@ -64,7 +64,7 @@ impl FromStr for Fusion {
                 "affine" => &mut fusion.affine,
                 _ => {
                     let expected = "all, none, or some of statistics,gradients,affine";
-                    return Err(Error::invalid("--fuse", text, expected));
+                    return Err(Error::invalid("`fuse`", text, expected));
                 }
             } = true;
         }
@@ -109,7 +109,7 @@ mod tests {
         }
         for bad in ["", "everything", "affine,", "none,affine"] {
             let message = bad.parse::<Fusion>().unwrap_err().to_string();
-            assert!(message.contains("--fuse"), "{message}");
+            assert!(message.contains("`fuse`"), "{message}");
         }
     }
 }

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::arena::ArenaMode;
-use super::fit::{
-    Fitted, PlannedMemory, Plans, Requirements, arena_sizes, fit, staged_batch, total_memory,
-};
+use super::fit::{Fitted, PlannedMemory, Plans, arena_sizes, fit, staged_batch, total_memory};
 use super::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use super::pass::{Counters, Mode, Pass};
+use super::pass::{Counters, Mode, Pass, Requirements};
 use super::plan::Plan;
 use super::recorded::Recorded;
 use super::streaming::Streaming;

@@ -2,41 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::arena::ArenaMode;
 use super::compute::Compute;
 use super::layout::Layout;
-use super::pass::{Mode, TrainOptions};
+use super::pass::{Mode, Requirements};
 use super::plan::Plan;
 use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::ops::Operators;
 use crate::ops::gather::Staging;
-
-/// What an executor must be able to run; memory is planned from it before the first step.
-#[derive(Clone, Debug)]
-pub struct Requirements {
-    /// Kind, batch size and number of samples of every pass.
-    pub passes: Vec<(Mode, usize, usize)>,
-    /// Samples of the largest part that a pass reads from.
-    pub capacity: usize,
-    pub options: TrainOptions,
-    /// Training keeps every sample's last ln p and computes [`Field::Divergence`].
-    ///
-    /// [`Field::Divergence`]: crate::ops::loss_score::Field::Divergence
-    pub divergences: bool,
-    /// Height and width of the images, where they are not the network's input: it sees their centre, or
-    /// random boxes of them while it is trained.
-    pub stored: Option<[usize; 2]>,
-    /// Passes may read images that are on the host: there is room for two batches of them.
-    pub stream: bool,
-    /// Per-channel mean and standard deviation of the input, of values in [0, 1].
-    pub mean: [f32; 3],
-    pub std: [f32; 3],
-    pub arena: ArenaMode,
-    pub compute: Compute,
-    /// Bytes that may be used; None asks the backend what is free.
-    pub memory_limit: Option<u64>,
-}
 
 /// Bytes an executor allocates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +60,7 @@ fn plan_all<B: Operators>(
     let mut plans = HashMap::new();
     for &(mode, batch, samples) in passes {
         if batch == 0 {
-            return Err(Error::invalid("--batch", "0", "at least 1"));
+            return Err(Error::invalid("`batch`", "0", "at least 1"));
         }
         // A plan finds its samples at a multiple of the batch size, and is found by its own size.
         if passes.iter().any(|p| p.0 == mode && p.1 != batch) {
@@ -97,18 +70,7 @@ fn plan_all<B: Operators>(
             if plans.contains_key(&(mode, n)) {
                 continue;
             }
-            let plan = Plan::new(
-                backend,
-                network,
-                &layout,
-                mode,
-                [n, batch],
-                &requirements.options,
-                requirements.stored,
-                [requirements.mean, requirements.std],
-                requirements.compute,
-                requirements.arena,
-            )?;
+            let plan = Plan::new(backend, network, &layout, requirements, mode, [n, batch])?;
             plans.insert((mode, n), plan);
         }
     }

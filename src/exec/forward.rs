@@ -27,8 +27,8 @@ pub fn run_pass<B: Operators>(
     run_pass_from(executor, mode, set, 0, &mut |_, _| Ok(()))
 }
 
-/// The same from batch `start` on, calling `after` with the number of batches done after each.
-/// Results of earlier batches must be in the columns.
+/// One pass without updates from batch `start` on, which calls `after` with the number of batches done
+/// after each. Results of earlier batches must be in the columns.
 pub fn run_pass_from<B: Operators>(
     executor: &mut Executor<B>,
     mode: Mode,

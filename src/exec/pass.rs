@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arena::ArenaMode;
+use super::compute::Compute;
 use crate::ops::gather::Augmentation;
 use crate::ops::sgd::SgdProblem;
 
@@ -13,9 +15,9 @@ pub enum Mode {
     Train,
     /// Forward with running statistics, scores of the logits.
     Score,
-    /// As `Score`, and the norm of every sample's gradient with respect to all parameters.
+    /// What `Score` computes, and the norm of every sample's gradient with respect to all parameters.
     GradNorm,
-    /// As `Score`, and the norm of every sample's gradient with respect to the last layer's
+    /// What `Score` computes, and the norm of every sample's gradient with respect to the last layer's
     /// weights and biases: ||p - onehot(y)|| sqrt(1 + ||h||^2).
     LastLayerNorm,
 }
@@ -62,4 +64,30 @@ pub struct Counters {
     /// First step whose loss was not finite, counted from 0 over the run.
     pub bad_step: Option<u32>,
     pub steps: u32,
+}
+
+/// What an executor must be able to run; memory is planned from it before the first step.
+#[derive(Clone, Debug)]
+pub struct Requirements {
+    /// Kind, batch size and number of samples of every pass.
+    pub passes: Vec<(Mode, usize, usize)>,
+    /// Samples of the largest part that a pass reads from.
+    pub capacity: usize,
+    pub options: TrainOptions,
+    /// Training keeps every sample's last ln p and computes [`Field::Divergence`].
+    ///
+    /// [`Field::Divergence`]: crate::ops::loss_score::Field::Divergence
+    pub divergences: bool,
+    /// Height and width of the images, where they are not the network's input: it sees their centre, or
+    /// random boxes of them while it is trained.
+    pub stored: Option<[usize; 2]>,
+    /// Passes may read images that are on the host: there is room for two batches of them.
+    pub stream: bool,
+    /// Per-channel mean and standard deviation of the input, of values in [0, 1].
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+    pub arena: ArenaMode,
+    pub compute: Compute,
+    /// Bytes that may be used; None asks the backend what is free.
+    pub memory_limit: Option<u64>,
 }

@@ -1,10 +1,9 @@
 //! A plan: the steps of one batch, with every tensor in its place.
 
 use super::arena::{ArenaMode, Lifetime, place};
-use super::compute::Compute;
 use super::layout::{FIRST_ARENA, Layout};
-use super::lower::{SYMBOLIC, Tensors, lower};
-use super::pass::{Mode, TrainOptions};
+use super::lower::{Lowered, SYMBOLIC, Tensors, lower};
+use super::pass::{Mode, Requirements};
 use super::step::Step;
 use crate::backend::View;
 use crate::error::Result;
@@ -27,33 +26,17 @@ pub struct Plan {
 
 impl Plan {
     /// Plans batches of `n` (the last one of a pass may be smaller than `batch`).
-    #[expect(clippy::too_many_arguments)]
     pub(super) fn new<B: Operators>(
         backend: &B,
         network: &Network,
         layout: &Layout,
+        requirements: &Requirements,
         mode: Mode,
         [n, batch]: [usize; 2],
-        options: &TrainOptions,
-        stored: Option<[usize; 2]>,
-        normalisation: [[f32; 3]; 2],
-        compute: Compute,
-        arena_mode: ArenaMode,
     ) -> Result<Plan> {
-        let mut tensors = Tensors::default();
-        let (mut steps, [mut logits, mut features]) = lower(
-            backend,
-            network,
-            layout,
-            &mut tensors,
-            mode,
-            [n, batch],
-            options,
-            stored,
-            normalisation,
-            compute,
-        )?;
-        let (places, arena) = assign(&mut steps, &tensors, arena_mode);
+        let Lowered { mut steps, tensors, mut logits, mut features } =
+            lower(backend, network, layout, requirements, mode, [n, batch])?;
+        let (places, arena) = assign(&mut steps, &tensors, requirements.arena);
         logits = places[logits.offset];
         features = places[features.offset];
         for step in &mut steps {

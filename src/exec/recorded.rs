@@ -13,6 +13,7 @@ pub(super) struct Recorded<B: Operators> {
 }
 
 impl<B: Operators> Recorded<B> {
+    /// Whether the step can be replayed.
     pub fn is_work(&self) -> bool {
         self.work.is_some()
     }

@@ -3,12 +3,15 @@
 use crate::backend::View;
 use crate::error::Result;
 use crate::ops::Operators;
-use crate::ops::batch_norm::{Affine, BackwardInput, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dProblem, Epilogue, GradNormForm, NormGradient};
+use crate::ops::batch_norm::{AffineMap, ApplyOperands, BackwardInput, BatchNormProblem};
+use crate::ops::conv2d::{
+    Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormOperands, NormGradient,
+    WgradOperands,
+};
 use crate::ops::gather::GatherProblem;
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
-use crate::ops::sgd::SgdProblem;
+use crate::ops::sgd::{SgdOperands, SgdProblem};
 
 /// A call with its problem and its views.
 #[derive(Clone, Debug)]
@@ -23,38 +26,19 @@ pub(super) enum Step {
     },
     ConvFprop {
         problem: Conv2dProblem,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        epilogue: Epilogue,
-        workspace: View,
+        operands: FpropOperands,
     },
     ConvDgrad {
         problem: Conv2dProblem,
-        dy: View,
-        w: View,
-        dx: View,
-        accumulate: bool,
-        norm: Option<NormGradient>,
-        workspace: View,
+        operands: DgradOperands,
     },
     ConvWgrad {
         problem: Conv2dProblem,
-        x: View,
-        dy: View,
-        dw: View,
-        db: Option<View>,
-        workspace: View,
+        operands: WgradOperands,
     },
     ConvGradNorm {
         problem: Conv2dProblem,
-        x: View,
-        dy: View,
-        bias: bool,
-        norms: View,
-        form: GradNormForm,
-        workspace: View,
+        operands: GradNormOperands,
     },
     BnStatistics {
         problem: BatchNormProblem,
@@ -67,24 +51,14 @@ pub(super) enum Step {
         count: usize,
         mean: View,
         m2: View,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
+        map: AffineMap,
     },
     BnEvalAffine {
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
+        map: AffineMap,
     },
     BnApply {
         problem: BatchNormProblem,
-        y: View,
-        scale_shift: [View; 2],
-        residual: Option<View>,
-        relu: bool,
-        out: View,
+        operands: ApplyOperands,
     },
     BnBackwardReduce {
         problem: BatchNormProblem,
@@ -147,11 +121,7 @@ pub(super) enum Step {
     },
     Sgd {
         problem: SgdProblem,
-        dw: View,
-        w: View,
-        v: View,
-        lrs: View,
-        state: View,
+        operands: SgdOperands,
     },
     Advance {
         state: View,
@@ -169,46 +139,32 @@ impl Step {
             Step::Gather { order, sources, state, out, .. } => {
                 [order, sources, state, out].into_iter().for_each(f)
             }
-            Step::ConvFprop { x, w, bias, y, epilogue, workspace, .. } => {
-                [x, w, y, workspace].into_iter().chain(bias).for_each(&mut *f);
-                match epilogue {
-                    Epilogue::None => {}
-                    Epilogue::Statistics { mean, m2 } => [mean, m2].into_iter().for_each(f),
-                    Epilogue::Affine { scale, shift, residual, .. } => {
-                        [scale, shift].into_iter().chain(residual).for_each(f);
-                    }
-                }
-            }
-            Step::ConvDgrad { dy, w, dx, norm, workspace, .. } => {
+            Step::ConvFprop { operands, .. } => visit_fprop(operands, f),
+            Step::ConvDgrad { operands, .. } => {
+                let DgradOperands { dy, w, dx, norm, workspace, .. } = operands;
                 [dy, w, dx, workspace].into_iter().for_each(&mut *f);
                 if let Some(NormGradient { out, y, mean, rstd, dgamma, dbeta }) = norm {
                     [y, mean, rstd, dgamma, dbeta].into_iter().chain(out).for_each(f);
                 }
             }
-            Step::ConvWgrad { x, dy, dw, db, workspace, .. } => {
+            Step::ConvWgrad { operands, .. } => {
+                let WgradOperands { x, dy, dw, db, workspace } = operands;
                 [x, dy, dw, workspace].into_iter().chain(db).for_each(f);
             }
-            Step::ConvGradNorm { x, dy, norms, workspace, .. } => {
+            Step::ConvGradNorm { operands, .. } => {
+                let GradNormOperands { x, dy, norms, workspace, .. } = operands;
                 [x, dy, norms, workspace].into_iter().for_each(f);
             }
             Step::BnStatistics { y, mean, m2, workspace, .. } => {
                 [y, mean, m2, workspace].into_iter().for_each(f);
             }
-            Step::BnFinalize { mean, m2, affine, running, rstd, scale_shift, .. } => {
-                [mean, m2, &mut affine.gamma, &mut affine.beta, rstd]
-                    .into_iter()
-                    .chain(running)
-                    .chain(scale_shift)
-                    .for_each(f);
+            Step::BnFinalize { mean, m2, map, .. } => {
+                [mean, m2].into_iter().for_each(&mut *f);
+                visit_map(map, f);
             }
-            Step::BnEvalAffine { affine, running, rstd, scale_shift } => {
-                [&mut affine.gamma, &mut affine.beta, rstd]
-                    .into_iter()
-                    .chain(running)
-                    .chain(scale_shift)
-                    .for_each(f);
-            }
-            Step::BnApply { y, scale_shift, residual, out, .. } => {
+            Step::BnEvalAffine { map } => visit_map(map, f),
+            Step::BnApply { operands, .. } => {
+                let ApplyOperands { y, scale_shift, residual, out, .. } = operands;
                 [y, out].into_iter().chain(scale_shift).chain(residual).for_each(f);
             }
             Step::BnBackwardReduce { input, dgamma, dbeta, workspace, .. } => {
@@ -239,8 +195,9 @@ impl Step {
                 f(norms);
                 visit_batch(batch, f);
             }
-            Step::Sgd { dw, w, v, lrs, state, .. } => {
-                [dw, w, v, lrs, state].into_iter().for_each(f)
+            Step::Sgd { operands, .. } => {
+                let SgdOperands { dw, w, v, lrs, state } = operands;
+                [dw, w, v, lrs, state].into_iter().for_each(f);
             }
             Step::Advance { state } => f(state),
             Step::Cast { from, to } => [from, to].into_iter().for_each(f),
@@ -258,47 +215,32 @@ impl Step {
             Step::Gather { problem, order, sources, state, out } => {
                 backend.gather(memory, problem, images, [*order, *sources], *state, *out)
             }
-            Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace } => {
-                backend.conv2d_fprop(memory, problem, *x, *w, *bias, *y, *epilogue, *workspace)
+            Step::ConvFprop { problem, operands } => {
+                backend.conv2d_fprop(memory, problem, operands)
             }
-            Step::ConvDgrad { problem, dy, w, dx, accumulate, norm, workspace } => {
-                let (dy, w, dx, accumulate, workspace) = (*dy, *w, *dx, *accumulate, *workspace);
-                match norm {
-                    None => backend.conv2d_dgrad(memory, problem, dy, w, dx, accumulate, workspace),
-                    Some(norm) => backend
-                        .conv2d_dgrad_norm(memory, problem, dy, w, dx, accumulate, norm, workspace),
-                }
+            Step::ConvDgrad { problem, operands } => {
+                backend.conv2d_dgrad(memory, problem, operands)
             }
-            Step::ConvWgrad { problem, x, dy, dw, db, workspace } => {
-                backend.conv2d_wgrad(memory, problem, *x, *dy, *dw, *db, *workspace)
+            Step::ConvWgrad { problem, operands } => {
+                backend.conv2d_wgrad(memory, problem, operands)
             }
-            Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace } => {
-                backend.conv2d_grad_norm(memory, problem, *x, *dy, *bias, *norms, *form, *workspace)
+            Step::ConvGradNorm { problem, operands } => {
+                backend.conv2d_grad_norm(memory, problem, operands)
             }
             Step::BnStatistics { problem, y, mean, m2, workspace } => {
                 backend.batch_norm_statistics(memory, problem, *y, *mean, *m2, *workspace)
             }
-            Step::BnFinalize { count, mean, m2, affine, running, rstd, scale_shift } => backend
-                .batch_norm_finalize(
-                    memory,
-                    *count,
-                    *mean,
-                    *m2,
-                    *affine,
-                    *running,
-                    *rstd,
-                    *scale_shift,
-                ),
-            Step::BnEvalAffine { affine, running, rstd, scale_shift } => {
-                backend.batch_norm_eval_affine(memory, *affine, *running, *rstd, *scale_shift)
+            Step::BnFinalize { count, mean, m2, map } => {
+                backend.batch_norm_finalize(memory, *count, [*mean, *m2], map)
             }
-            Step::BnApply { problem, y, scale_shift, residual, relu, out } => {
-                backend.batch_norm_apply(memory, problem, *y, *scale_shift, *residual, *relu, *out)
+            Step::BnEvalAffine { map } => backend.batch_norm_eval_affine(memory, map),
+            Step::BnApply { problem, operands } => {
+                backend.batch_norm_apply(memory, problem, operands)
             }
             Step::BnBackwardReduce { problem, input, dgamma, dbeta, workspace } => backend
                 .batch_norm_backward_reduce(memory, problem, input, *dgamma, *dbeta, *workspace),
             Step::BnBackwardApply { problem, input, gamma, dgamma, dbeta, dy } => backend
-                .batch_norm_backward_apply(memory, problem, input, *gamma, *dgamma, *dbeta, *dy),
+                .batch_norm_backward_apply(memory, problem, input, *gamma, [*dgamma, *dbeta], *dy),
             Step::BnBackwardEval { problem, input, scale, dy, norms } => {
                 backend.batch_norm_backward_eval(memory, problem, input, *scale, *dy, *norms)
             }
@@ -319,13 +261,32 @@ impl Step {
             Step::StoreNorms { problem, norms, batch } => {
                 backend.store_norms(memory, problem, *norms, batch)
             }
-            Step::Sgd { problem, dw, w, v, lrs, state } => {
-                backend.sgd(memory, problem, *dw, *w, *v, *lrs, *state)
-            }
+            Step::Sgd { problem, operands } => backend.sgd(memory, problem, operands),
             Step::Advance { state } => backend.advance(memory, *state),
             Step::Cast { from, to } => backend.cast(memory, *from, *to),
         }
     }
+}
+
+fn visit_fprop(operands: &mut FpropOperands, f: &mut impl FnMut(&mut View)) {
+    let FpropOperands { x, w, bias, y, epilogue, workspace } = operands;
+    [x, w, y, workspace].into_iter().chain(bias).for_each(&mut *f);
+    match epilogue {
+        Epilogue::None => {}
+        Epilogue::Statistics { mean, m2 } => [mean, m2].into_iter().for_each(f),
+        Epilogue::Affine { scale, shift, residual, .. } => {
+            [scale, shift].into_iter().chain(residual).for_each(f);
+        }
+    }
+}
+
+fn visit_map(map: &mut AffineMap, f: &mut impl FnMut(&mut View)) {
+    let AffineMap { affine, running, rstd, scale_shift } = map;
+    [&mut affine.gamma, &mut affine.beta, rstd]
+        .into_iter()
+        .chain(running)
+        .chain(scale_shift)
+        .for_each(f);
 }
 
 fn visit_input(input: &mut BackwardInput, f: &mut impl FnMut(&mut View)) {

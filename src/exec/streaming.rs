@@ -26,6 +26,7 @@ pub(super) struct Streaming<B: Operators> {
 }
 
 impl<B: Operators> Streaming<B> {
+    /// Streams through `staging`; a pass begins with [`Streaming::begin`].
     pub fn new(staging: B::Staging) -> Self {
         Streaming { staging, order: Vec::new(), sources: Vec::new(), batch: 0 }
     }

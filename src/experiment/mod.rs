@@ -19,6 +19,7 @@ pub mod device;
 pub mod evaluation;
 pub mod folder;
 pub mod identity;
+mod kept;
 pub mod network;
 mod opening;
 mod placement;
@@ -34,6 +35,7 @@ pub mod training;
 pub mod weight_file;
 
 pub use device::Device;
+pub use kept::Kept;
 pub use opening::Loaded;
 pub use placement::Placement;
 pub use session::Session;

@@ -14,9 +14,10 @@ use super::folder::subset::SubsetWeights;
 use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
 use super::training::{
-    Cost, Finished, Keeping, Record, TrainingRun, baseline, complete, discard_checkpoint,
+    Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint,
     discard_result,
 };
+use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
 use crate::data::{PartName, Partition, QueryPart};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ use crate::exec::{Mode, PlannedMemory};
 use crate::metrics;
 use crate::nn::{Weights, WeightsMetadata, weights};
 use crate::score::Options;
+use crate::train::baseline::plan;
 use crate::train::{
     Baseline, Budget, Control, Evaluation, Progress, Recipe, Recording, Seeds, evaluate,
 };
@@ -86,15 +88,16 @@ impl<'a> Training<'a> {
             return Err(Error::invalid("`pick_weights`", found, expected));
         }
         if let Some(other) = other {
-            baseline::check(other, session, recipe)?;
+            plan::check(other, &session.split, recipe)?;
             record.map_or(Ok(()), |what| other.check_recording(what))?;
         }
         let (split, seeds) = (&session.split, Seeds::derive(session.seed, 0));
         let subset = subset.as_deref().unwrap_or(&split.train);
-        let train = baseline::trained_on(other, session, subset, seeds.subset)?;
+        let groups = session.all_groups(PartName::Train).0;
+        let train = plan::trained_on(other, groups, subset, seeds.subset)?;
         let budget = budget.unwrap_or(Budget::Fixed);
         let steps = recipe.steps(budget, train.len(), split.train.len());
-        let steps = baseline::steps(other, recipe, train.len(), steps);
+        let steps = plan::steps(other, recipe, train.len(), steps);
         if steps == 0 {
             let found = format!("{} samples", train.len());
             return Err(Error::invalid("training images", found, "at least 2 samples"));
@@ -261,6 +264,14 @@ pub struct TrainedNetwork {
     /// Counts on the validation images at the best epoch, and on the test images at the end.
     pub validation: Option<EvaluationCounts>,
     pub test: Option<EvaluationCounts>,
+}
+
+impl From<WeightFile> for TrainedNetwork {
+    /// The network of a file, of which no evaluation is known.
+    fn from(file: WeightFile) -> Self {
+        let WeightFile { weights, metadata, .. } = file;
+        TrainedNetwork { weights, metadata, validation: None, test: None }
+    }
 }
 
 impl TrainedNetwork {

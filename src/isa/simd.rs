@@ -14,7 +14,7 @@ pub trait Simd: Copy {
     type V: Copy;
 
     /// # Safety
-    /// As for all methods here: the processor has the instruction set.
+    /// The processor has the instruction set; so for all methods here.
     unsafe fn splat(x: f32) -> Self::V;
     /// # Safety
     /// `p` is readable for `LANES` values; no alignment needed.

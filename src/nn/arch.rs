@@ -55,7 +55,7 @@ impl FromStr for Arch {
                 .and_then(|depth| depth.parse().ok())
                 .filter(|depth| [8, 14, 20, 32, 44, 56].contains(depth))
                 .map(Arch::CifarResnet)
-                .ok_or_else(|| Error::invalid("--arch", name, ARCH_NAMES.join(", "))),
+                .ok_or_else(|| Error::invalid("`arch`", name, ARCH_NAMES.join(", "))),
         }
     }
 }
@@ -75,18 +75,18 @@ impl fmt::Display for Arch {
 }
 
 impl Arch {
-    /// The same with the stride where the paper has it.
+    /// The architecture with the stride where the paper has it.
     pub fn v1(self) -> Result<Arch> {
         match self {
             Arch::Resnet50 | Arch::Resnet50V1 => Ok(Arch::Resnet50V1),
             other => {
-                let expected = "--arch resnet50: the others have no bottlenecks";
-                Err(Error::invalid("--resnet-v1", other.to_string(), expected))
+                let expected = "`arch` resnet50: the others have no bottlenecks";
+                Err(Error::invalid("`resnet_v1`", other.to_string(), expected))
             }
         }
     }
 
-    /// Channels of the first stage unless `--width` says otherwise.
+    /// Channels of the first stage unless another width is given otherwise.
     pub fn default_width(self) -> usize {
         match self {
             Arch::CifarResnet(_) => 16,
@@ -118,7 +118,7 @@ impl FromStr for Stem {
         match name {
             "cifar" => Ok(Stem::Cifar),
             "imagenet" => Ok(Stem::Imagenet),
-            _ => Err(Error::invalid("--stem", name, "cifar or imagenet")),
+            _ => Err(Error::invalid("`stem`", name, "cifar or imagenet")),
         }
     }
 }

@@ -236,7 +236,7 @@ impl Builder {
         self.any_conv(x, name, [k, kernel, stride], false)
     }
 
-    /// The same with a bias a channel.
+    /// Appends a convolution with a bias a channel.
     pub fn conv_with_bias(
         &mut self,
         x: ValueId,
@@ -330,6 +330,6 @@ fn too_small(name: &str, h: usize, w: usize, source: &Error) -> Error {
     Error::invalid(
         format!("layer {name}"),
         format!("an input of {h} x {w}"),
-        format!("a larger image (--image-size), or --stem cifar; {source}"),
+        format!("a larger image (`image_size`), or `stem` cifar; {source}"),
     )
 }

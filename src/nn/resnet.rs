@@ -144,7 +144,7 @@ mod tests {
         assert_ne!(format!("{:?}", spec("resnet50-v1")), format!("{:?}", spec("resnet50")));
         assert_eq!(Arch::Resnet50.v1().unwrap().to_string(), "resnet50-v1");
         let message = Arch::Resnet18.v1().unwrap_err().to_string();
-        assert!(message.contains("--resnet-v1") && message.contains("resnet18"), "{message}");
+        assert!(message.contains("`resnet_v1`") && message.contains("resnet18"), "{message}");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
         return Err(Error::invalid(
             spec.arch.to_string(),
             format!("images of {h} x {w}"),
-            format!("at least {SMALLEST} x {SMALLEST} (--image-size): five poolings halve them"),
+            format!("at least {SMALLEST} x {SMALLEST} (`image_size`): five poolings halve them"),
         ));
     }
     let mut b = Builder::new(h, w);

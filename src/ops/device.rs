@@ -43,7 +43,7 @@ pub(crate) fn vector(channels: usize) -> usize {
 /// Launches a thread an item, in blocks of `ELEMENTWISE_THREADS`.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 pub(crate) unsafe fn launch_items<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -59,7 +59,7 @@ pub(crate) unsafe fn launch_items<A: Pod>(
 mod tests {
     use super::*;
 
-    /// As kernels/divisor.cuh computes it.
+    /// The quotient as kernels/divisor.cuh computes it.
     fn quotient(n: u32, d: Divisor) -> u32 {
         ((u64::from(n) * u64::from(d.multiplier)) >> d.shift) as u32
     }

@@ -7,6 +7,7 @@ pub mod cast;
 mod check;
 pub mod conv2d;
 pub(crate) mod device;
+pub(crate) mod enums;
 pub mod gather;
 pub mod loss_score;
 pub mod pool;
@@ -16,12 +17,6 @@ pub mod sgd;
 
 pub(crate) use check::check_len;
 pub use precision::{Precision, numerics};
-
-/// Enumerations of the kernels, from their sources: `enum Column` of `kernels/loss_score.cu` is `column`.
-pub(crate) mod enums {
-    #![allow(dead_code)]
-    include!(concat!(env!("OUT_DIR"), "/enums.rs"));
-}
 
 /// Every operator the executor needs; a backend that has them all runs every network.
 pub trait Operators:

@@ -33,7 +33,7 @@ impl Precision {
             return Ok(());
         }
         let found = format!("{self} on {}", backend.name());
-        Err(Error::invalid("--precision", found, "f32; bf16 is for NVIDIA cards (--device cuda)"))
+        Err(Error::invalid("`precision`", found, "f32; bf16 is for NVIDIA cards (`device` cuda)"))
     }
 }
 
@@ -53,7 +53,7 @@ impl FromStr for Precision {
         match name {
             "f32" => Ok(Precision::F32),
             "bf16" => Ok(Precision::Bf16),
-            _ => Err(Error::invalid("--precision", name, "f32 or bf16")),
+            _ => Err(Error::invalid("`precision`", name, "f32 or bf16")),
         }
     }
 }
@@ -61,7 +61,7 @@ impl FromStr for Precision {
 /// Version of the order in which operators sum: raised by every change that moves bits, so that no
 /// run is resumed by a program that would end it with other ones.
 const NUMERICS: u32 = 2;
-/// The same of what only bf16 has.
+/// Version of the order of those sums that only bf16 has.
 const NUMERICS_BF16: u32 = 3;
 
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
@@ -93,7 +93,7 @@ mod tests {
         let cpu = Cpu::new(1).unwrap();
         assert!(Precision::F32.check(&cpu).is_ok());
         let message = Precision::Bf16.check(&cpu).unwrap_err().to_string();
-        assert!(message.contains("bf16 on cpu/") && message.contains("--device cuda"), "{message}");
+        assert!(message.contains("bf16 on cpu/") && message.contains("`device` cuda"), "{message}");
         let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|p| numerics(&cpu, p));
         assert_eq!(bf16, format!("{f32}/bf16/{NUMERICS_BF16}"));
     }

@@ -100,7 +100,7 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// What the training part of `data` says beside `features`; `eligible` are not held out.
+    /// Takes what the training part of `data` says beside `features`; `eligible` are not held out.
     pub fn of(
         data: &'a DataSet,
         eligible: &'a [usize],

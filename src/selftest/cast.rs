@@ -4,13 +4,17 @@ use half::bf16;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, bits, words};
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::cast::Cast;
 use crate::tensor::Dtype;
 
 /// Returns `values` of one type as the other.
-fn cast<B: Cast>(subject: &Subject<B>, values: &[f32], rounds: bool) -> Result<Vec<f32>, Failure> {
+fn cast<B: Cast>(
+    subject: &Subject<B>,
+    values: &[f32],
+    rounds: bool,
+) -> Result<Vec<f32>, CaseFailure> {
     let tensors = if rounds {
         [Fill::Values(values), Fill::Poison16(values.len())]
     } else {
@@ -22,14 +26,14 @@ fn cast<B: Cast>(subject: &Subject<B>, values: &[f32], rounds: bool) -> Result<V
     f.read(1)
 }
 
-pub fn every_bf16_is_a_float<B: Cast>(subject: &Subject<B>) -> Outcome {
+pub fn every_bf16_is_a_float<B: Cast>(subject: &Subject<B>) -> CaseOutcome {
     let all: Vec<f32> = (0..=u16::MAX).map(|b| bf16::from_bits(b).to_f32()).collect();
     let out = cast(subject, &all, false)?;
     let same = out.iter().zip(&all).all(|(o, a)| o == a || (o.is_nan() && a.is_nan()));
     ensure(same, || "a value of bf16 is not the same in f32".to_owned())
 }
 
-pub fn floats_are_rounded_to_the_nearest<B: Cast>(subject: &Subject<B>) -> Outcome {
+pub fn floats_are_rounded_to_the_nearest<B: Cast>(subject: &Subject<B>) -> CaseOutcome {
     // The values are ties to even in both directions, what lies beside them, the largest, the
     // smallest, and NaN.
     let near = |word: u32| [word - 1, word, word + 1];
@@ -51,7 +55,7 @@ pub fn floats_are_rounded_to_the_nearest<B: Cast>(subject: &Subject<B>) -> Outco
     Ok(())
 }
 
-pub fn wrong_types_are_refused<B: Cast>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_types_are_refused<B: Cast>(subject: &Subject<B>) -> CaseOutcome {
     let one = [1.0; 8];
     let mut f = Fenced::new(subject, &[Fill::Values(&one), Fill::Poison16(8)])?;
     let [from, to] = f.views[..] else { unreachable!() };

@@ -1,7 +1,7 @@
 //! Tensors between canaries: every buffer is longer than its tensor on both sides, and a check
 //! after the call finds any write outside. Outputs start as NaN, so an unwritten value fails too.
 
-use super::{Failure, Subject, ensure};
+use super::{CaseFailure, Subject, ensure};
 use crate::backend::{ALIGN, Backend, View};
 use crate::tensor::Dtype;
 
@@ -51,7 +51,7 @@ pub struct Fenced<'a, B: Backend> {
 impl<'a, B: Backend> Fenced<'a, B> {
     /// Makes the buffers. Reduced subjects get no fence behind a tensor, so that a device's own
     /// bounds end there.
-    pub fn new(subject: &Subject<'a, B>, tensors: &[Fill]) -> Result<Self, Failure> {
+    pub fn new(subject: &Subject<'a, B>, tensors: &[Fill]) -> Result<Self, CaseFailure> {
         let backend = subject.backend;
         let own = |(i, tensor): (usize, &Fill)| {
             let (len, dtype) = tensor.shape();
@@ -80,7 +80,7 @@ impl<'a, B: Backend> Fenced<'a, B> {
     }
 
     /// Returns the tensor's values, after checking every canary.
-    pub fn read(&self, tensor: usize) -> Result<Vec<f32>, Failure> {
+    pub fn read(&self, tensor: usize) -> Result<Vec<f32>, CaseFailure> {
         let mut result = Vec::new();
         for (i, (view, &size)) in self.views.iter().zip(&self.sizes).enumerate() {
             let mut all = vec![0.0; size];

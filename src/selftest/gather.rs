@@ -5,7 +5,7 @@ use half::bf16;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::{Cpu, View};
 use crate::ops::gather::{Augmentation, CHANNELS, CHANNELS_BF16, Gather, GatherProblem, Staging};
 use crate::reference::gather as oracle;
@@ -65,7 +65,7 @@ pub fn gather<B: Gather>(
     order: &[u32],
     batch: u32,
     epoch: u32,
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     gather_from(subject, p, images, [order, &[]], batch, epoch)
 }
 
@@ -77,7 +77,7 @@ pub fn gather_from<B: Gather>(
     [order, sources]: [&[u32]; 2],
     batch: u32,
     epoch: u32,
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let (order, state) = (bits(order), bits(&[batch, epoch, 0, 0]));
     let sources = bits(sources);
     let len = p.n * p.h * p.w * CHANNELS;
@@ -92,7 +92,7 @@ pub fn gather_from<B: Gather>(
 }
 
 /// Every byte in every channel is rounded in f32 as PyTorch's ToTensor and Normalize round it.
-pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let size = [16, 16];
     let images: Bytes = (0..256).flat_map(|b| [b as u8; CHANNELS]).collect();
     let out = gather(subject, &problem(1, 1, size, Augmentation::NONE), &images, &[0], 0, 0)?;
@@ -105,7 +105,7 @@ pub fn normalisation_is_that_of_pytorch<B: Gather>(subject: &Subject<B>) -> Outc
     Ok(within("normalised", &out, &reference, 0, U)?)
 }
 
-pub fn augmented_images_are_within_bounds<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn augmented_images_are_within_bounds<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     for &(size, n) in SIZES {
         let images = pixels(n, size);
         let image = size[0] * size[1] * CHANNELS;
@@ -125,7 +125,7 @@ pub fn augmented_images_are_within_bounds<B: Gather>(subject: &Subject<B>) -> Ou
 }
 
 /// Every byte of a crop is the oracle's weighted mean, rounded.
-pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     for &(stored, [h, w], n) in CROPS {
         let images = pixels(n, stored);
         let image = stored[0] * stored[1] * CHANNELS;
@@ -136,7 +136,7 @@ pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
         let out = gather(subject, &p, &images, &order, 0, 3)?;
         for (own, &sample) in out.chunks(h * w * CHANNELS).zip(&order) {
             let cut = CROPPED.cut(p.seed, 3, sample, stored);
-            let cut = cut.ok_or_else(|| Failure("no box".to_owned()))?;
+            let cut = cut.ok_or_else(|| CaseFailure("no box".to_owned()))?;
             let inside = (cut.top + cut.height) as usize <= stored[0]
                 && (cut.left + cut.width) as usize <= stored[1];
             ensure(inside, || format!("{cut:?} in {stored:?}"))?;
@@ -155,7 +155,7 @@ pub fn crops_are_resized_boxes<B: Gather>(subject: &Subject<B>) -> Outcome {
 }
 
 /// The part of a larger image that evaluation sees, and that shifts start from.
-pub fn the_centre_of_larger_images_is_seen<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn the_centre_of_larger_images_is_seen<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     for (stored, [h, w], [top, left]) in
         [([8, 8], [7, 7], [0, 0]), ([32, 30], [28, 25], [2, 2]), ([6, 9], [3, 2], [2, 4])]
     {
@@ -184,7 +184,7 @@ pub fn the_centre_of_larger_images_is_seen<B: Gather>(subject: &Subject<B>) -> O
 
 /// Images are those of the CPU bit for bit, in a later batch of a large epoch, because there is one
 /// stream of random numbers and one arithmetic.
-pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn images_are_those_of_the_cpu<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let cpu = Cpu::new(1)?;
     let reference = Subject { backend: &cpu, reduced: subject.reduced };
     for &(size, n) in SIZES {
@@ -218,7 +218,7 @@ fn gather_staged<B: Gather>(
     images: &Bytes,
     order: &[u32],
     batches: &[StagedBatch],
-) -> Result<Option<Vec<Vec<f32>>>, Failure> {
+) -> Result<Option<Vec<Vec<f32>>>, CaseFailure> {
     let backend = subject.backend;
     let images = backend.host_images(images)?;
     let Some(mut staging) = B::Staging::new(backend, p.image(), 3)? else { return Ok(None) };
@@ -241,7 +241,7 @@ fn gather_staged<B: Gather>(
 
 /// Images that stay on the host give the same bits, whether guesses were right or wrong. Those of
 /// another sample give NaN.
-pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let (stored, order) = ([9, 8], [7, 2, 11, 0, 5, 9, 1, 10, 3, 8, 4, 6]);
     let p = GatherProblem { stored, ..problem(3, 3, [6, 7], CROPPED) };
     let images = pixels(order.len(), stored);
@@ -268,7 +268,7 @@ pub fn staged_images_are_the_batch<B: Gather>(subject: &Subject<B>) -> Outcome {
 }
 
 /// Images as bf16 are the f32 ones with each value rounded once, and with five channels of zeros.
-pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let plain = SIZES.iter().map(|&(size, n)| (size, size, n, STRONG));
     let crops = CROPS.iter().map(|&(stored, size, n)| (stored, size, n, CROPPED));
     for (stored, size, n, augmentation) in plain.chain(crops) {
@@ -302,7 +302,7 @@ pub fn images_as_bf16_are_rounded_and_padded<B: Gather>(subject: &Subject<B>) ->
 }
 
 /// A sample looks the same whatever else is trained on and wherever it stands in the epoch.
-pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let size = [6, 7];
     let image = size[0] * size[1] * CHANNELS;
     let images = pixels(12, size);
@@ -323,7 +323,7 @@ pub fn a_subset_sees_the_same_images<B: Gather>(subject: &Subject<B>) -> Outcome
 
 /// Draws of an epoch with replacement have the pixels of the source and the augmentation of the
 /// draw.
-pub fn draws_have_pixels_of_their_source<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn draws_have_pixels_of_their_source<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let size = [6, 7];
     let image = size[0] * size[1] * CHANNELS;
     let images = pixels(5, size);
@@ -341,7 +341,7 @@ pub fn draws_have_pixels_of_their_source<B: Gather>(subject: &Subject<B>) -> Out
     Ok(())
 }
 
-pub fn an_empty_batch_is_nothing<B: Gather>(subject: &Subject<B>) -> Outcome {
+pub fn an_empty_batch_is_nothing<B: Gather>(subject: &Subject<B>) -> CaseOutcome {
     let size = [4, 4];
     let empty = problem(0, 2, size, Augmentation::NONE);
     let out = gather(subject, &empty, &pixels(3, size), &[0, 1], 0, 0)?;

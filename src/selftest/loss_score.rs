@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::loss_score::{
     BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProblem,
@@ -41,7 +41,7 @@ pub struct Call<'a> {
 }
 
 /// What a call left behind.
-pub struct After {
+pub struct LossScoreOutput {
     /// The table column by column, one value for each sample of the part.
     pub table: Vec<f32>,
     pub dlogits: Vec<f32>,
@@ -50,7 +50,7 @@ pub struct After {
     part: usize,
 }
 
-impl After {
+impl LossScoreOutput {
     fn field(&self, field: Field, sample: u32) -> f32 {
         self.table[field as usize * self.part + sample as usize]
     }
@@ -58,7 +58,7 @@ impl After {
 
 impl Call<'_> {
     /// Runs the call on memory of its own.
-    pub fn run<B: LossScore>(&self, subject: &Subject<B>) -> Result<After, Failure> {
+    pub fn run<B: LossScore>(&self, subject: &Subject<B>) -> Result<LossScoreOutput, CaseFailure> {
         let part = self.labels.len();
         let (order, labels, state) = (bits(self.order), bits(self.labels), bits(&self.state));
         let (weights, smoothing) = self.mean.unwrap_or((&[], 0.0));
@@ -97,7 +97,7 @@ impl Call<'_> {
         backend.loss_score(memory, &self.problem, logits, &batch, gradient, dlogits)?;
         let state = words(&f.read(3)?);
         let (table, dlogits, previous) = (f.read(4)?, f.read(6)?, f.read(7)?);
-        Ok(After { table, dlogits, state, previous, part })
+        Ok(LossScoreOutput { table, dlogits, state, previous, part })
     }
 }
 
@@ -111,7 +111,7 @@ fn whole<B: LossScore>(
     problem: LossScoreProblem,
     logits: &[f32],
     labels: &[u32],
-) -> Result<After, Failure> {
+) -> Result<LossScoreOutput, CaseFailure> {
     let order = all(labels);
     let (state, mean) = ([0; 4], None);
     let call = Call {
@@ -129,7 +129,7 @@ fn whole<B: LossScore>(
 }
 
 /// Fails unless both are the same; NaN equals nothing.
-fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U) -> Outcome {
+fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U) -> CaseOutcome {
     ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
 }
 
@@ -150,7 +150,7 @@ fn expected(field: Field, s: &oracle::ReferenceScores) -> f64 {
 
 /// The operator works in f64 and rounds once. Beyond that, only the last digits of the exponentials
 /// may differ, relative to the largest logit.
-pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     for (n, k, scale) in [(1, 2, 1.0), (3, 10, 5.0), (17, 7, 30.0), (40, 100, 3.0), (3, 3, 1e4)] {
         let mut values = Values::new(1);
         let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * scale).collect();
@@ -171,7 +171,7 @@ pub fn every_score_is_its_definition<B: LossScore>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     // With equal logits, p = 1/4 and the first class is predicted.
     let after = whole(subject, LossScoreProblem { n: 2, batch: 2, k: 4 }, &[3.0; 8], &[0, 2])?;
     let ln4 = 4f32.ln();
@@ -182,7 +182,7 @@ pub fn closed_forms<B: LossScore>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let (low, high) = (-1e4, 1e4);
     let logits = [high, low, low, low, high, low, high, high, low, low, low, low];
     let labels = [0, 0, 1, 2];
@@ -203,7 +203,7 @@ pub fn saturated_logits_stay_finite<B: LossScore>(subject: &Subject<B>) -> Outco
 
 /// There are many classes, two of which are equally large. Whichever lane or task sees them, the
 /// first wins.
-pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let k = 75;
     let pairs = [(0, 1), (3, 35), (35, 64), (31, 32), (2, 74), (70, 71)];
     let mut logits = Values::new(5).uniform(pairs.len() * k);
@@ -222,7 +222,9 @@ pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>
     Ok(())
 }
 
-pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(
+    subject: &Subject<B>,
+) -> CaseOutcome {
     for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (5, 7, 0.5)] {
         let mut values = Values::new(2);
         let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * 4.0).collect();
@@ -256,7 +258,7 @@ pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(subject: &Subjec
 
 /// Weights belong to samples of the part, and not to places in the batch. They are factors of the
 /// terms, and not of the divisor. Weights of 1 change nothing, bit for bit.
-pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (40, 37, 0.5)] {
         let part = n + 6;
         let mut values = Values::new(7);
@@ -298,7 +300,7 @@ pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>)
 }
 
 /// A per-sample gradient is neither divided by the batch nor weighted nor smoothed.
-pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let (n, k) = (5, 4);
     let mut values = Values::new(3);
     let logits = values.uniform(n * k);
@@ -335,7 +337,7 @@ pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>)
     Ok(())
 }
 
-pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let labels = [0, 0];
     let call = Call {
         problem: LossScoreProblem { n: 2, batch: 2, k: 2 },
@@ -353,7 +355,7 @@ pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>
 }
 
 /// The third batch of four over ten samples of a part of thirteen writes two rows.
-pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let k = 3;
     let mut values = Values::new(4);
     let labels = values.below(13, k as u32);
@@ -399,7 +401,7 @@ pub fn only_the_rows_of_the_batch_are_written<B: LossScore>(subject: &Subject<B>
 /// divergence is that from the sample's own last presentation, and NaN at the first.
 pub fn divergences_are_between_successive_presentations<B: LossScore>(
     subject: &Subject<B>,
-) -> Outcome {
+) -> CaseOutcome {
     for (k, scale) in [(2, 1.0), (10, 6.0), (75, 30.0), (3, 2e3)] {
         let mut values = Values::new(6);
         let labels = values.below(7, k as u32);
@@ -456,7 +458,7 @@ pub fn divergences_are_between_successive_presentations<B: LossScore>(
     Ok(())
 }
 
-pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let labels = [0, 1, 1];
     let run = |logits: &[f32], state| {
         let call = Call {
@@ -470,7 +472,7 @@ pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome
             per_sample: false,
             previous: &[],
         };
-        Ok::<_, Failure>(call.run(subject)?.state)
+        Ok::<_, CaseFailure>(call.run(subject)?.state)
     };
     for bad in [f32::NAN, f32::INFINITY] {
         for at in 0..6 {
@@ -485,7 +487,7 @@ pub fn the_first_bad_step_is_kept<B: LossScore>(subject: &Subject<B>) -> Outcome
     Ok(())
 }
 
-pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let (order, labels, state) = (bits(&[4, 0, 2, 3]), bits(&[0; 5]), bits(&[1, 0, 0, 0]));
     let run = |squares: &[f32], n| {
         let tensors = [
@@ -514,7 +516,7 @@ pub fn norms_are_stored_as_roots<B: LossScore>(subject: &Subject<B>) -> Outcome 
     Ok(())
 }
 
-pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let after = Call {
         problem: LossScoreProblem { n: 0, batch: 4, k: 3 },
         logits: &[],
@@ -532,7 +534,7 @@ pub fn an_empty_batch_writes_nothing<B: LossScore>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
     let problem = LossScoreProblem { n: 2, batch: 2, k: 3 };
     for (logits_len, dlogits_len, weights_len, previous_len) in
         [(5, 6, 3, 0), (6, 5, 3, 0), (6, 6, 2, 6), (6, 6, 3, 5)]

@@ -32,32 +32,32 @@ pub use run::{names, run};
 
 /// Why a case failed: what was computed, and what was expected.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Failure(pub String);
+pub struct CaseFailure(pub String);
 
-impl fmt::Debug for Failure {
+impl fmt::Debug for CaseFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<String> for Failure {
+impl From<String> for CaseFailure {
     fn from(text: String) -> Self {
-        Failure(text)
+        CaseFailure(text)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for CaseFailure {
     fn from(error: Error) -> Self {
-        Failure(error.to_string())
+        CaseFailure(error.to_string())
     }
 }
 
 /// The outcome of a case.
-pub type Outcome = Result<(), Failure>;
+pub type CaseOutcome = Result<(), CaseFailure>;
 
 /// Fails with a message unless `condition` holds.
-pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Outcome {
-    if condition { Ok(()) } else { Err(Failure(message())) }
+pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> CaseOutcome {
+    if condition { Ok(()) } else { Err(CaseFailure(message())) }
 }
 
 /// What is tested, and how thoroughly.
@@ -73,12 +73,12 @@ pub struct Case<B> {
     pub operator: &'static str,
     /// The sentence that holds if the case passes.
     pub name: &'static str,
-    run: fn(&Subject<B>) -> Outcome,
+    run: fn(&Subject<B>) -> CaseOutcome,
 }
 
 impl<B> Case<B> {
     /// Runs the case.
-    pub fn run(&self, subject: &Subject<B>) -> Outcome {
+    pub fn run(&self, subject: &Subject<B>) -> CaseOutcome {
         (self.run)(subject)
     }
 }
@@ -108,8 +108,13 @@ macro_rules! cases {
 
 /// Returns all cases, operator by operator, with those of bf16 where the backend stores it.
 pub fn cases<B: Operators>() -> Vec<Case<B>> {
-    let mut all = Vec::new();
-    all.extend(cases!(gather:
+    let parts = [inputs(), convolutions(), norms_and_pools(), losses_and_updates()];
+    parts.into_iter().flatten().collect()
+}
+
+/// Returns the cases of what makes batches of images.
+fn inputs<B: Operators>() -> Vec<Case<B>> {
+    let mut all = Vec::from(cases!(gather:
         normalisation_is_that_of_pytorch,
         augmented_images_are_within_bounds,
         crops_are_resized_boxes,
@@ -123,7 +128,12 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
     if B::BF16 {
         all.extend(cases!(gather: images_as_bf16_are_rounded_and_padded));
     }
-    all.extend(cases!(conv2d:
+    all
+}
+
+/// Returns the cases of convolutions, and of the casts that those in bf16 need.
+fn convolutions<B: Operators>() -> Vec<Case<B>> {
+    let mut all = Vec::from(cases!(conv2d:
         integers_give_exact_results,
         integer_gradient_norms_are_exact,
         random_results_are_within_bounds,
@@ -156,6 +166,12 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
             instantiated_norms_see_their_sample_alone,
         ));
     }
+    all
+}
+
+/// Returns the cases of batch norm and pooling.
+fn norms_and_pools<B: Operators>() -> Vec<Case<B>> {
+    let mut all = Vec::new();
     if B::BF16 {
         all.extend(cases!(batch_norm_bf16:
             integers_give_exact_results,
@@ -193,7 +209,12 @@ pub fn cases<B: Operators>() -> Vec<Case<B>> {
         averages,
         wrong_lengths_are_refused,
     ));
-    all.extend(cases!(loss_score:
+    all
+}
+
+/// Returns the cases of losses, scores and the optimiser.
+fn losses_and_updates<B: Operators>() -> Vec<Case<B>> {
+    let mut all = Vec::from(cases!(loss_score:
         every_score_is_its_definition,
         closed_forms,
         saturated_logits_stay_finite,

@@ -2,7 +2,7 @@
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::reference::pool as oracle;
 use crate::reference::{U, equal, within};
@@ -43,7 +43,7 @@ fn max_pool<B: Pool>(
     subject: &Subject<B>,
     p: &MaxPoolProblem,
     x: &[f32],
-) -> Result<(Vec<f32>, Vec<u32>), Failure> {
+) -> Result<(Vec<f32>, Vec<u32>), CaseFailure> {
     let out = Fill::Poison(p.y_len());
     let mut f = Fenced::new(subject, &[Fill::Values(x), out, Fill::Poison(p.y_len())])?;
     let [x, y, taps] = f.views[..] else { unreachable!() };
@@ -56,7 +56,7 @@ fn max_pool_backward<B: Pool>(
     p: &MaxPoolProblem,
     dy: &[f32],
     taps: &[u32],
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let taps = bits(taps);
     let tensors = [Fill::Values(dy), Fill::Values(&taps), Fill::Poison(p.x_len())];
     let mut f = Fenced::new(subject, &tensors)?;
@@ -66,7 +66,7 @@ fn max_pool_backward<B: Pool>(
 }
 
 /// Checks that output and taps are the oracle's.
-fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcome {
+fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> CaseOutcome {
     let (y, taps) = max_pool(subject, p, x)?;
     let (y_ref, taps_ref) = oracle::max_pool(p, x);
     let same = y.iter().zip(&y_ref).all(|(a, b)| a == b || (a.is_nan() && b.is_nan()));
@@ -74,12 +74,12 @@ fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcom
     ensure(taps == taps_ref, || format!("taps differ: {p:?}"))
 }
 
-pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     // With three values nearly every window has ties.
     problems().try_for_each(|p| check(subject, &p, &Values::new(1).integers(p.x_len(), 1)))
 }
 
-pub fn padding_never_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn padding_never_wins<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
         // All values are negative, so that zero padding would win at every border.
         let x: Vec<f32> = Values::new(2).uniform(p.x_len()).iter().map(|v| v - 2.0).collect();
@@ -89,7 +89,7 @@ pub fn padding_never_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn nan_reaches_every_window_that_sees_it<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn nan_reaches_every_window_that_sees_it<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 0) {
         let mut values = Values::new(3);
         let mut x = values.uniform(p.x_len());
@@ -101,7 +101,7 @@ pub fn nan_reaches_every_window_that_sees_it<B: Pool>(subject: &Subject<B>) -> O
     Ok(())
 }
 
-pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
         let mut values = Values::new(4);
         let (_, taps) = oracle::max_pool(&p, &values.integers(p.x_len(), 2));
@@ -127,7 +127,7 @@ fn global<B: Pool>(
     subject: &Subject<B>,
     p: &GlobalPoolProblem,
     x: &[f32],
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let mut f = Fenced::new(subject, &[Fill::Values(x), Fill::Poison(p.n * p.c)])?;
     let [x, y] = f.views[..] else { unreachable!() };
     subject.backend.global_pool(&mut f.memory, p, x, y)?;
@@ -138,14 +138,14 @@ fn global_backward<B: Pool>(
     subject: &Subject<B>,
     p: &GlobalPoolProblem,
     dy: &[f32],
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let mut f = Fenced::new(subject, &[Fill::Values(dy), Fill::Poison(p.n * p.hw * p.c)])?;
     let [dy, dx] = f.views[..] else { unreachable!() };
     subject.backend.global_pool_backward(&mut f.memory, p, dy, dx)?;
     f.read(1)
 }
 
-pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn averages<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for &[n, hw, c] in GLOBAL {
         let p = GlobalPoolProblem { n, hw, c };
         let mut values = Values::new(5);
@@ -163,7 +163,7 @@ pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn wrong_lengths_are_refused<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     let backend = subject.backend;
     let Some(p) = problems().nth(2) else { return Ok(()) };
     let x = Values::new(6).uniform(p.x_len());

@@ -2,7 +2,7 @@
 
 use super::fence::{Fenced, Fill};
 use super::values::Values;
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::reference::pool as oracle;
 use crate::reference::{U, U16, equal, equal16, within};
@@ -34,7 +34,7 @@ fn problems() -> impl Iterator<Item = MaxPoolProblem> {
 }
 
 /// Checks that output and taps are the oracle's.
-fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcome {
+fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> CaseOutcome {
     let tensors = [Fill::Values16(x), Fill::Poison16(p.y_len()), Fill::Poison16(p.y_len())];
     let mut f = Fenced::new(subject, &tensors)?;
     let [view, y, taps] = f.views[..] else { unreachable!() };
@@ -47,12 +47,12 @@ fn check<B: Pool>(subject: &Subject<B>, p: &MaxPoolProblem, x: &[f32]) -> Outcom
     ensure(same && taps.len() == taps_ref.len(), || format!("taps differ: {p:?}"))
 }
 
-pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn the_first_of_equal_maxima_wins<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     // With three values nearly every window has ties.
     problems().try_for_each(|p| check(subject, &p, &Values::new(1).integers(p.x_len(), 1)))
 }
 
-pub fn nan_and_minus_infinity<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn nan_and_minus_infinity<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 0) {
         let mut values = Values::new(3);
         // All values are negative, so that zero padding would win at every border.
@@ -72,7 +72,7 @@ fn backward<B: Pool>(
     p: &MaxPoolProblem,
     dy: &[f32],
     taps: &[u32],
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let taps: Vec<f32> = taps.iter().map(|&t| t as f32).collect();
     let tensors = [Fill::Values16(dy), Fill::Values16(&taps), Fill::Poison16(p.x_len())];
     let mut f = Fenced::new(subject, &tensors)?;
@@ -81,7 +81,7 @@ fn backward<B: Pool>(
     f.read(2)
 }
 
-pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
         let mut values = Values::new(4);
         let (_, taps) = oracle::max_pool(&p, &values.integers(p.x_len(), 2));
@@ -103,12 +103,12 @@ pub fn gradients_go_to_the_winners<B: Pool>(subject: &Subject<B>) -> Outcome {
 /// The sizes n, positions, channels.
 const GLOBAL: &[[usize; 3]] = &[[0, 4, 8], [1, 1, 8], [3, 49, 24], [17, 16, 64], [2, 30, 136]];
 
-pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn averages<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     let backend = subject.backend;
     for &[n, hw, c] in GLOBAL {
         let p = GlobalPoolProblem { n, hw, c };
         let mut values = Values::new(5);
-        let forward = |x: &[f32]| -> Result<Vec<f32>, Failure> {
+        let forward = |x: &[f32]| -> Result<Vec<f32>, CaseFailure> {
             let mut f = Fenced::new(subject, &[Fill::Values16(x), Fill::Poison(n * c)])?;
             let [x, y] = f.views[..] else { unreachable!() };
             backend.global_pool(&mut f.memory, &p, x, y)?;
@@ -132,9 +132,9 @@ pub fn averages<B: Pool>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn wrong_types_are_refused<B: Pool>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_types_are_refused<B: Pool>(subject: &Subject<B>) -> CaseOutcome {
     let backend = subject.backend;
-    let refused = |p: MaxPoolProblem, types: [Dtype; 3]| -> Outcome {
+    let refused = |p: MaxPoolProblem, types: [Dtype; 3]| -> CaseOutcome {
         let x = Values::new(6).integers(p.x_len(), 3);
         let tensors = [Fill::Values(&x), Fill::Poison(p.y_len()), Fill::Poison(p.y_len())];
         let mut f = Fenced::new(subject, &tensors)?;

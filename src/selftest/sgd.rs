@@ -2,8 +2,8 @@
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
-use super::{Failure, Outcome, Subject, ensure};
-use crate::ops::sgd::{Sgd, SgdProblem};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
+use crate::ops::sgd::{Sgd, SgdOperands, SgdProblem};
 use crate::reference::sgd as oracle;
 use crate::reference::{U, equal, within};
 
@@ -26,7 +26,7 @@ fn lengths<B>(subject: &Subject<B>) -> impl Iterator<Item = usize> + use<B> {
 }
 
 /// (w, v, state) after a call.
-pub type Step = (Vec<f32>, Vec<f32>, Vec<u32>);
+pub type SgdOutput = (Vec<f32>, Vec<f32>, Vec<u32>);
 
 /// Makes one call with learning rates `lrs`.
 pub fn step<B: Sgd>(
@@ -35,7 +35,7 @@ pub fn step<B: Sgd>(
     [dw, w, v]: [&[f32]; 3],
     lrs: &[f32],
     state: [u32; 4],
-) -> Result<Step, Failure> {
+) -> Result<SgdOutput, CaseFailure> {
     let state = bits(&state);
     let tensors = [
         Fill::Values(dw),
@@ -46,11 +46,12 @@ pub fn step<B: Sgd>(
     ];
     let mut f = Fenced::new(subject, &tensors)?;
     let [dw, w, v, lrs, state] = f.views[..] else { unreachable!() };
-    subject.backend.sgd(&mut f.memory, p, dw, w, v, lrs, as_u32(state))?;
+    let operands = SgdOperands { dw, w, v, lrs, state: as_u32(state) };
+    subject.backend.sgd(&mut f.memory, p, &operands)?;
     Ok((f.read(1)?, f.read(2)?, words(&f.read(4)?)))
 }
 
-pub fn integers_give_exact_results<B: Sgd>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
     for p in PROBLEMS {
         for len in lengths(subject) {
             let mut values = Values::new(1);
@@ -67,7 +68,7 @@ pub fn integers_give_exact_results<B: Sgd>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: Sgd>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
     for p in PROBLEMS {
         let p = SgdProblem { weight_decay: 5e-4 * p.weight_decay, momentum: 1.8 * p.momentum, ..p };
         let len = lengths(subject).max().unwrap_or(0);
@@ -81,7 +82,7 @@ pub fn random_results_are_within_bounds<B: Sgd>(subject: &Subject<B>) -> Outcome
     Ok(())
 }
 
-pub fn a_bad_step_updates_nothing_but_counts<B: Sgd>(subject: &Subject<B>) -> Outcome {
+pub fn a_bad_step_updates_nothing_but_counts<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
     let (nan, before) = ([f32::NAN; 3], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
     let call = [&nan[..], &before[0], &before[1]];
     let (w, v, state) = step(subject, &PROBLEMS[3], call, &[0.1], [0, 1, 9, 30])?;
@@ -89,7 +90,7 @@ pub fn a_bad_step_updates_nothing_but_counts<B: Sgd>(subject: &Subject<B>) -> Ou
     ensure(state == [1, 1, 9, 31], || format!("state {state:?} after [0, 1, 9, 30]"))
 }
 
-pub fn scoring_only_counts<B: Sgd>(subject: &Subject<B>) -> Outcome {
+pub fn scoring_only_counts<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
     let state = bits(&[4, 5, 6, 7]);
     let mut f = Fenced::new(subject, &[Fill::Values(&state)])?;
     let view = as_u32(f.views[0]);
@@ -98,7 +99,7 @@ pub fn scoring_only_counts<B: Sgd>(subject: &Subject<B>) -> Outcome {
     ensure(state == [5, 5, 6, 8], || format!("state {state:?} after [4, 5, 6, 7]"))
 }
 
-pub fn wrong_lengths_are_refused<B: Sgd>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: Sgd>(subject: &Subject<B>) -> CaseOutcome {
     let (ones, state) = ([1.0; 3], bits(&[0; 4]));
     for (dw, v) in [(2, 3), (3, 2)] {
         let tensors = [
@@ -110,8 +111,8 @@ pub fn wrong_lengths_are_refused<B: Sgd>(subject: &Subject<B>) -> Outcome {
         ];
         let mut f = Fenced::new(subject, &tensors)?;
         let [dw, w, v, lrs, state] = f.views[..] else { unreachable!() };
-        let memory = &mut f.memory;
-        let result = subject.backend.sgd(memory, &PROBLEMS[0], dw, w, v, lrs, as_u32(state));
+        let operands = SgdOperands { dw, w, v, lrs, state: as_u32(state) };
+        let result = subject.backend.sgd(&mut f.memory, &PROBLEMS[0], &operands);
         ensure(result.is_err(), || format!("accepted {} gradients for 3 weights", dw.len))?;
         ensure(f.read(1)? == ones, || "w was written".to_owned())?;
     }

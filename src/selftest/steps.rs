@@ -36,7 +36,7 @@ const WIDE: Job = Job { arch: "resnet18", width: 64, side: 32, batch: 128 };
 
 /// How a job is computed.
 #[derive(Clone, Copy)]
-struct Way {
+struct StepForm {
     record: bool,
     /// Kernels may begin before the one before them has ended.
     early: bool,
@@ -46,16 +46,20 @@ struct Way {
 }
 
 /// Kernel by kernel, in one arena.
-const PLAIN: Way = Way { record: false, early: false, stream: false, arena: ArenaMode::Shared };
+const PLAIN: StepForm =
+    StepForm { record: false, early: false, stream: false, arena: ArenaMode::Shared };
 
 /// What must not change a bit: the name of the case, and the way.
-const WAYS: [(&str, Way); 6] = [
+const WAYS: [(&str, StepForm); 6] = [
     ("repeated_steps_are_the_same", PLAIN),
-    ("a_buffer_a_tensor_gives_the_same", Way { arena: ArenaMode::Debug, ..PLAIN }),
-    ("recorded_steps_are_the_steps", Way { record: true, ..PLAIN }),
-    ("kernels_that_begin_early_wait", Way { early: true, ..PLAIN }),
-    ("recorded_kernels_that_begin_early_wait", Way { record: true, early: true, ..PLAIN }),
-    ("streamed_images_are_the_images", Way { record: true, early: true, stream: true, ..PLAIN }),
+    ("a_buffer_a_tensor_gives_the_same", StepForm { arena: ArenaMode::Debug, ..PLAIN }),
+    ("recorded_steps_are_the_steps", StepForm { record: true, ..PLAIN }),
+    ("kernels_that_begin_early_wait", StepForm { early: true, ..PLAIN }),
+    ("recorded_kernels_that_begin_early_wait", StepForm { record: true, early: true, ..PLAIN }),
+    (
+        "streamed_images_are_the_images",
+        StepForm { record: true, early: true, stream: true, ..PLAIN },
+    ),
 ];
 
 /// What the cases are named for.
@@ -90,7 +94,7 @@ pub fn run<B: Operators>(
         let start = Instant::now();
         let mut check = |i: usize| -> Result<Option<String>> {
             let (job, precision) = jobs[i];
-            let bits = |way: Way| {
+            let bits = |way: StepForm| {
                 begin_early(way.early);
                 results(backend, job, precision, way)
             };
@@ -120,7 +124,7 @@ fn results<B: Operators>(
     backend: &Arc<B>,
     job: Job,
     precision: Precision,
-    way: Way,
+    way: StepForm,
 ) -> Result<Vec<u32>> {
     let Job { arch, width, side, batch } = job;
     // The last batch of a pass without updates is smaller.

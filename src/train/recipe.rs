@@ -185,16 +185,17 @@ pub struct Recipe {
     pub resized_crop: bool,
 }
 
-/// Steps that [`Recipe::quick`] aims at, and the fewest epochs that it takes.
+/// Number of steps that [`Recipe::quick`] aims at.
 const QUICK_STEPS: usize = 240;
+/// Fewest epochs that [`Recipe::quick`] takes.
 const QUICK_EPOCHS: usize = 6;
 
 impl Recipe {
-    /// Images of a training batch unless something else is said.
+    /// Usual number of images in a training batch.
     pub const BATCH: usize = 128;
 
-    /// Some 240 steps over `training` images, which the network sees as squares of `side` pixels: enough
-    /// for a small network to find what is hard in them.
+    /// Makes a recipe of some 240 steps over `training` images, which the network sees as squares
+    /// of `side` pixels. That is enough for a small network to find what is hard in them.
     pub fn quick(training: usize, side: usize, batch: usize) -> Recipe {
         let steps = QUICK_STEPS.saturating_mul(batch).saturating_add(training / 2);
         Recipe {
@@ -214,7 +215,8 @@ impl Recipe {
         }
     }
 
-    /// The paper's recipe for CIFAR: 160 epochs, the learning rate times .2 after a half and three quarters.
+    /// Makes the paper's recipe for CIFAR: 160 epochs, with the learning rate times .2 after a half
+    /// and three quarters of them.
     pub fn cifar(side: usize, batch: usize) -> Recipe {
         Recipe {
             epochs: 160,

@@ -9,7 +9,7 @@ use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
 use super::job::{Control, Progress, TrainJob};
 use super::outcome::{EpochRecord, Outcome};
-use super::policy::{BaselineInput, Policy, StepAt, policy};
+use super::baseline::{BaselineInput, Policy, StepAt, policy};
 use super::recorder::{ROWS_FILE, Recorder, field};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
@@ -37,7 +37,7 @@ pub fn train_with<B: Operators>(
     control: &mut Control,
 ) -> Result<Outcome> {
     let path = control.checkpoint.as_ref().map(|c| &c.0);
-    let mut run = Run::start(executor, job, baseline, path)?;
+    let mut run = TrainingLoop::start(executor, job, baseline, path)?;
     // A checkpoint can hold all steps of the last epoch, but not yet its record.
     while run.begin() < job.until {
         run.epoch(control)?;
@@ -45,7 +45,7 @@ pub fn train_with<B: Operators>(
     run.finish(control)
 }
 
-struct Run<'a, 'j, B: Operators> {
+struct TrainingLoop<'a, 'j, B: Operators> {
     executor: &'a mut Executor<B>,
     job: &'a TrainJob<'j, B>,
     policy: Box<dyn Policy<B>>,
@@ -64,7 +64,7 @@ struct Run<'a, 'j, B: Operators> {
     pending: Option<Checkpoint>,
 }
 
-impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
+impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
     fn start(
         executor: &'a mut Executor<B>,
         job: &'a TrainJob<'j, B>,
@@ -123,7 +123,7 @@ impl<'a, 'j, B: Operators> Run<'a, 'j, B> {
         let open = |recording| Recorder::open(rows.as_deref(), recording, samples, epochs);
         let recorder = job.record.map(open).transpose()?;
         let now = Instant::now();
-        Ok(Run {
+        Ok(TrainingLoop {
             recorder,
             executor,
             job,

@@ -5,8 +5,8 @@ use fairprune::ops::loss_score::LossScoreProblem;
 use fairprune::reference::{U, judge};
 use fairprune::selftest::Subject;
 use fairprune::selftest::loss_score::Call;
-use fairprune::train::last_layer::{HeldOut, LastLayer, balanced, refit, regression};
-use fairprune::train::{class_weights, rules};
+use fairprune::train::baseline::last_layer::{HeldOut, LastLayer, balanced, refit, regression};
+use fairprune::train::baseline::{class_weights, rules};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -8,7 +8,8 @@ use fairprune::nn::init::initialise;
 use fairprune::ops::gather::Gather;
 use fairprune::ops::loss_score::Field;
 use fairprune::train::order::epoch_order;
-use fairprune::train::{BaselineInput, Recipe, class_weights, evaluate, rules};
+use fairprune::train::baseline::{class_weights, rules};
+use fairprune::train::{BaselineInput, Recipe, evaluate};
 
 use crate::small_run::*;
 

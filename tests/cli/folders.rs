@@ -82,6 +82,27 @@ fn another_job_in_the_folder_is_refused_by_its_key() {
     assert!(text.contains("\"prune\"") && text.contains("\"train\""), "{text}");
 }
 
+/// A version that stated otherwise what decides a result began it: said so, and nothing is done again.
+#[test]
+fn a_folder_of_an_earlier_version_is_refused_with_that_reason() {
+    let place = Place::new();
+    let job = &jobs()[0];
+    good(place.path(), &format!("{job} --out out"));
+    let path = place.path().join("out/job.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut document: Value = serde_json::from_str(&text).unwrap();
+    document["job"].as_object_mut().unwrap().remove("identity").expect("a version of its own");
+    fs::write(&path, document.to_string()).unwrap();
+    let model = fs::read(place.path().join("out/model.safetensors")).unwrap();
+    let line = format!("{job} --out out");
+    refused(place.path(), &line, &["an earlier version of this program", "--out", "--force"]);
+    assert!(fs::read(place.path().join("out/model.safetensors")).unwrap() == model);
+    document["job"]["identity"] = 99.into();
+    fs::write(&path, document.to_string()).unwrap();
+    refused(place.path(), &line, &["another version of this program"]);
+    good(place.path(), &format!("{line} --force"));
+}
+
 #[test]
 fn force_deletes_what_runs_wrote_and_nothing_else() {
     let place = Place::new();

@@ -170,7 +170,7 @@ fn unusable_studies() {
     refuse("", &["study study.toml", "panel"]);
     refuse("panel = []", &["no panel"]);
     refuse("[[panel]\n", &["study.toml", "line 1"]);
-    refuse(&format!("[[panel]]\nepoch = 3\n{block}"), &["--epoch"]);
+    refuse(&format!("[[panel]]\nepoch = 3\n{block}"), &["the flag epoch"]);
     refuse(&format!("[[panel]]\nwidth = 'x'\n{block}"), &["--width", "x"]);
     refuse(&format!("[[panel]]\nout = 'x'\n{block}"), &["the flag out"]);
     refuse(&format!("[[panel]]\nseeds = 2\n{block}"), &["the flag seeds", "[[panel.block]]"]);
@@ -207,4 +207,32 @@ fn the_studies_that_come_with_the_program_can_be_planned() {
     assert_eq!(plan["panels"][0]["runs"], 194, "{plan}");
     // 3 short query runs, 3 full, 18 others.
     assert_eq!(plan["panels"][1]["runs"], 24, "{plan}");
+}
+
+/// What a block could name decides a panel, the weights of picks included, in words of its own.
+#[test]
+fn another_options_in_the_same_folder_are_refused() {
+    let place = Place::new();
+    let study = |flags: &str| {
+        let block = "[[panel.block]]\nstrategies = ['craig']\ndensity = [0.5]\nseeds = 1\n";
+        let text = format!("{FLAGS}{flags}[[panel]]\ndata = 'data'\n{block}");
+        put(place.path(), "study.toml", text.as_bytes());
+    };
+    study("pick-weights = 'none'\nlambda = 0.7\n");
+    good(place.path(), "study study.toml --threads 1 --out out");
+    let job = fs::read_to_string(place.path().join("out/panels/data-resnet8/job.json")).unwrap();
+    let job: Value = serde_json::from_str(&job).unwrap();
+    assert_eq!(job["job"]["pickers"]["lambda"], 0.7, "{job}");
+    assert_eq!(job["job"]["pick_weights"], "none");
+    assert!(!job.to_string().contains("Some("), "Rust's debugging text decides nothing: {job}");
+    let failures = |flags: &str| {
+        study(flags);
+        let outcome = run(place.path(), "study study.toml --threads 1 --out out");
+        assert_eq!(outcome.code, 1, "{}", outcome.err);
+        fs::read_to_string(place.path().join("out/failures.csv")).unwrap()
+    };
+    let text = failures("pick-weights = 'method'\nlambda = 0.7\n");
+    assert!(text.contains("holds another job, pick_weights"), "{text}");
+    let text = failures("pick-weights = 'none'\nlambda = 0.8\n");
+    assert!(text.contains("holds another job, pickers"), "{text}");
 }

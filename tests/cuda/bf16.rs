@@ -241,7 +241,7 @@ fn channels_off_the_groups_of_eight_are_refused() {
     let refused = std::panic::catch_unwind(|| card(net, BF16));
     let message = *refused.err().expect("width 4 was accepted").downcast::<String>().unwrap();
     assert!(
-        message.contains("multiples of 8 channels") && message.contains("--precision"),
+        message.contains("multiples of 8 channels") && message.contains("`precision`"),
         "{message}"
     );
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::source::{Token, Use, definitions, module_end, test_modules, tokens, uses};
+use super::source::{Token, Use, definitions, module_end, test_modules, tokens, uses};
 
 /// A file's imports: the files, and the names taken from each.
 type Imports = BTreeMap<String, BTreeSet<String>>;

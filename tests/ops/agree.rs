@@ -3,7 +3,7 @@
 use fairprune::backend::{Cpu, Isa};
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::selftest::values::{Values, words};
-use fairprune::selftest::{Failure, Subject, batch_norm, conv2d, sgd};
+use fairprune::selftest::{CaseFailure, Subject, batch_norm, conv2d, sgd};
 
 fn subject(cpu: &Cpu) -> Subject<'_, Cpu> {
     Subject { backend: cpu, reduced: false }
@@ -24,7 +24,7 @@ fn others() -> Vec<Cpu> {
 }
 
 /// `compute` gives the same on all of `cpus` as on the first.
-fn agree<T: PartialEq>(cpus: &[Cpu], compute: impl Fn(&Subject<Cpu>) -> Result<T, Failure>) {
+fn agree<T: PartialEq>(cpus: &[Cpu], compute: impl Fn(&Subject<Cpu>) -> Result<T, CaseFailure>) {
     let reference = compute(&subject(&cpus[0])).unwrap();
     for cpu in &cpus[1..] {
         assert!(compute(&subject(cpu)).unwrap() == reference, "{} differs", cpu.isa().name());
@@ -36,7 +36,7 @@ fn convolution_instruction_sets() {
     let mut cpus = vec![Cpu::with_isa(2, Isa::Portable).unwrap()];
     cpus.extend([Isa::Avx2, Isa::Avx512].iter().filter_map(|&i| Cpu::with_isa(2, i).ok()));
     for p in conv2d::problems(&subject(&cpus[0])).filter(|p| p.macs() < 10_000_000) {
-        let i = conv2d::Inputs::random(&p);
+        let i = conv2d::ConvInputs::random(&p);
         agree(&cpus, |subject| conv2d::everything(subject, &p, &i));
     }
 }
@@ -45,7 +45,7 @@ fn convolution_instruction_sets() {
 fn convolution_threads() {
     let cpus = [1, 2, 5].map(|threads| Cpu::new(threads).unwrap());
     for p in conv2d::problems(&subject(&cpus[0])) {
-        let i = conv2d::Inputs::random(&p);
+        let i = conv2d::ConvInputs::random(&p);
         agree(&cpus, |subject| conv2d::everything(subject, &p, &i));
     }
 }
@@ -55,7 +55,7 @@ fn batch_norm_threads_and_instruction_sets() {
     let mut cpus = vec![Cpu::with_isa(1, Isa::Portable).unwrap()];
     cpus.extend(others());
     for p in batch_norm::problems() {
-        let i = batch_norm::Inputs::random(&p);
+        let i = batch_norm::NormInputs::random(&p);
         agree(&cpus, |subject| batch_norm::everything(subject, &p, &i));
     }
 }

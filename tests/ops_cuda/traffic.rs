@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use fairprune::cuda::tiles;
 use fairprune::ops::batch_norm::BatchNormProblem;
-use fairprune::ops::conv2d::{Choice, Conv2dProblem, Family, GradNormForm, Tuning};
+use fairprune::ops::conv2d::{Conv2dProblem, GradNormForm, TileChoice, TileFamily, Tuning};
 use fairprune::selftest::{Subject, batch_norm, conv2d};
 
 use super::{card, cuda_device};
@@ -186,7 +186,7 @@ fn tensor_core_convolutions_read_their_tiles() {
             (rows * across + columns * down) * depth
         };
         let tile = [tall as usize, wide as usize];
-        cuda.force(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
+        cuda.force(Some(TileChoice { tile, family: TileFamily::PerTap, splits: 1 }));
         let counted = count(fprop, || drop(calls.fprop(false).unwrap()));
         check16(counted, [x + w, y], product(positions, p.k, window));
         let counted = count(dgrad, || drop(calls.dgrad(false).unwrap()));
@@ -201,7 +201,7 @@ fn tensor_core_convolutions_read_their_tiles() {
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
     let tile = [tiles::MMA_WIDE_ROWS, tiles::MMA_WIDE_COLUMNS].map(|v| v as usize);
-    cuda.force(Some(Choice { tile, family: Family::Gathered, splits: 1 }));
+    cuda.force(Some(TileChoice { tile, family: TileFamily::PerTap, splits: 1 }));
     let counted = count(c"conv2d_wgrad_wide_bf16", || drop(calls.wgrad(false).unwrap()));
     cuda.force(None);
     let down = (p.r * p.s * p.c).div_ceil(tiles::MMA_WIDE_ROWS as usize);
@@ -242,7 +242,7 @@ fn halos_are_read_once_a_tile() {
         let down = (p.n * p.h * p.w).div_ceil(tile[0]);
         let planned =
             |channels: usize| 2 * (halo(&p, tile[0]) * channels + down * p.w_len()) as u64;
-        cuda.force(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+        cuda.force(Some(TileChoice { tile, family: TileFamily::Halo, splits: 1 }));
         let counted = [
             (count(fprop, || drop(calls.fprop(false).unwrap())), x + w, y, planned(c)),
             (count(dgrad, || drop(calls.dgrad(false).unwrap())), y + w, x, planned(k)),
@@ -262,7 +262,7 @@ fn halos_are_read_once_a_tile() {
     let i = conv2d::Inputs::random(&p).rounded();
     let calls = conv2d::Calls::bf16(&subject, &p, &i);
     let tile = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS].map(|v| v as usize);
-    cuda.force(Some(Choice { tile, family: Family::Halo, splits: 1 }));
+    cuda.force(Some(TileChoice { tile, family: TileFamily::Halo, splits: 1 }));
     let counted = count(c"conv2d_wgrad_halo_bf16", || drop(calls.wgrad(false).unwrap()));
     cuda.force(None);
     let [x, w, y] = [p.x_len(), p.w_len(), p.y_len()].map(|len| 2 * len as u64);
@@ -288,23 +288,24 @@ fn instantiated_norms_share_pixels() {
     }
     let cuda = card();
     let subject = Subject { backend: &*cuda, reduced: true };
-    let norms = |p: &Conv2dProblem, kernel: &CStr, [rows, columns]: [u32; 2], family: Family| {
-        let i = conv2d::Inputs::random(p).rounded();
-        let calls = conv2d::Calls::bf16(&subject, p, &i);
-        let tile = [rows as usize, columns as usize];
-        cuda.force(Some(Choice { tile, family, splits: 1 }));
-        let form = GradNormForm::Instantiate;
-        let counted = count(kernel, || drop(calls.grad_norm(false, form).unwrap()));
-        cuda.force(None);
-        assert_eq!(counted.launches, 1);
-        let partials = p.n * (9 * p.c).div_ceil(tile[0]) * p.k.div_ceil(tile[1]);
-        let [read, written] = [2 * (p.x_len() + p.y_len()) as u64, 8 * partials as u64];
-        assert_eq!([counted.read_unique, counted.written_unique], [read, written]);
-        assert_eq!(counted.written, written, "written once");
-        let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
-        assert!(passes > 0 && conflicts == 0, "{conflicts} bank conflicts in {passes} passes");
-        counted.read
-    };
+    let norms =
+        |p: &Conv2dProblem, kernel: &CStr, [rows, columns]: [u32; 2], family: TileFamily| {
+            let i = conv2d::Inputs::random(p).rounded();
+            let calls = conv2d::Calls::bf16(&subject, p, &i);
+            let tile = [rows as usize, columns as usize];
+            cuda.force(Some(TileChoice { tile, family, splits: 1 }));
+            let form = GradNormForm::Instantiate;
+            let counted = count(kernel, || drop(calls.grad_norm(false, form).unwrap()));
+            cuda.force(None);
+            assert_eq!(counted.launches, 1);
+            let partials = p.n * (9 * p.c).div_ceil(tile[0]) * p.k.div_ceil(tile[1]);
+            let [read, written] = [2 * (p.x_len() + p.y_len()) as u64, 8 * partials as u64];
+            assert_eq!([counted.read_unique, counted.written_unique], [read, written]);
+            assert_eq!(counted.written, written, "written once");
+            let [passes, conflicts] = [counted.bank_passes, counted.bank_conflicts];
+            assert!(passes > 0 && conflicts == 0, "{conflicts} bank conflicts in {passes} passes");
+            counted.read
+        };
     let tall = [tiles::MMA_TALL_ROWS, tiles::MMA_TALL_COLUMNS];
     let halo = c"conv2d_grad_norm_instantiate_halo_bf16";
     let medium = c"conv2d_grad_norm_instantiate_medium_bf16";
@@ -322,8 +323,8 @@ fn instantiated_norms_share_pixels() {
         let across = k.div_ceil(tall[1] as usize);
         let rows = 3 * c / 64;
         let planned = 2 * (across * pixels * c + rows * p.y_len()) as u64;
-        assert_eq!(norms(&p, halo, tall, Family::Halo), planned, "{p:?}");
-        let gathered = norms(&p, medium, MEDIUM.0, Family::Gathered);
+        assert_eq!(norms(&p, halo, tall, TileFamily::Halo), planned, "{p:?}");
+        let gathered = norms(&p, medium, MEDIUM.0, TileFamily::PerTap);
         println!("{h} x {w}, {c} > {k}: {planned} bytes, gathered {gathered}");
         assert!(h < 16 || gathered > 2 * planned, "{gathered} gathered, {planned} with a halo");
     }

@@ -71,7 +71,7 @@ fn text(found: &Examination) -> String {
     ];
     let cells = found.devices.iter().map(|device| {
         let state = match &device.reason {
-            Some(reason) => format!("no, {reason}"),
+            Some(reason) => format!("no, {}", output::worded(reason)),
             None if device.in_use => "yes, in use".to_owned(),
             None => "yes".to_owned(),
         };
@@ -107,7 +107,7 @@ fn document(found: &Examination) -> Value {
             "kernels": device.kernels,
             "usable": device.reason.is_none(),
             "in_use": device.in_use,
-            "reason": device.reason,
+            "reason": device.reason.as_deref().map(output::worded),
             "capability": properties.map(|p| p.capability.to_string()),
             "memory_bytes": properties.map(|p| p.memory_bytes),
         })

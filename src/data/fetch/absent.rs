@@ -1,4 +1,4 @@
-//! Downloads in a program that was built without the feature `fetch`: refused.
+//! Downloads in a program that was built without the feature `fetch`, where they are refused.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! How long a download waits and how often it is tried.
+//! How long a download waits, and how often it is tried.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Parquet files in a program that was built without the feature `parquet`: recognised, not read.
+//! Parquet files in a program that was built without the feature `parquet`. They are recognised,
+//! but not read.
 
 mod files;
 

@@ -1,4 +1,4 @@
-//! Which Parquet files of a folder are shards of a data set.
+//! Finds the Parquet files of a folder that are shards of a data set.
 
 use std::path::Path;
 
@@ -7,13 +7,14 @@ use crate::error::{Error, Result};
 
 const EXTENSION: &str = ".parquet";
 
-/// The shards of every part.
+/// Returns the shards of every part.
 pub(super) fn shards(root: &Path) -> Result<Shards> {
     let shards = Shards::find(root, EXTENSION, &["", "data"])?;
     if shards.any() || !root.is_dir() {
         return Ok(shards);
     }
-    // The hub's converted files: CONFIG/train/0000.parquet, or CONFIG/train-00000-of-00001.parquet.
+    // The hub's converted files are called CONFIG/train/0000.parquet or
+    // CONFIG/train-00000-of-00001.parquet.
     let mut found = Shards::default();
     for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
         let entry = entry.map_err(Error::io(root))?;
@@ -38,7 +39,7 @@ pub(super) fn shards(root: &Path) -> Result<Shards> {
     Ok(found)
 }
 
-/// Whether `root` holds training shards.
+/// Tells whether `root` holds training shards.
 pub(in crate::data) fn is(root: &Path) -> Result<bool> {
     Ok(shards(root)?.any())
 }

@@ -8,12 +8,12 @@ use png::{BitDepth, ColorType, Compression, Encoder, Filter};
 
 use crate::error::{Error, Result};
 
-/// Pixels (`H W 3`) as a PNG file, quickly packed; the same pixels give the same bytes.
+/// Encodes pixels (`H W 3`) as a PNG file, quickly packed. The same pixels give the same bytes.
 fn png(pixels: &[u8], size: (usize, usize)) -> Result<Vec<u8>> {
     packed(pixels, size, Compression::Fast)
 }
 
-/// Pixels (`H W 3`) as a PNG file, packed with this effort.
+/// Encodes pixels (`H W 3`) as a PNG file, packed with this effort.
 pub(crate) fn packed(
     pixels: &[u8],
     (height, width): (usize, usize),

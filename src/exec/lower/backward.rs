@@ -3,13 +3,15 @@
 use super::{Lowering, Saved, as_row};
 use crate::backend::View;
 use crate::error::{Error, Result};
-use crate::exec::block::Block;
+use crate::exec::block::FusedBlock;
 use crate::exec::pass::Mode;
 use crate::exec::step::Step;
 use crate::nn::{ParameterKind, ValueId};
 use crate::ops::Operators;
 use crate::ops::batch_norm::BackwardInput;
-use crate::ops::conv2d::{Conv2dProblem, Direction, NormGradient};
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, GradNormOperands, NormGradient, WgradOperands,
+};
 use crate::tensor::Dtype;
 
 impl<B: Operators> Lowering<'_, B> {
@@ -50,10 +52,15 @@ impl<B: Operators> Lowering<'_, B> {
         }
     }
 
-    pub(super) fn backward(&mut self, index: usize, blocks: &[Block], block: &Block) -> Result<()> {
+    pub(super) fn backward(
+        &mut self,
+        index: usize,
+        blocks: &[FusedBlock],
+        block: &FusedBlock,
+    ) -> Result<()> {
         match *block {
-            Block::Conv { .. } => self.backward_conv(index, blocks, block),
-            Block::MaxPool { node } => {
+            FusedBlock::Conv { .. } => self.backward_conv(index, blocks, block),
+            FusedBlock::MaxPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = self.max_pool_problem(node)?;
@@ -62,7 +69,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.steps.push(Step::MaxPoolBackward { problem, dy, taps, dx });
                 Ok(())
             }
-            Block::GlobalPool { node } => {
+            FusedBlock::GlobalPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let dy = self.gradient(output)?;
@@ -71,7 +78,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.steps.push(Step::GlobalPoolBackward { problem, dy, dx });
                 Ok(())
             }
-            Block::Linear { node } => {
+            FusedBlock::Linear { node } => {
                 let n = &self.network.nodes[node];
                 let (input, dy) = (n.inputs[0], self.gradient(n.output)?);
                 let w = self.layout.parameter(node, ParameterKind::LinearWeight)?;
@@ -86,8 +93,13 @@ impl<B: Operators> Lowering<'_, B> {
         }
     }
 
-    fn backward_conv(&mut self, index: usize, blocks: &[Block], block: &Block) -> Result<()> {
-        let Block::Conv { conv, bn, residual, relu, input, output } = *block else {
+    fn backward_conv(
+        &mut self,
+        index: usize,
+        blocks: &[FusedBlock],
+        block: &FusedBlock,
+    ) -> Result<()> {
+        let FusedBlock::Conv { conv, bn, residual, relu, input, output } = *block else {
             return Err(Error::Internal("a convolution block was expected".to_owned()));
         };
         let Saved { y, mean, rstd, scale, .. } = self.saved(index)?;
@@ -155,17 +167,16 @@ impl<B: Operators> Lowering<'_, B> {
     ) -> Result<()> {
         let x = self.value(input)?;
         if self.mode.has_norms() {
-            let form = match x.dtype {
-                Dtype::Bf16 => self.backend.conv2d_grad_norm_form_bf16(&per_sample),
-                _ => self.backend.conv2d_grad_norm_form(&per_sample),
-            };
-            let workspace = self.workspace(&per_sample, Direction::GradNorm(form), x.dtype);
-            let (problem, norms, bias) = (per_sample, self.norms, bias.is_some());
-            self.steps.push(Step::ConvGradNorm { problem, x, dy, bias, norms, form, workspace });
+            let form = self.backend.conv2d_grad_norm_form(&per_sample, x.dtype);
+            let workspace = self.workspace(&per_sample, Conv2dDirection::GradNorm(form), x.dtype);
+            let (norms, bias) = (self.norms, bias.is_some());
+            let operands = GradNormOperands { x, dy, bias, norms, form, workspace };
+            self.steps.push(Step::ConvGradNorm { problem: per_sample, operands });
         } else {
-            let workspace = self.workspace(&summed, Direction::Wgrad, x.dtype);
+            let workspace = self.workspace(&summed, Conv2dDirection::Wgrad, x.dtype);
             let (dw, db) = (self.layout.gradient(w), bias.map(|b| self.layout.gradient(b)));
-            self.steps.push(Step::ConvWgrad { problem: summed, x, dy, dw, db, workspace });
+            let operands = WgradOperands { x, dy, dw, db, workspace };
+            self.steps.push(Step::ConvWgrad { problem: summed, operands });
         }
         Ok(())
     }
@@ -178,7 +189,7 @@ impl<B: Operators> Lowering<'_, B> {
         input: ValueId,
         dy: View,
         w: View,
-        blocks: Option<&[Block]>,
+        blocks: Option<&[FusedBlock]>,
     ) -> Result<()> {
         if input == ValueId(0) {
             return Ok(());
@@ -188,21 +199,27 @@ impl<B: Operators> Lowering<'_, B> {
             Some(blocks) => self.norm_behind(input, blocks)?,
             None => None,
         };
-        let direction = if norm.is_some() { Direction::DgradNorm } else { Direction::Dgrad };
+        let direction =
+            if norm.is_some() { Conv2dDirection::DgradNorm } else { Conv2dDirection::Dgrad };
         let workspace = self.workspace(&problem, direction, dy.dtype);
-        self.steps.push(Step::ConvDgrad { problem, dy, w, dx, accumulate, norm, workspace });
+        let operands = DgradOperands { dy, w, dx, accumulate, norm, workspace };
+        self.steps.push(Step::ConvDgrad { problem, operands });
         Ok(())
     }
 
     /// What the dgrad that finishes the gradient of `value` does for the batch norm that made it.
-    fn norm_behind(&mut self, value: ValueId, blocks: &[Block]) -> Result<Option<NormGradient>> {
+    fn norm_behind(
+        &mut self,
+        value: ValueId,
+        blocks: &[FusedBlock],
+    ) -> Result<Option<NormGradient>> {
         let wanted = self.compute.fusion.gradients && self.stored == Dtype::Bf16;
         let last = self.readers.get(&value) == Some(&0);
         let producer = self.producers.get(&value).copied();
         let Some(index) = producer.filter(|_| wanted && last && self.mode == Mode::Train) else {
             return Ok(None);
         };
-        let Block::Conv { bn, relu, .. } = blocks[index] else { return Ok(None) };
+        let FusedBlock::Conv { bn, relu, .. } = blocks[index] else { return Ok(None) };
         let Saved { y, mean, rstd, .. } = self.saved(index)?;
         let out = if relu { Some(self.value(value)?) } else { None };
         let affine = self.affine(bn)?;

@@ -7,18 +7,19 @@ use std::collections::{HashMap, HashSet};
 
 use crate::backend::View;
 use crate::error::{Error, Result};
-use crate::exec::block::{Block, fuse};
+use crate::exec::block::{FusedBlock, fuse};
 use crate::exec::compute::Compute;
 use crate::exec::layout::{GRADIENTS, Layout, PARAMETERS, VELOCITIES};
-use crate::exec::pass::{Mode, TrainOptions};
+use crate::exec::pass::{Mode, Requirements};
 use crate::exec::step::Step;
 use crate::nn::{Layer, Network, ParameterKind, ValueId};
 use crate::ops::Operators;
-use crate::ops::batch_norm::{Affine, BatchNormProblem};
-use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
+use crate::ops::batch_norm::{Affine, AffineMap, ApplyOperands, BatchNormProblem};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, FpropOperands};
 use crate::ops::gather::{Augmentation, CHANNELS_BF16, GatherProblem};
 use crate::ops::loss_score::{BatchViews, LogitGradient, LossScoreProblem};
 use crate::ops::pool::{GlobalPoolProblem, MaxPoolProblem};
+use crate::ops::sgd::{SgdOperands, SgdProblem};
 use crate::tensor::Dtype;
 
 pub(super) use tensors::{SYMBOLIC, Tensors};
@@ -39,9 +40,11 @@ struct Lowering<'a, B> {
     backend: &'a B,
     network: &'a Network,
     layout: &'a Layout,
-    tensors: &'a mut Tensors,
+    tensors: Tensors,
     mode: Mode,
+    /// Samples of this batch, and of the pass's batches.
     n: usize,
+    batch: usize,
     steps: Vec<Step>,
     values: HashMap<ValueId, View>,
     saved: Vec<Option<Saved>>,
@@ -59,52 +62,49 @@ struct Lowering<'a, B> {
     summed: HashSet<ValueId>,
 }
 
-/// The steps, and the (symbolic) views of the logits and of the last layer's input.
-#[expect(clippy::too_many_arguments)]
+/// A network written down: its steps on symbolic views.
+pub(super) struct Lowered {
+    pub steps: Vec<Step>,
+    pub tensors: Tensors,
+    /// N x classes.
+    pub logits: View,
+    /// The last layer's input, N x features.
+    pub features: View,
+}
+
+/// The steps of a batch of `n` samples of a pass whose batches have `batch`.
 pub(super) fn lower<B: Operators>(
     backend: &B,
     network: &Network,
     layout: &Layout,
-    tensors: &mut Tensors,
+    requirements: &Requirements,
     mode: Mode,
     [n, batch]: [usize; 2],
-    options: &TrainOptions,
-    images: Option<[usize; 2]>,
-    [mean, std]: [[f32; 3]; 2],
-    compute: Compute,
-) -> Result<(Vec<Step>, [View; 2])> {
+) -> Result<Lowered> {
     let blocks = fuse(network)?;
-    let stored = compute.precision.dtype();
+    let stored = requirements.compute.precision.dtype();
     check_channels(network, stored)?;
     let (producers, readers) = edges(network, &blocks);
-    let [h, w, c] = network.input();
     let mut l = Lowering {
         backend,
         network,
         layout,
         mode,
         n,
+        batch,
         steps: Vec::new(),
         values: HashMap::new(),
         saved: vec![None; blocks.len()],
         gradients: HashMap::new(),
         norms: View::EMPTY,
-        compute,
+        compute: requirements.compute,
         stored,
         producers,
         readers,
         summed: HashSet::new(),
-        tensors,
+        tensors: Tensors::default(),
     };
-    let augmentation = if mode == Mode::Train { options.augmentation } else { Augmentation::NONE };
-    let channels = if stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
-    let x = l.activation(n * h * w * channels);
-    let (stored, seed) = (images.unwrap_or([h, w]), options.seed);
-    let problem = GatherProblem { n, batch, h, w, stored, mean, std, augmentation, seed };
-    let io = layout.batch;
-    let sources = View::EMPTY;
-    l.steps.push(Step::Gather { problem, order: io.order, sources, state: io.state, out: x });
-    l.values.insert(ValueId(0), x);
+    l.input(requirements);
     for (i, block) in blocks.iter().enumerate() {
         l.forward(i, block)?;
     }
@@ -113,55 +113,96 @@ pub(super) fn lower<B: Operators>(
     if mode == Mode::Score {
         l.tensors.keep(features);
     }
-    let problem = LossScoreProblem { n, batch, k: network.classes };
-    let gradient = match mode {
-        Mode::Train => LogitGradient::Mean {
-            class_weights: layout.class_weights,
-            // Until somebody sets some.
-            sample_weights: View::EMPTY,
-            smoothing: options.smoothing,
-        },
-        Mode::Score => LogitGradient::None,
-        Mode::GradNorm | Mode::LastLayerNorm => LogitGradient::PerSample,
-    };
-    let dlogits = if mode == Mode::Score { View::EMPTY } else { l.tensors.f32(logits.len) };
-    // Passes between two epochs are no presentations.
-    let previous = if mode == Mode::Train { io.previous } else { View::EMPTY };
-    let batch = BatchViews { previous, ..io };
-    l.steps.push(Step::LossScore { problem, logits, batch, gradient, dlogits });
+    l.objective(logits, requirements.options.smoothing);
     if mode != Mode::Score {
-        l.gradients.insert(network.logits(), dlogits);
-        if mode.has_norms() {
-            l.norms = l.tensors.f32(n);
-            l.steps.push(Step::Zero { view: l.norms });
-        }
         let last = if mode == Mode::LastLayerNorm { blocks.len() - 1 } else { 0 };
         for (i, block) in blocks.iter().enumerate().skip(last).rev() {
             l.backward(i, &blocks, block)?;
         }
     }
-    if mode.has_norms() {
-        l.steps.push(Step::StoreNorms { problem, norms: l.norms, batch: io });
+    l.end(requirements.options.sgd);
+    Ok(Lowered { steps: l.steps, tensors: l.tensors, logits, features })
+}
+
+impl<B: Operators> Lowering<'_, B> {
+    /// The batch's images, augmented while the network is trained.
+    fn input(&mut self, requirements: &Requirements) {
+        let Requirements { mean, std, options, .. } = *requirements;
+        let [h, w, c] = self.network.input();
+        let trained = self.mode == Mode::Train;
+        let augmentation = if trained { options.augmentation } else { Augmentation::NONE };
+        let channels = if self.stored == Dtype::Bf16 { CHANNELS_BF16 } else { c };
+        let x = self.activation(self.n * h * w * channels);
+        let (n, batch) = (self.n, self.batch);
+        let (stored, seed) = (requirements.stored.unwrap_or([h, w]), options.seed);
+        let problem = GatherProblem { n, batch, h, w, stored, mean, std, augmentation, seed };
+        let (io, sources) = (self.layout.batch, View::EMPTY);
+        self.steps.push(Step::Gather {
+            problem,
+            order: io.order,
+            sources,
+            state: io.state,
+            out: x,
+        });
+        self.values.insert(ValueId(0), x);
     }
-    l.steps.push(if mode == Mode::Train {
-        Step::Sgd {
-            problem: options.sgd,
+
+    fn loss_problem(&self) -> LossScoreProblem {
+        LossScoreProblem { n: self.n, batch: self.batch, k: self.network.classes }
+    }
+
+    /// Losses and scores of the logits, and where backward begins: their gradient, and norms of 0.
+    fn objective(&mut self, logits: View, smoothing: f32) {
+        let (problem, io) = (self.loss_problem(), self.layout.batch);
+        let gradient = match self.mode {
+            Mode::Train => LogitGradient::Mean {
+                class_weights: self.layout.class_weights,
+                // Until somebody sets some.
+                sample_weights: View::EMPTY,
+                smoothing,
+            },
+            Mode::Score => LogitGradient::None,
+            Mode::GradNorm | Mode::LastLayerNorm => LogitGradient::PerSample,
+        };
+        let scores_only = self.mode == Mode::Score;
+        let dlogits = if scores_only { View::EMPTY } else { self.tensors.f32(logits.len) };
+        // Passes between two epochs are no presentations.
+        let previous = if self.mode == Mode::Train { io.previous } else { View::EMPTY };
+        let batch = BatchViews { previous, ..io };
+        self.steps.push(Step::LossScore { problem, logits, batch, gradient, dlogits });
+        if !scores_only {
+            self.gradients.insert(self.network.logits(), dlogits);
+        }
+        if self.mode.has_norms() {
+            self.norms = self.tensors.f32(self.n);
+            self.steps.push(Step::Zero { view: self.norms });
+        }
+    }
+
+    /// What ends a batch: norms go to their column; parameters are updated, or the batch is counted.
+    fn end(&mut self, sgd: SgdProblem) {
+        let (layout, io) = (self.layout, self.layout.batch);
+        if self.mode.has_norms() {
+            let (problem, norms) = (self.loss_problem(), self.norms);
+            self.steps.push(Step::StoreNorms { problem, norms, batch: io });
+        }
+        if self.mode != Mode::Train {
+            self.steps.push(Step::Advance { state: io.state });
+            return;
+        }
+        let operands = SgdOperands {
             dw: layout.whole(GRADIENTS),
             w: layout.whole(PARAMETERS),
             v: layout.whole(VELOCITIES),
             lrs: layout.lrs,
             state: io.state,
+        };
+        self.steps.push(Step::Sgd { problem: sgd, operands });
+        if let Some([from, to]) = layout.halves() {
+            self.steps.push(Step::Cast { from, to });
         }
-    } else {
-        Step::Advance { state: io.state }
-    });
-    if let Some([from, to]) = layout.halves().filter(|_| mode == Mode::Train) {
-        l.steps.push(Step::Cast { from, to });
     }
-    Ok((l.steps, [logits, features]))
-}
 
-impl<B: Operators> Lowering<'_, B> {
     fn value(&self, id: ValueId) -> Result<View> {
         self.values
             .get(&id)
@@ -174,11 +215,13 @@ impl<B: Operators> Lowering<'_, B> {
     }
 
     /// For tensors of `dtype`.
-    fn workspace(&mut self, problem: &Conv2dProblem, direction: Direction, dtype: Dtype) -> View {
-        let len = match dtype {
-            Dtype::Bf16 => self.backend.conv2d_workspace_bf16(problem, direction),
-            _ => self.backend.conv2d_workspace(problem, direction),
-        };
+    fn workspace(
+        &mut self,
+        problem: &Conv2dProblem,
+        direction: Conv2dDirection,
+        dtype: Dtype,
+    ) -> View {
+        let len = self.backend.conv2d_workspace(problem, direction, dtype);
         self.tensors.f32(len)
     }
 
@@ -214,10 +257,10 @@ impl<B: Operators> Lowering<'_, B> {
         })
     }
 
-    fn forward(&mut self, index: usize, block: &Block) -> Result<()> {
+    fn forward(&mut self, index: usize, block: &FusedBlock) -> Result<()> {
         match *block {
-            Block::Conv { .. } => self.forward_conv(index, block),
-            Block::MaxPool { node } => {
+            FusedBlock::Conv { .. } => self.forward_conv(index, block),
+            FusedBlock::MaxPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = self.max_pool_problem(node)?;
@@ -231,7 +274,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.saved[index] = Some(Saved { y: e, mean: e, rstd: e, scale: e, taps });
                 Ok(())
             }
-            Block::GlobalPool { node } => {
+            FusedBlock::GlobalPool { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let x = self.value(input)?;
@@ -241,7 +284,7 @@ impl<B: Operators> Lowering<'_, B> {
                 self.values.insert(output, y);
                 Ok(())
             }
-            Block::Linear { node } => {
+            FusedBlock::Linear { node } => {
                 let n = &self.network.nodes[node];
                 let (input, output) = (n.inputs[0], n.output);
                 let problem = as_row(self.problem(node)?);
@@ -249,17 +292,18 @@ impl<B: Operators> Lowering<'_, B> {
                 let y = self.tensors.f32(self.value_len(output));
                 let w = self.layout.parameter(node, ParameterKind::LinearWeight)?;
                 let bias = self.layout.find(node, ParameterKind::LinearBias);
-                let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
+                let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
                 let epilogue = Epilogue::None;
-                self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+                let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+                self.steps.push(Step::ConvFprop { problem, operands });
                 self.values.insert(output, y);
                 Ok(())
             }
         }
     }
 
-    fn forward_conv(&mut self, index: usize, block: &Block) -> Result<()> {
-        let Block::Conv { conv, bn, residual, relu, input, output } = *block else {
+    fn forward_conv(&mut self, index: usize, block: &FusedBlock) -> Result<()> {
+        let FusedBlock::Conv { conv, bn, residual, relu, input, output } = *block else {
             return Err(Error::Internal("a convolution block was expected".to_owned()));
         };
         let problem = self.problem(conv)?;
@@ -273,14 +317,16 @@ impl<B: Operators> Lowering<'_, B> {
         let running = self.layout.running_of(bn)?;
         let [rstd, scale, shift] = [(); 3].map(|()| self.tensors.f32(c));
         let scale_shift = [scale, shift];
-        let workspace = self.workspace(&problem, Direction::Fprop, x.dtype);
+        let map = AffineMap { affine, running, rstd, scale_shift };
+        let workspace = self.workspace(&problem, Conv2dDirection::Fprop, x.dtype);
         let out = self.activation(problem.y_len());
         self.values.insert(output, out);
         let fusion = self.compute.fusion;
         if matches!(self.mode, Mode::Score | Mode::LastLayerNorm) && fusion.affine {
-            self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
+            self.steps.push(Step::BnEvalAffine { map });
             let epilogue = Epilogue::Affine { scale, shift, residual, relu };
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y: out, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y: out, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             return Ok(());
         }
         let y = self.activation(problem.y_len());
@@ -289,29 +335,24 @@ impl<B: Operators> Lowering<'_, B> {
             let together = fusion.statistics || self.stored == Dtype::F32;
             let epilogue =
                 if together { Epilogue::Statistics { mean, m2 } } else { Epilogue::None };
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             if !together {
                 let (problem, workspace) = (bn_problem, self.tensors.f32(bn_problem.workspace()));
                 self.steps.push(Step::BnStatistics { problem, y, mean, m2, workspace });
             }
             let count = bn_problem.count();
-            self.steps.push(Step::BnFinalize {
-                count,
-                mean,
-                m2,
-                affine,
-                running,
-                rstd,
-                scale_shift,
-            });
+            self.steps.push(Step::BnFinalize { count, mean, m2, map });
             mean
         } else {
-            self.steps.push(Step::BnEvalAffine { affine, running, rstd, scale_shift });
+            self.steps.push(Step::BnEvalAffine { map });
             let epilogue = Epilogue::None;
-            self.steps.push(Step::ConvFprop { problem, x, w, bias, y, epilogue, workspace });
+            let operands = FpropOperands { x, w, bias, y, epilogue, workspace };
+            self.steps.push(Step::ConvFprop { problem, operands });
             running[0]
         };
-        self.steps.push(Step::BnApply { problem: bn_problem, y, scale_shift, residual, relu, out });
+        let operands = ApplyOperands { y, scale_shift, residual, relu, out };
+        self.steps.push(Step::BnApply { problem: bn_problem, operands });
         self.saved[index] = Some(Saved { y, mean, rstd, scale, taps: View::EMPTY });
         Ok(())
     }
@@ -336,18 +377,18 @@ impl<B: Operators> Lowering<'_, B> {
 /// Convolution blocks by the value they make, and the number of blocks that read each value.
 fn edges(
     network: &Network,
-    blocks: &[Block],
+    blocks: &[FusedBlock],
 ) -> (HashMap<ValueId, usize>, HashMap<ValueId, usize>) {
     let (mut producers, mut readers) = (HashMap::new(), HashMap::new());
     for (i, block) in blocks.iter().enumerate() {
         let read = match *block {
-            Block::Conv { input, residual, output, .. } => {
+            FusedBlock::Conv { input, residual, output, .. } => {
                 producers.insert(output, i);
                 [Some(input), residual]
             }
-            Block::MaxPool { node } | Block::GlobalPool { node } | Block::Linear { node } => {
-                [Some(network.nodes[node].inputs[0]), None]
-            }
+            FusedBlock::MaxPool { node }
+            | FusedBlock::GlobalPool { node }
+            | FusedBlock::Linear { node } => [Some(network.nodes[node].inputs[0]), None],
         };
         read.into_iter().flatten().for_each(|id| *readers.entry(id).or_insert(0) += 1);
     }
@@ -364,8 +405,8 @@ fn check_channels(network: &Network, stored: Dtype) -> Result<()> {
             let images = node.inputs[0] == ValueId(0);
             if !k.is_multiple_of(8) || !(images || c.is_multiple_of(8)) {
                 let found = format!("bf16 with {c} to {k} channels in {}", node.name);
-                let expected = "multiples of 8 channels (--width), or f32";
-                return Err(Error::invalid("--precision", found, expected));
+                let expected = "multiples of 8 channels (`width`), or f32";
+                return Err(Error::invalid("`precision`", found, expected));
             }
         }
     }

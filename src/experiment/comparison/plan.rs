@@ -12,9 +12,10 @@ use crate::experiment::folder::features::Extract;
 use crate::experiment::query::{Queries, QueryRun, Short};
 use crate::experiment::session::Session;
 use crate::experiment::strategy::{Choice, Picker, Strategy};
-use crate::experiment::training::{Cost, TrainingRun, baseline};
+use crate::experiment::training::{Cost, TrainingRun};
 use crate::score::features::Features;
 use crate::score::{Kind, Method, Options, Source};
+use crate::train::baseline::plan as baseline_plan;
 use crate::train::{Budget, Recipe, Seeds};
 
 /// Every strategy at every density, with every seed.
@@ -186,7 +187,7 @@ impl ComparisonPlan {
     /// Refuses baselines that cannot be run on the session.
     pub fn check_baselines(&self, session: &Session) -> Result<()> {
         let mut baselines = self.strategies().into_iter().filter_map(Strategy::baseline);
-        baselines.try_for_each(|wanted| baseline::check(wanted, session, &self.recipe))
+        baselines.try_for_each(|wanted| baseline_plan::check(wanted, &session.split, &self.recipe))
     }
 
     /// The runs of all queries.

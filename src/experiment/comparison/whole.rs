@@ -1,11 +1,13 @@
 //! Strategies that prune nothing by ranking: full data in fewer steps, and baselines that change training.
 
+use crate::data::PartName;
 use crate::error::Result;
 use crate::experiment::session::Session;
 use crate::experiment::strategy::Strategy;
-use crate::experiment::training::{TrainingRun, baseline};
+use crate::experiment::training::TrainingRun;
 use crate::prune::{Budget as Kept, Population, Subset, Warning};
 use crate::train::Budget;
+use crate::train::baseline::plan;
 
 /// What a strategy that is no pruning trains on; None for those that prune by ranking and quota.
 pub(super) fn whole_subset(
@@ -18,7 +20,8 @@ pub(super) fn whole_subset(
     let classes = session.partition.len();
     let kept = match strategy {
         Strategy::Short | Strategy::Baseline(_) => {
-            baseline::trained_on(strategy.baseline(), session, eligible, seed)?
+            let groups = session.all_groups(PartName::Train).0;
+            plan::trained_on(strategy.baseline(), groups, eligible, seed)?
         }
         Strategy::Full | Strategy::Pruned { .. } => return Ok(None),
     };
@@ -53,7 +56,7 @@ pub(super) fn of_strategy<'a>(
             let kept = Kept::new(density, all).map_or(0, |b| b.count);
             run.recipe.steps(budget, kept, all).max(1)
         }
-        _ => baseline::steps(strategy.baseline(), run.recipe, run.part.train.len(), run.steps),
+        _ => plan::steps(strategy.baseline(), run.recipe, run.part.train.len(), run.steps),
     };
     // Epochs of all data under few steps are long: each is worth a look.
     TrainingRun { steps, until: steps, baseline: strategy.baseline(), ..run }

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use super::baseline;
 use super::result::{Finished, Presentations, RunResult, ScorePart};
 use super::run::TrainingRun;
 use super::scores::{NetworkScores, names, network_scores};
-use super::stage;
+use super::stages;
 use crate::data::PartName;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
@@ -16,6 +15,7 @@ use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::score::{Kind, Method, Scores, Watch, recorded};
+use crate::train::baseline::plan;
 use crate::train::{Baseline, Control, Outcome, Recorder, TrainJob, measure, train_with};
 
 /// State of a half-done scoring pass, beside the checkpoint.
@@ -43,8 +43,8 @@ fn compute_on<B: Operators>(
     let test = if run.test { positions(&session.split.test) } else { Vec::new() };
     let recording = run.record.as_ref().map(|r| r.what);
     let divergences = recording.is_some_and(|r| r.divergence);
-    let evidence = stage::before(on, run, &identity, control)?;
-    let (recipe, seed) = (baseline::recipe(run.baseline, run.recipe), run.seeds.augment);
+    let evidence = stages::before(on, run, &identity, control)?;
+    let (recipe, seed) = (plan::recipe(run.baseline, run.recipe), run.seeds.augment);
     let mut executor = on.executor(&recipe, seed, &run.passes(session), divergences)?;
     let validation = if val.is_empty() { None } else { Some(on.set(run.part.val_part, &val)?) };
     let weights = run.weights.as_ref().map(|weights| {
@@ -74,11 +74,11 @@ fn compute_on<B: Operators>(
     let mut outcome = match run.until {
         0 => untrained(&mut executor, run)?,
         _ => {
-            let input = evidence.as_ref().map(stage::FirstStage::input);
+            let input = evidence.as_ref().map(stages::FirstStage::input);
             train_with(&mut executor, &job, input.as_ref(), control)?
         }
     };
-    stage::after(on, run, &mut executor, &mut outcome.weights, control)?;
+    stages::after(on, run, &mut executor, &mut outcome.weights, control)?;
     let clock = Instant::now();
     let state = control.checkpoint.as_ref();
     let keeping =

@@ -7,7 +7,7 @@ use super::compute::{SCORING, compute};
 use super::export;
 use super::result::{Finished, RunResult};
 use super::run::TrainingRun;
-use super::stage::FIRST_STAGE;
+use super::stages::FIRST_STAGE;
 use crate::artefact::{OutputDir, atomic, npy};
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;

@@ -1,6 +1,5 @@
 //! One training run, from what is wanted of it to what it leaves on disk.
 
-pub mod baseline;
 mod compute;
 pub mod cost;
 mod export;
@@ -8,7 +7,7 @@ mod keep;
 mod result;
 mod run;
 mod scores;
-mod stage;
+mod stages;
 
 pub use cost::{Cost, Total};
 pub use export::network_facts;

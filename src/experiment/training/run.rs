@@ -5,12 +5,12 @@ use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::session::{PassSize, Session};
 use serde::Serialize;
 
-use super::baseline;
 use crate::artefact::digest;
 use crate::data::QueryPart;
 use crate::error::Result;
 use crate::exec::{Mode, PlannedMemory};
 use crate::score::{Kind, Method, Options, modes};
+use crate::train::baseline::plan;
 use crate::train::{Baseline, Recipe, Recording, Seeds};
 
 /// What a run records.
@@ -56,7 +56,7 @@ impl TrainingRun<'_> {
         let mut passes = vec![(Mode::Score, self.part.val.len()), (Mode::Score, test)];
         if self.until > 0 {
             let samples = self.part.train.len();
-            passes.extend(baseline::training_passes(self.baseline, self.recipe, samples));
+            passes.extend(plan::training_passes(self.baseline, self.recipe, samples));
         }
         let all = session.data.train.len();
         passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
@@ -82,7 +82,7 @@ impl TrainingRun<'_> {
     pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
         let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
         session.planned_memory(
-            &baseline::recipe(self.baseline, self.recipe),
+            &plan::recipe(self.baseline, self.recipe),
             &self.passes(session),
             divergences,
         )

@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
+use super::{AffineMap, ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::Result;
@@ -180,13 +180,10 @@ impl BatchNorm for Cpu {
         &self,
         memory: &mut CpuMemory,
         count: usize,
-        mean: View,
-        m2: View,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
+        [mean, m2]: [View; 2],
+        map: &AffineMap,
     ) -> Result<()> {
+        let AffineMap { affine, running, rstd, scale_shift } = *map;
         affine.check([mean, m2, running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let ([mean, m2, gamma, beta], [rm, rv, rstd, scale, shift]) = memory.slices(
             [mean, m2, affine.gamma, affine.beta],
@@ -205,14 +202,8 @@ impl BatchNorm for Cpu {
         Ok(())
     }
 
-    fn batch_norm_eval_affine(
-        &self,
-        memory: &mut CpuMemory,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
-    ) -> Result<()> {
+    fn batch_norm_eval_affine(&self, memory: &mut CpuMemory, map: &AffineMap) -> Result<()> {
+        let AffineMap { affine, running, rstd, scale_shift } = *map;
         affine.check([running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let ([gamma, beta, rm, rv], [rstd, scale, shift]) = memory.slices(
             [affine.gamma, affine.beta, running[0], running[1]],
@@ -230,12 +221,9 @@ impl BatchNorm for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &BatchNormProblem,
-        y: View,
-        scale_shift: [View; 2],
-        residual: Option<View>,
-        relu: bool,
-        out: View,
+        operands: &ApplyOperands,
     ) -> Result<()> {
+        let ApplyOperands { y, scale_shift, residual, relu, out } = *operands;
         problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         if problem.is_empty() {
             return Ok(());
@@ -318,8 +306,7 @@ impl BatchNorm for Cpu {
         problem: &BatchNormProblem,
         input: &BackwardInput,
         gamma: View,
-        dgamma: View,
-        dbeta: View,
+        [dgamma, dbeta]: [View; 2],
         dy: View,
     ) -> Result<()> {
         input.check(problem)?;

@@ -150,6 +150,28 @@ impl BackwardInput {
     }
 }
 
+/// What becomes of a channel's statistics: one value a channel in every view.
+#[derive(Clone, Copy, Debug)]
+pub struct AffineMap {
+    pub affine: Affine,
+    /// Running mean and (unbiased) variance.
+    pub running: [View; 2],
+    /// 1 / sqrt(variance + eps).
+    pub rstd: View,
+    /// y * scale + shift is the normalised value times gamma plus beta.
+    pub scale_shift: [View; 2],
+}
+
+/// The tensors of out = act(y * scale + shift (+ residual)), act = ReLU if `relu`.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyOperands {
+    pub y: View,
+    pub scale_shift: [View; 2],
+    pub residual: Option<View>,
+    pub relu: bool,
+    pub out: View,
+}
+
 /// Batch normalisation on a backend. Per-channel views hold C values. An empty batch has
 /// statistics and gradients of 0.
 ///
@@ -167,42 +189,25 @@ pub trait BatchNorm: Backend {
         workspace: View,
     ) -> Result<()>;
 
-    /// From batch statistics: `rstd`, the affine map `scale`, `shift`, and updated running
-    /// statistics (`running` = mean, unbiased variance).
-    #[expect(clippy::too_many_arguments)]
+    /// From the batch's mean and sum of squared deviations over `count` values a channel: `rstd`, the affine
+    /// map, and updated running statistics.
     fn batch_norm_finalize(
         &self,
         memory: &mut Self::Memory,
         count: usize,
-        mean: View,
-        m2: View,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
+        mean_m2: [View; 2],
+        map: &AffineMap,
     ) -> Result<()>;
 
     /// From running statistics: `rstd` and the affine map.
-    fn batch_norm_eval_affine(
-        &self,
-        memory: &mut Self::Memory,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
-    ) -> Result<()>;
+    fn batch_norm_eval_affine(&self, memory: &mut Self::Memory, map: &AffineMap) -> Result<()>;
 
     /// out = act(y * scale + shift (+ residual)).
-    #[expect(clippy::too_many_arguments)]
     fn batch_norm_apply(
         &self,
         memory: &mut Self::Memory,
         problem: &BatchNormProblem,
-        y: View,
-        scale_shift: [View; 2],
-        residual: Option<View>,
-        relu: bool,
-        out: View,
+        operands: &ApplyOperands,
     ) -> Result<()>;
 
     /// dgamma and dbeta over the batch.
@@ -218,15 +223,13 @@ pub trait BatchNorm: Backend {
 
     /// dy under batch statistics, after `batch_norm_backward_reduce` of the same input. Where the
     /// mask was applied in place, pass `out: None`.
-    #[expect(clippy::too_many_arguments)]
     fn batch_norm_backward_apply(
         &self,
         memory: &mut Self::Memory,
         problem: &BatchNormProblem,
         input: &BackwardInput,
         gamma: View,
-        dgamma: View,
-        dbeta: View,
+        dgamma_dbeta: [View; 2],
         dy: View,
     ) -> Result<()>;
 

@@ -2,7 +2,10 @@
 //! workspace.
 
 use super::Conv2d;
-use super::problem::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use super::problem::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, NormGradient, WgradOperands,
+};
 use crate::backend::View;
 use crate::error::{Error, Result};
 use crate::ops::check_len;
@@ -42,15 +45,12 @@ impl Conv2dProblem {
     fn check_call(
         &self,
         backend: &impl Conv2d,
-        direction: Direction,
+        direction: Conv2dDirection,
         dtype: Dtype,
         workspace: View,
     ) -> Result<()> {
         self.check()?;
-        let needed = match dtype {
-            Dtype::Bf16 => backend.conv2d_workspace_bf16(self, direction),
-            _ => backend.conv2d_workspace(self, direction),
-        };
+        let needed = backend.conv2d_workspace(self, direction, dtype);
         if workspace.len < needed {
             return Err(Error::Internal(format!(
                 "convolution: workspace has {} elements, {direction:?} needs {needed}",
@@ -63,15 +63,13 @@ impl Conv2dProblem {
     pub(super) fn check_fprop(
         &self,
         backend: &impl Conv2d,
-        [x, w, y]: [View; 3],
-        bias: Option<View>,
-        epilogue: &Epilogue,
-        workspace: View,
+        operands: &FpropOperands,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Fprop, x.dtype, workspace)?;
+        let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
+        self.check_call(backend, Conv2dDirection::Fprop, x.dtype, workspace)?;
         let mut stored = vec![("x", x), ("w", w), ("y", y)];
         let mut plain: Vec<Named> = bias.map(|bias| ("bias", bias)).into_iter().collect();
-        match *epilogue {
+        match epilogue {
             Epilogue::None => {}
             Epilogue::Statistics { mean, m2 } => plain.extend([("mean", mean), ("m2", m2)]),
             Epilogue::Affine { scale, shift, residual, .. } => {
@@ -84,7 +82,7 @@ impl Conv2dProblem {
         if let Some(bias) = bias {
             check([("bias", bias, self.k)])?;
         }
-        match *epilogue {
+        match epilogue {
             Epilogue::None => Ok(()),
             Epilogue::Statistics { mean, m2 } => {
                 check([("mean", mean, self.k), ("m2", m2, self.k)])
@@ -99,23 +97,20 @@ impl Conv2dProblem {
     pub(super) fn check_dgrad(
         &self,
         backend: &impl Conv2d,
-        [dy, w, dx]: [View; 3],
-        workspace: View,
+        operands: &DgradOperands,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Dgrad, dy.dtype, workspace)?;
-        check_types(self, &[("dy", dy), ("w", w), ("dx", dx)], &[])?;
-        check([("dy", dy, self.y_len()), ("w", w, self.w_len()), ("dx", dx, self.x_len())])
-    }
-
-    pub(super) fn check_dgrad_norm(
-        &self,
-        backend: &impl Conv2d,
-        [dy, w, dx]: [View; 3],
-        norm: &NormGradient,
-        workspace: View,
-    ) -> Result<()> {
-        self.check_call(backend, Direction::DgradNorm, dy.dtype, workspace)?;
-        let NormGradient { out, y, mean, rstd, dgamma, dbeta } = *norm;
+        let DgradOperands { dy, w, dx, norm, workspace, .. } = *operands;
+        let Some(norm) = norm else {
+            self.check_call(backend, Conv2dDirection::Dgrad, dy.dtype, workspace)?;
+            check_types(self, &[("dy", dy), ("w", w), ("dx", dx)], &[])?;
+            return check([
+                ("dy", dy, self.y_len()),
+                ("w", w, self.w_len()),
+                ("dx", dx, self.x_len()),
+            ]);
+        };
+        self.check_call(backend, Conv2dDirection::DgradNorm, dy.dtype, workspace)?;
+        let NormGradient { out, y, mean, rstd, dgamma, dbeta } = norm;
         let out = out.unwrap_or(y);
         let stored = [("dy", dy), ("w", w), ("dx", dx), ("y of the norm", y), ("out", out)];
         let plain = [("mean", mean), ("rstd", rstd), ("dgamma", dgamma), ("dbeta", dbeta)];
@@ -128,11 +123,10 @@ impl Conv2dProblem {
     pub(super) fn check_wgrad(
         &self,
         backend: &impl Conv2d,
-        [x, dy, dw]: [View; 3],
-        db: Option<View>,
-        workspace: View,
+        operands: &WgradOperands,
     ) -> Result<()> {
-        self.check_call(backend, Direction::Wgrad, x.dtype, workspace)?;
+        let WgradOperands { x, dy, dw, db, workspace } = *operands;
+        self.check_call(backend, Conv2dDirection::Wgrad, x.dtype, workspace)?;
         check_types(self, &[("x", x), ("dy", dy)], &[("dw", dw), ("db", db.unwrap_or(dw))])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("dw", dw, self.w_len())])?;
         db.map_or(Ok(()), |db| check([("db", db, self.k)]))
@@ -141,11 +135,10 @@ impl Conv2dProblem {
     pub(super) fn check_grad_norm(
         &self,
         backend: &impl Conv2d,
-        [x, dy, norms]: [View; 3],
-        form: GradNormForm,
-        workspace: View,
+        operands: &GradNormOperands,
     ) -> Result<()> {
-        self.check_call(backend, Direction::GradNorm(form), x.dtype, workspace)?;
+        let GradNormOperands { x, dy, norms, form, workspace, .. } = *operands;
+        self.check_call(backend, Conv2dDirection::GradNorm(form), x.dtype, workspace)?;
         check_types(self, &[("x", x), ("dy", dy)], &[("norms", norms)])?;
         check([("x", x, self.x_len()), ("dy", dy, self.y_len()), ("norms", norms, self.n)])?;
         if form == GradNormForm::ShiftedGram && self.stride != [1, 1] {

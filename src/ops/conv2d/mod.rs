@@ -17,11 +17,15 @@ mod cuda;
 mod problem;
 mod tuning;
 
-use crate::backend::{Backend, View};
-use crate::error::{Error, Result};
+use crate::backend::Backend;
+use crate::error::Result;
+use crate::tensor::Dtype;
 
-pub use problem::{Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
-pub use tuning::{Choice, Family, Tuning};
+pub use problem::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, NormGradient, WgradOperands,
+};
+pub use tuning::{TileChoice, TileFamily, Tuning};
 
 /// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
 /// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
@@ -31,95 +35,52 @@ pub use tuning::{Choice, Family, Tuning};
 /// are f32, each output is rounded once, statistics are those of the rounded values. Bias, scale, shift,
 /// dw, db, norms and the workspace stay f32.
 pub trait Conv2d: Backend {
-    /// f32 elements of workspace needed on f32 views; 0 for sizes that describe no convolution.
-    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize;
+    /// f32 elements of workspace needed on views of `dtype`; 0 for sizes that describe no convolution.
+    fn conv2d_workspace(
+        &self,
+        problem: &Conv2dProblem,
+        direction: Conv2dDirection,
+        dtype: Dtype,
+    ) -> usize;
 
-    /// The same on bf16 views.
-    fn conv2d_workspace_bf16(&self, _problem: &Conv2dProblem, _direction: Direction) -> usize {
-        0
-    }
+    /// The fastest form of the gradient norm for a problem on views of `dtype`; a function of the sizes
+    /// alone.
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem, dtype: Dtype) -> GradNormForm;
 
     /// The ways of computing a problem on bf16 views, for benchmarks and tests; None where there is one.
     fn conv2d_tuning(&self) -> Option<&dyn Tuning> {
         None
     }
 
-    /// The fastest form of the gradient norm for a problem; a function of the sizes alone.
-    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm;
-
-    /// The same on bf16 views.
-    fn conv2d_grad_norm_form_bf16(&self, problem: &Conv2dProblem) -> GradNormForm {
-        self.conv2d_grad_norm_form(problem)
-    }
-
-    /// y = x * w with an optional per-channel `bias` (K), then the epilogue.
-    #[expect(clippy::too_many_arguments)]
+    /// Output from input and weights.
     fn conv2d_fprop(
         &self,
         memory: &mut Self::Memory,
         problem: &Conv2dProblem,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        epilogue: Epilogue,
-        workspace: View,
+        operands: &FpropOperands,
     ) -> Result<()>;
 
-    /// dx = dy * w^T, or dx += if `accumulate`.
-    #[expect(clippy::too_many_arguments)]
+    /// Gradient with respect to the input.
     fn conv2d_dgrad(
         &self,
         memory: &mut Self::Memory,
         problem: &Conv2dProblem,
-        dy: View,
-        w: View,
-        dx: View,
-        accumulate: bool,
-        workspace: View,
+        operands: &DgradOperands,
     ) -> Result<()>;
 
-    /// The same, then what `norm` says; on bf16 views only.
-    #[expect(clippy::too_many_arguments)]
-    fn conv2d_dgrad_norm(
-        &self,
-        _memory: &mut Self::Memory,
-        problem: &Conv2dProblem,
-        dy: View,
-        _w: View,
-        _dx: View,
-        _accumulate: bool,
-        _norm: &NormGradient,
-        _workspace: View,
-    ) -> Result<()> {
-        let (found, name) = (format!("{problem:?} on {:?}", dy.dtype), self.name());
-        Err(Error::invalid("dgrad with batch norm's sums", found, format!("not on {name}")))
-    }
-
-    /// dw = sum over samples, and db (K) if the layer has a bias.
-    #[expect(clippy::too_many_arguments)]
+    /// Gradient with respect to weights and bias.
     fn conv2d_wgrad(
         &self,
         memory: &mut Self::Memory,
         problem: &Conv2dProblem,
-        x: View,
-        dy: View,
-        dw: View,
-        db: Option<View>,
-        workspace: View,
+        operands: &WgradOperands,
     ) -> Result<()>;
 
-    /// Adds to norm n the squared norm of sample n's gradient with respect to w (and to the bias).
-    #[expect(clippy::too_many_arguments)]
+    /// Squared norms of the samples' gradients.
     fn conv2d_grad_norm(
         &self,
         memory: &mut Self::Memory,
         problem: &Conv2dProblem,
-        x: View,
-        dy: View,
-        bias: bool,
-        norms: View,
-        form: GradNormForm,
-        workspace: View,
+        operands: &GradNormOperands,
     ) -> Result<()>;
 }

@@ -54,7 +54,7 @@ impl Conv2dProblem {
         self.y_len() as u64 * (self.r * self.s * self.c) as u64
     }
 
-    /// The same convolution on another number of images.
+    /// This convolution on another number of images.
     pub fn with_n(self, n: usize) -> Self {
         Conv2dProblem { n, ..self }
     }
@@ -123,11 +123,55 @@ pub struct NormGradient {
 
 /// Which of the computations a workspace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Direction {
+pub enum Conv2dDirection {
     Fprop,
     Dgrad,
     /// Dgrad with a [`NormGradient`].
     DgradNorm,
     Wgrad,
     GradNorm(GradNormForm),
+}
+
+/// The tensors of fprop: y = x * w with an optional per-channel `bias` (K), then the epilogue.
+#[derive(Clone, Copy, Debug)]
+pub struct FpropOperands {
+    pub x: View,
+    pub w: View,
+    pub bias: Option<View>,
+    pub y: View,
+    pub epilogue: Epilogue,
+    pub workspace: View,
+}
+
+/// The tensors of dgrad: dx = dy * w^T, or dx += if `accumulate`; then what `norm` says, on bf16 views only.
+#[derive(Clone, Copy, Debug)]
+pub struct DgradOperands {
+    pub dy: View,
+    pub w: View,
+    pub dx: View,
+    pub accumulate: bool,
+    pub norm: Option<NormGradient>,
+    pub workspace: View,
+}
+
+/// The tensors of wgrad: dw = sum over samples, and db (K) if the layer has a bias.
+#[derive(Clone, Copy, Debug)]
+pub struct WgradOperands {
+    pub x: View,
+    pub dy: View,
+    pub dw: View,
+    pub db: Option<View>,
+    pub workspace: View,
+}
+
+/// The tensors of gradient norms: to `norms[n]` is added the squared norm of sample n's gradient with respect
+/// to w, and to the bias if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct GradNormOperands {
+    pub x: View,
+    pub dy: View,
+    pub bias: bool,
+    pub norms: View,
+    pub form: GradNormForm,
+    pub workspace: View,
 }

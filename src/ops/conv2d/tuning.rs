@@ -2,63 +2,38 @@
 //! and tests may choose instead.
 
 use std::fmt;
-use std::str::FromStr;
 
-use super::problem::{Conv2dProblem, Direction};
-use crate::error::{Error, Result};
+use super::problem::{Conv2dDirection, Conv2dProblem};
 
 /// How the pixels that a tile needs come to shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// Once a tap.
-    Gathered,
+pub enum TileFamily {
+    /// Once a tap; printed as `gathered`, the name in results of every version.
+    PerTap,
     /// Once: a range with its halo, of which each tap is a shifted view. 3 x 3, stride 1, padding 1.
     Halo,
 }
 
 /// One way to compute one direction of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Choice {
+pub struct TileChoice {
     /// Rows and columns of a block's tile of the matrix product.
     pub tile: [usize; 2],
-    pub family: Family,
+    pub family: TileFamily,
     /// Pieces that wgrad's sum over positions is cut into; 1 elsewhere.
     pub splits: usize,
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for TileChoice {
     /// `128x64 halo`, `128x64 gathered 4`.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let [rows, columns] = self.tile;
         let family = match self.family {
-            Family::Gathered => "gathered",
-            Family::Halo => "halo",
+            TileFamily::PerTap => "gathered",
+            TileFamily::Halo => "halo",
         };
         write!(f, "{rows}x{columns} {family}")?;
         if self.splits > 1 { write!(f, " {}", self.splits) } else { Ok(()) }
-    }
-}
-
-impl FromStr for Choice {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let bad =
-            || Error::invalid("tile of a convolution", text, "`128x64 halo`, `128x64 gathered 4`");
-        let mut words = text.split_whitespace();
-        let (rows, columns) = words.next().and_then(|tile| tile.split_once('x')).ok_or_else(bad)?;
-        let size = |word: &str| word.parse().ok().filter(|v| *v > 0).ok_or_else(bad);
-        let tile = [size(rows)?, size(columns)?];
-        let family = match words.next() {
-            Some("gathered") => Family::Gathered,
-            Some("halo") => Family::Halo,
-            _ => return Err(bad()),
-        };
-        let splits = words.next().map_or(Ok(1), size)?;
-        if words.next().is_some() {
-            return Err(bad());
-        }
-        Ok(Choice { tile, family, splits })
     }
 }
 
@@ -66,17 +41,17 @@ impl FromStr for Choice {
 /// A direction is fprop, dgrad, wgrad or an instantiated gradient norm; of others there is nothing to choose.
 pub trait Tuning {
     /// How a problem is computed; None where there is nothing to choose.
-    fn choice(&self, problem: &Conv2dProblem, of: Direction) -> Option<Choice>;
+    fn choice(&self, problem: &Conv2dProblem, of: Conv2dDirection) -> Option<TileChoice>;
 
     /// All ways, each with the splits that suit it.
-    fn choices(&self, problem: &Conv2dProblem, of: Direction) -> Vec<Choice>;
+    fn choices(&self, problem: &Conv2dProblem, of: Conv2dDirection) -> Vec<TileChoice>;
 
     /// Bytes that the tiles of the way taken copy from L2; None where there is nothing to choose.
-    fn copied(&self, problem: &Conv2dProblem, of: Direction) -> Option<u64>;
+    fn copied(&self, problem: &Conv2dProblem, of: Conv2dDirection) -> Option<u64>;
 
     /// From now on every problem that can be is computed so; as planned again with None. It also decides
     /// how much workspace is needed.
-    fn force(&self, choice: Option<Choice>);
+    fn force(&self, choice: Option<TileChoice>);
 }
 
 #[cfg(test)]
@@ -84,17 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn choices_are_read_as_they_are_written() {
-        for (family, splits) in [(Family::Gathered, 1), (Family::Halo, 1), (Family::Gathered, 7)] {
-            let choice = Choice { tile: [128, 64], family, splits };
-            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), choice);
-        }
-        for bad in
-            ["", "128 halo", "128x halo", "0x64 halo", "128x64", "128x64 im2col", "8x8 halo 0"]
-        {
-            let message = bad.parse::<Choice>().unwrap_err().to_string();
-            assert!(message.contains("128x64 halo"), "{message}");
-        }
-        assert!("128x64 halo 2 3".parse::<Choice>().is_err());
+    fn choices_are_named_by_tile_family_and_splits() {
+        let choice = TileChoice { tile: [128, 64], family: TileFamily::Halo, splits: 1 };
+        assert_eq!(choice.to_string(), "128x64 halo");
+        let split = TileChoice { family: TileFamily::PerTap, splits: 7, ..choice };
+        assert_eq!(split.to_string(), "128x64 gathered 7");
     }
 }

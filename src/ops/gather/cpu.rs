@@ -52,7 +52,7 @@ fn gather_image(
 
 /// What a worker reuses from one crop to the next.
 #[derive(Default)]
-struct Scratch {
+struct CropScratch {
     rows: Vec<u64>,
     bytes: Vec<u8>,
 }
@@ -62,7 +62,7 @@ fn crop_image(
     table: &Lookup,
     image: &[u8],
     (cut, flip): (CropBox, bool),
-    Scratch { rows, bytes }: &mut Scratch,
+    CropScratch { rows, bytes }: &mut CropScratch,
     out: &mut [f32],
 ) {
     bytes.resize(out.len(), 0);
@@ -160,7 +160,7 @@ impl Gather for Cpu {
         let seen = problem.h * problem.w * CHANNELS;
         self.pool().install(|| {
             let each = out.par_chunks_mut(seen.max(1)).zip(rows);
-            each.for_each_init(Scratch::default, |scratch, (out, &i)| {
+            each.for_each_init(CropScratch::default, |scratch, (out, &i)| {
                 let image = source(i).unwrap_or_default() as usize;
                 let image = &images[image * size..][..size];
                 let draw = problem.augmentation.draw(problem.seed, epoch, i);

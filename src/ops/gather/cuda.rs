@@ -13,7 +13,7 @@ use crate::rng::{Philox, Stream};
 use crate::tensor::Dtype;
 
 /// Where a gather finds pixels: images by their numbers, or those of the batch with their numbers.
-struct Pixels {
+struct PixelSource {
     images: DevicePointer,
     staged: DevicePointer,
     count: usize,
@@ -24,7 +24,7 @@ impl Cuda {
         &self,
         memory: &mut CudaMemory,
         problem: &GatherProblem,
-        pixels: Pixels,
+        pixels: PixelSource,
         [order, sources]: [View; 2],
         state: View,
         out: View,
@@ -128,7 +128,7 @@ impl Gather for Cuda {
             ));
         };
         let count = images.len() / problem.image().max(1);
-        let pixels = Pixels { images: images.pointer(), staged: NULL, count };
+        let pixels = PixelSource { images: images.pointer(), staged: NULL, count };
         self.gather_from(memory, problem, pixels, order_and_sources, state, out)
     }
 }
@@ -161,7 +161,7 @@ impl Staging<Cuda> for StagingBuffers {
     ) -> Result<()> {
         let staged = cuda.staged(self);
         let (images, count) = (staged.images, staged.count);
-        let pixels = Pixels { images, staged: staged.numbers, count };
+        let pixels = PixelSource { images, staged: staged.numbers, count };
         cuda.gather_from(memory, problem, pixels, order_and_sources, state, out)?;
         cuda.gathered(self)
     }

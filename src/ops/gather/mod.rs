@@ -173,7 +173,8 @@ pub trait Staging<B: Gather + ?Sized>: Sized + Send {
     /// Starts to bring what may be staged next, while the device computes.
     fn prefetch(&mut self, backend: &B, images: &B::Images, numbers: &[u32]) -> Result<()>;
 
-    /// As [`Gather::gather`], of the images that were staged last: those of the batch, in its order.
+    /// Does what [`Gather::gather`] does, of the images that were staged last: those of the batch, in its
+    /// order.
     fn gather(
         &mut self,
         backend: &B,

@@ -84,6 +84,20 @@ fn batch_rows<'a>(
     })
 }
 
+/// Writes the scores of a batch, but norms and divergences, to the rows of its samples; `state` remembers the
+/// first step with a loss that is not finite.
+fn write_scores(rows: &[u32], scored: &[[f32; FIELDS]], table: &mut [f32], state: &mut [u32]) {
+    let capacity = table.len() / FIELDS;
+    for (&i, row) in rows.iter().zip(scored) {
+        for (column, &value) in table.chunks_mut(capacity).zip(&row[..Field::Grand as usize]) {
+            column[i as usize] = value;
+        }
+        if !row[Field::Loss as usize].is_finite() && state[2] == 0 {
+            state[2] = state[3] + 1;
+        }
+    }
+}
+
 impl LossScore for Cpu {
     fn loss_score(
         &self,
@@ -156,19 +170,11 @@ impl LossScore for Cpu {
                 )
                 .collect()
         });
-        let capacity = table.len() / FIELDS;
-        for (&i, row) in rows.iter().zip(&scored) {
-            for (column, &value) in table.chunks_mut(capacity).zip(&row[..Field::Grand as usize]) {
-                column[i as usize] = value;
-            }
-            if !row[Field::Loss as usize].is_finite() && state[2] == 0 {
-                state[2] = state[3] + 1;
-            }
-        }
+        write_scores(rows, &scored, table, state);
         for ((&i, row), log_p) in rows.iter().zip(&scored).zip(log_p.chunks(k)) {
             previous[i as usize * k..][..k].copy_from_slice(log_p);
-            table[Field::Divergence as usize * capacity + i as usize] =
-                row[Field::Divergence as usize];
+            let column = Field::Divergence as usize * (table.len() / FIELDS);
+            table[column + i as usize] = row[Field::Divergence as usize];
         }
         Ok(())
     }

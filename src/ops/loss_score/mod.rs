@@ -77,10 +77,10 @@ pub struct LossScoreProblem {
 pub enum LogitGradient {
     /// None: scoring.
     None,
-    /// Of the batch's objective; `class_weights` (K), `sample_weights` one a sample of the whole
+    /// The gradient of the batch's objective; `class_weights` (K), `sample_weights` one a sample of the whole
     /// part, or empty where all are 1.
     Mean { class_weights: View, sample_weights: View, smoothing: f32 },
-    /// Of each sample's own cross-entropy, p - onehot(y): for gradient norms.
+    /// The gradient of each sample's own cross-entropy, p - onehot(y): for gradient norms.
     PerSample,
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Sgd, SgdProblem, check};
+use super::{Sgd, SgdOperands, SgdProblem};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::{Error, Result};
@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 const TASK: usize = 1 << 16;
 
 multiversion! {
-    fn update(dw: &[f32], w: &mut [f32], v: &mut [f32], lr: f32, decay: f32, momentum: f32, nesterov: bool) {
+    fn update(dw: &[f32], w: &mut [f32], v: &mut [f32], lr: f32, problem: SgdProblem) {
+        let SgdProblem { momentum, weight_decay: decay, nesterov } = problem;
         for ((&d, w), v) in dw.iter().zip(w).zip(v) {
             let g = d + decay * *w;
             *v = momentum * *v + g;
@@ -26,13 +27,10 @@ impl Sgd for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &SgdProblem,
-        dw: View,
-        w: View,
-        v: View,
-        lrs: View,
-        state: View,
+        operands: &SgdOperands,
     ) -> Result<()> {
-        check(dw, w, v, state)?;
+        operands.check()?;
+        let SgdOperands { dw, w, v, lrs, state } = *operands;
         let ([dw, lrs], [w, v, state]) = memory.slices([dw, lrs], [w, v, state])?;
         let state: &mut [u32] = bytemuck::cast_slice_mut(state);
         if state[2] == 0 {
@@ -45,16 +43,7 @@ impl Sgd for Cpu {
                     .zip(w.par_chunks_mut(TASK))
                     .zip(v.par_chunks_mut(TASK))
                     .for_each(|((dw, w), v)| {
-                        update(
-                            isa,
-                            dw,
-                            w,
-                            v,
-                            lr,
-                            problem.weight_decay,
-                            problem.momentum,
-                            problem.nesterov,
-                        );
+                        update(isa, dw, w, v, lr, *problem);
                     });
             });
         }

@@ -1,6 +1,6 @@
 //! Launches of `kernels/sgd.cu`.
 
-use super::{Sgd, SgdProblem, check};
+use super::{Sgd, SgdOperands, SgdProblem};
 use crate::backend::View;
 use crate::cuda::args::{AdvanceArgs, SgdArgs};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer};
@@ -22,13 +22,10 @@ impl Sgd for Cuda {
         &self,
         memory: &mut CudaMemory,
         problem: &SgdProblem,
-        dw: View,
-        w: View,
-        v: View,
-        lrs: View,
-        state: View,
+        operands: &SgdOperands,
     ) -> Result<()> {
-        check(dw, w, v, state)?;
+        operands.check()?;
+        let SgdOperands { dw, w, v, lrs, state } = *operands;
         let args = SgdArgs {
             dw: self.pointer(memory, dw)?,
             w: self.pointer(memory, w)?,

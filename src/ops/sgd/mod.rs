@@ -21,11 +21,26 @@ pub struct SgdProblem {
     pub nesterov: bool,
 }
 
-/// Checks that all views hold one value a parameter, and the state its four words.
-fn check(dw: View, w: View, v: View, state: View) -> Result<()> {
-    check_len("SGD", "dw", dw, w.len)?;
-    check_len("SGD", "v", v, w.len)?;
-    check_len("SGD", "state", state, 4)
+/// The tensors of an update.
+#[derive(Clone, Copy, Debug)]
+pub struct SgdOperands {
+    /// Gradients, parameters and velocities: one value a parameter.
+    pub dw: View,
+    pub w: View,
+    pub v: View,
+    /// One learning rate a batch of the epoch.
+    pub lrs: View,
+    /// The pass's counters, four words.
+    pub state: View,
+}
+
+impl SgdOperands {
+    /// Checks that all views hold one value a parameter, and the state its four words.
+    fn check(&self) -> Result<()> {
+        check_len("SGD", "dw", self.dw, self.w.len)?;
+        check_len("SGD", "v", self.v, self.w.len)?;
+        check_len("SGD", "state", self.state, 4)
+    }
 }
 
 /// The update on a backend.
@@ -35,16 +50,11 @@ pub trait Sgd: Backend {
     ///
     /// A batch without a learning rate is a defect of the caller: an error on the CPU, a bad step
     /// on a device, which does not wait to look.
-    #[expect(clippy::too_many_arguments)]
     fn sgd(
         &self,
         memory: &mut Self::Memory,
         problem: &SgdProblem,
-        dw: View,
-        w: View,
-        v: View,
-        lrs: View,
-        state: View,
+        operands: &SgdOperands,
     ) -> Result<()>;
 
     /// Counts a batch without an update (scoring): `state[0]` and `state[3]` grow by one.

@@ -3,7 +3,7 @@
 //! random values.
 
 use super::calls::{
-    Inputs, apply, backward_apply, backward_eval, backward_input, reduce, statistics,
+    NormInputs, apply, backward_apply, backward_eval, backward_input, reduce, statistics,
 };
 use super::{FLAGS, dout_after};
 use crate::ops::batch_norm::{BatchNorm, BatchNormProblem};
@@ -11,7 +11,7 @@ use crate::reference::batch_norm as oracle;
 use crate::reference::{U, U16, equal, equal16, judge, within};
 use crate::selftest::fence::Fill;
 use crate::selftest::values::{Values, words};
-use crate::selftest::{Outcome, Subject, ensure};
+use crate::selftest::{CaseOutcome, Subject, ensure};
 
 /// Samples, positions and channels: multiples of 8, fewer and more groups of them than lanes, and
 /// off a power of two. Some have several parts, of which the last is shorter.
@@ -37,9 +37,9 @@ fn chain(p: &BatchNormProblem) -> usize {
     super::chain(p)
 }
 
-pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::exact(&p).rounded();
+        let i = NormInputs::exact(&p).rounded();
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let residual = residual.then_some(i.residual.as_slice());
@@ -70,9 +70,9 @@ pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> Outcom
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::random(&p).rounded();
+        let i = NormInputs::random(&p).rounded();
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let r = residual.then_some(i.residual.as_slice());
@@ -104,9 +104,9 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> O
     Ok(())
 }
 
-pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::random(&p).rounded();
+        let i = NormInputs::random(&p).rounded();
         let [mean, m2] = statistics(subject, &p, i.stored(&i.y))?;
         judge_statistics(&format!("{p:?}"), [&mean, &m2], &i.y, p.c, chain(&p))?;
     }
@@ -121,7 +121,7 @@ pub fn judge_statistics(
     y: &[f32],
     c: usize,
     chain: usize,
-) -> Outcome {
+) -> CaseOutcome {
     let (mean_ref, m2_ref) = oracle::moments(y, c);
     let mut size = vec![0.0; c];
     y.iter().enumerate().for_each(|(j, v)| size[j % c] += f64::from(v.abs()));
@@ -133,7 +133,7 @@ pub fn judge_statistics(
     Ok(judge(&format!("m2, {what}"), m2, &m2_ref, m2_bound)?)
 }
 
-pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 64, hw: 256, c: 8 };
     // Stored values are 1000 or its neighbours in bf16, which are 4 apart.
     let y: Vec<f32> = Values::new(3).choose(p.len(), &[996.0, 1000.0, 1004.0]);
@@ -143,10 +143,10 @@ pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 1) {
-        let i = Inputs::random(&p).rounded();
-        let all = || -> Result<Vec<Vec<u32>>, crate::selftest::Failure> {
+        let i = NormInputs::random(&p).rounded();
+        let all = || -> Result<Vec<Vec<u32>>, crate::selftest::CaseFailure> {
             let mut all = statistics(subject, &p, i.stored(&i.y))?.to_vec();
             all.extend(reduce(subject, &p, &i, true, true)?);
             all.extend(backward_eval(subject, &p, &i, true, true)?);
@@ -162,9 +162,9 @@ pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
 }
 
 /// With mixed types, or channels off the groups of 8, nothing is written.
-pub fn wrong_types_are_refused<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
-    let refused = |p: BatchNormProblem, f32_tensor: usize| -> Outcome {
-        let i = Inputs::random(&p).rounded();
+pub fn wrong_types_are_refused<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
+    let refused = |p: BatchNormProblem, f32_tensor: usize| -> CaseOutcome {
+        let i = NormInputs::random(&p).rounded();
         let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
         let mut f = i.backward(subject, more)?;
         let mut input = backward_input(&f.views, true, true);

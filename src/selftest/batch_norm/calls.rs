@@ -3,14 +3,14 @@
 use half::bf16;
 
 use crate::backend::View;
-use crate::ops::batch_norm::{BackwardInput, BatchNorm, BatchNormProblem};
+use crate::ops::batch_norm::{ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
-use crate::selftest::{Failure, Subject};
+use crate::selftest::{CaseFailure, Subject};
 
 /// The inputs of one problem.
-pub struct Inputs {
+pub struct NormInputs {
     pub(super) y: Vec<f32>,
     pub(super) dout: Vec<f32>,
     pub(super) residual: Vec<f32>,
@@ -26,13 +26,13 @@ pub struct Inputs {
     pub(super) bf16: bool,
 }
 
-impl Inputs {
+impl NormInputs {
     /// Makes small integers and powers of two, on which no operation rounds.
     pub(super) fn exact(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(1);
         let count = p.count().max(1) as f32;
         let multiples = |v: Vec<f32>| v.into_iter().map(|v| v * count).collect();
-        Inputs {
+        NormInputs {
             y: v.integers(p.len(), 4),
             dout: v.integers(p.len(), 3),
             residual: v.integers(p.len(), 4),
@@ -51,7 +51,7 @@ impl Inputs {
     pub fn random(p: &BatchNormProblem) -> Self {
         let mut v = Values::new(2);
         let scaled = |v: Vec<f32>, by: f32| v.into_iter().map(|v| v * by).collect();
-        Inputs {
+        NormInputs {
             y: v.uniform(p.len()),
             dout: v.uniform(p.len()),
             residual: v.uniform(p.len()),
@@ -71,7 +71,7 @@ impl Inputs {
         for tensor in [&mut self.y, &mut self.dout, &mut self.residual, &mut self.out] {
             tensor.iter_mut().for_each(|v| *v = bf16::from_f32(*v).to_f32());
         }
-        Inputs { bf16: true, ..self }
+        NormInputs { bf16: true, ..self }
     }
 
     /// Fills a whole tensor.
@@ -99,7 +99,7 @@ impl Inputs {
         &'a self,
         subject: &Subject<'b, B>,
         more: impl IntoIterator<Item = Fill<'a>>,
-    ) -> Result<Fenced<'b, B>, Failure> {
+    ) -> Result<Fenced<'b, B>, CaseFailure> {
         let mut tensors: Vec<Fill> =
             [&self.dout, &self.out, &self.y].map(|v| self.stored(v.as_slice())).into();
         tensors.extend([&self.mean, &self.rstd].map(|v| Fill::Values(v.as_slice())));
@@ -117,7 +117,7 @@ pub(super) fn statistics<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
     y: Fill,
-) -> Result<[Vec<f32>; 2], Failure> {
+) -> Result<[Vec<f32>; 2], CaseFailure> {
     let tensors = [y, Fill::Poison(p.c), Fill::Poison(p.c), Fill::Poison(p.workspace())];
     let mut f = Fenced::new(subject, &tensors)?;
     let [y, mean, m2, work] = f.views[..] else { unreachable!() };
@@ -128,10 +128,10 @@ pub(super) fn statistics<B: BatchNorm>(
 pub(super) fn apply<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &Inputs,
+    i: &NormInputs,
     residual: bool,
     relu: bool,
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let tensors = [
         i.stored(&i.y),
         Fill::Values(&i.gamma),
@@ -142,7 +142,8 @@ pub(super) fn apply<B: BatchNorm>(
     let mut f = Fenced::new(subject, &tensors)?;
     let [y, scale, shift, r, out] = f.views[..] else { unreachable!() };
     let residual = residual.then_some(r);
-    subject.backend.batch_norm_apply(&mut f.memory, p, y, [scale, shift], residual, relu, out)?;
+    let operands = ApplyOperands { y, scale_shift: [scale, shift], residual, relu, out };
+    subject.backend.batch_norm_apply(&mut f.memory, p, &operands)?;
     f.read(4)
 }
 
@@ -150,10 +151,10 @@ pub(super) fn apply<B: BatchNorm>(
 pub(super) fn reduce<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &Inputs,
+    i: &NormInputs,
     relu: bool,
     mask: bool,
-) -> Result<[Vec<f32>; 3], Failure> {
+) -> Result<[Vec<f32>; 3], CaseFailure> {
     let more = [p.c, p.c, p.workspace()].map(Fill::Poison);
     let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, mask);
@@ -165,9 +166,9 @@ pub(super) fn reduce<B: BatchNorm>(
 pub(super) fn backward_apply<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &Inputs,
+    i: &NormInputs,
     relu: bool,
-) -> Result<Vec<f32>, Failure> {
+) -> Result<Vec<f32>, CaseFailure> {
     let more = [
         Fill::Values(&i.gamma),
         Fill::Values(&i.dgamma),
@@ -177,15 +178,8 @@ pub(super) fn backward_apply<B: BatchNorm>(
     let mut f = i.backward(subject, more)?;
     let input = backward_input(&f.views, relu, false);
     let [gamma, dgamma, dbeta, dy] = f.views[5..] else { unreachable!() };
-    subject.backend.batch_norm_backward_apply(
-        &mut f.memory,
-        p,
-        &input,
-        gamma,
-        dgamma,
-        dbeta,
-        dy,
-    )?;
+    let gradients = [dgamma, dbeta];
+    subject.backend.batch_norm_backward_apply(&mut f.memory, p, &input, gamma, gradients, dy)?;
     f.read(8)
 }
 
@@ -193,10 +187,10 @@ pub(super) fn backward_apply<B: BatchNorm>(
 pub(super) fn backward_eval<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &Inputs,
+    i: &NormInputs,
     relu: bool,
     mask: bool,
-) -> Result<[Vec<f32>; 3], Failure> {
+) -> Result<[Vec<f32>; 3], CaseFailure> {
     let ones = vec![1.0; p.n];
     let more = [Fill::Values(&i.gamma), i.output(p.len()), Fill::Values(&ones)];
     let mut f = i.backward(subject, more)?;

@@ -6,13 +6,13 @@ mod calls;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, words};
-use super::{Failure, Outcome, Subject, ensure};
-use crate::ops::batch_norm::{Affine, BatchNorm, BatchNormProblem};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
+use crate::ops::batch_norm::{Affine, AffineMap, BatchNorm, BatchNormProblem};
 use crate::reference::batch_norm as oracle;
 use crate::reference::{U, equal, judge, within};
 use calls::{apply, backward_apply, backward_eval, backward_input, reduce, statistics};
 
-pub use calls::Inputs;
+pub use calls::NormInputs;
 
 /// Samples, positions and channels: off every vector width, and fewer and more channels than lanes.
 const SHAPES: &[[usize; 3]] = &[
@@ -45,16 +45,16 @@ fn chain(p: &BatchNormProblem) -> usize {
 }
 
 /// Returns what a call leaves in dout.
-fn dout_after(i: &Inputs, relu: bool, mask: bool) -> Vec<f64> {
+fn dout_after(i: &NormInputs, relu: bool, mask: bool) -> Vec<f64> {
     let input = i.oracle(relu && mask);
     (0..i.dout.len()).map(|j| input.dz(j)).collect()
 }
 
 const FLAGS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
-pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::exact(&p);
+        let i = NormInputs::exact(&p);
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let residual = residual.then_some(i.residual.as_slice());
@@ -86,9 +86,9 @@ pub fn integers_give_exact_results<B: BatchNorm>(subject: &Subject<B>) -> Outcom
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::random(&p);
+        let i = NormInputs::random(&p);
         for (residual, relu) in FLAGS {
             let out = apply(subject, &p, &i, residual, relu)?;
             let r = residual.then_some(i.residual.as_slice());
@@ -119,9 +119,9 @@ pub fn random_results_are_within_bounds<B: BatchNorm>(subject: &Subject<B>) -> O
     Ok(())
 }
 
-pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let y = Inputs::random(&p).y;
+        let y = NormInputs::random(&p).y;
         let [mean, m2] = statistics(subject, &p, Fill::Values(&y))?;
         let (mean_ref, m2_ref) = oracle::moments(&y, p.c);
         let mut size = vec![0.0; p.c];
@@ -137,7 +137,7 @@ pub fn statistics_are_those_of_all_values<B: BatchNorm>(subject: &Subject<B>) ->
     Ok(())
 }
 
-pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 0) {
         let y: Vec<f32> = (0..p.len()).map(|i| (i % p.c) as f32 - 3.0).collect();
         let [mean, m2] = statistics(subject, &p, Fill::Values(&y))?;
@@ -149,7 +149,7 @@ pub fn statistics_of_equal_integers_are_exact<B: BatchNorm>(subject: &Subject<B>
 }
 
 /// A large common offset would ruin a variance taken as `E[y^2] - E[y]^2`.
-pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 64, hw: 256, c: 5 };
     let y: Vec<f32> =
         Values::new(3).uniform(p.len()).into_iter().map(|v| 1000.0 + 0.01 * v).collect();
@@ -159,7 +159,7 @@ pub fn statistics_survive_a_large_mean<B: BatchNorm>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-fn check_map(what: &str, got: [&[f32]; 3], map: &oracle::Map) -> Outcome {
+fn check_map(what: &str, got: [&[f32]; 3], map: &oracle::Map) -> CaseOutcome {
     let [rstd, scale, shift] = got;
     within(&format!("{what}: rstd"), rstd, &map.rstd, 0, U)?;
     within(&format!("{what}: scale"), scale, &map.scale, 0, U)?;
@@ -168,7 +168,7 @@ fn check_map(what: &str, got: [&[f32]; 3], map: &oracle::Map) -> Outcome {
 
 pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
     subject: &Subject<B>,
-) -> Outcome {
+) -> CaseOutcome {
     for (count, channels) in [(2usize, 1usize), (7, 5), (4096, 67)] {
         let mut v = Values::new(4);
         let positive = |v: Vec<f32>| -> Vec<f32> { v.into_iter().map(|v| v + 1.001).collect() };
@@ -183,16 +183,8 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
         let mut f = Fenced::new(subject, &tensors)?;
         let [a, b, g, h, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: g, beta: h };
-        subject.backend.batch_norm_finalize(
-            &mut f.memory,
-            count,
-            a,
-            b,
-            affine,
-            [m, r],
-            rstd,
-            [scale, shift],
-        )?;
+        let map = AffineMap { affine, running: [m, r], rstd, scale_shift: [scale, shift] };
+        subject.backend.batch_norm_finalize(&mut f.memory, count, [a, b], &map)?;
         let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let biased: Vec<f64> = wide(&m2).iter().map(|m| m / count as f64).collect();
         let map = oracle::map(&wide(&mean), &biased, &gamma, &beta);
@@ -213,13 +205,8 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
         let mut f = Fenced::new(subject, &tensors)?;
         let [gamma_view, beta_view, m, r, rstd, scale, shift] = f.views[..] else { unreachable!() };
         let affine = Affine { gamma: gamma_view, beta: beta_view };
-        subject.backend.batch_norm_eval_affine(
-            &mut f.memory,
-            affine,
-            [m, r],
-            rstd,
-            [scale, shift],
-        )?;
+        let map = AffineMap { affine, running: [m, r], rstd, scale_shift: [scale, shift] };
+        subject.backend.batch_norm_eval_affine(&mut f.memory, &map)?;
         let map = oracle::map(&wide(&rm), &wide(&rv), &gamma, &beta);
         check_map("eval", [&f.read(4)?, &f.read(5)?, &f.read(6)?], &map)?;
         let same = f.read(2)? == rm && f.read(3)? == rv;
@@ -230,9 +217,9 @@ pub fn finalize_gives_the_affine_map_and_moves_running_statistics<B: BatchNorm>(
 
 /// Checks backward against the definition itself: the gradient of sum dout * act(bn(y)) by
 /// differences, into which no formula of the module enters.
-pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 3, hw: 5, c: 2 };
-    let i = Inputs::random(&p);
+    let i = NormInputs::random(&p);
     let forward = |y: &[f64]| -> f64 {
         (0..p.c)
             .map(|c| {
@@ -261,7 +248,7 @@ pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>)
     let (mean, m2) = oracle::moments(&i.y, p.c);
     let narrow = |v: Vec<f64>| v.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
     let rstd = m2.iter().map(|m| 1.0 / (m / p.count() as f64 + 1e-5).sqrt()).collect();
-    let mut i = Inputs { mean: narrow(mean), rstd: narrow(rstd), ..Inputs::random(&p) };
+    let mut i = NormInputs { mean: narrow(mean), rstd: narrow(rstd), ..NormInputs::random(&p) };
     let [dgamma, dbeta, _] = reduce(subject, &p, &i, true, false)?;
     (i.dgamma, i.dbeta) = (dgamma, dbeta);
     let dy = backward_apply(subject, &p, &i, true)?;
@@ -273,8 +260,8 @@ pub fn backward_is_the_derivative_of_forward<B: BatchNorm>(subject: &Subject<B>)
 pub fn everything<B: BatchNorm>(
     subject: &Subject<B>,
     p: &BatchNormProblem,
-    i: &Inputs,
-) -> Result<Vec<Vec<u32>>, Failure> {
+    i: &NormInputs,
+) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let mut all = vec![apply(subject, p, i, true, true)?, backward_apply(subject, p, i, true)?];
     all.extend(statistics(subject, p, i.stored(&i.y))?);
     all.extend(reduce(subject, p, i, true, true)?);
@@ -282,9 +269,9 @@ pub fn everything<B: BatchNorm>(
     Ok(all.iter().map(|v| words(v)).collect())
 }
 
-pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems() {
-        let i = Inputs::random(&p);
+        let i = NormInputs::random(&p);
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
@@ -293,18 +280,18 @@ pub fn calls_repeat_bit_for_bit<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
 
 pub fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode<B: BatchNorm>(
     subject: &Subject<B>,
-) -> Outcome {
+) -> CaseOutcome {
     for p in problems().filter(|p| p.n > 1) {
-        let i = Inputs::random(&p);
+        let i = NormInputs::random(&p);
         let [dy, norms, _] = backward_eval(subject, &p, &i, true, false)?;
         let size = p.hw * p.c;
         for n in [0, p.n - 1] {
             let row = n * size..(n + 1) * size;
-            let one = Inputs {
+            let one = NormInputs {
                 y: i.y[row.clone()].to_vec(),
                 dout: i.dout[row.clone()].to_vec(),
                 out: i.out[row.clone()].to_vec(),
-                ..Inputs::random(&p)
+                ..NormInputs::random(&p)
             };
             let [one_dy, one_norms, _] =
                 backward_eval(subject, &BatchNormProblem { n: 1, ..p }, &one, true, false)?;
@@ -315,9 +302,9 @@ pub fn a_batch_of_one_is_a_row_of_a_batch_in_eval_mode<B: BatchNorm>(
     Ok(())
 }
 
-pub fn wrong_lengths_are_refused<B: BatchNorm>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: BatchNorm>(subject: &Subject<B>) -> CaseOutcome {
     let p = BatchNormProblem { n: 3, hw: 4, c: 5 };
-    let i = Inputs::random(&p);
+    let i = NormInputs::random(&p);
     for other in [
         BatchNormProblem { n: 2, ..p },
         BatchNormProblem { hw: 5, ..p },

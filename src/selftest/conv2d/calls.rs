@@ -2,13 +2,17 @@
 
 use half::bf16;
 
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm, NormGradient};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, NormGradient, WgradOperands,
+};
 use crate::selftest::fence::{Fenced, Fill};
 use crate::selftest::values::Values;
-use crate::selftest::{Failure, Subject};
+use crate::selftest::{CaseFailure, Subject};
+use crate::tensor::Dtype;
 
 /// The inputs of one problem.
-pub struct Inputs {
+pub struct ConvInputs {
     pub x: Vec<f32>,
     pub w: Vec<f32>,
     pub dy: Vec<f32>,
@@ -19,9 +23,9 @@ pub struct Inputs {
     pub before: Vec<f32>,
 }
 
-impl Inputs {
+impl ConvInputs {
     fn new(p: &Conv2dProblem, mut take: impl FnMut(usize) -> Vec<f32>) -> Self {
-        Inputs {
+        ConvInputs {
             x: take(p.x_len()),
             w: take(p.w_len()),
             dy: take(p.y_len()),
@@ -36,13 +40,13 @@ impl Inputs {
     /// Makes integers from -2 to 2.
     pub fn integers(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(1);
-        Inputs::new(p, |len| values.integers(len, 2))
+        ConvInputs::new(p, |len| values.integers(len, 2))
     }
 
     /// Makes uniform values in [-1, 1).
     pub fn random(p: &Conv2dProblem) -> Self {
         let mut values = Values::new(2);
-        Inputs::new(p, |len| values.uniform(len))
+        ConvInputs::new(p, |len| values.uniform(len))
     }
 
     /// Rounds everything to bf16 that can be stored so.
@@ -93,36 +97,33 @@ impl NormInputs {
 pub struct Calls<'s, 'a, B> {
     subject: &'s Subject<'a, B>,
     p: Conv2dProblem,
-    i: &'s Inputs,
+    i: &'s ConvInputs,
     /// Whether activations and weights are stored as bf16.
     bf16: bool,
 }
 
 /// The value of one output.
-type Output = Result<Vec<f32>, Failure>;
+type Output = Result<Vec<f32>, CaseFailure>;
 
 impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
     /// Makes the calls of `p` on `i`.
-    pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
+    pub fn new(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s ConvInputs) -> Self {
         Calls { subject, p: *p, i, bf16: false }
     }
 
     /// Makes the calls with x, w, y, dy, dx and the residual stored as bf16.
-    pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s Inputs) -> Self {
+    pub fn bf16(subject: &'s Subject<'a, B>, p: &Conv2dProblem, i: &'s ConvInputs) -> Self {
         Calls { bf16: true, ..Calls::new(subject, p, i) }
     }
 
     fn fenced(
         &self,
-        direction: Direction,
+        direction: Conv2dDirection,
         tensors: impl IntoIterator<Item = Fill<'s>>,
-    ) -> Result<Fenced<'a, B>, Failure> {
+    ) -> Result<Fenced<'a, B>, CaseFailure> {
         let backend = self.subject.backend;
-        let work = if self.bf16 {
-            backend.conv2d_workspace_bf16(&self.p, direction)
-        } else {
-            backend.conv2d_workspace(&self.p, direction)
-        };
+        let dtype = if self.bf16 { Dtype::Bf16 } else { Dtype::F32 };
+        let work = backend.conv2d_workspace(&self.p, direction, dtype);
         let all: Vec<Fill> = tensors.into_iter().chain([Fill::Poison(work)]).collect();
         Fenced::new(self.subject, &all)
     }
@@ -141,15 +142,16 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let tensors =
             [self.stored(&i.x), self.stored(&i.w), Fill::Values(&i.bias), self.output(p.y_len())];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, y, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::None);
-        self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        self.subject.backend.conv2d_fprop(&mut f.memory, p, &operands)?;
         f.read(3)
     }
 
     /// Returns (y, mean, m2) with the statistics epilogue, optionally with bias.
-    pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], Failure> {
+    pub fn fprop_statistics(&self, bias: bool) -> Result<[Vec<f32>; 3], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let tensors = [
             self.stored(&i.x),
@@ -159,10 +161,11 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
             Fill::Poison(p.k),
             Fill::Poison(p.k),
         ];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, y, mean, m2, work] = f.views[..] else { unreachable!() };
         let (bias, epilogue) = (bias.then_some(b), Epilogue::Statistics { mean, m2 });
-        self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, bias, y, epilogue, work)?;
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        self.subject.backend.conv2d_fprop(&mut f.memory, p, &operands)?;
         Ok([f.read(3)?, f.read(4)?, f.read(5)?])
     }
 
@@ -178,10 +181,11 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
             self.stored(&i.residual),
             self.output(p.y_len()),
         ];
-        let mut f = self.fenced(Direction::Fprop, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Fprop, tensors)?;
         let [x, w, b, scale, shift, r, y, work] = f.views[..] else { unreachable!() };
         let epilogue = Epilogue::Affine { scale, shift, residual: residual.then_some(r), relu };
-        self.subject.backend.conv2d_fprop(&mut f.memory, p, x, w, Some(b), y, epilogue, work)?;
+        let operands = FpropOperands { x, w, bias: Some(b), y, epilogue, workspace: work };
+        self.subject.backend.conv2d_fprop(&mut f.memory, p, &operands)?;
         f.read(6)
     }
 
@@ -190,9 +194,10 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
         let tensors = [self.stored(&i.dy), self.stored(&i.w), before];
-        let mut f = self.fenced(Direction::Dgrad, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Dgrad, tensors)?;
         let [dy, w, dx, work] = f.views[..] else { unreachable!() };
-        self.subject.backend.conv2d_dgrad(&mut f.memory, p, dy, w, dx, accumulate, work)?;
+        let operands = DgradOperands { dy, w, dx, accumulate, norm: None, workspace: work };
+        self.subject.backend.conv2d_dgrad(&mut f.memory, p, &operands)?;
         f.read(2)
     }
 
@@ -202,10 +207,11 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         accumulate: bool,
         relu: bool,
         norm: &NormInputs,
-    ) -> Result<[Vec<f32>; 3], Failure> {
+    ) -> Result<[Vec<f32>; 3], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let before = if accumulate { self.stored(&i.before) } else { self.output(p.x_len()) };
-        let work = self.subject.backend.conv2d_workspace_bf16(p, Direction::DgradNorm);
+        let work =
+            self.subject.backend.conv2d_workspace(p, Conv2dDirection::DgradNorm, Dtype::Bf16);
         let tensors = [
             self.stored(&i.dy),
             self.stored(&i.w),
@@ -223,20 +229,21 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
             unreachable!()
         };
         let norm = NormGradient { out: relu.then_some(out), y, mean, rstd, dgamma, dbeta };
-        let backend = self.subject.backend;
-        backend.conv2d_dgrad_norm(&mut f.memory, p, dy, w, dx, accumulate, &norm, work)?;
+        let operands = DgradOperands { dy, w, dx, accumulate, norm: Some(norm), workspace: work };
+        self.subject.backend.conv2d_dgrad(&mut f.memory, p, &operands)?;
         Ok([f.read(2)?, f.read(7)?, f.read(8)?])
     }
 
     /// Returns (dw, db); without a bias db stays NaN.
-    pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], Failure> {
+    pub fn wgrad(&self, bias: bool) -> Result<[Vec<f32>; 2], CaseFailure> {
         let (p, i) = (&self.p, self.i);
         let tensors =
             [self.stored(&i.x), self.stored(&i.dy), Fill::Poison(p.w_len()), Fill::Poison(p.k)];
-        let mut f = self.fenced(Direction::Wgrad, tensors)?;
+        let mut f = self.fenced(Conv2dDirection::Wgrad, tensors)?;
         let [x, dy, dw, db, work] = f.views[..] else { unreachable!() };
         let db = bias.then_some(db);
-        self.subject.backend.conv2d_wgrad(&mut f.memory, p, x, dy, dw, db, work)?;
+        let operands = WgradOperands { x, dy, dw, db, workspace: work };
+        self.subject.backend.conv2d_wgrad(&mut f.memory, p, &operands)?;
         Ok([f.read(2)?, f.read(3)?])
     }
 
@@ -245,10 +252,10 @@ impl<'s, 'a, B: Conv2d> Calls<'s, 'a, B> {
         let (p, i) = (&self.p, self.i);
         let ones = vec![1.0; p.n];
         let tensors = [self.stored(&i.x), self.stored(&i.dy), Fill::Values(&ones)];
-        let mut f = self.fenced(Direction::GradNorm(form), tensors)?;
+        let mut f = self.fenced(Conv2dDirection::GradNorm(form), tensors)?;
         let [x, dy, norms, work] = f.views[..] else { unreachable!() };
-        let backend = self.subject.backend;
-        backend.conv2d_grad_norm(&mut f.memory, p, x, dy, bias, norms, form, work)?;
+        let operands = GradNormOperands { x, dy, bias, norms, form, workspace: work };
+        self.subject.backend.conv2d_grad_norm(&mut f.memory, p, &operands)?;
         f.read(2)
     }
 }

@@ -4,13 +4,16 @@ mod calls;
 
 use super::fence::{Fenced, Fill};
 use super::values::words;
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{Sums, U, equal, judge, within};
+use crate::tensor::Dtype;
 
-pub use calls::{Calls, Inputs, NormInputs};
+pub use calls::{Calls, ConvInputs, NormInputs};
 
 const SHAPES: &[Sizes] = &[
     ([0, 5, 6, 3, 8, 3, 3], [1, 1], [1, 1]),
@@ -78,7 +81,13 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
 }
 
 /// Applies the scale, shift, residual and ReLU of the affine epilogue to an oracle's sums.
-pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, relu: bool) -> Sums {
+pub(super) fn affine(
+    y: &Sums,
+    p: &Conv2dProblem,
+    i: &ConvInputs,
+    residual: bool,
+    relu: bool,
+) -> Sums {
     let mut out = Sums::zeros(y.value.len());
     for (j, (&v, &m)) in y.value.iter().zip(&y.magnitude).enumerate() {
         let (scale, shift) = (f64::from(i.scale[j % p.k]), f64::from(i.shift[j % p.k]));
@@ -95,9 +104,9 @@ pub(super) fn affine(y: &Sums, p: &Conv2dProblem, i: &Inputs, residual: bool, re
     out
 }
 
-pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         let calls = Calls::new(subject, &p, &i);
         let y = oracle::fprop(&p, &i.x, &i.w, None);
         equal(&format!("fprop {p:?}"), &calls.fprop(false)?, &y.value)?;
@@ -123,9 +132,9 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             let expected: Vec<f64> =
@@ -139,9 +148,9 @@ pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
         let window = p.r * p.s * p.c;
         let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
@@ -158,9 +167,9 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outc
     Ok(())
 }
 
-pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             let expected: Vec<f64> = norms.value.iter().map(|v| v + 1.0).collect();
@@ -183,9 +192,9 @@ pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) 
     Ok(())
 }
 
-pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let calls = Calls::new(subject, &p, &i);
         let [y, ..] = calls.fprop_statistics(false)?;
         ensure(y == calls.fprop(false)?, || format!("statistics change y: {p:?}"))?;
@@ -208,10 +217,10 @@ pub fn statistics_are_those_of_the_output<B: Conv2d>(subject: &Subject<B>) -> Ou
 }
 
 /// A large common offset would ruin a variance taken as `E[y^2] - E[y]^2`.
-pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let [n, h, w] = if subject.reduced { [16, 8, 8] } else { [64, 16, 16] };
     let p = Conv2dProblem { n, h, w, c: 1, k: 8, r: 1, s: 1, stride: [1, 1], pad: [0, 0] };
-    let mut i = Inputs::random(&p);
+    let mut i = ConvInputs::random(&p);
     i.x.iter_mut().for_each(|v| *v = 1000.0 + 0.01 * *v);
     i.w.fill(1.0);
     let [y, _, m2] = Calls::new(subject, &p, &i).fprop_statistics(false)?;
@@ -223,8 +232,8 @@ pub fn statistics_survive_a_large_mean<B: Conv2d>(subject: &Subject<B>) -> Outco
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    i: &Inputs,
-) -> Result<Vec<Vec<u32>>, Failure> {
+    i: &ConvInputs,
+) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::new(subject, p, i);
     let mut all = vec![
         calls.fprop(true)?,
@@ -240,29 +249,29 @@ pub fn everything<B: Conv2d>(
     Ok(all.iter().map(|v| words(v)).collect())
 }
 
-pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
     Ok(())
 }
 
-pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.n > 1) {
-        let i = Inputs::random(&p);
+        let i = ConvInputs::random(&p);
         let one = p.with_n(1);
         let (x, y) = (one.x_len(), one.y_len());
         let whole = Calls::new(subject, &p, &i);
         let (whole_y, whole_dx) = (whole.fprop(true)?, whole.dgrad(false)?);
         for n in [0, p.n - 1] {
-            let row = Inputs {
+            let row = ConvInputs {
                 x: i.x[n * x..(n + 1) * x].to_vec(),
                 dy: i.dy[n * y..(n + 1) * y].to_vec(),
                 w: i.w.clone(),
                 bias: i.bias.clone(),
-                ..Inputs::random(&one)
+                ..ConvInputs::random(&one)
             };
             let single = Calls::new(subject, &one, &row);
             let same = single.fprop(true)? == whole_y[n * y..(n + 1) * y]
@@ -277,11 +286,11 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let Some(p) = problems(subject).nth(2) else { return Ok(()) };
-    let i = Inputs::random(&p);
+    let i = ConvInputs::random(&p);
     let backend = subject.backend;
-    let needed = backend.conv2d_workspace(&p, Direction::Fprop);
+    let needed = backend.conv2d_workspace(&p, Conv2dDirection::Fprop, Dtype::F32);
     for (x_len, y_len, work) in [
         (p.x_len() - 1, p.y_len(), needed),
         (p.x_len(), p.y_len() - 1, needed),
@@ -295,7 +304,9 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
         ];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
-        let result = backend.conv2d_fprop(&mut f.memory, &p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, &p, &operands);
         ensure(result.is_err(), || format!("accepted x {x_len}, y {y_len}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || "y was written".to_owned())?;
     }
@@ -303,6 +314,8 @@ pub fn wrong_lengths_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let mut f = Fenced::new(subject, &[Fill::Values(&i.x)])?;
     let none = View::EMPTY;
     let x = f.views[0];
-    let result = backend.conv2d_dgrad(&mut f.memory, &bad, x, x, none, false, none);
+    let (accumulate, norm) = (false, None);
+    let operands = DgradOperands { dy: x, w: x, dx: none, accumulate, norm, workspace: none };
+    let result = backend.conv2d_dgrad(&mut f.memory, &bad, &operands);
     ensure(result.is_err(), || format!("accepted {bad:?}"))
 }

@@ -1,16 +1,18 @@
-//! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. Inputs
+//! Convolution of tensors stored as bf16: every direction, epilogue and tile on awkward shapes. ConvInputs
 //! are rounded before the oracle sees them.
 
 mod norms;
 
 use super::batch_norm::bf16::judge_statistics;
-use super::conv2d::{Calls, Inputs, NormInputs, Sizes, affine, problem};
+use super::conv2d::{Calls, ConvInputs, NormInputs, Sizes, affine, problem};
 use super::fence::{Fenced, Fill};
 use super::values::words;
-use super::{Failure, Outcome, Subject, ensure};
+use super::{CaseFailure, CaseOutcome, Subject, ensure};
 use crate::backend::View;
 use crate::ops::batch_norm::BatchNormProblem;
-use crate::ops::conv2d::{Choice, Conv2d, Conv2dProblem, Direction, Epilogue};
+use crate::ops::conv2d::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, TileChoice,
+};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, U16, batch_norm, equal, equal16, within};
 use crate::tensor::Dtype;
@@ -66,9 +68,9 @@ fn small<B>(subject: &Subject<B>) -> impl Iterator<Item = Conv2dProblem> + use<B
     problems(subject).filter(|p| p.macs() <= 2_000_000)
 }
 
-pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         let calls = Calls::bf16(subject, &p, &i);
         let y = oracle::fprop(&p, &i.x, &i.w, None);
         equal16(&format!("fprop {p:?}"), &calls.fprop(false)?, &y.value)?;
@@ -94,9 +96,9 @@ pub fn integers_give_exact_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     Ok(())
 }
 
-pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
         let terms = (p.r * p.s * p.c).div_ceil(16);
         let y = oracle::fprop(&p, &i.x, &i.w, Some(&i.bias));
@@ -120,39 +122,39 @@ pub fn random_results_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outc
 pub fn everything<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    i: &Inputs,
-) -> Result<Vec<Vec<u32>>, Failure> {
+    i: &ConvInputs,
+) -> Result<Vec<Vec<u32>>, CaseFailure> {
     let calls = Calls::bf16(subject, p, i);
     let mut all = vec![calls.fprop_affine(true, true)?, calls.dgrad(true)?];
     all.extend(calls.wgrad(true)?);
     Ok(all.iter().map(|v| words(v)).collect())
 }
 
-pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn calls_repeat_bit_for_bit<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in small(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let same = everything(subject, &p, &i)? == everything(subject, &p, &i)?;
         ensure(same, || format!("a second call differs: {p:?}"))?;
     }
     Ok(())
 }
 
-pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     // This holds also where one image is computed in other tiles than the batch.
     let other = problems(subject).filter(|p| p.n > 1 && p.c.max(p.k) == 256 && p.r == 1);
     for p in small(subject).filter(|p| p.n > 1).chain(other) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let one = p.with_n(1);
         let (x, y) = (one.x_len(), one.y_len());
         let whole = Calls::bf16(subject, &p, &i);
         let (whole_y, whole_dx) = (whole.fprop(true)?, whole.dgrad(false)?);
         let n = p.n - 1;
-        let row = Inputs {
+        let row = ConvInputs {
             x: i.x[n * x..(n + 1) * x].to_vec(),
             dy: i.dy[n * y..(n + 1) * y].to_vec(),
             w: i.w.clone(),
             bias: i.bias.clone(),
-            ..Inputs::random(&one)
+            ..ConvInputs::random(&one)
         };
         let single = Calls::bf16(subject, &one, &row);
         let same = single.fprop(true)? == whole_y[n * y..(n + 1) * y]
@@ -162,9 +164,9 @@ pub fn a_batch_of_one_is_a_row_of_a_batch<B: Conv2d>(subject: &Subject<B>) -> Ou
     Ok(())
 }
 
-pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         let calls = Calls::bf16(subject, &p, &i);
         for bias in [false, true] {
             let [y, mean, m2] = calls.fprop_statistics(bias)?;
@@ -180,10 +182,12 @@ pub fn statistics_are_those_of_the_stored_output<B: Conv2d>(subject: &Subject<B>
 }
 
 /// The gradient of a batch norm's output is masked, and its sums are those of what is stored.
-pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn gradient_sums_are_those_of_the_stored_gradient<B: Conv2d>(
+    subject: &Subject<B>,
+) -> CaseOutcome {
     for p in problems(subject) {
-        let whole = (Inputs::integers(&p), NormInputs::integers(&p), true);
-        let random = (Inputs::random(&p).rounded(), NormInputs::random(&p), false);
+        let whole = (ConvInputs::integers(&p), NormInputs::integers(&p), true);
+        let random = (ConvInputs::random(&p).rounded(), NormInputs::random(&p), false);
         // Large shapes are tried once, for the tiles that they take.
         let small = p.macs() <= NORMS;
         for (i, norm, exact) in [whole, random].into_iter().filter(|c| small || !c.2) {
@@ -240,9 +244,9 @@ const HALOS: &[Sizes] = &[
 fn with_every_choice<B: Conv2d>(
     subject: &Subject<B>,
     p: &Conv2dProblem,
-    direction: Direction,
-    mut run: impl FnMut(Choice) -> Outcome,
-) -> Outcome {
+    direction: Conv2dDirection,
+    mut run: impl FnMut(TileChoice) -> CaseOutcome,
+) -> CaseOutcome {
     let Some(tuning) = subject.backend.conv2d_tuning() else {
         return ensure(false, || format!("nothing to choose on {}", subject.backend.name()));
     };
@@ -261,13 +265,13 @@ fn with_every_choice<B: Conv2d>(
 
 /// On integers every tile and family is exact. On random values outputs are the same bits, and
 /// moments and sums are those of other tiles with as many rows.
-pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         let y = oracle::fprop(&p, &whole.x, &whole.w, Some(&whole.bias));
         let mut first: Option<Vec<u32>> = None;
         let mut moments: Vec<(usize, [Vec<u32>; 2])> = Vec::new();
-        with_every_choice(subject, &p, Direction::Fprop, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::Fprop, |choice| {
             let what = format!("{choice}, {p:?}");
             let exact = Calls::bf16(subject, &p, &whole);
             equal16(&format!("fprop, {what}"), &exact.fprop(true)?, &y.value)?;
@@ -283,7 +287,7 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
         let dx = oracle::dgrad(&p, &whole.dy, &whole.w, Some(&whole.before));
         let norm = NormInputs::random(&p);
         let (mut first, mut sums): (Option<Vec<u32>>, _) = (None, Vec::new());
-        with_every_choice(subject, &p, Direction::DgradNorm, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::DgradNorm, |choice| {
             let what = format!("{choice}, {p:?}");
             let exact = Calls::bf16(subject, &p, &whole);
             equal16(&format!("dgrad, {what}"), &exact.dgrad(true)?, &dx.value)?;
@@ -301,10 +305,10 @@ pub fn tiles_and_families_give_the_same_results<B: Conv2d>(subject: &Subject<B>)
 /// Compares moments with those of an earlier choice whose tile has as many rows.
 fn same_moments(
     seen: &mut Vec<(usize, [Vec<u32>; 2])>,
-    choice: Choice,
+    choice: TileChoice,
     values: [Vec<u32>; 2],
     what: &str,
-) -> Outcome {
+) -> CaseOutcome {
     let rows = choice.tile[0];
     if let Some((_, before)) = seen.iter().find(|(r, _)| *r == rows) {
         return ensure(*before == values, || format!("moments or sums differ: {what}"));
@@ -315,17 +319,17 @@ fn same_moments(
 
 /// The wgrad of every tile and family is exact on integers. On random values as many splits give
 /// the same bits.
-pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in HALOS.iter().map(problem).filter(|p| p.c.is_multiple_of(64)) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         let dw = oracle::wgrad(&p, &whole.x, &whole.dy);
         let mut seen: Vec<(usize, Vec<u32>)> = Vec::new();
-        with_every_choice(subject, &p, Direction::Wgrad, |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::Wgrad, |choice| {
             let what = format!("{choice}, {p:?}");
             let [exact, _] = Calls::bf16(subject, &p, &whole).wgrad(false)?;
             equal(&format!("wgrad, {what}"), &exact, &dw.value)?;
             for splits in [1, 2] {
-                let choice = Choice { splits, ..choice };
+                let choice = TileChoice { splits, ..choice };
                 subject.backend.conv2d_tuning().into_iter().for_each(|t| t.force(Some(choice)));
                 let [bits, _] = Calls::bf16(subject, &p, &random).wgrad(false)?;
                 let bits = words(&bits);
@@ -341,20 +345,24 @@ pub fn weight_gradients_depend_on_the_splits_alone<B: Conv2d>(subject: &Subject<
 }
 
 /// With mixed types, or channels off the groups of 8, nothing is written.
-pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     let p = problem(&([2, 4, 5, 8, 16, 3, 3], [1, 1], [1, 1]));
-    let i = Inputs::random(&p).rounded();
-    let refused = |p: &Conv2dProblem, f32_tensor: usize| -> Outcome {
+    let i = ConvInputs::random(&p).rounded();
+    let refused = |p: &Conv2dProblem, f32_tensor: usize| -> CaseOutcome {
         let stored = |tensor: usize, values| {
             if tensor == f32_tensor { Fill::Values(values) } else { Fill::Values16(values) }
         };
         let y = if f32_tensor == 2 { Fill::Poison(p.y_len()) } else { Fill::Poison16(p.y_len()) };
-        let work = Fill::Poison(subject.backend.conv2d_workspace_bf16(p, Direction::Fprop));
+        let direction = Conv2dDirection::Fprop;
+        let work = subject.backend.conv2d_workspace(p, direction, Dtype::Bf16);
+        let work = Fill::Poison(work);
         let tensors = [stored(0, &i.x[..p.x_len()]), stored(1, &i.w[..p.w_len()]), y, work];
         let mut f = Fenced::new(subject, &tensors)?;
         let [x, w, y, work] = f.views[..] else { unreachable!() };
         let backend = subject.backend;
-        let result = backend.conv2d_fprop(&mut f.memory, p, x, w, None, y, Epilogue::None, work);
+        let (bias, epilogue) = (None, Epilogue::None);
+        let operands = FpropOperands { x, w, bias, y, epilogue, workspace: work };
+        let result = backend.conv2d_fprop(&mut f.memory, p, &operands);
         let what = format!("{p:?}, tensor {f32_tensor} in f32");
         ensure(result.is_err(), || format!("accepted {what}"))?;
         ensure(f.read(2)?.iter().all(|v| v.is_nan()), || format!("y was written: {what}"))
@@ -368,9 +376,14 @@ pub fn wrong_types_are_refused<B: Conv2d>(subject: &Subject<B>) -> Outcome {
     let mut f = Fenced::new(subject, &[Fill::Values16(&i.x), Fill::Values16(&i.dy)])?;
     let [x, dy] = f.views[..] else { unreachable!() };
     let backend = subject.backend;
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, dy, x, x, false, View::EMPTY);
+    let mut dgrad = |dy, w, dx| {
+        let (accumulate, norm, workspace) = (false, None, View::EMPTY);
+        let operands = DgradOperands { dy, w, dx, accumulate, norm, workspace };
+        backend.conv2d_dgrad(&mut f.memory, &p, &operands)
+    };
+    let result = dgrad(dy, x, x);
     ensure(result.is_err(), || "accepted x as weights".to_owned())?;
     let whole = View { dtype: Dtype::U32, ..dy };
-    let result = backend.conv2d_dgrad(&mut f.memory, &p, whole, whole, whole, false, View::EMPTY);
+    let result = dgrad(whole, whole, whole);
     ensure(result.is_err(), || "accepted whole numbers".to_owned())
 }

@@ -1,12 +1,12 @@
 //! Gradient norms of tensors stored as bf16: every form, and every tile of the instantiated form.
 
 use super::{NORMS, problems, with_every_choice};
-use crate::ops::conv2d::{Conv2d, Conv2dProblem, Direction, GradNormForm};
+use crate::ops::conv2d::{Conv2d, Conv2dDirection, Conv2dProblem, GradNormForm};
 use crate::reference::conv2d as oracle;
 use crate::reference::{U, equal, judge};
-use crate::selftest::conv2d::{Calls, Inputs, Sizes, problem};
+use crate::selftest::conv2d::{Calls, ConvInputs, Sizes, problem};
 use crate::selftest::values::words;
-use crate::selftest::{Outcome, Subject, ensure};
+use crate::selftest::{CaseOutcome, Subject, ensure};
 
 const INSTANTIATE: GradNormForm = GradNormForm::Instantiate;
 
@@ -16,14 +16,14 @@ fn forms(p: &Conv2dProblem) -> impl Iterator<Item = GradNormForm> + use<> {
 }
 
 /// Returns what is added to 1, exactly.
-fn exact_norms(p: &Conv2dProblem, i: &Inputs, bias: bool) -> Vec<f64> {
+fn exact_norms(p: &Conv2dProblem, i: &ConvInputs, bias: bool) -> Vec<f64> {
     let norms = oracle::grad_norms(p, &i.x, &i.dy, bias);
     norms.value.iter().map(|v| f64::from(*v as f32) + 1.0).collect()
 }
 
-pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn integer_gradient_norms_are_exact<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::integers(&p);
+        let i = ConvInputs::integers(&p);
         for bias in [false, true] {
             let expected = exact_norms(&p, &i, bias);
             for form in forms(&p) {
@@ -42,7 +42,7 @@ fn judge_norms(
     (p, bias, form): (&Conv2dProblem, bool, GradNormForm),
     norms: &oracle::Norms,
     out: &[f32],
-) -> Outcome {
+) -> CaseOutcome {
     let expected: Vec<f64> = norms.value.iter().map(|v| v + 1.0).collect();
     let positions = if p.n == 0 { 0 } else { p.p() * p.q() };
     judge(what, out, &expected, |n| {
@@ -61,9 +61,9 @@ fn judge_norms(
     Ok(())
 }
 
-pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn random_gradient_norms_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in problems(subject).filter(|p| p.macs() <= NORMS) {
-        let i = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
         for bias in [false, true] {
             let norms = oracle::grad_norms(&p, &i.x, &i.dy, bias);
             for form in forms(&p) {
@@ -93,10 +93,10 @@ const FILTER_ROWS: &[Sizes] = &[
 
 /// The instantiated norms of every tile and family are exact on integers and within the bound on
 /// random values.
-pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> Outcome {
-    let direction = Direction::GradNorm(INSTANTIATE);
+pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
+    let direction = Conv2dDirection::GradNorm(INSTANTIATE);
     for p in FILTER_ROWS.iter().map(problem) {
-        let (whole, random) = (Inputs::integers(&p), Inputs::random(&p).rounded());
+        let (whole, random) = (ConvInputs::integers(&p), ConvInputs::random(&p).rounded());
         for bias in [false, true] {
             let expected = exact_norms(&p, &whole, bias);
             let norms = oracle::grad_norms(&p, &random.x, &random.dy, bias);
@@ -114,17 +114,17 @@ pub fn norms_of_every_tile_are_within_bounds<B: Conv2d>(subject: &Subject<B>) ->
 
 /// Whatever is beside a sample, its norm is the same bits in every tile. Not even zero times a
 /// neighbour's value enters it.
-pub fn instantiated_norms_see_their_sample_alone<B: Conv2d>(subject: &Subject<B>) -> Outcome {
+pub fn instantiated_norms_see_their_sample_alone<B: Conv2d>(subject: &Subject<B>) -> CaseOutcome {
     for p in FILTER_ROWS.iter().map(problem).filter(|p| p.n == 3) {
-        let i = Inputs::random(&p).rounded();
-        let mut spoilt = Inputs::random(&p).rounded();
+        let i = ConvInputs::random(&p).rounded();
+        let mut spoilt = ConvInputs::random(&p).rounded();
         for (tensor, len) in
             [(&mut spoilt.x, p.with_n(1).x_len()), (&mut spoilt.dy, p.with_n(1).y_len())]
         {
             tensor[..len].fill(f32::NAN);
             tensor[2 * len..].fill(f32::NAN);
         }
-        with_every_choice(subject, &p, Direction::GradNorm(INSTANTIATE), |choice| {
+        with_every_choice(subject, &p, Conv2dDirection::GradNorm(INSTANTIATE), |choice| {
             let norms = Calls::bf16(subject, &p, &i).grad_norm(false, INSTANTIATE)?;
             let beside = Calls::bf16(subject, &p, &spoilt).grad_norm(false, INSTANTIATE)?;
             let what = format!("{choice}, {p:?}: {norms:?}, beside NaN {beside:?}");

@@ -214,7 +214,7 @@ mod tests {
     fn unusable_flags_are_named() {
         for (words, flag) in [
             ("--arch vgg", "arch"),
-            ("--std 0,1,1", "--std"),
+            ("--std 0,1,1", "std"),
             ("--stem x", "stem"),
             ("--fuse x", "fuse"),
         ] {

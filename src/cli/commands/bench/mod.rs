@@ -4,12 +4,11 @@ mod compare;
 mod flags;
 mod print;
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use fairprune::bench::{self, Watch};
+use fairprune::bench::{self, Observer};
 use fairprune::experiment::Device;
 
 use crate::cli::args::Common;
@@ -56,8 +55,9 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     if cfg!(debug_assertions) {
         output::note(common, "note: this is a development build; time one made with --release");
     }
-    let bars = Bars { common, interrupt: interrupt::flag()?, bar: RefCell::new(None) };
-    let report = bench::run(&device, &settings, &bars)?;
+    let bar = RowBar { common, interrupt: interrupt::flag()?, bar: Bar::new(common, 1) };
+    let report = bench::run(&device, &settings, &bar)?;
+    bar.bar.finish();
     if report.stopped {
         output::warn("stopped: these are the rows timed so far");
     }
@@ -69,34 +69,23 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     Ok(u8::from(report.stopped))
 }
 
-/// A bar for every row that is timed.
-struct Bars<'a> {
+/// A bar that says which row is timed.
+struct RowBar<'a> {
     common: &'a Common,
     interrupt: &'static AtomicBool,
-    bar: RefCell<Option<Bar>>,
+    bar: Bar,
 }
 
-impl Watch for Bars<'_> {
+impl Observer for RowBar<'_> {
     fn is_stopped(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    fn begin(&self, text: &str) {
-        let bar = Bar::new(self.common, 1);
-        bar.set(0, 1, text);
-        self.bar.replace(Some(bar));
-    }
-
-    fn tick(&self, work: &str, gone: f64, whole: f64) {
-        if let Some(bar) = &*self.bar.borrow() {
-            bar.set((gone * 1e3) as u64, (whole * 1e3) as u64, work);
+    fn progress(&self, what: &str, gone: f64, whole: f64) {
+        if gone == 0.0 {
+            self.bar.restart();
         }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish();
-        }
+        self.bar.set((gone * 1e3) as u64, (whole * 1e3) as u64, what);
     }
 
     fn note(&self, text: &str) {

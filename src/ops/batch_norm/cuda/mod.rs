@@ -4,7 +4,7 @@ mod shape;
 
 use bytemuck::Pod;
 
-use super::{Affine, BackwardInput, BatchNorm, BatchNormProblem};
+use super::{AffineMap, ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem};
 use crate::backend::View;
 use crate::cuda::args::{
     BatchNormApplyArgs, BatchNormBackwardApplyArgs, BatchNormBackwardEvalArgs,
@@ -105,7 +105,7 @@ pub(crate) fn sum_tiles(
 /// Launches a block a channel.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_blocks<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -121,7 +121,7 @@ unsafe fn by_blocks<A: Pod>(
 /// Launches a block a part and group of channels of tensors of `dtype`.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_channels<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -138,7 +138,7 @@ unsafe fn by_channels<A: Pod>(
 /// Launches a warp a channel.
 ///
 /// # Safety
-/// As for [`Cuda::launch`].
+/// What [`Cuda::launch`] asks of its callers.
 unsafe fn by_warps<A: Pod>(
     cuda: &Cuda,
     kernel: &Kernel<A>,
@@ -168,13 +168,10 @@ impl BatchNorm for Cuda {
         &self,
         memory: &mut CudaMemory,
         count: usize,
-        mean: View,
-        m2: View,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
+        [mean, m2]: [View; 2],
+        map: &AffineMap,
     ) -> Result<()> {
+        let AffineMap { affine, running, rstd, scale_shift } = *map;
         affine.check([mean, m2, running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let at = |view: View| self.pointer(memory, view);
         let args = BatchNormFinalizeArgs {
@@ -197,14 +194,8 @@ impl BatchNorm for Cuda {
         unsafe { launch_items(self, kernel, args.channels, &args) }
     }
 
-    fn batch_norm_eval_affine(
-        &self,
-        memory: &mut CudaMemory,
-        affine: Affine,
-        running: [View; 2],
-        rstd: View,
-        scale_shift: [View; 2],
-    ) -> Result<()> {
+    fn batch_norm_eval_affine(&self, memory: &mut CudaMemory, map: &AffineMap) -> Result<()> {
+        let AffineMap { affine, running, rstd, scale_shift } = *map;
         affine.check([running[0], running[1], rstd, scale_shift[0], scale_shift[1]])?;
         let at = |view: View| self.pointer(memory, view);
         let args = BatchNormEvalAffineArgs {
@@ -227,12 +218,9 @@ impl BatchNorm for Cuda {
         &self,
         memory: &mut CudaMemory,
         problem: &BatchNormProblem,
-        y: View,
-        scale_shift: [View; 2],
-        residual: Option<View>,
-        relu: bool,
-        out: View,
+        operands: &ApplyOperands,
     ) -> Result<()> {
+        let ApplyOperands { y, scale_shift, residual, relu, out } = *operands;
         problem.check([y, residual.unwrap_or(y), out], scale_shift)?;
         let at = |view: View| self.pointer(memory, view);
         let v = width(y.dtype, problem.c);
@@ -311,8 +299,7 @@ impl BatchNorm for Cuda {
         problem: &BatchNormProblem,
         input: &BackwardInput,
         gamma: View,
-        dgamma: View,
-        dbeta: View,
+        [dgamma, dbeta]: [View; 2],
         dy: View,
     ) -> Result<()> {
         input.check(problem)?;

@@ -5,9 +5,9 @@
 //! classes"), each a dense stride-1 convolution of dy with a part of the kernel, flipped. A class
 //! without taps (1x1, stride 2) still writes its zeros.
 
+use super::direct::{DenseOperands, Dimension, Direct, DirectPass, Edges};
 use super::fprop::flatten;
-use super::gather::{Axis, Edges, Gather, Pass};
-use super::kernel::{Finish, Kernels, Start};
+use super::kernel::{MicroKernels, SumFinish, SumStart};
 use super::pack::{Taps, pack_transposed, padded_channels};
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd::{self, Winograd};
@@ -16,7 +16,13 @@ use crate::ops::conv2d::Conv2dProblem;
 
 /// The residue classes of one dimension, each with its kernel positions in the order dy is read:
 /// input size h, dy size p, kernel r, stride, padding.
-fn classes(h: usize, p: usize, r: usize, stride: usize, pad: usize) -> Vec<(Axis, Vec<usize>)> {
+fn classes(
+    h: usize,
+    p: usize,
+    r: usize,
+    stride: usize,
+    pad: usize,
+) -> Vec<(Dimension, Vec<usize>)> {
     (0..stride.min(h))
         .map(|first| {
             let mut taps: Vec<usize> = ((first + pad) % stride..r).step_by(stride).collect();
@@ -24,19 +30,19 @@ fn classes(h: usize, p: usize, r: usize, stride: usize, pad: usize) -> Vec<(Axis
             // The first position of dx under the first tap.
             let origin = ((first + pad) / stride) as isize - taps.len() as isize + 1;
             let size = (h - first).div_ceil(stride);
-            (Axis::new(size, taps.len(), origin, 1, p).to(first, stride), taps)
+            (Dimension::new(size, taps.len(), origin, 1, p).to(first, stride), taps)
         })
         .collect()
 }
 
-struct Plan {
-    gather: Gather,
+struct DgradPlan {
+    direct: Direct,
     taps: Vec<Taps>,
 }
 
-fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Plan {
+fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> DgradPlan {
     let p = flatten(problem);
-    let blocks = Kernels::of(cpu.isa()).blocks(p.c);
+    let blocks = MicroKernels::of(cpu.isa()).blocks(p.c);
     let (out_h, out_w) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
     let rows = classes(p.h, out_h, p.r, p.stride[0], p.pad[0]);
     let cols = classes(p.w, out_w, p.s, p.stride[1], p.pad[1]);
@@ -45,13 +51,13 @@ fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Plan {
     let mut panel = 0;
     for (a, r) in &rows {
         for (b, s) in &cols {
-            passes.push(Pass { rows: a.clone(), cols: b.clone(), panel });
+            passes.push(DirectPass { rows: a.clone(), cols: b.clone(), panel });
             panel += r.len() * s.len() * p.k;
             taps.push(Taps { rows: r.clone(), cols: s.clone() });
         }
     }
-    let gather = Gather::new(p.n, [out_h, out_w, p.k], [p.h, p.w, p.c], passes, blocks);
-    Plan { gather, taps }
+    let direct = Direct::new(p.n, [out_h, out_w, p.k], [p.h, p.w, p.c], passes, blocks);
+    DgradPlan { direct, taps }
 }
 
 /// For a 3x3 kernel with stride 1 and padding 1: the convolution of dy with the flipped kernel.
@@ -65,7 +71,7 @@ pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
         let plan = flipped(cpu, p);
         return plan.panels().map(lines).iter().sum::<usize>() + plan.scratch(cpu);
     }
-    let plan = plan(cpu, p).gather;
+    let plan = plan(cpu, p).direct;
     lines(p.r * p.s * p.k * padded_channels(&plan.blocks))
 }
 
@@ -79,8 +85,8 @@ pub fn dgrad(
     accumulate: bool,
     work: &mut [f32],
 ) {
-    let finish = if accumulate { Finish::Add } else { Finish::Store };
-    let edges = Edges { start: Start::Zero, finish };
+    let finish = if accumulate { SumFinish::Add } else { SumFinish::Store };
+    let edges = Edges { start: SumStart::Zero, finish };
     let dx = Shared::new(dx);
     let Conv2dProblem { c, k, r, s, .. } = *problem;
     if winograd::pays(problem) {
@@ -91,11 +97,12 @@ pub fn dgrad(
         pack_transposed(cpu, w, [k, r, s, c], &taps, &plan.blocks, packed);
         plan.transform(cpu, packed, u);
         let scratch = cutter.take(plan.scratch(cpu));
+        let operands = DenseOperands { x: dy, panels: u, edges: &edges, y: &dx };
         // SAFETY: the slices have the lengths the plan was made for.
-        unsafe { plan.run(cpu, dy, u, &edges, &dx, scratch, |_| {}) };
+        unsafe { plan.run(cpu, &operands, scratch, |_| {}) };
         return;
     }
-    let Plan { gather: plan, taps } = plan(cpu, problem);
+    let DgradPlan { direct: plan, taps } = plan(cpu, problem);
     let padded = padded_channels(&plan.blocks);
     let mut cutter = Cutter(work);
     let packed = cutter.take(r * s * k * padded);
@@ -107,10 +114,9 @@ pub fn dgrad(
         rest = after;
     }
     let packed = &*packed;
+    let operands = DenseOperands { x: dy, panels: packed, edges: &edges, y: &dx };
     run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
         // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint parts.
-        unsafe {
-            plan.run(&plan.cut.part(task), dy.as_ptr(), packed.as_ptr(), &edges, &dx);
-        }
+        unsafe { plan.run(&plan.cut.part(task), &operands) };
     });
 }

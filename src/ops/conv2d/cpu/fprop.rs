@@ -1,18 +1,18 @@
-//! Forward convolution: one gather pass over x, or Winograd's, with the epilogue on the sums in
+//! Forward convolution: one direct pass over x, or Winograd's, with the epilogue on the sums in
 //! registers and the statistics on the part of y a task has just written.
 
-use super::cut::{Cut, Part};
-use super::gather::{Axis, Edges, Gather, Pass};
-use super::kernel::{Finish, Kernels, Start};
-use super::pack::{Block, channels_of, pack_forward, padded_channels};
+use super::direct::{DenseOperands, Dimension, Direct, DirectPass, Edges};
+use super::kernel::{MicroKernels, SumFinish, SumStart};
+use super::pack::{ChannelBlock, channels_of, pack_forward, padded_channels};
 use super::statistics::{self, Moments};
 use super::task::{Cutter, Shared, lines, run_tasks};
+use super::tasks::{TaskGrid, TaskPart};
 use super::winograd::{self, Winograd};
 use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 
 /// What follows the sums.
-pub enum After<'a> {
+pub enum EpilogueSlices<'a> {
     Nothing,
     Statistics { mean: &'a mut [f32], m2: &'a mut [f32] },
     Affine { scale: &'a [f32], shift: &'a [f32], residual: Option<&'a [f32]>, relu: bool },
@@ -32,16 +32,16 @@ pub fn flatten(problem: &Conv2dProblem) -> Conv2dProblem {
     p
 }
 
-fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Gather {
+fn plan(cpu: &Cpu, problem: &Conv2dProblem) -> Direct {
     let p = flatten(problem);
     let (rows, cols) = if p.h == 0 { (0, 0) } else { (p.p(), p.q()) };
-    let pass = Pass {
-        rows: Axis::new(rows, p.r, -(p.pad[0] as isize), p.stride[0], p.h),
-        cols: Axis::new(cols, p.s, -(p.pad[1] as isize), p.stride[1], p.w),
+    let pass = DirectPass {
+        rows: Dimension::new(rows, p.r, -(p.pad[0] as isize), p.stride[0], p.h),
+        cols: Dimension::new(cols, p.s, -(p.pad[1] as isize), p.stride[1], p.w),
         panel: 0,
     };
-    let blocks = Kernels::of(cpu.isa()).blocks(p.k);
-    Gather::new(p.n, [p.h, p.w, p.c], [rows, cols, p.k], vec![pass], blocks)
+    let blocks = MicroKernels::of(cpu.isa()).blocks(p.k);
+    Direct::new(p.n, [p.h, p.w, p.c], [rows, cols, p.k], vec![pass], blocks)
 }
 
 fn winograd(cpu: &Cpu, p: &Conv2dProblem) -> Winograd {
@@ -49,7 +49,7 @@ fn winograd(cpu: &Cpu, p: &Conv2dProblem) -> Winograd {
 }
 
 /// Values of partial moments.
-fn moments(cut: &Cut, k: usize) -> usize {
+fn moments(cut: &TaskGrid, k: usize) -> usize {
     cut.parts() * 2 * k
 }
 
@@ -66,27 +66,25 @@ pub fn workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
 
 /// y = x * w (+ bias), then `after`. Slices have the lengths of the problem; `work` has
 /// [`workspace`] values.
-#[expect(clippy::too_many_arguments)]
 pub fn fprop(
     cpu: &Cpu,
     problem: &Conv2dProblem,
-    x: &[f32],
-    w: &[f32],
+    [x, w]: [&[f32]; 2],
     bias: Option<&[f32]>,
     y: &mut [f32],
-    after: After<'_>,
+    after: EpilogueSlices<'_>,
     work: &mut [f32],
 ) {
     let edges = Edges {
-        start: bias.map_or(Start::Zero, |b| Start::Bias(b.as_ptr())),
+        start: bias.map_or(SumStart::Zero, |b| SumStart::Bias(b.as_ptr())),
         finish: match &after {
-            After::Affine { scale, shift, residual, relu } => Finish::Affine {
+            EpilogueSlices::Affine { scale, shift, residual, relu } => SumFinish::Affine {
                 scale: scale.as_ptr(),
                 shift: shift.as_ptr(),
                 residual: residual.map_or(std::ptr::null(), |r| r.as_ptr()),
                 relu: *relu,
             },
-            _ => Finish::Store,
+            _ => SumFinish::Store,
         },
     };
     let p = problem;
@@ -94,8 +92,8 @@ pub fn fprop(
     let y = Shared::new(y);
     let mut cutter = Cutter(work);
     // The moments of a part, right after a task has written it.
-    let moments_of = |size, blocks: &[Block], part: &Part, partial: &Shared| {
-        if matches!(after, After::Statistics { .. }) {
+    let moments_of = |size, blocks: &[ChannelBlock], part: &TaskPart, partial: &Shared| {
+        if matches!(after, EpilogueSlices::Statistics { .. }) {
             let channels = channels_of(&blocks[part.blocks.clone()]);
             // SAFETY: this task wrote these pixels and channels, and no other touches them.
             unsafe { statistics::of_part(cpu.isa(), size, part, channels, &y, partial) };
@@ -109,26 +107,28 @@ pub fn fprop(
         pack_forward(cpu, w, window, &plan.blocks, packed);
         plan.transform(cpu, packed, u);
         let shared = Shared::new(partial);
-        let done = |part: &Part| moments_of([p.h, p.w, p.k], &plan.blocks, part, &shared);
+        let done = |part: &TaskPart| moments_of([p.h, p.w, p.k], &plan.blocks, part, &shared);
+        let operands = DenseOperands { x, panels: u, edges: &edges, y: &y };
         // SAFETY: the slices have the lengths the plan was made for.
-        unsafe { plan.run(cpu, x, u, &edges, &y, scratch, done) };
+        unsafe { plan.run(cpu, &operands, scratch, done) };
         (plan.cut, p.w, partial)
     } else {
         let plan = plan(cpu, p);
         let packed = cutter.take(window * padded_channels(&plan.blocks));
         let partial = cutter.take(moments(&plan.cut, p.k));
         pack_forward(cpu, w, window, &plan.blocks, packed);
-        let (packed, shared) = (&*packed, Shared::new(partial));
+        let (panels, shared) = (&*packed, Shared::new(partial));
+        let operands = DenseOperands { x, panels, edges: &edges, y: &y };
         run_tasks(cpu, plan.cut.tasks(), &mut [], 0, |task, _| {
             let part = plan.cut.part(task);
             // SAFETY: the slices have the lengths the plan was made for; tasks write disjoint
             // parts.
-            unsafe { plan.run(&part, x.as_ptr(), packed.as_ptr(), &edges, &y) };
+            unsafe { plan.run(&part, &operands) };
             moments_of(plan.out, &plan.blocks, &part, &shared);
         });
         (plan.cut, plan.out[1], partial)
     };
-    if let After::Statistics { mean, m2 } = after {
+    if let EpilogueSlices::Statistics { mean, m2 } = after {
         let counts = (0..cut.parts()).map(|i| cut.rows_of(i) * width).collect();
         statistics::merge(Moments { counts, channels: p.k, values: partial }, mean, m2);
     }

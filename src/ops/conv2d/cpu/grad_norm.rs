@@ -1,9 +1,9 @@
 //! Squared norms of per-sample weight gradients, without storing a gradient.
 
 use super::gram::Gram;
-use super::kernel::{COLUMNS, Kernels};
-use super::outer::{Outer, TILE_COLUMNS, TILE_ROWS, for_each_tile};
-use super::pad::Images;
+use super::kernel::{COLUMNS, MicroKernels};
+use super::outer::{Outer, OuterFactors, OuterTarget, TILE_COLUMNS, TILE_ROWS, for_each_tile};
+use super::pad::PaddedImages;
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd::{self, Gradient};
 use crate::backend::{Backend, Cpu};
@@ -30,18 +30,16 @@ fn scratch_of(p: &Conv2dProblem, form: GradNormForm) -> usize {
 
 /// norms[n] += squared norm of sample n's gradient. Slices have the lengths of the problem;
 /// `work` has [`workspace`] values.
-#[expect(clippy::too_many_arguments)]
 pub fn grad_norm(
     cpu: &Cpu,
     problem: &Conv2dProblem,
-    x: &[f32],
-    dy: &[f32],
+    [x, dy]: [&[f32]; 2],
     bias: bool,
     norms: &mut [f32],
     form: GradNormForm,
     work: &mut [f32],
 ) {
-    let kernels = Kernels::of(cpu.isa());
+    let kernels = MicroKernels::of(cpu.isa());
     let per_worker = scratch_of(problem, form);
     let scratch = Cutter(work).take(cpu.workers() * per_worker);
     let positions = problem.p() * problem.q();
@@ -115,9 +113,9 @@ fn bias_norm(dy: &[f32], k: usize) -> f64 {
 /// `image` is the sample at hand, `dy` its gradient, `tile` holds TILE_ROWS rows of TILE_COLUMNS;
 /// the kernels' instruction set is there.
 unsafe fn instantiate(
-    kernels: &Kernels,
+    kernels: &MicroKernels,
     outer: &Outer,
-    image: Images,
+    image: PaddedImages,
     dy: &[f32],
     tile: &mut [f32],
 ) -> f64 {
@@ -126,11 +124,11 @@ unsafe fn instantiate(
         for_each_tile(0..outer.rows(), outer.columns(), |rows, columns| {
             let (count, valid) = (rows.len(), columns.len());
             let groups = valid.div_ceil(COLUMNS);
-            let (dy, out) = (dy.as_ptr(), tile.as_mut_ptr());
+            let factors = OuterFactors { images: image, dy: dy.as_ptr() };
+            let out = tile.as_mut_ptr();
+            let target = OuterTarget { out, pitch: TILE_COLUMNS, resume: false };
             // SAFETY: the tile holds rows x columns (caller); see `Outer::tile`.
-            unsafe {
-                outer.tile(kernels, image, dy, piece, rows, columns, out, TILE_COLUMNS, false);
-            }
+            unsafe { outer.tile(kernels, &factors, piece, [rows, columns], &target) };
             if valid < groups * COLUMNS {
                 for row in tile.chunks_exact_mut(TILE_COLUMNS).take(count) {
                     row[valid..groups * COLUMNS].fill(0.0);

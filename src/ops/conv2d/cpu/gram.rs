@@ -9,8 +9,8 @@
 //! every entry one chain of fused multiply-adds.
 
 use super::fprop::is_pointwise;
-use super::kernel::{COLUMNS, Diagonals, Kernels, OuterTile};
-use super::pad::Padded;
+use super::kernel::{COLUMNS, Diagonals, MicroKernels, OuterTile};
+use super::pad::ZeroPadding;
 use super::task::{Cutter, lines};
 use crate::ops::conv2d::Conv2dProblem;
 
@@ -23,7 +23,7 @@ const BLOCK: usize = COLUMNS;
 #[derive(Clone, Copy)]
 pub struct Gram {
     problem: Conv2dProblem,
-    padded: Padded,
+    padded: ZeroPadding,
     size: [usize; 2],
 }
 
@@ -34,7 +34,7 @@ fn matrix(t: usize) -> usize {
 
 /// Consecutive rows of an operand: row `i` is made of `runs` runs of `len` values, at
 /// `at(i) + run * step`.
-struct Rows<F> {
+struct GramRows<F> {
     count: usize,
     runs: usize,
     len: usize,
@@ -48,8 +48,8 @@ struct Rows<F> {
 /// # Safety
 /// `at(i)` is readable for the runs it describes; the kernels' instruction set is there.
 unsafe fn product<F: Fn(usize) -> *const f32>(
-    kernels: &Kernels,
-    rows: &Rows<F>,
+    kernels: &MicroKernels,
+    rows: &GramRows<F>,
     panel: &mut [f32],
     out: &mut [f32],
 ) {
@@ -95,10 +95,10 @@ unsafe fn product<F: Fn(usize) -> *const f32>(
 /// Values `from .. from + depth` of every row as a `depth` x `lines(count)` panel.
 ///
 /// # Safety
-/// As for [`product`].
+/// What [`product`] asks of its callers.
 unsafe fn transposed<F: Fn(usize) -> *const f32>(
-    kernels: &Kernels,
-    rows: &Rows<F>,
+    kernels: &MicroKernels,
+    rows: &GramRows<F>,
     from: usize,
     depth: usize,
     panel: &mut [f32],
@@ -122,13 +122,14 @@ unsafe fn transposed<F: Fn(usize) -> *const f32>(
 }
 
 /// The rows of dy.
-fn gradients(dy: &[f32], k: usize) -> Rows<impl Fn(usize) -> *const f32> {
-    Rows { count: dy.len() / k, runs: 1, len: k, step: 0, at: move |i| dy[i * k..].as_ptr() }
+fn gradients(dy: &[f32], k: usize) -> GramRows<impl Fn(usize) -> *const f32> {
+    GramRows { count: dy.len() / k, runs: 1, len: k, step: 0, at: move |i| dy[i * k..].as_ptr() }
 }
 
 impl Gram {
+    /// The forms of `p`.
     pub fn new(p: &Conv2dProblem) -> Self {
-        Gram { problem: *p, padded: Padded::of(p), size: [p.p(), p.q()] }
+        Gram { problem: *p, padded: ZeroPadding::of(p), size: [p.p(), p.q()] }
     }
 
     /// Output positions.
@@ -166,7 +167,7 @@ impl Gram {
     /// `x` and `dy` are one sample's; the kernels' instruction set is there.
     pub unsafe fn norm(
         &self,
-        kernels: &Kernels,
+        kernels: &MicroKernels,
         x: &[f32],
         dy: &[f32],
         scratch: &mut [f32],
@@ -185,7 +186,7 @@ impl Gram {
             unsafe { self.padded.copy(x.as_ptr(), 0..1, copy) }.start
         };
         let row = self.padded.pitch();
-        let windows = Rows {
+        let windows = GramRows {
             count: t,
             runs: p.r,
             len: p.s * p.c,
@@ -217,13 +218,13 @@ impl Gram {
         norm.max(0.0)
     }
 
-    /// The same for stride 1, with A A^T from shifts of the pixels' Gram matrix.
+    /// The norm where the stride is 1, with A A^T from shifts of the pixels' Gram matrix.
     ///
     /// # Safety
-    /// As for [`Gram::norm`].
+    /// What [`Gram::norm`] asks of its callers.
     pub unsafe fn shifted_norm(
         &self,
-        kernels: &Kernels,
+        kernels: &MicroKernels,
         x: &[f32],
         dy: &[f32],
         scratch: &mut [f32],
@@ -237,7 +238,7 @@ impl Gram {
         let (b, pixels) = (cutter.take(matrix(t)), cutter.take(matrix(inputs)));
         let padded = cutter.take(wide * wide);
         let weight = cutter.take(wide);
-        let own = Rows {
+        let own = GramRows {
             count: inputs,
             runs: 1,
             len: p.c,

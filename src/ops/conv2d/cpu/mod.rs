@@ -1,7 +1,7 @@
 //! Convolution on the CPU: exact f32, vectorised by hand, no im2col in memory.
 //!
 //! - `kernel`: register tiles, one source for every instruction set;
-//! - `gather`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
+//! - `direct`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
 //!   kernels; `outer`: wgrad and instantiated norms; `gram`: norms from Gram matrices; `form`:
 //!   which form of the norm is fastest.
 //!
@@ -9,11 +9,10 @@
 //! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in a tree fixed by
 //! the problem.
 
-mod cut;
 mod dgrad;
+mod direct;
 mod form;
 mod fprop;
-mod gather;
 mod grad_norm;
 mod gram;
 mod kernel;
@@ -22,30 +21,40 @@ mod pack;
 mod pad;
 mod statistics;
 mod task;
+mod tasks;
 mod wgrad;
 mod winograd;
 
-use super::{Conv2d, Conv2dProblem, Direction, Epilogue, GradNormForm};
+use super::{
+    Conv2d, Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, WgradOperands,
+};
 use crate::backend::cpu::CpuMemory;
-use crate::backend::{Cpu, View};
-use crate::error::Result;
-use fprop::After;
+use crate::backend::{Backend, Cpu, View};
+use crate::error::{Error, Result};
+use crate::tensor::Dtype;
+use fprop::EpilogueSlices;
 
 impl Conv2d for Cpu {
-    fn conv2d_workspace(&self, problem: &Conv2dProblem, direction: Direction) -> usize {
-        if problem.check().is_err() {
+    fn conv2d_workspace(
+        &self,
+        problem: &Conv2dProblem,
+        direction: Conv2dDirection,
+        dtype: Dtype,
+    ) -> usize {
+        if problem.check().is_err() || dtype != Dtype::F32 {
             return 0;
         }
         match direction {
-            Direction::Fprop => fprop::workspace(self, problem),
-            Direction::Dgrad => dgrad::workspace(self, problem),
-            Direction::DgradNorm => 0,
-            Direction::Wgrad => wgrad::workspace(self, problem),
-            Direction::GradNorm(form) => grad_norm::workspace(self, problem, form),
+            Conv2dDirection::Fprop => fprop::workspace(self, problem),
+            Conv2dDirection::Dgrad => dgrad::workspace(self, problem),
+            Conv2dDirection::DgradNorm => 0,
+            Conv2dDirection::Wgrad => wgrad::workspace(self, problem),
+            Conv2dDirection::GradNorm(form) => grad_norm::workspace(self, problem, form),
         }
     }
 
-    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem) -> GradNormForm {
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem, _: Dtype) -> GradNormForm {
         form::choose(problem)
     }
 
@@ -53,14 +62,10 @@ impl Conv2d for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &Conv2dProblem,
-        x: View,
-        w: View,
-        bias: Option<View>,
-        y: View,
-        epilogue: Epilogue,
-        workspace: View,
+        operands: &FpropOperands,
     ) -> Result<()> {
-        problem.check_fprop(self, [x, w, y], bias, &epilogue, workspace)?;
+        problem.check_fprop(self, operands)?;
+        let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
         let none = View::EMPTY;
         let mut reads = [none; 3];
         let mut writes = [none; 2];
@@ -75,13 +80,16 @@ impl Conv2d for Cpu {
         let ([x, w, bias_slice, scale, shift, residual_slice], [y, work, mean, m2]) = memory
             .slices([x, w, bias.unwrap_or(none), a, b, c], [y, workspace, writes[0], writes[1]])?;
         let after = match epilogue {
-            Epilogue::None => After::Nothing,
-            Epilogue::Statistics { .. } => After::Statistics { mean, m2 },
-            Epilogue::Affine { residual, relu, .. } => {
-                After::Affine { scale, shift, residual: residual.map(|_| residual_slice), relu }
-            }
+            Epilogue::None => EpilogueSlices::Nothing,
+            Epilogue::Statistics { .. } => EpilogueSlices::Statistics { mean, m2 },
+            Epilogue::Affine { residual, relu, .. } => EpilogueSlices::Affine {
+                scale,
+                shift,
+                residual: residual.map(|_| residual_slice),
+                relu,
+            },
         };
-        fprop::fprop(self, problem, x, w, bias.map(|_| bias_slice), y, after, work);
+        fprop::fprop(self, problem, [x, w], bias.map(|_| bias_slice), y, after, work);
         Ok(())
     }
 
@@ -89,13 +97,15 @@ impl Conv2d for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &Conv2dProblem,
-        dy: View,
-        w: View,
-        dx: View,
-        accumulate: bool,
-        workspace: View,
+        operands: &DgradOperands,
     ) -> Result<()> {
-        problem.check_dgrad(self, [dy, w, dx], workspace)?;
+        let DgradOperands { dy, w, dx, accumulate, norm, workspace } = *operands;
+        if norm.is_some() {
+            let (found, name) = (format!("{problem:?} on {:?}", dy.dtype), self.name());
+            let expected = format!("not on {name}");
+            return Err(Error::invalid("dgrad with batch norm's sums", found, expected));
+        }
+        problem.check_dgrad(self, operands)?;
         let ([dy, w], [dx, work]) = memory.slices([dy, w], [dx, workspace])?;
         dgrad::dgrad(self, problem, dy, w, dx, accumulate, work);
         Ok(())
@@ -105,13 +115,10 @@ impl Conv2d for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &Conv2dProblem,
-        x: View,
-        dy: View,
-        dw: View,
-        db: Option<View>,
-        workspace: View,
+        operands: &WgradOperands,
     ) -> Result<()> {
-        problem.check_wgrad(self, [x, dy, dw], db, workspace)?;
+        problem.check_wgrad(self, operands)?;
+        let WgradOperands { x, dy, dw, db, workspace } = *operands;
         let ([x, dy], [dw, work, bias]) =
             memory.slices([x, dy], [dw, workspace, db.unwrap_or(View::EMPTY)])?;
         wgrad::wgrad(self, problem, x, dy, dw, db.map(|_| bias), work);
@@ -122,16 +129,12 @@ impl Conv2d for Cpu {
         &self,
         memory: &mut CpuMemory,
         problem: &Conv2dProblem,
-        x: View,
-        dy: View,
-        bias: bool,
-        norms: View,
-        form: GradNormForm,
-        workspace: View,
+        operands: &GradNormOperands,
     ) -> Result<()> {
-        problem.check_grad_norm(self, [x, dy, norms], form, workspace)?;
+        problem.check_grad_norm(self, operands)?;
+        let GradNormOperands { x, dy, bias, norms, form, workspace } = *operands;
         let ([x, dy], [norms, work]) = memory.slices([x, dy], [norms, workspace])?;
-        grad_norm::grad_norm(self, problem, x, dy, bias, norms, form, work);
+        grad_norm::grad_norm(self, problem, [x, dy], bias, norms, form, work);
         Ok(())
     }
 }

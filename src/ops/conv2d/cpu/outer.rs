@@ -10,8 +10,8 @@
 use std::ops::Range;
 
 use super::fprop::is_pointwise;
-use super::kernel::{Kernels, OuterTile};
-use super::pad::{Images, Padded};
+use super::kernel::{MicroKernels, OuterTile};
+use super::pad::{PaddedImages, ZeroPadding};
 use super::task::lines;
 use crate::ops::conv2d::Conv2dProblem;
 
@@ -21,7 +21,7 @@ pub const TILE_ROWS: usize = 8;
 pub const TILE_COLUMNS: usize = 48;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Form {
+enum OuterForm {
     /// A piece a tap: k x c.
     Taps,
     /// A piece a kernel row: k x (s, c).
@@ -34,8 +34,8 @@ enum Form {
 #[derive(Clone, Copy)]
 pub struct Outer {
     problem: Conv2dProblem,
-    form: Form,
-    padded: Padded,
+    form: OuterForm,
+    padded: ZeroPadding,
     /// Output rows and columns; 0 without images.
     pub size: [usize; 2],
 }
@@ -75,54 +75,71 @@ fn valid(size: usize, tap: usize, stride: usize, pad: usize, len: usize) -> Rang
     first..end
 }
 
+/// The images and output gradients whose products are summed.
+pub struct OuterFactors {
+    pub images: PaddedImages,
+    /// Gradients from the first of the images on.
+    pub dy: *const f32,
+}
+
+/// Where a tile's sums go.
+pub struct OuterTarget {
+    pub out: *mut f32,
+    /// Values from one row to the next.
+    pub pitch: usize,
+    /// Sums start from what is there.
+    pub resume: bool,
+}
+
 impl Outer {
+    /// The pieces of the gradient of `p`, in the form with the fewest idle lanes.
     pub fn new(p: &Conv2dProblem) -> Self {
         let run = p.s * p.c;
         let form = if p.c >= 16 || p.s == 1 && p.pad == [0, 0] {
-            Form::Taps
+            OuterForm::Taps
         } else if p.k as f64 * vectors(run) <= run as f64 * vectors(p.k) {
-            Form::Runs
+            OuterForm::Runs
         } else {
-            Form::RunsTransposed
+            OuterForm::RunsTransposed
         };
         let size = if p.h == 0 { [0, 0] } else { [p.p(), p.q()] };
-        Outer { problem: *p, form, padded: Padded::of(p), size }
+        Outer { problem: *p, form, padded: ZeroPadding::of(p), size }
     }
 
     /// Matrices the gradient is made of.
     pub fn pieces(&self) -> usize {
         let p = &self.problem;
-        if self.form == Form::Taps { p.r * p.s } else { p.r }
+        if self.form == OuterForm::Taps { p.r * p.s } else { p.r }
     }
 
     /// Rows of a piece.
     pub fn rows(&self) -> usize {
         let p = &self.problem;
-        if self.form == Form::RunsTransposed { p.s * p.c } else { p.k }
+        if self.form == OuterForm::RunsTransposed { p.s * p.c } else { p.k }
     }
 
     /// Columns of a piece.
     pub fn columns(&self) -> usize {
         let p = &self.problem;
         match self.form {
-            Form::Taps => p.c,
-            Form::Runs => p.s * p.c,
-            Form::RunsTransposed => p.k,
+            OuterForm::Taps => p.c,
+            OuterForm::Runs => p.s * p.c,
+            OuterForm::RunsTransposed => p.k,
         }
     }
 
     /// Rows of pieces are output channels.
     pub fn rows_are_outputs(&self) -> bool {
-        self.form != Form::RunsTransposed
+        self.form != OuterForm::RunsTransposed
     }
 
     /// Place of the weight w[k][j] (j = (r, s, c)) as (piece, row, column).
     pub fn place(&self, k: usize, j: usize) -> (usize, usize, usize) {
         let p = &self.problem;
         match self.form {
-            Form::Taps => (j / p.c, k, j % p.c),
-            Form::Runs => (j / (p.s * p.c), k, j % (p.s * p.c)),
-            Form::RunsTransposed => (j / (p.s * p.c), j % (p.s * p.c), k),
+            OuterForm::Taps => (j / p.c, k, j % p.c),
+            OuterForm::Runs => (j / (p.s * p.c), k, j % (p.s * p.c)),
+            OuterForm::RunsTransposed => (j / (p.s * p.c), j % (p.s * p.c), k),
         }
     }
 
@@ -134,7 +151,7 @@ impl Outer {
             (0..taps).map(|tap| valid(size, tap, stride, pad, len).len()).sum()
         };
         let positions = match self.form {
-            Form::Taps => {
+            OuterForm::Taps => {
                 along(h, p.r, p.stride[0], p.pad[0], p.h)
                     * along(w, p.s, p.stride[1], p.pad[1], p.w)
             }
@@ -145,22 +162,31 @@ impl Outer {
 
     /// Consecutive (r, s, c) of one k that lie side by side in a piece.
     pub fn run(&self) -> usize {
-        if self.form == Form::RunsTransposed { 1 } else { self.columns() }
+        if self.form == OuterForm::RunsTransposed { 1 } else { self.columns() }
     }
 
     /// Scratch values for `count` images.
     pub fn scratch(&self, count: usize) -> usize {
-        if self.form == Form::Taps { 0 } else { lines(count * self.padded.image()) }
+        if self.form == OuterForm::Taps { 0 } else { lines(count * self.padded.image()) }
     }
 
     /// Makes images `range` available.
     ///
     /// # Safety
     /// `x` holds all images of the problem; `scratch` holds [`Outer::scratch`] of the range.
-    pub unsafe fn images(&self, x: *const f32, range: Range<usize>, scratch: &mut [f32]) -> Images {
-        if self.form == Form::Taps {
+    pub unsafe fn images(
+        &self,
+        x: *const f32,
+        range: Range<usize>,
+        scratch: &mut [f32],
+    ) -> PaddedImages {
+        if self.form == OuterForm::Taps {
             let step = self.problem.h * self.problem.w * self.problem.c;
-            return Images { start: x.wrapping_add(range.start * step), step, count: range.len() };
+            return PaddedImages {
+                start: x.wrapping_add(range.start * step),
+                step,
+                count: range.len(),
+            };
         }
         // SAFETY: passed on to the caller.
         unsafe { self.padded.copy(x, range, scratch) }
@@ -173,23 +199,20 @@ impl Outer {
     /// `images` are those of [`Outer::images`], `dy` the gradients from the first of them on; `out`
     /// is writable for the rows and for the columns rounded up to 16; rows and columns are inside
     /// the piece; the kernels' instruction set is there.
-    #[expect(clippy::too_many_arguments)]
     pub unsafe fn tile(
         &self,
-        kernels: &Kernels,
-        images: Images,
-        dy: *const f32,
+        kernels: &MicroKernels,
+        factors: &OuterFactors,
         piece: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        out: *mut f32,
-        pitch: usize,
-        resume: bool,
+        [rows, columns]: [Range<usize>; 2],
+        target: &OuterTarget,
     ) {
+        let &OuterFactors { images, dy } = factors;
+        let &OuterTarget { out, pitch, resume } = target;
         let p = &self.problem;
         let [out_h, out_w] = self.size;
         // The input under the first position, its steps, and the positions.
-        let (x_at, x_row, ps, qs) = if self.form == Form::Taps {
+        let (x_at, x_row, ps, qs) = if self.form == OuterForm::Taps {
             let (r, s) = (piece / p.s, piece % p.s);
             let ps = valid(out_h, r, p.stride[0], p.pad[0], p.h);
             let qs = valid(out_w, s, p.stride[1], p.pad[1], p.w);
@@ -209,7 +232,7 @@ impl Outer {
         } else {
             [images.count, ps.len(), qs.len()]
         };
-        let (a, b, a_step, b_step) = if self.form == Form::RunsTransposed {
+        let (a, b, a_step, b_step) = if self.form == OuterForm::RunsTransposed {
             (x, dy, x_step, dy_step)
         } else {
             (dy, x, dy_step, x_step)

@@ -1,19 +1,19 @@
-//! Weights in the order the gather kernels read them: one panel a channel block, each
+//! Weights in the order the direct kernels read them: one panel a channel block, each
 //! `taps x channels` rows of the block's width, lanes beyond the last channel 0.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::kernel::{GatherKernel, Kernels};
+use super::kernel::{DirectKernel, MicroKernels};
 use super::task::Shared;
 use crate::backend::Cpu;
 
 /// A block of output channels: first, count, kernel.
-pub type Block = (usize, usize, GatherKernel);
+pub type ChannelBlock = (usize, usize, DirectKernel);
 
 /// Channels of consecutive blocks.
-pub fn channels_of(blocks: &[Block]) -> Range<usize> {
+pub fn channels_of(blocks: &[ChannelBlock]) -> Range<usize> {
     match blocks {
         [] => 0..0,
         [(first, ..), ..] => *first..blocks.last().map_or(0, |&(last, count, _)| last + count),
@@ -21,7 +21,7 @@ pub fn channels_of(blocks: &[Block]) -> Range<usize> {
 }
 
 /// Output channels padded to whole blocks.
-pub fn padded_channels(blocks: &[Block]) -> usize {
+pub fn padded_channels(blocks: &[ChannelBlock]) -> usize {
     blocks.last().map_or(0, |&(first, _, kernel)| first + kernel.width)
 }
 
@@ -29,9 +29,9 @@ pub fn padded_channels(blocks: &[Block]) -> usize {
 const PARALLEL: usize = 1 << 15;
 
 /// Transposes `w` (`k` rows of `len`: K R S C) into panels of `len` rows.
-pub fn pack_forward(cpu: &Cpu, w: &[f32], len: usize, blocks: &[Block], packed: &mut [f32]) {
+pub fn pack_forward(cpu: &Cpu, w: &[f32], len: usize, blocks: &[ChannelBlock], packed: &mut [f32]) {
     let out = Shared::new(packed);
-    let transpose = Kernels::of(cpu.isa()).transpose;
+    let transpose = MicroKernels::of(cpu.isa()).transpose;
     for_each_block(cpu, len * padded_channels(blocks), blocks, |&(first, channels, kernel)| {
         // SAFETY: blocks own disjoint panels inside `packed`.
         let panel = unsafe { out.slice(first * len, len * kernel.width) };
@@ -66,7 +66,7 @@ pub fn pack_transposed(
     w: &[f32],
     [k, r, s, c]: [usize; 4],
     taps: &Taps,
-    blocks: &[Block],
+    blocks: &[ChannelBlock],
     packed: &mut [f32],
 ) {
     let rows = taps.rows.len() * taps.cols.len() * k;
@@ -88,7 +88,12 @@ pub fn pack_transposed(
 }
 
 /// Packs every block; in the pool if there is enough to do for waking it.
-fn for_each_block(cpu: &Cpu, len: usize, blocks: &[Block], pack: impl Fn(&Block) + Send + Sync) {
+fn for_each_block(
+    cpu: &Cpu,
+    len: usize,
+    blocks: &[ChannelBlock],
+    pack: impl Fn(&ChannelBlock) + Send + Sync,
+) {
     if len < PARALLEL {
         blocks.iter().for_each(pack);
     } else {

@@ -6,7 +6,7 @@ use crate::ops::conv2d::Conv2dProblem;
 
 /// Images of a problem seen through their border of zeros.
 #[derive(Clone, Copy, Debug)]
-pub struct Padded {
+pub struct ZeroPadding {
     h: usize,
     w: usize,
     c: usize,
@@ -15,15 +15,16 @@ pub struct Padded {
 
 /// Images at hand: where they start and how far apart they are.
 #[derive(Clone, Copy)]
-pub struct Images {
+pub struct PaddedImages {
     pub start: *const f32,
     pub step: usize,
     pub count: usize,
 }
 
-impl Padded {
+impl ZeroPadding {
+    /// The border that `p` pads its images with.
     pub fn of(p: &Conv2dProblem) -> Self {
-        Padded { h: p.h, w: p.w, c: p.c, pad: p.pad }
+        ZeroPadding { h: p.h, w: p.w, c: p.c, pad: p.pad }
     }
 
     /// Values in a row with the border.
@@ -40,7 +41,7 @@ impl Padded {
     ///
     /// # Safety
     /// `x` holds the images; `out` holds `range.len() * image()` values.
-    pub unsafe fn copy(&self, x: *const f32, range: Range<usize>, out: &mut [f32]) -> Images {
+    pub unsafe fn copy(&self, x: *const f32, range: Range<usize>, out: &mut [f32]) -> PaddedImages {
         let (pitch, inner) = (self.pitch(), self.w * self.c);
         let (above, before) = (self.pad[0] * pitch, self.pad[1] * self.c);
         let count = range.len();
@@ -57,6 +58,6 @@ impl Padded {
                 row[before..before + inner].copy_from_slice(from);
             }
         }
-        Images { start: out.as_ptr(), step: self.image(), count }
+        PaddedImages { start: out.as_ptr(), step: self.image(), count }
     }
 }

@@ -4,7 +4,7 @@
 //! they are in its cache. The parts are then merged pairwise in a fixed tree by Chan's formula, so
 //! the result does not depend on the number of threads.
 
-use super::cut::Part;
+use super::tasks::TaskPart;
 use std::ops::Range;
 
 use super::task::Shared;
@@ -95,7 +95,7 @@ unsafe fn moments_avx2(patch: Patch, mean: *mut f32, m2: *mut f32) {
 pub unsafe fn of_part(
     isa: Isa,
     [h, w, k]: [usize; 3],
-    part: &Part,
+    part: &TaskPart,
     channels: Range<usize>,
     y: &Shared,
     partial: &Shared,

@@ -16,10 +16,12 @@ unsafe impl Send for Shared {}
 unsafe impl Sync for Shared {}
 
 impl Shared {
+    /// Shares `buffer` for as long as it is borrowed by the tasks.
     pub fn new(buffer: &mut [f32]) -> Self {
         Shared { start: buffer.as_mut_ptr(), len: buffer.len() }
     }
 
+    /// Values of the whole buffer.
     pub fn len(&self) -> usize {
         self.len
     }

@@ -1,19 +1,18 @@
 //! Launches of `kernels/conv2d_dgrad.cu`.
 
 use super::tile::Tile;
-use crate::backend::View;
 use crate::cuda::args::{Conv2dDgradArgs, Conv2dShape, Divisor};
 use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
-use crate::ops::conv2d::Conv2dProblem;
+use crate::ops::conv2d::{Conv2dProblem, DgradOperands};
 
 pub(super) fn dgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [dy, w, dx]: [View; 3],
-    accumulate: bool,
+    operands: &DgradOperands,
 ) -> Result<()> {
+    let DgradOperands { dy, w, dx, accumulate, .. } = *operands;
     let shape = Conv2dShape::new(problem)?;
     let args = Conv2dDgradArgs {
         dy: cuda.pointer(memory, dy)?,

@@ -7,7 +7,7 @@ use crate::cuda::args::{Conv2dFpropArgs, Conv2dShape};
 use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{statistics, statistics_workspace};
-use crate::ops::conv2d::{Conv2dProblem, Epilogue};
+use crate::ops::conv2d::{Conv2dProblem, Epilogue, FpropOperands};
 use crate::ops::device::NULL;
 
 /// Workspace: what statistics of the output need.
@@ -19,11 +19,9 @@ pub(super) fn fprop(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, w, y]: [View; 3],
-    bias: Option<View>,
-    epilogue: Epilogue,
-    workspace: View,
+    operands: &FpropOperands,
 ) -> Result<()> {
+    let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
     let at = |view: View| cuda.pointer(memory, view);
     let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
     let (scale, shift, residual, relu) = match epilogue {

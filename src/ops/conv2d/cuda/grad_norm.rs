@@ -1,13 +1,12 @@
 //! Launches of `kernels/conv2d_grad_norm.cu`, and which form a layer takes in f32.
 
-use super::norm_parts::{Plan, Tiling, triangle};
+use super::norm_parts::{GradNormPlan, Tiling, triangle};
 use super::shape::window;
 use super::tile::Tile;
-use crate::backend::View;
 use crate::cuda::args::Conv2dGradNormArgs;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
+use crate::ops::conv2d::{Conv2dProblem, GradNormForm, GradNormOperands};
 use crate::ops::device::count;
 
 /// Most f32 values of the pixels' Gram matrices of one launch (64 MiB), unless one is larger.
@@ -35,10 +34,10 @@ pub(super) fn form(problem: &Conv2dProblem) -> GradNormForm {
     }
 }
 
-fn plan(problem: &Conv2dProblem, form: GradNormForm) -> Plan {
+fn plan(problem: &Conv2dProblem, form: GradNormForm) -> GradNormPlan {
     let [across, down] = Tile::of(problem.k).grid(window(problem), problem.k);
     let tiling = Tiling { instantiated: across * down, side: SIDE, pixel_grams: PIXEL_GRAMS };
-    Plan::new(problem, form, &tiling)
+    GradNormPlan::new(problem, form, &tiling)
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.
@@ -50,16 +49,13 @@ pub(super) fn grad_norm(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, norms]: [View; 3],
-    bias: bool,
-    form: GradNormForm,
-    workspace: View,
+    operands: &GradNormOperands,
 ) -> Result<()> {
-    let (views, reduce) =
-        ([x, dy, norms, workspace], (4, &cuda.kernels().conv2d_grad_norm_reduce_f32));
+    let form = operands.form;
+    let reduce = (4, &cuda.kernels().conv2d_grad_norm_reduce_f32);
     let part = |samples: u32, args: &Conv2dGradNormArgs| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
-    unsafe { plan(problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
+    unsafe { plan(problem, form).run(cuda, memory, problem, operands, reduce, part) }
 }
 
 /// Partial sums of `samples` samples.

@@ -1,10 +1,9 @@
 //! Gradient norms go through a batch some samples at a time: what the f32 and the bf16 kernels share.
 
-use crate::backend::View;
 use crate::cuda::args::{Conv2dGradNormArgs, Conv2dGradNormReduceArgs, Conv2dShape};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, Kernel, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
+use crate::ops::conv2d::{Conv2dProblem, GradNormForm, GradNormOperands};
 use crate::ops::device::{NULL, count, offset};
 
 /// Most samples of one launch: blocks along y or z.
@@ -29,7 +28,7 @@ pub(super) struct Tiling {
 }
 
 /// How a form goes through the batch: samples at a time, and what each needs of the workspace.
-pub(super) struct Plan {
+pub(super) struct GradNormPlan {
     form: GradNormForm,
     samples: usize,
     /// Values of the pixels' Gram matrix.
@@ -38,19 +37,20 @@ pub(super) struct Plan {
     tiles: usize,
 }
 
-impl Plan {
-    pub fn new(problem: &Conv2dProblem, form: GradNormForm, tiling: &Tiling) -> Plan {
+impl GradNormPlan {
+    /// How `form` goes through the problem's batch with kernels that cut it by `tiling`.
+    pub fn new(problem: &Conv2dProblem, form: GradNormForm, tiling: &Tiling) -> GradNormPlan {
         let most = problem.n.clamp(1, SAMPLES);
         let gram = triangle(problem.p() * problem.q(), tiling.side);
         match form {
             GradNormForm::Instantiate => {
-                Plan { form, samples: most, pixels: 0, tiles: tiling.instantiated }
+                GradNormPlan { form, samples: most, pixels: 0, tiles: tiling.instantiated }
             }
-            GradNormForm::Gram => Plan { form, samples: most, pixels: 0, tiles: gram },
+            GradNormForm::Gram => GradNormPlan { form, samples: most, pixels: 0, tiles: gram },
             GradNormForm::ShiftedGram => {
                 let pixels = (problem.h * problem.w).pow(2);
                 let samples = (tiling.pixel_grams / pixels).clamp(1, most);
-                Plan { form, samples, pixels, tiles: gram }
+                GradNormPlan { form, samples, pixels, tiles: gram }
             }
         }
     }
@@ -65,27 +65,25 @@ impl Plan {
         self.matrices() + self.samples * self.tiles * F64
     }
 
-    /// Launches the batch's parts and, behind each, the sum of its tiles. `views`: x, dy, norms,
-    /// workspace; `value` is the bytes of a value of dy, `reduce` the kernel that sums.
+    /// Launches the batch's parts and, behind each, the sum of its tiles. `value` is the bytes of a value of dy, `reduce` the kernel that sums.
     ///
     /// # Safety
     /// The views have the problem's lengths and the kernels' types, the workspace that of
-    /// [`Plan::workspace`].
-    #[allow(clippy::too_many_arguments)]
+    /// [`GradNormPlan::workspace`].
     pub unsafe fn run(
         &self,
         cuda: &Cuda,
         memory: &mut CudaMemory,
         problem: &Conv2dProblem,
-        views: [View; 4],
-        bias: bool,
+        operands: &GradNormOperands,
         (value, reduce): (u64, &Kernel<Conv2dGradNormReduceArgs>),
         launch: impl Fn(u32, &Conv2dGradNormArgs) -> Result<()>,
     ) -> Result<()> {
         let shape = Conv2dShape::new(problem)?;
         count("gradient norms", "values of a pixel Gram matrix", self.pixels)?;
         count("gradient norms", "partial sums", self.samples * self.tiles)?;
-        let [x, dy, norms, work] = views.map(|view| cuda.pointer(memory, view));
+        let GradNormOperands { x, dy, bias, norms, workspace, .. } = *operands;
+        let [x, dy, norms, work] = [x, dy, norms, workspace].map(|view| cuda.pointer(memory, view));
         let (x, dy, norms, work) = (x?, dy?, norms?, work?);
         let partials = offset(work, self.matrices());
         let positions = shape.p * shape.q;

@@ -6,7 +6,8 @@ use crate::ops::conv2d::Conv2dProblem;
 use crate::ops::device::count;
 
 impl Conv2dShape {
-    /// Of a problem that was checked. Once the tensors can be indexed, so can everything in them.
+    /// The sizes of a problem that was checked. Where the tensors can be indexed with 32 bits, so can
+    /// everything in them.
     pub fn new(problem: &Conv2dProblem) -> Result<Conv2dShape> {
         let lens = [problem.x_len(), problem.w_len(), problem.y_len()];
         for (what, len) in ["x", "w", "y"].into_iter().zip(lens) {

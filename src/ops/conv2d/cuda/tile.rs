@@ -34,7 +34,7 @@ impl Tile {
     /// Launches the kernel for this tile, on tiles in each direction and `depth` of each.
     ///
     /// # Safety
-    /// As for [`Cuda::launch`].
+    /// What [`Cuda::launch`] asks of its callers.
     pub unsafe fn launch<A: Pod>(
         &self,
         cuda: &Cuda,

@@ -2,11 +2,10 @@
 
 use super::shape::{positions, window};
 use super::tile::Tile;
-use crate::backend::View;
 use crate::cuda::args::{Conv2dBiasGradArgs, Conv2dShape, Conv2dWgradArgs, Conv2dWgradReduceArgs};
 use crate::cuda::{Cuda, CudaMemory, DevicePointer, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::Conv2dProblem;
+use crate::ops::conv2d::{Conv2dProblem, WgradOperands};
 use crate::ops::device::{count, launch_items, offset};
 
 /// Positions cut into pieces of `size`, the last may be shorter; at least one piece.
@@ -53,10 +52,9 @@ pub(super) fn wgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, dw]: [View; 3],
-    db: Option<View>,
-    workspace: View,
+    operands: &WgradOperands,
 ) -> Result<()> {
+    let WgradOperands { x, dy, dw, db, workspace } = *operands;
     let shape = Conv2dShape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);

@@ -4,7 +4,7 @@
 //! tile's shape or the lane count, or a sum in 16 lanes folded by a fixed tree: so all instruction
 //! sets give the same bits.
 
-mod gather;
+mod direct;
 mod outer;
 mod rows;
 mod winograd;
@@ -14,15 +14,15 @@ use crate::backend::Isa;
 use crate::backend::simd::{Avx2x8, Avx512x16};
 use crate::backend::simd::{Portable8, Simd};
 
-pub use gather::{Finish, GatherKernel, GatherTile, PIXELS, Start};
+pub use direct::{DirectKernel, DirectTile, PIXELS, SumFinish, SumStart};
 pub use outer::{OuterKernel, OuterTile};
 pub use rows::{COLUMNS, Diagonals};
 pub use winograd::{GradientTiles, InputTiles, OutputTiles, PLANES, ProductKernel, Products};
 
 /// The kernels of one instruction set.
-pub struct Kernels {
+pub struct MicroKernels {
     /// By width, widest first; the last is the narrowest.
-    pub gather: &'static [GatherKernel],
+    pub direct: &'static [DirectKernel],
     /// By width, narrowest first.
     outer: &'static [OuterKernel],
     /// Sum of squares of `rows` rows of `groups` x 16 values, in 16 lanes folded by a fixed tree.
@@ -53,9 +53,9 @@ pub struct Kernels {
     products: &'static [ProductKernel],
 }
 
-impl Kernels {
+impl MicroKernels {
     /// The table of an instruction set.
-    pub fn of(isa: Isa) -> &'static Kernels {
+    pub fn of(isa: Isa) -> &'static MicroKernels {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512,
@@ -71,26 +71,26 @@ impl Kernels {
         fits.unwrap_or(&self.outer[self.outer.len() - 1])
     }
 
-    /// The products of blocks of `width`, one of the widths of [`Kernels::blocks`] from 16 on.
+    /// The products of blocks of `width`, one of the widths of [`MicroKernels::blocks`] from 16 on.
     pub fn products(&self, width: usize) -> unsafe fn(&Products) {
         let fits = self.products.iter().find(|p| p.width == width);
         fits.unwrap_or(&self.products[0]).run
     }
 
     /// Splits `channels` into blocks, wide ones first: (first channel, channels, kernel).
-    pub fn blocks(&self, channels: usize) -> Vec<(usize, usize, GatherKernel)> {
+    pub fn blocks(&self, channels: usize) -> Vec<(usize, usize, DirectKernel)> {
         let mut blocks = Vec::new();
         let mut first = 0;
         while first < channels {
             let left = channels - first;
             // The widest that is full, unless a wider one holds all that is left with less waste.
-            let full = self.gather.iter().position(|g| g.width <= left);
+            let full = self.direct.iter().position(|g| g.width <= left);
             let kernel = match full {
-                Some(i) if i > 0 && left > self.gather[i].width + self.gather[i].width / 2 => {
-                    self.gather[i - 1]
+                Some(i) if i > 0 && left > self.direct[i].width + self.direct[i].width / 2 => {
+                    self.direct[i - 1]
                 }
-                Some(i) => self.gather[i],
-                None => self.gather[self.gather.len() - 1],
+                Some(i) => self.direct[i],
+                None => self.direct[self.direct.len() - 1],
             };
             blocks.push((first, kernel.width.min(left), kernel));
             first += kernel.width;
@@ -102,21 +102,21 @@ impl Kernels {
 /// Defines one instruction set's kernels: the generic bodies compiled with its features.
 macro_rules! table {
     ($table:ident, $module:ident, $simd:ty, $(#[$feature:meta])?,
-     gather: [$($gw:literal: $gs:ty, $gm:literal x $gv:literal),+],
+     direct: [$($gw:literal: $gs:ty, $gm:literal x $gv:literal),+],
      outer: [$($ow:literal: $os:ty, $om:tt x $ov:literal),+],
      products: [$($pw:literal: $pm:literal x $pv:literal),+]) => {
         mod $module {
             use super::*;
 
             $(#[$feature])?
-            pub unsafe fn gather_tile<S: Simd, const M: usize, const V: usize>(t: &GatherTile) {
+            pub unsafe fn direct_tile<S: Simd, const M: usize, const V: usize>(t: &DirectTile) {
                 if M == PIXELS && t.pixels <= PIXELS / 2 {
                     // SAFETY: passed on to the caller.
-                    return unsafe { gather::gather::<S, { PIXELS / 2 }, V>(t, 0) };
+                    return unsafe { direct::direct::<S, { PIXELS / 2 }, V>(t, 0) };
                 }
                 for first in (0..t.pixels).step_by(M) {
                     // SAFETY: passed on to the caller.
-                    unsafe { gather::gather::<S, M, V>(t, first) }
+                    unsafe { direct::direct::<S, M, V>(t, first) }
                 }
             }
 
@@ -188,8 +188,8 @@ macro_rules! table {
                 unsafe { winograd::products::<$simd, M, V>(p) }
             }
         }
-        static $table: Kernels = Kernels {
-            gather: &[$(GatherKernel { width: $gw, run: $module::gather_tile::<$gs, $gm, $gv> }),+],
+        static $table: MicroKernels = MicroKernels {
+            direct: &[$(DirectKernel { width: $gw, run: $module::direct_tile::<$gs, $gm, $gv> }),+],
             outer: &[$(OuterKernel {
                 width: $ow,
                 whole: table!(@rows $module, $os, $om, $ov, false),
@@ -217,18 +217,18 @@ macro_rules! table {
 
 #[cfg(target_arch = "x86_64")]
 table!(AVX512, avx512, Avx512x16, #[target_feature(enable = "avx512f,avx512vl,avx2,fma")],
-    gather: [32: Avx512x16, 8 x 2, 16: Avx512x16, 8 x 1, 8: Avx2x8, 8 x 1],
+    direct: [32: Avx512x16, 8 x 2, 16: Avx512x16, 8 x 1, 8: Avx2x8, 8 x 1],
     outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 1,
             24: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 3, 32: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 2,
             48: Avx512x16, [1, 2, 3, 4, 5, 6, 7, 8] x 3],
     products: [32: 8 x 2, 16: 8 x 1]);
 #[cfg(target_arch = "x86_64")]
 table!(AVX2, avx2, Avx2x8, #[target_feature(enable = "avx2,fma")],
-    gather: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
+    direct: [16: Avx2x8, 4 x 2, 8: Avx2x8, 8 x 1],
     outer: [8: Avx2x8, [1, 2, 3, 4, 5, 6, 7, 8] x 1, 16: Avx2x8, [1, 2, 3, 4, 5, 6] x 2],
     products: [16: 4 x 2]);
 table!(PORTABLE, portable, Portable8, ,
-    gather: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
+    direct: [16: Portable8, 4 x 2, 8: Portable8, 4 x 1],
     outer: [8: Portable8, [1, 2, 3, 4] x 1, 16: Portable8, [1, 2, 3, 4] x 2],
     products: [16: 4 x 2]);
 
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn blocks_cover_the_channels_with_little_waste() {
-        let tables = [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of);
+        let tables = [Isa::Portable, Isa::Avx2, Isa::Avx512].map(MicroKernels::of);
         for (table, channels) in tables.iter().flat_map(|t| (1..=140).map(move |c| (t, c))) {
             let mut next = 0;
             for (first, count, kernel) in table.blocks(channels) {
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn outer_kernels_hold_the_columns_asked_for() {
-        for table in [Isa::Portable, Isa::Avx2, Isa::Avx512].map(Kernels::of) {
+        for table in [Isa::Portable, Isa::Avx2, Isa::Avx512].map(MicroKernels::of) {
             for columns in 1..=48 {
                 let kernel = table.outer(columns);
                 let widest = table.outer(usize::MAX).width;

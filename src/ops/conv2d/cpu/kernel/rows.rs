@@ -12,7 +12,7 @@ use crate::backend::simd::Simd;
 pub const COLUMNS: usize = 16;
 
 /// # Safety
-/// See [`super::Kernels::square_sum`].
+/// See [`super::MicroKernels::square_sum`].
 #[inline(always)]
 pub unsafe fn square_sum<S: Simd>(
     tile: *const f32,
@@ -46,7 +46,7 @@ fn fold(l: [f32; COLUMNS]) -> f32 {
 }
 
 /// # Safety
-/// See [`super::Kernels::dot`].
+/// See [`super::MicroKernels::dot`].
 #[inline(always)]
 pub unsafe fn dot<S: Simd>(a: *const f32, b: *const f32, len: usize) -> f32 {
     let mut lanes = [0.0f32; COLUMNS];
@@ -81,7 +81,7 @@ pub struct Diagonals {
 }
 
 /// # Safety
-/// See [`super::Kernels::diagonals`].
+/// See [`super::MicroKernels::diagonals`].
 #[inline(always)]
 pub unsafe fn diagonals<S: Simd>(d: &Diagonals) -> f32 {
     let mut lanes = [0.0f32; COLUMNS];
@@ -124,7 +124,7 @@ pub unsafe fn diagonals<S: Simd>(d: &Diagonals) -> f32 {
 }
 
 /// # Safety
-/// See [`super::Kernels::transpose`].
+/// See [`super::MicroKernels::transpose`].
 #[inline(always)]
 pub unsafe fn transpose<S: Simd>(rows: [*const f32; 8], len: usize, out: *mut f32, pitch: usize) {
     let whole = len - len % 8;

@@ -18,7 +18,7 @@
     reason = "constant bounds on every index keep sums in registers"
 )]
 
-use super::gather::Finish;
+use super::direct::SumFinish;
 use crate::backend::simd::Simd;
 
 /// Entries of a transformed tile.
@@ -70,7 +70,7 @@ pub struct OutputTiles {
     pub pitch: usize,
     /// One value a channel of the block, or null.
     pub bias: *const f32,
-    pub finish: Finish,
+    pub finish: SumFinish,
 }
 
 /// `m[i][t][..] = sum over c of v[i][t][c] * u[i][c][..]` for all planes i.
@@ -99,7 +99,7 @@ pub struct ProductKernel {
 /// B^T times column `j` of the four rows, channels from `c` on.
 ///
 /// # Safety
-/// As for [`input`].
+/// What [`input`] asks of its callers.
 #[inline(always)]
 unsafe fn input_column<S: Simd>(t: &InputTiles, j: usize, c: usize) -> [S::V; 4] {
     // SAFETY: column j lies inside the rows.
@@ -154,7 +154,7 @@ unsafe fn expand<S: Simd>(a: S::V, b: S::V) -> [S::V; 4] {
 /// A times column `j` of both rows, channels from `k` on.
 ///
 /// # Safety
-/// As for [`gradient`].
+/// What [`gradient`] asks of its callers.
 #[inline(always)]
 unsafe fn gradient_column<S: Simd>(t: &GradientTiles, j: usize, k: usize) -> [S::V; 4] {
     // SAFETY: column j lies inside the rows.
@@ -304,15 +304,15 @@ pub unsafe fn output<S: Simd>(t: &OutputTiles) {
 /// What follows the sum for channels `k ..` of the pixel whose values start at `at`.
 ///
 /// # Safety
-/// As for [`output`].
+/// What [`output`] asks of its callers.
 #[inline(always)]
 unsafe fn finished<S: Simd>(sum: S::V, t: &OutputTiles, at: usize, k: usize) -> S::V {
     // SAFETY: passed on to the caller.
     unsafe {
         match t.finish {
-            Finish::Store => sum,
-            Finish::Add => S::add(S::load(t.y.add(at)), sum),
-            Finish::Affine { scale, shift, residual, relu } => {
+            SumFinish::Store => sum,
+            SumFinish::Add => S::add(S::load(t.y.add(at)), sum),
+            SumFinish::Affine { scale, shift, residual, relu } => {
                 let mut out = S::fma(sum, S::load(scale.add(k)), S::load(shift.add(k)));
                 if !residual.is_null() {
                     out = S::add(out, S::load(residual.add(at)));

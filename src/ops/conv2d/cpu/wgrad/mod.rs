@@ -14,8 +14,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::fprop::is_pointwise;
-use super::kernel::Kernels;
-use super::outer::{Outer, TILE_ROWS, for_each_tile};
+use super::kernel::MicroKernels;
+use super::outer::{Outer, OuterFactors, OuterTarget, TILE_ROWS, for_each_tile};
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd;
 use crate::backend::{Backend, Cpu};
@@ -30,7 +30,7 @@ const POSITIONS: usize = 256;
 /// Merging fewer weights is not worth waking other threads.
 const PARALLEL: usize = 1 << 15;
 
-struct Plan {
+struct WgradPlan {
     outer: Outer,
     /// Things summed over: images, or pixels of a pointwise convolution.
     items: usize,
@@ -45,7 +45,7 @@ struct Plan {
     db: usize,
 }
 
-fn plan(problem: &Conv2dProblem) -> Plan {
+fn plan(problem: &Conv2dProblem) -> WgradPlan {
     let p = *problem;
     // The pixels of a pointwise convolution are dealt to chunks one by one, as images of one pixel.
     let p =
@@ -65,10 +65,10 @@ fn plan(problem: &Conv2dProblem) -> Plan {
     let group = (GROUP / image).max(POSITIONS.div_ceil(positions)).min(p.n.div_ceil(chunks)).max(1);
     let pitch = lines(outer.columns());
     let dw = outer.pieces() * outer.rows() * pitch;
-    Plan { outer, items: p.n, chunks, group, span, pitch, dw, db: lines(p.k) }
+    WgradPlan { outer, items: p.n, chunks, group, span, pitch, dw, db: lines(p.k) }
 }
 
-impl Plan {
+impl WgradPlan {
     /// Items of chunk `i`.
     fn chunk(&self, i: usize) -> Range<usize> {
         self.items * i / self.chunks..self.items * (i + 1) / self.chunks
@@ -101,7 +101,7 @@ pub fn wgrad(
     let plan = plan(problem);
     let outer = &plan.outer;
     let k = problem.k;
-    let kernels = Kernels::of(cpu.isa());
+    let kernels = MicroKernels::of(cpu.isa());
     let mut cutter = Cutter(work);
     let per_worker = outer.scratch(plan.group);
     let scratch = cutter.take(cpu.workers() * per_worker);
@@ -134,14 +134,14 @@ pub fn wgrad(
             unsafe {
                 let images = outer.images(x.as_ptr(), range.clone(), scratch);
                 let dy = dy.as_ptr().wrapping_add(range.start * positions * k);
+                let factors = OuterFactors { images, dy };
                 for piece in 0..outer.pieces() {
                     for_each_tile(rows.clone(), outer.columns(), |rows, columns| {
                         let row = piece * outer.rows() + rows.start;
                         let out = shared.at(base + row * plan.pitch + columns.start);
                         let resume = start > items.start;
-                        outer.tile(
-                            kernels, images, dy, piece, rows, columns, out, plan.pitch, resume,
-                        );
+                        let target = OuterTarget { out, pitch: plan.pitch, resume };
+                        outer.tile(kernels, &factors, piece, [rows, columns], &target);
                     });
                 }
             }

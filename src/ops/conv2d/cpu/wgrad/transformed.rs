@@ -1,7 +1,7 @@
 //! wgrad of 3x3 kernels in Winograd's planes: chunks of the batch are summed and merged as planes,
 //! and the merged planes become the gradient.
 
-use super::super::kernel::{Kernels, PLANES};
+use super::super::kernel::{MicroKernels, PLANES};
 use super::super::task::{Cutter, Shared, lines, run_tasks};
 use super::super::winograd::Gradient;
 use super::chunks::{CHUNKS, TASKS, merge};
@@ -11,7 +11,7 @@ use crate::ops::conv2d::Conv2dProblem;
 /// Values of all chunks' planes, about, at most.
 const CHUNK_VALUES: usize = 1 << 20;
 
-struct Plan {
+struct TransformedPlan {
     chunks: usize,
     /// Output channels a task; the last has fewer.
     span: usize,
@@ -21,14 +21,14 @@ struct Plan {
     size: usize,
 }
 
-fn plan(p: &Conv2dProblem) -> Plan {
+fn plan(p: &Conv2dProblem) -> TransformedPlan {
     let gradient = Gradient::new(p);
     let planes = gradient.planes();
     let most = 1 << (CHUNK_VALUES / planes).clamp(1, CHUNKS).ilog2();
     let chunks = most.min(p.n).max(1);
     let spans = TASKS.div_ceil(chunks);
     let span = p.k.div_ceil(spans).next_multiple_of(16).max(32).min(p.k);
-    Plan { chunks, span, gradient, planes, size: planes + lines(p.k) }
+    TransformedPlan { chunks, span, gradient, planes, size: planes + lines(p.k) }
 }
 
 /// Workspace: transformed tiles and a row of the gradient for the workers, chunk buffers.
@@ -38,7 +38,7 @@ pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem) -> usize {
 }
 
 /// Values a worker needs: tiles, then one output channel of merged planes.
-fn scratch(plan: &Plan, p: &Conv2dProblem) -> usize {
+fn scratch(plan: &TransformedPlan, p: &Conv2dProblem) -> usize {
     lines(plan.gradient.with_channels(plan.span).scratch().max(PLANES * p.c))
 }
 
@@ -53,7 +53,7 @@ pub fn wgrad(
     work: &mut [f32],
 ) {
     let plan = plan(problem);
-    let kernels = Kernels::of(cpu.isa());
+    let kernels = MicroKernels::of(cpu.isa());
     let (c, k, image) = (problem.c, problem.k, problem.h * problem.w);
     let per_worker = scratch(&plan, problem);
     let mut cutter = Cutter(work);

@@ -1,11 +1,11 @@
 //! The driver of fprop and dgrad. Rows of tiles go through three steps while they are in the
 //! cache: input to 16 planes, a matrix product a plane, planes to output.
 
-use super::super::cut::{Cut, Part, Work};
-use super::super::gather::Edges;
-use super::super::kernel::{Kernels, OutputTiles, PLANES, Products, Start};
-use super::super::pack::{Block, padded_channels};
+use super::super::direct::DenseOperands;
+use super::super::kernel::{MicroKernels, OutputTiles, PLANES, Products, SumStart};
+use super::super::pack::{ChannelBlock, padded_channels};
 use super::super::task::{Cutter, Shared, lines, run_tasks};
+use super::super::tasks::{TaskGrid, TaskPart, TaskWork};
 use super::{GROUP, input_tiles};
 use crate::backend::{Backend, Cpu};
 
@@ -18,8 +18,8 @@ const LARGE: usize = 1 << 16;
 
 /// A 3x3 convolution of stride 1 and padding 1, from `input` to as many pixels of other channels.
 pub struct Winograd {
-    pub cut: Cut,
-    pub blocks: Vec<Block>,
+    pub cut: TaskGrid,
+    pub blocks: Vec<ChannelBlock>,
     /// Rows, columns, channels.
     input: [usize; 3],
     k: usize,
@@ -30,10 +30,11 @@ pub struct Winograd {
 }
 
 impl Winograd {
+    /// A 3x3 convolution of `n` images of `input` rows, columns and channels to `k` channels.
     pub fn new(cpu: &Cpu, n: usize, input: [usize; 3], k: usize) -> Self {
         let [h, w, c] = input;
-        let blocks = Kernels::of(cpu.isa()).blocks(k);
-        let cut = Cut::new(&Work {
+        let blocks = MicroKernels::of(cpu.isa()).blocks(k);
+        let cut = TaskGrid::new(&TaskWork {
             n,
             rows: h,
             image: h * w * c,
@@ -80,7 +81,7 @@ impl Winograd {
 
     /// Transforms packed weights, block by block.
     pub fn transform(&self, cpu: &Cpu, packed: &[f32], u: &mut [f32]) {
-        let kernels = Kernels::of(cpu.isa());
+        let kernels = MicroKernels::of(cpu.isa());
         let (c, out) = (self.input[2], Shared::new(u));
         run_tasks(cpu, self.blocks.len(), &mut [], 0, |block, _| {
             let (first, _, kernel) = self.blocks[block];
@@ -95,41 +96,35 @@ impl Winograd {
     /// Computes y from x, and calls `done` with every finished part.
     ///
     /// # Safety
-    /// `x` holds n input images, `u` the transformed panels, `y` n output images; `edges` point to
-    /// values for every channel (and output pixel); the scratch is [`Winograd::scratch`].
-    #[expect(clippy::too_many_arguments)]
+    /// `x` holds n input images, `panels` are the transformed ones, `y` holds n output images; `edges`
+    /// point to values for every channel (and output pixel); the scratch is [`Winograd::scratch`].
     pub unsafe fn run(
         &self,
         cpu: &Cpu,
-        x: &[f32],
-        u: &[f32],
-        edges: &Edges,
-        y: &Shared,
+        operands: &DenseOperands,
         scratch: &mut [f32],
-        done: impl Fn(&Part) + Sync,
+        done: impl Fn(&TaskPart) + Sync,
     ) {
-        let kernels = Kernels::of(cpu.isa());
+        let kernels = MicroKernels::of(cpu.isa());
         run_tasks(cpu, self.cut.tasks(), scratch, self.per_worker(), |task, scratch| {
             let part = self.cut.part(task);
             // SAFETY: passed on to the caller; tasks write disjoint parts.
-            unsafe { self.part(kernels, &part, x.as_ptr(), u.as_ptr(), edges, y, scratch) };
+            unsafe { self.part(kernels, &part, operands, scratch) };
             done(&part);
         });
     }
 
     /// # Safety
-    /// As for [`Winograd::run`]; nobody else touches this part of `y`.
-    #[expect(clippy::too_many_arguments)]
+    /// What [`Winograd::run`] asks of its callers; nobody else touches this part of `y`.
     unsafe fn part(
         &self,
-        kernels: &Kernels,
-        part: &Part,
-        x: *const f32,
-        u: *const f32,
-        edges: &Edges,
-        y: &Shared,
+        kernels: &MicroKernels,
+        part: &TaskPart,
+        operands: &DenseOperands,
         scratch: &mut [f32],
     ) {
+        let DenseOperands { x, panels, edges, y } = *operands;
+        let (x, u) = (x.as_ptr(), panels.as_ptr());
         let [h, w, c] = self.input;
         let mut cutter = Cutter(scratch);
         let zeros = cutter.take(w * c);
@@ -183,8 +178,8 @@ impl Winograd {
                         columns: w,
                         pitch: self.k,
                         bias: match edges.start.from(k) {
-                            Start::Zero => std::ptr::null(),
-                            Start::Bias(bias) => bias,
+                            SumStart::Zero => std::ptr::null(),
+                            SumStart::Bias(bias) => bias,
                         },
                         finish: edges.finish.from(k),
                     };

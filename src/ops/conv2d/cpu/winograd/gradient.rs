@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::super::kernel::{GradientTiles, Kernels, OuterTile, PLANES};
+use super::super::kernel::{GradientTiles, MicroKernels, OuterTile, PLANES};
 use super::super::outer::for_each_tile;
 use super::super::task::{Cutter, lines};
 use super::input_tiles;
@@ -26,12 +26,13 @@ pub struct Gradient {
 }
 
 impl Gradient {
+    /// The planes of the weight gradient of `p`, a 3x3 convolution.
     pub fn new(p: &Conv2dProblem) -> Self {
         let at_once = TILES.div_ceil(p.w.div_ceil(2).max(1));
         Gradient { size: [p.h, p.w], c: p.c, k: p.k, pitch: p.k, at_once }
     }
 
-    /// The same for `k` of the output channels, a multiple of 16.
+    /// These planes for `k` of the output channels, a multiple of 16.
     pub fn with_channels(self, k: usize) -> Self {
         Gradient { k, ..self }
     }
@@ -69,7 +70,7 @@ impl Gradient {
     /// kernels' instruction set is there.
     pub unsafe fn accumulate(
         &self,
-        kernels: &Kernels,
+        kernels: &MicroKernels,
         x: *const f32,
         dy: *const f32,
         images: Range<usize>,
@@ -113,12 +114,14 @@ impl Gradient {
             }
             let tiles = now.len() * self.across();
             for plane in 0..PLANES {
-                let (v, z) = (v.wrapping_add(plane * v_plane), z.wrapping_add(plane * z_plane));
+                let v = v.wrapping_add(plane * v_plane).cast_const();
+                let z = z.wrapping_add(plane * z_plane).cast_const();
                 let out = out.wrapping_add(plane * c * k);
                 for_each_tile(0..k, c, |rows, columns| {
                     // SAFETY: rows and columns of the plane and of `tiles` transformed tiles.
                     unsafe {
-                        self.product(kernels, z, v, tiles, rows, columns, out, first > 0);
+                        let place = [rows, columns];
+                        self.product(kernels, [z, v], tiles, place, out, first > 0);
                     }
                 });
             }
@@ -129,15 +132,12 @@ impl Gradient {
     ///
     /// # Safety
     /// `z` and `v` hold the tiles, `out` the plane; the kernels' instruction set is there.
-    #[expect(clippy::too_many_arguments)]
     unsafe fn product(
         &self,
-        kernels: &Kernels,
-        z: *const f32,
-        v: *const f32,
+        kernels: &MicroKernels,
+        [z, v]: [*const f32; 2],
         tiles: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
+        [rows, columns]: [Range<usize>; 2],
         out: *mut f32,
         resume: bool,
     ) {
@@ -171,7 +171,13 @@ impl Gradient {
     ///
     /// # Safety
     /// `m` is readable for 16 planes, `out` holds 9 C values; the kernels' instruction set is there.
-    pub unsafe fn filter(&self, kernels: &Kernels, m: *const f32, plane: usize, out: &mut [f32]) {
+    pub unsafe fn filter(
+        &self,
+        kernels: &MicroKernels,
+        m: *const f32,
+        plane: usize,
+        out: &mut [f32],
+    ) {
         assert_eq!(out.len(), self.row(), "one output channel");
         // SAFETY: passed on to the caller.
         unsafe { (kernels.winograd_filter)(m, plane, self.c, out.as_mut_ptr()) };
@@ -181,7 +187,7 @@ impl Gradient {
     ///
     /// # Safety
     /// The kernels' instruction set is there.
-    pub unsafe fn norm(&self, kernels: &Kernels, planes: &[f32], row: &mut [f32]) -> f64 {
+    pub unsafe fn norm(&self, kernels: &MicroKernels, planes: &[f32], row: &mut [f32]) -> f64 {
         let plane = self.c * self.k;
         assert_eq!(planes.len(), PLANES * plane, "all planes");
         let mut norm = 0.0;

@@ -16,11 +16,13 @@ use super::super::shape::{positions, window};
 use super::super::wgrad::{Pieces, pieces};
 use super::tile::{MmaTile, TALL, TILES};
 use crate::cuda::{Cuda, tiles};
-use crate::ops::conv2d::{Choice, Conv2dProblem, Direction, Family, GradNormForm};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, TileChoice, TileFamily};
 
-/// Assumed of an H200: operations a second of `mma.sync`, bytes a second of L2 and of device memory.
+/// Operations a second of `mma.sync`, assumed of an H200.
 const PRODUCTS: f64 = 0.6 * 790e12;
+/// Bytes a second of its L2.
 pub const L2_BYTES: f64 = 5.5e12;
+/// Bytes a second of its memory.
 const MEMORY_BYTES: f64 = 0.9 * 4.3e12;
 /// Warps that keep a multiprocessor's tensor cores busy.
 const WARPS: usize = 12;
@@ -35,7 +37,7 @@ pub const NORM_SAMPLES: usize = 16 * tiles::MMA_MULTIPROCESSORS as usize;
 
 /// One direction as a matrix product, or several of one shape.
 pub struct Product {
-    direction: Direction,
+    direction: Conv2dDirection,
     problem: Conv2dProblem,
     pub rows: usize,
     pub columns: usize,
@@ -48,15 +50,16 @@ pub struct Product {
 
 /// A choice, and the tile that it names.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Way {
+pub struct TilePlan {
     pub tile: MmaTile,
-    pub family: Family,
+    pub family: TileFamily,
     pub splits: usize,
 }
 
-impl Way {
-    pub fn choice(&self) -> Choice {
-        Choice {
+impl TilePlan {
+    /// How the choice is named outside of this module.
+    pub fn choice(&self) -> TileChoice {
+        TileChoice {
             tile: [self.tile.rows, self.tile.columns],
             family: self.family,
             splits: self.splits,
@@ -65,32 +68,33 @@ impl Way {
 }
 
 impl Product {
-    /// Of a direction that is one; of gradient norms those that are instantiated, of [`NORM_SAMPLES`].
-    pub fn new(p: &Conv2dProblem, direction: Direction) -> Option<Product> {
-        let norms = matches!(direction, Direction::GradNorm(_));
+    /// The product that a direction is: for gradient norms the instantiated ones of [`NORM_SAMPLES`]; None
+    /// for the other forms.
+    pub fn new(p: &Conv2dProblem, direction: Conv2dDirection) -> Option<Product> {
+        let norms = matches!(direction, Conv2dDirection::GradNorm(_));
         let p = &if norms { p.with_n(NORM_SAMPLES) } else { *p };
         let [vertical, horizontal] = p.stride;
         let (x, w, y) = (p.x_len(), p.w_len(), p.y_len());
         let problems = vertical * horizontal;
         let (rows, columns, depth, count, moved) = match direction {
-            Direction::Fprop => (positions(p), p.k, window(p), 1, x + w + y),
-            Direction::Dgrad | Direction::DgradNorm => {
-                let norm = if direction == Direction::DgradNorm { 2 * x } else { 0 };
+            Conv2dDirection::Fprop => (positions(p), p.k, window(p), 1, x + w + y),
+            Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => {
+                let norm = if direction == Conv2dDirection::DgradNorm { 2 * x } else { 0 };
                 let rows = p.n * p.h.div_ceil(vertical) * p.w.div_ceil(horizontal);
                 (rows, p.c, (p.r * p.s * p.k).div_ceil(problems), problems, x + w + y + norm)
             }
             // dw is f32.
-            Direction::Wgrad => (window(p), p.k, positions(p), 1, x + 2 * w + y),
-            Direction::GradNorm(GradNormForm::Instantiate) => {
+            Conv2dDirection::Wgrad => (window(p), p.k, positions(p), 1, x + 2 * w + y),
+            Conv2dDirection::GradNorm(GradNormForm::Instantiate) => {
                 (window(p), p.k, p.p() * p.q(), p.n, x + y)
             }
-            Direction::GradNorm(_) => return None,
+            Conv2dDirection::GradNorm(_) => return None,
         };
         Some(Product { direction, problem: *p, rows, columns, depth, count, moved })
     }
 
-    /// The same of a problem that may describe no convolution, or none in bf16.
-    pub fn checked(p: &Conv2dProblem, direction: Direction) -> Option<Product> {
+    /// The product of a problem that may describe no convolution, or none in bf16.
+    pub fn checked(p: &Conv2dProblem, direction: Conv2dDirection) -> Option<Product> {
         if p.check().is_err() || !p.takes_bf16() {
             return None;
         }
@@ -106,7 +110,7 @@ impl Product {
     /// Channels of the pixels that a tap selects.
     fn channels(&self) -> usize {
         match self.direction {
-            Direction::Dgrad | Direction::DgradNorm => self.problem.k,
+            Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => self.problem.k,
             _ => self.problem.c,
         }
     }
@@ -117,11 +121,11 @@ impl Product {
     }
 
     /// Bytes of shared memory that a block takes.
-    pub fn shared_bytes(&self, tile: &MmaTile, family: Family) -> usize {
+    pub fn shared_bytes(&self, tile: &MmaTile, family: TileFamily) -> usize {
         match family {
-            Family::Gathered => tile.shared_bytes,
-            Family::Halo if *tile == TALL => tile.shared_bytes,
-            Family::Halo => {
+            TileFamily::PerTap => tile.shared_bytes,
+            TileFamily::Halo if *tile == TALL => tile.shared_bytes,
+            TileFamily::Halo => {
                 let stages = (tiles::MMA_STAGES * tiles::MMA_DEPTH * 2) as usize * tile.columns;
                 let halo = self.pixels(tile) * pitch(self.channels()) * 16;
                 let all = stages + tiles::MMA_HALO_ZEROS as usize + halo;
@@ -130,40 +134,41 @@ impl Product {
         }
     }
 
-    /// Blocks of it on a multiprocessor.
-    pub fn blocks(&self, tile: &MmaTile, family: Family) -> usize {
+    /// Blocks of a tile on a multiprocessor.
+    pub fn blocks(&self, tile: &MmaTile, family: TileFamily) -> usize {
         tile.blocks.min(SHARED / (self.shared_bytes(tile, family) + SYSTEM))
     }
 
     /// Whether it can be computed so.
-    fn takes(&self, tile: &MmaTile, family: Family) -> bool {
+    fn takes(&self, tile: &MmaTile, family: TileFamily) -> bool {
         let fits = self.shared_bytes(tile, family) <= SHARED_BLOCK;
-        let weights = matches!(self.direction, Direction::Wgrad | Direction::GradNorm(_));
+        let weights =
+            matches!(self.direction, Conv2dDirection::Wgrad | Conv2dDirection::GradNorm(_));
         match (family, weights) {
-            (Family::Gathered, _) => *tile != TALL,
-            (Family::Halo, true) => {
+            (TileFamily::PerTap, _) => *tile != TALL,
+            (TileFamily::Halo, true) => {
                 *tile == TALL && self.takes_halo() && self.problem.c.is_multiple_of(TALL.rows / 3)
             }
-            (Family::Halo, false) => *tile != TALL && self.takes_halo() && fits,
+            (TileFamily::Halo, false) => *tile != TALL && self.takes_halo() && fits,
         }
     }
 
     /// All lawful ways with the splits that suit each.
-    pub fn ways(&self) -> Vec<Way> {
-        let all = TILES.into_iter().flat_map(|t| [(t, Family::Gathered), (t, Family::Halo)]);
+    pub fn ways(&self) -> Vec<TilePlan> {
+        let all = TILES.into_iter().flat_map(|t| [(t, TileFamily::PerTap), (t, TileFamily::Halo)]);
         let lawful = all.filter(|(tile, family)| self.takes(tile, *family));
         lawful.map(|(tile, family)| self.with_splits(tile, family)).collect()
     }
 
     /// The way that a choice names, if it is lawful.
-    fn way(&self, choice: &Choice) -> Option<Way> {
+    fn way(&self, choice: &TileChoice) -> Option<TilePlan> {
         let tile = TILES.into_iter().find(|t| [t.rows, t.columns] == choice.tile)?;
-        let splits = if self.direction == Direction::Wgrad {
+        let splits = if self.direction == Conv2dDirection::Wgrad {
             choice.splits.clamp(1, self.most_splits())
         } else {
             1
         };
-        self.takes(&tile, choice.family).then_some(Way { tile, family: choice.family, splits })
+        self.takes(&tile, choice.family).then_some(TilePlan { tile, family: choice.family, splits })
     }
 
     fn most_splits(&self) -> usize {
@@ -172,34 +177,34 @@ impl Product {
     }
 
     /// A tile with the splits that the model expects to be fastest, the fewest of those.
-    fn with_splits(&self, tile: MmaTile, family: Family) -> Way {
-        let one = Way { tile, family, splits: 1 };
-        if self.direction != Direction::Wgrad {
+    fn with_splits(&self, tile: MmaTile, family: TileFamily) -> TilePlan {
+        let one = TilePlan { tile, family, splits: 1 };
+        if self.direction != Conv2dDirection::Wgrad {
             return one;
         }
-        let ways = (1..=self.most_splits()).map(|splits| Way { splits, ..one });
+        let ways = (1..=self.most_splits()).map(|splits| TilePlan { splits, ..one });
         ways.min_by(|a, b| order(&self.seconds(a), &self.seconds(b))).unwrap_or(one)
     }
 
     /// Bytes that one tile of `depth` terms copies.
-    fn copied(&self, tile: &MmaTile, family: Family, depth: usize) -> usize {
+    fn copied(&self, tile: &MmaTile, family: TileFamily, depth: usize) -> usize {
         match family {
-            Family::Gathered => 2 * (tile.rows + tile.columns) * depth,
+            TileFamily::PerTap => 2 * (tile.rows + tile.columns) * depth,
             // Every MMA_DEPTH positions see two pixels more than they are.
-            Family::Halo if *tile == TALL => 2 * tile.columns * (2 * depth + depth / 16),
-            Family::Halo => 2 * (self.pixels(tile) * self.channels() + tile.columns * depth),
+            TileFamily::Halo if *tile == TALL => 2 * tile.columns * (2 * depth + depth / 16),
+            TileFamily::Halo => 2 * (self.pixels(tile) * self.channels() + tile.columns * depth),
         }
     }
 
     /// Tiles of all products and splits, and the terms of each.
-    fn tiled(&self, way: &Way) -> (usize, usize) {
-        let Way { tile, splits, .. } = way;
+    fn tiled(&self, way: &TilePlan) -> (usize, usize) {
+        let TilePlan { tile, splits, .. } = way;
         let depth = self.depth.div_ceil(*splits).next_multiple_of(tiles::MMA_DEPTH as usize);
         (tile.count(self.rows, self.columns) * self.count * splits, depth)
     }
 
     /// Bytes that all tiles copy from L2.
-    pub fn copies(&self, way: &Way) -> u64 {
+    pub fn copies(&self, way: &TilePlan) -> u64 {
         let (count, depth) = self.tiled(way);
         (count * self.copied(&way.tile, way.family, depth)) as u64
     }
@@ -211,8 +216,8 @@ impl Product {
 
     /// Seconds that a way is expected to take: the bound, and the sum of products and copies, which decides
     /// between ways that memory makes equal.
-    pub fn seconds(&self, way: &Way) -> (f64, f64) {
-        let Way { tile, family, splits } = way;
+    pub fn seconds(&self, way: &TilePlan) -> (f64, f64) {
+        let TilePlan { tile, family, splits } = way;
         let (count, depth) = self.tiled(way);
         let copied = self.copied(tile, *family, depth);
         let [products, copies] =
@@ -224,28 +229,28 @@ impl Product {
     }
 
     /// The way that the model expects to be fastest.
-    pub fn fastest(&self) -> Way {
-        let gathered = Way { tile: TILES[0], family: Family::Gathered, splits: 1 };
+    pub fn fastest(&self) -> TilePlan {
+        let gathered = TilePlan { tile: TILES[0], family: TileFamily::PerTap, splits: 1 };
         let ways = self.ways().into_iter().map(|way| (self.seconds(&way), way));
         ways.min_by(|a, b| order(&a.0, &b.0)).map_or(gathered, |best| best.1)
     }
 
-    /// The same, found once a process: looking through all splits takes longer than a small launch.
-    fn planned(&self) -> Way {
-        type Found = HashMap<(Direction, Conv2dProblem), Way>;
+    /// The fastest way, found once a process: looking through all splits takes longer than a small launch.
+    fn planned(&self) -> TilePlan {
+        type Found = HashMap<(Conv2dDirection, Conv2dProblem), TilePlan>;
         static FOUND: LazyLock<Mutex<Found>> = LazyLock::new(Mutex::default);
         let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
         *found.entry((self.direction, self.problem)).or_insert_with(|| self.fastest())
     }
 
     /// How the product is computed on this card.
-    pub fn choose(&self, cuda: &Cuda) -> Way {
+    pub fn choose(&self, cuda: &Cuda) -> TilePlan {
         let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
         let way = forced.unwrap_or_else(|| self.planned());
-        // The same bits on a card with less shared memory.
+        // A card with less shared memory computes the same bits by the other family.
         let fits =
             self.shared_bytes(&way.tile, way.family) <= cuda.properties().shared_bytes as usize;
-        if fits { way } else { Way { family: Family::Gathered, ..way } }
+        if fits { way } else { TilePlan { family: TileFamily::PerTap, ..way } }
     }
 
     /// wgrad's positions in `splits` pieces.
@@ -278,19 +283,20 @@ pub fn pitch(channels: usize) -> usize {
 }
 
 /// What [`Cuda::forced`] holds; 0 is nothing.
-fn encode(choice: Option<Choice>) -> u64 {
-    let Some(Choice { tile: [rows, columns], family, splits }) = choice else { return 0 };
-    let halo = u64::from(family == Family::Halo);
+fn encode(choice: Option<TileChoice>) -> u64 {
+    let Some(TileChoice { tile: [rows, columns], family, splits }) = choice else { return 0 };
+    let halo = u64::from(family == TileFamily::Halo);
     (rows as u64) << 48 | (columns as u64 & 0xffff) << 32 | halo << 31 | (splits as u64 & 0xffff)
 }
 
-fn decode(code: u64) -> Option<Choice> {
+fn decode(code: u64) -> Option<TileChoice> {
     let part = |shift: u32| (code >> shift & 0xffff) as usize;
-    let family = if code >> 31 & 1 == 1 { Family::Halo } else { Family::Gathered };
-    (code != 0).then(|| Choice { tile: [part(48), part(32)], family, splits: part(0) })
+    let family = if code >> 31 & 1 == 1 { TileFamily::Halo } else { TileFamily::PerTap };
+    (code != 0).then(|| TileChoice { tile: [part(48), part(32)], family, splits: part(0) })
 }
 
-pub fn force(cuda: &Cuda, choice: Option<Choice>) {
+/// Computes every problem that can be by `choice` from now on; as planned again with None.
+pub fn force(cuda: &Cuda, choice: Option<TileChoice>) {
     cuda.forced().store(encode(choice), Relaxed);
 }
 
@@ -306,31 +312,31 @@ mod tests {
     #[test]
     fn forced_choices_are_read_as_they_are_written() {
         assert_eq!(decode(encode(None)), None);
-        for family in [Family::Gathered, Family::Halo] {
-            let choice = Choice { tile: [256, 32], family, splits: 128 };
+        for family in [TileFamily::PerTap, TileFamily::Halo] {
+            let choice = TileChoice { tile: [256, 32], family, splits: 128 };
             assert_eq!(decode(encode(Some(choice))), Some(choice));
         }
     }
 
-    const NORM: Direction = Direction::GradNorm(GradNormForm::Instantiate);
+    const NORM: Conv2dDirection = Conv2dDirection::GradNorm(GradNormForm::Instantiate);
 
     #[test]
     fn gradient_norms_share_pixels_as_weight_gradients_do_whatever_the_batch() {
         let way = |n, c| product([n, 32, c, 64, 3, 1], NORM).fastest();
-        assert_eq!((way(512, 64).tile, way(512, 64).family), (TALL, Family::Halo));
-        assert_eq!((way(512, 72).family, way(512, 72).splits), (Family::Gathered, 1));
-        assert_eq!(product([512, 32, 64, 64, 3, 2], NORM).fastest().family, Family::Gathered);
+        assert_eq!((way(512, 64).tile, way(512, 64).family), (TALL, TileFamily::Halo));
+        assert_eq!((way(512, 72).family, way(512, 72).splits), (TileFamily::PerTap, 1));
+        assert_eq!(product([512, 32, 64, 64, 3, 2], NORM).fastest().family, TileFamily::PerTap);
         for n in [1, 7, 512] {
             assert_eq!([way(n, 64), way(n, 72)], [way(512, 64), way(512, 72)]);
         }
         for form in [GradNormForm::Gram, GradNormForm::ShiftedGram] {
             let p = product([1, 8, 64, 64, 3, 1], NORM).problem;
-            assert!(Product::checked(&p, Direction::GradNorm(form)).is_none());
+            assert!(Product::checked(&p, Conv2dDirection::GradNorm(form)).is_none());
         }
     }
 
     /// n, h = w, c, k, r, stride.
-    fn product([n, h, c, k, r, stride]: [usize; 6], direction: Direction) -> Product {
+    fn product([n, h, c, k, r, stride]: [usize; 6], direction: Conv2dDirection) -> Product {
         let pad = [r / 2; 2];
         let p = Conv2dProblem { n, h, w: h, c, k, r, s: r, stride: [stride; 2], pad };
         Product::checked(&p, direction).unwrap()
@@ -346,29 +352,33 @@ mod tests {
             ([512, 32, 64, 128, 3, 2], false),
             ([512, 32, 64, 64, 1, 1], false),
         ] {
-            for direction in [Direction::Fprop, Direction::DgradNorm] {
+            for direction in [Conv2dDirection::Fprop, Conv2dDirection::DgradNorm] {
                 let way = product(sizes, direction).fastest();
-                assert_eq!(way.family == Family::Halo, halo, "{sizes:?} {direction:?} {way:?}");
+                assert_eq!(way.family == TileFamily::Halo, halo, "{sizes:?} {direction:?} {way:?}");
             }
         }
     }
 
     #[test]
     fn filter_rows_share_pixels_in_groups_of_channels() {
-        let way = |c| product([512, 32, c, 64, 3, 1], Direction::Wgrad).fastest();
-        assert_eq!((way(64).tile, way(64).family), (TALL, Family::Halo));
-        assert_eq!(way(72).family, Family::Gathered);
+        let way = |c| product([512, 32, c, 64, 3, 1], Conv2dDirection::Wgrad).fastest();
+        assert_eq!((way(64).tile, way(64).family), (TALL, TileFamily::Halo));
+        assert_eq!(way(72).family, TileFamily::PerTap);
         assert_eq!(
-            product([512, 32, 64, 64, 3, 2], Direction::Wgrad).fastest().family,
-            Family::Gathered
+            product([512, 32, 64, 64, 3, 2], Conv2dDirection::Wgrad).fastest().family,
+            TileFamily::PerTap
         );
     }
 
     #[test]
     fn every_way_fits_and_is_what_its_choice_names() {
-        for direction in
-            [Direction::Fprop, Direction::Dgrad, Direction::DgradNorm, Direction::Wgrad, NORM]
-        {
+        for direction in [
+            Conv2dDirection::Fprop,
+            Conv2dDirection::Dgrad,
+            Conv2dDirection::DgradNorm,
+            Conv2dDirection::Wgrad,
+            NORM,
+        ] {
             for sizes in [[3, 5, 8, 16, 3, 1], [64, 56, 128, 64, 3, 1], [9, 17, 64, 512, 3, 2]] {
                 let product = product(sizes, direction);
                 let ways = product.ways();
@@ -378,14 +388,14 @@ mod tests {
                     assert!(product.shared_bytes(&way.tile, way.family) <= SHARED_BLOCK);
                     assert!(product.blocks(&way.tile, way.family) >= 1);
                     assert!(product.seconds(&way).0 > 0.0);
-                    assert!(direction == Direction::Wgrad || way.splits == 1);
+                    assert!(direction == Conv2dDirection::Wgrad || way.splits == 1);
                 }
             }
         }
-        let none = Choice { tile: [100, 64], family: Family::Gathered, splits: 1 };
-        assert_eq!(product([3, 5, 8, 16, 3, 1], Direction::Fprop).way(&none), None);
-        let halo = Choice { tile: [128, 64], family: Family::Halo, splits: 1 };
-        assert_eq!(product([3, 5, 8, 16, 1, 1], Direction::Fprop).way(&halo), None);
+        let none = TileChoice { tile: [100, 64], family: TileFamily::PerTap, splits: 1 };
+        assert_eq!(product([3, 5, 8, 16, 3, 1], Conv2dDirection::Fprop).way(&none), None);
+        let halo = TileChoice { tile: [128, 64], family: TileFamily::Halo, splits: 1 };
+        assert_eq!(product([3, 5, 8, 16, 1, 1], Conv2dDirection::Fprop).way(&halo), None);
     }
 
     #[test]
@@ -399,13 +409,13 @@ mod tests {
             [512, 4, 512, 512, 3, 1],
             [256, 14, 1024, 256, 1, 1],
         ] {
-            let product = product(sizes, Direction::Wgrad);
-            let Way { tile, splits, .. } = product.fastest();
+            let product = product(sizes, Conv2dDirection::Wgrad);
+            let TilePlan { tile, splits, .. } = product.fastest();
             let blocks = tile.count(product.rows, product.columns) * splits;
             let share = blocks.div_ceil(machines);
             assert!(10 * blocks >= 7 * share * machines, "{sizes:?}: {blocks} blocks");
         }
         // Too few positions for two.
-        assert_eq!(product([1, 16, 64, 64, 3, 1], Direction::Wgrad).fastest().splits, 1);
+        assert_eq!(product([1, 16, 64, 64, 3, 1], Conv2dDirection::Wgrad).fastest().splits, 1);
     }
 }

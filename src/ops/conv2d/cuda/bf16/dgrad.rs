@@ -1,35 +1,36 @@
 //! Launches of `kernels/conv2d_dgrad_bf16.cu`.
 
-use super::choice::{Product, Way, pitch};
+use super::choice::{Product, TilePlan, pitch};
 use crate::backend::View;
 use crate::cuda::args::{Conv2dDgrad16Args, Conv2dShape, Divisor};
 use crate::cuda::{Cuda, CudaMemory};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, sum_tiles};
-use crate::ops::conv2d::{Conv2dProblem, Direction, NormGradient};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, DgradOperands};
 use crate::ops::device::{NULL, offset};
 
 /// Row tiles of all problems.
-fn parts(product: &Product, way: &Way) -> usize {
+fn parts(product: &Product, way: &TilePlan) -> usize {
     product.rows.div_ceil(way.tile.rows) * product.count
 }
 
 /// Workspace of a [`NormGradient`]: two sums a channel and row tile.
 pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
-    let Some(product) = Product::new(problem, Direction::DgradNorm) else { return 0 };
+    let Some(product) = Product::new(problem, Conv2dDirection::DgradNorm) else { return 0 };
     2 * parts(&product, &product.choose(cuda)) * problem.c
 }
 
+/// The input's gradient of operands that were checked, with the sums of a [`NormGradient`].
 pub fn dgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [dy, w, dx]: [View; 3],
-    accumulate: bool,
-    (norm, workspace): (Option<&NormGradient>, View),
+    operands: &DgradOperands,
 ) -> Result<()> {
+    let DgradOperands { dy, w, dx, accumulate, norm, workspace } = *operands;
     let shape = Conv2dShape::new(problem)?;
-    let direction = if norm.is_some() { Direction::DgradNorm } else { Direction::Dgrad };
+    let direction =
+        if norm.is_some() { Conv2dDirection::DgradNorm } else { Conv2dDirection::Dgrad };
     let Some(product) = Product::new(problem, direction) else { return Ok(()) };
     let way = product.choose(cuda);
     let parts = parts(&product, &way);

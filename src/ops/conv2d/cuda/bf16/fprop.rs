@@ -7,28 +7,27 @@ use crate::cuda::args::{Conv2dFprop16Args, Conv2dShape, Divisor};
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
 use crate::ops::batch_norm::cuda::{Tiles, merge_tiles};
-use crate::ops::conv2d::{Conv2dProblem, Direction, Epilogue};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, Epilogue, FpropOperands};
 use crate::ops::device::{NULL, count, offset};
 
 /// Workspace: two values a channel and row tile, for the moments of the output.
 pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
-    let Some(product) = Product::new(problem, Direction::Fprop) else { return 0 };
+    let Some(product) = Product::new(problem, Conv2dDirection::Fprop) else { return 0 };
     2 * product.rows.div_ceil(product.choose(cuda).tile.rows) * problem.k
 }
 
+/// The output of operands that were checked, with their epilogue.
 pub fn fprop(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, w, y]: [View; 3],
-    bias: Option<View>,
-    epilogue: Epilogue,
-    workspace: View,
+    operands: &FpropOperands,
 ) -> Result<()> {
+    let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
     let at = |view: View| cuda.pointer(memory, view);
     let optional = |view: Option<View>| view.map_or(Ok(NULL), at);
     let rows = positions(problem);
-    let Some(product) = Product::new(problem, Direction::Fprop) else { return Ok(()) };
+    let Some(product) = Product::new(problem, Conv2dDirection::Fprop) else { return Ok(()) };
     let way = product.choose(cuda);
     let parts = rows.div_ceil(way.tile.rows);
     let mut moments = [NULL; 2];

@@ -1,14 +1,13 @@
 //! Launches of `kernels/conv2d_grad_norm_bf16.cu`, and which form a layer takes.
 
-use super::super::norm_parts::{Plan, Tiling, triangle};
+use super::super::norm_parts::{GradNormPlan, Tiling, triangle};
 use super::super::shape::window;
-use super::choice::{L2_BYTES, NORM_SAMPLES, Product, Way, tile_seconds};
+use super::choice::{L2_BYTES, NORM_SAMPLES, Product, TilePlan, tile_seconds};
 use super::tile::GRAM;
-use crate::backend::View;
 use crate::cuda::args::Conv2dGradNorm16Args;
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, Direction, GradNormForm};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, GradNormOperands};
 use crate::ops::device::count;
 
 /// Most f32 values of the pixels' Gram matrices of one launch: a quarter of an H200's L2, where they are
@@ -22,7 +21,7 @@ const TAPS: f64 = 0.8e12;
 
 /// The gradients as products, one a sample.
 fn product(problem: &Conv2dProblem) -> Option<Product> {
-    Product::new(problem, Direction::GradNorm(GradNormForm::Instantiate))
+    Product::new(problem, Conv2dDirection::GradNorm(GradNormForm::Instantiate))
 }
 
 /// Seconds that a form is expected to take on [`NORM_SAMPLES`]: the model of tiles' products and copies, and
@@ -60,16 +59,16 @@ pub fn form(problem: &Conv2dProblem) -> GradNormForm {
 }
 
 /// How gradients are instantiated.
-fn way(cuda: &Cuda, problem: &Conv2dProblem) -> Option<(Product, Way)> {
+fn way(cuda: &Cuda, problem: &Conv2dProblem) -> Option<(Product, TilePlan)> {
     let product = product(problem)?;
     let way = product.choose(cuda);
     Some((product, way))
 }
 
-fn plan(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> Plan {
-    let tiles = |(product, way): (Product, Way)| way.tile.count(product.rows, product.columns);
+fn plan(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> GradNormPlan {
+    let tiles = |(product, way): (Product, TilePlan)| way.tile.count(product.rows, product.columns);
     let instantiated = way(cuda, problem).map_or(0, tiles);
-    Plan::new(problem, form, &Tiling { instantiated, side: SIDE, pixel_grams: PIXEL_GRAMS })
+    GradNormPlan::new(problem, form, &Tiling { instantiated, side: SIDE, pixel_grams: PIXEL_GRAMS })
 }
 
 /// Workspace: the pixels' Gram matrices and the partial sums of the samples of one launch.
@@ -77,21 +76,19 @@ pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem, form: GradNormForm) -> us
     plan(cuda, problem, form).workspace()
 }
 
+/// Gradient norms of operands that were checked.
 pub fn grad_norm(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, norms]: [View; 3],
-    bias: bool,
-    form: GradNormForm,
-    workspace: View,
+    operands: &GradNormOperands,
 ) -> Result<()> {
-    let (views, reduce) =
-        ([x, dy, norms, workspace], (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16));
+    let form = operands.form;
+    let reduce = (2, &cuda.kernels().conv2d_grad_norm_reduce_bf16);
     let part =
         |samples: u32, args: &Conv2dGradNorm16Args| launch(cuda, form, problem, samples, args);
     // SAFETY: check_grad_norm.
-    unsafe { plan(cuda, problem, form).run(cuda, memory, problem, views, bias, reduce, part) }
+    unsafe { plan(cuda, problem, form).run(cuda, memory, problem, operands, reduce, part) }
 }
 
 /// Partial sums of `samples` samples.

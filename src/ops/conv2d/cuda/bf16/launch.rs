@@ -3,17 +3,17 @@
 use bytemuck::Pod;
 
 use super::super::shape::blocks;
-use super::choice::{Product, Way};
+use super::choice::{Product, TilePlan};
 use crate::cuda::{Cuda, Kernel};
 use crate::error::Result;
-use crate::ops::conv2d::Family;
+use crate::ops::conv2d::TileFamily;
 
-impl Way {
+impl TilePlan {
     /// Launches this way's kernel of those that gather and those with a halo, each wide, medium and
     /// narrow, on a product of which every split, problem or sample is a layer of blocks.
     ///
     /// # Safety
-    /// As for [`Cuda::launch`].
+    /// What [`Cuda::launch`] asks of its callers.
     pub unsafe fn launch<A: Pod>(
         &self,
         cuda: &Cuda,
@@ -23,7 +23,7 @@ impl Way {
     ) -> Result<()> {
         let tiles = blocks(self.tile.count(product.rows, product.columns))?;
         let grid = [tiles, 1, blocks(product.count * self.splits)?];
-        let kernels = if self.family == Family::Halo { halo } else { gathered };
+        let kernels = if self.family == TileFamily::Halo { halo } else { gathered };
         let shared_bytes = product.shared_bytes(&self.tile, self.family) as u32;
         // SAFETY: passed on to the caller.
         unsafe {

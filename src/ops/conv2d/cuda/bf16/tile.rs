@@ -17,6 +17,7 @@ pub struct MmaTile {
     pub blocks: usize,
 }
 
+/// 128 x 128: the fewest copies a product.
 pub const WIDE: MmaTile = MmaTile {
     place: 0,
     rows: tiles::MMA_WIDE_ROWS as usize,
@@ -27,6 +28,7 @@ pub const WIDE: MmaTile = MmaTile {
     blocks: tiles::MMA_WIDE_BLOCKS as usize,
 };
 
+/// 128 x 64: two of them are resident where one wide tile is.
 pub const MEDIUM: MmaTile = MmaTile {
     place: 1,
     rows: tiles::MMA_MEDIUM_ROWS as usize,
@@ -37,6 +39,7 @@ pub const MEDIUM: MmaTile = MmaTile {
     blocks: tiles::MMA_MEDIUM_BLOCKS as usize,
 };
 
+/// 256 x 32, for few channels.
 pub const NARROW: MmaTile = MmaTile {
     place: 2,
     rows: tiles::MMA_NARROW_ROWS as usize,
@@ -58,7 +61,7 @@ pub const TALL: MmaTile = MmaTile {
     blocks: tiles::MMA_TALL_BLOCKS as usize,
 };
 
-/// Of Gram matrices.
+/// The only tile of Gram matrices.
 pub const GRAM: MmaTile = MmaTile {
     place: 0,
     rows: tiles::MMA_GRAM_TILE as usize,

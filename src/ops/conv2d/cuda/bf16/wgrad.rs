@@ -2,11 +2,10 @@
 
 use super::super::wgrad::{parts, reduce};
 use super::choice::Product;
-use crate::backend::View;
 use crate::cuda::args::{Conv2dBiasGrad16Args, Conv2dShape, Conv2dWgrad16Args};
 use crate::cuda::{Cuda, CudaMemory, tiles};
 use crate::error::Result;
-use crate::ops::conv2d::{Conv2dProblem, Direction};
+use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, WgradOperands};
 use crate::ops::device::offset;
 
 /// Values of the copies of dw, with which the copies of db follow.
@@ -19,23 +18,23 @@ fn copies(problem: &Conv2dProblem, splits: usize) -> usize {
 
 /// Workspace: a copy of dw a split, a copy of db a part.
 pub fn workspace(cuda: &Cuda, problem: &Conv2dProblem) -> usize {
-    let Some(product) = Product::new(problem, Direction::Wgrad) else { return 0 };
+    let Some(product) = Product::new(problem, Conv2dDirection::Wgrad) else { return 0 };
     let splits = product.pieces(product.choose(cuda).splits).count;
     copies(problem, splits) + parts(problem).count * problem.k
 }
 
+/// Weight and bias gradients of operands that were checked.
 pub fn wgrad(
     cuda: &Cuda,
     memory: &mut CudaMemory,
     problem: &Conv2dProblem,
-    [x, dy, dw]: [View; 3],
-    db: Option<View>,
-    workspace: View,
+    operands: &WgradOperands,
 ) -> Result<()> {
+    let WgradOperands { x, dy, dw, db, workspace } = *operands;
     let shape = Conv2dShape::new(problem)?;
     let [x, dy, dw, work] = [x, dy, dw, workspace].map(|view| cuda.pointer(memory, view));
     let (dy, dw, work) = (dy?, dw?, work?);
-    let Some(product) = Product::new(problem, Direction::Wgrad) else { return Ok(()) };
+    let Some(product) = Product::new(problem, Conv2dDirection::Wgrad) else { return Ok(()) };
     let mut way = product.choose(cuda);
     let splits = product.pieces(way.splits);
     way.splits = splits.count;

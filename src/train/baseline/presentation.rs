@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::method::Baseline;
 use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
-use crate::train::baseline::Baseline;
 use crate::train::job::TrainJob;
 use crate::train::order::epoch_order;
 use crate::train::outcome::EpochRecord;
@@ -127,7 +127,7 @@ pub(super) fn stored(state: &PolicyState, name: &str, len: usize) -> Result<Vec<
 
 /// What every policy knows of its job.
 #[derive(Clone)]
-pub(super) struct Facts {
+pub(super) struct JobFacts {
     pub(super) order_seed: u64,
     /// Labels of the whole part.
     pub(super) labels: Vec<u32>,
@@ -141,10 +141,10 @@ pub(super) struct Facts {
     pub(super) sample_weights: Option<Vec<f32>>,
 }
 
-impl Facts {
-    pub(super) fn of<B: Operators>(job: &TrainJob<B>, classes: usize) -> Facts {
+impl JobFacts {
+    pub(super) fn of<B: Operators>(job: &TrainJob<B>, classes: usize) -> JobFacts {
         let span = batch_sizes(Mode::Train, job.recipe.batch, job.subset.len()).len() as u64;
-        Facts {
+        JobFacts {
             order_seed: job.seeds.order,
             labels: job.labels.to_vec(),
             classes,

@@ -10,7 +10,7 @@ const TASKS: usize = 16;
 
 /// A cut of n images of `rows` rows and of `blocks` channel blocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Cut {
+pub struct TaskGrid {
     n: usize,
     rows: usize,
     blocks: usize,
@@ -23,7 +23,7 @@ pub struct Cut {
 }
 
 /// What is cut.
-pub struct Work {
+pub struct TaskWork {
     pub n: usize,
     /// Output rows.
     pub rows: usize,
@@ -39,7 +39,7 @@ pub struct Work {
 
 /// The part of the work one task does.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct TaskPart {
     pub images: Range<usize>,
     pub rows: Range<usize>,
     pub blocks: Range<usize>,
@@ -47,9 +47,10 @@ pub struct Part {
     pub index: usize,
 }
 
-impl Cut {
-    pub fn new(work: &Work) -> Cut {
-        let &Work { n, image, row, blocks, images, align, .. } = work;
+impl TaskGrid {
+    /// Cuts `work` by its sizes alone.
+    pub fn new(work: &TaskWork) -> TaskGrid {
+        let &TaskWork { n, image, row, blocks, images, align, .. } = work;
         let rows = work.rows.max(1);
         let (group, band) = if image > TASK_INPUT {
             (1, (TASK_INPUT / row.max(1)).clamp(1, rows))
@@ -61,7 +62,7 @@ impl Cut {
         let parts = n.div_ceil(group) * work.rows.div_ceil(band);
         let spans = if parts >= TASKS { 1 } else { TASKS.div_ceil(parts.max(1)) };
         let span = blocks.div_ceil(spans.min(blocks).max(1)).max(1);
-        Cut { n, rows: work.rows, blocks, group, band, span }
+        TaskGrid { n, rows: work.rows, blocks, group, band, span }
     }
 
     fn bands(&self) -> usize {
@@ -89,10 +90,10 @@ impl Cut {
     }
 
     /// What task `task` does.
-    pub fn part(&self, task: usize) -> Part {
+    pub fn part(&self, task: usize) -> TaskPart {
         let (index, span) = (task / self.spans(), task % self.spans());
         let (group, band) = (index / self.bands(), index % self.bands());
-        Part {
+        TaskPart {
             images: group * self.group..((group + 1) * self.group).min(self.n),
             rows: band * self.band..((band + 1) * self.band).min(self.rows),
             blocks: span * self.span..((span + 1) * self.span).min(self.blocks),
@@ -115,7 +116,7 @@ mod tests {
             (2, 201, 300, 32, 3, 2),
         ] {
             let (image, row) = (h * w * c, w * c);
-            let cut = Cut::new(&Work { n, rows: h, image, row, blocks, images: 8, align });
+            let cut = TaskGrid::new(&TaskWork { n, rows: h, image, row, blocks, images: 8, align });
             let mut seen = vec![0u8; n * h * blocks];
             for part in (0..cut.tasks()).map(|t| cut.part(t)) {
                 assert!(part.rows.start.is_multiple_of(align));

@@ -1,29 +1,15 @@
-//! What an epoch presents, in which order and with which weights. Each method has a file of its
-//! own.
-//!
-//! An epoch's presentation is a function of the job, the finished epochs' records and the policy's
-//! state, so that a resumed run repeats it bit for bit. The state goes into checkpoints.
+//! Which policy a job has: the plain one, or that of its baseline.
 
-pub mod class_weights;
-mod draws;
-mod group_dro;
-mod info_batch;
-mod presentation;
-mod rho;
-pub mod rules;
-mod weighing;
-
-use super::baseline::Baseline;
-use super::job::TrainJob;
-use super::outcome::EpochRecord;
+use super::method::Baseline;
+use super::presentation::{BaselineInput, JobFacts, Policy, Presentation};
+use super::{class_weights, draws, group_dro, info_batch, rho, rules, weighing};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
-pub use presentation::BaselineInput;
-use presentation::Facts;
-pub(super) use presentation::{Policy, Presentation, StepAt};
+use crate::train::job::TrainJob;
+use crate::train::outcome::EpochRecord;
 
 /// Presents every sample once in an epoch.
-struct Plain(Facts);
+struct Plain(JobFacts);
 
 impl<B: Operators> Policy<B> for Plain {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
@@ -32,13 +18,13 @@ impl<B: Operators> Policy<B> for Plain {
 }
 
 /// Makes the policy of a job. Without a baseline every sample is presented once in an epoch.
-pub(super) fn policy<B: Operators>(
+pub(in crate::train) fn policy<B: Operators>(
     job: &TrainJob<B>,
     classes: usize,
     input: Option<&BaselineInput>,
 ) -> Result<Box<dyn Policy<B>>> {
     check_sample_weights(job, input)?;
-    let facts = Facts::of(job, classes);
+    let facts = JobFacts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
     baseline.check(job.recipe)?;

@@ -7,20 +7,20 @@
 
 use crate::backend::simd::{Simd, prefetch};
 
-/// Output pixels of a gather tile.
+/// Output pixels of a direct tile.
 pub const PIXELS: usize = 8;
 
-/// What the sums of a gather tile start from.
+/// What the sums of a direct tile start from.
 #[derive(Clone, Copy)]
-pub enum Start {
+pub enum SumStart {
     Zero,
     /// One value a channel of the block.
     Bias(*const f32),
 }
 
-/// What happens to the finished sums of a gather tile.
+/// What happens to the finished sums of a direct tile.
 #[derive(Clone, Copy)]
-pub enum Finish {
+pub enum SumFinish {
     Store,
     /// Output += sum.
     Add,
@@ -33,21 +33,21 @@ pub enum Finish {
     },
 }
 
-impl Start {
-    /// The same for channels from `first`.
-    pub fn from(self, first: usize) -> Start {
+impl SumStart {
+    /// The start for channels from `first`.
+    pub fn from(self, first: usize) -> SumStart {
         match self {
-            Start::Bias(bias) => Start::Bias(bias.wrapping_add(first)),
+            SumStart::Bias(bias) => SumStart::Bias(bias.wrapping_add(first)),
             other => other,
         }
     }
 }
 
-impl Finish {
-    /// The same for channels from `first`.
-    pub fn from(self, first: usize) -> Finish {
+impl SumFinish {
+    /// The finish for channels from `first`.
+    pub fn from(self, first: usize) -> SumFinish {
         match self {
-            Finish::Affine { scale, shift, residual, relu } => Finish::Affine {
+            SumFinish::Affine { scale, shift, residual, relu } => SumFinish::Affine {
                 scale: scale.wrapping_add(first),
                 shift: shift.wrapping_add(first),
                 residual: if residual.is_null() { residual } else { residual.wrapping_add(first) },
@@ -60,7 +60,7 @@ impl Finish {
 
 /// Eight output pixels times one channel block: `y[i][k]` is the sum over segments g and
 /// j < seg_len of `x[i][g * seg_pitch + j] * w[g * w_pitch + j * width + k]`.
-pub struct GatherTile {
+pub struct DirectTile {
     /// First input value of each pixel's window; all readable, also beyond `pixels`.
     pub x: [*const f32; PIXELS],
     pub segs: usize,
@@ -77,30 +77,30 @@ pub struct GatherTile {
     pub pixels: usize,
     /// Valid channels of the block.
     pub channels: usize,
-    pub start: Start,
-    pub finish: Finish,
+    pub start: SumStart,
+    pub finish: SumFinish,
 }
 
-/// A gather kernel for channel blocks of one width.
+/// A direct kernel for channel blocks of one width.
 #[derive(Clone, Copy)]
-pub struct GatherKernel {
+pub struct DirectKernel {
     pub width: usize,
     /// # Safety
     /// The instruction set of the table; all pointers of the tile valid for the ranges its
     /// fields describe; no other thread touches the output values meanwhile.
-    pub run: unsafe fn(&GatherTile),
+    pub run: unsafe fn(&DirectTile),
 }
 
-/// Pixels `first .. first + M` of a gather tile.
+/// Pixels `first .. first + M` of a direct tile.
 ///
 /// The sums must stay in registers, which the compiler only manages while every access to them
 /// sits in a small loop with constant bounds: hence the separate steps, and the detour of partial
 /// tiles through memory.
 ///
 /// # Safety
-/// See [`GatherKernel::run`].
+/// See [`DirectKernel::run`].
 #[inline(always)]
-pub unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, first: usize) {
+pub unsafe fn direct<S: Simd, const M: usize, const V: usize>(t: &DirectTile, first: usize) {
     // SAFETY: the tile describes valid memory (caller); lanes beyond `channels` and pixels
     // beyond `pixels` are neither loaded from nor stored to the output.
     unsafe {
@@ -117,8 +117,8 @@ pub unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, fi
         }
         let mut acc = [[S::splat(0.0); V]; M];
         match t.start {
-            Start::Zero => {}
-            Start::Bias(bias) if whole => {
+            SumStart::Zero => {}
+            SumStart::Bias(bias) if whole => {
                 for v in 0..V {
                     let b = S::load(bias.add(v * S::LANES));
                     for i in 0..M {
@@ -126,7 +126,7 @@ pub unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, fi
                     }
                 }
             }
-            Start::Bias(bias) => acc = Part::<S, M, V>::repeat(bias, t.channels).values,
+            SumStart::Bias(bias) => acc = PartialTile::<S, M, V>::repeat(bias, t.channels).values,
         }
         let mut x: [*const f32; M] =
             std::array::from_fn(|i| (&raw const t.x[first + i]).read_volatile());
@@ -147,18 +147,18 @@ pub unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, fi
             }
         }
         if !whole {
-            return Part::<S, M, V> { values: acc }.finish(t, &at, pixels);
+            return PartialTile::<S, M, V> { values: acc }.finish(t, &at, pixels);
         }
         match t.finish {
-            Finish::Store => {}
-            Finish::Add => {
+            SumFinish::Store => {}
+            SumFinish::Add => {
                 for i in 0..M {
                     for v in 0..V {
                         acc[i][v] = S::add(S::load(t.y.add(at[i] + v * S::LANES)), acc[i][v]);
                     }
                 }
             }
-            Finish::Affine { scale, shift, residual, relu } => {
+            SumFinish::Affine { scale, shift, residual, relu } => {
                 for v in 0..V {
                     let scale = S::load(scale.add(v * S::LANES));
                     let shift = S::load(shift.add(v * S::LANES));
@@ -192,18 +192,18 @@ pub unsafe fn gather<S: Simd, const M: usize, const V: usize>(t: &GatherTile, fi
 }
 
 /// The sums of a tile of which not all pixels or channels are valid, in memory.
-struct Part<S: Simd, const M: usize, const V: usize> {
+struct PartialTile<S: Simd, const M: usize, const V: usize> {
     values: [[S::V; V]; M],
 }
 
-impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
+impl<S: Simd, const M: usize, const V: usize> PartialTile<S, M, V> {
     /// Valid lanes of vector `v`.
     #[inline(always)]
     fn lanes(v: usize, channels: usize) -> usize {
         channels.saturating_sub(v * S::LANES).min(S::LANES)
     }
 
-    /// The same values, one a channel, for every pixel.
+    /// Values that are one a channel, for every pixel.
     #[inline(always)]
     unsafe fn repeat(values: *const f32, channels: usize) -> Self {
         let row = std::array::from_fn(|v| {
@@ -211,12 +211,12 @@ impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
             // SAFETY: `channels` values are readable (caller).
             unsafe { S::load_first(from, Self::lanes(v, channels)) }
         });
-        Part { values: [row; M] }
+        PartialTile { values: [row; M] }
     }
 
     /// What follows the sums, on the valid pixels and channels.
     #[inline(always)]
-    unsafe fn finish(self, t: &GatherTile, at: &[usize; M], pixels: usize) {
+    unsafe fn finish(self, t: &DirectTile, at: &[usize; M], pixels: usize) {
         for (row, at) in self.values.into_iter().zip(at).take(pixels) {
             for (v, mut sum) in row.into_iter().enumerate() {
                 let (from, n) = (v * S::LANES, Self::lanes(v, t.channels));
@@ -225,9 +225,9 @@ impl<S: Simd, const M: usize, const V: usize> Part<S, M, V> {
                     let load = |p: *const f32| S::load_first(p.wrapping_add(from), n);
                     let y = t.y.wrapping_add(*at);
                     match t.finish {
-                        Finish::Store => {}
-                        Finish::Add => sum = S::add(load(y), sum),
-                        Finish::Affine { scale, shift, residual, relu } => {
+                        SumFinish::Store => {}
+                        SumFinish::Add => sum = S::add(load(y), sum),
+                        SumFinish::Affine { scale, shift, residual, relu } => {
                             sum = S::fma(sum, load(scale), load(shift));
                             if !residual.is_null() {
                                 sum = S::add(sum, load(residual.wrapping_add(*at)));

@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
-use super::cut::{Cut, Part, Work};
-use super::kernel::{Finish, GatherTile, PIXELS, Start};
-use super::pack::{Block, padded_channels};
+use super::kernel::{DirectTile, PIXELS, SumFinish, SumStart};
+use super::pack::{ChannelBlock, padded_channels};
 use super::task::Shared;
+use super::tasks::{TaskGrid, TaskPart, TaskWork};
 
 /// One dimension of a pass.
 #[derive(Clone, Debug)]
-pub struct Axis {
+pub struct Dimension {
     /// Output positions.
     pub size: usize,
     /// Kernel positions.
@@ -36,9 +36,9 @@ struct Span {
     taps: Range<usize>,
 }
 
-impl Axis {
+impl Dimension {
     /// `size` outputs over an input of `len` positions.
-    pub fn new(size: usize, taps: usize, origin: isize, step: usize, len: usize) -> Axis {
+    pub fn new(size: usize, taps: usize, origin: isize, step: usize, len: usize) -> Dimension {
         let mut spans: Vec<Span> = Vec::new();
         for i in 0..size {
             let at = origin + (i * step) as isize;
@@ -49,12 +49,12 @@ impl Axis {
                 _ => spans.push(Span { out: i..i + 1, taps: first..end }),
             }
         }
-        Axis { size, taps, out_first: 0, out_step: 1, origin, step, spans }
+        Dimension { size, taps, out_first: 0, out_step: 1, origin, step, spans }
     }
 
-    /// The same outputs at other places of the output image.
-    pub fn to(self, out_first: usize, out_step: usize) -> Axis {
-        Axis { out_first, out_step, ..self }
+    /// These outputs at other places of the output image.
+    pub fn to(self, out_first: usize, out_step: usize) -> Dimension {
+        Dimension { out_first, out_step, ..self }
     }
 
     /// Input position under the first valid tap of output `i`; 0 if it has none.
@@ -70,46 +70,64 @@ impl Axis {
 /// One convolution over the input. fprop is one pass; dgrad is one a residue class of the stride,
 /// each writing its own positions of dx.
 #[derive(Clone, Debug)]
-pub struct Pass {
-    pub rows: Axis,
-    pub cols: Axis,
+pub struct DirectPass {
+    pub rows: Dimension,
+    pub cols: Dimension,
     /// First row of this pass's panels, in units of rows of all panels together.
     pub panel: usize,
 }
 
 /// All passes over one input, and how the work is cut.
-pub struct Gather {
+pub struct Direct {
     /// Input and output: rows, columns, channels.
     pub input: [usize; 3],
     pub out: [usize; 3],
-    pub passes: Vec<Pass>,
-    pub blocks: Vec<Block>,
-    pub cut: Cut,
+    pub passes: Vec<DirectPass>,
+    pub blocks: Vec<ChannelBlock>,
+    pub cut: TaskGrid,
 }
 
 /// Bias or earlier output, and what follows the sums. Pointers are to channel 0 and pixel 0.
 #[derive(Clone, Copy)]
 pub struct Edges {
-    pub start: Start,
-    pub finish: Finish,
+    pub start: SumStart,
+    pub finish: SumFinish,
 }
 
-// SAFETY: the pointers are only read, for values nobody writes meanwhile (see `Gather::run`).
+// SAFETY: the pointers are only read, for values nobody writes meanwhile (see `Direct::run`).
 unsafe impl Sync for Edges {}
 
-impl Gather {
+/// What a dense convolution reads and writes.
+pub struct DenseOperands<'a> {
+    /// n images.
+    pub x: &'a [f32],
+    /// The panels of weights, packed or transformed.
+    pub panels: &'a [f32],
+    pub edges: &'a Edges,
+    /// n output images.
+    pub y: &'a Shared,
+}
+
+/// Output positions of an image that share their taps: rows `own` of the span `rows`, and `cols`.
+struct Positions<'a> {
+    own: Range<usize>,
+    rows: &'a Span,
+    cols: &'a Span,
+}
+
+impl Direct {
     /// All passes over one input, cut into tasks.
     pub fn new(
         n: usize,
         input: [usize; 3],
         out: [usize; 3],
-        passes: Vec<Pass>,
-        blocks: Vec<Block>,
-    ) -> Gather {
+        passes: Vec<DirectPass>,
+        blocks: Vec<ChannelBlock>,
+    ) -> Direct {
         let rows = passes.iter().map(|p| p.rows.size).max().unwrap_or(0);
         let step = passes.iter().map(|p| p.rows.step).max().unwrap_or(1);
         let pitch = (input[1] * input[2]).max(1);
-        let cut = Cut::new(&Work {
+        let cut = TaskGrid::new(&TaskWork {
             n,
             rows,
             image: input[0] * pitch,
@@ -119,25 +137,19 @@ impl Gather {
             images: PIXELS,
             align: 1,
         });
-        Gather { input, out, passes, blocks, cut }
+        Direct { input, out, passes, blocks, cut }
     }
 
     /// Computes one part: the output pixels of `part.rows` of `part.images`, channels of
     /// `part.blocks`.
     ///
     /// # Safety
-    /// `x` holds the n input images, `y` the n output images, `packed` the panels of all passes
-    /// (pass `panel`, then blocks). `edges` point to values for every channel (and output pixel).
-    /// Nobody writes `x`, `packed` and `edges`, or touches this part of `y`, meanwhile. The
-    /// instruction set of the blocks' kernels is there.
-    pub unsafe fn run(
-        &self,
-        part: &Part,
-        x: *const f32,
-        packed: *const f32,
-        edges: &Edges,
-        y: &Shared,
-    ) {
+    /// `x` holds the n input images, `y` the n output images, `panels` those of all passes (pass
+    /// `panel`, then blocks). `edges` point to values for every channel (and output pixel). Nobody
+    /// writes what `edges` point to, or touches this part of `y`, meanwhile. The instruction set of
+    /// the blocks' kernels is there.
+    pub unsafe fn run(&self, part: &TaskPart, operands: &DenseOperands) {
+        let packed = operands.panels.as_ptr();
         let padded = padded_channels(&self.blocks);
         for block in &self.blocks[part.blocks.clone()] {
             for pass in &self.passes {
@@ -147,41 +159,38 @@ impl Gather {
                 for rows in &pass.rows.spans {
                     let own = rows.out.start.max(part.rows.start)..rows.out.end.min(part.rows.end);
                     for cols in &pass.cols.spans {
+                        let positions = Positions { own: own.clone(), rows, cols };
                         // SAFETY: passed on to the caller; panel is this pass's and block's.
-                        unsafe {
-                            self.span(part, pass, &own, rows, cols, block, x, panel, edges, y);
-                        }
+                        unsafe { self.span(part, pass, &positions, block, panel, operands) };
                     }
                 }
             }
         }
     }
 
-    /// The output positions `own` x `cols` of all images of a part, which share their taps.
+    /// The output positions of all images of a part, which share their taps.
     ///
     /// # Safety
-    /// As for [`Gather::run`].
-    #[expect(clippy::too_many_arguments)]
+    /// What [`Direct::run`] asks of its callers.
     unsafe fn span(
         &self,
-        part: &Part,
-        pass: &Pass,
-        own: &Range<usize>,
-        rows: &Span,
-        cols: &Span,
-        &(first, channels, kernel): &Block,
-        x: *const f32,
+        part: &TaskPart,
+        pass: &DirectPass,
+        &Positions { ref own, rows, cols }: &Positions,
+        &(first, channels, kernel): &ChannelBlock,
         panel: *const f32,
-        edges: &Edges,
-        y: &Shared,
+        operands: &DenseOperands,
     ) {
+        let DenseOperands { x, edges, y, .. } = *operands;
+        let x = x.as_ptr();
         let [in_h, in_w, c] = self.input;
         let [out_h, out_w, k] = self.out;
-        if matches!(edges.finish, Finish::Add) && (rows.taps.is_empty() || cols.taps.is_empty()) {
+        if matches!(edges.finish, SumFinish::Add) && (rows.taps.is_empty() || cols.taps.is_empty())
+        {
             return;
         }
         let line = pass.cols.taps * c * kernel.width;
-        let mut tile = GatherTile {
+        let mut tile = DirectTile {
             x: [x; PIXELS],
             segs: rows.taps.len(),
             seg_len: cols.taps.len() * c,
@@ -243,7 +252,7 @@ mod tests {
             (6, 5, -4, 1, 3),
             (3, 0, 1, 1, 4),
         ] {
-            let axis = Axis::new(size, taps, origin, step, len);
+            let axis = Dimension::new(size, taps, origin, step, len);
             let mut next = 0;
             for span in &axis.spans {
                 assert_eq!(span.out.start, next, "spans follow each other");

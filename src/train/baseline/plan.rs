@@ -1,16 +1,16 @@
 //! What a baseline changes of a training run: what it trains on, in how many steps, in which passes.
 
-use crate::data::PartName;
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
-use crate::experiment::session::{PassSize, Session};
 use crate::prune::{Order, ranking};
-use crate::train::{Baseline, Recipe};
+use super::method::Baseline;
+use super::rules;
+use crate::train::recipe::Recipe;
 
 /// Refuses what a baseline cannot be run with: now, not when other runs are done.
-pub fn check(baseline: Baseline, session: &Session, recipe: &Recipe) -> Result<()> {
+pub fn check(baseline: Baseline, split: &Split, recipe: &Recipe) -> Result<()> {
     baseline.check(recipe)?;
-    let split = &session.split;
     if baseline.needs_validation() && split.val.len() < 2 {
         let found = format!("no validation images under `split` {}", split.kind);
         let expected = "`split` holdout, or another that leaves some";
@@ -41,17 +41,15 @@ pub fn balanced_groups(groups: &[u32], eligible: &[usize], seed: u64) -> Result<
     Ok(kept)
 }
 
-/// What of `eligible` a baseline trains on.
+/// What of `eligible` a baseline trains on; `groups` are those of all training samples.
 pub fn trained_on(
     baseline: Option<Baseline>,
-    session: &Session,
+    groups: &[u32],
     eligible: &[usize],
     seed: u64,
 ) -> Result<Vec<usize>> {
     match baseline {
-        Some(Baseline::Subg) => {
-            balanced_groups(session.all_groups(PartName::Train).0, eligible, seed)
-        }
+        Some(Baseline::Subg) => balanced_groups(groups, eligible, seed),
         _ => Ok(eligible.to_vec()),
     }
 }
@@ -68,7 +66,7 @@ pub fn steps(baseline: Option<Baseline>, recipe: &Recipe, samples: usize, plain:
 }
 
 /// The recipe of the run's updates: RHO-loss has batches of its own.
-pub(super) fn recipe(baseline: Option<Baseline>, recipe: &Recipe) -> Recipe {
+pub fn recipe(baseline: Option<Baseline>, recipe: &Recipe) -> Recipe {
     match baseline {
         Some(baseline @ Baseline::Rho { .. }) => {
             Recipe { batch: baseline.chosen(), ..recipe.clone() }
@@ -78,11 +76,11 @@ pub(super) fn recipe(baseline: Option<Baseline>, recipe: &Recipe) -> Recipe {
 }
 
 /// The passes of training on `samples` samples.
-pub(super) fn training_passes(
+pub fn training_passes(
     baseline: Option<Baseline>,
     recipe: &Recipe,
     samples: usize,
-) -> Vec<PassSize> {
+) -> Vec<(Mode, usize)> {
     match baseline {
         // Epochs may end in a rest of any size.
         Some(Baseline::InfoBatch { .. }) => {
@@ -94,7 +92,7 @@ pub(super) fn training_passes(
             let rest = samples % candidates as usize;
             let chosen = baseline.chosen();
             let mut passes = vec![(Mode::Train, chosen * steps)];
-            let sizes = crate::train::rules::rho_sizes(samples, candidates as usize, chosen);
+            let sizes = rules::rho_sizes(samples, candidates as usize, chosen);
             passes.extend(sizes.last().map(|&n| (Mode::Train, n)));
             passes.extend([(Mode::Score, candidates as usize), (Mode::Score, rest)]);
             passes

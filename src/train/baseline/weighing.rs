@@ -1,14 +1,14 @@
 //! Methods that weigh classes and present every sample once in an epoch.
 
 use super::class_weights;
-use super::presentation::{Facts, Policy, Presentation};
+use super::presentation::{JobFacts, Policy, Presentation};
 use crate::error::{Error, Result};
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
 
 /// Weighs by CDB-W: from the previous epoch's validation recalls, and 1 in the first epoch.
 pub(super) struct FromRecalls {
-    pub facts: Facts,
+    pub facts: JobFacts,
     /// Validation samples of each class.
     pub totals: Vec<u64>,
     pub dynamic: bool,
@@ -31,7 +31,7 @@ impl<B: Operators> Policy<B> for FromRecalls {
 
 /// Weighs alike in every epoch.
 pub(super) struct Fixed {
-    pub facts: Facts,
+    pub facts: JobFacts,
     pub weights: Vec<f32>,
 }
 

@@ -1,5 +1,6 @@
-//! NVIDIA's driver as its header `cuda.h` declares it: the types and numbers that this program uses, under
-//! the names that they have there.
+//! What stands for the bindings of NVIDIA's driver in a program that was built without the feature `cuda`: the
+//! types and numbers that this program uses, under the names that they have in `cuda.h`. Nothing calls a
+//! driver with them.
 #![allow(non_camel_case_types, non_snake_case)]
 
 use std::ffi::{c_char, c_int, c_uint, c_ulonglong};

@@ -6,7 +6,7 @@
 //! forward pass and the backward pass.
 
 use super::draws::Drawing;
-use super::presentation::{Facts, Policy, PolicyState, Presentation, StepAt, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, StepAt, stored};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
@@ -17,7 +17,7 @@ use crate::train::outcome::EpochRecord;
 const GROUP_WEIGHTS: &str = "group-weights";
 
 pub(super) struct GroupDro {
-    facts: Facts,
+    facts: JobFacts,
     /// Balanced draws, where they are asked for.
     drawing: Option<Drawing>,
     /// Group of every sample of the part.
@@ -29,7 +29,7 @@ pub(super) struct GroupDro {
 
 impl GroupDro {
     pub(super) fn new(
-        facts: Facts,
+        facts: JobFacts,
         drawing: Option<Drawing>,
         groups: Vec<u32>,
         group_count: usize,

@@ -2,7 +2,7 @@
 //! ICLR 2024): every epoch drops, at random, part of the samples whose last loss is below the mean,
 //! and gives the others of these samples the weight that makes up for it.
 
-use super::presentation::{Facts, Policy, PolicyState, Presentation, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, stored};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
@@ -12,7 +12,7 @@ use crate::train::outcome::EpochRecord;
 const SCORES: &str = "scores";
 
 pub(super) struct InfoBatch {
-    facts: Facts,
+    facts: JobFacts,
     /// Probability of a drop.
     drop: f64,
     /// Fraction of the epochs after which nothing is dropped.
@@ -22,7 +22,7 @@ pub(super) struct InfoBatch {
 }
 
 impl InfoBatch {
-    pub(super) fn new(facts: Facts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
+    pub(super) fn new(facts: JobFacts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
         let scores = vec![start as f32; facts.subset.len()];
         InfoBatch { facts, drop, until, scores }
     }

@@ -3,21 +3,21 @@
 //!
 //! An epoch has as many draws as there are samples. Two draws of one sample are augmented apart.
 
-use super::presentation::{Draws, Facts, Policy, Presentation};
+use super::presentation::{Draws, JobFacts, Policy, Presentation};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::train::outcome::EpochRecord;
 
 pub(super) struct Drawing {
-    facts: Facts,
+    facts: JobFacts,
     /// Running sums of the weights of the subset.
     cumulative: Vec<f64>,
 }
 
 impl Drawing {
     /// Takes one weight for each sample of the subset.
-    pub(super) fn new(facts: Facts, weights: &[f64]) -> Drawing {
+    pub(super) fn new(facts: JobFacts, weights: &[f64]) -> Drawing {
         Drawing { facts, cumulative: rules::cumulative(weights) }
     }
 

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::rules;
-use super::recipe::Recipe;
-use super::recorder::Recording;
+use super::rules;
+use crate::train::recipe::Recipe;
+use crate::train::recorder::Recording;
 use crate::error::{Error, Result};
 use crate::exec::{Mode, batch_sizes};
 

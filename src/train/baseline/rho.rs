@@ -5,7 +5,7 @@
 //! Candidates are looked at in eval mode, without augmentation, as the irreducible losses were.
 //! Every step waits for the device.
 
-use super::presentation::{Facts, Policy, PolicyState, Presentation, StepAt, stored};
+use super::presentation::{JobFacts, Policy, PolicyState, Presentation, StepAt, stored};
 use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Mode, Pass, run_pass};
@@ -17,7 +17,7 @@ use crate::train::outcome::EpochRecord;
 const CHOSEN: &str = "chosen";
 
 pub(super) struct Rho {
-    facts: Facts,
+    facts: JobFacts,
     /// Irreducible losses, one for each sample of the part.
     irreducible: Vec<f32>,
     /// Number of candidates in a step.
@@ -32,7 +32,7 @@ pub(super) struct Rho {
 impl Rho {
     /// Trains on `chosen` of every `candidates`.
     pub(super) fn new(
-        facts: Facts,
+        facts: JobFacts,
         irreducible: Vec<f32>,
         candidates: u32,
         chosen: usize,

@@ -15,7 +15,7 @@ use crate::ops::Operators;
 use crate::ops::loss_score::Field;
 use crate::score::features::extract;
 use crate::tensor::Tensor;
-use crate::train::last_layer::{HeldOut, refit};
+use crate::train::baseline::last_layer::{HeldOut, refit};
 use crate::train::{
     Baseline, BaselineInput, Budget, Control, Progress, Seeds, TrainJob, run_pass, train,
 };

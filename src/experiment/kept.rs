@@ -1,0 +1,131 @@
+//! A program's own way through the workflow: score with a network in memory, prune, write what is kept.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::folder::provenance;
+use super::folder::subset::{SubsetNames, SubsetRecord, document};
+use super::identity::{Ground, Identity};
+use super::network::TrainedNetwork;
+use super::session::{OnBackend, Session, on_backend};
+use super::strategy::{Choice, QueryData, Recalls, Strategy};
+use super::training::{NetworkScores, network_scores};
+use crate::artefact::{Existing, OutputDir};
+use crate::error::Result;
+use crate::exec::Mode;
+use crate::nn::Weights;
+use crate::ops::Operators;
+use crate::prune::{Subset, over};
+use crate::score::{Method, Options, Scores, Watch, modes};
+use crate::train::{Recipe, Seeds};
+
+/// A subset of a session's training samples.
+pub struct Kept<'a> {
+    session: &'a Session,
+    strategy: Strategy,
+    density: f64,
+    choice: Choice,
+    pub subset: Subset,
+    /// The recalls that quotas were made from, one a class or group.
+    recalls: Vec<Option<f64>>,
+}
+
+/// What decides a subset, beside the ground that it stands on.
+#[derive(Serialize)]
+struct Facts {
+    strategy: String,
+    density: f64,
+    seed: u64,
+    positions: String,
+}
+
+impl Session {
+    /// What `network` tells of the training samples: the scores, one a sample, and its validation recalls.
+    ///
+    /// # Errors
+    /// Scores that need training of their own; outputs that are not finite.
+    pub fn score(&self, network: &TrainedNetwork, methods: &[Method]) -> Result<QueryData> {
+        let options = Options::default();
+        let scores = on_backend!(self, on => score_on(&on, &network.weights, methods, &options))?;
+        let scores = scores.into_iter();
+        let scores = scores.map(|(m, values)| (m, values.into_iter().map(f64::from).collect()));
+        let recalls = Recalls { given: Some(network.recalls()), ..Recalls::default() };
+        Ok(QueryData { recalls, scores: scores.collect(), ..QueryData::default() })
+    }
+
+    /// The samples that `strategy` keeps at `density` by what query runs or a network told.
+    pub fn prune(&self, strategy: Strategy, told: &QueryData, density: f64) -> Result<Kept<'_>> {
+        let (choice, partition) = (Choice::default(), &self.partition);
+        let draw = Seeds::derive(self.seed, 0).subset;
+        let subset = strategy.subset(self.population(), density, draw, told, &choice);
+        let subset = subset.map_err(|e| over(partition.unit(), &partition.names, e))?;
+        let recalls = told.recalls_of(strategy.recalls_of(&choice.pickers)).mean();
+        Ok(Kept { session: self, strategy, density, choice, subset, recalls })
+    }
+}
+
+fn score_on<B: Operators>(
+    on: &OnBackend<B>,
+    weights: &Weights,
+    methods: &[Method],
+    options: &Options,
+) -> Result<Scores> {
+    let session = on.session;
+    let samples = session.data.train.len();
+    let recipe = Recipe::quick(samples, session.side(), Recipe::BATCH);
+    let passes: Vec<(Mode, usize)> =
+        modes(methods, options).into_iter().map(|mode| (mode, samples)).collect();
+    let mut executor = on.executor(&recipe, session.seed, &passes, false)?;
+    executor.set_weights(weights)?;
+    let seed = Seeds::derive(session.seed, 0).subset;
+    let wanted = NetworkScores { methods, options, extract: false, validation: None, seed };
+    let interrupt = AtomicBool::new(false);
+    let mut watch = Watch { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
+    Ok(network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0)
+}
+
+impl Kept<'_> {
+    /// Positions in the training part, ascending.
+    pub fn positions(&self) -> &[usize] {
+        &self.subset.kept
+    }
+
+    /// Writes `kept.npy`, `kept.json`, `mask.npy`, `kept.csv` and `classes.csv` to a new folder, or one that
+    /// holds the same subset.
+    pub fn write(&self, folder: impl AsRef<Path>) -> Result<OutputDir> {
+        let session = self.session;
+        let facts = Facts {
+            strategy: self.strategy.to_string(),
+            density: self.density,
+            seed: session.seed,
+            positions: provenance::digest_of(&self.subset.kept),
+        };
+        let identity = Identity::on("prune", Ground::of(session), &facts)?;
+        let dir = identity.claim(folder.as_ref(), Existing::Continue)?;
+        let (names, data) = (&session.partition.names, &session.data);
+        let record = SubsetRecord {
+            subset: &self.subset,
+            strategy: self.strategy,
+            density: self.density,
+            choice: &self.choice,
+            seed: session.seed,
+            partition: &session.partition,
+            population: session.population(),
+            names,
+            recalls: &self.recalls,
+        };
+        let weights = record.weights()?;
+        let stated = record.provenance(provenance::identity(data), weights.as_deref());
+        let describe = |w: &crate::prune::Warning| w.describe_over(session.partition.unit(), names);
+        let warnings: Vec<String> = self.subset.warnings.iter().map(describe).collect();
+        let stated = json!(document(&stated, names, &warnings));
+        let files = SubsetNames::alone();
+        record.write_about(&stated, weights.as_deref(), &files, &dir)?;
+        record.write_samples(&data.train.ids, &data.train.labels, None, &dir)?;
+        record.write_kept(&files, &dir)?;
+        Ok(dir)
+    }
+}
