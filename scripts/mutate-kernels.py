@@ -92,8 +92,8 @@ def run(binary, operator, work, limit):
     """Runs an operator's tests up to the first finding: (finding or None, seconds)."""
     environment = {**os.environ, "FAIRPRUNE_EMULATOR_BUILD": str(work / "device")}
     environment.pop("FAIRPRUNE_REQUIRE_CUDA", None)
-    # Not in another process, which would outlive this one.
-    environment["FAIRPRUNE_TEST_OPERATOR_HERE"] = "1"
+    # All cases in this process: others would outlive it.
+    environment["FAIRPRUNE_TEST_CASE"] = ""
     start = time.monotonic()
     command = ["timeout", str(limit), binary, "--exact", operator, "--nocapture"]
     child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE,
