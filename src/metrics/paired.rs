@@ -30,7 +30,8 @@ pub enum PairedVerdict {
 }
 
 /// The direction in which somebody says that a metric moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ClaimedDirection {
     /// Method above baseline.
     Higher,

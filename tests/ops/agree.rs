@@ -55,7 +55,7 @@ fn batch_norm_threads_and_instruction_sets() {
     let mut cpus = vec![Cpu::with_isa(1, Isa::Portable).unwrap()];
     cpus.extend(others());
     for p in batch_norm::problems() {
-        let i = batch_norm::NormInputs::random(&p);
+        let i = batch_norm::BatchNormInputs::random(&p);
         agree(&cpus, |subject| batch_norm::everything(subject, &p, &i));
     }
 }

@@ -3,7 +3,8 @@
 use super::example::{Shape, picture, summary};
 use super::html::check;
 use fairprune::experiment::comparison::summary::Metric;
-use fairprune::experiment::study::{Claim, ClaimResult, Direction, Panel, StudySummary};
+use fairprune::experiment::study::{Claim, ClaimResult, Panel, StudySummary};
+use fairprune::metrics::ClaimedDirection;
 use fairprune::report::render_study;
 
 fn study() -> StudySummary {
@@ -28,7 +29,7 @@ fn study() -> StudySummary {
         metric: Metric::WorstClass,
         method: "metriq".to_owned(),
         baseline: "random".to_owned(),
-        direction: Direction::Higher,
+        direction: ClaimedDirection::Higher,
         density: Vec::new(),
         panels: Vec::new(),
     };

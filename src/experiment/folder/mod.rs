@@ -3,6 +3,7 @@
 pub mod features;
 pub mod own_features;
 pub mod provenance;
+pub mod recall_rows;
 pub mod recalls;
 pub mod scores;
 pub mod subset;

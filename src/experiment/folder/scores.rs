@@ -7,9 +7,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::provenance;
-use super::recalls::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
+use super::recall_rows::{
+    GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS, write_group_recalls,
+};
 use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
-use crate::artefact::tables::{self, GroupRecallRow, RecallRow, SamplePart, ScoreTable};
+use crate::artefact::tables::{self, RecallRow, SamplePart, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};
 use crate::data::{Attributes, DataSet, Split};
 use crate::error::{Error, Result};
@@ -117,12 +119,6 @@ impl Scored {
             hyper_parameters,
         }
     }
-}
-
-/// Writes recalls of groups, whose rows name the class and the attribute's value.
-pub fn write_group_recalls(path: &Path, rows: &[RecallRow]) -> Result<()> {
-    let rows: Vec<_> = rows.iter().cloned().map(GroupRecallRow::of_class).collect();
-    tables::write(path, &rows)
 }
 
 /// The hash of a whole file, by which its JSON knows it.

@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::PrunePlan;
+use serde::Serialize;
+
+use super::plan::{PlanFacts, PrunePlan};
 use super::source::Source;
 use crate::artefact::provenance::MethodRecord;
 use crate::artefact::{OutputDir, Provenance, digest};
 use crate::error::{Error, Result};
 use crate::experiment::folder::features::{Extract, FEATURES, read_features};
 use crate::experiment::folder::own_features::OwnFeatures;
-use crate::experiment::folder::recalls::{GROUP_RECALLS, RECALLS, StatedRecalls, beside_scores};
+use crate::experiment::folder::recall_rows::{GROUP_RECALLS, RECALLS};
+use crate::experiment::folder::recalls::{StatedRecalls, beside_scores};
 use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord};
+use crate::experiment::identity::Identity;
 use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls};
 use crate::prune::{Direction, InputSizes, PickCost, Subset, Wanted, Warning, over};
 use crate::score::Method;
@@ -61,6 +65,22 @@ impl Shown {
     }
 }
 
+/// What of the samples and their scores decides the result.
+#[derive(Serialize)]
+struct SourceFacts<'a> {
+    data: &'a str,
+    split: &'a Option<String>,
+    held_out: usize,
+    scores: Option<&'a str>,
+    recalls: Option<&'a str>,
+    groups: &'a Option<String>,
+    /// Digest of given scores, and whether low ones are kept.
+    given: Option<(&'a str, bool)>,
+    #[serde(flatten)]
+    plan: PlanFacts,
+    features: &'a Option<String>,
+}
+
 impl Inputs {
     /// Finds what the plan needs beside the samples: recalls of the file `recalls`, or those beside the scores;
     /// features of the file `features`, or those beside the scores.
@@ -100,6 +120,24 @@ impl Inputs {
             Ok((picker, cost))
         };
         plan.strategy().pickers().map(cost).collect()
+    }
+
+    /// What decides the subset that `plan` chooses.
+    pub fn identity(&self, plan: &PrunePlan) -> Result<Identity> {
+        let Inputs { source, recalls, found } = self;
+        let low = |d: Direction| d == Direction::KeepLowest;
+        let facts = SourceFacts {
+            data: &source.identity.fingerprint,
+            split: &source.split,
+            held_out: source.ids.len() - source.eligible.len(),
+            scores: source.scores.as_ref().map(|s| s.digest.as_str()),
+            recalls: recalls.as_ref().map(|r| r.digest.as_str()),
+            groups: &source.partition.attribute,
+            given: source.given.as_ref().map(|g| (g.digest.as_str(), low(g.direction))),
+            plan: plan.facts(),
+            features: &found.digest,
+        };
+        Identity::of("prune", &facts)
     }
 
     /// Chooses the samples.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::exec::PlannedMemory;
 use crate::experiment::folder::features::Extract;
 use crate::experiment::folder::own_features::OwnFeatures;
-use crate::experiment::folder::recalls::RecallCounts;
+use crate::experiment::folder::recall_rows::RecallCounts;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short};

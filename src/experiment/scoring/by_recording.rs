@@ -11,7 +11,7 @@ use crate::artefact::dynamics::{Description, DynamicsFolder, Quantity};
 use crate::artefact::tables::{RecallRow, SamplePart};
 use crate::data::Attributes;
 use crate::error::{Error, Result};
-use crate::experiment::folder::recalls::RecallCounts;
+use crate::experiment::folder::recall_rows::RecallCounts;
 use crate::experiment::folder::scores::{MethodScores, Scored, ScoredSamples};
 use crate::experiment::identity::Identity;
 use crate::score::{Kind, Method, Options, recorded};

@@ -14,7 +14,7 @@ use crate::experiment::counts::EvaluationCounts;
 use crate::experiment::folder::features::{Extract, write_features};
 use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::provenance;
-use crate::experiment::folder::recalls::rows_of;
+use crate::experiment::folder::recall_rows::rows_of;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::session::{OnBackend, PassSize, Session, on_backend, positions};

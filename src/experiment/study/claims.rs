@@ -1,55 +1,10 @@
 //! Claims that were written down before the runs, judged by the paired 95 % interval.
 
-use serde::{Deserialize, Serialize};
-
+use super::claim::{Claim, ClaimResult};
 use super::panel::Panel;
 use crate::error::Result;
 use crate::experiment::comparison::summary::{Metric, Point, SeedRun, Strategy};
-use crate::metrics::{self, ClaimVerdict, PairedDifference};
-
-/// Which way a metric is said to move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    Higher,
-    Lower,
-}
-
-/// A claim: a metric of `method` is higher or lower than that of `baseline`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Claim {
-    pub text: String,
-    pub metric: Metric,
-    /// A strategy, as the command line names it.
-    pub method: String,
-    #[serde(default = "random")]
-    pub baseline: String,
-    pub direction: Direction,
-    /// The densities that it is about; all where the list is empty.
-    #[serde(default)]
-    pub density: Vec<f64>,
-    /// The panels that it is about; all where the list is empty.
-    #[serde(default)]
-    pub panels: Vec<String>,
-}
-
-fn random() -> String {
-    "random".to_owned()
-}
-
-/// What one panel says about a claim at one density.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClaimResult {
-    pub claim: Claim,
-    pub panel: String,
-    pub density: f64,
-    pub seeds: usize,
-    pub mean: f64,
-    pub interval: Option<[f64; 2]>,
-    /// `seen`, `reversed` or `undecided`.
-    pub outcome: String,
-}
+use crate::metrics::{ClaimVerdict, PairedDifference};
 
 fn value(run: &SeedRun, metric: Metric) -> f64 {
     match metric {
@@ -94,10 +49,6 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
             }
             let [a, b] = [0, 1].map(|i| pairs.iter().map(|p| p[i]).collect::<Vec<f64>>());
             let paired = PairedDifference::new(&a, &b)?;
-            let direction = match claim.direction {
-                Direction::Higher => metrics::ClaimedDirection::Higher,
-                Direction::Lower => metrics::ClaimedDirection::Lower,
-            };
             results.push(ClaimResult {
                 claim: claim.clone(),
                 panel: panel.name.clone(),
@@ -105,7 +56,7 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
                 seeds: paired.n,
                 mean: paired.mean,
                 interval: paired.interval.map(|(low, high)| [low, high]),
-                outcome: match paired.claim(direction) {
+                outcome: match paired.claim(claim.direction) {
                     ClaimVerdict::Seen => "seen",
                     ClaimVerdict::Reversed => "reversed",
                     ClaimVerdict::Undecided => "undecided",

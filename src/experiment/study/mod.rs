@@ -4,13 +4,15 @@
 //! blocks share are done once. Everything here is made from the panels' summaries, without times, so
 //! that a study that was interrupted ends with the same bytes.
 
+mod claim;
 mod claims;
 mod folder;
 mod panel;
 mod rows;
 mod spec;
 
-pub use claims::{Claim, ClaimResult, Direction, judge};
+pub use claim::{Claim, ClaimResult};
+pub use claims::judge;
 pub use folder::{StudyFolder, write_cells};
 pub use panel::{Panel, StudySummary};
 pub use rows::{

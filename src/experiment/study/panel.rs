@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::ClaimResult;
+use super::claim::ClaimResult;
 use crate::experiment::comparison::summary::RunSummary;
 
 /// One data set and network, with everything that was run on them.

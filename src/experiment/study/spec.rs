@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::claims::Claim;
+use super::claim::Claim;
 use crate::error::{Error, Result};
 use crate::experiment::comparison::{Block, ComparisonSettings};
 use crate::experiment::settings::check_runs;

@@ -8,7 +8,7 @@ use fairprune::report::Thumb;
 use fairprune::report::pruned::{PrunedClass, PrunedSet, ShownPicks, ShownScore, render_pruned};
 use serde_json::Value;
 
-use super::PruneArgs;
+use super::args::PruneArgs;
 use crate::cli::command_line;
 
 /// The command that trains on what is kept.

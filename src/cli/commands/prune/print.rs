@@ -5,7 +5,8 @@ use fairprune::artefact::OutputDir;
 use fairprune::experiment::pruning::{PrunePlan, Pruned};
 use serde_json::{Value, json};
 
-use super::{PruneArgs, page};
+use super::args::PruneArgs;
+use super::page;
 use crate::cli::commands::quota::{class_table, percentages};
 use crate::cli::output;
 

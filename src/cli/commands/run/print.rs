@@ -10,7 +10,7 @@ use fairprune::experiment::strategy::Strategy;
 use fairprune::report;
 use fairprune::score::ScoreSource;
 
-use super::RunArgs;
+use super::args::RunArgs;
 use crate::cli::args::Common;
 use crate::cli::commands::presentations::presentations;
 use crate::cli::commands::quota::percentages;

@@ -11,7 +11,7 @@ use fairprune::experiment::training::Keeping;
 use fairprune::experiment::{Loaded, Session};
 use fairprune::score::ScoreSource;
 
-use super::ScoreArgs;
+use super::args::ScoreArgs;
 use super::print::Written;
 use crate::cli::args::Common;
 use crate::cli::progress::Bar;

@@ -1,0 +1,132 @@
+//! The flags of `fairprune prune`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use fairprune::error::Error;
+use fairprune::experiment::pruning::{GivenSettings, SourceSettings};
+use fairprune::experiment::settings::DataSettings;
+
+use crate::cli::args::{
+    Common, FeatureArgs, GroupArgs, LongTailArgs, NetworkArgs, OutArgs, PickerArgs, QueryArgs,
+    RecipeArgs, VariantArgs,
+};
+use crate::cli::density::{DensityArgs, QuotaArgs};
+
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub density: DensityArgs,
+    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
+    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, d2, craig,
+    /// grad-match, glister, graph-cut, facility-location, contextual-diversity. Without --scores, query
+    /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub strategy: Option<String>,
+    /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
+    #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
+    pub quota: String,
+    #[command(flatten)]
+    pub options: QuotaArgs,
+    /// Class recalls, for metriq [default: those beside the scores]
+    #[arg(long, value_name = "recalls.csv", help_heading = "Selection")]
+    pub recalls: Option<PathBuf>,
+    #[command(flatten)]
+    pub features: FeatureArgs,
+    #[command(flatten)]
+    pub pickers: PickerArgs,
+    #[command(flatten)]
+    pub queries: QueryArgs,
+    #[command(flatten)]
+    pub variants: VariantArgs,
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    #[command(flatten)]
+    pub out: OutArgs,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Where labels and scores come from.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct SourceArgs {
+    /// A folder that `fairprune score` wrote (--data is not needed), or a .csv or .npy of scores that
+    /// another program computed for --data
+    #[arg(long, value_name = "DIR|FILE")]
+    pub scores: Option<PathBuf>,
+    /// A folder, a tar, Parquet or cache file, or a built-in set such as shapes
+    #[arg(long, value_name = "PATH|shapes")]
+    pub data: Option<String>,
+    /// How the data set is stored, as in `fairprune train --help` [default: by its content]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    pub format: Option<String>,
+    /// Resize the short side to S and keep the central S x S
+    #[arg(long, value_name = "S", requires = "data")]
+    pub image_size: Option<usize>,
+    /// Seed of the built-in data sets' drawings, and of --long-tail
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub data_seed: u64,
+    #[command(flatten)]
+    pub long_tail: LongTailArgs,
+    /// Which training images are held out and never kept: holdout, half-test, crossfit[:R] or
+    /// shipped [default: the scores' own; without scores as in `train`]
+    #[arg(long, value_name = "SPLIT", requires = "data")]
+    pub split: Option<String>,
+    #[command(flatten)]
+    pub given: GivenArgs,
+    #[command(flatten)]
+    pub groups: GroupArgs,
+}
+
+/// What a file of scores does not say itself.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Scores of other programs")]
+pub struct GivenArgs {
+    /// Which end of --scores FILE is kept first: high or low [default: low for a column aum]
+    #[arg(long, value_name = "high|low")]
+    pub direction: Option<String>,
+    /// The order of a .npy, or what the numbers of a CSV count in: imagefolder (torchvision's), dataset
+    /// (as `data export --as csv` lists) or ids:FILE (a name a line)
+    #[arg(long, value_name = "ORDER")]
+    pub order: Option<String>,
+    /// Column of a CSV that holds the score [default: score, aum, or the only one]
+    #[arg(long, value_name = "NAME")]
+    pub score_column: Option<String>,
+}
+
+impl SourceArgs {
+    /// The data set of these flags, if there is one.
+    pub fn data(&self) -> Result<Option<DataSettings>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        Ok(Some(DataSettings {
+            data: data.clone(),
+            format: self.format.as_deref().map(str::parse).transpose()?,
+            image_size: self.image_size,
+            input_size: None,
+            data_seed: self.data_seed,
+            long_tail: self.long_tail.long_tail,
+            split: self.split.as_deref().map(str::parse).transpose()?,
+        }))
+    }
+
+    /// The library's settings.
+    pub fn settings(&self) -> Result<SourceSettings> {
+        let GivenArgs { direction, order, score_column } = self.given.clone();
+        if self.data.is_none() && self.long_tail.long_tail.is_some() {
+            let expected = "--data with it; scores of a folder state their own";
+            return Err(Error::invalid("--long-tail", "no --data", expected).into());
+        }
+        Ok(SourceSettings {
+            scores: self.scores.clone(),
+            data: self.data()?,
+            given: GivenSettings { direction, order, score_column },
+            groups: self.groups.groups.clone(),
+        })
+    }
+}
