@@ -9,11 +9,11 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use super::super::shape::{positions, window};
 use super::super::wgrad::{Pieces, pieces};
+use super::forced::forced;
 use super::tile::{MmaTile, TALL, TILES};
 use crate::cuda::{Cuda, tiles};
 use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, GradNormForm, TileChoice, TileFamily};
@@ -245,7 +245,7 @@ impl Product {
 
     /// How the product is computed on this card.
     pub fn choose(&self, cuda: &Cuda) -> TilePlan {
-        let forced = decode(cuda.forced().load(Relaxed)).and_then(|c| self.way(&c));
+        let forced = forced(cuda).and_then(|c| self.way(&c));
         let way = forced.unwrap_or_else(|| self.planned());
         // A card with less shared memory computes the same bits by the other family.
         let fits =
@@ -282,24 +282,6 @@ pub fn pitch(channels: usize) -> usize {
     (channels / 8) | 1
 }
 
-/// What [`Cuda::forced`] holds; 0 is nothing.
-fn encode(choice: Option<TileChoice>) -> u64 {
-    let Some(TileChoice { tile: [rows, columns], family, splits }) = choice else { return 0 };
-    let halo = u64::from(family == TileFamily::Halo);
-    (rows as u64) << 48 | (columns as u64 & 0xffff) << 32 | halo << 31 | (splits as u64 & 0xffff)
-}
-
-fn decode(code: u64) -> Option<TileChoice> {
-    let part = |shift: u32| (code >> shift & 0xffff) as usize;
-    let family = if code >> 31 & 1 == 1 { TileFamily::Halo } else { TileFamily::PerTap };
-    (code != 0).then(|| TileChoice { tile: [part(48), part(32)], family, splits: part(0) })
-}
-
-/// Computes every problem that can be by `choice` from now on; as planned again with None.
-pub fn force(cuda: &Cuda, choice: Option<TileChoice>) {
-    cuda.forced().store(encode(choice), Relaxed);
-}
-
 /// By the bound, then by the rest.
 fn order(a: &(f64, f64), b: &(f64, f64)) -> Ordering {
     a.0.total_cmp(&b.0).then_with(|| a.1.total_cmp(&b.1))
@@ -308,15 +290,6 @@ fn order(a: &(f64, f64), b: &(f64, f64)) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forced_choices_are_read_as_they_are_written() {
-        assert_eq!(decode(encode(None)), None);
-        for family in [TileFamily::PerTap, TileFamily::Halo] {
-            let choice = TileChoice { tile: [256, 32], family, splits: 128 };
-            assert_eq!(decode(encode(Some(choice))), Some(choice));
-        }
-    }
 
     const NORM: Conv2dDirection = Conv2dDirection::GradNorm(GradNormForm::Instantiate);
 

@@ -2,6 +2,7 @@
 
 pub(super) mod choice;
 pub(super) mod dgrad;
+mod forced;
 pub(super) mod fprop;
 pub(super) mod grad_norm;
 mod launch;

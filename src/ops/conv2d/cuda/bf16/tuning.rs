@@ -1,6 +1,7 @@
 //! The ways of products on tensor cores, for benchmarks and tests.
 
-use super::choice::{Product, force};
+use super::choice::Product;
+use super::forced::force;
 use crate::cuda::Cuda;
 use crate::ops::conv2d::tuning::Tuning;
 use crate::ops::conv2d::{Conv2dDirection, Conv2dProblem, TileChoice};
