@@ -81,7 +81,7 @@ impl<'a> ByQueries<'a> {
         recipe.check(session.data.classes.len())?;
         let queries = Queries {
             seed: session.seed,
-            methods: request.from_network(own),
+            methods: request.network_methods(own),
             options: request.options,
             short: Short { runs, recipe, first_seed: 0 },
             stand_in: false,

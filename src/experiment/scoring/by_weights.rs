@@ -57,7 +57,7 @@ impl<'a> ByWeights<'a> {
     ) -> Result<Self> {
         request.check_untrained()?;
         weights::check(&file.weights, &session.network, &file.path.display().to_string())?;
-        let from_network = request.from_network(own);
+        let from_network = request.network_methods(own);
         Ok(ByWeights { session, file, request, own, save_features, from_network })
     }
 

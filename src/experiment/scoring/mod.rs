@@ -54,7 +54,7 @@ impl ScoreRequest {
     }
 
     /// The methods that a network must give: the user's features take the place of a network's.
-    fn from_network(&self, own: Option<&OwnFeatures>) -> Vec<Method> {
+    fn network_methods(&self, own: Option<&OwnFeatures>) -> Vec<Method> {
         match own {
             Some(_) => self.of_kind(|kind| kind != Kind::Features),
             None => self.methods.clone(),

@@ -103,7 +103,13 @@ impl Runner<'_> {
             self.comparison(first)?;
         }
         let folder = StudyFolder::claim(&root, self.args.force)?;
-        let (panels, unusable) = self.panels(&folder)?;
+        let (mut panels, mut unusable) = (Vec::new(), Vec::new());
+        for (spec, panel) in self.study.panels.iter().zip(self.panels(&folder)?) {
+            match panel {
+                Ok(panel) => panels.push(panel),
+                Err(error) => unusable.push((spec.name.clone(), error)),
+            }
+        }
         let mut claims = Vec::new();
         for claim in &self.study.claims {
             claims.extend(judge(claim, &panels)?);
@@ -129,8 +135,8 @@ impl Runner<'_> {
         Ok(u8::from(failed > 0))
     }
 
-    /// Runs every panel: those that were run, and those that could not be, with the reason.
-    fn panels(&mut self, folder: &StudyFolder) -> Result<(Vec<Panel>, Vec<(String, String)>)> {
+    /// Runs every panel; an error says why one could not be run.
+    fn panels(&mut self, folder: &StudyFolder) -> Result<Vec<Result<Panel, String>>> {
         let common = &self.args.common;
         let interrupted = interrupt::flag()?;
         let count = self.study.panels.len();
@@ -166,14 +172,7 @@ impl Runner<'_> {
                 std::thread::sleep(PATIENCE);
             }
         }
-        let (mut panels, mut unusable) = (Vec::new(), Vec::new());
-        for (spec, panel) in self.study.panels.iter().zip(done.into_iter().flatten()) {
-            match panel {
-                Ok(panel) => panels.push(panel),
-                Err(error) => unusable.push((spec.name.clone(), error)),
-            }
-        }
-        Ok((panels, unusable))
+        Ok(done.into_iter().flatten().collect())
     }
 
     /// Runs one panel, or loads what is there.
