@@ -1,16 +1,9 @@
-//! Flags that several commands share, and the library's settings that they become.
+//! Flags that several commands share.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use fairprune::artefact::Existing;
-use fairprune::error::{Error, Result};
-use fairprune::experiment::scoring::QuerySettings;
-use fairprune::experiment::settings::{
-    DataSettings, NetworkSettings, RecipeSettings, VariantSettings,
-};
-use fairprune::experiment::strategy::PickerOptions;
-use fairprune::experiment::{Device, Placement};
+use fairprune::experiment::Placement;
 use fairprune::ops::Precision;
 
 /// Flags of every command.
@@ -190,90 +183,6 @@ pub struct RecipeArgs {
     pub checkpoint_every: u64,
 }
 
-impl Common {
-    /// Opens the device that the flags name.
-    pub fn device(&self) -> Result<Device> {
-        Device::with_threads(&self.device, self.threads)
-    }
-
-    /// Opens the processor, for a command that computes nothing on a card; one that is named must be
-    /// there all the same.
-    pub fn host(&self) -> Result<Device> {
-        Device::host_only(&self.device, self.threads)
-    }
-}
-
-impl OutArgs {
-    /// What to do with a folder that is there already.
-    pub fn existing(&self) -> Existing {
-        match (self.resume, self.force) {
-            (true, _) => Existing::Resume,
-            (_, true) => Existing::Restart,
-            _ => Existing::Continue,
-        }
-    }
-}
-
-/// Reads the name that a flag was given.
-fn parsed<T: std::str::FromStr<Err = Error>>(text: &Option<String>) -> Result<Option<T>> {
-    text.as_deref().map(str::parse).transpose()
-}
-
-impl DataArgs {
-    /// The library's settings.
-    pub fn settings(&self) -> Result<DataSettings> {
-        Ok(DataSettings {
-            data: self.data.clone(),
-            format: parsed(&self.format)?,
-            image_size: self.image_size,
-            input_size: self.input_size,
-            data_seed: self.data_seed,
-            long_tail: self.long_tail.long_tail,
-            split: parsed(&self.split)?,
-        })
-    }
-}
-
-impl NetworkArgs {
-    /// The library's settings.
-    pub fn settings(&self, common: &Common) -> Result<NetworkSettings> {
-        Ok(NetworkSettings {
-            arch: parsed(&self.arch)?,
-            resnet_v1: self.resnet_v1,
-            width: self.width,
-            stem: parsed(&self.stem)?,
-            mean: self.mean.clone(),
-            std: self.std.clone(),
-            score_batch: Some(self.score_batch),
-            images: Some(self.images),
-            precision: Some(common.precision),
-        })
-    }
-}
-
-impl RecipeArgs {
-    /// The library's settings.
-    pub fn settings(&self) -> Result<RecipeSettings> {
-        Ok(RecipeSettings {
-            recipe: Some(self.recipe.parse()?),
-            epochs: self.epochs,
-            batch: self.batch,
-            lr: self.lr,
-            schedule: parsed(&self.schedule)?,
-            warmup_steps: self.warmup_steps,
-            momentum: self.momentum,
-            nesterov: self.nesterov,
-            weight_decay: self.weight_decay,
-            label_smoothing: self.label_smoothing,
-            class_weights: self.class_weights.clone(),
-            flip: self.flip,
-            translate: self.translate,
-            resized_crop: self.resized_crop,
-            checkpoint_every: Some(self.checkpoint_every),
-        })
-    }
-}
-
 /// Variants of scores.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Variants of scores")]
@@ -309,24 +218,6 @@ pub struct VariantArgs {
     /// cal: nearest neighbours [default: 10]
     #[arg(long, value_name = "N")]
     pub cal_neighbours: Option<usize>,
-}
-
-impl VariantArgs {
-    /// The library's settings.
-    pub fn settings(&self) -> Result<VariantSettings> {
-        Ok(VariantSettings {
-            el2n: parsed(&self.el2n)?,
-            grand_layers: parsed(&self.grand_layers)?,
-            grand_at: parsed(&self.grand_at)?,
-            never_learned: parsed(&self.never_learned)?,
-            window: self.window,
-            trajectory: self.trajectory,
-            decay: self.decay,
-            ssp: parsed(&self.ssp)?,
-            prototypes: self.prototypes,
-            cal_neighbours: self.cal_neighbours,
-        })
-    }
 }
 
 /// Options of selection methods.
@@ -396,42 +287,6 @@ pub struct FeatureArgs {
     pub features: Option<PathBuf>,
 }
 
-impl PickerArgs {
-    /// The library's options; a name that is refused is told with its flag.
-    pub fn options(&self) -> Result<PickerOptions> {
-        fn named<T: std::str::FromStr<Err = Error>>(
-            flag: &str,
-            text: &Option<String>,
-        ) -> Result<Option<T>> {
-            text.as_deref().map(|t| t.parse().map_err(|e| under(flag, t, e))).transpose()
-        }
-        Ok(PickerOptions {
-            start: named("--start", &self.start)?,
-            centre: named("--centre", &self.centre)?,
-            space: named("--space", &self.space)?,
-            lambda: self.lambda,
-            beta: self.beta,
-            strata: self.strata,
-            neighbours: self.neighbours,
-            forward: self.forward,
-            reverse: self.reverse,
-            step: self.step,
-            refresh: self.refresh,
-            scope: named("--scope", &self.scope)?,
-            base: named("--base", &self.base)?,
-            memory: self.memory.unwrap_or(PickerOptions::default().memory),
-        })
-    }
-}
-
-/// The library's message under the name of the flag.
-pub fn under(flag: &str, found: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { expected, .. } => Error::invalid(flag, found, expected),
-        other => other,
-    }
-}
-
 /// Query runs.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Query runs")]
@@ -442,11 +297,4 @@ pub struct QueryArgs {
     /// Epochs of query runs; training dynamics take one run of --epochs [default: --epochs]
     #[arg(long, value_name = "E")]
     pub query_epochs: Option<usize>,
-}
-
-impl QueryArgs {
-    /// The library's settings.
-    pub fn settings(&self) -> QuerySettings {
-        QuerySettings { runs: self.runs, query_epochs: self.query_epochs }
-    }
 }

@@ -5,7 +5,7 @@ use fairprune::error::{Error, Result};
 use fairprune::experiment::strategy::QuotaSettings;
 use fairprune::prune::density_of_prune_rate;
 
-use super::args::under;
+use super::settings::under;
 
 /// The kept fraction, said either way.
 #[derive(Args, Clone, Debug)]

@@ -11,6 +11,7 @@ mod density;
 mod interrupt;
 mod output;
 mod progress;
+mod settings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

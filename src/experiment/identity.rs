@@ -92,7 +92,7 @@ impl Identity {
         Ok(Identity { command, version, identity: FORMAT, ground: None, work })
     }
 
-    /// The same facts without the command and the versions, to stand inside those of other work.
+    /// The facts without the command and the versions, to stand inside those of other work.
     pub fn facts(&self) -> Map<String, Value> {
         let mut job = self.job();
         for own in ["command", "version", "identity"] {

@@ -12,9 +12,10 @@ use fairprune::prune::{QuotaOptions, QuotaRule, Smoothing, Warning, over, quotas
 use fairprune::train::Seeds;
 use serde_json::json;
 
-use crate::cli::args::{Common, under};
+use crate::cli::args::Common;
 use crate::cli::density::{DensityArgs, QuotaArgs};
 use crate::cli::output;
+use crate::cli::settings::under;
 
 /// Longest table that is printed whole, and what is left of a longer one at each end.
 const MOST_ROWS: usize = 40;

@@ -41,7 +41,7 @@ pub struct ComparisonPlan {
     pub query: Option<QueryPlan>,
     /// Variants of the scores.
     pub options: Options,
-    /// Of quotas and methods of selection.
+    /// Options of quotas and methods of selection.
     pub choice: Choice,
     /// Features of the user's, instead of a query model's.
     pub features: Option<Arc<FeatureMatrix>>,

@@ -21,7 +21,7 @@ pub fn own_features(repetition: Option<usize>) -> String {
 }
 
 impl Spent {
-    /// Of a finished run.
+    /// What a finished run took.
     pub fn of(result: &RunResult) -> Self {
         Spent { train: result.train_seconds, parts: result.score_parts.clone() }
     }

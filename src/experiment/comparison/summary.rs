@@ -55,7 +55,7 @@ pub struct Settings {
     /// classes themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<String>,
-    /// Of the full-data run; pruned runs state their own steps.
+    /// Length of the full-data run; pruned runs state their own steps.
     pub epochs: f64,
     pub steps: u64,
     pub batch: usize,
@@ -155,7 +155,7 @@ pub struct SeedRun {
     pub density_recall_correlation: Option<f64>,
     /// On the reported images, after the last step.
     pub last: Evaluation,
-    /// The same at the epoch of best validation accuracy: looked at, not reported as the result.
+    /// The metrics at the epoch of best validation accuracy: looked at, not reported as the result.
     pub best: Option<BestEpoch>,
     pub train_seconds: f64,
     /// What a baseline presented; None for plain training.
@@ -234,7 +234,7 @@ pub struct Verdict {
     /// The interval's level, .95.
     pub confidence: f64,
     pub outcome: Outcome,
-    /// The same as one line of text.
+    /// The comparison as one line of text.
     pub text: String,
 }
 
@@ -249,7 +249,7 @@ pub struct Difference {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// Of the groups, where there are groups.
+    /// The lowest recall: of a group, where there are groups.
     #[serde(alias = "worst_group")]
     WorstClass,
     AverageAccuracy,
@@ -268,7 +268,7 @@ impl Metric {
         }
     }
 
-    /// The same about groups.
+    /// As written in a sentence about groups.
     pub fn label_of_groups(self) -> &'static str {
         match self {
             Metric::WorstClass => "worst group",
@@ -328,10 +328,10 @@ pub struct Strip {
 pub struct Headline {
     pub average_accuracy: Spread,
     pub balanced_accuracy: Spread,
-    /// Of groups: weighted by their training samples.
+    /// Mean recall of groups, weighted by their training samples; None for classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weighted_accuracy: Option<Spread>,
-    /// Of each seed's lowest recall, whichever class that was.
+    /// Spread of each seed's lowest recall, whichever class that was.
     pub worst_recall: Spread,
     pub worst_5_percent: Option<Spread>,
     pub gap: Spread,

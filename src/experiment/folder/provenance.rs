@@ -92,7 +92,7 @@ pub fn check_positions(what: &str, stated: &Provenance, kept: &[usize]) -> Resul
     Err(Error::invalid(what, found, expected))
 }
 
-/// Of a subset that `strategy` kept.
+/// Provenance of a subset that `strategy` kept.
 pub fn of_subset(
     data: DataIdentity,
     strategy: Strategy,

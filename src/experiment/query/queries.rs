@@ -172,12 +172,12 @@ impl Queries {
         self.extract.clone().filter(|_| self.stand_in && run == 0)
     }
 
-    /// Of names: which repetition.
+    /// The part of a name that says which repetition it is of.
     fn tag(&self) -> String {
         self.repetition.map_or(String::new(), |s| format!("s{s}-"))
     }
 
-    /// Of texts for people.
+    /// The part of a text for people that says which repetition it is about.
     fn whose(&self) -> String {
         self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
     }

@@ -242,7 +242,7 @@ fn recalls(
     recalls_over(query, session, classes).map(whole)
 }
 
-/// The same over any partition; what has no recall has no row.
+/// Recalls over any partition, and those of the recorded run; what has no recall has no row.
 fn recalls_over(
     query: &QueryData,
     session: &Session,

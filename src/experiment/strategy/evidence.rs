@@ -55,9 +55,9 @@ impl Recalls {
 /// Recalls and scores.
 #[derive(Clone, Debug, Default)]
 pub struct QueryData {
-    /// Of the short query runs, or of the full-data runs that stand in for them.
+    /// Recalls of the short query runs, or of the full-data runs that stand in for them.
     pub recalls: Recalls,
-    /// Of the run whose dynamics were recorded: what quotas use beside its scores.
+    /// Recalls of the run whose dynamics were recorded: what quotas use beside its scores.
     pub of_dynamics: Option<Recalls>,
     /// Scores that come from that run.
     pub from_dynamics: BTreeSet<Method>,

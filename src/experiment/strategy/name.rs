@@ -52,7 +52,7 @@ pub enum Strategy {
 pub struct Choice {
     pub quotas: QuotaSettings,
     pub pickers: PickerOptions,
-    /// Of the picks of which methods runs train with the weights.
+    /// Which methods' runs train with the weights of their picks.
     pub weights: PickWeights,
 }
 

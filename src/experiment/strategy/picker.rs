@@ -267,7 +267,7 @@ pub struct Material {
     pub validation: Option<ValidationMaterial>,
 }
 
-/// The same of the validation images.
+/// What a network says of the validation images.
 #[derive(Clone, Debug)]
 pub struct ValidationMaterial {
     pub features: features::FeatureMatrix,

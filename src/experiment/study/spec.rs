@@ -188,9 +188,17 @@ impl PanelTable {
                 format!("settings of a comparison: {}", Vec::from_iter(names).join(", "));
             return Err(Error::invalid(what, format!("the flag {key}"), expected));
         }
-        let settings: ComparisonSettings = table.clone().try_into().map_err(|e| {
-            let found = toml::de::Error::to_string(&e);
-            Error::invalid(what, found.trim(), "settings of a comparison")
+        let read = |table: Table| table.try_into::<ComparisonSettings>();
+        let settings = read(table.clone()).map_err(|e| {
+            // The error does not say which setting it is about.
+            let alone = |(key, value): (&String, &Value)| {
+                read(Table::from_iter([(key.clone(), value.clone())]))
+                    .err()
+                    .map(|e| (key.clone(), e))
+            };
+            let (key, error) = table.iter().find_map(alone).unwrap_or_else(|| ("it".to_owned(), e));
+            let found = format!("`{key}`: {}", error.to_string().trim());
+            Error::invalid(what, found, "settings of a comparison")
         })?;
         let set = Path::new(&settings.data.data).file_name();
         let set = set.map_or(settings.data.data.clone(), |n| n.to_string_lossy().into());

@@ -43,7 +43,7 @@ pub fn info(args: &InfoArgs) -> Result<u8> {
     Ok(0)
 }
 
-/// Of what a cache file was made.
+/// What a cache file was made of.
 fn cache_source(path: &str) -> Result<Option<String>> {
     let is_cache = Path::new(path).extension().is_some_and(|e| e == cache::EXTENSION);
     match is_cache && Path::new(path).is_file() {

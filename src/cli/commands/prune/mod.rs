@@ -20,7 +20,8 @@ use fairprune::score::Method;
 
 pub use self::args::PruneArgs;
 use super::score::announce;
-use crate::cli::args::{OutArgs, under};
+use crate::cli::args::OutArgs;
+use crate::cli::settings::under;
 use crate::cli::{context, output};
 
 /// Where the scores of query runs go, below the output folder.
