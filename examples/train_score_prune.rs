@@ -19,6 +19,7 @@ fn main() -> Result<()> {
     let told = session.score(&network, &[Method::El2n])?;
     let kept = session.prune(Strategy::METRIQ, &told, 0.3)?;
     kept.write(&out)?;
+    network.write(format!("{out}/model.safetensors"))?;
     println!("{out}: {} of {} samples", kept.positions().len(), session.split.train.len());
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The device that computes: the processor, or a card with the processor beside it.
 //!
-//! Code that is generic over the backend is instantiated inside the library, behind [`on_device!`]; nobody
+//! Code that is generic over the backend is instantiated inside the library, behind `on_device!`; nobody
 //! outside names a backend's type.
 
 use std::sync::Arc;

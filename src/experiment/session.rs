@@ -1,6 +1,6 @@
 //! A data set, its split and a network on an open device: what training, scoring and pruning work on.
 //!
-//! Nothing here is generic: what must know the backend's type goes through [`OnBackend`].
+//! Nothing here is generic: what must know the backend's type goes through `OnBackend`.
 
 use std::sync::Arc;
 

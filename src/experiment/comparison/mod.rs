@@ -5,6 +5,7 @@ mod facts;
 mod outcome;
 mod plan;
 mod preparation;
+mod recipe_rows;
 mod settings;
 mod spent;
 mod summarise;

@@ -3,6 +3,7 @@
 use super::outcome::{ComparisonOutcome, StrategyRun, grouped};
 use super::plan::ComparisonPlan;
 use super::preparation::preparation;
+use super::recipe_rows::recipe_rows;
 use super::summary::{
     self, BestEpoch, Class, Data, Evaluation, Headline, Point, Query, QueryRun, RunSummary,
     SeedRun, Settings, Strip,
@@ -15,7 +16,6 @@ use crate::experiment::session::Session;
 use crate::experiment::strategy::{QueryData, Strategy};
 use crate::metrics::{ClassCounts, mean_recalls, pearson};
 use crate::prune::error_ratio;
-use crate::score::ScoreSource;
 
 /// Examples shown of each class.
 const STRIP: usize = 8;
@@ -74,82 +74,6 @@ pub fn summarise(
 fn settings(session: &Session, plan: &ComparisonPlan, around: Surroundings) -> Settings {
     let (data, split, spec) = (&session.data, &session.split, &session.spec);
     let recipe = &plan.recipe;
-    let mut rest = serde_json::Map::new();
-    let mut put = |key: &str, value: serde_json::Value| {
-        rest.insert(key.to_owned(), value);
-    };
-    if let Some(tail) = &data.long_tail {
-        let text = format!(
-            "factor {}, data seed {}, of {} images",
-            tail.factor,
-            tail.seed,
-            data.train.len()
-        );
-        put("long tail", text.into());
-    }
-    put("stem", spec.stem.to_string().into());
-    put("schedule", recipe.schedule.to_string().into());
-    put("momentum", f64_of(recipe.momentum).into());
-    put("nesterov", recipe.nesterov.into());
-    put("weight decay", f64_of(recipe.weight_decay).into());
-    put("label smoothing", f64_of(recipe.label_smoothing).into());
-    put("flip", recipe.flip.into());
-    put("translate", recipe.translate.into());
-    if spec.size != [data.height, data.width] {
-        put("input size", spec.size.to_vec().into());
-    }
-    if recipe.resized_crop {
-        put("resized crop", true.into());
-    }
-    put("mean", session.mean.map(f64_of).to_vec().into());
-    put("std", session.std.map(f64_of).to_vec().into());
-    put(
-        "query",
-        match &plan.query {
-            None => "the full-data runs".into(),
-            Some(q) => {
-                let each = if q.per_seed { ", for each seed" } else { "" };
-                let (runs, epochs) = (q.runs, q.recipe.epochs);
-                format!("{runs} runs of {epochs} epochs without augmentation{each}").into()
-            }
-        },
-    );
-    for method in plan.methods() {
-        if method.source(&plan.options) == ScoreSource::Dynamics {
-            let text = format!("one run of {} epochs without augmentation", recipe.epochs);
-            put("dynamics", text.into());
-        }
-        let numbers = method.parameters(&plan.options).into_iter();
-        let numbers: Vec<String> =
-            numbers.map(|(k, v)| format!("{k} {}", v.to_string().trim_matches('"'))).collect();
-        if !numbers.is_empty() {
-            put(method.name(), numbers.join(", ").into());
-        }
-    }
-    for picker in plan.strategies().iter().flat_map(|s| s.pickers()) {
-        let facts = picker.describe(&plan.choice.pickers).into_iter();
-        let facts: Vec<String> = facts
-            .map(|(k, v)| {
-                let value = v.as_str().unwrap_or_default();
-                if k == "variant" { value.to_owned() } else { format!("{k} {value}") }
-            })
-            .collect();
-        put(picker.name(), facts.join(", ").into());
-    }
-    let weighted = plan.strategies().into_iter().filter(|s| s.trains_with_weights(&plan.choice));
-    let weighted: Vec<String> = weighted.map(|s| s.to_string()).collect();
-    if !weighted.is_empty() {
-        put("trained with weights", weighted.join(", ").into());
-    }
-    if plan.features.is_some() {
-        put("features", "the user's".into());
-    }
-    if plan.choice.quotas.laplace {
-        put("smooth", "laplace".into());
-    }
-    if let Some(least) = plan.choice.quotas.min_per_class {
-        put("min per class", least.into());
-    }
     Settings {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("FAIRPRUNE_COMMIT").to_owned(),
@@ -177,13 +101,8 @@ fn settings(session: &Session, plan: &ComparisonPlan, around: Surroundings) -> S
         device: around.device,
         threads: around.threads,
         precision: session.precision.to_string(),
-        recipe: rest,
+        recipe: recipe_rows(session, plan),
     }
-}
-
-/// The decimal that a person wrote, not the binary neighbour of an f32.
-fn f64_of(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Over the queries of all repetitions.

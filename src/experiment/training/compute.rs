@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::result::{Finished, Presentations, RunResult, ScorePart};
+use super::result::{Extraction, Finished, Presentations, RunResult, ScorePart};
 use super::run::TrainingRun;
 use super::scores::{NetworkScores, names, network_scores};
 use super::stages;
@@ -40,7 +40,6 @@ fn compute_on<B: Operators>(
     let session = on.session;
     let subset = positions(&run.part.train);
     let val = positions(&run.part.val);
-    let test = if run.test { positions(&session.split.test) } else { Vec::new() };
     let recording = run.record.as_ref().map(|r| r.what);
     let divergences = recording.is_some_and(|r| r.divergence);
     let evidence = stages::before(on, run, &identity, control)?;
@@ -79,50 +78,8 @@ fn compute_on<B: Operators>(
         }
     };
     stages::after(on, run, &mut executor, &mut outcome.weights, control)?;
-    let clock = Instant::now();
-    let state = control.checkpoint.as_ref();
-    let keeping =
-        state.map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.clone()));
-    let mut watch = PassControl { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
-    let mut parts = Vec::new();
-    let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
-    let wanted = NetworkScores {
-        methods: run.methods,
-        options: run.options,
-        extract: run.extract.is_some(),
-        validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
-        seed: run.seeds.subset,
-    };
-    let (mut scores, extracted) =
-        network_scores(on, &mut executor, &wanted, &mut watch, &mut parts)?;
-    if let Some(recorder) = &mut outcome.dynamics {
-        let (clock, samples) = (Instant::now(), session.data.train.len());
-        let recorded = recorded_scores(run, recorder, samples)?;
-        parts.push(ScorePart::new(&names(&recorded), false, clock.elapsed().as_secs_f64()));
-        scores.extend(recorded);
-    }
-    let score_seconds = clock.elapsed().as_secs_f64();
-    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
-    let best_epoch = outcome.best().map(|r| r.epoch);
-    let mut on_test = |weights: &Weights, epoch: u32| -> Result<Option<EvaluationCounts>> {
-        if test.is_empty() {
-            return Ok(None);
-        }
-        executor.set_weights(weights)?;
-        let evaluation = measure(&mut executor, &on.set(PartName::Test, &test)?)?;
-        if !evaluation.loss.is_finite() {
-            let step = outcome.steps.saturating_sub(1);
-            let what = "the test loss".to_owned();
-            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
-        }
-        Ok(Some(EvaluationCounts::new(epoch, &evaluation)))
-    };
-    let last = on_test(&outcome.weights, last_epoch)?;
-    let best = match (&outcome.best_weights, best_epoch) {
-        (Some(weights), Some(epoch)) if epoch != last_epoch => on_test(weights, epoch)?,
-        (Some(_), Some(_)) => last.clone(),
-        _ => None,
-    };
+    let scored = score(on, run, &mut executor, &mut outcome, &identity, control)?;
+    let (last, best) = evaluate(on, run, &mut executor, &outcome)?;
     let result = RunResult {
         identity,
         steps: outcome.steps,
@@ -131,8 +88,8 @@ fn compute_on<B: Operators>(
         best,
         validation: validation_counts(session, run, &outcome),
         train_seconds: outcome.seconds,
-        score_seconds,
-        score_parts: parts,
+        score_seconds: scored.seconds,
+        score_parts: scored.parts,
         planned_bytes: executor.planned_memory().total(),
         presentations: evidence.map(|evidence| {
             let sizes = batch_sizes(Mode::Train, run.recipe.batch, subset.len());
@@ -145,7 +102,86 @@ fn compute_on<B: Operators>(
             }
         }),
     };
-    Ok(Finished { result, scores, extracted, outcome: Some(outcome) })
+    Ok(Finished {
+        result,
+        scores: scored.scores,
+        extracted: scored.extracted,
+        outcome: Some(outcome),
+    })
+}
+
+/// What a trained network and its recording say of the samples.
+struct Scored {
+    scores: Scores,
+    extracted: Option<Extraction>,
+    /// Where the seconds went.
+    parts: Vec<ScorePart>,
+    seconds: f64,
+}
+
+/// Scores with the last weights, which `executor` holds, and from what training recorded.
+fn score<B: Operators>(
+    on: &OnBackend<B>,
+    run: &TrainingRun,
+    executor: &mut Executor<B>,
+    outcome: &mut TrainOutcome,
+    identity: &str,
+    control: &mut Control,
+) -> Result<Scored> {
+    let clock = Instant::now();
+    let keeping = control
+        .checkpoint
+        .as_ref()
+        .map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.to_owned()));
+    let mut watch = PassControl { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
+    let mut parts = Vec::new();
+    let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
+    let wanted = NetworkScores {
+        methods: run.methods,
+        options: run.options,
+        extract: run.extract.is_some(),
+        validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
+        seed: run.seeds.subset,
+    };
+    let (mut scores, extracted) = network_scores(on, executor, &wanted, &mut watch, &mut parts)?;
+    if let Some(recorder) = &mut outcome.dynamics {
+        let (clock, samples) = (Instant::now(), on.session.data.train.len());
+        let recorded = recorded_scores(run, recorder, samples)?;
+        parts.push(ScorePart::new(&names(&recorded), false, clock.elapsed().as_secs_f64()));
+        scores.extend(recorded);
+    }
+    Ok(Scored { scores, extracted, parts, seconds: clock.elapsed().as_secs_f64() })
+}
+
+/// Test results of the last epoch's weights and of the best on the validation part.
+fn evaluate<B: Operators>(
+    on: &OnBackend<B>,
+    run: &TrainingRun,
+    executor: &mut Executor<B>,
+    outcome: &TrainOutcome,
+) -> Result<(Option<EvaluationCounts>, Option<EvaluationCounts>)> {
+    let test = positions(&on.session.split.test);
+    if !run.test || test.is_empty() {
+        return Ok((None, None));
+    }
+    let mut on_test = |weights: &Weights, epoch: u32| -> Result<EvaluationCounts> {
+        executor.set_weights(weights)?;
+        let evaluation = measure(executor, &on.set(PartName::Test, &test)?)?;
+        if !evaluation.loss.is_finite() {
+            let step = outcome.steps.saturating_sub(1);
+            let what = "the test loss".to_owned();
+            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
+        }
+        Ok(EvaluationCounts::new(epoch, &evaluation))
+    };
+    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
+    let last = on_test(&outcome.weights, last_epoch)?;
+    let best = match (&outcome.best_weights, outcome.best().map(|r| r.epoch)) {
+        (Some(weights), Some(epoch)) if epoch != last_epoch => Some(on_test(weights, epoch)?),
+        (Some(_), Some(_)) => Some(last.clone()),
+        _ => None,
+    };
+    Ok((Some(last), best))
 }
 
 /// A network as it is before training; its executor has no room for training.
