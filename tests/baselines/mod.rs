@@ -5,3 +5,4 @@ mod commands;
 mod resume;
 mod rules;
 mod runs;
+mod sample_weights;

@@ -17,10 +17,10 @@ pub fn cpu(threads: usize) -> Arc<Cpu> {
     Arc::new(Cpu::new(threads).unwrap())
 }
 
-type Bits = Vec<(String, Vec<u32>)>;
+pub type Bits = Vec<(String, Vec<u32>)>;
 
 /// Trains by hand.
-struct Driver {
+pub struct Driver {
     executor: Executor<Cpu>,
     images: bytes::Bytes,
     labels: Vec<u32>,
@@ -43,7 +43,7 @@ impl Driver {
         Driver { executor, images, labels: labels(), recipe, steps: 0, span, total }
     }
 
-    fn plain(epochs: usize) -> Driver {
+    pub fn plain(epochs: usize) -> Driver {
         Driver::new(recipe(epochs), 4)
     }
 
@@ -66,7 +66,7 @@ impl Driver {
         self.recipe.lr_at(place, self.total)
     }
 
-    fn epoch(&mut self, epoch: u32, order: &[u32], weights: &[f32], samples: Option<&[f32]>) {
+    pub fn epoch(&mut self, epoch: u32, order: &[u32], weights: &[f32], samples: Option<&[f32]>) {
         let sizes = batch_sizes(Mode::Train, BATCH, order.len());
         let lrs: Vec<f32> = (0..sizes.len()).map(|i| self.lr(epoch, i, sizes.len())).collect();
         self.executor.set_sample_weights(samples).unwrap();
@@ -78,7 +78,7 @@ impl Driver {
         }
     }
 
-    fn order(&self, epoch: u32) -> Vec<u32> {
+    pub fn order(&self, epoch: u32) -> Vec<u32> {
         epoch_order(SEEDS.order, epoch, SAMPLES, &positions().0)
     }
 
@@ -99,7 +99,7 @@ impl Driver {
         counts.iter().map(|c| (c.correct, c.total)).collect()
     }
 
-    fn bits(&self) -> Bits {
+    pub fn bits(&self) -> Bits {
         let bits = |data: &[f32]| data.iter().map(|v| v.to_bits()).collect();
         let weights = self.executor.weights().unwrap().tensors;
         weights.into_iter().map(|(name, t)| (name, bits(&t.data))).collect()
@@ -107,7 +107,7 @@ impl Driver {
 }
 
 /// The trainer's last weights, and how many samples were presented and looked at.
-fn trained(name: Option<&str>, epochs: usize) -> (Bits, [u64; 2]) {
+pub fn trained(name: Option<&str>, epochs: usize) -> (Bits, [u64; 2]) {
     let inputs = name.map(Inputs::of);
     let recipe = inputs.as_ref().map_or(recipe(epochs), |i| i.recipe(epochs));
     let cpu = cpu(1);
@@ -313,104 +313,6 @@ fn groupdro_weighs_groups_by_the_losses_of_the_batch() {
     }
     assert!(q.iter().any(|q| (q - 1.0 / 6.0).abs() > 0.01), "{q:?}");
     assert!(driver.bits() == trained(Some("groupdro:eta=.1"), 2).0);
-}
-
-/// The trainer's run under weights of samples.
-fn weighted(recipe: &Recipe, weights: &[f32], watched: Watched) -> Bits {
-    let cpu = cpu(2);
-    let images = cpu.images(&images()).unwrap();
-    let mut executor = executor(cpu, recipe, ArenaMode::Shared);
-    let watched = Watched { sample_weights: Some(weights.to_vec()), ..watched };
-    let outcome = match train(&mut executor, &images, recipe, None, &watched) {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let watched = Watched { stop_after: None, ..watched };
-            train(&mut executor, &images, recipe, None, &watched).unwrap()
-        }
-    };
-    let count = outcome.weights.tensors.len();
-    essence(&outcome).0.into_iter().take(count).collect()
-}
-
-/// Weights such as a selection gives: some 0, some large.
-fn uneven() -> Vec<f32> {
-    (0..SAMPLES).map(|i| [0.25, 0.0, 3.5, 1.0, 0.75][i * 7 % 5]).collect()
-}
-
-#[test]
-fn weights_of_samples_divide_each_batch_by_their_sum() {
-    let weights = uneven();
-    let mut driver = Driver::plain(3);
-    for epoch in 0..3 {
-        let order = driver.order(epoch);
-        let mut factors = vec![1.0; SAMPLES];
-        for batch in order.chunks(BATCH) {
-            let of_batch = batch.iter().map(|&i| f64::from(weights[i as usize]));
-            let sum: f64 = of_batch.sum();
-            for &i in batch {
-                let weight = f64::from(weights[i as usize]) * batch.len() as f64 / sum;
-                factors[i as usize] = weight as f32;
-            }
-        }
-        driver.epoch(epoch, &order, &[1.0; CLASSES], Some(&factors));
-    }
-    let recipe = recipe(3);
-    let bits = weighted(&recipe, &weights, Watched::default());
-    assert!(driver.bits() == bits);
-    assert!(bits != trained(None, 3).0, "the weights must make a difference");
-    // Their scale does not, and equal ones are none.
-    let doubled: Vec<f32> = weights.iter().map(|w| 2.0 * w).collect();
-    assert!(weighted(&recipe, &doubled, Watched::default()) == bits);
-    assert!(weighted(&recipe, &[0.7; SAMPLES], Watched::default()) == trained(None, 3).0);
-    // A run that was stopped twice ends with the same bits.
-    let folder = tempfile::tempdir().unwrap();
-    let checkpoint = Some(folder.path().join("checkpoint.safetensors"));
-    let stopped = Watched { checkpoint, stop_after: Some(6), ..Watched::default() };
-    assert!(weighted(&recipe, &weights, stopped) == bits);
-}
-
-/// PyTorch's weighted cross-entropy, which the golden runs hold ours against, as an oracle: a weight a
-/// class is the same weight for each of its samples.
-#[test]
-fn weights_of_samples_that_are_those_of_their_class() {
-    let classes = [0.5f32, 2.0, 5.0];
-    let plain = Recipe { label_smoothing: 0.0, ..recipe(3) };
-    let by_class = Recipe { class_weights: Some(classes.to_vec()), ..plain.clone() };
-    let of_samples: Vec<f32> = labels().iter().map(|&l| classes[l as usize]).collect();
-    let ones = [1.0; SAMPLES];
-    let wanted = weighted(&by_class, &ones, Watched::default());
-    let found = weighted(&plain, &of_samples, Watched::default());
-    let unweighted = weighted(&plain, &ones, Watched::default());
-    let distance = |a: &Bits, b: &Bits| {
-        let pairs = a.iter().zip(b).flat_map(|(a, b)| a.1.iter().zip(&b.1));
-        pairs.map(|(&a, &b)| (f32::from_bits(a) - f32::from_bits(b)).abs()).fold(0.0, f32::max)
-    };
-    let (near, far) = (distance(&found, &wanted), distance(&unweighted, &wanted));
-    assert!(near < 1e-3 * far, "{near} beside {far}");
-    // Both at once multiply.
-    let both = weighted(&by_class, &of_samples, Watched::default());
-    let squares = Recipe { class_weights: Some(classes.map(|c| c * c).to_vec()), ..plain };
-    let near = distance(&both, &weighted(&squares, &ones, Watched::default()));
-    assert!(near < 1e-3 * far, "{near} beside {far}");
-}
-
-#[test]
-fn weights_of_samples_that_are_none_are_refused() {
-    let (cpu, recipe) = (cpu(1), recipe(1));
-    let images = cpu.images(&images()).unwrap();
-    let mut executor = executor(cpu, &recipe, ArenaMode::Shared);
-    let mut message = |weights: Vec<f32>, baseline: Option<&str>| {
-        let watched = Watched { sample_weights: Some(weights), ..Watched::default() };
-        let inputs = baseline.map(Inputs::of);
-        let input = inputs.as_ref().map(Inputs::input);
-        let error = train(&mut executor, &images, &recipe, input.as_ref(), &watched).unwrap_err();
-        error.to_string()
-    };
-    let mut weights = uneven();
-    assert!(message(weights.clone(), Some("rwg")).contains("rwg: found weights of picks"));
-    assert!(message(weights[1..].to_vec(), None).contains("37 sample weights of 38"));
-    weights[5] = -0.5;
-    assert!(message(weights, None).contains("weight of sample 5"));
 }
 
 #[test]

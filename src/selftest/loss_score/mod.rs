@@ -1,6 +1,8 @@
-//! Losses, scores and gradients of the logits, and which rows of the table a batch writes.
+//! This module checks losses and scores of the logits, and which rows of the table a batch writes.
+//! The calls that the checks make are in `calls`, and the checks of gradients are in `gradients`.
 
-use std::fmt::Debug;
+mod calls;
+mod gradients;
 
 use super::fence::{Fenced, Fill};
 use super::values::{Values, as_u32, bits, words};
@@ -12,141 +14,13 @@ use crate::ops::loss_score::{
 use crate::reference::loss_score as oracle;
 use crate::reference::{U, judge};
 
-const FIELD: [Field; 9] = [
-    Field::Loss,
-    Field::El2n,
-    Field::Entropy,
-    Field::Margin,
-    Field::LabelProbability,
-    Field::Aum,
-    Field::Correct,
-    Field::Prediction,
-    Field::TopProbability,
-];
+use calls::{FIELD, expect, expected, whole};
 
-/// One call. The part has `labels.len()` samples, of which `order` is the pass.
-pub struct Call<'a> {
-    pub problem: LossScoreProblem,
-    pub logits: &'a [f32],
-    pub order: &'a [u32],
-    pub labels: &'a [u32],
-    pub state: [u32; 4],
-    /// Class weights and smoothing of the mean objective; without them `per_sample` decides.
-    pub mean: Option<(&'a [f32], f32)>,
-    /// Weights of the samples of the part, for the mean objective; where they are empty all are 1.
-    pub sample_weights: &'a [f32],
-    pub per_sample: bool,
-    /// ln p of the previous presentation, row by row of the part; empty where it is not kept.
-    pub previous: &'a [f32],
-}
-
-/// What a call left behind.
-pub struct LossScoreOutput {
-    /// The table column by column, one value for each sample of the part.
-    pub table: Vec<f32>,
-    pub dlogits: Vec<f32>,
-    pub state: Vec<u32>,
-    pub previous: Vec<f32>,
-    part: usize,
-}
-
-impl LossScoreOutput {
-    fn field(&self, field: Field, sample: u32) -> f32 {
-        self.table[field as usize * self.part + sample as usize]
-    }
-}
-
-impl Call<'_> {
-    /// Runs the call on memory of its own.
-    pub fn run<B: LossScore>(&self, subject: &Subject<B>) -> Result<LossScoreOutput, CaseFailure> {
-        let part = self.labels.len();
-        let (order, labels, state) = (bits(self.order), bits(self.labels), bits(&self.state));
-        let (weights, smoothing) = self.mean.unwrap_or((&[], 0.0));
-        let with_gradient = self.mean.is_some() || self.per_sample;
-        let gradients = if with_gradient { self.logits.len() } else { 0 };
-        let tensors = [
-            Fill::Values(self.logits),
-            Fill::Values(&order),
-            Fill::Values(&labels),
-            Fill::Values(&state),
-            Fill::Poison(FIELDS * part),
-            Fill::Values(weights),
-            Fill::Poison(gradients),
-            Fill::Values(self.previous),
-            Fill::Values(self.sample_weights),
-        ];
-        let mut f = Fenced::new(subject, &tensors)?;
-        let [logits, order, labels, state, table, class_weights, dlogits, previous, sample_weights] =
-            f.views[..]
-        else {
-            unreachable!()
-        };
-        let batch = BatchViews {
-            order: as_u32(order),
-            labels: as_u32(labels),
-            state: as_u32(state),
-            table,
-            previous,
-        };
-        let gradient = match (self.mean, self.per_sample) {
-            (Some(_), _) => LogitGradient::Mean { class_weights, sample_weights, smoothing },
-            (None, true) => LogitGradient::PerSample,
-            (None, false) => LogitGradient::None,
-        };
-        let (backend, memory) = (subject.backend, &mut f.memory);
-        backend.loss_score(memory, &self.problem, logits, &batch, gradient, dlogits)?;
-        let state = words(&f.read(3)?);
-        let (table, dlogits, previous) = (f.read(4)?, f.read(6)?, f.read(7)?);
-        Ok(LossScoreOutput { table, dlogits, state, previous, part })
-    }
-}
-
-/// Returns a whole part in order, as one batch.
-fn all(labels: &[u32]) -> Vec<u32> {
-    (0..labels.len() as u32).collect()
-}
-
-fn whole<B: LossScore>(
-    subject: &Subject<B>,
-    problem: LossScoreProblem,
-    logits: &[f32],
-    labels: &[u32],
-) -> Result<LossScoreOutput, CaseFailure> {
-    let order = all(labels);
-    let (state, mean) = ([0; 4], None);
-    let call = Call {
-        problem,
-        logits,
-        order: &order,
-        labels,
-        state,
-        mean,
-        sample_weights: &[],
-        per_sample: false,
-        previous: &[],
-    };
-    call.run(subject)
-}
-
-/// Fails unless both are the same; NaN equals nothing.
-fn expect<T: PartialEq<U> + Debug, U: Debug>(what: &str, found: &T, expected: &U) -> CaseOutcome {
-    ensure(found == expected, || format!("{what}: found {found:?}, expected {expected:?}"))
-}
-
-fn expected(field: Field, s: &oracle::ReferenceScores) -> f64 {
-    match field {
-        Field::Loss => s.loss,
-        Field::El2n => s.el2n,
-        Field::Entropy => s.entropy,
-        Field::Margin => s.margin,
-        Field::LabelProbability => s.label_probability,
-        Field::Aum => s.aum,
-        Field::Correct => s.correct,
-        Field::Prediction => s.prediction,
-        Field::TopProbability => s.top_probability,
-        Field::Grand | Field::Divergence => unreachable!("not of these logits alone"),
-    }
-}
+pub use calls::{Call, LossScoreOutput};
+pub use gradients::{
+    a_batch_without_weight_has_no_gradient, gradients_are_derivatives_of_the_objective,
+    per_sample_gradients_ignore_the_batch, sample_weights_multiply_their_samples,
+};
 
 /// The operator works in f64 and rounds once. Beyond that, only the last digits of the exponentials
 /// may differ, relative to the largest logit.
@@ -219,138 +93,6 @@ pub fn the_first_of_equal_logits_is_predicted<B: LossScore>(subject: &Subject<B>
         expect("margin of equals", &after.field(Field::Margin, i as u32), &0.0)?;
         expect("AUM of equals", &after.field(Field::Aum, i as u32), &0.0)?;
     }
-    Ok(())
-}
-
-pub fn gradients_are_derivatives_of_the_objective<B: LossScore>(
-    subject: &Subject<B>,
-) -> CaseOutcome {
-    for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (5, 7, 0.5)] {
-        let mut values = Values::new(2);
-        let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * 4.0).collect();
-        let labels = values.below(n, k as u32);
-        let uneven: Vec<f32> = values.uniform(k).iter().map(|v| 1.1 + v).collect();
-        let order = all(&labels);
-        for weights in [vec![1.0; k], uneven] {
-            let call = Call {
-                problem: LossScoreProblem { n, batch: n, k },
-                logits: &logits,
-                order: &order,
-                labels: &labels,
-                state: [0; 4],
-                mean: Some((&weights, smoothing)),
-                sample_weights: &[],
-                per_sample: false,
-                previous: &[],
-            };
-            let after = call.run(subject)?;
-            let y: Vec<usize> = labels.iter().map(|&l| l as usize).collect();
-            let w: Vec<f64> = weights.iter().map(|&w| w.into()).collect();
-            let s = vec![1.0; n];
-            let reference = oracle::objective_gradient(&logits, &y, [&w, &s], smoothing.into());
-            judge(&format!("{n} x {k}, smoothing {smoothing}"), &after.dlogits, &reference, |i| {
-                U * reference[i].abs() + oracle::DIFFERENCE_ERROR
-            })?;
-        }
-    }
-    Ok(())
-}
-
-/// Weights belong to samples of the part, and not to places in the batch. They are factors of the
-/// terms, and not of the divisor. Weights of 1 change nothing, bit for bit.
-pub fn sample_weights_multiply_their_samples<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
-    for (n, k, smoothing) in [(1, 2, 0.0), (3, 5, 0.1), (17, 10, 0.0), (40, 37, 0.5)] {
-        let part = n + 6;
-        let mut values = Values::new(7);
-        let logits: Vec<f32> = values.uniform(n * k).iter().map(|v| v * 4.0).collect();
-        let labels = values.below(part, k as u32);
-        let order: Vec<u32> = (0..n as u32).map(|i| (i * 5 + 3) % part as u32).rev().collect();
-        let class_weights: Vec<f32> = values.uniform(k).iter().map(|v| 1.1 + v).collect();
-        let mut uneven: Vec<f32> = values.uniform(part).iter().map(|v| 2.0 + 2.0 * v).collect();
-        uneven[order[0] as usize] = 0.0;
-        let run = |sample_weights: &[f32]| {
-            let call = Call {
-                problem: LossScoreProblem { n, batch: n, k },
-                logits: &logits,
-                order: &order,
-                labels: &labels,
-                state: [0; 4],
-                mean: Some((&class_weights, smoothing)),
-                sample_weights,
-                per_sample: false,
-                previous: &[],
-            };
-            call.run(subject)
-        };
-        let (none, ones, weighted) = (run(&[])?, run(&vec![1.0; part])?, run(&uneven)?);
-        expect("dlogits of weights 1", &words(&ones.dlogits), &words(&none.dlogits))?;
-        // The table holds what the sample is, whatever it weighs.
-        expect("table", &words(&weighted.table), &words(&none.table))?;
-        let y: Vec<usize> = order.iter().map(|&i| labels[i as usize] as usize).collect();
-        let w: Vec<f64> = class_weights.iter().map(|&w| w.into()).collect();
-        let s: Vec<f64> = order.iter().map(|&i| uneven[i as usize].into()).collect();
-        let reference = oracle::objective_gradient(&logits, &y, [&w, &s], smoothing.into());
-        judge(&format!("{n} x {k}, weighted"), &weighted.dlogits, &reference, |i| {
-            U * reference[i].abs() + 4.0 * oracle::DIFFERENCE_ERROR
-        })?;
-        let zero = weighted.dlogits[..k].iter().all(|&d| d == 0.0);
-        ensure(zero, || "a sample of weight 0 has a gradient".to_owned())?;
-    }
-    Ok(())
-}
-
-/// A per-sample gradient is neither divided by the batch nor weighted nor smoothed.
-pub fn per_sample_gradients_ignore_the_batch<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
-    let (n, k) = (5, 4);
-    let mut values = Values::new(3);
-    let logits = values.uniform(n * k);
-    let labels = values.below(n, k as u32);
-    let order = all(&labels);
-    let call = |problem, logits, order| Call {
-        problem,
-        logits,
-        order,
-        labels: &labels,
-        state: [0; 4],
-        mean: None,
-        sample_weights: &[],
-        per_sample: true,
-        previous: &[],
-    };
-    let problem = LossScoreProblem { n, batch: n, k };
-    let after = call(problem, &logits, &order).run(subject)?;
-    for i in 0..n {
-        let row = &logits[i * k..(i + 1) * k];
-        let y = [labels[i] as usize];
-        let reference = oracle::objective_gradient(row, &y, [&vec![1.0; k], &[1.0]], 0.0);
-        judge(&format!("sample {i}"), &after.dlogits[i * k..(i + 1) * k], &reference, |j| {
-            U * reference[j].abs() + oracle::DIFFERENCE_ERROR
-        })?;
-        let one = call(LossScoreProblem { n: 1, batch: 1, k }, row, &order[i..=i]).run(subject)?;
-        let same = one.dlogits == after.dlogits[i * k..(i + 1) * k];
-        ensure(same, || format!("sample {i} alone differs"))?;
-        // EL2N is the norm of this very gradient.
-        let norm = one.dlogits.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
-        let el2n = f64::from(after.field(Field::El2n, i as u32));
-        ensure((norm - el2n).abs() < 1e-6, || format!("EL2N {el2n} of a gradient of {norm}"))?;
-    }
-    Ok(())
-}
-
-pub fn a_batch_without_weight_has_no_gradient<B: LossScore>(subject: &Subject<B>) -> CaseOutcome {
-    let labels = [0, 0];
-    let call = Call {
-        problem: LossScoreProblem { n: 2, batch: 2, k: 2 },
-        logits: &[1.0, 2.0, 3.0, -1.0],
-        order: &[0, 1],
-        labels: &labels,
-        state: [0; 4],
-        mean: Some((&[0.0, 1.0], 0.0)),
-        sample_weights: &[],
-        per_sample: false,
-        previous: &[],
-    };
-    expect("dlogits", &call.run(subject)?.dlogits, &vec![0.0; 4])?;
     Ok(())
 }
 
