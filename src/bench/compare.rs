@@ -10,20 +10,20 @@ use super::statistics::median;
 use crate::error::{Error, Result};
 
 /// What two sets of results say of each other.
-pub struct Comparison {
+pub struct RateComparison {
     /// The kinds that are in both.
     pub kinds: Vec<ComparedKind>,
     /// Kinds and rows that one side alone has, of the old side and of the new.
     pub only: [Vec<String>; 2],
 }
 
-impl Comparison {
+impl RateComparison {
     /// Compares results, old and new, which are called `names`. `given` is the relative loss of speed
     /// that is accepted; it is never less than the measured noise.
     ///
     /// # Errors
     /// No kind of runs, or no row, is in both.
-    pub fn of(sides: [&[BenchRun]; 2], names: &[String; 2], given: f64) -> Result<Comparison> {
+    pub fn of(sides: [&[BenchRun]; 2], names: &[String; 2], given: f64) -> Result<RateComparison> {
         let matched = pairs(sides, names)?;
         let mut kinds: Vec<ComparedKind> =
             matched.pairs.iter().map(|pair| ComparedKind::of(pair, given)).collect();
@@ -38,7 +38,7 @@ impl Comparison {
                 all.append(of_kind);
             }
         }
-        Ok(Comparison { kinds, only })
+        Ok(RateComparison { kinds, only })
     }
 
     /// The rows of all kinds.

@@ -2,7 +2,7 @@
 //! than chance explains.
 //!
 //! [`run`] times what a [`Measurement`] asks for on an open device, watched by a [`Observer`], and gives rows;
-//! [`document`] is their JSON, [`read`] takes it back, [`Comparison`] holds two sets against each other.
+//! [`document`] is their JSON, [`read`] takes it back, [`RateComparison`] holds two sets against each other.
 //! Nothing but the command line uses this module.
 //!
 //! | module | idea |
@@ -54,7 +54,7 @@ mod watch;
 mod work;
 
 pub use card::CardClocks;
-pub use compare::{ComparedKind, ComparedRow, Comparison, Judgement, parse_threshold};
+pub use compare::{ComparedKind, ComparedRow, Judgement, RateComparison, parse_threshold};
 pub use floor::{Bound, FloorShares};
 pub use interleave::{Programs, run as run_in_turn};
 pub use kinds::drivers;

@@ -2,7 +2,7 @@
 
 use super::markup;
 use super::svg::Mark;
-use crate::experiment::comparison::summary::{Point, RunSummary, SeedRun, Spread, Strategy};
+use crate::experiment::comparison::summary::{Point, RunSummary, SeedRun, Spread, StrategySummary};
 
 /// The summary and what follows from it.
 pub(super) struct SummaryView<'a> {
@@ -17,7 +17,7 @@ pub(super) struct SummaryView<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) mark: Mark,
-    pub(super) strategy: &'a Strategy,
+    pub(super) strategy: &'a StrategySummary,
     pub(super) point: &'a Point,
 }
 
@@ -102,7 +102,7 @@ impl<'a> SummaryView<'a> {
 
     /// Returns the strategies with their marks, so that a strategy looks the same everywhere on the
     /// page.
-    pub(super) fn with_marks(&self) -> impl Iterator<Item = (Mark, &'a Strategy)> {
+    pub(super) fn with_marks(&self) -> impl Iterator<Item = (Mark, &'a StrategySummary)> {
         let mut series = 0;
         self.summary.strategies.iter().map(move |strategy| {
             let mark = if strategy.full_data {

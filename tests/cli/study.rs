@@ -183,6 +183,12 @@ fn unusable_studies() {
     refuse(&elsewhere.replace("metriq", "random"), &["a panel: data-resnet8"]);
     refuse(&format!("[[panel]]\ndata = 'nowhere'\n{block}"), &["nowhere"]);
     refused(folder, "study nothing.toml", &["nothing.toml"]);
+    // What the file states is not taken from the command line, and not ignored there.
+    put(folder, "study.toml", format!("[[panel]]\n{block}").as_bytes());
+    for (flag, name) in [("--seed 3", "--seed"), ("--precision bf16", "--precision")] {
+        let study = format!("study study.toml --dry-run {flag}");
+        refused(folder, &study, &[name, "in the study's file"]);
+    }
     // A folder with somebody's files.
     put(folder, "mine/letter.txt", b"dear");
     put(folder, "study.toml", format!("[[panel]]\ndata = 'data'\n{block}").as_bytes());

@@ -134,7 +134,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
         headline: Headline::of(&runs, hardest),
         runs,
     };
-    let mut strategies = vec![Strategy {
+    let mut strategies = vec![StrategySummary {
         name: "full".into(),
         label: "Full data".into(),
         quota: "none".into(),
@@ -147,7 +147,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             .densities
             .iter()
             .map(|&d| point(d, seeds.iter().map(|&s| run(i + 1, quota, d, s)).collect()));
-        strategies.push(Strategy {
+        strategies.push(StrategySummary {
             name: name.clone(),
             label: label.clone(),
             quota: quota.clone(),
@@ -157,9 +157,12 @@ pub fn summary(shape: &Shape) -> RunSummary {
         });
     }
     let verdicts = verdicts(&strategies, shape);
-    let query_runs: Vec<QueryRun> = seeds
+    let query_runs: Vec<RunRecalls> = seeds
         .iter()
-        .map(|&seed| QueryRun { seed, recalls: full_recalls(seed).into_iter().map(Some).collect() })
+        .map(|&seed| RunRecalls {
+            seed,
+            recalls: full_recalls(seed).into_iter().map(Some).collect(),
+        })
         .collect();
     let over: Vec<Option<Spread>> =
         (0..k).map(|c| Spread::of(query_runs.iter().map(|r| r.recalls[c].unwrap()))).collect();
@@ -214,7 +217,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
     }
 }
 
-fn verdicts(strategies: &[Strategy], shape: &Shape) -> Vec<Verdict> {
+fn verdicts(strategies: &[StrategySummary], shape: &Shape) -> Vec<Verdict> {
     let find = |name: &str| strategies.iter().find(|s| s.name == name);
     let (Some(a), Some(b)) = (find("metriq"), find("random")) else { return Vec::new() };
     let mut all = Vec::new();

@@ -5,8 +5,8 @@ use super::plan::ComparisonPlan;
 use super::preparation::preparation;
 use super::recipe_rows::recipe_rows;
 use super::summary::{
-    self, BestEpoch, Class, Data, Evaluation, Headline, Point, Query, QueryRun, RunSummary,
-    SeedRun, Settings, Strip,
+    BestEpoch, Class, Data, Evaluation, Headline, Point, Query, RunRecalls, RunSummary, SeedRun,
+    Settings, StrategySummary, Strip,
 };
 use super::verdicts::verdicts;
 use crate::data::{Partition, Split};
@@ -137,7 +137,7 @@ fn query(
             .runs
             .iter()
             .enumerate()
-            .map(|(i, recalls)| QueryRun { seed: seed_of(i), recalls: recalls.clone() })
+            .map(|(i, recalls)| RunRecalls { seed: seed_of(i), recalls: recalls.clone() })
             .collect(),
         sd: recalls.sd(),
         validation_counts: recalls
@@ -156,7 +156,7 @@ fn strategies(
     plan: &ComparisonPlan,
     split: &Split,
     outcome: &ComparisonOutcome,
-) -> Result<Vec<summary::Strategy>> {
+) -> Result<Vec<StrategySummary>> {
     let planned = |strategy: Strategy, density: f64| match strategy {
         Strategy::Full => plan.full_seeds(),
         _ => {
@@ -169,7 +169,7 @@ fn strategies(
         let run = outcome.runs.iter().find(|r| r.strategy == Strategy::Full && r.seed == seed)?;
         Some(crate::metrics::recalls(&run.finished.result.last.as_ref()?.counts()))
     };
-    let mut list: Vec<summary::Strategy> = Vec::new();
+    let mut list: Vec<StrategySummary> = Vec::new();
     let mut worst_on_full = None;
     for runs in grouped(&outcome.runs).values() {
         let strategy = runs[0].strategy;
@@ -191,7 +191,7 @@ fn strategies(
         };
         match list.last_mut().filter(|s| s.name == strategy.to_string()) {
             Some(entry) => entry.points.push(point),
-            None => list.push(summary::Strategy {
+            None => list.push(StrategySummary {
                 name: strategy.to_string(),
                 label: strategy.label(),
                 quota: strategy.quota().to_string(),

@@ -20,7 +20,7 @@ pub struct RunSummary {
     /// Recalls of the models trained on full data, which set the quotas.
     pub query: Option<Query>,
     /// In display order, full data first where it was trained.
-    pub strategies: Vec<Strategy>,
+    pub strategies: Vec<StrategySummary>,
     /// The comparisons that were asked for; the first is the headline.
     pub verdicts: Vec<Verdict>,
     pub phases: Vec<Phase>,
@@ -93,7 +93,7 @@ pub struct Class {
 /// Validation recalls of the query runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Query {
-    pub runs: Vec<QueryRun>,
+    pub runs: Vec<RunRecalls>,
     /// Mean and standard deviation over the runs, one a class.
     pub mean: Vec<Option<f64>>,
     pub sd: Vec<Option<f64>>,
@@ -105,14 +105,14 @@ pub struct Query {
 
 /// One query run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QueryRun {
+pub struct RunRecalls {
     pub seed: u64,
     pub recalls: Vec<Option<f64>>,
 }
 
 /// One way of choosing samples, at every density it was tried at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Strategy {
+pub struct StrategySummary {
     /// As on the command line: `full`, `random`, `el2n`, `metriq`.
     pub name: String,
     /// As shown: `Random + MetriQ`.

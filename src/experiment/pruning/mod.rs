@@ -7,5 +7,5 @@ mod source;
 
 pub use given::{GivenScores, GivenSettings};
 pub use plan::PrunePlan;
-pub use select::{Found, Inputs, Pruned, Shown};
+pub use select::{Found, PruneInputs, Pruned, Shown};
 pub use source::{Source, SourceSettings};

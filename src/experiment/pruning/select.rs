@@ -30,7 +30,7 @@ pub struct Found {
 }
 
 /// Everything that a selection looks at.
-pub struct Inputs {
+pub struct PruneInputs {
     pub source: Source,
     /// The recalls that the quotas use, if they use any.
     pub recalls: Option<StatedRecalls>,
@@ -81,7 +81,7 @@ struct SourceFacts<'a> {
     features: &'a Option<String>,
 }
 
-impl Inputs {
+impl PruneInputs {
     /// Finds what the plan needs beside the samples: recalls of the file `recalls`, or those beside the scores;
     /// features of the file `features`, or those beside the scores.
     ///
@@ -92,10 +92,10 @@ impl Inputs {
         source: Source,
         recalls: Option<&Path>,
         features: Option<&Path>,
-    ) -> Result<Inputs> {
+    ) -> Result<PruneInputs> {
         let recalls = find_recalls(plan, &source, recalls)?;
         let found = find_material(plan, &source, features)?;
-        Ok(Inputs { source, recalls, found })
+        Ok(PruneInputs { source, recalls, found })
     }
 
     /// What each method that picks will take.
@@ -124,7 +124,7 @@ impl Inputs {
 
     /// What decides the subset that `plan` chooses.
     pub fn identity(&self, plan: &PrunePlan) -> Result<Identity> {
-        let Inputs { source, recalls, found } = self;
+        let PruneInputs { source, recalls, found } = self;
         let low = |d: Direction| d == Direction::KeepLowest;
         let facts = SourceFacts {
             data: &source.identity.fingerprint,
@@ -142,7 +142,7 @@ impl Inputs {
 
     /// Chooses the samples.
     pub fn select(self, plan: &PrunePlan) -> Result<Pruned> {
-        let Inputs { source, recalls, found } = self;
+        let PruneInputs { source, recalls, found } = self;
         let mut query = QueryData {
             recalls: Recalls {
                 given: recalls.as_ref().map(|r| r.values.clone()),

@@ -3,7 +3,7 @@
 use super::claim::{Claim, ClaimResult};
 use super::panel::Panel;
 use crate::error::Result;
-use crate::experiment::comparison::summary::{Metric, Point, SeedRun, Strategy};
+use crate::experiment::comparison::summary::{Metric, Point, SeedRun, StrategySummary};
 use crate::metrics::{ClaimVerdict, PairedDifference};
 
 fn value(run: &SeedRun, metric: Metric) -> f64 {
@@ -30,7 +30,7 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
             if !claim.density.is_empty() && !claim.density.contains(&density) {
                 continue;
             }
-            let at = |s: &'_ Strategy| {
+            let at = |s: &'_ StrategySummary| {
                 let beside = |p: &Point| p.density == density || s.every_density;
                 s.points.iter().position(beside)
             };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::panel::Panel;
-use crate::experiment::comparison::summary::{Point, SeedRun, Strategy};
+use crate::experiment::comparison::summary::{Point, SeedRun, StrategySummary};
 
 /// Columns of [`CellRow`].
 pub const CELL_COLUMNS: [&str; 24] = [
@@ -105,7 +105,7 @@ pub struct FailureRow {
 }
 
 /// Cells in display order: strategies, densities, seeds.
-fn cells(panel: &Panel) -> impl Iterator<Item = (&Strategy, &Point, &SeedRun)> {
+fn cells(panel: &Panel) -> impl Iterator<Item = (&StrategySummary, &Point, &SeedRun)> {
     panel.summary.strategies.iter().flat_map(|strategy| {
         let points = strategy.points.iter();
         points.flat_map(move |point| point.runs.iter().map(move |run| (strategy, point, run)))

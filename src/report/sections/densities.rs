@@ -1,6 +1,6 @@
 //! Results against density, where there are several densities.
 
-use crate::experiment::comparison::summary::{Headline, Spread, Strategy};
+use crate::experiment::comparison::summary::{Headline, Spread, StrategySummary};
 use crate::report::markup::{figure, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
@@ -108,7 +108,7 @@ fn curves(view: &SummaryView, title: &str, value: MeasureOf, front: Option<&str>
         let full = y.at(value(h).mean);
         svg.line((LEFT, full), (right, full), "guide");
     }
-    let points = |s: &Strategy| -> Vec<(f64, Spread)> {
+    let points = |s: &StrategySummary| -> Vec<(f64, Spread)> {
         let points = s.points.iter().filter_map(|p| Some((p.density, value(p.headline.as_ref()?))));
         if s.every_density {
             // One value beside every density gives a line, and a mark at each density.

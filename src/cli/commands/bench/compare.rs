@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fairprune::bench::{
-    BenchRun, ComparedRow, Comparison, FORMAT_VERSION, Programs, drivers, parse_threshold, read,
-    run_in_turn,
+    BenchRun, ComparedRow, FORMAT_VERSION, Programs, RateComparison, drivers, parse_threshold,
+    read, run_in_turn,
 };
 use fairprune::error::Error;
 use serde_json::json;
@@ -59,7 +59,7 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         [read(&args.old)?, read(&args.new)?]
     };
     let names = [&args.old, &args.new].map(|path| path.display().to_string());
-    let comparison = Comparison::of([&old, &new], &names, threshold)?;
+    let comparison = RateComparison::of([&old, &new], &names, threshold)?;
     note_drivers(&args.common, [&old, &new]);
     let regressed = comparison.regressed();
     if args.common.json {

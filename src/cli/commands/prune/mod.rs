@@ -11,7 +11,7 @@ use fairprune::error::Error;
 use fairprune::experiment::Loaded;
 use fairprune::experiment::folder::own_features::OwnFeatures;
 use fairprune::experiment::folder::scores::{ScoredSamples, ScoresFolder};
-use fairprune::experiment::pruning::{Inputs, PrunePlan, Pruned, Source};
+use fairprune::experiment::pruning::{PruneInputs, PrunePlan, Pruned, Source};
 use fairprune::experiment::scoring::{ByQueries, ScoreRequest};
 use fairprune::experiment::settings::DefaultNetwork;
 use fairprune::experiment::strategy::{Choice, Quota, Ranking};
@@ -94,9 +94,9 @@ fn plan(args: &PruneArgs) -> Result<PrunePlan> {
 }
 
 /// What the plan needs beside the samples; says what the picks will take.
-fn find(args: &PruneArgs, plan: &PrunePlan, source: Source) -> Result<Inputs> {
+fn find(args: &PruneArgs, plan: &PrunePlan, source: Source) -> Result<PruneInputs> {
     let (recalls, features) = (args.recalls.as_deref(), args.features.features.as_deref());
-    let inputs = Inputs::find(plan, source, recalls, features)?;
+    let inputs = PruneInputs::find(plan, source, recalls, features)?;
     for (picker, cost) in inputs.picking_costs(plan)? {
         output::note(
             &args.common,

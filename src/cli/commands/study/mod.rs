@@ -19,6 +19,7 @@ use fairprune::experiment::settings::DataSettings;
 use fairprune::experiment::study::{
     Panel, PanelSpec, StudyFolder, StudySpec, StudySummary, judge, write_cells,
 };
+use fairprune::ops::Precision;
 use fairprune::report::{self, Thumb};
 
 use crate::cli::args::Common;
@@ -51,10 +52,26 @@ pub struct StudyArgs {
 /// Runs or describes the study.
 pub fn study(args: &StudyArgs) -> Result<u8> {
     let study = StudySpec::read(&args.file)?;
+    stated_in_the_file(&args.common)?;
     let device = args.common.device()?;
     let pictures = BTreeMap::new();
     let mut runner = Runner { args, study: &study, device, loaded: None, pictures };
     if args.dry_run { runner.describe() } else { runner.run() }
+}
+
+/// Refuses what every command takes and a study's file states.
+fn stated_in_the_file(common: &Common) -> Result<()> {
+    let elsewhere = |found: String, name: &str| {
+        let expected = format!("{name} in the study's file, under [flags]");
+        Err(Error::invalid("the command line of a study", found, expected).into())
+    };
+    match common {
+        Common { seed: 1.., .. } => elsewhere(format!("`seed` {}", common.seed), "seed"),
+        Common { precision: Precision::Bf16, .. } => {
+            elsewhere("`precision` bf16".to_owned(), "precision")
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Runner<'a> {
