@@ -45,11 +45,13 @@ pub fn convolutions(settings: &Measurement) -> Result<Vec<(Conv2dProblem, bool)>
     Ok(all)
 }
 
+/// A convolution for people: `fprop 3x3/2 64>128 @32`, with filter, stride, channels and height.
 pub fn describe(what: &str, p: &Conv2dProblem) -> String {
     let stride = if p.stride[0] > 1 { format!("/{}", p.stride[0]) } else { String::new() };
     format!("{what} {}x{}{stride} {}>{} @{}", p.r, p.s, p.c, p.k, p.h)
 }
 
+/// Length and type of the workspace that a convolution of tensors stored as `stored` needs.
 pub fn workspace<B: Operators>(
     backend: &B,
     p: &Conv2dProblem,

@@ -43,11 +43,17 @@ impl fmt::Display for DriverError {
 
 /// The codes (CUresult) that are told apart, by NVIDIA's names.
 pub mod code {
+    /// The card's memory is used up.
     pub const OUT_OF_MEMORY: u32 = 2;
+    /// The library is the toolkit's, for linking, not the driver's.
     pub const STUB_LIBRARY: u32 = 34;
+    /// There is a driver and no card.
     pub const NO_DEVICE: u32 = 100;
+    /// The kernels were not compiled for this card.
     pub const NO_BINARY_FOR_GPU: u32 = 209;
+    /// The driver is older than the compiler of the kernels.
     pub const UNSUPPORTED_PTX_VERSION: u32 = 222;
+    /// The image has no kernel of that name.
     pub const NOT_FOUND: u32 = 500;
 }
 

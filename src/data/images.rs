@@ -87,6 +87,7 @@ pub(super) struct Counter<'a> {
 }
 
 impl<'a> Counter<'a> {
+    /// None of `total` images is done.
     pub fn new(total: usize, progress: Progress<'a>) -> Self {
         Counter { done: AtomicUsize::new(0), total, progress }
     }

@@ -15,6 +15,7 @@ pub(super) struct Square {
 }
 
 impl Square {
+    /// To `size` pixels by `size`.
     pub fn new(size: usize) -> Self {
         Square { size }
     }

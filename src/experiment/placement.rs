@@ -59,6 +59,7 @@ pub(super) struct Placed<B: Operators> {
 }
 
 impl<B: Operators> Placed<B> {
+    /// No part is placed yet.
     pub fn new(placement: Placement) -> Self {
         Placed {
             placement,
@@ -130,6 +131,7 @@ pub(super) enum PlacedImages {
 }
 
 impl PlacedImages {
+    /// No part is placed yet; the backend is that of `device`.
     pub fn new(device: &Device, placement: Placement) -> Self {
         match device.card() {
             None => PlacedImages::Cpu(Placed::new(placement)),

@@ -86,6 +86,7 @@ pub struct Sections {
     pub pixels: u64,
 }
 
+/// Parts by their names, as the header states them.
 mod part_name {
     use serde::{Deserialize, Deserializer, Serializer};
 

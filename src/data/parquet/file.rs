@@ -47,6 +47,7 @@ impl Shard {
         Ok(Shard { reader, columns, name })
     }
 
+    /// The file as errors name it.
     pub fn name(&self) -> &str {
         &self.name
     }

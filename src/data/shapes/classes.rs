@@ -143,8 +143,9 @@ pub(super) const SPURIOUS: Set = Set {
 pub(super) mod spread {
     /// Distance of the object's colour from grey.
     pub const CHROMA: (f32, f32) = (0.18, 0.03);
-    /// Luminance of objects (mean, deviation) and of backgrounds.
+    /// Luminance of objects (mean, deviation).
     pub const LIGHT: (f32, f32) = (0.62, 0.05);
+    /// Luminance of backgrounds.
     pub const DARK: (f32, f32) = (0.27, 0.05);
     /// Luminance amplitude of the stripes.
     pub const STRIPES: (f32, f32) = (0.13, 0.02);

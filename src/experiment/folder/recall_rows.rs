@@ -7,11 +7,13 @@ use crate::data::Partition;
 use crate::error::Result;
 use crate::experiment::counts::EvaluationCounts;
 
-/// Recalls that quotas use, and those of the recorded run where other query runs gave the first.
+/// Recalls that quotas use.
 pub const RECALLS: &str = "recalls.csv";
+/// Recalls of the recorded run, where other query runs gave those that quotas use.
 pub const RECALLS_OF_DYNAMICS: &str = "recalls-dynamics.csv";
 /// Recalls of groups, where the samples have an attribute.
 pub const GROUP_RECALLS: &str = "recalls-groups.csv";
+/// Recalls of groups in the recorded run.
 pub const GROUP_RECALLS_OF_DYNAMICS: &str = "recalls-dynamics-groups.csv";
 
 /// What one row a class or group is made of.

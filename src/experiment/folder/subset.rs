@@ -45,18 +45,22 @@ impl SubsetNames {
         SubsetNames { stem: format!("-{stem}") }
     }
 
+    /// Positions of the kept samples.
     pub fn kept(&self) -> String {
         format!("kept{}.npy", self.stem)
     }
 
+    /// What the subset was made of.
     pub fn provenance(&self) -> String {
         format!("kept{}.json", self.stem)
     }
 
+    /// Weights of the kept samples, where the method gives some.
     pub fn weights(&self) -> String {
         format!("weights{}.npy", self.stem)
     }
 
+    /// How many samples of each class are kept.
     pub fn classes(&self) -> String {
         format!("classes{}.csv", self.stem)
     }

@@ -24,6 +24,7 @@ pub(super) struct StackMachine<'a> {
 type StepResult<T> = Result<T, String>;
 
 impl<'a> StackMachine<'a> {
+    /// At the start of a pickle, with an empty stack.
     pub fn new(bytes: &'a [u8]) -> Self {
         StackMachine {
             bytes,
