@@ -4,20 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::CUdeviceptr;
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use half::bf16;
 
 use super::card::Cuda;
 use super::context::Context;
-use super::terms::code;
+use super::terms::{DevicePointer, code};
 use crate::backend::{ALIGN, View};
 use crate::error::{Error, Result};
 use crate::tensor::Dtype;
-
-/// An address on the device, as kernels take it. Null for a view without elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(transparent)]
-pub struct DevicePointer(pub u64);
 
 /// One allocation; of no bytes, none.
 pub(super) struct Buffer {

@@ -41,10 +41,10 @@ pub use event::Event;
 pub use graph::Graph;
 pub use images::{Built, FOLDER_VARIABLE, built, unconfirmed};
 pub use kernels::{FAMILIES, Kernel, KernelLimits, Kernels};
-pub use memory::{CudaMemory, DeviceImages, DevicePointer};
+pub use memory::{CudaMemory, DeviceImages};
 pub use staging::{CudaImages, HostImages, StagingBuffers};
 pub use survey::{Survey, SurveyedCard, survey};
-pub use terms::{DriverError, ImageSource, Version};
+pub use terms::{DevicePointer, DriverError, ImageSource, Version};
 
 /// Numbers that kernels and host agree on, from `kernels/tiles.h`: `FAIRPRUNE_X` there is `X`.
 pub mod tiles {

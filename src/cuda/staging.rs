@@ -19,8 +19,8 @@ use rayon::prelude::*;
 use super::card::Cuda;
 use super::context::{Context, NON_BLOCKING};
 use super::driver::Driver;
-use super::memory::{Buffer, DeviceImages, DevicePointer, next_identity};
-use super::terms::{DriverError, code};
+use super::memory::{Buffer, DeviceImages, next_identity};
+use super::terms::{DevicePointer, DriverError, code};
 use crate::backend::{ALIGN, Cpu};
 use crate::error::{Error, Result};
 

@@ -1,7 +1,14 @@
-//! What the rest of this module speaks of: versions, errors of the driver, where images are from.
+//! What the rest of this module speaks of: addresses, versions, errors of the driver, where images are from.
 
 use std::fmt;
 use std::path::PathBuf;
+
+use bytemuck::{Pod, Zeroable};
+
+/// An address on the device, as kernels take it. Null for a view without elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct DevicePointer(pub u64);
 
 /// Major and minor number, of a driver's CUDA version or of a card's compute capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

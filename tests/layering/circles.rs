@@ -188,6 +188,10 @@ impl File {
                 path.push(text(at + 1).to_owned());
                 at += 2;
             }
+            // What a macro puts there is some item of the module.
+            if text(at) == "::" && text(at + 1) == "$" && is_name(text(at + 2)) {
+                path.push(format!("${}", text(at + 2)));
+            }
             // `super` in a module inside the file leads to the file.
             let supers = path.iter().take_while(|segment| *segment == "super").count();
             found.push(path.split_off(supers.min(open.len())));
