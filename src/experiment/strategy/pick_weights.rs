@@ -16,7 +16,7 @@ pub enum PickWeights {
 
 names!(
     PickWeights,
-    "pick weights",
+    "`pick_weights`",
     "method" => PickWeights::Method,
     "all" => PickWeights::All,
     "none" => PickWeights::None,

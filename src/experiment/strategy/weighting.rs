@@ -62,6 +62,6 @@ mod tests {
             assert!(!trains(name, PickWeights::None), "{name}");
         }
         assert_eq!("all".parse::<PickWeights>().unwrap(), PickWeights::All);
-        assert!("yes".parse::<PickWeights>().unwrap_err().to_string().contains("pick weights"));
+        assert!("yes".parse::<PickWeights>().unwrap_err().to_string().contains("`pick_weights`"));
     }
 }
