@@ -185,9 +185,9 @@ fn unusable_studies() {
     refused(folder, "study nothing.toml", &["nothing.toml"]);
     // What the file states is not taken from the command line, and not ignored there.
     put(folder, "study.toml", format!("[[panel]]\n{block}").as_bytes());
-    for (flag, name) in [("--seed 3", "--seed"), ("--precision bf16", "--precision")] {
-        let study = format!("study study.toml --dry-run {flag}");
-        refused(folder, &study, &[name, "in the study's file"]);
+    for (flag, value) in [("--seed", "3"), ("--seed", "0"), ("--precision", "bf16")] {
+        let study = format!("study study.toml --dry-run {flag} {value}");
+        refused(folder, &study, &[flag, "cannot be used with", "FILE.toml"]);
     }
     // A folder with somebody's files.
     put(folder, "mine/letter.txt", b"dear");

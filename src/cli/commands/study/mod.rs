@@ -19,7 +19,6 @@ use fairprune::experiment::settings::DataSettings;
 use fairprune::experiment::study::{
     Panel, PanelSpec, StudyFolder, StudySpec, StudySummary, judge, write_cells,
 };
-use fairprune::ops::Precision;
 use fairprune::report::{self, Thumb};
 
 use crate::cli::args::Common;
@@ -34,7 +33,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
                         same command; several processes with the same --out share the work.")]
 pub struct StudyArgs {
     /// The study: panels, blocks of strategies, densities and seeds, claims
-    #[arg(value_name = "FILE.toml")]
+    // Every command takes a seed and a precision; those of a study are its file's.
+    #[arg(value_name = "FILE.toml", conflicts_with_all = ["seed", "precision"])]
     pub file: PathBuf,
     /// Say what would be run and what it would take, and stop
     #[arg(long)]
@@ -52,26 +52,10 @@ pub struct StudyArgs {
 /// Runs or describes the study.
 pub fn study(args: &StudyArgs) -> Result<u8> {
     let study = StudySpec::read(&args.file)?;
-    stated_in_the_file(&args.common)?;
     let device = args.common.device()?;
     let pictures = BTreeMap::new();
     let mut runner = Runner { args, study: &study, device, loaded: None, pictures };
     if args.dry_run { runner.describe() } else { runner.run() }
-}
-
-/// Refuses what every command takes and a study's file states.
-fn stated_in_the_file(common: &Common) -> Result<()> {
-    let elsewhere = |found: String, name: &str| {
-        let expected = format!("{name} in the study's file, under [flags]");
-        Err(Error::invalid("the command line of a study", found, expected).into())
-    };
-    match common {
-        Common { seed: 1.., .. } => elsewhere(format!("`seed` {}", common.seed), "seed"),
-        Common { precision: Precision::Bf16, .. } => {
-            elsewhere("`precision` bf16".to_owned(), "precision")
-        }
-        _ => Ok(()),
-    }
 }
 
 struct Runner<'a> {
