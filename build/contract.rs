@@ -165,10 +165,16 @@ fn arguments(structures: &[Structure], kernels: &[Kernel]) -> Result<String, Str
         if !known.insert(name) {
             continue;
         }
-        let structure = structures.iter().find(|structure| structure.name == name);
-        let structure = structure.ok_or_else(|| {
+        let mut named = structures.iter().filter(|structure| structure.name == name);
+        let structure = named.next().ok_or_else(|| {
             format!("kernels: found no structure {name}, which a kernel takes; `struct {name} {{`")
         })?;
+        if let Some(other) = named.next() {
+            let (one, other) = (&structure.source, &other.source);
+            return Err(format!(
+                "kernels: found {name}, which a kernel takes, in {one} and in {other}"
+            ));
+        }
         let fields = structure.fields.as_ref().map_err(|line| {
             format!("{}: found {line:?} in {name}, expected `type name, name;`", structure.source)
         })?;
