@@ -5,6 +5,7 @@ use fairprune::prune::{QuotaOptions, QuotaRule, Quotas, Smoothing, Warning, erro
 use proptest::prelude::*;
 
 mod oracle;
+mod predict;
 mod select;
 
 fn config() -> ProptestConfig {

@@ -1,6 +1,7 @@
 //! A program's own way through the workflow: score with a network in memory, prune, write what is kept.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
@@ -10,16 +11,16 @@ use super::folder::provenance;
 use super::folder::subset::{SubsetNames, SubsetRecord, document};
 use super::identity::{Ground, Identity};
 use super::network::TrainedNetwork;
-use super::session::{OnBackend, Session, on_backend};
+use super::session::{OnBackend, Session, on_backend, positions};
 use super::strategy::{Choice, QueryData, Recalls, Strategy};
-use super::training::{NetworkScores, network_scores};
+use super::training::{NetworkScores, ValidationPredictions, network_scores};
 use crate::artefact::{Existing, OutputDir};
 use crate::error::Result;
 use crate::exec::Mode;
 use crate::nn::Weights;
 use crate::ops::Operators;
-use crate::prune::{Subset, over};
-use crate::score::{Method, Options, PassControl, Scores, modes};
+use crate::prune::{Subset, ValidationRows, over};
+use crate::score::{Method, Options, PassControl, Scores, features, modes};
 use crate::train::{Recipe, Seeds};
 
 /// A subset of a session's training samples.
@@ -43,16 +44,27 @@ struct Facts {
 }
 
 impl Session {
-    /// What `network` tells of the training samples: the scores, one a sample, and its validation recalls.
+    /// What `network` tells of the training samples: the scores, one a sample, and its validation recalls,
+    /// of the groups where the session is over groups.
     ///
     /// # Errors
     /// Scores that need training of their own; outputs that are not finite.
     pub fn score(&self, network: &TrainedNetwork, methods: &[Method]) -> Result<QueryData> {
         let options = Options::default();
-        let scores = on_backend!(self, on => score_on(&on, &network.weights, methods, &options))?;
+        let (scores, said) =
+            on_backend!(self, on => score_on(&on, &network.weights, methods, &options))?;
         let scores = scores.into_iter();
         let scores = scores.map(|(m, values)| (m, values.into_iter().map(f64::from).collect()));
-        let recalls = Recalls { given: Some(network.recalls()), ..Recalls::default() };
+        let counts = network.validation.as_ref().map(|v| v.by(&self.partition)).transpose()?;
+        let given = counts.map_or(Vec::new(), |c| crate::metrics::recalls(&c.counts()));
+        let rows = match said.filter(|_| self.partition.attribute.is_none()) {
+            Some(said) => {
+                let rows = ValidationRows::new(self.data.classes.len(), &[said.run(None)])?;
+                Some(Arc::new(rows))
+            }
+            None => None,
+        };
+        let recalls = Recalls { given: Some(given), rows, ..Recalls::default() };
         Ok(QueryData { recalls, scores: scores.collect(), ..QueryData::default() })
     }
 
@@ -72,19 +84,29 @@ fn score_on<B: Operators>(
     weights: &Weights,
     methods: &[Method],
     options: &Options,
-) -> Result<Scores> {
+) -> Result<(Scores, Option<ValidationPredictions>)> {
     let session = on.session;
     let samples = session.data.train.len();
     let recipe = Recipe::quick(samples, session.side(), Recipe::BATCH);
-    let passes: Vec<(Mode, usize)> =
+    let mut passes: Vec<(Mode, usize)> =
         modes(methods, options).into_iter().map(|mode| (mode, samples)).collect();
+    passes.push((Mode::Score, session.split.val.len()));
     let mut executor = on.executor(&recipe, session.seed, &passes, false)?;
     executor.set_weights(weights)?;
     let seed = Seeds::derive(session.seed, 0).subset;
     let wanted = NetworkScores { methods, options, extract: false, validation: None, seed };
     let interrupt = AtomicBool::new(false);
     let mut watch = PassControl { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
-    Ok(network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0)
+    let scores = network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0;
+    let split = &session.split;
+    if split.val.is_empty() {
+        return Ok((scores, None));
+    }
+    let val = positions(&split.val);
+    let set = on.set(split.val_part, &val)?;
+    let log_probabilities = features::log_probabilities(&mut executor, &set, &interrupt)?;
+    let said = ValidationPredictions::of(session, split.val_part, &split.val, log_probabilities);
+    Ok((scores, Some(said)))
 }
 
 impl Kept<'_> {

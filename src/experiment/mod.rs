@@ -7,6 +7,7 @@
 //! | [`settings`] | what a person says of data, network, recipe and scores, with defaults |
 //! | [`strategy`] | ways of choosing samples, and the samples that they keep |
 //! | [`folder`] | folders of results, reader beside writer |
+//! | [`forecast`] | what quotas are predicted to do, as files and pages say it |
 //! | [`training`] | one training run, kept on disk |
 //! | [`query`] | which query runs a set of scores takes, and what they tell |
 //! | [`comparison`] | strategies compared over paired runs |
@@ -18,6 +19,7 @@ pub mod counts;
 pub mod device;
 pub mod evaluation;
 pub mod folder;
+pub mod forecast;
 pub mod identity;
 mod kept;
 pub mod network;

@@ -114,6 +114,7 @@ impl<'a> Training<'a> {
             options: &NO_SCORES,
             record: record.map(|what| Record { what, folder }),
             extract: None,
+            predictions: false,
             test: true,
             evaluate_every: 1,
             baseline: other,

@@ -6,7 +6,8 @@
 //! any partition of the samples (classes, or groups such as class x attribute) can be used.
 //!
 //! Read in this order: [`Budget`] (how many samples in all), [`quotas`] (how many in each class),
-//! [`ranking`] (in which order samples are kept), [`select`] (the subset itself).
+//! [`ranking`] (in which order samples are kept), [`select`] (the subset itself). [`predict`] tells what
+//! quotas will do to the recalls, and [`predicted_densities`] makes quotas of that.
 //!
 //! Methods that look at features, gradients, predictions or a score's neighbourhood are
 //! [`Selector`]s; [`pick`] runs one, and [`Selector::cost`] tells what it will take. Scores of the
@@ -55,6 +56,7 @@ mod indices;
 mod names;
 mod pick;
 mod population;
+mod predict;
 mod prototype;
 mod quota;
 mod rank;
@@ -74,6 +76,10 @@ pub use indices::{check_indices, check_within};
 pub(crate) use names::names;
 pub use pick::{MEMORY, Picking, Picks, pick};
 pub use population::Population;
+pub use predict::{
+    Confusion, DEFAULT_GAIN, GainFit, MeasuredRecalls, PredictedDensities, Prediction, QuotaForecast,
+    RuleOptions, ValidationRows, ValidationRun, fit_gain, forecast, predict, predicted_densities,
+};
 pub use prototype::{
     Centre, ClusterMetric, KMeans, SampleScore, cal, class_distances, last_layer_grand,
     least_confidence, prototype_distances,

@@ -10,6 +10,7 @@
 //! | uniform | N_k |
 //! | balanced | 1 |
 //! | from | counts given by the caller |
+//! | densities | d_k N_k with densities given by the caller, such as those of [`predicted_densities`] |
 //!
 //! l_k is 0, or min(n, N_k) with a minimum n per class. Shares become counts by largest remainder.
 //! Formula: Algorithm 1 of arXiv 2404.05579, in closed form.
@@ -18,6 +19,8 @@
 //! too, with a warning. If some are 1, those classes keep nothing (or their minimum) until every
 //! class with an error is full; what is then left is shared among them in proportion to N_k. Empty
 //! classes keep 0, need no recall and take no part in the error ratio.
+//!
+//! [`predicted_densities`]: super::predicted_densities
 
 use super::budget::Budget;
 use super::fill::{Bin, water_fill};
@@ -26,7 +29,7 @@ use super::warning::{ERROR_RATIO_LIMIT, FEW_VALIDATION_SAMPLES, Warning};
 use crate::error::{Error, Result};
 
 /// Where the weights of the classes come from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum QuotaRule {
     /// Density proportional to the error: MetriQ (DRoP in later versions of the paper).
     #[default]
@@ -40,6 +43,8 @@ pub enum QuotaRule {
     Balanced,
     /// Counts of another subset, one for each class, usually from [`super::strategy_counts`].
     From(Vec<usize>),
+    /// Relative densities, one for each class: of [`super::predicted_densities`], or the caller's own.
+    Densities(Vec<f64>),
 }
 
 impl QuotaRule {
@@ -51,6 +56,7 @@ impl QuotaRule {
             QuotaRule::Uniform => "uniform",
             QuotaRule::Balanced => "balanced",
             QuotaRule::From(_) => "from",
+            QuotaRule::Densities(_) => "densities",
         }
     }
 
@@ -274,7 +280,25 @@ fn weights(
             check_given_counts(sizes, counts, budget)?;
             counts.iter().map(|&n| n as f64).collect()
         }
+        QuotaRule::Densities(densities) => {
+            check_given_densities(sizes, densities)?;
+            densities.iter().zip(sizes).map(|(d, &n)| d * n as f64).collect()
+        }
     })
+}
+
+fn check_given_densities(sizes: &[usize], densities: &[f64]) -> Result<()> {
+    if densities.len() != sizes.len() {
+        let expected = format!("{}, one for each class size", sizes.len());
+        return Err(Error::invalid("given densities", densities.len().to_string(), expected));
+    }
+    match densities.iter().position(|d| !(d.is_finite() && *d >= 0.0)) {
+        None => Ok(()),
+        Some(k) => {
+            let what = format!("given density of class {k}");
+            Err(Error::invalid(what, densities[k].to_string(), "a finite number, at least 0"))
+        }
+    }
 }
 
 fn check_given_counts(sizes: &[usize], counts: &[usize], budget: Budget) -> Result<()> {

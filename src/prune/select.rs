@@ -7,6 +7,7 @@
 //! | Random + MetriQ | `Order::Random` | `QuotaRule::Metriq` |
 //! | score + MetriQ | `Order::Score` | `QuotaRule::Metriq` |
 //! | Random + quotas of a score | `Order::Random` | `QuotaRule::From(strategy_counts(..))` |
+//! | Random + predicted | `Order::Random` | `QuotaRule::Densities(predicted_densities(..))` |
 //! | uniform, balanced | any | `QuotaRule::Uniform`, `QuotaRule::Balanced` |
 //! | a method of [`super::Selector`] | `Order::Picked` of [`super::pick`] | any |
 //!
@@ -17,6 +18,7 @@
 use super::budget::Budget;
 use super::pick::Picks;
 use super::population::Population;
+use super::predict::{PredictedDensities, QuotaForecast};
 use super::quota::{QuotaOptions, Quotas, quotas};
 use super::rank::{Order, ranking};
 use super::warning::Warning;
@@ -52,6 +54,10 @@ pub struct Subset {
     /// The kept samples in the order in which a method picked them, with their weights; `None`
     /// where no method picked.
     pub picks: Option<Picks>,
+    /// What the quotas are predicted to do; None where no validation rows tell.
+    pub forecast: Option<QuotaForecast>,
+    /// What the rule of predicted quotas chose, where it made them.
+    pub predicted: Option<PredictedDensities>,
     /// Findings that a user should see.
     pub warnings: Vec<Warning>,
 }
@@ -129,7 +135,17 @@ pub fn select(population: Population<'_>, selection: &Selection<'_>) -> Result<S
         Some(Quotas { densities, warnings, .. }) => (Some(densities), warnings),
         None => (None, Warning::few_samples(&counts, &sizes).into_iter().collect()),
     };
-    Ok(Subset { kept, sizes, counts, densities, quota_densities, picks: None, warnings })
+    Ok(Subset {
+        kept,
+        sizes,
+        counts,
+        densities,
+        quota_densities,
+        picks: None,
+        forecast: None,
+        predicted: None,
+        warnings,
+    })
 }
 
 /// Returns the class counts of the subset that `order` keeps without quotas: what

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::predict::QuotaForecast;
+
 /// Error ratios above this starve the easy classes, which then become the worst.
 pub const ERROR_RATIO_LIMIT: f64 = 5.0;
 
@@ -41,6 +43,19 @@ pub enum Warning {
     DoubtfulRecall {
         /// Pairs (class, its validation samples), ascending.
         classes: Vec<(usize, u64)>,
+    },
+    /// The lowest recall is predicted to fall, compared with as many samples without quotas: the 95 %
+    /// interval of the change is below 0.
+    LowersWorst {
+        /// The lowest recall that is predicted without quotas.
+        before: f64,
+        /// The lowest recall that is predicted under the quotas.
+        after: f64,
+        /// The class that has it.
+        worst: usize,
+        /// The class that is answered instead most often, and whether its own samples are most often
+        /// taken for `worst`.
+        taken_for: Option<(usize, bool)>,
     },
     /// Classes that keep fewer than [`FEW_SAMPLES`] samples.
     FewSamples {
@@ -89,11 +104,41 @@ impl Warning {
                  unreliable: {}; smoothed recalls help",
                 list(classes, |&(class, total)| format!("{} ({total})", name(class)))
             ),
+            Warning::LowersWorst { before, after, worst, taken_for } => {
+                let why = match taken_for {
+                    Some((other, true)) => {
+                        format!("{} and {} are taken for each other", name(*worst), name(*other))
+                    }
+                    Some((other, false)) => {
+                        format!("{} is taken for {}", name(*worst), name(*other))
+                    }
+                    None => name(*worst),
+                };
+                format!(
+                    "these quotas are predicted to lower the worst {unit} from {} to {}: {why}",
+                    share(*before),
+                    share(*after)
+                )
+            }
             Warning::FewSamples { classes } => format!(
                 "fewer than {FEW_SAMPLES} samples are kept of {}",
                 list(classes, |&(class, kept)| format!("{} ({kept})", name(class)))
             ),
         }
+    }
+
+    /// Returns the warning about quotas that are predicted to lower the lowest recall, if they are.
+    pub fn lowers_worst(forecast: &QuotaForecast) -> Option<Warning> {
+        if !forecast.lowers_worst() {
+            return None;
+        }
+        let (_, before) = forecast.equal.worst()?;
+        let (worst, after) = forecast.quotas.worst()?;
+        let taken_for = forecast.quotas.taken_for(worst).map(|c| {
+            let back = forecast.equal.taken_for(c.answer);
+            (c.answer, back.is_some_and(|back| back.answer == worst))
+        });
+        Some(Warning::LowersWorst { before, after, worst, taken_for })
     }
 
     /// Returns the warning about classes that keep few samples, if there are any. Empty classes, of
@@ -114,6 +159,12 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.describe(&[]))
     }
+}
+
+/// A recall as tables show it: .47.
+fn share(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.strip_prefix('0').map_or(text.clone(), str::to_owned)
 }
 
 fn list<T>(items: &[T], text: impl Fn(&T) -> String) -> String {

@@ -75,6 +75,41 @@ pub fn extract<B: Operators>(
     Ok(Extracted { features: FeatureMatrix { width, values: features }, probabilities })
 }
 
+/// Natural logarithms of the probabilities that the network gives the samples of `set`, in its order: V x K.
+///
+/// # Errors
+/// A logit is not finite; its sample is named.
+pub fn log_probabilities<B: Operators>(
+    executor: &mut Executor<B>,
+    set: &EvaluationSet<B>,
+    interrupt: &AtomicBool,
+) -> Result<Vec<f32>> {
+    let classes = executor.network().classes;
+    let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
+    let mut logs = Vec::with_capacity(samples * classes);
+    run_pass_from(executor, Mode::Score, set, 0, &mut |executor, done| {
+        let n = batch.min(samples - (done - 1) * batch);
+        let logits = executor.logits(Mode::Score, n)?;
+        logits.chunks(classes).for_each(|z| logs.extend(log_softmax(z)));
+        if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    })?;
+    match logs.iter().position(|v| !v.is_finite()) {
+        None => Ok(logs),
+        Some(i) => {
+            let found = format!("{} for sample {}", logs[i], set.positions[i / classes]);
+            Err(Error::invalid(format!("logit {}", i % classes), found, "a finite network"))
+        }
+    }
+}
+
+/// Returns log softmax(z), computed in f64 and rounded once.
+fn log_softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let sum: f64 = z.iter().map(|&v| libm::exp(f64::from(v) - top)).sum();
+    let log = libm::log(sum);
+    z.iter().map(move |&v| (f64::from(v) - top - log) as f32)
+}
+
 /// Returns softmax(z), computed in f64 and rounded once.
 fn softmax(z: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let top = f64::from(z.iter().copied().fold(f32::NEG_INFINITY, f32::max));

@@ -7,6 +7,7 @@
 //! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
 //! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
 //! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
+//! | `validation-rows.csv` | row, run, position, class: [`ValidationSampleRow`] |
 //! | `classes.csv` | class, name, size, recall, density, kept: [`KeptClassRow`] |
 //!
 //! Numbers are written with the fewest digits that read back to the same value. Columns may come in
@@ -15,9 +16,11 @@
 
 mod read;
 mod scores;
+mod validation;
 
 pub use read::{Cells, TableRow};
 pub use scores::{SamplePart, ScoreTable};
+pub use validation::ValidationSampleRow;
 
 use super::atomic;
 use crate::error::{Error, Result};

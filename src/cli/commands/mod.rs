@@ -5,6 +5,7 @@ pub mod data;
 pub mod doctor;
 pub mod eval;
 mod evaluation;
+mod forecast;
 pub mod manual;
 mod presentations;
 pub mod prune;

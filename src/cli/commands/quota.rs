@@ -1,18 +1,23 @@
 //! `fairprune quota`: how many samples each class keeps, from sizes and recalls alone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::tables::{self, GroupRecallRow, KeptClassRow, RecallRow};
 use fairprune::error::Error;
-use fairprune::experiment::folder::recalls::validation_sizes_beside;
+use fairprune::experiment::folder::recalls::{rows_beside, validation_sizes_beside};
 use fairprune::experiment::strategy::Quota;
-use fairprune::prune::{QuotaOptions, QuotaRule, Smoothing, Warning, over, quotas};
+use fairprune::prune::{
+    QuotaOptions, QuotaRule, Quotas, RuleOptions, Smoothing, ValidationRows, Warning, forecast, over,
+    predicted_densities, quotas,
+};
 use fairprune::train::Seeds;
 use serde_json::json;
 
 use crate::cli::args::Common;
+use crate::cli::commands::forecast::forecast_lines;
 use crate::cli::density::{DensityArgs, QuotaArgs};
 use crate::cli::output;
 use crate::cli::settings::under;
@@ -37,7 +42,8 @@ pub struct QuotaCommandArgs {
     /// Validation images of each class, for --smooth and for warnings
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub val_sizes: Option<Vec<u64>>,
-    /// metriq, metriq-released, uniform or balanced
+    /// metriq, metriq-released, uniform, balanced, or predicted with its options, for which the folder
+    /// of --recalls-from must hold what `fairprune score` writes beside it
     #[arg(long, default_value = "metriq", value_name = "NAME")]
     pub quota: String,
     #[command(flatten)]
@@ -57,6 +63,8 @@ struct Parts {
     sizes: Vec<usize>,
     recalls: Vec<f64>,
     val_sizes: Option<Vec<u64>>,
+    /// What query networks say of validation samples, where it lies beside the recalls.
+    rows: Option<Arc<ValidationRows>>,
 }
 
 impl Parts {
@@ -68,6 +76,7 @@ impl Parts {
                 sizes: args.sizes.clone(),
                 recalls: args.recalls.clone(),
                 val_sizes: args.val_sizes.clone(),
+                rows: None,
             });
         };
         let groups = tables::is_of_groups(path)?;
@@ -81,6 +90,7 @@ impl Parts {
             sizes: rows.iter().map(|r| r.train_size as usize).collect(),
             recalls: rows.iter().map(|r| r.recall).collect(),
             val_sizes: validation_sizes_beside(path, &rows)?,
+            rows: rows_beside(path, (!groups).then_some(rows.len()))?,
         })
     }
 }
@@ -91,9 +101,17 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     common.host()?;
     let density = args.density.density()?;
     let settings = args.options.settings()?;
-    let expected = "metriq, metriq-released, uniform or balanced";
+    let expected = "metriq, metriq-released, uniform, balanced or predicted";
     let parts = Parts::of(args)?;
+    let mut rule_options = RuleOptions::default();
     let rule = match args.quota.parse().map_err(|e| under("--quota", &args.quota, e))? {
+        Quota::Predicted(quota) => {
+            rule_options = quota.options(None);
+            let rows = parts.rows.as_ref().ok_or_else(|| no_rows(&args.quota))?;
+            let least = settings.min_per_class;
+            let found = predicted_densities(rows, &parts.sizes, density, least, rule_options);
+            QuotaRule::Densities(found.map_err(|e| over(parts.unit, &parts.names, e))?.densities)
+        }
         Quota::Metriq => QuotaRule::Metriq,
         Quota::MetriqReleased => QuotaRule::MetriqReleased,
         Quota::Uniform => QuotaRule::Uniform,
@@ -117,8 +135,14 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     };
     let found = quotas(&parts.sizes, density, &options, Seeds::derive(common.seed, 0).subset);
     let found = found.map_err(|e| over(parts.unit, &parts.names, e))?;
+    let seed = Seeds::derive(common.seed, 0).subset;
+    let forecast = match &parts.rows {
+        Some(rows) => Some(forecast(rows, &kept_densities(&found, &parts), rule_options.gain, seed)?),
+        None => None,
+    };
     let describe = |w: &Warning| w.describe_over(parts.unit, &parts.names);
-    let warnings: Vec<String> = found.warnings.iter().map(describe).collect();
+    let lowers = forecast.as_ref().and_then(Warning::lowers_worst);
+    let warnings: Vec<String> = found.warnings.iter().chain(&lowers).map(describe).collect();
     if common.json {
         // On one line: a row of numbers a class is read by programs, not by people.
         let mut document = json!({
@@ -128,6 +152,10 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
         });
         if let (Some(map), false) = (document.as_object_mut(), parts.names.is_empty()) {
             map.insert("names".to_owned(), json!(parts.names));
+        }
+        if let (Some(map), Some(forecast)) = (document.as_object_mut(), &forecast) {
+            map.insert("predicted_recalls".to_owned(), json!(forecast.quotas.recalls));
+            map.insert("predicted_without_quotas".to_owned(), json!(forecast.equal.recalls));
         }
         output::print(document.to_string())?;
         return Ok(0);
@@ -148,7 +176,23 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let (kept, total) = (found.counts.iter().sum::<usize>(), parts.sizes.iter().sum::<usize>());
     output::print(format!("{}: {kept} of {total} samples\n", percentages(density)))?;
     output::print(class_table(&rows, parts.unit))?;
+    if let Some(forecast) = forecast.filter(|_| common.verbose > 0) {
+        output::print(forecast_lines(&forecast, parts.unit, &parts.names))?;
+    }
     Ok(0)
+}
+
+/// The densities after rounding.
+fn kept_densities(found: &Quotas, parts: &Parts) -> Vec<f64> {
+    let pairs = found.counts.iter().zip(&parts.sizes);
+    pairs.map(|(&kept, &size)| kept as f64 / size.max(1) as f64).collect()
+}
+
+fn no_rows(quota: &str) -> Error {
+    let what = format!("--quota {quota}");
+    let expected = "--recalls-from recalls.csv in a folder of `fairprune score`, which writes \
+                    validation-log-probabilities.npy beside it";
+    Error::invalid(what, "no validation predictions", expected)
 }
 
 /// `keeps 30 %, prunes 70 %`.

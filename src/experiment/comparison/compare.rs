@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::outcome::{ComparisonOutcome, Failure, StrategyRun, of_seed};
+use super::pilots;
 use super::plan::ComparisonPlan;
 use super::spent::{QueryTimes, Spent, own_features};
 use super::summary::Phase;
@@ -214,6 +215,7 @@ impl Runner<'_> {
             let run = TrainingRun {
                 name: format!("full-s{seed}"),
                 extract: first.and_then(|q| q.extract_of_stand_in(seed)),
+                predictions: first.is_some_and(Queries::stand_in_predicts),
                 ..plan.final_run(self.session, all.clone(), seed, &methods)
             };
             let task = format!("full data, seed {}", seed + 1);
@@ -244,6 +246,8 @@ impl Runner<'_> {
     ) -> Result<()> {
         let first = runs.len();
         for (density, seeds) in self.plan.densities_of(strategy) {
+            let told = self.with_pilots(strategy, density, seeds, answers)?;
+            let answers = told.as_deref().unwrap_or(answers);
             for seed in 0..seeds {
                 let task = match strategy.stands_beside_all() {
                     true => format!("{}, seed {}", strategy.label(), seed + 1),
@@ -290,6 +294,30 @@ impl Runner<'_> {
         let finished: Vec<&Finished> = runs[first..].iter().map(|r| &r.finished).collect();
         self.phase(format!("train on {}", strategy.label()), &finished);
         Ok(())
+    }
+
+    /// What the queries tell, with the pilots of the strategy; None where it has none.
+    fn with_pilots(
+        &mut self,
+        strategy: Strategy,
+        density: f64,
+        seeds: usize,
+        answers: &[QueryData],
+    ) -> Result<Option<Vec<QueryData>>> {
+        let (plan, session) = (self.plan, self.session);
+        let mut told = Vec::new();
+        for (seed, query) in answers.iter().enumerate().take(seeds) {
+            let Some(wanted) = pilots::of_strategy(plan, session, strategy, density, seed) else {
+                return Ok(None);
+            };
+            told.push(wanted.add_to(query, |training, task| {
+                let done = self.run(training, task)?;
+                self.query_times.insert(training.name.clone(), Spent::of(&done.result));
+                self.phase("train pilots".to_owned(), &[&done]);
+                Ok(done)
+            })?);
+        }
+        Ok(Some(told))
     }
 
     /// The phase of all choices.

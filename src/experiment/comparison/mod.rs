@@ -1,8 +1,10 @@
 //! The comparison of strategies: full data, query runs, quotas, pruned runs, paired over seeds.
 
 mod compare;
+mod costs;
 mod facts;
 mod outcome;
+mod pilots;
 mod plan;
 mod preparation;
 mod recipe_rows;

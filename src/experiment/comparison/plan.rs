@@ -4,15 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::whole::{of_strategy, whole_subset};
 use crate::data::{QueryPart, Split};
-use crate::error::Result;
-use crate::exec::PlannedMemory;
+use crate::error::{Error, Result};
 use crate::experiment::folder::features::Extract;
 use crate::experiment::query::{Queries, QueryRun, Short};
 use crate::experiment::session::Session;
 use crate::experiment::strategy::{Choice, Picker, Strategy};
-use crate::experiment::training::{Cost, TrainingRun};
+use crate::experiment::training::TrainingRun;
 use crate::score::features::FeatureMatrix;
 use crate::score::{Kind, Method, Options, ScoreSource};
 use crate::train::baseline::plan as baseline_plan;
@@ -46,6 +44,8 @@ pub struct ComparisonPlan {
     /// Features of the user's, instead of a query model's.
     pub features: Option<Arc<FeatureMatrix>>,
     pub checkpoint_interval: Duration,
+    /// Query runs keep what quotas are predicted from: what they are over are classes.
+    pub predicts: bool,
     /// A run that fails is reported, and the others are done.
     pub keep_going: bool,
 }
@@ -170,6 +170,7 @@ impl ComparisonPlan {
             options: self.options,
             short: Short { runs, recipe, first_seed },
             stand_in: self.query.is_none(),
+            predictions: self.predicts,
             recalls: strategies.iter().any(|s| self.needs_short_recalls(*s)),
             full: self.recipe.clone(),
             extract,
@@ -190,62 +191,32 @@ impl ComparisonPlan {
         baselines.try_for_each(|wanted| baseline_plan::check(wanted, &session.split, &self.recipe))
     }
 
+    /// Refuses predicted quotas where nothing can be predicted.
+    pub fn check_predictions(&self, session: &Session) -> Result<()> {
+        for strategy in self.strategies() {
+            let Some(quota) = strategy.predicted() else { continue };
+            let what = || format!("`quota` {quota}");
+            if let Some(attribute) = &session.partition.attribute {
+                let found = format!("groups by {attribute}");
+                let expected = "classes: a network answers classes, and how densities of groups shift \
+                                its answers is not known";
+                return Err(Error::invalid(what(), found, expected));
+            }
+            if quota.pilots > 0 && session.split.val.is_empty() {
+                let expected = "a split whose validation images no run trains on, or no pilots";
+                return Err(Error::invalid(what(), format!("`split` {}", session.split.kind), expected));
+            }
+        }
+        Ok(())
+    }
+
     /// The runs of all queries.
     pub fn query_runs(&self, split: &Split) -> Vec<QueryRun> {
         self.queries().iter().flat_map(|q| q.runs(split)).collect()
     }
 
-    /// What every run of the plan is as far as its cost goes: query runs, full data, pruned runs at
-    /// the size they will have.
-    pub fn costs(&self, session: &Session) -> Vec<Cost> {
-        let split = &session.split;
-        let mut costs: Vec<Cost> = self
-            .query_runs(split)
-            .iter()
-            .map(|run| Cost::of(session, &run.training(&self.options)))
-            .collect();
-        for seed in 0..self.full_seeds() {
-            let methods = self.of_stand_in(seed);
-            let run = self.final_run(session, split.train.clone(), seed, &methods);
-            costs.push(Cost::of(session, &run));
-        }
-        for strategy in self.strategies().into_iter().filter(|s| *s != Strategy::Full) {
-            for (density, seeds) in self.densities_of(strategy) {
-                let kept = crate::prune::Budget::new(density, split.train.len());
-                let kept = kept.map_or(0, |b| b.count);
-                let train = match whole_subset(strategy, session, 0) {
-                    Ok(Some(subset)) => subset.kept,
-                    _ => split.train[..kept].to_vec(),
-                };
-                let run = self.final_run(session, train, 0, &[]);
-                let cost =
-                    Cost::of(session, &of_strategy(run, strategy, density, self.budget, session));
-                costs.extend(std::iter::repeat_n(cost, seeds));
-            }
-        }
-        costs
-    }
-
-    /// Bytes that the largest run will allocate, images apart; an error where they do not fit on the
-    /// device.
-    pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
-        let methods = self.of_stand_in(0);
-        let train = session.split.train.clone();
-        let full = self.final_run(session, train, 0, &methods).planned_memory(session)?;
-        let mut all = vec![full];
-        for strategy in self.strategies().into_iter().filter(|s| s.baseline().is_some()) {
-            let run = self.final_run(session, session.split.train.clone(), 0, &[]);
-            let run = of_strategy(run, strategy, 1.0, self.budget, session);
-            all.push(run.planned_memory(session)?);
-        }
-        for run in self.query_runs(&session.split) {
-            all.push(run.training(&self.options).planned_memory(session)?);
-        }
-        Ok(all.into_iter().max_by_key(PlannedMemory::total).unwrap_or(full))
-    }
-
     /// Scores that full-data run `seed` gives in place of query runs.
-    fn of_stand_in(&self, seed: usize) -> Vec<Method> {
+    pub(super) fn of_stand_in(&self, seed: usize) -> Vec<Method> {
         self.queries().iter().flat_map(|q| q.of_stand_in(seed)).collect()
     }
 
@@ -274,6 +245,7 @@ impl ComparisonPlan {
             options: &self.options,
             record: None,
             extract: None,
+            predictions: false,
             test: true,
             evaluate_every: 1,
             baseline: None,

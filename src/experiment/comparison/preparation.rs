@@ -1,11 +1,12 @@
 //! What a result took in all: the query runs and scores that its strategy needs, choosing, training.
 
 use super::outcome::{ComparisonOutcome, StrategyRun};
+use super::pilots;
 use super::plan::ComparisonPlan;
 use super::spent::{Spent, own_features};
 use super::summary::Preparation;
-use crate::data::Split;
 use crate::experiment::query::Queries;
+use crate::experiment::session::Session;
 use crate::experiment::strategy::Strategy;
 use crate::score::{Kind, Method};
 
@@ -13,7 +14,7 @@ use crate::score::{Kind, Method};
 /// counted whole although others may share it.
 pub fn preparation(
     plan: &ComparisonPlan,
-    split: &Split,
+    session: &Session,
     outcome: &ComparisonOutcome,
     run: &StrategyRun,
 ) -> Preparation {
@@ -22,7 +23,7 @@ pub fn preparation(
         return spent;
     }
     let queries = plan.queries_for(run.strategy, run.seed);
-    for query in queries.runs(split) {
+    for query in queries.runs(&session.split) {
         let run = query.training(&queries.options);
         if let Some(times) = outcome.query_times.get(&run.name) {
             spent.add(times, run.methods, run.extract.is_some());
@@ -33,6 +34,12 @@ pub fn preparation(
             let features = queries.extract_of_stand_in(full.seed).is_some();
             let times = Spent::of(&full.finished.result);
             spent.add(&times, &queries.of_stand_in(full.seed), features);
+        }
+    }
+    let pilots = pilots::of_strategy(plan, session, run.strategy, run.density, run.seed);
+    for name in pilots.map_or(Vec::new(), |p| p.names()) {
+        if let Some(times) = outcome.query_times.get(&name) {
+            spent.add(times, &[], false);
         }
     }
     if let Some(times) = outcome.query_times.get(&own_features(queries.repetition)) {

@@ -153,6 +153,7 @@ impl ComparisonSettings {
             let expected = "test images to report on: a test or val folder beside train";
             return Err(Error::invalid(&self.data.data, "no test part", expected));
         }
+        plan.check_predictions(&session)?;
         plan.queries().iter().try_for_each(Queries::check)?;
         Ok(Comparison { session, plan })
     }
@@ -204,6 +205,7 @@ impl ComparisonSettings {
             },
             features,
             checkpoint_interval: self.recipe.checkpoint_interval(),
+            predicts: session.partition.attribute.is_none(),
             keep_going: false,
         })
     }

@@ -5,11 +5,11 @@ use super::plan::ComparisonPlan;
 use super::preparation::preparation;
 use super::recipe_rows::recipe_rows;
 use super::summary::{
-    BestEpoch, Class, Data, Evaluation, Headline, Point, Query, RunRecalls, RunSummary, SeedRun,
-    Settings, StrategySummary, Strip,
+    Agreement, BestEpoch, Class, Data, Evaluation, ForecastFit, ForecastSummary, Headline, Point, Query, RunRecalls, RunSummary, SeedRun,
+    Settings, StrategySummary, Strip, class_means,
 };
 use super::verdicts::verdicts;
-use crate::data::{Partition, Split};
+use crate::data::Split;
 use crate::error::{Error, Result};
 use crate::experiment::evaluation::evaluation_over;
 use crate::experiment::session::Session;
@@ -38,7 +38,7 @@ pub fn summarise(
     around: Surroundings,
 ) -> Result<RunSummary> {
     let (sizes, partition) = (session.sizes(), &session.partition);
-    let strategies = strategies(partition, &sizes, plan, &session.split, outcome)?;
+    let strategies = strategies(session, &sizes, plan, outcome)?;
     let mut warnings = around.warnings.clone();
     for run in &outcome.runs {
         for warning in &run.subset.warnings {
@@ -151,12 +151,12 @@ fn query(
 }
 
 fn strategies(
-    partition: &Partition,
+    session: &Session,
     sizes: &[usize],
     plan: &ComparisonPlan,
-    split: &Split,
     outcome: &ComparisonOutcome,
 ) -> Result<Vec<StrategySummary>> {
+    let partition = &session.partition;
     let planned = |strategy: Strategy, density: f64| match strategy {
         Strategy::Full => plan.full_seeds(),
         _ => {
@@ -175,7 +175,7 @@ fn strategies(
         let strategy = runs[0].strategy;
         let measure = |counts: &[ClassCounts]| evaluation_over(partition, counts, sizes);
         let one = |run: &&StrategyRun| -> Result<SeedRun> {
-            let preparation = Some(preparation(plan, split, outcome, run));
+            let preparation = Some(preparation(plan, session, outcome, run));
             Ok(SeedRun { preparation, ..seed_run(run, &full_recalls(run.seed), &measure)? })
         };
         let seed_runs: Vec<SeedRun> = runs.iter().map(one).collect::<Result<_>>()?;
@@ -187,6 +187,7 @@ fn strategies(
             density: runs[0].density,
             planned: planned(strategy, runs[0].density),
             headline: Headline::of(&seed_runs, worst_on_full.filter(|&k| k < partition.len())),
+            forecast_fit: None,
             runs: seed_runs,
         };
         match list.last_mut().filter(|s| s.name == strategy.to_string()) {
@@ -201,7 +202,33 @@ fn strategies(
             }),
         }
     }
+    forecast_fits(&mut list);
     Ok(list)
+}
+
+/// Fills in how near the predictions came, compared with random subsets where there are some.
+fn forecast_fits(list: &mut [StrategySummary]) {
+    let random = list.iter().find(|s| s.name == Strategy::RANDOM.to_string()).cloned();
+    for point in list.iter_mut().flat_map(|s| &mut s.points) {
+        let beside = random.as_ref().and_then(|r| r.points.iter().find(|p| p.density == point.density));
+        point.forecast_fit = forecast_fit(&point.runs, beside.map_or(&[], |p| &p.runs));
+    }
+}
+
+fn forecast_fit(runs: &[SeedRun], random: &[SeedRun]) -> Option<ForecastFit> {
+    let forecasts: Vec<&ForecastSummary> =
+        runs.iter().map(|r| r.forecast.as_ref()).collect::<Option<_>>()?;
+    let recalls = |runs: &[SeedRun]| class_means(runs.iter().map(|r| r.last.recalls.as_slice()));
+    let predicted = class_means(forecasts.iter().map(|f| f.quotas.as_slice()));
+    let equal = class_means(forecasts.iter().map(|f| f.equal.as_slice()));
+    let measured = recalls(runs);
+    let less = |a: &[Option<f64>], b: &[Option<f64>]| -> Vec<Option<f64>> {
+        a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)).collect()
+    };
+    Some(ForecastFit {
+        recalls: Agreement::of(&predicted, &measured)?,
+        changes: Agreement::of(&less(&predicted, &equal), &less(&measured, &recalls(random))),
+    })
 }
 
 fn seed_run(
@@ -240,6 +267,8 @@ fn seed_run(
         best,
         train_seconds: result.train_seconds,
         presentations: result.presentations,
+        forecast: ForecastSummary::of(&run.subset),
+        confusion: result.confusion.clone(),
         preparation: None,
     })
 }

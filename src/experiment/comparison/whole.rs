@@ -37,6 +37,8 @@ pub(super) fn whole_subset(
         densities,
         quota_densities: None,
         picks: None,
+        forecast: None,
+        predicted: None,
         warnings,
     }))
 }

@@ -7,4 +7,5 @@ pub mod recall_rows;
 pub mod recalls;
 pub mod scores;
 pub mod subset;
+pub mod validation_rows;
 pub mod weights;

@@ -1,17 +1,20 @@
 //! Class recalls on disk: `recalls.csv` and what stands beside it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::provenance;
 use super::recall_rows::{GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS};
 use super::scores::{ScoresFolder, check_digest};
+use super::validation_rows::{self, VALIDATION_ROWS};
 use crate::artefact::provenance::{DataIdentity, check_fingerprint};
 use crate::artefact::tables::{self, GroupRecallRow, RecallRow};
 use crate::artefact::{Provenance, digest};
 use crate::data::Partition;
 use crate::error::{Error, Result};
+use crate::prune::ValidationRows;
 use crate::score::Method;
 
 /// Recalls of all classes, or groups, of a file.
@@ -23,6 +26,8 @@ pub struct StatedRecalls {
     pub names: Vec<String>,
     /// Validation samples behind one recall; None unless every class tells them.
     pub validation_sizes: Option<Vec<u64>>,
+    /// What the runs behind the recalls say of each validation sample, where it lies beside the file.
+    pub rows: Option<Arc<ValidationRows>>,
     /// What is odd about the file but does not forbid its use.
     pub warnings: Vec<String>,
     /// Digest of the whole file.
@@ -121,8 +126,29 @@ impl StatedRecalls {
             rows.iter().zip(sizes).for_each(|(row, n)| all[row.class as usize] = n);
             all
         });
-        Ok(StatedRecalls { values, sd, validation_sizes, names, warnings, digest: digest(&bytes) })
+        let rows = rows_beside(path, partition.attribute.is_none().then_some(count))?;
+        let digest = digest(&bytes);
+        Ok(StatedRecalls { values, sd, validation_sizes, names, rows, warnings, digest })
     }
+}
+
+/// What the runs behind a file of class recalls say of each validation sample, where scores.json beside
+/// it states the bytes.
+///
+/// # Errors
+/// Other bytes than those that are stated, files that do not fit each other.
+pub fn rows_beside(path: &Path, classes: Option<usize>) -> Result<Option<Arc<ValidationRows>>> {
+    let json = path.with_file_name("scores.json");
+    let of_classes = path.file_name().is_some_and(|name| name == RECALLS);
+    let Some(classes) = classes.filter(|_| of_classes && json.is_file()) else { return Ok(None) };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    for name in VALIDATION_ROWS {
+        let file = folder.join(name);
+        if file.is_file() {
+            check_digest(&json, &file, &std::fs::read(&file).map_err(Error::io(&file))?)?;
+        }
+    }
+    Ok(validation_rows::read(folder, classes)?.map(Arc::new))
 }
 
 /// Refuses rows that are not those of the partition.

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::provenance;
+use super::validation_rows::{self, VALIDATION_ROWS};
 use super::recall_rows::{
     GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS, write_group_recalls,
 };
@@ -15,6 +17,7 @@ use crate::artefact::tables::{self, RecallRow, SamplePart, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};
 use crate::data::{Attributes, DataSet, Split};
 use crate::error::{Error, Result};
+use crate::prune::ValidationRows;
 use crate::score::Method;
 
 /// One score of every sample, NaN where it has none.
@@ -33,6 +36,8 @@ pub struct Scored {
     pub scores: Vec<MethodScores>,
     pub recalls: Option<Vec<RecallRow>>,
     pub recalls_of_dynamics: Option<Vec<RecallRow>>,
+    /// What the runs behind `recalls` say of each validation sample.
+    pub rows: Option<Arc<ValidationRows>>,
     /// Both over groups; groups without validation samples are left out.
     pub of_groups: [Option<Vec<RecallRow>>; 2],
     /// Hyper-parameters that all scores share, unless they have their own.
@@ -104,6 +109,12 @@ impl Scored {
             write_group_recalls(&path, rows)?;
             digests.insert(name.to_owned(), digest_of(&path)?);
         }
+        if let Some(rows) = &self.rows {
+            validation_rows::write(rows, dir)?;
+            for name in VALIDATION_ROWS {
+                digests.insert(name.to_owned(), digest_of(&dir.file(name)?)?);
+            }
+        }
         document["digests"] = Value::Object(digests);
         dir.write_json("scores.json", &document)?;
         Ok(document)
@@ -126,7 +137,7 @@ fn digest_of(path: &Path) -> Result<Value> {
     Ok(json!(digest(&std::fs::read(path).map_err(Error::io(path))?)))
 }
 
-/// Refuses a CSV file whose bytes are not those that scores.json beside it states.
+/// Refuses a file whose bytes are not those that scores.json beside it states.
 pub fn check_digest(json: &Path, csv: &Path, bytes: &[u8]) -> Result<()> {
     let stated: Names = read_json(json, Provenance::FORMAT_VERSION)?;
     let name = csv.file_name().unwrap_or_default().to_string_lossy();

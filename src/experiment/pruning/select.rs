@@ -15,6 +15,7 @@ use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::recall_rows::{GROUP_RECALLS, RECALLS};
 use crate::experiment::folder::recalls::{StatedRecalls, beside_scores};
 use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord};
+use crate::experiment::forecast::ForecastSummary;
 use crate::experiment::identity::Identity;
 use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls};
 use crate::prune::{Direction, InputSizes, PickCost, Subset, Wanted, Warning, over};
@@ -73,6 +74,9 @@ struct SourceFacts<'a> {
     held_out: usize,
     scores: Option<&'a str>,
     recalls: Option<&'a str>,
+    /// Digest of what the query networks say of validation samples, where the quotas follow from it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<String>,
     groups: &'a Option<String>,
     /// Digest of given scores, and whether low ones are kept.
     given: Option<(&'a str, bool)>,
@@ -125,6 +129,8 @@ impl PruneInputs {
     /// What decides the subset that `plan` chooses.
     pub fn identity(&self, plan: &PrunePlan) -> Result<Identity> {
         let PruneInputs { source, recalls, found } = self;
+        let rows = recalls.as_ref().and_then(|r| r.rows.as_ref());
+        let rows = rows.filter(|_| plan.strategy().predicted().is_some());
         let low = |d: Direction| d == Direction::KeepLowest;
         let facts = SourceFacts {
             data: &source.identity.fingerprint,
@@ -132,6 +138,7 @@ impl PruneInputs {
             held_out: source.ids.len() - source.eligible.len(),
             scores: source.scores.as_ref().map(|s| s.digest.as_str()),
             recalls: recalls.as_ref().map(|r| r.digest.as_str()),
+            rows: rows.map(|r| digest(bytemuck::cast_slice(r.log_probabilities()))),
             groups: &source.partition.attribute,
             given: source.given.as_ref().map(|g| (g.digest.as_str(), low(g.direction))),
             plan: plan.facts(),
@@ -146,6 +153,7 @@ impl PruneInputs {
         let mut query = QueryData {
             recalls: Recalls {
                 given: recalls.as_ref().map(|r| r.values.clone()),
+                rows: recalls.as_ref().and_then(|r| r.rows.clone()),
                 validation_sizes: recalls.as_ref().and_then(|r| r.validation_sizes.clone()),
                 ..Recalls::default()
             },
@@ -331,6 +339,9 @@ impl Pruned {
                 ("recalls", json!(self.recalls.as_ref().map(|r| &r.values))),
             ];
             method.hyper_parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+            if let Some(forecast) = ForecastSummary::of(&self.subset) {
+                method.hyper_parameters.insert("forecast".to_owned(), json!(forecast));
+            }
         }
         stated.methods.extend(self.records.iter().cloned());
         subset::document(&stated, &self.names, &self.warnings)

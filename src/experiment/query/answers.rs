@@ -1,15 +1,17 @@
 //! What finished query runs tell: class recalls on validation data, and mean scores.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::experiment::counts::EvaluationCounts;
 use crate::experiment::strategy::Recalls;
-use crate::experiment::training::Finished;
+use crate::experiment::training::{Finished, ValidationPredictions};
+use crate::prune::{ValidationRows, ValidationRun};
 use crate::score::Method;
 
 /// Collects the recalls of finished runs. `pooled`: the runs are folds whose counts are added.
-pub fn recalls(runs: &[&Finished], pooled: bool) -> Recalls {
+pub fn recalls(runs: &[&Finished], pooled: bool) -> Result<Recalls> {
     let validations: Vec<&EvaluationCounts> =
         runs.iter().filter_map(|r| r.result.validation.as_ref()).collect();
     let sum = |pick: fn(&EvaluationCounts) -> &Vec<u64>| -> Option<Vec<u64>> {
@@ -21,14 +23,28 @@ pub fn recalls(runs: &[&Finished], pooled: bool) -> Recalls {
     };
     let (correct, total) = (sum(|v| &v.correct), sum(|v| &v.total));
     let one = || validations.first().map(|v| v.total.clone());
-    Recalls {
+    Ok(Recalls {
         runs: validations.iter().map(|v| crate::metrics::recalls(&v.counts())).collect(),
         validation_sizes: if pooled { total.clone() } else { one() },
         correct,
         total,
         pooled,
         given: None,
-    }
+        rows: rows(runs)?.map(Arc::new),
+        gain: None,
+    })
+}
+
+/// What the runs say of each validation sample; None where one of them kept nothing.
+fn rows(runs: &[&Finished]) -> Result<Option<ValidationRows>> {
+    let said: Option<Vec<&ValidationPredictions>> =
+        runs.iter().map(|run| run.predictions.as_ref()).collect();
+    let Some(said) = said.filter(|said| said.iter().any(|s| !s.labels.is_empty())) else {
+        return Ok(None);
+    };
+    let classes = said.iter().map(|s| s.log_probabilities.len() / s.labels.len().max(1)).max();
+    let runs: Vec<ValidationRun> = said.iter().map(|said| said.run(None)).collect();
+    ValidationRows::new(classes.unwrap_or(0), &runs).map(Some)
 }
 
 /// Mean over the runs that scored a sample: query runs that were trained on folds have no dynamics of

@@ -41,6 +41,9 @@ pub struct Queries {
     pub recalls: bool,
     /// How the final models are trained, augmentation included.
     pub full: Recipe,
+    /// Runs that tell recalls keep what they say of each validation image: what quotas do is predicted
+    /// from it.
+    pub predictions: bool,
     /// The short run 0 writes its features.
     pub extract: Option<Extract>,
     /// The repetition that these queries are for; None: they serve all.
@@ -60,6 +63,7 @@ pub struct QueryRun {
     part: QueryPart,
     methods: Vec<Method>,
     record: Option<Record>,
+    predictions: bool,
     extract: Option<Extract>,
 }
 
@@ -78,6 +82,7 @@ impl QueryRun {
             options,
             record: self.record.clone(),
             extract: self.extract.clone(),
+            predictions: self.predictions,
             test: false,
             evaluate_every: 1,
             baseline: None,
@@ -167,6 +172,11 @@ impl Queries {
         self.stand_in && wanted
     }
 
+    /// Whether those keep what they say of each validation image.
+    pub fn stand_in_predicts(&self) -> bool {
+        self.stand_in && self.recalls && self.predictions
+    }
+
     /// What run `run` of those writes of its features.
     pub fn extract_of_stand_in(&self, run: usize) -> Option<Extract> {
         self.extract.clone().filter(|_| self.stand_in && run == 0)
@@ -203,6 +213,7 @@ impl Queries {
                 part,
                 methods: self.of_run(run, methods),
                 record: None,
+                predictions: self.predictions && trained,
                 extract: self.extract.clone().filter(|_| trained && run == 0),
             }
         };
@@ -252,6 +263,7 @@ impl Queries {
                         false => format!("dynamics{repetition}{fold}"),
                     },
                 }),
+                predictions: self.predictions && !augmented,
                 extract: None,
             }
         };
@@ -281,14 +293,14 @@ impl Queries {
         }
         scores.extend(mean_scores(stand_in)?);
         let of_short = match short.is_empty() {
-            false => recalls(&short, folds),
-            true => recalls(stand_in, false),
+            false => recalls(&short, folds)?,
+            true => recalls(stand_in, false)?,
         };
         let recorded = [ScoreSource::Dynamics, ScoreSource::Augmented].map(of);
         let recorded = recorded.into_iter().find(|runs| !runs.is_empty());
         Ok(QueryData {
             recalls: of_short,
-            of_dynamics: recorded.map(|runs| recalls(&runs, folds)),
+            of_dynamics: recorded.map(|runs| recalls(&runs, folds)).transpose()?,
             from_dynamics: self.of(ScoreSource::Dynamics).into_iter().collect(),
             scores,
             material: Material::default(),

@@ -86,6 +86,7 @@ impl<'a> ByQueries<'a> {
             short: Short { runs, recipe, first_seed: 0 },
             stand_in: false,
             recalls: false,
+            predictions: true,
             full,
             extract: save_features.then(|| Extract { folder: String::new(), validation: true }),
             repetition: None,
@@ -155,8 +156,10 @@ impl<'a> ByQueries<'a> {
         let of_classes = Partition::classes(&session.data);
         let query = queries.collect(&session.split, &finished, &[])?;
         let recalls = recalls(&query, session, &of_classes);
+        let rows = query.recalls_of(None).rows.clone();
         let mut scored = self.scored(query)?;
         [scored.recalls, scored.recalls_of_dynamics] = recalls;
+        scored.rows = rows.filter(|_| scored.recalls.is_some());
         if session.data.attributes.is_some() {
             let groups = Partition::of(&session.data, "attribute")?;
             for (_, run) in &mut finished {

@@ -1,5 +1,6 @@
 //! Scores of a network as it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,11 +19,14 @@ use crate::experiment::folder::recall_rows::rows_of;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::session::{OnBackend, PassSize, Session, on_backend, positions};
-use crate::experiment::training::{NetworkScores, network_facts, network_scores};
+use crate::experiment::training::{
+    NetworkScores, ValidationPredictions, network_facts, network_scores,
+};
 use crate::experiment::weight_file::WeightFile;
 use crate::nn::weights;
 use crate::ops::Operators;
-use crate::score::{Method, PassControl, modes};
+use crate::prune::ValidationRows;
+use crate::score::{Method, PassControl, features, modes};
 use crate::train::{Recipe, Seeds, evaluate};
 
 /// Scores of the network of a weight file, ready to be computed.
@@ -162,6 +166,10 @@ impl<'a> ByWeights<'a> {
             let rows =
                 |partition: &Partition| rows_of(partition, &session.sizes_over(partition), &counts);
             scored.recalls = Some(rows(&Partition::classes(data))?);
+            let logs = features::log_probabilities(&mut executor, &set, watch.interrupt)?;
+            let said = ValidationPredictions::of(session, split.val_part, &split.val, logs);
+            let of_classes = ValidationRows::new(data.classes.len(), &[said.run(None)])?;
+            scored.rows = Some(Arc::new(of_classes));
             if data.attributes.is_some() {
                 scored.of_groups[0] = Some(rows(&Partition::of(data, "attribute")?)?);
             }

@@ -1,12 +1,13 @@
 //! The samples that a strategy keeps.
 
-use super::evidence::QueryData;
-use super::name::{Choice, Quota, Ranking, Strategy};
+use super::evidence::{QueryData, Recalls};
+use super::name::{Choice, Quota, QuotaSettings, Ranking, Strategy};
 use super::picker::{Asked, PickerOptions};
+use super::predicted::PredictedQuota;
 use crate::error::{Error, Result};
 use crate::prune::{
-    Order, Picks, Population, QuotaOptions, QuotaRule, Selection, Smoothing, Subset, Wanted,
-    select, strategy_counts,
+    Order, Picks, Population, PredictedDensities, QuotaOptions, QuotaRule, Selection, Smoothing, Subset,
+    Wanted, Warning, forecast, predicted_densities, select, strategy_counts,
 };
 use crate::score::Method;
 
@@ -27,8 +28,17 @@ impl Strategy {
             Strategy::Pruned { ranking, quota } => (ranking, quota),
         };
         let density = if matches!(self, Strategy::Pruned { .. }) { density } else { 1.0 };
+        let settings = choice.quotas;
+        let recalls_of = query.recalls_of(ranking.recalls_of(&choice.pickers));
+        let mut predicted = None;
         let rule = match quota {
             Quota::None => None,
+            Quota::Predicted(quota) => {
+                let found = recalls_of.densities(quota, population, density, settings)?;
+                let rule = QuotaRule::Densities(found.densities.clone());
+                predicted = Some(found);
+                Some(rule)
+            }
             Quota::Metriq => Some(QuotaRule::Metriq),
             Quota::MetriqReleased => Some(QuotaRule::MetriqReleased),
             Quota::Uniform => Some(QuotaRule::Uniform),
@@ -38,8 +48,6 @@ impl Strategy {
                 Some(QuotaRule::From(strategy_counts(population, order.as_order(), density, seed)?))
             }
         };
-        let settings = choice.quotas;
-        let recalls_of = query.recalls_of(ranking.recalls_of(&choice.pickers));
         let recalls = recalls_of.mean();
         let options = rule.map(|rule| {
             let smooth = settings.laplace && rule.needs_recalls();
@@ -57,7 +65,37 @@ impl Strategy {
         let mut subset = select(population, &selection)?;
         // Exactly the wanted samples were picked.
         subset.picks = order.into_picks();
+        if let (Some(rows), true) = (&recalls_of.rows, quota != Quota::None) {
+            let options = self.predicted().unwrap_or_default().options(recalls_of.gain);
+            let forecast = forecast(rows, &subset.densities, options.gain, seed)?;
+            subset.warnings.extend(Warning::lowers_worst(&forecast));
+            subset.forecast = Some(forecast);
+        }
+        subset.predicted = predicted;
         Ok(subset)
+    }
+}
+
+impl Recalls {
+    /// The densities of the quota `predicted`.
+    fn densities(
+        &self,
+        quota: PredictedQuota,
+        population: Population,
+        density: f64,
+        settings: QuotaSettings,
+    ) -> Result<PredictedDensities> {
+        let what = || format!("`quota` {quota}");
+        let Some(rows) = &self.rows else {
+            let expected = "query runs over classes, whose answers for each validation sample it needs";
+            return Err(Error::invalid(what(), "no validation predictions", expected));
+        };
+        if quota.pilots > 0 && self.gain.is_none() {
+            let expected = "`run` or `study`, which train pilots; or no pilots";
+            return Err(Error::invalid(what(), "no pilots", expected));
+        }
+        let options = quota.options(self.gain);
+        predicted_densities(rows, &population.sizes()?, density, settings.min_per_class, options)
     }
 }
 

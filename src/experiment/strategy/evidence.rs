@@ -1,9 +1,10 @@
 //! What a strategy chooses by: class recalls on validation data, and scores of the training samples.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::picker::Material;
-use crate::prune::Direction;
+use crate::prune::{Direction, ValidationRows};
 use crate::score::Method;
 
 /// Class recalls over the query runs of one kind.
@@ -20,6 +21,11 @@ pub struct Recalls {
     pub pooled: bool,
     /// Recalls that were given from outside, instead of runs.
     pub given: Option<Vec<Option<f64>>>,
+    /// What the runs say of each validation sample, where the recalls are of classes and it was kept:
+    /// what predictions are made from.
+    pub rows: Option<Arc<ValidationRows>>,
+    /// The gain of predictions that pilots showed.
+    pub gain: Option<f64>,
 }
 
 impl Recalls {

@@ -5,9 +5,11 @@ mod evidence;
 mod name;
 mod pick_weights;
 mod picker;
+mod predicted;
 mod weighting;
 
 pub use evidence::{QueryData, Recalls};
 pub use name::{Choice, Quota, QuotaSettings, Ranking, Strategy};
 pub use pick_weights::PickWeights;
+pub use predicted::PredictedQuota;
 pub use picker::{Idle, Material, Picker, PickerOptions, ValidationMaterial};

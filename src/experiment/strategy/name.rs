@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::pick_weights::PickWeights;
 use super::picker::{Picker, PickerOptions};
+use super::predicted::PredictedQuota;
 use crate::error::{Error, Result};
 use crate::score::Method;
 use crate::train::Baseline;
@@ -31,6 +32,8 @@ pub enum Quota {
     Balanced,
     /// The class counts of another ranking's own pruned set.
     From(Ranking),
+    /// Densities of the best predicted worst class.
+    Predicted(PredictedQuota),
 }
 
 /// A way of pruning, or none.
@@ -138,8 +141,12 @@ impl Ranking {
 impl FromStr for Quota {
     type Err = Error;
 
-    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `from:STRATEGY`, or `STRATEGYq`.
+    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `predicted` with its options,
+    /// `from:STRATEGY`, or `STRATEGYq`.
     fn from_str(name: &str) -> Result<Self> {
+        if PredictedQuota::is_name(name) {
+            return name.parse().map(Quota::Predicted);
+        }
         let other = name.strip_prefix("from:").or_else(|| name.strip_suffix('q'));
         match (name, other.map(str::parse)) {
             ("none", _) => Ok(Quota::None),
@@ -149,7 +156,8 @@ impl FromStr for Quota {
             ("balanced", _) => Ok(Quota::Balanced),
             (_, Some(Ok(ranking))) => Ok(Quota::From(ranking)),
             _ => {
-                let expected = "none, metriq, metriq-released, uniform, balanced or from:STRATEGY";
+                let expected = "none, metriq, metriq-released, uniform, balanced, predicted or \
+                                from:STRATEGY";
                 Err(Error::invalid("quota", name, expected))
             }
         }
@@ -165,6 +173,7 @@ impl fmt::Display for Quota {
             Quota::Uniform => f.write_str("uniform"),
             Quota::Balanced => f.write_str("balanced"),
             Quota::From(ranking) => write!(f, "from:{ranking}"),
+            Quota::Predicted(predicted) => predicted.fmt(f),
         }
     }
 }
@@ -172,12 +181,16 @@ impl fmt::Display for Quota {
 impl FromStr for Strategy {
     type Err = Error;
 
-    /// `full`, `RANKING`, `metriq` (Random + MetriQ), `RANKING+QUOTA` or a baseline.
+    /// `full`, `RANKING`, `metriq` (Random + MetriQ), `predicted` (Random + predicted quotas),
+    /// `RANKING+QUOTA` or a baseline.
     fn from_str(name: &str) -> Result<Self> {
         match name.split_once('+') {
             None if name == "full" => Ok(Strategy::Full),
             None if name == "metriq" || name == "drop" => {
                 Ok(Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq })
+            }
+            None if PredictedQuota::is_name(name) => {
+                Ok(Strategy::Pruned { ranking: Ranking::Random, quota: name.parse()? })
             }
             None if name == "full-short" => Ok(Strategy::Short),
             None if Baseline::is_name(name) => name.parse().map(Strategy::Baseline),
@@ -197,7 +210,7 @@ fn also_baselines(error: Error, name: &str) -> Error {
     match error {
         Error::Invalid { what, expected, .. } => {
             let expected = format!(
-                "full, full-short, metriq, {expected}; or a baseline: {}",
+                "full, full-short, metriq, predicted, {expected}; or a baseline: {}",
                 Baseline::names()
             );
             Error::invalid(what, name, expected)
@@ -214,6 +227,9 @@ impl fmt::Display for Strategy {
             Strategy::Baseline(baseline) => baseline.fmt(f),
             Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Metriq } => {
                 f.write_str("metriq")
+            }
+            Strategy::Pruned { ranking: Ranking::Random, quota: quota @ Quota::Predicted(_) } => {
+                quota.fmt(f)
             }
             Strategy::Pruned { ranking, quota: Quota::None } => ranking.fmt(f),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => {
@@ -245,6 +261,7 @@ impl Strategy {
                     Quota::Uniform => "uniform".to_owned(),
                     Quota::Balanced => "balanced".to_owned(),
                     Quota::From(other) => format!("{}Q", other.label()),
+                    Quota::Predicted(predicted) => predicted.label(),
                 };
                 format!("{} + {quota}", ranking.label())
             }
@@ -279,7 +296,15 @@ impl Strategy {
 
     /// Whether its quotas follow from class recalls.
     pub fn needs_recalls(self) -> bool {
-        matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased)
+        matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased | Quota::Predicted(_))
+    }
+
+    /// Its predicted quota, if it has one.
+    pub fn predicted(self) -> Option<PredictedQuota> {
+        match self.quota() {
+            Quota::Predicted(predicted) => Some(predicted),
+            _ => None,
+        }
     }
 
     /// How its samples are ranked, and those of the strategy whose counts it takes.
@@ -332,6 +357,9 @@ mod tests {
             "coreset",
             "facility-location+metriq",
             "random+coresetq",
+            "predicted",
+            "predicted:average-loss=0:pilots=1",
+            "el2n+predicted:gain=1.5",
             "cdb-w",
             "cdb-w:dynamic",
             "class-balanced:beta=0.99",

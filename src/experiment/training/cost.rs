@@ -39,6 +39,9 @@ impl Cost {
         let validations = epochs / u64::from(run.evaluate_every.max(1));
         let test = if run.test { 2 * session.split.test.len() as u64 } else { 0 };
         let mut passed = vec![(Mode::Score, validations * run.part.val.len() as u64 + test)];
+        if run.predictions {
+            passed.push((Mode::Score, run.part.val.len() as u64));
+        }
         passed.extend(run.modes().into_iter().map(|mode| (mode, samples)));
         let scores = samples * 4 * run.methods.len() as u64;
         let mut cost = Cost {
@@ -51,6 +54,11 @@ impl Cost {
             working: 3 * 4 * session.network.parameter_count() as u64,
         };
         add_baseline(session, run, &mut cost);
+        if run.predictions {
+            let bytes = 4 * run.part.val.len() as u64 * classes;
+            cost.host += bytes;
+            cost.kept += bytes;
+        }
         if let Some(record) = &run.record {
             let quantities = record.what.quantities().len() as u64;
             let rows = record.what.bytes(epochs as usize, samples as usize);

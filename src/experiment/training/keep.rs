@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use super::compute::{SCORING, compute};
 use super::export;
-use super::result::{Finished, RunResult};
+use super::result::{Finished, RunResult, ValidationPredictions};
 use super::run::TrainingRun;
 use super::stages::FIRST_STAGE;
 use crate::artefact::{OutputDir, atomic, npy};
+use crate::data::QueryPart;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
 use crate::train::{Baseline, Control};
+
+/// What a run says of each validation image, beside its result.
+const PREDICTIONS: &str = "validation-log-probabilities.npy";
 
 /// Where and how often runs keep their state.
 pub struct Keeping<'a> {
@@ -39,6 +43,7 @@ pub fn complete(
     if let Some(path) = &result_path
         && let Some(result) = stored(path, &identity)?
         && keeping.is_none_or(|k| export::complete(k.dir, run))
+        && (!run.predictions || file(PREDICTIONS)?.is_none_or(|p| p.is_file()))
     {
         let mut scores = Vec::new();
         for &method in run.methods {
@@ -48,6 +53,10 @@ pub fn complete(
                 array.into_column(session.data.train.len(), &path.display().to_string())?;
             scores.push((method, values));
         }
+        let predictions = match file(PREDICTIONS)? {
+            Some(path) if run.predictions => Some(read_predictions(session, run, &path)?),
+            _ => None,
+        };
         let outcome = match keeping {
             // The checkpoint has the layer that DFR replaces.
             Some(_) if matches!(run.baseline, Some(Baseline::Dfr { .. })) => None,
@@ -56,7 +65,7 @@ pub fn complete(
         };
         let outcome = outcome.map(Checkpoint::into_outcome);
         remove_leftovers(run, keeping)?;
-        return Ok(Finished { result, scores, extracted: None, outcome });
+        return Ok(Finished { result, scores, extracted: None, predictions, outcome });
     }
     let checkpoint = keeping.map(|k| checkpoint_path(k, run)).transpose()?;
     file(SCORING)?;
@@ -79,6 +88,10 @@ pub fn complete(
             npy::write(&path, &[values.len()], values)?;
         }
     }
+    if let (Some(said), Some(path)) = (&finished.predictions, file(PREDICTIONS)?) {
+        let shape = [said.labels.len(), session.network.classes];
+        npy::write(&path, &shape, &said.log_probabilities)?;
+    }
     if let Some(path) = &result_path {
         atomic::write_json(path, &finished.result)?;
     }
@@ -87,6 +100,26 @@ pub fn complete(
     }
     remove_leftovers(run, keeping)?;
     Ok(finished)
+}
+
+/// What a run that is done said of its validation images.
+fn read_predictions(
+    session: &Session,
+    run: &TrainingRun,
+    path: &Path,
+) -> Result<ValidationPredictions> {
+    let name = path.display().to_string();
+    let (classes, values) = npy::read(path)?.into_features(run.part.val.len(), &name)?;
+    match classes == session.network.classes {
+        true => {
+            let QueryPart { val_part, val, .. } = &run.part;
+            Ok(ValidationPredictions::of(session, *val_part, val, values))
+        }
+        false => {
+            let expected = format!("{}, the classes of the network", session.network.classes);
+            Err(Error::invalid(name, format!("{classes} columns"), expected))
+        }
+    }
 }
 
 /// Removes the run's checkpoint, if there is one.

@@ -12,6 +12,8 @@ mod stages;
 pub use cost::{Cost, Total};
 pub use export::network_facts;
 pub use keep::{Keeping, complete, discard_checkpoint, discard_result};
-pub use result::{Extraction, FEATURES, Finished, Presentations, RunResult, ScorePart};
+pub use result::{
+    Extraction, FEATURES, Finished, Presentations, RunResult, ScorePart, ValidationPredictions,
+};
 pub use run::{Record, TrainingRun};
 pub(super) use scores::{NetworkScores, network_scores};

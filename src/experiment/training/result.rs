@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Partition;
+use crate::data::{PartName, Partition};
 use crate::error::Result;
 use crate::experiment::counts::EvaluationCounts;
+use crate::experiment::session::Session;
+use crate::prune::ValidationRun;
 use crate::score::features::Extracted;
 use crate::score::{Method, Scores};
 use crate::train::{EpochRecord, TrainOutcome};
@@ -14,6 +16,38 @@ use crate::train::{EpochRecord, TrainOutcome};
 pub struct Extraction {
     pub train: Extracted,
     pub validation: Option<Extracted>,
+}
+
+/// What a network says of its validation images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidationPredictions {
+    /// Natural logarithms of the probabilities, V x K.
+    pub log_probabilities: Vec<f32>,
+    /// Class of each image.
+    pub labels: Vec<u32>,
+    /// Position of each image in the part that it is of.
+    pub positions: Vec<usize>,
+}
+
+impl ValidationPredictions {
+    /// Logarithms of probabilities (V x K) of the images at `positions` of a part.
+    pub fn of(
+        session: &Session,
+        part: PartName,
+        positions: &[usize],
+        log_probabilities: Vec<f32>,
+    ) -> Self {
+        let part = session.data.part(part);
+        let label = |&i: &usize| part.map_or(0, |p| p.labels[i]);
+        let (labels, positions) = (positions.iter().map(label).collect(), positions.to_vec());
+        ValidationPredictions { log_probabilities, labels, positions }
+    }
+
+    /// One run of a prediction; `densities` are those that the network was trained under, if not all data.
+    pub fn run<'a>(&'a self, densities: Option<&'a [f64]>) -> ValidationRun<'a> {
+        let ValidationPredictions { log_probabilities, labels, positions } = self;
+        ValidationRun { log_probabilities, labels, samples: Some(positions), densities }
+    }
 }
 
 /// Samples of one run through the network, each time that they went through.
@@ -67,6 +101,10 @@ pub struct RunResult {
     pub last: Option<EvaluationCounts>,
     /// On the test part at the best validation accuracy.
     pub best: Option<EvaluationCounts>,
+    /// Test samples by class and answer after the last step: [class, answer, samples], those that there
+    /// are. Empty in files of versions that did not count them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<[u32; 3]>,
     /// Validation counts of each class at the epoch of best validation accuracy.
     pub validation: Option<EvaluationCounts>,
     pub train_seconds: f64,
@@ -85,7 +123,13 @@ impl RunResult {
     pub fn by(&self, partition: &Partition) -> Result<RunResult> {
         let view = |r: &Option<EvaluationCounts>| r.as_ref().map(|r| r.by(partition)).transpose();
         let [last, best, validation] = [&self.last, &self.best, &self.validation].map(view);
-        Ok(RunResult { last: last?, best: best?, validation: validation?, ..self.clone() })
+        // Networks answer classes, not groups.
+        let confusion = match partition.attribute {
+            None => self.confusion.clone(),
+            Some(_) => Vec::new(),
+        };
+        let (last, best, validation) = (last?, best?, validation?);
+        Ok(RunResult { last, best, validation, confusion, ..self.clone() })
     }
 }
 
@@ -95,6 +139,8 @@ pub struct Finished {
     pub scores: Scores,
     /// None where it is not wanted, or on disk.
     pub extracted: Option<Extraction>,
+    /// What the last weights say of the validation images, where it is wanted.
+    pub predictions: Option<ValidationPredictions>,
     /// None where the result was on disk already.
     pub outcome: Option<TrainOutcome>,
 }

@@ -42,6 +42,8 @@ pub struct TrainingRun<'a> {
     pub record: Option<Record>,
     /// Write the network's features to the output folder.
     pub extract: Option<Extract>,
+    /// Keep what the last weights say of each validation image.
+    pub predictions: bool,
     /// Evaluate on the test part (final models), or not (query models).
     pub test: bool,
     pub evaluate_every: u32,
@@ -106,6 +108,9 @@ struct Facts<'a> {
     evaluate_every: u32,
     baseline: Option<String>,
     sample_weights: Option<String>,
+    /// Stated where they are wanted, so that runs without are what they were.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    predictions: bool,
     /// Whether evaluations count groups as well.
     counts_groups: bool,
 }
@@ -128,6 +133,7 @@ impl TrainingRun<'_> {
             evaluate_every: self.evaluate_every,
             baseline: self.baseline.map(|b| b.to_string()),
             sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
+            predictions: self.predictions,
             counts_groups: session.data.attributes.is_some(),
         };
         Ok(Identity::on("training run", Ground::of(session), &facts)?.digest())

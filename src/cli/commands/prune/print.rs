@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::PruneArgs;
 use super::page;
+use crate::cli::commands::forecast::forecast_lines;
 use crate::cli::commands::quota::{class_table, percentages};
 use crate::cli::output;
 
@@ -56,6 +57,10 @@ pub fn report(args: &PruneArgs, plan: &PrunePlan, pruned: &Pruned, dir: &OutputD
         percentages(plan.density),
         class_table(&rows, pruned.source.partition.unit())
     ))?;
+    if let Some(forecast) = pruned.subset.forecast.as_ref().filter(|_| args.common.verbose > 0) {
+        let unit = pruned.source.partition.unit();
+        output::print(format!("{}\n", forecast_lines(forecast, unit, &pruned.names)))?;
+    }
     let mut names: Vec<&str> = FILES.iter().rev().map(|f| f.1).collect();
     names.extend(pruned.subset.picks.is_some().then_some("picks.csv"));
     names.extend(weighted.then_some(WEIGHTS));

@@ -133,6 +133,46 @@ fn result_table(summary: &RunSummary, density: f64) -> String {
     output::table(&headers, rows, headers.len() - 1)
 }
 
+/// What quotas were predicted to do beside what was measured, a line a strategy and density.
+fn print_forecasts(summary: &RunSummary) -> Result<()> {
+    let lowest = |recalls: &[Option<f64>]| recalls.iter().copied().flatten().reduce(f64::min);
+    let two = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.2}"));
+    let mut rows = Vec::new();
+    for strategy in &summary.strategies {
+        for point in &strategy.points {
+            let runs = &point.runs;
+            let Some(first) = runs.first().and_then(|r| r.forecast.as_ref()) else { continue };
+            let measured = point.headline.as_ref().map(|h| h.worst_recall.mean);
+            let fit = point.forecast_fit.as_ref();
+            rows.push(vec![
+                strategy.label.clone(),
+                point.density.to_string(),
+                format!("{:.2}", first.gain),
+                two(lowest(&first.equal)),
+                two(lowest(&first.quotas)),
+                two(measured),
+                two(fit.and_then(|f| f.recalls.correlation)),
+                fit.map_or("-".to_owned(), |f| format!("{:.3}", f.recalls.rmse)),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let unit = unit(summary);
+    let headers = [
+        "quotas",
+        "density",
+        "gain",
+        &format!("worst {unit},\nno quotas,\npredicted"),
+        "with them,\npredicted",
+        "measured\n(test)",
+        "corre-\nlation",
+        "rmse",
+    ];
+    output::print(format!("\npredicted and measured recalls\n\n{}", output::table(&headers, rows, 7)))
+}
+
 /// Tables, warnings and the verdict.
 pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()> {
     let several = summary.settings.densities.len() > 1;
@@ -157,6 +197,9 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
     }
     for warning in &summary.warnings {
         output::note(common, format!("warning: {warning}"));
+    }
+    if common.verbose > 0 {
+        print_forecasts(summary)?;
     }
     output::print("")?;
     for verdict in &summary.verdicts {

@@ -5,9 +5,13 @@
 //! [`RunSummary::classes`]. What was not
 //! measured is None, `null` in the file; a run that did not finish is absent from its list.
 
+mod agreement;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::agreement::{Agreement, ForecastFit, class_means};
+pub use crate::experiment::forecast::ForecastSummary;
 pub use crate::experiment::training::Presentations;
 pub use crate::metrics::Spread;
 
@@ -136,6 +140,9 @@ pub struct Point {
     pub planned: usize,
     /// None without any finished run.
     pub headline: Option<Headline>,
+    /// How near the prediction of what the quotas do came; None where nothing was predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast_fit: Option<ForecastFit>,
     pub runs: Vec<SeedRun>,
 }
 
@@ -161,6 +168,12 @@ pub struct SeedRun {
     /// What a baseline presented; None for plain training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presentations: Option<Presentations>,
+    /// What the quotas are predicted to do; None where nothing was predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastSummary>,
+    /// Test samples by class and answer: [class, answer, samples], those that there are. Empty over groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<[u32; 3]>,
     /// What went before training; None in files of versions that did not record it.
     #[serde(default)]
     pub preparation: Option<Preparation>,
