@@ -1,7 +1,9 @@
 //! The page of a run: its sections in order.
 
 use super::page::{Pictures, Section, frame};
-use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
+use super::sections::{
+    classes, confusion, costs, densities, forecast, recipe, results, strips, timing, top, tradeoff,
+};
 use super::view::SummaryView;
 use crate::experiment::comparison::summary::RunSummary;
 
@@ -19,6 +21,8 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
         timing::section(&view),
         classes::section(&view),
         classes::quotas(&view),
+        forecast::section(&view),
+        confusion::section(&view),
         pictures.and_then(|p| strips::section(&view, p, &strips::Most::OF_A_RUN)),
         costs::section(&view),
         recipe::how_to_read(&view),

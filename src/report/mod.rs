@@ -8,6 +8,7 @@
 //!
 //! [`RunSummary`]: crate::experiment::comparison::summary::RunSummary
 
+mod advice;
 mod classwise;
 pub mod html;
 mod markup;
@@ -29,6 +30,7 @@ use crate::data::DataSet;
 use crate::error::Result;
 use crate::experiment::comparison::summary::RunSummary;
 
+pub use advice::{Advice, advice};
 pub use html::render;
 pub use pruned::render_pruned;
 pub use study::render_study;

@@ -17,6 +17,8 @@ pub struct EvaluationTotals {
     pub groups: Option<Vec<ClassCounts>>,
     /// Mean loss over the samples.
     pub loss: f64,
+    /// The answer for each sample, in the order of the set.
+    pub answers: Vec<u32>,
 }
 
 /// Runs the network in eval mode over the set. Losses that are not finite are an error.
@@ -53,5 +55,6 @@ pub fn measure<B: Operators>(
         }
         None => None,
     };
-    Ok(EvaluationTotals { counts: tally(&labels, &predicted, classes)?, groups, loss })
+    let counts = tally(&labels, &predicted, classes)?;
+    Ok(EvaluationTotals { counts, groups, loss, answers: predicted })
 }

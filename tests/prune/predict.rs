@@ -245,10 +245,10 @@ fn unusable_rows_say_what_is_wrong() {
     says(ValidationRows::new(2, &[run(&[ln2; 2], &[2])]), &["found 2", "below 2"]);
     says(ValidationRows::new(2, &[run(&[ln2, f32::NAN], &[0])]), &["sample 0", "NaN"]);
     says(ValidationRows::new(2, &[run(&[0.0, 0.0], &[0])]), &["sum 2"]);
-    let numbers = [7, 7];
-    let twice = ValidationRun { samples: Some(&numbers), ..run(&[ln2; 4], &[0, 1]) };
+    let (numbers, halves) = ([7, 7], [ln2; 4]);
+    let twice = ValidationRun { samples: Some(&numbers), ..run(&halves, &[0, 1]) };
     says(ValidationRows::new(2, &[twice]), &["sample 7", "found 1"]);
-    let starved = ValidationRun { densities: Some(&[0.0, 1.0]), ..run(&[ln2; 2], &[0]) };
+    let starved = ValidationRun { densities: Some(&[0.0, 1.0]), ..run(&halves[..2], &[0]) };
     says(ValidationRows::new(2, &[starved]), &["run 0", "found 0"]);
 
     let rows = ValidationRows::new(2, &[run(&[ln2; 6], &[0, 0, 1])]).unwrap();

@@ -114,6 +114,8 @@ pub fn summary(shape: &Shape) -> RunSummary {
             best: Some(BestEpoch { epoch: 5 + seed, evaluation: evaluation(better) }),
             train_seconds: 5.2 * density + 0.3,
             presentations: None,
+            forecast: None,
+            confusion: Vec::new(),
             preparation: Some(match (strategy, quota) {
                 _ if density >= 1.0 => Preparation::default(),
                 (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },
@@ -132,6 +134,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
         density,
         planned: seeds.len(),
         headline: Headline::of(&runs, hardest),
+        forecast_fit: None,
         runs,
     };
     let mut strategies = vec![StrategySummary {

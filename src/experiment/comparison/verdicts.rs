@@ -6,10 +6,10 @@ use super::summary::{Difference, Metric, Outcome, Verdict};
 use crate::data::Partition;
 use crate::error::Result;
 use crate::experiment::evaluation::evaluation;
-use crate::experiment::strategy::Strategy;
+use crate::experiment::strategy::{Quota, Ranking, Strategy};
 use crate::metrics::{PairedDifference, verdict_line};
 
-/// MetriQ against Random where both ran; else each strategy against Random.
+/// Each strategy against Random: predicted quotas, which the program recommends, first, then MetriQ.
 pub(super) fn verdicts(
     outcome: &ComparisonOutcome,
     plan: &ComparisonPlan,
@@ -20,7 +20,12 @@ pub(super) fn verdicts(
         return Ok(Vec::new());
     }
     compared.retain(|s| *s != Strategy::Full && *s != Strategy::RANDOM);
-    compared.sort_by_key(|s| *s != Strategy::METRIQ);
+    let place = |s: &Strategy| match s {
+        Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Predicted(_) } => 0,
+        s if *s == Strategy::METRIQ => 1,
+        _ => 2,
+    };
+    compared.sort_by_key(place);
     let mut list = Vec::new();
     for strategy in compared {
         let beside = if strategy.stands_beside_all() { Strategy::RANDOM } else { strategy };

@@ -1,7 +1,5 @@
 //! The work of one training run: train, score, evaluate.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::result::{
@@ -10,17 +8,17 @@ use super::result::{
 use super::run::TrainingRun;
 use super::scores::{NetworkScores, names, network_scores};
 use super::stages;
-use crate::data::{PartName, QueryPart};
-use crate::error::{Error, Result};
+use super::test_results::{TestResults, test_results};
+use crate::data::QueryPart;
+use crate::error::Result;
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::experiment::counts::{EvaluationCounts, GroupCounts};
 use crate::experiment::session::{OnBackend, Session, on_backend, positions};
-use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
 use crate::score::{Kind, Method, PassControl, Scores, features, recorded};
 use crate::train::baseline::plan;
-use crate::train::{Baseline, Control, Recorder, TrainJob, TrainOutcome, measure, train_with};
+use crate::train::{Baseline, Control, Recorder, TrainJob, TrainOutcome, train_with};
 
 /// State of a half-done scoring pass, beside the checkpoint.
 pub(super) const SCORING: &str = "scoring.safetensors";
@@ -87,7 +85,7 @@ fn compute_on<B: Operators>(
         false => None,
     };
     let scored = score(on, run, &mut executor, &mut outcome, &identity, control)?;
-    let TestResults { last, best, confusion } = evaluate(on, run, &mut executor, &outcome, control.interrupt)?;
+    let TestResults { last, best, confusion } = test_results(on, run, &mut executor, &outcome)?;
     let result = RunResult {
         identity,
         steps: outcome.steps,
@@ -180,66 +178,6 @@ fn validation_predictions<B: Operators>(
     };
     let QueryPart { val_part, val, .. } = &run.part;
     Ok(ValidationPredictions::of(on.session, *val_part, val, log_probabilities))
-}
-
-/// Test results of the last epoch's weights and of the best on the validation part.
-#[derive(Default)]
-struct TestResults {
-    last: Option<EvaluationCounts>,
-    best: Option<EvaluationCounts>,
-    /// Of the last epoch's weights.
-    confusion: Vec<[u32; 3]>,
-}
-
-fn evaluate<B: Operators>(
-    on: &OnBackend<B>,
-    run: &TrainingRun,
-    executor: &mut Executor<B>,
-    outcome: &TrainOutcome,
-    interrupt: &AtomicBool,
-) -> Result<TestResults> {
-    let test = positions(&on.session.split.test);
-    if !run.test || test.is_empty() {
-        return Ok(TestResults::default());
-    }
-    let on_test = |executor: &mut Executor<B>, weights: &Weights, epoch: u32| {
-        executor.set_weights(weights)?;
-        let evaluation = measure(executor, &on.set(PartName::Test, &test)?)?;
-        if !evaluation.loss.is_finite() {
-            let step = outcome.steps.saturating_sub(1);
-            let what = "the test loss".to_owned();
-            return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
-        }
-        Ok(EvaluationCounts::new(epoch, &evaluation))
-    };
-    let last_epoch = outcome.history.last().map_or(0, |r| r.epoch);
-    let last = on_test(executor, &outcome.weights, last_epoch)?;
-    let confusion = confusion(on, executor, interrupt)?;
-    let best = match (&outcome.best_weights, outcome.best().map(|r| r.epoch)) {
-        (Some(weights), Some(epoch)) if epoch != last_epoch => Some(on_test(executor, weights, epoch)?),
-        (Some(_), Some(_)) => Some(last.clone()),
-        _ => None,
-    };
-    Ok(TestResults { last: Some(last), best, confusion })
-}
-
-/// Counts what the executor's weights answer for the test images of each class.
-fn confusion<B: Operators>(
-    on: &OnBackend<B>,
-    executor: &mut Executor<B>,
-    interrupt: &AtomicBool,
-) -> Result<Vec<[u32; 3]>> {
-    let test = positions(&on.session.split.test);
-    let logs = features::log_probabilities(executor, &on.set(PartName::Test, &test)?, interrupt)?;
-    let classes = executor.network().classes;
-    let mut counts: BTreeMap<(u32, u32), u32> = BTreeMap::new();
-    let Some(part) = on.session.data.part(PartName::Test) else { return Ok(Vec::new()) };
-    for (row, &i) in logs.chunks(classes).zip(&test) {
-        let top = row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-        let answer = top.map_or(0, |(k, _)| k as u32);
-        *counts.entry((part.labels[i as usize], answer)).or_insert(0) += 1;
-    }
-    Ok(counts.into_iter().map(|((label, answer), n)| [label, answer, n]).collect())
 }
 
 /// A network as it is before training; its executor has no room for training.

@@ -132,8 +132,7 @@ impl Total {
     }
 }
 
-/// Seconds that the runs will take on this device, from a few batches that are timed here and
-/// forgotten.
+/// Seconds that the runs will take on this device, from some batches that are timed here and forgotten.
 pub fn seconds(session: &Session, recipe: &Recipe, costs: &[Cost]) -> Result<f64> {
     on_backend!(session, on => seconds_on(&on, recipe, costs))
 }
@@ -167,7 +166,12 @@ fn seconds_an_image<B: Operators>(on: &OnBackend<B>, recipe: &Recipe, mode: Mode
     Ok(batch_seconds(on, recipe, mode, whole)? / whole as f64)
 }
 
-/// Seconds of a batch of `n` images, after one that warms up.
+/// Batches that are timed at most, and seconds after which no further one is: one batch alone is off by as
+/// much as the machine's other work.
+const TIMED: u32 = 16;
+const ENOUGH: f64 = 0.4;
+
+/// Mean seconds of batches of `n` images, after one that warms up.
 fn batch_seconds<B: Operators>(
     on: &OnBackend<B>,
     recipe: &Recipe,
@@ -180,8 +184,8 @@ fn batch_seconds<B: Operators>(
     executor.set_weights(&weights)?;
     let order: Vec<u32> = on.session.split.train[..n].iter().map(|&i| i as u32).collect();
     let class_weights = vec![1.0; executor.network().classes];
-    let mut clock = Instant::now();
-    for _ in 0..2 {
+    let (mut seconds, mut timed) = (0.0, 0);
+    for run in 0..=TIMED {
         executor.begin(&Pass {
             labels: &on.session.data.train.labels,
             order: &order,
@@ -192,12 +196,18 @@ fn batch_seconds<B: Operators>(
             class_weights: &class_weights,
         })?;
         executor.backend().synchronize()?;
-        clock = Instant::now();
+        let clock = Instant::now();
         // Passes without updates may run in micro-batches.
         for size in batch_sizes(mode, executor.batch(mode), n) {
             executor.step(mode, size, on.train_images()?)?;
         }
         executor.backend().synchronize()?;
+        if run > 0 {
+            (seconds, timed) = (seconds + clock.elapsed().as_secs_f64(), run);
+        }
+        if seconds > ENOUGH {
+            break;
+        }
     }
-    Ok(clock.elapsed().as_secs_f64())
+    Ok(seconds / f64::from(timed.max(1)))
 }

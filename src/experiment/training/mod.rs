@@ -8,6 +8,7 @@ mod result;
 mod run;
 mod scores;
 mod stages;
+mod test_results;
 
 pub use cost::{Cost, Total};
 pub use export::network_facts;

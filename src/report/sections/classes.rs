@@ -46,7 +46,7 @@ fn by_class(view: &SummaryView) -> &'static str {
 
 /// Shows the same content for every density: in plain sight if there is one, folded if there are
 /// several.
-fn by_density(view: &SummaryView, content: impl Fn(f64) -> String) -> String {
+pub(super) fn by_density(view: &SummaryView, content: impl Fn(f64) -> String) -> String {
     if let [density] = view.densities[..] {
         return content(density);
     }

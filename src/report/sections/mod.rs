@@ -2,8 +2,10 @@
 
 mod class_plots;
 pub(super) mod classes;
+pub(super) mod confusion;
 pub(super) mod costs;
 pub(super) mod densities;
+pub(super) mod forecast;
 mod pairs;
 pub(super) mod recipe;
 pub(super) mod results;

@@ -1,6 +1,8 @@
 //! The top of the page: title, verdict, what was run, warnings.
 
 use crate::experiment::comparison::summary::{Metric, Outcome, Verdict};
+use crate::experiment::strategy::Strategy;
+use crate::report::advice::{Advice, advice};
 use crate::report::markup::{esc, minus, name, push};
 use crate::report::numbers;
 use crate::report::view::SummaryView;
@@ -19,6 +21,8 @@ pub(in crate::report) fn header(view: &SummaryView) -> String {
         name(&view.summary.settings.data.name)
     );
     out.push_str(&headline(view));
+    out.push_str(&metriq(view));
+    out.push_str(&what_to_do(view));
     out.push_str(&facts(view));
     out.push_str(&warnings(&view.summary.warnings));
     out.push_str("</header>\n");
@@ -68,6 +72,30 @@ fn headline(view: &SummaryView) -> String {
         verdict.outcome.label(),
         sentence(view, verdict)
     )
+}
+
+/// Says what MetriQ did and what was predicted of it, where the headline is about another strategy.
+fn metriq(view: &SummaryView) -> String {
+    let metriq = Strategy::METRIQ.to_string();
+    let of_metriq = |v: &&Verdict| v.strategy == metriq && v.metric == Metric::WorstClass;
+    let Some(verdict) = view.summary.verdicts.iter().skip(1).find(of_metriq) else {
+        return String::new();
+    };
+    if view.summary.verdicts.first().is_some_and(|v| v.strategy == metriq) {
+        return String::new();
+    }
+    let warned = format!("{} at density {}: ", view.label(&metriq), verdict.density);
+    let why = view.summary.warnings.iter().filter_map(|w| w.strip_prefix(&warned));
+    let why = why.filter(|w| w.contains("predicted to lower"));
+    let why: String = why.map(|w| format!(" Before training, {}.", name(w))).collect();
+    format!("<p class=\"also\">{}{why}</p>\n", sentence(view, verdict))
+}
+
+/// What a person should do.
+fn what_to_do(view: &SummaryView) -> String {
+    let Some(Advice { text, command }) = advice(view.summary) else { return String::new() };
+    let command = command.map_or(String::new(), |c| format!(" <code>{}</code>", esc(&c)));
+    format!("<p class=\"advice\"><b>What you should do.</b> {}{command}</p>\n", name(&text))
 }
 
 /// Says the verdict in a sentence that claims no more than the data do.

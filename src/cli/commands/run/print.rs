@@ -7,7 +7,7 @@ use fairprune::experiment::comparison::Comparison;
 use fairprune::experiment::comparison::summary::{Metric, RunSummary};
 use fairprune::experiment::query::QueryRun;
 use fairprune::experiment::strategy::Strategy;
-use fairprune::report;
+use fairprune::report::{self, Advice};
 use fairprune::score::ScoreSource;
 
 use super::args::RunArgs;
@@ -205,9 +205,14 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
     for verdict in &summary.verdicts {
         let at = if several { format!("density {}: ", verdict.density) } else { String::new() };
         let wanted = verdict.metric == Metric::WorstClass;
-        if wanted && verdict.strategy == Strategy::METRIQ.to_string() {
+        let strategy = verdict.strategy.parse::<Strategy>();
+        if wanted && strategy.is_ok_and(|s| s == Strategy::METRIQ || s.predicted().is_some()) {
             output::print(format!("{at}{}", verdict.text))?;
         }
+    }
+    if let Some(Advice { text, command }) = report::advice(summary) {
+        output::print(format!("\n{}", output::wrap(&text, 0)))?;
+        command.map_or(Ok(()), |command| output::print(format!("    {command}")))?;
     }
     Ok(())
 }
