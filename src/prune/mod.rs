@@ -77,8 +77,9 @@ pub(crate) use names::names;
 pub use pick::{MEMORY, Picking, Picks, pick};
 pub use population::Population;
 pub use predict::{
-    Confusion, DEFAULT_GAIN, GainFit, MeasuredRecalls, PredictedDensities, Prediction, QuotaForecast,
-    RuleOptions, ValidationRows, ValidationRun, fit_gain, forecast, predict, predicted_densities,
+    Confusion, DEFAULT_GAIN, GainFit, MeasuredRecalls, PredictedDensities, Prediction,
+    QuotaForecast, RuleOptions, ValidationRows, ValidationRun, fit_gain, forecast, predict,
+    predicted_densities,
 };
 pub use prototype::{
     Centre, ClusterMetric, KMeans, SampleScore, cal, class_distances, last_layer_grand,

@@ -1,7 +1,7 @@
 //! What a person should do, from the verdicts of a comparison: sentences that claim no more than these.
 
 use crate::experiment::comparison::summary::{Metric, Outcome, RunSummary, Verdict};
-use crate::experiment::strategy::{Quota, Ranking, Strategy};
+use crate::experiment::strategy::{Ranking, Strategy};
 
 /// One piece of advice in plain text, and the command that follows it, if one does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
     let seeds = at.iter().map(|v| v.differences.len()).max().unwrap_or(0);
     let groups = summary.settings.groups.is_some();
     let worst = if groups { "worst group" } else { "worst class" };
-    let prunes = |v: &&&Verdict| v.strategy.parse().is_ok_and(|s: Strategy| {
-        matches!(s, Strategy::Pruned { .. })
-    });
+    let prunes = |v: &&&Verdict| {
+        v.strategy.parse().is_ok_and(|s: Strategy| matches!(s, Strategy::Pruned { .. }))
+    };
     let better: Vec<&&Verdict> =
         at.iter().filter(|v| v.outcome == Outcome::Improved).filter(prunes).collect();
     let worse: Vec<&&Verdict> =
@@ -73,19 +73,19 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
     Some(Advice { text, command: command(summary, chosen, density) })
 }
 
-/// The command that prunes the data by `strategy`; None for the built-in images, which nobody prunes, and
-/// for what a command line of one line does not repeat.
+/// The command that prunes the data by `strategy`; None for what it does not do in one line.
 fn command(summary: &RunSummary, strategy: Strategy, density: f64) -> Option<String> {
     let Strategy::Pruned { ranking, quota } = strategy else { return None };
     let data = &summary.settings.data.name;
-    let quota = match quota {
-        Quota::None => String::new(),
-        quota => format!(" --quota {quota}"),
-    };
     let plain = matches!(ranking, Ranking::Random | Ranking::Score(_));
     let quoted = data.contains(|c: char| c.is_whitespace() || c == '\'' || c == '"');
     (plain && !quoted)
-        .then(|| format!("fairprune prune --data {data} --strategy {ranking}{quota} --density {density}"))
+        .then(|| {
+            format!(
+                "fairprune prune --data {data} --strategy {ranking} --quota {quota} --density {density} \
+                 --out kept"
+            )
+        })
 }
 
 fn signed(value: f64) -> String {

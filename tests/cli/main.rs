@@ -18,6 +18,7 @@ mod pickers;
 #[path = "../common/png.rs"]
 #[allow(dead_code)]
 mod png_file;
+mod predicted;
 mod prune;
 mod quota;
 mod selftest;

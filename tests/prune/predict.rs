@@ -75,8 +75,8 @@ fn smooth_worst(golden: &Golden, densities: &[f64]) -> f64 {
         let (own, count) = &mut recalls[label as usize];
         (*own, *count) = (*own + z(label as usize).exp() / sum, *count + 1.0);
     }
-    let mean: f64 =
-        recalls.iter().map(|(own, n)| (-rule.sharpness * own / n).exp()).sum::<f64>() / classes as f64;
+    let mean: f64 = recalls.iter().map(|(own, n)| (-rule.sharpness * own / n).exp()).sum::<f64>()
+        / classes as f64;
     -mean.ln() / rule.sharpness
 }
 
@@ -257,7 +257,9 @@ fn unusable_rows_say_what_is_wrong() {
     assert!(message(predict(&rows, &[1.0], 1.0).unwrap_err()).contains("2, one for each class"));
     assert!(message(predict(&rows, &[1.0; 2], f64::NAN).unwrap_err()).contains("`gain`"));
     let rule = |sizes: &[usize]| {
-        predicted_densities(&rows, sizes, 0.5, None, RuleOptions::default()).unwrap_err().to_string()
+        predicted_densities(&rows, sizes, 0.5, None, RuleOptions::default())
+            .unwrap_err()
+            .to_string()
     };
     assert!(rule(&[10, 10]).contains("class 1: found 1"), "{}", rule(&[10, 10]));
     assert!(rule(&[10]).contains("class sizes"));

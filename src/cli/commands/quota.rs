@@ -10,8 +10,8 @@ use fairprune::error::Error;
 use fairprune::experiment::folder::recalls::{rows_beside, validation_sizes_beside};
 use fairprune::experiment::strategy::Quota;
 use fairprune::prune::{
-    QuotaOptions, QuotaRule, Quotas, RuleOptions, Smoothing, ValidationRows, Warning, forecast, over,
-    predicted_densities, quotas,
+    QuotaOptions, QuotaRule, Quotas, RuleOptions, Smoothing, ValidationRows, Warning, forecast,
+    over, predicted_densities, quotas,
 };
 use fairprune::train::Seeds;
 use serde_json::json;
@@ -137,7 +137,9 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     let found = found.map_err(|e| over(parts.unit, &parts.names, e))?;
     let seed = Seeds::derive(common.seed, 0).subset;
     let forecast = match &parts.rows {
-        Some(rows) => Some(forecast(rows, &kept_densities(&found, &parts), rule_options.gain, seed)?),
+        Some(rows) => {
+            Some(forecast(rows, &kept_densities(&found, &parts), rule_options.gain, seed)?)
+        }
         None => None,
     };
     let describe = |w: &Warning| w.describe_over(parts.unit, &parts.names);

@@ -204,7 +204,11 @@ impl ComparisonPlan {
             }
             if quota.pilots > 0 && session.split.val.is_empty() {
                 let expected = "a split whose validation images no run trains on, or no pilots";
-                return Err(Error::invalid(what(), format!("`split` {}", session.split.kind), expected));
+                return Err(Error::invalid(
+                    what(),
+                    format!("`split` {}", session.split.kind),
+                    expected,
+                ));
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use super::plan::ComparisonPlan;
 use super::preparation::preparation;
 use super::recipe_rows::recipe_rows;
 use super::summary::{
-    Agreement, BestEpoch, Class, Data, Evaluation, ForecastFit, ForecastSummary, Headline, Point, Query, RunRecalls, RunSummary, SeedRun,
-    Settings, StrategySummary, Strip, class_means,
+    Agreement, BestEpoch, Class, Data, Evaluation, ForecastFit, ForecastSummary, Headline, Point,
+    Query, RunRecalls, RunSummary, SeedRun, Settings, StrategySummary, Strip, class_means,
 };
 use super::verdicts::verdicts;
 use crate::data::Split;
@@ -210,7 +210,8 @@ fn strategies(
 fn forecast_fits(list: &mut [StrategySummary]) {
     let random = list.iter().find(|s| s.name == Strategy::RANDOM.to_string()).cloned();
     for point in list.iter_mut().flat_map(|s| &mut s.points) {
-        let beside = random.as_ref().and_then(|r| r.points.iter().find(|p| p.density == point.density));
+        let beside =
+            random.as_ref().and_then(|r| r.points.iter().find(|p| p.density == point.density));
         point.forecast_fit = forecast_fit(&point.runs, beside.map_or(&[], |p| &p.runs));
     }
 }

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::provenance;
-use super::validation_rows::{self, VALIDATION_ROWS};
 use super::recall_rows::{
     GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS, write_group_recalls,
 };
+use super::validation_rows::{self, VALIDATION_ROWS};
 use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
 use crate::artefact::tables::{self, RecallRow, SamplePart, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};

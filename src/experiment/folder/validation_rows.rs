@@ -69,10 +69,12 @@ pub fn read(folder: &Path, classes: usize) -> Result<Option<ValidationRows>> {
         start = range.end;
     }
     let rows = ValidationRows::new(classes, &runs);
-    rows.map(Some).map_err(|e| Error::invalid(name, e.to_string(), "rows that `fairprune score` wrote"))
+    rows.map(Some)
+        .map_err(|e| Error::invalid(name, e.to_string(), "rows that `fairprune score` wrote"))
 }
 
 fn lacks(there: &Path, missing: &Path) -> Error {
-    let found = format!("no {} beside it", missing.file_name().unwrap_or_default().to_string_lossy());
+    let found =
+        format!("no {} beside it", missing.file_name().unwrap_or_default().to_string_lossy());
     Error::invalid(there.display().to_string(), found, "both files that `fairprune score` wrote")
 }

@@ -6,8 +6,8 @@ use super::picker::{Asked, PickerOptions};
 use super::predicted::PredictedQuota;
 use crate::error::{Error, Result};
 use crate::prune::{
-    Order, Picks, Population, PredictedDensities, QuotaOptions, QuotaRule, Selection, Smoothing, Subset,
-    Wanted, Warning, forecast, predicted_densities, select, strategy_counts,
+    Order, Picks, Population, PredictedDensities, QuotaOptions, QuotaRule, Selection, Smoothing,
+    Subset, Wanted, Warning, forecast, predicted_densities, select, strategy_counts,
 };
 use crate::score::Method;
 
@@ -87,7 +87,8 @@ impl Recalls {
     ) -> Result<PredictedDensities> {
         let what = || format!("`quota` {quota}");
         let Some(rows) = &self.rows else {
-            let expected = "query runs over classes, whose answers for each validation sample it needs";
+            let expected =
+                "query runs over classes, whose answers for each validation sample it needs";
             return Err(Error::invalid(what(), "no validation predictions", expected));
         };
         if quota.pilots > 0 && self.gain.is_none() {

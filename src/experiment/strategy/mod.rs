@@ -11,5 +11,5 @@ mod weighting;
 pub use evidence::{QueryData, Recalls};
 pub use name::{Choice, Quota, QuotaSettings, Ranking, Strategy};
 pub use pick_weights::PickWeights;
-pub use predicted::PredictedQuota;
 pub use picker::{Idle, Material, Picker, PickerOptions, ValidationMaterial};
+pub use predicted::PredictedQuota;

@@ -62,9 +62,8 @@ pub fn forecast(
         let at = |q: f64| values.get((q * (values.len().max(1) - 1) as f64).round() as usize);
         Some((*at(TAILS)?, *at(1.0 - TAILS)?))
     };
-    let change = |of: fn(&[Option<f64>]) -> Option<f64>, [a, b]: [&[Option<f64>]; 2]| {
-        Some(of(b)? - of(a)?)
-    };
+    let change =
+        |of: fn(&[Option<f64>]) -> Option<f64>, [a, b]: [&[Option<f64>]; 2]| Some(of(b)? - of(a)?);
     let point = |of| change(of, [&equal.recalls, &quotas.recalls]).unwrap_or(0.0);
     let spread = |of| {
         let drawn = |r: &Resampling| change(of, [&r.recalls[0], &r.recalls[1]]);

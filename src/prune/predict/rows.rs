@@ -169,7 +169,11 @@ impl ValidationRows {
             return Err(Error::invalid(what, densities[k].to_string(), "a number in [0, 1]"));
         }
         if densities.iter().all(|&d| d == 0.0) {
-            return Err(Error::invalid("densities", "0 for every class", "a class that keeps some"));
+            return Err(Error::invalid(
+                "densities",
+                "0 for every class",
+                "a class that keeps some",
+            ));
         }
         check_gain(gain)
     }

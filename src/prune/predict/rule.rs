@@ -70,8 +70,7 @@ pub fn predicted_densities(
     check(rows, sizes, options)?;
     let samples: usize = sizes.iter().sum();
     let budget = Budget::new(density, samples)?;
-    let lower: Vec<f64> =
-        sizes.iter().map(|&n| n.min(min_per_class.unwrap_or(0)) as f64).collect();
+    let lower: Vec<f64> = sizes.iter().map(|&n| n.min(min_per_class.unwrap_or(0)) as f64).collect();
     if lower.iter().sum::<f64>() > budget.exact {
         let found = format!("{} samples over all classes", lower.iter().sum::<f64>());
         let expected = format!("at most the {} that the density keeps", budget.exact);

@@ -26,7 +26,8 @@ pub struct PruneArgs {
     /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub strategy: Option<String>,
-    /// How many of each class: none, metriq, metriq-released, uniform, balanced or from:STRATEGY
+    /// How many of each class: none, metriq, metriq-released, uniform, balanced, predicted (docs/quotas.md)
+    /// or from:STRATEGY
     #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
     pub quota: String,
     #[command(flatten)]

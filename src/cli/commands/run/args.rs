@@ -21,13 +21,13 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), a
+    /// What to compare: full, random, metriq, predicted (docs/quotas.md), a score (`fairprune score --help` lists them), a
     /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
     /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
     /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
     /// groupdro, dfr
-    #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
+    #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq,predicted")]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve
     #[arg(long, value_delimiter = ',', default_value = "0.5", value_name = "D,...")]

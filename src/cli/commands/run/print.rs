@@ -63,10 +63,12 @@ pub(super) fn print_settings(
         lines.insert(1, format!("groups      class x {attribute}: {groups}"));
     }
     lines.extend(query_lines(comparison));
+    // Before the batches that the estimate of the time is made from.
+    output::note(&args.common, lines.join("\n"));
     let costs = plan.costs(session);
     let needs = context::needs(&args.common, session, &plan.recipe, &costs, memory, dir)?;
-    lines.extend(needs.iter().map(|line| line.replacen("    ", "      ", 1)));
-    output::note(&args.common, lines.join("\n"));
+    let needs: Vec<String> = needs.iter().map(|line| line.replacen("    ", "      ", 1)).collect();
+    output::note(&args.common, needs.join("\n"));
     Ok(())
 }
 
@@ -170,7 +172,10 @@ fn print_forecasts(summary: &RunSummary) -> Result<()> {
         "corre-\nlation",
         "rmse",
     ];
-    output::print(format!("\npredicted and measured recalls\n\n{}", output::table(&headers, rows, 7)))
+    output::print(format!(
+        "\npredicted and measured recalls\n\n{}",
+        output::table(&headers, rows, 7)
+    ))
 }
 
 /// Tables, warnings and the verdict.
