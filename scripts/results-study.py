@@ -49,6 +49,38 @@ def cells(panel):
     print("\nmean [min, max] over seeds, after the last step, on test images")
 
 
+def forecasts(panel):
+    """What the quotas were predicted to do beside what was measured."""
+    rows = []
+    for strategy in panel["summary"]["strategies"]:
+        for point in strategy["points"]:
+            runs, fit = point["runs"], point.get("forecast_fit")
+            if not fit or not runs:
+                continue
+            mean = lambda values: sum(values) / len(values)
+            least = lambda key: mean([min(r for r in run["forecast"][key] if r is not None) for run in runs])
+            changes = fit.get("changes") or {}
+            total = [sum(run["preparation"][k] for k in ["query_seconds", "score_seconds", "choose_seconds"])
+                     + run["train_seconds"] for run in runs if run.get("preparation")]
+            rule = runs[0]["forecast"].get("rule")
+            shown = [
+                strategy["label"], f"{point['density']:g}", f"{runs[0]['forecast']['gain']:.2f}",
+                "-" if rule is None else f"{rule['lambda']:g}, {rule['shrinkage']:g}",
+                number(least("equal")), number(least("quotas")),
+                number(mean([run["last"]["worst_recall"] for run in runs])),
+                "-" if fit["recalls"]["correlation"] is None else signed(fit["recalls"]["correlation"]),
+                number(fit["recalls"]["rmse"]),
+                "-" if changes.get("correlation") is None else signed(changes["correlation"]),
+                f"{mean(total):.0f} s" if total else "-",
+            ]
+            rows.append("| " + " | ".join(shown) + " |")
+    if rows:
+        print("\n| quotas | density | gain | lambda, shrinkage | worst without, predicted | with, predicted | "
+              "measured | correlation | rmse | correlation of changes | total time |")
+        print("|---|---|---|---|---|---|---|---|---|---|---|")
+        print("\n".join(rows))
+
+
 def main(path):
     study = json.load(open(path))
     if study["claims"]:
@@ -58,6 +90,7 @@ def main(path):
         print(f"\n`{panel['name']}`: {settings['arch']}, {settings['steps']} steps of {settings['batch']} on "
               f"full data, {settings['device']}, commit {settings['commit']}\n")
         cells(panel)
+        forecasts(panel)
         query = panel["summary"].get("query")
         if query and query["error_ratio"]:
             print(f"\nerror ratio of the queries: {query['error_ratio']:.1f}")

@@ -12,6 +12,7 @@ use crate::experiment::session::Session;
 use crate::experiment::strategy::{Choice, PredictedQuota, QueryData, Quota, Ranking, Strategy};
 use crate::experiment::training::{Finished, TrainingRun};
 use crate::prune::{MeasuredRecalls, ValidationRows, fit_gain, over, predict};
+use crate::score::{Method, ScoreSource};
 use crate::train::Seeds;
 
 /// Where the seeds of pilots start: apart from those of compared, query and recorded runs.
@@ -23,6 +24,8 @@ pub(super) struct Pilots<'a> {
     pub session: &'a Session,
     pub quota: PredictedQuota,
     pub density: f64,
+    /// The score whose run tells the recalls; None: the short query runs.
+    pub recalls_of: Option<Method>,
     /// The repetition that they are for; None: they serve all.
     pub repetition: Option<usize>,
 }
@@ -37,7 +40,11 @@ pub(super) fn of_strategy<'a>(
 ) -> Option<Pilots<'a>> {
     let quota = strategy.predicted().filter(|p| p.pilots > 0)?;
     let per_seed = plan.query.as_ref().is_some_and(|q| q.per_seed);
-    Some(Pilots { plan, session, quota, density, repetition: per_seed.then_some(seed) })
+    let recalls_of = strategy.recalls_of(&plan.choice.pickers);
+    let recorded = |m: &Method| m.source(&plan.options) == ScoreSource::Dynamics;
+    let recalls_of = recalls_of.filter(recorded);
+    let repetition = per_seed.then_some(seed);
+    Some(Pilots { plan, session, quota, density, recalls_of, repetition })
 }
 
 impl Pilots<'_> {
@@ -47,7 +54,8 @@ impl Pilots<'_> {
         let rule = PredictedQuota { pilots: 0, ..self.quota };
         let rule = Strategy::Pruned { ranking: Ranking::Random, quota: Quota::Predicted(rule) };
         let of = if number == 0 { Strategy::METRIQ } else { rule };
-        format!("pilot{number}-{}-d{}{whose}", of.stem(), self.density)
+        let by = if self.recalls_of.is_some() { "-dynamics" } else { "" };
+        format!("pilot{number}-{}-d{}{by}{whose}", of.stem(), self.density)
     }
 
     /// The names of all.
@@ -62,10 +70,14 @@ impl Pilots<'_> {
         format!("pilot {} of {of} at density {density}{whose}", number + 1)
     }
 
+    fn seeds(&self, number: u32) -> Seeds {
+        let first = self.repetition.unwrap_or(0) as u64 * 64;
+        Seeds::derive(self.plan.seed, PILOT_SEEDS + first + u64::from(number))
+    }
+
     /// The training of pilot `number` on `train`.
     pub fn training(&self, number: u32, train: Vec<usize>) -> TrainingRun<'_> {
-        let first = self.repetition.unwrap_or(0) as u64 * 64;
-        let seeds = Seeds::derive(self.plan.seed, PILOT_SEEDS + first + u64::from(number));
+        let seeds = self.seeds(number);
         let run = self.plan.final_run(self.session, train, 0, &[]);
         TrainingRun { name: self.name(number), seeds, test: false, predictions: true, ..run }
     }
@@ -77,15 +89,20 @@ impl Pilots<'_> {
         mut train: impl FnMut(&TrainingRun, &str) -> Result<Finished>,
     ) -> Result<QueryData> {
         let mut told = query.clone();
-        let Some(of_queries) = query.recalls.rows.clone() else { return Ok(told) };
+        let used = query.recalls_of(self.recalls_of);
+        let Some(of_queries) = used.rows.clone() else { return Ok(told) };
         let mut rows = (*of_queries).clone();
         let partition = &self.session.partition;
         let mut measured: Vec<(Vec<f64>, Vec<Option<f64>>)> = Vec::new();
         for number in 0..self.quota.pilots {
-            let draw = Seeds::derive(self.plan.seed, PILOT_SEEDS + u64::from(number)).subset;
             let (strategy, choice) = self.way(number);
             let (density, population) = (self.density, self.session.population());
-            let subset = strategy.subset(population, density, draw, &told, &choice);
+            let by = QueryData {
+                recalls: told.recalls_of(self.recalls_of).clone(),
+                ..QueryData::default()
+            };
+            let subset =
+                strategy.subset(population, density, self.seeds(number).subset, &by, &choice);
             let subset = subset.map_err(|e| over(partition.unit(), &partition.names, e))?;
             let run = self.training(number, subset.kept);
             let finished = train(&run, &self.task(number))?;
@@ -100,8 +117,9 @@ impl Pilots<'_> {
             measured.push((densities, recalls));
             let all = measured.iter();
             let all = all.map(|(densities, recalls)| MeasuredRecalls { densities, recalls });
-            told.recalls.gain = Some(fit_gain(&of_queries, &all.collect::<Vec<_>>())?.gain);
-            told.recalls.rows = Some(Arc::new(rows.clone()));
+            let recalls = told.recalls_of_mut(self.recalls_of);
+            recalls.gain = Some(fit_gain(&of_queries, &all.collect::<Vec<_>>())?.gain);
+            recalls.rows = Some(Arc::new(rows.clone()));
         }
         Ok(told)
     }

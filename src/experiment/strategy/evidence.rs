@@ -78,12 +78,24 @@ pub struct QueryData {
 impl QueryData {
     /// The recalls that belong to a ranking by `method` (None: random).
     pub fn recalls_of(&self, method: Option<Method>) -> &Recalls {
-        match (&self.of_dynamics, method) {
-            (Some(recalls), Some(method)) if self.from_dynamics.contains(&method) => recalls,
-            (Some(recalls), _) if self.recalls.runs.is_empty() && self.recalls.given.is_none() => {
-                recalls
-            }
+        match &self.of_dynamics {
+            Some(recalls) if self.takes_dynamics(method) => recalls,
             _ => &self.recalls,
         }
+    }
+
+    /// The same, to be changed.
+    pub fn recalls_of_mut(&mut self, method: Option<Method>) -> &mut Recalls {
+        let dynamics = self.takes_dynamics(method);
+        match &mut self.of_dynamics {
+            Some(recalls) if dynamics => recalls,
+            _ => &mut self.recalls,
+        }
+    }
+
+    /// Whether a ranking by `method` goes with the recalls of the recorded run, where there is one.
+    pub fn takes_dynamics(&self, method: Option<Method>) -> bool {
+        let alone = self.recalls.runs.is_empty() && self.recalls.given.is_none();
+        alone || method.is_some_and(|m| self.from_dynamics.contains(&m))
     }
 }
