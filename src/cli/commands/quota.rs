@@ -37,7 +37,10 @@ pub struct QuotaCommandArgs {
     /// Validation images of each class, for --smooth and for warnings
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub val_sizes: Option<Vec<u64>>,
-    /// metriq, metriq-released, uniform or balanced
+    /// Difficulty of each class, for nucs
+    #[arg(long, value_name = "S,...", value_delimiter = ',', allow_negative_numbers = true)]
+    pub difficulties: Vec<f64>,
+    /// metriq, metriq-released, uniform, balanced or nucs
     #[arg(long, default_value = "metriq", value_name = "NAME")]
     pub quota: String,
     #[command(flatten)]
@@ -91,17 +94,26 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     common.host()?;
     let density = args.density.density()?;
     let settings = args.options.settings()?;
-    let expected = "metriq, metriq-released, uniform or balanced";
+    let expected = "metriq, metriq-released, uniform, balanced or nucs";
     let parts = Parts::of(args)?;
     let rule = match args.quota.parse().map_err(|e| under("--quota", &args.quota, e))? {
         Quota::Metriq => QuotaRule::Metriq,
         Quota::MetriqReleased => QuotaRule::MetriqReleased,
         Quota::Uniform => QuotaRule::Uniform,
         Quota::Balanced => QuotaRule::Balanced,
-        Quota::None | Quota::From(_) => {
+        Quota::Nucs(None) => QuotaRule::Nucs(args.difficulties.clone()),
+        Quota::None | Quota::Nucs(Some(_)) | Quota::From(_) => {
             return Err(Error::invalid("--quota", &args.quota, expected).into());
         }
     };
+    if args.difficulties.is_empty() && rule.name() == "nucs" {
+        let expected = "one difficulty a class; `fairprune prune --quota nucs` makes them of a score";
+        return Err(Error::invalid("--difficulties", "none", expected).into());
+    }
+    if !args.difficulties.is_empty() && rule.name() != "nucs" {
+        let text = format!("note: --difficulties does nothing to --quota {}", args.quota);
+        output::note(common, text);
+    }
     if rule.needs_recalls() && parts.recalls.is_empty() {
         let expected = "one recall a class; or --quota uniform or balanced";
         return Err(Error::invalid("--recalls", "none", expected).into());

@@ -25,6 +25,8 @@ struct PlanFacts<'a> {
     features: Option<String>,
     smooth: bool,
     min_per_class: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    winsor: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +74,7 @@ impl ComparisonPlan {
             features: self.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values))),
             smooth: self.choice.quotas.laplace,
             min_per_class: self.choice.quotas.min_per_class,
+            winsor: self.choice.quotas.own_winsor(),
         }
     }
 }

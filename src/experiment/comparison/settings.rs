@@ -66,6 +66,8 @@ pub struct ComparisonSettings {
     pub smooth: Option<RecallSmoothing>,
     /// Samples that every class keeps at least.
     pub min_per_class: Option<usize>,
+    /// Fraction of each end of a class that NUCS winsorises.
+    pub winsor: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -87,6 +89,7 @@ impl Default for ComparisonSettings {
             pick_weights: None,
             smooth: None,
             min_per_class: None,
+            winsor: None,
             seed: 0,
         }
     }
@@ -162,6 +165,8 @@ impl ComparisonSettings {
         let (pickers, methods) = self.looked_at(blocks);
         let mut idle = self.pickers.idle(&pickers);
         idle.extend(self.variants.idle(&methods));
+        let strategies = blocks.iter().flat_map(|b| &b.strategies);
+        idle.extend(self.quota_settings().idle(strategies.map(|s| s.quota())));
         idle
     }
 
@@ -173,9 +178,19 @@ impl ComparisonSettings {
         (strategies().flat_map(|s| s.pickers()).collect(), methods.into_iter().collect())
     }
 
+    fn quota_settings(&self) -> QuotaSettings {
+        QuotaSettings {
+            laplace: self.smooth.unwrap_or_default() == RecallSmoothing::Laplace,
+            min_per_class: self.min_per_class,
+            winsor: self.winsor,
+        }
+    }
+
     fn plan(&self, session: &Session, blocks: Vec<Block>) -> Result<ComparisonPlan> {
         let (pickers, _) = self.looked_at(&blocks);
         self.pickers.check(&pickers)?;
+        let quotas = self.quota_settings();
+        prune::check_fraction(quotas.winsor())?;
         let options: Options = self.variants.options()?;
         for &density in blocks.iter().flat_map(|b| &b.densities) {
             enough_samples(density, self.min_per_class, session)?;
@@ -189,7 +204,6 @@ impl ComparisonSettings {
                 Some(OwnFeatures::read(path, &session.data)?.features)
             }
         };
-        let laplace = self.smooth.unwrap_or_default() == RecallSmoothing::Laplace;
         Ok(ComparisonPlan {
             blocks,
             seed: self.seed,
@@ -198,7 +212,7 @@ impl ComparisonSettings {
             query,
             options,
             choice: Choice {
-                quotas: QuotaSettings { laplace, min_per_class: self.min_per_class },
+                quotas,
                 pickers: self.pickers,
                 weights: self.pick_weights.unwrap_or_default(),
             },

@@ -29,6 +29,8 @@ pub enum Quota {
     MetriqReleased,
     Uniform,
     Balanced,
+    /// NUCS: in proportion to size and difficulty, by this score; None takes the ranking's own.
+    Nucs(Option<Ranking>),
     /// The class counts of another ranking's own pruned set.
     From(Ranking),
 }
@@ -57,10 +59,12 @@ pub struct Choice {
 }
 
 /// Options of quotas that use recalls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct QuotaSettings {
     pub laplace: bool,
     pub min_per_class: Option<usize>,
+    /// Fraction of each end of a class that NUCS winsorises; None takes [`crate::prune::WINSOR`].
+    pub winsor: Option<f64>,
 }
 
 impl FromStr for Ranking {
@@ -138,7 +142,8 @@ impl Ranking {
 impl FromStr for Quota {
     type Err = Error;
 
-    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `from:STRATEGY`, or `STRATEGYq`.
+    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `nucs`, `nucs:SCORE`,
+    /// `from:STRATEGY`, or `STRATEGYq`.
     fn from_str(name: &str) -> Result<Self> {
         let other = name.strip_prefix("from:").or_else(|| name.strip_suffix('q'));
         match (name, other.map(str::parse)) {
@@ -147,9 +152,12 @@ impl FromStr for Quota {
             ("metriq-released", _) => Ok(Quota::MetriqReleased),
             ("uniform", _) => Ok(Quota::Uniform),
             ("balanced", _) => Ok(Quota::Balanced),
+            ("nucs", _) => Ok(Quota::Nucs(None)),
+            (name, _) if name.starts_with("nucs:") => Quota::nucs_by(name),
             (_, Some(Ok(ranking))) => Ok(Quota::From(ranking)),
             _ => {
-                let expected = "none, metriq, metriq-released, uniform, balanced or from:STRATEGY";
+                let expected =
+                    "none, metriq, metriq-released, uniform, balanced, nucs or from:STRATEGY";
                 Err(Error::invalid("quota", name, expected))
             }
         }
@@ -164,6 +172,8 @@ impl fmt::Display for Quota {
             Quota::MetriqReleased => f.write_str("metriq-released"),
             Quota::Uniform => f.write_str("uniform"),
             Quota::Balanced => f.write_str("balanced"),
+            Quota::Nucs(None) => f.write_str("nucs"),
+            Quota::Nucs(Some(score)) => write!(f, "nucs:{score}"),
             Quota::From(ranking) => write!(f, "from:{ranking}"),
         }
     }
@@ -244,6 +254,8 @@ impl Strategy {
                     Quota::MetriqReleased => "MetriQ (released)".to_owned(),
                     Quota::Uniform => "uniform".to_owned(),
                     Quota::Balanced => "balanced".to_owned(),
+                    Quota::Nucs(None) => "NUCS".to_owned(),
+                    Quota::Nucs(Some(score)) => format!("NUCS by {}", score.label()),
                     Quota::From(other) => format!("{}Q", other.label()),
                 };
                 format!("{} + {quota}", ranking.label())
@@ -282,34 +294,35 @@ impl Strategy {
         matches!(self.quota(), Quota::Metriq | Quota::MetriqReleased)
     }
 
-    /// How its samples are ranked, and those of the strategy whose counts it takes.
-    fn rankings(self) -> impl Iterator<Item = Ranking> {
+    /// How its samples are ranked, and those of the strategy whose counts it takes, or the score that
+    /// its quotas are made of.
+    fn rankings(self, options: &PickerOptions) -> impl Iterator<Item = Ranking> + use<> {
         let (ranking, other) = match self {
             Strategy::Full | Strategy::Short | Strategy::Baseline(_) => (None, None),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
-            Strategy::Pruned { ranking, .. } => (Some(ranking), None),
+            Strategy::Pruned { ranking, .. } => (Some(ranking), self.difficulty(options)),
         };
         ranking.into_iter().chain(other)
     }
 
     /// The score whose run tells the recalls that its quotas use; None: the short query runs.
     pub fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
-        self.rankings().next()?.recalls_of(options)
+        self.rankings(options).next()?.recalls_of(options)
     }
 
     /// Whether it needs a score that another program computed.
     pub fn uses_given(self) -> bool {
-        self.rankings().any(|r| r == Ranking::Given)
+        self.rankings(&PickerOptions::default()).any(|r| r == Ranking::Given)
     }
 
     /// The scores it needs.
     pub fn methods(self, options: &PickerOptions) -> BTreeSet<Method> {
-        self.rankings().flat_map(|r| r.methods(options)).collect()
+        self.rankings(options).flat_map(|r| r.methods(options)).collect()
     }
 
     /// The methods of selection it needs.
     pub fn pickers(self) -> impl Iterator<Item = Picker> {
-        self.rankings().filter_map(Ranking::picker)
+        self.rankings(&PickerOptions::default()).filter_map(Ranking::picker)
     }
 }
 
@@ -332,6 +345,8 @@ mod tests {
             "coreset",
             "facility-location+metriq",
             "random+coresetq",
+            "el2n+nucs",
+            "random+nucs:margin",
             "cdb-w",
             "cdb-w:dynamic",
             "class-balanced:beta=0.99",
@@ -341,7 +356,7 @@ mod tests {
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq"] {
+        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq", "el2n+nucs:coreset"] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

@@ -24,7 +24,8 @@ pub struct RunArgs {
     /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), a
     /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
     /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
-    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced; or another way of training
+    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced, el2n+nucs,
+    /// random+nucs:margin; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
     /// groupdro, dfr
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq")]
@@ -64,6 +65,9 @@ pub struct RunArgs {
     /// Every class keeps at least N samples
     #[arg(long, value_name = "N")]
     pub min_per_class: Option<usize>,
+    /// Quotas of nucs: fraction of each end of a class's scores that is winsorised [default: 0.05]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub winsor: Option<f64>,
     #[command(flatten)]
     pub out: OutArgs,
     #[command(flatten)]
@@ -88,6 +92,7 @@ impl RunArgs {
             pick_weights: Some(self.weights.pick_weights.parse()?),
             smooth: self.smooth.as_deref().map(str::parse).transpose()?,
             min_per_class: self.min_per_class,
+            winsor: self.winsor,
             seed: self.common.seed,
         })
     }
