@@ -55,11 +55,7 @@ pub fn check_fraction(fraction: f64) -> Result<()> {
 /// # Errors
 /// [`Error::Invalid`]: what [`Population::sizes`] and [`check_fraction`] refuse; an eligible sample
 /// without a finite value (with its position).
-pub fn class_difficulties(
-    population: Population,
-    score: Score,
-    fraction: f64,
-) -> Result<Vec<f64>> {
+pub fn class_difficulties(population: Population, score: Score, fraction: f64) -> Result<Vec<f64>> {
     check_fraction(fraction)?;
     let members = population.members()?;
     let value = |&position: &usize| match score.values.get(position) {
@@ -70,10 +66,8 @@ pub fn class_difficulties(
             "a finite number",
         )),
     };
-    let values: Vec<Vec<f64>> = members
-        .iter()
-        .map(|class| class.iter().map(value).collect())
-        .collect::<Result<_>>()?;
+    let values: Vec<Vec<f64>> =
+        members.iter().map(|class| class.iter().map(value).collect()).collect::<Result<_>>()?;
     let most = values.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
     let turned = |v: f64| match score.direction {
         Direction::KeepHighest => v,

@@ -107,7 +107,8 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
         }
     };
     if args.difficulties.is_empty() && rule.name() == "nucs" {
-        let expected = "one difficulty a class; `fairprune prune --quota nucs` makes them of a score";
+        let expected =
+            "one difficulty a class; `fairprune prune --quota nucs` makes them of a score";
         return Err(Error::invalid("--difficulties", "none", expected).into());
     }
     if !args.difficulties.is_empty() && rule.name() != "nucs" {

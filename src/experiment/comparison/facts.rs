@@ -34,6 +34,8 @@ struct QueryFacts<'a> {
     runs: usize,
     recipe: &'a Recipe,
     per_seed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_fold: bool,
 }
 
 /// A comparison: the strategies are fixed, and so is what decides them.
@@ -63,8 +65,12 @@ struct PanelFacts<'a> {
 
 impl ComparisonPlan {
     fn facts<'a>(&'a self) -> PlanFacts<'a> {
-        let of =
-            |q: &'a QueryPlan| QueryFacts { runs: q.runs, recipe: &q.recipe, per_seed: q.per_seed };
+        let of = |q: &'a QueryPlan| QueryFacts {
+            runs: q.runs,
+            recipe: &q.recipe,
+            per_seed: q.per_seed,
+            out_of_fold: q.out_of_fold,
+        };
         PlanFacts {
             seed: self.seed,
             recipe: &self.recipe,

@@ -41,6 +41,8 @@ pub struct Queries {
     pub recalls: bool,
     /// How the final models are trained, augmentation included.
     pub full: Recipe,
+    /// Short runs score the samples that they did not train on, and no others.
+    pub out_of_fold: bool,
     /// The short run 0 writes its features.
     pub extract: Option<Extract>,
     /// The repetition that these queries are for; None: they serve all.
@@ -60,6 +62,7 @@ pub struct QueryRun {
     part: QueryPart,
     methods: Vec<Method>,
     record: Option<Record>,
+    out_of_fold: bool,
     extract: Option<Extract>,
 }
 
@@ -77,6 +80,7 @@ impl QueryRun {
             methods: &self.methods,
             options,
             record: self.record.clone(),
+            out_of_fold: self.out_of_fold,
             extract: self.extract.clone(),
             test: false,
             evaluate_every: 1,
@@ -107,9 +111,13 @@ impl Queries {
         methods.filter(|m| m.source(&self.options) == source).collect()
     }
 
-    /// Refuses scores that need more epochs than their run has: now, not when it is done.
+    /// Refuses scores that need more epochs than their run has, and those that have no value out of fold:
+    /// now, not when it is done.
     pub fn check(&self) -> Result<()> {
         self.options.check()?;
+        if self.out_of_fold {
+            self.methods.iter().try_for_each(|m| m.check_out_of_fold(&self.options))?;
+        }
         self.methods.iter().try_for_each(|m| m.check(&self.options, self.full.epochs))
     }
 
@@ -203,6 +211,7 @@ impl Queries {
                 part,
                 methods: self.of_run(run, methods),
                 record: None,
+                out_of_fold: self.out_of_fold && trained,
                 extract: self.extract.clone().filter(|_| trained && run == 0),
             }
         };
@@ -252,6 +261,7 @@ impl Queries {
                         false => format!("dynamics{repetition}{fold}"),
                     },
                 }),
+                out_of_fold: false,
                 extract: None,
             }
         };

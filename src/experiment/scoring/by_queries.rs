@@ -13,7 +13,7 @@ use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::recall_rows::RecallCounts;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
-use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short};
+use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short, check_folds};
 use crate::experiment::session::Session;
 use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
@@ -28,6 +28,8 @@ pub struct QuerySettings {
     pub runs: Option<usize>,
     /// Epochs of a run; None takes those of the recipe.
     pub query_epochs: Option<usize>,
+    /// Each sample is scored by the run that did not train on it: the split must have folds.
+    pub out_of_fold: bool,
 }
 
 /// Scores by query runs, ready to be computed.
@@ -45,6 +47,8 @@ struct Facts<'a> {
     query_recipe: &'a Recipe,
     runs: usize,
     seed: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_fold: bool,
     #[serde(flatten)]
     scores: ScoreFacts<'a>,
 }
@@ -54,7 +58,8 @@ impl<'a> ByQueries<'a> {
     /// leaves its features and predictions in the output folder.
     ///
     /// # Errors
-    /// Runs that the split does not allow, no epochs, scores that need more epochs than there are.
+    /// Runs that the split does not allow, no epochs, scores that need more epochs than there are, or that
+    /// have no value out of fold; a split without folds out of fold.
     pub fn new(
         session: &'a Session,
         full: Recipe,
@@ -72,6 +77,7 @@ impl<'a> ByQueries<'a> {
             (None, Some(r)) => r,
             (None, None) => 5,
         };
+        check_folds(settings.out_of_fold, &session.split)?;
         let epochs = settings.query_epochs.unwrap_or(full.epochs);
         let recipe = Recipe { epochs, ..full.without_augmentation() };
         if epochs == 0 {
@@ -87,6 +93,7 @@ impl<'a> ByQueries<'a> {
             stand_in: false,
             recalls: false,
             full,
+            out_of_fold: settings.out_of_fold,
             extract: save_features.then(|| Extract { folder: String::new(), validation: true }),
             repetition: None,
         };
@@ -111,6 +118,7 @@ impl<'a> ByQueries<'a> {
             query_recipe: &self.queries.short.recipe,
             runs: self.queries.short.runs,
             seed: self.queries.seed,
+            out_of_fold: self.queries.out_of_fold,
             scores: ScoreFacts::of(self.request, self.own, self.save_features),
         };
         Identity::on("score", Ground::of(self.session), &facts)
@@ -179,7 +187,7 @@ impl<'a> ByQueries<'a> {
             scored.seeds = (0..recalls.runs.len() as u64).map(|r| DYNAMICS_SEEDS + r).collect();
         }
         for (method, values) in std::mem::take(&mut query.scores) {
-            let variant = method.variant(&self.request.options);
+            let variant = self.variant(method);
             let parameters = self.parameters(method);
             scored.scores.push(MethodScores { method, values, variant, parameters });
         }
@@ -202,6 +210,17 @@ impl<'a> ByQueries<'a> {
         ];
         scored.shared = shared.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(scored)
+    }
+
+    /// The variant's text; out of fold there is no mean over runs.
+    fn variant(&self, method: Method) -> String {
+        let text = method.variant(&self.request.options);
+        match self.queries.out_of_fold {
+            true => {
+                text.replace("mean over runs", "out of fold: each sample by the run without it")
+            }
+            false => text,
+        }
     }
 
     /// Runs and numbers behind one score.
@@ -227,6 +246,9 @@ impl<'a> ByQueries<'a> {
             ("recipe", json!(recipe)),
         ];
         parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        if queries.out_of_fold {
+            parameters.insert("out_of_fold".to_owned(), json!(true));
+        }
         parameters
     }
 }

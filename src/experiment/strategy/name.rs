@@ -356,7 +356,16 @@ mod tests {
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq", "el2n+nucs:coreset"] {
+        for bad in [
+            "",
+            "rand",
+            "el2n+",
+            "el2n+q",
+            "full+metriq",
+            "random+fullq",
+            "cdb-w+metriq",
+            "el2n+nucs:coreset",
+        ] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

@@ -39,7 +39,7 @@ impl Cost {
         let validations = epochs / u64::from(run.evaluate_every.max(1));
         let test = if run.test { 2 * session.split.test.len() as u64 } else { 0 };
         let mut passed = vec![(Mode::Score, validations * run.part.val.len() as u64 + test)];
-        passed.extend(run.modes().into_iter().map(|mode| (mode, samples)));
+        passed.extend(run.scoring(samples as usize).into_iter().map(|(mode, n)| (mode, n as u64)));
         let scores = samples * 4 * run.methods.len() as u64;
         let mut cost = Cost {
             trained,

@@ -40,6 +40,9 @@ pub struct TrainingRun<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
+    /// Only the training images that the run is validated on are scored by the finished network, those
+    /// that it did not train on.
+    pub out_of_fold: bool,
     /// Write the network's features to the output folder.
     pub extract: Option<Extract>,
     /// Evaluate on the test part (final models), or not (query models).
@@ -59,17 +62,19 @@ impl TrainingRun<'_> {
             passes.extend(plan::training_passes(self.baseline, self.recipe, samples));
         }
         let all = session.data.train.len();
-        passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
+        passes.extend(self.scoring(all));
         passes
     }
 
-    /// The passes over the whole training part when training is done.
-    pub fn modes(&self) -> Vec<Mode> {
-        let mut modes = modes(self.methods, self.options);
-        if self.extract.is_some() && !modes.contains(&Mode::Score) {
-            modes.push(Mode::Score);
+    /// The passes over the training part when training is done, of `all` samples or of fewer.
+    pub fn scoring(&self, all: usize) -> Vec<PassSize> {
+        let scored = if self.out_of_fold { self.part.val.len() } else { all };
+        let modes = modes(self.methods, self.options).into_iter();
+        let mut passes: Vec<PassSize> = modes.map(|mode| (mode, scored)).collect();
+        if self.extract.is_some() && !passes.contains(&(Mode::Score, all)) {
+            passes.push((Mode::Score, all));
         }
-        modes
+        passes
     }
 
     /// Whether the network's features are needed.
@@ -108,6 +113,8 @@ struct Facts<'a> {
     sample_weights: Option<String>,
     /// Whether evaluations count groups as well.
     counts_groups: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_fold: bool,
 }
 
 impl TrainingRun<'_> {
@@ -129,6 +136,7 @@ impl TrainingRun<'_> {
             baseline: self.baseline.map(|b| b.to_string()),
             sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
             counts_groups: session.data.attributes.is_some(),
+            out_of_fold: self.out_of_fold,
         };
         Ok(Identity::on("training run", Ground::of(session), &facts)?.digest())
     }

@@ -21,8 +21,9 @@ pub struct PruneArgs {
     #[command(flatten)]
     pub density: DensityArgs,
     /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
-    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, d2, craig,
-    /// grad-match, glister, graph-cut, facility-location, contextual-diversity. Without --scores, query
+    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, beta-sampling,
+    /// difficulty-window, d2, craig, grad-match, glister, graph-cut, facility-location,
+    /// contextual-diversity. Without --scores, query
     /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub strategy: Option<String>,

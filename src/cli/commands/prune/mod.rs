@@ -38,6 +38,7 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
     let (dir, pruned) = if trains && (network || !plan.methods().is_empty()) {
         score_and_select(args, &plan)?
     } else {
+        args.queries.idle_without_runs(common);
         let (settings, host) = (args.source.settings()?, common.host()?);
         let source = context::reading(common, |progress| {
             Source::read(&settings, common.seed, host.host(), progress)

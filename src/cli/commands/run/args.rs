@@ -22,8 +22,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// What to compare: full, random, metriq, a score (`fairprune score --help` lists them), a
-    /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
-    /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
+    /// selection method (coreset, herding, moderate, ccs, beta-sampling, difficulty-window, d2, craig,
+    /// grad-match, glister, graph-cut, facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
     /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced, el2n+nucs,
     /// random+nucs:margin; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
@@ -51,6 +51,9 @@ pub struct RunArgs {
     /// Query runs of its own for every seed, R each: a seed then varies everything
     #[arg(long)]
     pub query_per_seed: bool,
+    /// Score each sample by the query run that did not train on it, with --split crossfit
+    #[arg(long)]
+    pub out_of_fold: bool,
     #[command(flatten)]
     pub features: FeatureArgs,
     #[command(flatten)]
@@ -86,6 +89,7 @@ impl RunArgs {
             query_runs: self.query_runs,
             query_epochs: self.query_epochs,
             query_per_seed: self.query_per_seed,
+            out_of_fold: self.out_of_fold,
             features: self.features.features.clone(),
             variants: self.variants.settings()?,
             pickers: self.pickers.options()?,

@@ -19,12 +19,12 @@ pub struct ScoreArgs {
     pub data: DataArgs,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
-    /// dual, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
+    /// dual, early-confidence, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", help_heading = "Scores")]
     pub method: Vec<String>,
     /// Score this network as it is, instead of training query models
     #[arg(long, value_name = "W.safetensors", help_heading = "Scores")]
-    #[arg(conflicts_with_all = ["runs", "query_epochs"])]
+    #[arg(conflicts_with_all = ["runs", "query_epochs", "out_of_fold"])]
     pub weights: Option<PathBuf>,
     /// With --weights: validation images for the recalls, a folder of class folders
     #[arg(long, value_name = "PATH", requires = "weights", help_heading = "Scores")]
@@ -34,7 +34,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "DIR", help_heading = "Scores")]
     #[arg(conflicts_with_all = [
         "data", "format", "image_size", "data_seed", "long_tail", "split", "weights", "runs",
-        "query_epochs", "features", "save_features",
+        "query_epochs", "out_of_fold", "features", "save_features",
     ])]
     pub dynamics: Option<PathBuf>,
     /// Features of your own for scores of features: N x D numbers, a row a training image

@@ -87,6 +87,7 @@ fn by_features(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<
     let data = context::load_data(common, &args.data, &common.host()?)?;
     let split = args.data.settings()?.split_of(&data, common.seed)?;
     let own = OwnFeatures::read(path, &data)?;
+    args.queries.idle_without_runs(common);
     let (scored, identity) = score_features(&data, &split, request, &own, common.seed)?;
     let dir = context::output_dir(&args.out, "score", &identity)?;
     let (bytes, out) = (output::bytes(own.bytes()), dir.root().display());
