@@ -160,6 +160,7 @@ impl QueryArgs {
             runs: self.runs,
             query_epochs: self.query_epochs,
             out_of_fold: self.out_of_fold,
+            extrapolate: None,
         }
     }
 }

@@ -113,7 +113,7 @@ impl<'a> Training<'a> {
             methods: &[],
             options: &NO_SCORES,
             record: record.map(|what| Record { what, folder }),
-            out_of_fold: false,
+            scored: None,
             extract: None,
             test: true,
             evaluate_every: 1,

@@ -5,6 +5,7 @@ mod chances;
 mod data;
 mod dynamics;
 mod export;
+mod extrapolate;
 mod flow;
 mod folders;
 mod given;

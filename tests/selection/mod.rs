@@ -2,6 +2,7 @@
 //! NumPy that writes every matrix out, against plain greedy loops, and against hostile input.
 
 mod beta;
+mod extrapolate;
 mod golden;
 mod hostile;
 mod mistakes;

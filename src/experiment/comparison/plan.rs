@@ -175,6 +175,7 @@ impl ComparisonPlan {
             recalls: strategies.iter().any(|s| self.needs_short_recalls(*s)),
             full: self.recipe.clone(),
             out_of_fold: self.query.as_ref().is_some_and(|q| q.out_of_fold),
+            within: None,
             extract,
             repetition,
         }
@@ -276,7 +277,7 @@ impl ComparisonPlan {
             methods,
             options: &self.options,
             record: None,
-            out_of_fold: false,
+            scored: None,
             extract: None,
             test: true,
             evaluate_every: 1,

@@ -43,6 +43,8 @@ pub struct Queries {
     pub full: Recipe,
     /// Short runs score the samples that they did not train on, and no others.
     pub out_of_fold: bool,
+    /// Positions, ascending, that all runs keep to when they train and score; None: no limit.
+    pub within: Option<Vec<usize>>,
     /// The short run 0 writes its features.
     pub extract: Option<Extract>,
     /// The repetition that these queries are for; None: they serve all.
@@ -62,7 +64,7 @@ pub struct QueryRun {
     part: QueryPart,
     methods: Vec<Method>,
     record: Option<Record>,
-    out_of_fold: bool,
+    scored: Option<Vec<usize>>,
     extract: Option<Extract>,
 }
 
@@ -80,7 +82,7 @@ impl QueryRun {
             methods: &self.methods,
             options,
             record: self.record.clone(),
-            out_of_fold: self.out_of_fold,
+            scored: self.scored.clone(),
             extract: self.extract.clone(),
             test: false,
             evaluate_every: 1,
@@ -190,10 +192,23 @@ impl Queries {
         self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
     }
 
+    /// What query run `run` trains on and is evaluated on.
+    fn part(&self, split: &Split, run: usize) -> QueryPart {
+        let mut part = split.query(run);
+        if let Some(within) = &self.within {
+            part.train.retain(|i| within.binary_search(i).is_ok());
+        }
+        part
+    }
+
     fn short_runs(&self, split: &Split, source: ScoreSource, methods: &[Method]) -> Vec<QueryRun> {
         let (short, trained, whose) = (&self.short, source == ScoreSource::Query, self.whose());
         let one = |run: usize| {
-            let part = split.query(run);
+            let part = self.part(split, run);
+            let scored = match self.out_of_fold && trained {
+                true => Some(part.val.clone()),
+                false => self.within.clone(),
+            };
             let steps = short.recipe.steps(StepBudget::Fixed, part.train.len(), part.train.len());
             QueryRun {
                 source,
@@ -211,7 +226,7 @@ impl Queries {
                 part,
                 methods: self.of_run(run, methods),
                 record: None,
-                out_of_fold: self.out_of_fold && trained,
+                scored,
                 extract: self.extract.clone().filter(|_| trained && run == 0),
             }
         };
@@ -238,7 +253,7 @@ impl Queries {
         let divergence = methods.contains(&Method::Tdds);
         let repetition = self.repetition.map_or(String::new(), |s| format!("-s{s}"));
         let one = |run: usize| {
-            let part = split.query(run);
+            let part = self.part(split, run);
             let n = part.train.len();
             let steps = recipe.steps(StepBudget::Fixed, n, n);
             let per_epoch = batch_sizes(Mode::Train, recipe.batch, n).len();
@@ -261,7 +276,7 @@ impl Queries {
                         false => format!("dynamics{repetition}{fold}"),
                     },
                 }),
-                out_of_fold: false,
+                scored: None,
                 extract: None,
             }
         };

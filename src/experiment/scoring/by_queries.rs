@@ -1,14 +1,18 @@
 //! Scores by query runs.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::extrapolation::{ExtrapolateSettings, Extrapolation};
 use super::{ScoreFacts, ScoreRequest};
 use crate::artefact::tables::RecallRow;
 use crate::data::Partition;
 use crate::error::{Error, Result};
 use crate::exec::PlannedMemory;
-use crate::experiment::folder::features::Extract;
+use crate::experiment::folder::features::{Extract, read_features};
 use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::recall_rows::RecallCounts;
 use crate::experiment::folder::scores::{MethodScores, Scored};
@@ -18,11 +22,12 @@ use crate::experiment::session::Session;
 use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
 use crate::experiment::training::{Cost, Keeping, complete};
+use crate::prune::Features;
 use crate::score::{Kind, Method, ScoreSource};
 use crate::train::{Control, Recipe};
 
 /// Query runs that are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct QuerySettings {
     /// Number of runs to average over; None takes 5, or the folds of crossfit.
     pub runs: Option<usize>,
@@ -30,6 +35,8 @@ pub struct QuerySettings {
     pub query_epochs: Option<usize>,
     /// Each sample is scored by the run that did not train on it: the split must have folds.
     pub out_of_fold: bool,
+    /// A part of the samples is trained on and scored, and the others follow; None: all are.
+    pub extrapolate: Option<ExtrapolateSettings>,
 }
 
 /// Scores by query runs, ready to be computed.
@@ -38,6 +45,7 @@ pub struct ByQueries<'a> {
     request: &'a ScoreRequest,
     own: Option<&'a OwnFeatures>,
     save_features: bool,
+    extrapolation: Option<Extrapolation>,
     queries: Queries,
 }
 
@@ -49,6 +57,9 @@ struct Facts<'a> {
     seed: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     out_of_fold: bool,
+    /// Fraction and neighbours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extrapolate: Option<(f64, usize)>,
     #[serde(flatten)]
     scores: ScoreFacts<'a>,
 }
@@ -85,20 +96,36 @@ impl<'a> ByQueries<'a> {
             return Err(Error::invalid("`query_epochs`", "0", expected));
         }
         recipe.check(session.data.classes.len())?;
+        let part = settings.extrapolate.map(|e| Extrapolation::new(session, e)).transpose()?;
+        let methods = request.network_methods(own);
+        if part.is_some() {
+            check_extrapolation(settings, request, &methods)?;
+        }
+        // Neighbours are in the features of the first run, unless the user has brought some.
+        let extracts = save_features || (part.is_some() && own.is_none());
         let queries = Queries {
             seed: session.seed,
-            methods: request.network_methods(own),
+            methods,
             options: request.options,
             short: Short { runs, recipe, first_seed: 0 },
             stand_in: false,
             recalls: false,
             full,
             out_of_fold: settings.out_of_fold,
-            extract: save_features.then(|| Extract { folder: String::new(), validation: true }),
+            within: part.as_ref().map(|part| part.scored().to_vec()),
+            extract: extracts.then(|| Extract { folder: String::new(), validation: true }),
             repetition: None,
         };
         queries.check()?;
-        Ok(ByQueries { session, request, own, save_features, queries })
+        Ok(ByQueries { session, request, own, save_features, extrapolation: part, queries })
+    }
+
+    /// The part that is scored, where the others' scores are extrapolated, and the dimensions of the
+    /// features by which.
+    pub fn extrapolation(&self) -> Option<(&Extrapolation, usize)> {
+        let dims = self.own.map(|own| own.features.width);
+        let dims = dims.unwrap_or_else(|| self.session.network.feature_count());
+        self.extrapolation.as_ref().map(|part| (part, dims))
     }
 
     /// The query runs, in order.
@@ -119,6 +146,7 @@ impl<'a> ByQueries<'a> {
             runs: self.queries.short.runs,
             seed: self.queries.seed,
             out_of_fold: self.queries.out_of_fold,
+            extrapolate: self.extrapolation.as_ref().map(Extrapolation::facts),
             scores: ScoreFacts::of(self.request, self.own, self.save_features),
         };
         Identity::on("score", Ground::of(self.session), &facts)
@@ -164,6 +192,9 @@ impl<'a> ByQueries<'a> {
         let query = queries.collect(&session.split, &finished, &[])?;
         let recalls = recalls(&query, session, &of_classes);
         let mut scored = self.scored(query)?;
+        if let Some(part) = &self.extrapolation {
+            self.extrapolate(part, &mut scored, keeping.dir.root())?;
+        }
         [scored.recalls, scored.recalls_of_dynamics] = recalls;
         if session.data.attributes.is_some() {
             let groups = Partition::of(&session.data, "attribute")?;
@@ -175,6 +206,21 @@ impl<'a> ByQueries<'a> {
             scored.of_groups = recalls_over(&query, session, &groups);
         }
         Ok(scored)
+    }
+
+    /// Gives the samples that no run scored their scores.
+    fn extrapolate(&self, part: &Extrapolation, scored: &mut Scored, root: &Path) -> Result<()> {
+        let (session, of_network) = (self.session, &self.queries.methods);
+        let (samples, classes) = (session.data.train.len(), session.data.classes.len());
+        let found = match (self.own, &self.queries.extract) {
+            (Some(own), _) => Some(Arc::clone(&own.features)),
+            (None, Some(extract)) => read_features(root, extract, samples, classes)?.features,
+            (None, None) => None,
+        };
+        let found = found.ok_or_else(|| Error::Internal("no features to go by".to_owned()))?;
+        let features = Features::new(&found.values, found.width)?;
+        let mut of_runs = scored.scores.iter_mut().filter(|s| of_network.contains(&s.method));
+        of_runs.try_for_each(|scores| part.fill(features, scores))
     }
 
     /// What is written of the scores, recalls apart.
@@ -250,6 +296,27 @@ impl<'a> ByQueries<'a> {
             parameters.insert("out_of_fold".to_owned(), json!(true));
         }
         parameters
+    }
+}
+
+/// Refuses what has no meaning together with scores of a part.
+fn check_extrapolation(
+    settings: QuerySettings,
+    request: &ScoreRequest,
+    methods: &[Method],
+) -> Result<()> {
+    if settings.out_of_fold {
+        let expected = "one of them: the samples of a fold are not those of the part";
+        return Err(Error::invalid("`extrapolate`", "with `out_of_fold`", expected));
+    }
+    let features = |m: &&Method| m.kind(&request.options) == Kind::Features;
+    match methods.iter().find(features) {
+        None => Ok(()),
+        Some(method) => {
+            let expected = "scores of runs: this one is made for all samples from the features that \
+                            scores are extrapolated by";
+            Err(Error::invalid("`extrapolate`", method.name(), expected))
+        }
     }
 }
 

@@ -40,9 +40,8 @@ pub struct TrainingRun<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
-    /// Only the training images that the run is validated on are scored by the finished network, those
-    /// that it did not train on.
-    pub out_of_fold: bool,
+    /// Positions that the finished network scores by its logits, ascending; None: the whole part.
+    pub scored: Option<Vec<usize>>,
     /// Write the network's features to the output folder.
     pub extract: Option<Extract>,
     /// Evaluate on the test part (final models), or not (query models).
@@ -68,7 +67,7 @@ impl TrainingRun<'_> {
 
     /// The passes over the training part when training is done, of `all` samples or of fewer.
     pub fn scoring(&self, all: usize) -> Vec<PassSize> {
-        let scored = if self.out_of_fold { self.part.val.len() } else { all };
+        let scored = self.scored.as_ref().map_or(all, Vec::len);
         let modes = modes(self.methods, self.options).into_iter();
         let mut passes: Vec<PassSize> = modes.map(|mode| (mode, scored)).collect();
         if self.extract.is_some() && !passes.contains(&(Mode::Score, all)) {
@@ -113,8 +112,8 @@ struct Facts<'a> {
     sample_weights: Option<String>,
     /// Whether evaluations count groups as well.
     counts_groups: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    out_of_fold: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scored: Option<&'a [usize]>,
 }
 
 impl TrainingRun<'_> {
@@ -136,7 +135,7 @@ impl TrainingRun<'_> {
             baseline: self.baseline.map(|b| b.to_string()),
             sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
             counts_groups: session.data.attributes.is_some(),
-            out_of_fold: self.out_of_fold,
+            scored: self.scored.as_deref(),
         };
         Ok(Identity::on("training run", Ground::of(session), &facts)?.digest())
     }
