@@ -107,6 +107,7 @@ fn what_cannot_be_extrapolated_is_refused() {
         ("--extrapolate 1", ["--extrapolate", "below 1"]),
         ("--extrapolate -0.5", ["--extrapolate", "-0.5"]),
         ("--extrapolate .2", ["--extrapolate", "7 of 36 images"]),
+        ("--extrapolate .02", ["--extrapolate", "at most the 1 samples"]),
         ("--extrapolate .6 --extrapolate-neighbours 0", ["--extrapolate-neighbours", "at least 1"]),
         ("--extrapolate .6 --method cal", ["cal", "made for all samples"]),
         ("--extrapolate .6 --out-of-fold", ["--extrapolate", "--out-of-fold"]),

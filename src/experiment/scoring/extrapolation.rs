@@ -135,7 +135,14 @@ fn drawn(
     let population = Population { labels: &data.train.labels, eligible, classes };
     let quota = Some(QuotaOptions { rule, min_per_class, ..QuotaOptions::default() });
     let selection = Selection { order: Order::Random, quota, density: fraction, seed };
-    Ok(select(population, &selection)?.kept)
+    // It is this setting that leaves too little for a sample of each class, or for any.
+    let too_few = |e| match e {
+        Error::Invalid { what, found, expected } => {
+            Error::invalid("`extrapolate`", format!("{fraction}: {what} {found}"), expected)
+        }
+        other => other,
+    };
+    Ok(select(population, &selection).map_err(too_few)?.kept)
 }
 
 /// What of `all` is not in `part`; both are ascending.
