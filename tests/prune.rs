@@ -4,6 +4,7 @@ use fairprune::error::Error;
 use fairprune::prune::{QuotaOptions, QuotaRule, Quotas, Smoothing, Warning, error_ratio, quotas};
 use proptest::prelude::*;
 
+mod nucs;
 mod oracle;
 mod predict;
 mod select;

@@ -202,7 +202,7 @@ pub struct VariantArgs {
     /// Epochs of a window: dynamic-uncertainty, tdds, dual [default: 10]
     #[arg(long, value_name = "J")]
     pub window: Option<usize>,
-    /// Epochs that tdds and dual look at, from the first on [default: 10 and 30]
+    /// Epochs that tdds, and dual with early-confidence, look at, from the first on [default: 10 and 30]
     #[arg(long, value_name = "T")]
     pub trajectory: Option<usize>,
     /// tdds: how fast earlier windows fade [default: 0.9]
@@ -242,6 +242,12 @@ pub struct PickerArgs {
     /// ccs: strata of equal width [default: 50]
     #[arg(long, value_name = "N")]
     pub strata: Option<usize>,
+    /// beta-sampling: how late it turns to easy samples as the density falls [default: 4]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub exponent: Option<f64>,
+    /// difficulty-window: the quantile of difficulty at which it ends; 1 is the hardest [default: 1]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub endpoint: Option<f64>,
     /// d2: nearest neighbours that count [default: 5]
     #[arg(long, value_name = "N")]
     pub neighbours: Option<usize>,
@@ -261,7 +267,8 @@ pub struct PickerArgs {
     /// [default: class with quotas, and for craig and grad-match]
     #[arg(long, value_name = "NAME")]
     pub scope: Option<String>,
-    /// ccs, d2: the score that they start from [default: aum for ccs, forgetting for d2]
+    /// ccs, beta-sampling, difficulty-window, d2: the score that they start from [default: aum for ccs, dual for
+    /// beta-sampling, el2n for difficulty-window, forgetting for d2]
     #[arg(long, value_name = "SCORE")]
     pub base: Option<String>,
     /// Bytes for rows of distances, which save time and change nothing [default: 1 GiB]
@@ -297,4 +304,7 @@ pub struct QueryArgs {
     /// Epochs of query runs; training dynamics take one run of --epochs [default: --epochs]
     #[arg(long, value_name = "E")]
     pub query_epochs: Option<usize>,
+    /// Score each sample by the query run that did not train on it, with --split crossfit
+    #[arg(long)]
+    pub out_of_fold: bool,
 }

@@ -16,7 +16,7 @@ use fairprune::experiment::weight_file::WeightFile;
 use fairprune::experiment::{Device, Session};
 use fairprune::train::Recipe;
 
-use super::args::{Common, DataArgs, OutArgs};
+use super::args::{Common, DataArgs, OutArgs, QueryArgs};
 use super::output;
 use super::progress::Bar;
 
@@ -62,6 +62,18 @@ pub fn notes(common: &Common, notes: &[String]) {
 pub fn idle_flags(common: &Common, idle: &[Idle]) {
     for Idle { setting, about } in idle {
         output::note(common, format!("note: `{setting}` is about {about}"));
+    }
+}
+
+impl QueryArgs {
+    /// Says which flags do nothing where no query run is trained.
+    pub fn idle_without_runs(&self, common: &Common) {
+        if self.out_of_fold {
+            output::note(
+                common,
+                "note: `out_of_fold` is about query runs, and none is trained here",
+            );
+        }
     }
 }
 

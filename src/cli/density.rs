@@ -72,6 +72,7 @@ impl QuotaArgs {
             Some("laplace") => true,
             Some(name) => return Err(Error::invalid("--smooth", name, "laplace or none")),
         };
-        Ok(QuotaSettings { laplace, min_per_class: self.min_per_class })
+        let min_per_class = self.min_per_class;
+        Ok(QuotaSettings { laplace, min_per_class, ..QuotaSettings::default() })
     }
 }

@@ -131,6 +131,8 @@ impl PickerArgs {
             lambda: self.lambda,
             beta: self.beta,
             strata: self.strata,
+            exponent: self.exponent,
+            endpoint: self.endpoint,
             neighbours: self.neighbours,
             forward: self.forward,
             reverse: self.reverse,
@@ -154,6 +156,11 @@ pub fn under(flag: &str, found: &str, error: Error) -> Error {
 impl QueryArgs {
     /// The library's settings.
     pub fn settings(&self) -> QuerySettings {
-        QuerySettings { runs: self.runs, query_epochs: self.query_epochs }
+        QuerySettings {
+            runs: self.runs,
+            query_epochs: self.query_epochs,
+            out_of_fold: self.out_of_fold,
+            extrapolate: None,
+        }
     }
 }

@@ -113,6 +113,7 @@ impl<'a> Training<'a> {
             methods: &[],
             options: &NO_SCORES,
             record: record.map(|what| Record { what, folder }),
+            scored: None,
             extract: None,
             predictions: false,
             test: true,

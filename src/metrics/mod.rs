@@ -8,6 +8,7 @@
 mod class;
 mod confusion;
 mod paired;
+mod rank;
 mod seeds;
 mod student;
 mod text;
@@ -18,6 +19,7 @@ pub use class::{
 };
 pub use confusion::{ClassCounts, ConfusionMatrix, tally, tally_groups};
 pub use paired::{ClaimVerdict, ClaimedDirection, PairedDifference, PairedVerdict};
+pub use rank::rank_correlation;
 pub use seeds::{Spread, WorstOverSeeds, mean_recalls};
 pub use student::{normal_quantile, t_quantile};
 pub use text::{fraction, signed, verdict_line};

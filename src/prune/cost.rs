@@ -88,7 +88,9 @@ impl Selector {
             Selector::GradMatch { .. } => "n m (D + K) + n m^2 + n K D",
             Selector::Glister { .. } => "m (n + V) K D",
             Selector::Moderate { .. } => "n D + n log n",
-            Selector::Ccs { .. } => "n log n",
+            Selector::Ccs { .. } | Selector::BetaSampling { .. } | Selector::Window { .. } => {
+                "n log n"
+            }
             Selector::D2 { .. } => "n^2 D",
         }
     }
@@ -124,6 +126,8 @@ impl Selector {
             }
             Selector::Moderate { .. } => 12.0 * n * d + 20.0 * n * n.max(2.0).log2(),
             Selector::Ccs { strata, .. } => 10.0 * n * n.max(2.0).log2() + strata as f64 * m,
+            Selector::BetaSampling { .. } => 120.0 * n + 20.0 * n * n.max(2.0).log2(),
+            Selector::Window { .. } => 10.0 * n * n.max(2.0).log2(),
             Selector::D2 { .. } => n * n * (0.045 * d + 4.5),
         }
     }
@@ -175,6 +179,8 @@ impl Selector {
             }
             Selector::Moderate { .. } => (7.0 * samples * d + sort, 60.0 * samples),
             Selector::Ccs { strata, .. } => (sort + 2.0 * strata as f64 * picks, 80.0 * samples),
+            Selector::BetaSampling { .. } => (sort + 100.0 * samples, 88.0 * samples),
+            Selector::Window { .. } => (sort, 48.0 * samples),
             Selector::D2 { neighbours, .. } => {
                 let near = neighbours as f64;
                 let messages = 32.0 * near * picks;

@@ -87,7 +87,7 @@ fn water_level(bins: &[Bin], total: f64) -> f64 {
 
 /// Returns Neumaier's compensated sum, so that adding up a hundred thousand classes costs no more
 /// than one rounding.
-fn sum(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut total, mut lost) = (0.0f64, 0.0f64);
     for value in values {
         let next = total + value;

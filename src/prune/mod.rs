@@ -50,6 +50,8 @@
 
 mod budget;
 mod cost;
+mod difficulty;
+mod extrapolate;
 mod fill;
 mod greedy;
 mod indices;
@@ -71,6 +73,8 @@ mod weights;
 
 pub use budget::{Budget, density_of_prune_rate};
 pub use cost::{InputSizes, PickCost};
+pub use difficulty::{WINSOR, check_fraction, class_difficulties, winsorised_mean};
+pub use extrapolate::extrapolate;
 pub use indices::{check_indices, check_within};
 #[cfg(feature = "train")]
 pub(crate) use names::names;

@@ -3,12 +3,14 @@
 use super::budget::Budget;
 use super::greedy::{
     Ccs, D2, Facility, Glister, GradMatch, GraphCut, Greedy, Herding, KCenter, Key, Known, Refresh,
-    central_order, keys,
+    Shape, anchor, arrivals, central_order, drawn, keys, least, window_order,
 };
 use super::population::Population;
 use super::prototype::{Centre, centre_distances, class_distances};
 use super::rank::Direction;
-use super::selector::{Inputs, KCenterStart, Scope, Score, Selector, Space, Validation};
+use super::selector::{
+    Inputs, KCenterStart, Scope, Score, Selector, Space, Validation, check_chances,
+};
 use super::space::{
     Cosine, CosineDistance, Divergence, Features, Gradients, Neighbour, Points, Probabilities,
     SquaredEuclidean, check_labels, nearest,
@@ -47,7 +49,8 @@ pub struct Picks {
 }
 
 /// Returns the samples that a method picks: exactly as many as wanted. With a larger count and the
-/// same seed every method first picks the same samples again, in every class in which it picks.
+/// same seed every method first picks the same samples again, in every class in which it picks;
+/// [`Selector::BetaSampling`] alone does not, because its chances depend on how much is wanted.
 ///
 /// # Errors
 /// [`Error::Invalid`]: what [`Population::sizes`], [`Features::check`] and [`Probabilities::check`]
@@ -80,7 +83,8 @@ fn inside_classes(
             continue;
         }
         let validation = inputs.validation_samples(Some(class))?;
-        let group = Group { members, one_class: true, validation: &validation, most: count };
+        let validation = validation.as_slice();
+        let group = Group { members, one_class: true, validation, most: count, wanted: count };
         let mut greedy = inputs.greedy(&group)?;
         let mut picked = Vec::with_capacity(count);
         while picked.len() < count {
@@ -120,8 +124,9 @@ fn among_all(inputs: &CheckedPicking, sizes: &[usize], wanted: &Wanted) -> Resul
     let mut open = wanted.counts.clone();
     let most = wanted.most(sizes.iter().sum());
     let validation = inputs.validation_samples(None)?;
-    let group =
-        Group { members: population.eligible, one_class: false, validation: &validation, most };
+    let (members, wanted_of_all) = (population.eligible, wanted.total);
+    let validation = validation.as_slice();
+    let group = Group { members, one_class: false, validation, most, wanted: wanted_of_all };
     let mut picked = Vec::with_capacity(wanted.total);
     if wanted.total == 0 {
         let weights = inputs.picking.selector.gives_weights().then(Vec::new);
@@ -154,6 +159,8 @@ struct Group<'a> {
     validation: &'a [usize],
     /// The most picks that will be asked for.
     most: usize,
+    /// The picks that will be kept.
+    wanted: usize,
 }
 
 /// A method whose inputs are known to be there.
@@ -274,6 +281,12 @@ impl<'a> CheckedPicking<'a> {
             }
             Selector::Moderate { centre } => Box::new(self.moderate(group, points()?, centre)?),
             Selector::Ccs { beta, strata } => Box::new(self.ccs(positions, beta, strata)?),
+            Selector::BetaSampling { exponent } => Box::new(self.beta(group, exponent)?),
+            Selector::Window { endpoint } => {
+                let end = Budget::new(endpoint, positions.len())?.count;
+                let values = self.difficulty(positions)?;
+                Box::new(Known(window_order(&values, end, &keys(positions, seed)).into_iter()))
+            }
             Selector::D2 { neighbours, forward, reverse } => {
                 let values = self.difficulty(positions)?;
                 let lists = neighbour_lists(points()?, positions, neighbours, seed);
@@ -320,10 +333,27 @@ impl<'a> CheckedPicking<'a> {
         let hardness: Vec<f64> =
             self.values(hard, positions)?.into_iter().map(|v| sign * v).collect();
         let drop = Budget::new(beta, positions.len())?.count;
-        let seed = self.picking.seed;
-        let draw = Philox::new(seed, Stream::Subset);
-        let draws: Vec<Key> = positions.iter().map(|&p| draw.block(p as u64, 0)).collect();
-        Ok(Ccs::new(&values, &hardness, drop, strata, &keys(positions, seed), &draws))
+        let ties = keys(positions, self.picking.seed);
+        Ok(Ccs::new(&values, &hardness, drop, strata, &ties, &self.draws(positions)))
+    }
+
+    fn draws(&self, positions: &[usize]) -> Vec<Key> {
+        let draw = Philox::new(self.picking.seed, Stream::Subset);
+        positions.iter().map(|&p| draw.block(p as u64, 0)).collect()
+    }
+
+    fn beta(&self, group: &Group, exponent: f64) -> Result<Known> {
+        let positions = group.members;
+        let scores = self.difficulty(positions)?;
+        let confidence = self.picking.inputs.confidence;
+        let confidence = confidence.ok_or_else(|| self.missing("confidence"))?;
+        check_chances(positions, &scores, confidence)?;
+        let means: Vec<f64> = positions.iter().map(|&p| confidence[p]).collect();
+        let ties = keys(positions, self.picking.seed);
+        let rate = 1.0 - group.wanted as f64 / positions.len().max(1) as f64;
+        let shape = Shape::new(anchor(&scores, &means, &ties), rate, exponent);
+        let order = arrivals(&scores, &means, shape, &ties, &self.draws(positions));
+        Ok(Known(order.into_iter()))
     }
 
     /// Returns the score at `positions`, turned so that greater is harder.
@@ -361,20 +391,4 @@ fn neighbour_lists(
     let mut lists = nearest(&SquaredEuclidean::new(points), positions, neighbours, seed);
     lists.iter_mut().flatten().for_each(|n| n.distance = n.distance.sqrt());
     lists
-}
-
-/// Returns the sample of the least value, ties drawn; 0 if there is no sample.
-fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
-    let keys = keys(positions, seed);
-    let order = |&a: &usize, &b: &usize| {
-        values[a].total_cmp(&values[b]).then_with(|| keys[a].cmp(&keys[b]))
-    };
-    (0..values.len()).min_by(order).unwrap_or(0)
-}
-
-/// Returns a sample drawn by the seed and its position; 0 if there is no sample.
-fn drawn(positions: &[usize], seed: u64) -> usize {
-    let draw = Philox::new(seed, Stream::Start);
-    let lot = |&i: &usize| draw.block(positions[i] as u64, 0);
-    (0..positions.len()).min_by_key(lot).unwrap_or(0)
 }

@@ -9,11 +9,13 @@
 //! | metriq-released | 1 - r_k |
 //! | uniform | N_k |
 //! | balanced | 1 |
+//! | nucs | S_k N_k, S_k a difficulty given by the caller |
 //! | from | counts given by the caller |
 //! | densities | d_k N_k with densities given by the caller, such as those of [`predicted_densities`] |
 //!
 //! l_k is 0, or min(n, N_k) with a minimum n per class. Shares become counts by largest remainder.
-//! Formula: Algorithm 1 of arXiv 2404.05579, in closed form.
+//! Formula: Algorithm 1 of arXiv 2404.05579, in closed form; of nucs arXiv 2504.13234, whose budgets
+//! b_k = d S_k N_k / T with T = sum_i S_i N_i / N are these until a class is full.
 //!
 //! Edge cases: if all recalls are equal, the quotas are uniform; if all are 1, they are uniform
 //! too, with a warning. If some are 1, those classes keep nothing (or their minimum) until every
@@ -41,6 +43,10 @@ pub enum QuotaRule {
     Uniform,
     /// The same count for every class; classes that are too small keep everything.
     Balanced,
+    /// Density proportional to the difficulty of each class, finite and not negative: NUCS.
+    /// [`super::class_difficulties`] makes difficulties of a score. If all are 0 the quotas are
+    /// uniform.
+    Nucs(Vec<f64>),
     /// Counts of another subset, one for each class, usually from [`super::strategy_counts`].
     From(Vec<usize>),
     /// Relative densities, one for each class: of [`super::predicted_densities`], or the caller's own.
@@ -55,6 +61,7 @@ impl QuotaRule {
             QuotaRule::MetriqReleased => "metriq-released",
             QuotaRule::Uniform => "uniform",
             QuotaRule::Balanced => "balanced",
+            QuotaRule::Nucs(_) => "nucs",
             QuotaRule::From(_) => "from",
             QuotaRule::Densities(_) => "densities",
         }
@@ -114,7 +121,7 @@ pub struct Quotas {
 /// [`Error::Invalid`], with the class where there is one: no samples, density outside [0, 1],
 /// slices of different lengths, a recall that is missing, NaN or outside [0, 1], smoothing without
 /// validation sizes, minimum counts above the budget, given counts that exceed a class or do not
-/// sum to the budget.
+/// sum to the budget, a difficulty that is negative or not finite.
 pub fn quotas(
     sizes: &[usize],
     density: f64,
@@ -276,6 +283,7 @@ fn weights(
         QuotaRule::MetriqReleased => recalls.iter().map(error).collect(),
         QuotaRule::Uniform => sizes.iter().map(|&n| n as f64).collect(),
         QuotaRule::Balanced => vec![1.0; sizes.len()],
+        QuotaRule::Nucs(difficulties) => by_difficulty(sizes, difficulties)?,
         QuotaRule::From(counts) => {
             check_given_counts(sizes, counts, budget)?;
             counts.iter().map(|&n| n as f64).collect()
@@ -299,6 +307,26 @@ fn check_given_densities(sizes: &[usize], densities: &[f64]) -> Result<()> {
             Err(Error::invalid(what, densities[k].to_string(), "a finite number, at least 0"))
         }
     }
+}
+
+/// Returns S_k N_k, with S_k as a share of the greatest so that no product overflows.
+fn by_difficulty(sizes: &[usize], difficulties: &[f64]) -> Result<Vec<f64>> {
+    if difficulties.len() != sizes.len() {
+        return Err(Error::invalid(
+            "difficulties of classes",
+            format!("{} values", difficulties.len()),
+            format!("{}, one for each class size", sizes.len()),
+        ));
+    }
+    for (class, value) in difficulties.iter().enumerate() {
+        if !(0.0..f64::INFINITY).contains(value) {
+            let what = format!("difficulty of class {class}");
+            return Err(Error::invalid(what, value.to_string(), "a finite number from 0 up"));
+        }
+    }
+    let most = difficulties.iter().copied().fold(0.0, f64::max);
+    let share = |s: f64| if most > 0.0 { s / most } else { 0.0 };
+    Ok(difficulties.iter().zip(sizes).map(|(&s, &n)| share(s) * n as f64).collect())
 }
 
 fn check_given_counts(sizes: &[usize], counts: &[usize], budget: Budget) -> Result<()> {

@@ -101,6 +101,17 @@ pub enum Selector {
         /// Number of strata, which are equally wide.
         strata: usize,
     },
+    /// Drawn by a score and a Beta density of the mean probability of the label, which turns to easy
+    /// samples as less is kept.
+    BetaSampling {
+        /// c_D, above 0: the greater, the later it turns.
+        exponent: f64,
+    },
+    /// The window of difficulties that ends at a quantile.
+    Window {
+        /// The quantile k, above 0 and at most 1, the hardest.
+        endpoint: f64,
+    },
     /// A score spread over neighbours, then picked with distance.
     D2 {
         /// Number of nearest neighbours that count.
@@ -121,17 +132,21 @@ pub enum Need {
     Probabilities,
     /// A score of every eligible sample.
     Score,
+    /// The mean probability of the label of every eligible sample.
+    Confidence,
     /// Features, predictions and labels of a validation set.
     Validation,
 }
 
 impl Selector {
     /// Every method with its default options, in the order of help and tables.
-    pub const ALL: [Selector; 11] = [
+    pub const ALL: [Selector; 13] = [
         Selector::CoreSet { start: KCenterStart::Mean },
         Selector::Herding,
         Selector::Moderate { centre: Centre::Median },
         Selector::Ccs { beta: 0.1, strata: 50 },
+        Selector::BetaSampling { exponent: 4.0 },
+        Selector::Window { endpoint: 1.0 },
         Selector::D2 { neighbours: 5, forward: 1.0, reverse: 0.1 },
         Selector::Craig,
         Selector::GradMatch { lambda: 0.5 },
@@ -154,6 +169,8 @@ impl Selector {
             Selector::Glister { .. } => "glister",
             Selector::Moderate { .. } => "moderate",
             Selector::Ccs { .. } => "ccs",
+            Selector::BetaSampling { .. } => "beta-sampling",
+            Selector::Window { .. } => "difficulty-window",
             Selector::D2 { .. } => "d2",
         }
     }
@@ -171,6 +188,8 @@ impl Selector {
             Selector::Glister { .. } => "Glister",
             Selector::Moderate { .. } => "Moderate",
             Selector::Ccs { .. } => "CCS",
+            Selector::BetaSampling { .. } => "Beta sampling",
+            Selector::Window { .. } => "Difficulty window",
             Selector::D2 { .. } => "D2",
         }
     }
@@ -194,6 +213,8 @@ impl Selector {
             }
             Selector::Moderate { centre } => format!("distance to the class {centre}"),
             Selector::Ccs { beta, strata } => format!("beta {beta}, {strata} strata"),
+            Selector::BetaSampling { exponent } => format!("exponent {exponent}"),
+            Selector::Window { endpoint } => format!("endpoint {endpoint}"),
             Selector::D2 { neighbours, forward, reverse } => {
                 format!("{neighbours} neighbours, forward {forward}, reverse {reverse}")
             }
@@ -215,7 +236,8 @@ impl Selector {
             | Selector::Craig
             | Selector::GradMatch { .. } => GRADIENTS,
             Selector::Glister { .. } => &[Need::Features, Need::Probabilities, Need::Validation],
-            Selector::Ccs { .. } => &[Need::Score],
+            Selector::Ccs { .. } | Selector::Window { .. } => &[Need::Score],
+            Selector::BetaSampling { .. } => &[Need::Score, Need::Confidence],
             Selector::D2 { .. } => &[Need::Features, Need::Score],
         }
     }
@@ -274,6 +296,14 @@ impl Selector {
                 number("beta", beta, (0.0..=1.0).contains(&beta), "a number in [0, 1]")?;
                 number("strata", strata as f64, (1..=MOST_STRATA).contains(&strata), "1 to 1000000")
             }
+            Selector::BetaSampling { exponent } => {
+                let good = exponent > 0.0 && exponent < f64::INFINITY;
+                number("exponent", exponent, good, "a finite number above 0")
+            }
+            Selector::Window { endpoint } => {
+                let good = endpoint > 0.0 && endpoint <= 1.0;
+                number("endpoint", endpoint, good, "above 0 and at most 1")
+            }
             Selector::D2 { forward, reverse, .. } => {
                 finite("forward", forward)?;
                 finite("reverse", reverse)
@@ -328,11 +358,34 @@ pub struct Inputs<'a> {
     pub features: Option<Features<'a>>,
     /// Predictions in data-set order.
     pub probabilities: Option<Probabilities<'a>>,
-    /// The score that CCS divides into strata and D2 spreads.
+    /// The score that CCS divides into strata, D2 spreads, Beta sampling draws by (not negative)
+    /// and the difficulty window orders.
     pub score: Option<Score<'a>>,
     /// The score whose hardest samples CCS drops: the area under the margin in the paper.
     /// [`Inputs::score`] is used where it is missing.
     pub hardness: Option<Score<'a>>,
+    /// The mean probability of the label over the first epochs, for Beta sampling: one value for
+    /// each sample of the original training set, in [0, 1] where it is eligible.
+    pub confidence: Option<&'a [f64]>,
     /// The validation set for Glister.
     pub validation: Option<Validation<'a>>,
+}
+
+/// Checks what Beta sampling draws by at `positions`: `scores` of those, `confidence` of all samples.
+pub(super) fn check_chances(positions: &[usize], scores: &[f64], confidence: &[f64]) -> Result<()> {
+    for (&position, &score) in positions.iter().zip(scores) {
+        if score < 0.0 {
+            let what = format!("score of training sample {position}");
+            return Err(Error::invalid(what, score.to_string(), "a chance, a number from 0 up"));
+        }
+        let found = confidence.get(position);
+        if !found.is_some_and(|mean| (0.0..=1.0).contains(mean)) {
+            return Err(Error::invalid(
+                format!("confidence of training sample {position}"),
+                found.map_or("none".to_owned(), |mean| mean.to_string()),
+                "a number in [0, 1]",
+            ));
+        }
+    }
+    Ok(())
 }

@@ -41,6 +41,8 @@ pub enum Method {
     Tdds,
     /// Difficulty and uncertainty at the beginning (Cho et al. 2025).
     Dual,
+    /// Mean of p_y over DUAL's epochs, by which its Beta sampling goes (same source); low = hard.
+    EarlyConfidence,
     /// Mean over presentations of p_y (Swayamdipta et al. 2020); low = hard.
     Confidence,
     /// Deviation over presentations of p_y (same source); high = ambiguous.
@@ -81,7 +83,7 @@ pub enum ScoreSource {
 
 impl Method {
     /// Every method, in the order of help and tables.
-    pub const ALL: [Method; 15] = [
+    pub const ALL: [Method; 16] = [
         Method::El2n,
         Method::Grand,
         Method::Entropy,
@@ -93,6 +95,7 @@ impl Method {
         Method::Aum,
         Method::Tdds,
         Method::Dual,
+        Method::EarlyConfidence,
         Method::Confidence,
         Method::Variability,
         Method::Ssp,
@@ -117,6 +120,7 @@ impl Method {
             Method::Aum => ("aum", "AUM", KeepLowest),
             Method::Tdds => ("tdds", "TDDS", KeepHighest),
             Method::Dual => ("dual", "DUAL", KeepHighest),
+            Method::EarlyConfidence => ("early-confidence", "Early confidence", KeepLowest),
             Method::Confidence => ("confidence", "Confidence", KeepLowest),
             Method::Variability => ("variability", "Variability", KeepHighest),
             Method::Ssp => ("ssp", "SSP", KeepHighest),
@@ -164,6 +168,7 @@ impl Method {
             Method::Forgetting => Kind::Dynamics(Quantity::Correct),
             Method::DynamicUncertainty
             | Method::Dual
+            | Method::EarlyConfidence
             | Method::Confidence
             | Method::Variability => Kind::Dynamics(Quantity::LabelProbability),
             Method::Aum => Kind::Dynamics(Quantity::LogitMargin),
@@ -245,6 +250,7 @@ impl Method {
                 ("trajectory", json!(options.dual_epochs())),
                 ("window", json!(options.window)),
             ],
+            Method::EarlyConfidence => vec![("trajectory", json!(options.dual_epochs()))],
             Method::Ssp if options.ssp == SspForm::Prototypes => {
                 let clusters = options.prototypes.map_or(json!("classes"), |c| json!(c));
                 vec![("form", json!(options.ssp.name())), ("prototypes", clusters)]
@@ -271,6 +277,7 @@ impl Method {
         let shorter = match self {
             Method::DynamicUncertainty => ", or a shorter `window`",
             Method::Tdds | Method::Dual => ", or a shorter `trajectory` and `window`",
+            Method::EarlyConfidence => ", or a shorter `trajectory`",
             _ => "",
         };
         let expected = format!("at least {needed} (`epochs`){shorter}");
@@ -284,6 +291,7 @@ impl Method {
             Method::DynamicUncertainty => options.window,
             Method::Tdds => options.tdds_epochs().max(options.window),
             Method::Dual => options.dual_epochs().max(options.window),
+            Method::EarlyConfidence => options.dual_epochs(),
             _ => 1,
         }
     }
@@ -320,7 +328,13 @@ mod tests {
     /// samples would be the mistake.
     #[test]
     fn directions_keep_the_hard_end() {
-        let low = [Method::Margin, Method::LeastConfidence, Method::Aum, Method::Confidence];
+        let low = [
+            Method::Margin,
+            Method::LeastConfidence,
+            Method::Aum,
+            Method::EarlyConfidence,
+            Method::Confidence,
+        ];
         for method in Method::ALL {
             assert_eq!(method.direction() == Direction::KeepLowest, low.contains(&method));
         }

@@ -9,6 +9,7 @@
 pub mod features;
 mod method;
 pub mod options;
+mod out_of_fold;
 pub mod pass;
 pub mod recorded;
 mod state;

@@ -3,7 +3,8 @@
 use super::method::{Kind, Method};
 use super::options::{EL2N_EPOCHS, Options};
 use super::trajectories::{
-    Trajectories, area_under_margin, confidence, el2n_sum, forgetting, variability,
+    Trajectories, area_under_margin, confidence, early_confidence, el2n_sum, forgetting,
+    variability,
 };
 use super::windows::{dual, dynamic_uncertainty, tdds};
 use crate::artefact::dynamics::Quantity;
@@ -61,6 +62,7 @@ fn one(method: Method, options: &Options, of: Trajectories) -> Result<Vec<f32>> 
         Method::Dual => dual(of, options.window, options.dual_epochs()),
         Method::Tdds => tdds(of, options.window, options.tdds_epochs(), options.decay),
         Method::Aum => Ok(area_under_margin(of)),
+        Method::EarlyConfidence => early_confidence(of, options.dual_epochs()),
         Method::Confidence => Ok(confidence(of)),
         Method::Variability => Ok(variability(of)),
         other => Err(Error::Internal(format!("{other} is not made from recorded dynamics"))),

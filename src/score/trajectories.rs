@@ -104,7 +104,16 @@ pub fn confidence(label_probability: Trajectories) -> Vec<f32> {
     label_probability.map(mean)
 }
 
-/// Computes variability (same source): the deviation of p_y over presentations, divided by their
+/// Computes the mean of p_y over the presentations of the first `epochs` epochs (Cho et al. 2025,
+/// where Beta sampling goes by it); low = hard.
+///
+/// # Errors
+/// There are fewer epochs than that.
+pub fn early_confidence(label_probability: Trajectories, epochs: usize) -> Result<Vec<f32>> {
+    Ok(label_probability.first(epochs, "early confidence")?.map(mean))
+}
+
+/// Computes variability (Swayamdipta et al. 2020): the deviation of p_y over presentations, divided by their
 /// number; high = ambiguous.
 pub fn variability(label_probability: Trajectories) -> Vec<f32> {
     label_probability.map(|values| {
@@ -173,6 +182,10 @@ mod tests {
         let p = Trajectories::new(&values, 2).unwrap();
         assert_eq!(confidence(p), [0.375, 1.0]);
         assert_eq!(area_under_margin(p), [0.375, 1.0]);
+        assert_eq!(early_confidence(p, 2).unwrap(), [0.25, 1.0]);
+        assert_eq!(early_confidence(p, 4).unwrap(), confidence(p));
+        let message = early_confidence(p, 5).unwrap_err().to_string();
+        assert!(message.contains("4 recorded epochs") && message.contains("at least 5"));
         // The squares are .375^2 twice, .125^2 and .625^2, over 4.
         let expected = ((2.0 * 0.140_625 + 0.015_625 + 0.390_625f64) / 4.0).sqrt() as f32;
         assert_eq!(variability(p), [expected, 0.0]);

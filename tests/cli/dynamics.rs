@@ -13,7 +13,8 @@ use fairprune::artefact::npy::{self, Array, ArrayValues};
 const SHORT: &str = "--arch resnet8 --width 4 --epochs 4 --batch 8 --threads 1";
 /// Windows that fit into them.
 const WINDOWS: &str = "--window 3 --trajectory 4";
-const ALL: &str = "forgetting,dynamic-uncertainty,aum,tdds,dual,confidence,variability";
+const ALL: &str =
+    "forgetting,dynamic-uncertainty,aum,tdds,dual,early-confidence,confidence,variability";
 const RECORDED: [&str; 8] = [
     "correct.npy",
     "divergence.npy",
@@ -78,7 +79,7 @@ fn one_recorded_run_gives_all_its_scores() {
         }
     }
     // Held-out samples have no dynamics and no score, and do not look like the easiest.
-    let unscored = table.lines().skip(1).filter(|l| l.ends_with(",val,,,,,,,"));
+    let unscored = table.lines().skip(1).filter(|l| l.ends_with(",val,,,,,,,,"));
     assert_eq!(unscored.count(), 18, "{table}");
 
     let scores = document(&place, "scores/scores.json");
@@ -88,6 +89,7 @@ fn one_recorded_run_gives_all_its_scores() {
         ("aum", "lower-first"),
         ("tdds", "higher-first"),
         ("dual", "higher-first"),
+        ("early-confidence", "lower-first"),
         ("confidence", "lower-first"),
         ("variability", "higher-first"),
     ] {
@@ -101,6 +103,7 @@ fn one_recorded_run_gives_all_its_scores() {
     }
     assert_eq!(stated(&scores, "tdds")["hyper_parameters"]["decay"], 0.9);
     assert_eq!(stated(&scores, "dual")["hyper_parameters"]["window"], 3);
+    assert_eq!(stated(&scores, "early-confidence")["hyper_parameters"]["trajectory"], 4);
     assert_eq!(stated(&scores, "forgetting")["hyper_parameters"]["never_learned"], "hardest");
 
     // The same from the recording alone, its recalls too.

@@ -1,9 +1,11 @@
 //! The command line as scripts use it: exit codes, streams, files, and what hostile input meets.
 
 mod artefacts;
+mod chances;
 mod data;
 mod dynamics;
 mod export;
+mod extrapolate;
 mod flow;
 mod folders;
 mod given;
@@ -14,6 +16,8 @@ mod large;
 mod long_tail;
 mod manual;
 mod mistakes;
+mod nucs;
+mod out_of_fold;
 mod pickers;
 #[path = "../common/png.rs"]
 #[allow(dead_code)]

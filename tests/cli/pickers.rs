@@ -46,6 +46,7 @@ fn every_method_by_the_features_of_a_query_run() {
         "herding",
         "moderate",
         "ccs",
+        "difficulty-window",
         "d2",
         "craig",
         "grad-match",
@@ -73,7 +74,11 @@ fn every_method_by_the_features_of_a_query_run() {
         let line = format!("prune --scores scores --strategy {method} --quota metriq --density .5");
         let document = json(place.path(), &format!("{line} --out {method}-m"));
         // CCS looks at nothing but the recorded run, whose recalls it then goes by.
-        let other = if method == "ccs" { "aum" } else { "random" };
+        let other = match method {
+            "ccs" => "aum",
+            "difficulty-window" => "el2n",
+            _ => "random",
+        };
         let line = format!("prune --scores scores --strategy {other} --density .5 --out {other}");
         let random = json(place.path(), &line);
         let counts = |d: &Value| -> Vec<Value> {

@@ -6,7 +6,7 @@ use fairprune::prune::{
 };
 use serde_json::Value;
 
-use super::sample::Data;
+use super::sample::{Data, of_labels};
 
 fn golden() -> (Value, Data) {
     let text = include_str!("../golden/selection/selection.json");
@@ -14,16 +14,19 @@ fn golden() -> (Value, Data) {
     let numbers = |v: &Value| -> Vec<f64> {
         v.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
     };
-    let floats = |v: &Value| numbers(v).into_iter().map(|v| v as f32).collect();
-    let labels = |v: &Value| numbers(v).into_iter().map(|v| v as u32).collect();
+    let floats = |v: &Value| -> Vec<f32> { numbers(v).into_iter().map(|v| v as f32).collect() };
+    let labels = |v: &Value| -> Vec<u32> { numbers(v).into_iter().map(|v| v as u32).collect() };
     let validation = &file["validation"];
+    let (labels_of_all, probabilities) = (labels(&file["labels"]), floats(&file["probabilities"]));
+    let classes = file["classes"].as_u64().unwrap() as usize;
     let data = Data {
+        confidence: of_labels(&probabilities, &labels_of_all, classes),
         dims: file["dims"].as_u64().unwrap() as usize,
-        classes: file["classes"].as_u64().unwrap() as usize,
-        labels: labels(&file["labels"]),
+        classes,
+        labels: labels_of_all,
         eligible: positions(&file["eligible"]),
         features: floats(&file["features"]),
-        probabilities: floats(&file["probabilities"]),
+        probabilities,
         score: numbers(&file["score"]),
         margin: numbers(&file["margin"]),
         validation_features: floats(&validation["features"]),
@@ -58,6 +61,8 @@ fn selector(name: &str, options: &Value) -> Selector {
         }
         Selector::Moderate { centre } => *centre = text("centre").parse().unwrap(),
         Selector::Ccs { beta, strata } => (*beta, *strata) = (number("beta"), count("strata")),
+        Selector::BetaSampling { exponent } => *exponent = number("exponent"),
+        Selector::Window { endpoint } => *endpoint = number("endpoint"),
         Selector::D2 { neighbours, forward, reverse } => {
             *neighbours = count("neighbours");
             (*forward, *reverse) = (number("forward"), number("reverse"));

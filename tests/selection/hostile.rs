@@ -56,7 +56,7 @@ fn values_that_are_no_numbers_are_named() {
     for bad in [f64::NAN, f64::INFINITY] {
         let mut data = good.clone();
         data.score[4] = bad;
-        for name in ["ccs", "d2"] {
+        for name in ["ccs", "d2", "beta-sampling", "difficulty-window"] {
             let selector = name.parse().unwrap();
             let found = attempt(&data, data.inputs(), selector, Scope::Whole, Wanted::of_any(3));
             says(found, &["training sample 4", &bad.to_string()]);
@@ -92,6 +92,10 @@ fn missing_inputs_are_named() {
                 fairprune::prune::Need::Score => {
                     inputs.score = None;
                     "score"
+                }
+                fairprune::prune::Need::Confidence => {
+                    inputs.confidence = None;
+                    "confidence"
                 }
                 fairprune::prune::Need::Validation => {
                     inputs.validation = None;

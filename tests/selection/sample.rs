@@ -17,6 +17,8 @@ pub struct Data {
     pub probabilities: Vec<f32>,
     pub score: Vec<f64>,
     pub margin: Vec<f64>,
+    /// Mean probability of the label.
+    pub confidence: Vec<f64>,
     pub validation_features: Vec<f32>,
     pub validation_probabilities: Vec<f32>,
     pub validation_labels: Vec<u32>,
@@ -34,6 +36,12 @@ fn predict(draw: &mut Sequence, label: u32, classes: usize, into: &mut Vec<f32>)
     into.extend(powers.iter().map(|p| p / sum));
 }
 
+/// The probability of each sample's label.
+pub fn of_labels(probabilities: &[f32], labels: &[u32], classes: usize) -> Vec<f64> {
+    let rows = probabilities.chunks(classes).zip(labels);
+    rows.map(|(row, &label)| f64::from(row[label as usize])).collect()
+}
+
 impl Data {
     /// `n` samples of three classes with `dims` features, all eligible.
     pub fn random(n: usize, dims: usize, seed: u64) -> Data {
@@ -49,6 +57,7 @@ impl Data {
             data.score.push(f64::from(draw.normal()).powi(2));
             data.margin.push(f64::from(draw.normal()));
         }
+        data.confidence = of_labels(&data.probabilities, &data.labels, classes);
         for v in 0..3 * classes as u32 {
             let label = v % classes as u32;
             data.validation_labels.push(label);
@@ -82,6 +91,7 @@ impl Data {
             probabilities: Some(self.probabilities()),
             score: Some(Score { values: &self.score, direction: Direction::KeepHighest }),
             hardness: Some(Score { values: &self.margin, direction: Direction::KeepLowest }),
+            confidence: Some(&self.confidence),
             validation: Some(validation),
         }
     }

@@ -42,8 +42,11 @@ pub struct QuotaCommandArgs {
     /// Validation images of each class, for --smooth and for warnings
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     pub val_sizes: Option<Vec<u64>>,
-    /// metriq, metriq-released, uniform, balanced, or predicted with its options, for which the folder
-    /// of --recalls-from must hold what `fairprune score` writes beside it
+    /// Difficulty of each class, for nucs
+    #[arg(long, value_name = "S,...", value_delimiter = ',', allow_negative_numbers = true)]
+    pub difficulties: Vec<f64>,
+    /// metriq, metriq-released, uniform, balanced, nucs, or predicted with its options, for which the
+    /// folder of --recalls-from must hold what `fairprune score` writes beside it
     #[arg(long, default_value = "metriq", value_name = "NAME")]
     pub quota: String,
     #[command(flatten)]
@@ -101,7 +104,7 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
     common.host()?;
     let density = args.density.density()?;
     let settings = args.options.settings()?;
-    let expected = "metriq, metriq-released, uniform, balanced or predicted";
+    let expected = "metriq, metriq-released, uniform, balanced, nucs or predicted";
     let parts = Parts::of(args)?;
     let mut rule_options = RuleOptions::default();
     let rule = match args.quota.parse().map_err(|e| under("--quota", &args.quota, e))? {
@@ -116,10 +119,20 @@ pub fn quota(args: &QuotaCommandArgs) -> Result<u8> {
         Quota::MetriqReleased => QuotaRule::MetriqReleased,
         Quota::Uniform => QuotaRule::Uniform,
         Quota::Balanced => QuotaRule::Balanced,
-        Quota::None | Quota::From(_) => {
+        Quota::Nucs(None) => QuotaRule::Nucs(args.difficulties.clone()),
+        Quota::None | Quota::Nucs(Some(_)) | Quota::From(_) => {
             return Err(Error::invalid("--quota", &args.quota, expected).into());
         }
     };
+    if args.difficulties.is_empty() && rule.name() == "nucs" {
+        let expected =
+            "one difficulty a class; `fairprune prune --quota nucs` makes them of a score";
+        return Err(Error::invalid("--difficulties", "none", expected).into());
+    }
+    if !args.difficulties.is_empty() && rule.name() != "nucs" {
+        let text = format!("note: --difficulties does nothing to --quota {}", args.quota);
+        output::note(common, text);
+    }
     if rule.needs_recalls() && parts.recalls.is_empty() {
         let expected = "one recall a class; or --quota uniform or balanced";
         return Err(Error::invalid("--recalls", "none", expected).into());

@@ -25,6 +25,8 @@ struct PlanFacts<'a> {
     features: Option<String>,
     smooth: bool,
     min_per_class: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    winsor: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +34,8 @@ struct QueryFacts<'a> {
     runs: usize,
     recipe: &'a Recipe,
     per_seed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_fold: bool,
 }
 
 /// A comparison: the strategies are fixed, and so is what decides them.
@@ -61,8 +65,12 @@ struct PanelFacts<'a> {
 
 impl ComparisonPlan {
     fn facts<'a>(&'a self) -> PlanFacts<'a> {
-        let of =
-            |q: &'a QueryPlan| QueryFacts { runs: q.runs, recipe: &q.recipe, per_seed: q.per_seed };
+        let of = |q: &'a QueryPlan| QueryFacts {
+            runs: q.runs,
+            recipe: &q.recipe,
+            per_seed: q.per_seed,
+            out_of_fold: q.out_of_fold,
+        };
         PlanFacts {
             seed: self.seed,
             recipe: &self.recipe,
@@ -72,6 +80,7 @@ impl ComparisonPlan {
             features: self.features.as_ref().map(|f| digest(bytemuck::cast_slice(&f.values))),
             smooth: self.choice.quotas.laplace,
             min_per_class: self.choice.quotas.min_per_class,
+            winsor: self.choice.quotas.own_winsor(),
         }
     }
 }

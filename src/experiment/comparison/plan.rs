@@ -55,6 +55,8 @@ pub struct ComparisonPlan {
 pub struct QueryPlan {
     pub runs: usize,
     pub recipe: Recipe,
+    /// Each sample is scored by the run that did not train on it.
+    pub out_of_fold: bool,
     /// So many for each repetition, which then varies everything, instead of for all of them.
     pub per_seed: bool,
 }
@@ -173,6 +175,8 @@ impl ComparisonPlan {
             predictions: self.predicts,
             recalls: strategies.iter().any(|s| self.needs_short_recalls(*s)),
             full: self.recipe.clone(),
+            out_of_fold: self.query.as_ref().is_some_and(|q| q.out_of_fold),
+            within: None,
             extract,
             repetition,
         }
@@ -248,6 +252,7 @@ impl ComparisonPlan {
             methods,
             options: &self.options,
             record: None,
+            scored: None,
             extract: None,
             predictions: false,
             test: true,

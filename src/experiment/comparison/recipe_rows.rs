@@ -53,7 +53,8 @@ fn query(plan: &ComparisonPlan) -> (String, Value) {
         Some(query) => {
             let each = if query.per_seed { ", for each seed" } else { "" };
             let (runs, epochs) = (query.runs, query.recipe.epochs);
-            format!("{runs} runs of {epochs} epochs without augmentation{each}")
+            let scored = if query.out_of_fold { ", each sample scored out of fold" } else { "" };
+            format!("{runs} runs of {epochs} epochs without augmentation{each}{scored}")
         }
     };
     ("query".to_owned(), text.into())
@@ -106,6 +107,9 @@ fn choices(plan: &ComparisonPlan) -> Rows {
     }
     if let Some(least) = plan.choice.quotas.min_per_class {
         put("min per class", least.into());
+    }
+    if plan.strategies().iter().any(|s| s.difficulty(&plan.choice.pickers).is_some()) {
+        put("winsor", plan.choice.quotas.winsor().into());
     }
     rows
 }

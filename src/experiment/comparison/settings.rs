@@ -13,7 +13,7 @@ use crate::data::{DataSet, Partition};
 use crate::error::{Error, Result};
 use crate::experiment::device::Device;
 use crate::experiment::folder::own_features::OwnFeatures;
-use crate::experiment::query::Queries;
+use crate::experiment::query::{Queries, check_folds};
 use crate::experiment::session::Session;
 use crate::experiment::settings::{
     DataSettings, DefaultNetwork, NetworkSettings, RecipeSettings, VariantSettings, check_runs,
@@ -52,6 +52,8 @@ pub struct ComparisonSettings {
     pub query_epochs: Option<usize>,
     /// Query runs of its own for every seed.
     pub query_per_seed: bool,
+    /// Each sample is scored by the query run that did not train on it: `split` must have folds.
+    pub out_of_fold: bool,
     /// A file of features of the user's.
     pub features: Option<PathBuf>,
     #[serde(flatten)]
@@ -66,6 +68,8 @@ pub struct ComparisonSettings {
     pub smooth: Option<RecallSmoothing>,
     /// Samples that every class keeps at least.
     pub min_per_class: Option<usize>,
+    /// Fraction of each end of a class that NUCS winsorises.
+    pub winsor: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -81,12 +85,14 @@ impl Default for ComparisonSettings {
             query_runs: None,
             query_epochs: None,
             query_per_seed: false,
+            out_of_fold: false,
             features: None,
             variants: VariantSettings::default(),
             pickers: PickerOptions::default(),
             pick_weights: None,
             smooth: None,
             min_per_class: None,
+            winsor: None,
             seed: 0,
         }
     }
@@ -163,6 +169,12 @@ impl ComparisonSettings {
         let (pickers, methods) = self.looked_at(blocks);
         let mut idle = self.pickers.idle(&pickers);
         idle.extend(self.variants.idle(&methods));
+        if self.out_of_fold && methods.is_empty() {
+            let about = "scores of query runs, none is asked for".to_owned();
+            idle.push(Idle { setting: "out_of_fold", about });
+        }
+        let strategies = blocks.iter().flat_map(|b| &b.strategies);
+        idle.extend(self.quota_settings().idle(strategies.map(|s| s.quota())));
         idle
     }
 
@@ -174,9 +186,19 @@ impl ComparisonSettings {
         (strategies().flat_map(|s| s.pickers()).collect(), methods.into_iter().collect())
     }
 
+    fn quota_settings(&self) -> QuotaSettings {
+        QuotaSettings {
+            laplace: self.smooth.unwrap_or_default() == RecallSmoothing::Laplace,
+            min_per_class: self.min_per_class,
+            winsor: self.winsor,
+        }
+    }
+
     fn plan(&self, session: &Session, blocks: Vec<Block>) -> Result<ComparisonPlan> {
         let (pickers, _) = self.looked_at(&blocks);
         self.pickers.check(&pickers)?;
+        let quotas = self.quota_settings();
+        prune::check_fraction(quotas.winsor())?;
         let options: Options = self.variants.options()?;
         for &density in blocks.iter().flat_map(|b| &b.densities) {
             enough_samples(density, self.min_per_class, session)?;
@@ -190,7 +212,6 @@ impl ComparisonSettings {
                 Some(OwnFeatures::read(path, &session.data)?.features)
             }
         };
-        let laplace = self.smooth.unwrap_or_default() == RecallSmoothing::Laplace;
         Ok(ComparisonPlan {
             blocks,
             seed: self.seed,
@@ -199,7 +220,7 @@ impl ComparisonSettings {
             query,
             options,
             choice: Choice {
-                quotas: QuotaSettings { laplace, min_per_class: self.min_per_class },
+                quotas,
                 pickers: self.pickers,
                 weights: self.pick_weights.unwrap_or_default(),
             },
@@ -213,6 +234,7 @@ impl ComparisonSettings {
     /// Separate query runs, where they are asked for or the split needs them.
     fn query_plan(&self, session: &Session, recipe: &Recipe) -> Result<Option<QueryPlan>> {
         self.query_runs.map_or(Ok(0), |runs| check_runs("`query_runs`", runs))?;
+        check_folds(self.out_of_fold, &session.split)?;
         let runs = match (self.query_runs, session.split.query_runs()) {
             (Some(r), Some(folds)) if r != folds => {
                 let found = format!("{r} runs for {folds} folds");
@@ -235,7 +257,8 @@ impl ComparisonSettings {
         let epochs = self.query_epochs.unwrap_or(tenth);
         let recipe = Recipe { epochs, ..recipe.without_augmentation() };
         recipe.check(session.data.classes.len())?;
-        Ok(Some(QueryPlan { runs, recipe, per_seed: self.query_per_seed }))
+        let (per_seed, out_of_fold) = (self.query_per_seed, self.out_of_fold);
+        Ok(Some(QueryPlan { runs, recipe, per_seed, out_of_fold }))
     }
 }
 

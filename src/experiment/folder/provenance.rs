@@ -7,7 +7,7 @@ use crate::artefact::tables::SamplePart;
 use crate::artefact::{Provenance, digest};
 use crate::data::{DataSet, Partition, Split};
 use crate::error::{Error, Result};
-use crate::experiment::strategy::{Choice, Strategy};
+use crate::experiment::strategy::{Choice, Quota, Strategy};
 use crate::prune;
 use crate::score;
 
@@ -109,6 +109,11 @@ pub fn of_subset(
     parameters.insert("smooth".to_owned(), json!(if quotas.laplace { "laplace" } else { "none" }));
     parameters
         .insert("min_per_class".to_owned(), quotas.min_per_class.map_or(Value::Null, |n| json!(n)));
+    if let Quota::Nucs(_) = strategy.quota() {
+        parameters.insert("winsor".to_owned(), json!(quotas.winsor()));
+        let score = strategy.difficulty(&choice.pickers).map(|score| score.to_string());
+        parameters.insert("difficulty".to_owned(), json!(score));
+    }
     for picker in strategy.pickers() {
         parameters.insert(picker.name().to_owned(), json!(picker.describe(&choice.pickers)));
     }

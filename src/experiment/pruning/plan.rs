@@ -31,6 +31,8 @@ pub(super) struct PlanFacts {
     density: f64,
     smooth: bool,
     min_per_class: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    winsor: Option<f64>,
     pickers: Map<String, Value>,
     seed: u64,
 }
@@ -102,6 +104,7 @@ impl PrunePlan {
             density: self.density,
             smooth: self.choice.quotas.laplace,
             min_per_class: self.choice.quotas.min_per_class,
+            winsor: self.choice.quotas.own_winsor(),
             pickers: self.strategy().pickers().map(of).collect(),
             seed: self.seed,
         }

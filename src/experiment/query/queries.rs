@@ -44,6 +44,10 @@ pub struct Queries {
     /// Runs that tell recalls keep what they say of each validation image: what quotas do is predicted
     /// from it.
     pub predictions: bool,
+    /// Short runs score the samples that they did not train on, and no others.
+    pub out_of_fold: bool,
+    /// Positions, ascending, that all runs keep to when they train and score; None: no limit.
+    pub within: Option<Vec<usize>>,
     /// The short run 0 writes its features.
     pub extract: Option<Extract>,
     /// The repetition that these queries are for; None: they serve all.
@@ -64,6 +68,7 @@ pub struct QueryRun {
     methods: Vec<Method>,
     record: Option<Record>,
     predictions: bool,
+    scored: Option<Vec<usize>>,
     extract: Option<Extract>,
 }
 
@@ -81,6 +86,7 @@ impl QueryRun {
             methods: &self.methods,
             options,
             record: self.record.clone(),
+            scored: self.scored.clone(),
             extract: self.extract.clone(),
             predictions: self.predictions,
             test: false,
@@ -112,9 +118,13 @@ impl Queries {
         methods.filter(|m| m.source(&self.options) == source).collect()
     }
 
-    /// Refuses scores that need more epochs than their run has: now, not when it is done.
+    /// Refuses scores that need more epochs than their run has, and those that have no value out of fold:
+    /// now, not when it is done.
     pub fn check(&self) -> Result<()> {
         self.options.check()?;
+        if self.out_of_fold {
+            self.methods.iter().try_for_each(|m| m.check_out_of_fold(&self.options))?;
+        }
         self.methods.iter().try_for_each(|m| m.check(&self.options, self.full.epochs))
     }
 
@@ -192,10 +202,23 @@ impl Queries {
         self.repetition.map_or(String::new(), |s| format!(", seed {}", s + 1))
     }
 
+    /// What query run `run` trains on and is evaluated on.
+    fn part(&self, split: &Split, run: usize) -> QueryPart {
+        let mut part = split.query(run);
+        if let Some(within) = &self.within {
+            part.train.retain(|i| within.binary_search(i).is_ok());
+        }
+        part
+    }
+
     fn short_runs(&self, split: &Split, source: ScoreSource, methods: &[Method]) -> Vec<QueryRun> {
         let (short, trained, whose) = (&self.short, source == ScoreSource::Query, self.whose());
         let one = |run: usize| {
-            let part = split.query(run);
+            let part = self.part(split, run);
+            let scored = match self.out_of_fold && trained {
+                true => Some(part.val.clone()),
+                false => self.within.clone(),
+            };
             let steps = short.recipe.steps(StepBudget::Fixed, part.train.len(), part.train.len());
             QueryRun {
                 source,
@@ -214,6 +237,7 @@ impl Queries {
                 methods: self.of_run(run, methods),
                 record: None,
                 predictions: self.predictions && trained,
+                scored,
                 extract: self.extract.clone().filter(|_| trained && run == 0),
             }
         };
@@ -240,7 +264,7 @@ impl Queries {
         let divergence = methods.contains(&Method::Tdds);
         let repetition = self.repetition.map_or(String::new(), |s| format!("-s{s}"));
         let one = |run: usize| {
-            let part = split.query(run);
+            let part = self.part(split, run);
             let n = part.train.len();
             let steps = recipe.steps(StepBudget::Fixed, n, n);
             let per_epoch = batch_sizes(Mode::Train, recipe.batch, n).len();
@@ -264,6 +288,7 @@ impl Queries {
                     },
                 }),
                 predictions: self.predictions && !augmented,
+                scored: None,
                 extract: None,
             }
         };

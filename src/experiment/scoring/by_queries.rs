@@ -1,33 +1,42 @@
 //! Scores by query runs.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::extrapolation::{ExtrapolateSettings, Extrapolation};
 use super::{ScoreFacts, ScoreRequest};
 use crate::artefact::tables::RecallRow;
 use crate::data::Partition;
 use crate::error::{Error, Result};
 use crate::exec::PlannedMemory;
-use crate::experiment::folder::features::Extract;
+use crate::experiment::folder::features::{Extract, read_features};
 use crate::experiment::folder::own_features::OwnFeatures;
 use crate::experiment::folder::recall_rows::RecallCounts;
 use crate::experiment::folder::scores::{MethodScores, Scored};
 use crate::experiment::identity::{Ground, Identity};
-use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short};
+use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short, check_folds};
 use crate::experiment::session::Session;
 use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
 use crate::experiment::training::{Cost, Keeping, complete};
+use crate::prune::Features;
 use crate::score::{Kind, Method, ScoreSource};
 use crate::train::{Control, Recipe};
 
 /// Query runs that are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct QuerySettings {
     /// Number of runs to average over; None takes 5, or the folds of crossfit.
     pub runs: Option<usize>,
     /// Epochs of a run; None takes those of the recipe.
     pub query_epochs: Option<usize>,
+    /// Each sample is scored by the run that did not train on it: the split must have folds.
+    pub out_of_fold: bool,
+    /// A part of the samples is trained on and scored, and the others follow; None: all are.
+    pub extrapolate: Option<ExtrapolateSettings>,
 }
 
 /// Scores by query runs, ready to be computed.
@@ -36,6 +45,7 @@ pub struct ByQueries<'a> {
     request: &'a ScoreRequest,
     own: Option<&'a OwnFeatures>,
     save_features: bool,
+    extrapolation: Option<Extrapolation>,
     queries: Queries,
 }
 
@@ -45,6 +55,11 @@ struct Facts<'a> {
     query_recipe: &'a Recipe,
     runs: usize,
     seed: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    out_of_fold: bool,
+    /// Fraction and neighbours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extrapolate: Option<(f64, usize)>,
     #[serde(flatten)]
     scores: ScoreFacts<'a>,
 }
@@ -54,7 +69,8 @@ impl<'a> ByQueries<'a> {
     /// leaves its features and predictions in the output folder.
     ///
     /// # Errors
-    /// Runs that the split does not allow, no epochs, scores that need more epochs than there are.
+    /// Runs that the split does not allow, no epochs, scores that need more epochs than there are, or that
+    /// have no value out of fold; a split without folds out of fold.
     pub fn new(
         session: &'a Session,
         full: Recipe,
@@ -72,6 +88,7 @@ impl<'a> ByQueries<'a> {
             (None, Some(r)) => r,
             (None, None) => 5,
         };
+        check_folds(settings.out_of_fold, &session.split)?;
         let epochs = settings.query_epochs.unwrap_or(full.epochs);
         let recipe = Recipe { epochs, ..full.without_augmentation() };
         if epochs == 0 {
@@ -79,20 +96,37 @@ impl<'a> ByQueries<'a> {
             return Err(Error::invalid("`query_epochs`", "0", expected));
         }
         recipe.check(session.data.classes.len())?;
+        let part = settings.extrapolate.map(|e| Extrapolation::new(session, e)).transpose()?;
+        let methods = request.network_methods(own);
+        if part.is_some() {
+            check_extrapolation(settings, request, &methods)?;
+        }
+        // Neighbours are in the features of the first run, unless the user has brought some.
+        let extracts = save_features || (part.is_some() && own.is_none());
         let queries = Queries {
             seed: session.seed,
-            methods: request.network_methods(own),
+            methods,
             options: request.options,
             short: Short { runs, recipe, first_seed: 0 },
             stand_in: false,
             recalls: false,
             predictions: true,
             full,
-            extract: save_features.then(|| Extract { folder: String::new(), validation: true }),
+            out_of_fold: settings.out_of_fold,
+            within: part.as_ref().map(|part| part.scored().to_vec()),
+            extract: extracts.then(|| Extract { folder: String::new(), validation: true }),
             repetition: None,
         };
         queries.check()?;
-        Ok(ByQueries { session, request, own, save_features, queries })
+        Ok(ByQueries { session, request, own, save_features, extrapolation: part, queries })
+    }
+
+    /// The part that is scored, where the others' scores are extrapolated, and the dimensions of the
+    /// features by which.
+    pub fn extrapolation(&self) -> Option<(&Extrapolation, usize)> {
+        let dims = self.own.map(|own| own.features.width);
+        let dims = dims.unwrap_or_else(|| self.session.network.feature_count());
+        self.extrapolation.as_ref().map(|part| (part, dims))
     }
 
     /// The query runs, in order.
@@ -112,6 +146,8 @@ impl<'a> ByQueries<'a> {
             query_recipe: &self.queries.short.recipe,
             runs: self.queries.short.runs,
             seed: self.queries.seed,
+            out_of_fold: self.queries.out_of_fold,
+            extrapolate: self.extrapolation.as_ref().map(Extrapolation::facts),
             scores: ScoreFacts::of(self.request, self.own, self.save_features),
         };
         Identity::on("score", Ground::of(self.session), &facts)
@@ -158,6 +194,9 @@ impl<'a> ByQueries<'a> {
         let recalls = recalls(&query, session, &of_classes);
         let rows = query.recalls_of(None).rows.clone();
         let mut scored = self.scored(query)?;
+        if let Some(part) = &self.extrapolation {
+            self.extrapolate(part, &mut scored, keeping.dir.root())?;
+        }
         [scored.recalls, scored.recalls_of_dynamics] = recalls;
         scored.rows = rows.filter(|_| scored.recalls.is_some());
         if session.data.attributes.is_some() {
@@ -172,6 +211,21 @@ impl<'a> ByQueries<'a> {
         Ok(scored)
     }
 
+    /// Gives the samples that no run scored their scores.
+    fn extrapolate(&self, part: &Extrapolation, scored: &mut Scored, root: &Path) -> Result<()> {
+        let (session, of_network) = (self.session, &self.queries.methods);
+        let (samples, classes) = (session.data.train.len(), session.data.classes.len());
+        let found = match (self.own, &self.queries.extract) {
+            (Some(own), _) => Some(Arc::clone(&own.features)),
+            (None, Some(extract)) => read_features(root, extract, samples, classes)?.features,
+            (None, None) => None,
+        };
+        let found = found.ok_or_else(|| Error::Internal("no features to go by".to_owned()))?;
+        let features = Features::new(&found.values, found.width)?;
+        let mut of_runs = scored.scores.iter_mut().filter(|s| of_network.contains(&s.method));
+        of_runs.try_for_each(|scores| part.fill(features, scores))
+    }
+
     /// What is written of the scores, recalls apart.
     fn scored(&self, mut query: QueryData) -> Result<Scored> {
         let (session, queries) = (self.session, &self.queries);
@@ -182,7 +236,7 @@ impl<'a> ByQueries<'a> {
             scored.seeds = (0..recalls.runs.len() as u64).map(|r| DYNAMICS_SEEDS + r).collect();
         }
         for (method, values) in std::mem::take(&mut query.scores) {
-            let variant = method.variant(&self.request.options);
+            let variant = self.variant(method);
             let parameters = self.parameters(method);
             scored.scores.push(MethodScores { method, values, variant, parameters });
         }
@@ -205,6 +259,17 @@ impl<'a> ByQueries<'a> {
         ];
         scored.shared = shared.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         Ok(scored)
+    }
+
+    /// The variant's text; out of fold there is no mean over runs.
+    fn variant(&self, method: Method) -> String {
+        let text = method.variant(&self.request.options);
+        match self.queries.out_of_fold {
+            true => {
+                text.replace("mean over runs", "out of fold: each sample by the run without it")
+            }
+            false => text,
+        }
     }
 
     /// Runs and numbers behind one score.
@@ -230,7 +295,31 @@ impl<'a> ByQueries<'a> {
             ("recipe", json!(recipe)),
         ];
         parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+        if queries.out_of_fold {
+            parameters.insert("out_of_fold".to_owned(), json!(true));
+        }
         parameters
+    }
+}
+
+/// Refuses what has no meaning together with scores of a part.
+fn check_extrapolation(
+    settings: QuerySettings,
+    request: &ScoreRequest,
+    methods: &[Method],
+) -> Result<()> {
+    if settings.out_of_fold {
+        let expected = "one of them: the samples of a fold are not those of the part";
+        return Err(Error::invalid("`extrapolate`", "with `out_of_fold`", expected));
+    }
+    let features = |m: &&Method| m.kind(&request.options) == Kind::Features;
+    match methods.iter().find(features) {
+        None => Ok(()),
+        Some(method) => {
+            let expected = "scores of runs: this one is made for all samples from the features that \
+                            scores are extrapolated by";
+            Err(Error::invalid("`extrapolate`", method.name(), expected))
+        }
     }
 }
 

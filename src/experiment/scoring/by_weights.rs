@@ -134,6 +134,7 @@ impl<'a> ByWeights<'a> {
         let wanted = NetworkScores {
             methods: &self.from_network,
             options,
+            positions: None,
             extract: self.save_features,
             validation: None,
             seed: Seeds::derive(session.seed, 0).subset,

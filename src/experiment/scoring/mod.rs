@@ -5,11 +5,13 @@ mod by_features;
 mod by_queries;
 mod by_recording;
 mod by_weights;
+mod extrapolation;
 
 pub use by_features::score_features;
 pub use by_queries::{ByQueries, QuerySettings};
 pub use by_recording::ByRecording;
 pub use by_weights::{ByWeights, nothing_held_out};
+pub use extrapolation::{ExtrapolateSettings, Extrapolation};
 
 use serde::Serialize;
 

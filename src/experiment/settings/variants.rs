@@ -57,13 +57,14 @@ impl VariantSettings {
     /// The settings that do nothing to `methods`.
     pub fn idle(&self, methods: &[Method]) -> Vec<Idle> {
         let windowed = &[Method::DynamicUncertainty, Method::Tdds, Method::Dual][..];
+        let early = &[Method::Tdds, Method::Dual, Method::EarlyConfidence][..];
         let given: [(&'static str, bool, &[Method]); 10] = [
             ("el2n", self.el2n.is_some(), &[Method::El2n]),
             ("grand_layers", self.grand_layers.is_some(), &[Method::Grand]),
             ("grand_at", self.grand_at.is_some(), &[Method::Grand]),
             ("never_learned", self.never_learned.is_some(), &[Method::Forgetting]),
             ("window", self.window.is_some(), windowed),
-            ("trajectory", self.trajectory.is_some(), &[Method::Tdds, Method::Dual]),
+            ("trajectory", self.trajectory.is_some(), early),
             ("decay", self.decay.is_some(), &[Method::Tdds]),
             ("ssp", self.ssp.is_some(), &[Method::Ssp]),
             ("prototypes", self.prototypes.is_some(), &[Method::Ssp]),

@@ -6,8 +6,8 @@ use super::picker::{Asked, PickerOptions};
 use super::predicted::PredictedQuota;
 use crate::error::{Error, Result};
 use crate::prune::{
-    Order, Picks, Population, PredictedDensities, QuotaOptions, QuotaRule, Selection, Smoothing,
-    Subset, Wanted, Warning, forecast, predicted_densities, select, strategy_counts,
+    Order, Picks, Population, PredictedDensities, QuotaOptions, QuotaRule, Score, Selection,
+    Smoothing, Subset, Wanted, Warning, forecast, predicted_densities, select, strategy_counts,
 };
 use crate::score::Method;
 
@@ -43,6 +43,7 @@ impl Strategy {
             Quota::MetriqReleased => Some(QuotaRule::MetriqReleased),
             Quota::Uniform => Some(QuotaRule::Uniform),
             Quota::Balanced => Some(QuotaRule::Balanced),
+            Quota::Nucs(_) => Some(QuotaRule::Nucs(query.difficulties(self, population, choice)?)),
             Quota::From(other) => {
                 let order = query.order(other, population, density, None, seed, &choice.pickers)?;
                 Some(QuotaRule::From(strategy_counts(population, order.as_order(), density, seed)?))
@@ -138,8 +139,8 @@ impl QueryData {
     ) -> Result<Ordering<'_>> {
         match ranking {
             Ranking::Random => Ok(Ordering::Known(Order::Random)),
-            Ranking::Score(method) => {
-                let (values, direction) = (self.values(method)?, method.direction());
+            Ranking::Score(_) | Ranking::Given => {
+                let Score { values, direction } = self.score(ranking)?;
                 Ok(Ordering::Known(Order::Score { values, direction }))
             }
             Ranking::Picks(picker) => {
@@ -149,15 +150,23 @@ impl QueryData {
                 let picks = self.material.pick(picker, options, asked, |m| self.values(m))?;
                 Ok(Ordering::Picked(picks))
             }
-            Ranking::Given => match &self.given {
-                Some((values, direction)) => {
-                    Ok(Ordering::Known(Order::Score { values, direction: *direction }))
-                }
-                None => {
-                    let expected = "a file of scores: `fairprune prune --scores FILE`";
-                    Err(Error::invalid("strategy given", "no given scores", expected))
-                }
-            },
+        }
+    }
+
+    /// The values of a ranking that is a score, and which end of them is hard.
+    pub(super) fn score(&self, ranking: Ranking) -> Result<Score<'_>> {
+        match (ranking, &self.given) {
+            (Ranking::Score(method), _) => {
+                Ok(Score { values: self.values(method)?, direction: method.direction() })
+            }
+            (Ranking::Given, Some((values, direction))) => {
+                Ok(Score { values, direction: *direction })
+            }
+            (Ranking::Given, None) => {
+                let expected = "a file of scores: `fairprune prune --scores FILE`";
+                Err(Error::invalid("strategy given", "no given scores", expected))
+            }
+            _ => Err(Error::Internal(format!("{ranking} is no score"))),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Ways of choosing samples: a ranking and a quota, with their options, and the samples they keep.
 
 mod choose;
+mod difficulty;
 mod evidence;
 mod name;
 mod pick_weights;

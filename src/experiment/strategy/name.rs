@@ -30,6 +30,8 @@ pub enum Quota {
     MetriqReleased,
     Uniform,
     Balanced,
+    /// NUCS: in proportion to size and difficulty, by this score; None takes the ranking's own.
+    Nucs(Option<Ranking>),
     /// The class counts of another ranking's own pruned set.
     From(Ranking),
     /// Densities of the best predicted worst class.
@@ -60,10 +62,12 @@ pub struct Choice {
 }
 
 /// Options of quotas that use recalls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct QuotaSettings {
     pub laplace: bool,
     pub min_per_class: Option<usize>,
+    /// Fraction of each end of a class that NUCS winsorises; None takes [`crate::prune::WINSOR`].
+    pub winsor: Option<f64>,
 }
 
 impl FromStr for Ranking {
@@ -141,7 +145,8 @@ impl Ranking {
 impl FromStr for Quota {
     type Err = Error;
 
-    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `predicted` with its options,
+    /// `none`, `metriq`, `metriq-released`, `uniform`, `balanced`, `predicted` with its options, `nucs`,
+    /// `nucs:SCORE`,
     /// `from:STRATEGY`, or `STRATEGYq`.
     fn from_str(name: &str) -> Result<Self> {
         if PredictedQuota::is_name(name) {
@@ -154,9 +159,11 @@ impl FromStr for Quota {
             ("metriq-released", _) => Ok(Quota::MetriqReleased),
             ("uniform", _) => Ok(Quota::Uniform),
             ("balanced", _) => Ok(Quota::Balanced),
+            ("nucs", _) => Ok(Quota::Nucs(None)),
+            (name, _) if name.starts_with("nucs:") => Quota::nucs_by(name),
             (_, Some(Ok(ranking))) => Ok(Quota::From(ranking)),
             _ => {
-                let expected = "none, metriq, metriq-released, uniform, balanced, predicted or \
+                let expected = "none, metriq, metriq-released, uniform, balanced, predicted, nucs or \
                                 from:STRATEGY";
                 Err(Error::invalid("quota", name, expected))
             }
@@ -172,6 +179,8 @@ impl fmt::Display for Quota {
             Quota::MetriqReleased => f.write_str("metriq-released"),
             Quota::Uniform => f.write_str("uniform"),
             Quota::Balanced => f.write_str("balanced"),
+            Quota::Nucs(None) => f.write_str("nucs"),
+            Quota::Nucs(Some(score)) => write!(f, "nucs:{score}"),
             Quota::From(ranking) => write!(f, "from:{ranking}"),
             Quota::Predicted(predicted) => predicted.fmt(f),
         }
@@ -260,6 +269,8 @@ impl Strategy {
                     Quota::MetriqReleased => "MetriQ (released)".to_owned(),
                     Quota::Uniform => "uniform".to_owned(),
                     Quota::Balanced => "balanced".to_owned(),
+                    Quota::Nucs(None) => "NUCS".to_owned(),
+                    Quota::Nucs(Some(score)) => format!("NUCS by {}", score.label()),
                     Quota::From(other) => format!("{}Q", other.label()),
                     Quota::Predicted(predicted) => predicted.label(),
                 };
@@ -307,34 +318,35 @@ impl Strategy {
         }
     }
 
-    /// How its samples are ranked, and those of the strategy whose counts it takes.
-    fn rankings(self) -> impl Iterator<Item = Ranking> {
+    /// How its samples are ranked, and those of the strategy whose counts it takes, or the score that
+    /// its quotas are made of.
+    fn rankings(self, options: &PickerOptions) -> impl Iterator<Item = Ranking> + use<> {
         let (ranking, other) = match self {
             Strategy::Full | Strategy::Short | Strategy::Baseline(_) => (None, None),
             Strategy::Pruned { ranking, quota: Quota::From(other) } => (Some(ranking), Some(other)),
-            Strategy::Pruned { ranking, .. } => (Some(ranking), None),
+            Strategy::Pruned { ranking, .. } => (Some(ranking), self.difficulty(options)),
         };
         ranking.into_iter().chain(other)
     }
 
     /// The score whose run tells the recalls that its quotas use; None: the short query runs.
     pub fn recalls_of(self, options: &PickerOptions) -> Option<Method> {
-        self.rankings().next()?.recalls_of(options)
+        self.rankings(options).next()?.recalls_of(options)
     }
 
     /// Whether it needs a score that another program computed.
     pub fn uses_given(self) -> bool {
-        self.rankings().any(|r| r == Ranking::Given)
+        self.rankings(&PickerOptions::default()).any(|r| r == Ranking::Given)
     }
 
     /// The scores it needs.
     pub fn methods(self, options: &PickerOptions) -> BTreeSet<Method> {
-        self.rankings().flat_map(|r| r.methods(options)).collect()
+        self.rankings(options).flat_map(|r| r.methods(options)).collect()
     }
 
     /// The methods of selection it needs.
     pub fn pickers(self) -> impl Iterator<Item = Picker> {
-        self.rankings().filter_map(Ranking::picker)
+        self.rankings(&PickerOptions::default()).filter_map(Ranking::picker)
     }
 }
 
@@ -360,6 +372,8 @@ mod tests {
             "predicted",
             "predicted:average-loss=0:pilots=1",
             "el2n+predicted:gain=1.5",
+            "el2n+nucs",
+            "random+nucs:margin",
             "cdb-w",
             "cdb-w:dynamic",
             "class-balanced:beta=0.99",
@@ -369,7 +383,16 @@ mod tests {
         assert_eq!("random+metriq".parse::<Strategy>().unwrap(), Strategy::METRIQ);
         assert_eq!("random+from:el2n".parse::<Strategy>().unwrap().to_string(), "random+el2nq");
         assert_eq!("el2n+metriq".parse::<Strategy>().unwrap().label(), "EL2N + MetriQ");
-        for bad in ["", "rand", "el2n+", "el2n+q", "full+metriq", "random+fullq", "cdb-w+metriq"] {
+        for bad in [
+            "",
+            "rand",
+            "el2n+",
+            "el2n+q",
+            "full+metriq",
+            "random+fullq",
+            "cdb-w+metriq",
+            "el2n+nucs:coreset",
+        ] {
             assert!(bad.parse::<Strategy>().is_err(), "{bad}");
         }
     }

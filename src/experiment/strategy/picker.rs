@@ -33,6 +33,10 @@ pub struct PickerOptions {
     pub lambda: Option<f64>,
     pub beta: Option<f64>,
     pub strata: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exponent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<f64>,
     pub neighbours: Option<usize>,
     pub forward: Option<f64>,
     pub reverse: Option<f64>,
@@ -40,7 +44,8 @@ pub struct PickerOptions {
     pub refresh: Option<usize>,
     #[serde(with = "text")]
     pub scope: Option<Scope>,
-    /// The score that CCS divides into strata and D2 spreads; CCS drops by the area under the margin.
+    /// The score that CCS divides into strata, Beta sampling draws by, the difficulty window orders
+    /// and D2 spreads; CCS drops by the area under the margin.
     #[serde(with = "text")]
     pub base: Option<Method>,
     /// Bytes for rows of distances.
@@ -56,6 +61,8 @@ impl Default for PickerOptions {
             lambda: None,
             beta: None,
             strata: None,
+            exponent: None,
+            endpoint: None,
             neighbours: None,
             forward: None,
             reverse: None,
@@ -114,6 +121,8 @@ impl Picker {
                 set(beta, options.beta);
                 set(strata, options.strata);
             }
+            Selector::BetaSampling { exponent } => set(exponent, options.exponent),
+            Selector::Window { endpoint } => set(endpoint, options.endpoint),
             Selector::D2 { neighbours, forward, reverse } => {
                 set(neighbours, options.neighbours);
                 set(forward, options.forward);
@@ -147,6 +156,8 @@ impl Picker {
     pub fn base(self, options: &PickerOptions) -> Option<Method> {
         let default = match Selector::ALL[self.0] {
             Selector::Ccs { .. } => Method::Aum,
+            Selector::BetaSampling { .. } => Method::Dual,
+            Selector::Window { .. } => Method::El2n,
             Selector::D2 { .. } => Method::Forgetting,
             _ => return None,
         };
@@ -158,10 +169,16 @@ impl Picker {
         matches!(Selector::ALL[self.0], Selector::Ccs { .. }).then_some(Method::Aum)
     }
 
+    /// The mean probability of the label that Beta sampling goes by.
+    fn confidence(self) -> Option<Method> {
+        let beta = matches!(Selector::ALL[self.0], Selector::BetaSampling { .. });
+        beta.then_some(Method::EarlyConfidence)
+    }
+
     /// All scores that it looks at.
     pub fn methods(self, options: &PickerOptions) -> Vec<Method> {
-        let mut methods: Vec<Method> =
-            self.base(options).into_iter().chain(self.hardness()).collect();
+        let beside = self.hardness().into_iter().chain(self.confidence());
+        let mut methods: Vec<Method> = self.base(options).into_iter().chain(beside).collect();
         methods.dedup();
         methods
     }
@@ -181,19 +198,21 @@ impl Picker {
 }
 
 /// Which options are about which methods.
-const OPTIONS: [(&str, &[&str]); 13] = [
+const OPTIONS: [(&str, &[&str]); 15] = [
     ("start", &["coreset", "contextual-diversity"]),
     ("centre", &["moderate"]),
     ("space", &["graph-cut", "facility-location"]),
     ("lambda", &["graph-cut", "grad-match"]),
     ("beta", &["ccs"]),
     ("strata", &["ccs"]),
+    ("exponent", &["beta-sampling"]),
+    ("endpoint", &["difficulty-window"]),
     ("neighbours", &["d2"]),
     ("forward", &["d2"]),
     ("reverse", &["d2"]),
     ("step", &["glister"]),
     ("refresh", &["glister"]),
-    ("base", &["ccs", "d2"]),
+    ("base", &["ccs", "beta-sampling", "difficulty-window", "d2"]),
     ("memory", &["facility-location", "craig", "grad-match"]),
 ];
 
@@ -212,6 +231,8 @@ impl PickerOptions {
             self.lambda.is_some(),
             self.beta.is_some(),
             self.strata.is_some(),
+            self.exponent.is_some(),
+            self.endpoint.is_some(),
             self.neighbours.is_some(),
             self.forward.is_some(),
             self.reverse.is_some(),
@@ -328,6 +349,7 @@ impl Material {
                 .transpose()?,
             score: picker.base(options).map(of).transpose()?,
             hardness: picker.hardness().map(of).transpose()?,
+            confidence: picker.confidence().map(&score).transpose()?,
             validation,
         };
         let scope = options.scope.unwrap_or_else(|| selector.scope(quotas));
@@ -368,6 +390,8 @@ mod tests {
         assert_eq!(of("ccs").methods(&options), [Method::El2n, Method::Aum]);
         assert_eq!(of("ccs").methods(&PickerOptions::default()), [Method::Aum]);
         assert_eq!(of("d2").methods(&PickerOptions::default()), [Method::Forgetting]);
+        let of_beta = of("beta-sampling").methods(&PickerOptions::default());
+        assert_eq!(of_beta, [Method::Dual, Method::EarlyConfidence]);
         assert!(of("herding").methods(&options).is_empty());
         assert!(of("glister").needs_validation(&options));
         assert_eq!(of("graph-cut").describe(&options)["variant"], "cosine of features, lambda 2");

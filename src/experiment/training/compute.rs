@@ -147,6 +147,7 @@ fn score<B: Operators>(
     let wanted = NetworkScores {
         methods: run.methods,
         options: run.options,
+        positions: run.scored.as_deref(),
         extract: run.extract.is_some(),
         validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
         seed: run.seeds.subset,

@@ -42,7 +42,7 @@ impl Cost {
         if run.predictions {
             passed.push((Mode::Score, run.part.val.len() as u64));
         }
-        passed.extend(run.modes().into_iter().map(|mode| (mode, samples)));
+        passed.extend(run.scoring(samples as usize).into_iter().map(|(mode, n)| (mode, n as u64)));
         let scores = samples * 4 * run.methods.len() as u64;
         let mut cost = Cost {
             trained,

@@ -40,6 +40,8 @@ pub struct TrainingRun<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
     pub record: Option<Record>,
+    /// Positions that the finished network scores by its logits, ascending; None: the whole part.
+    pub scored: Option<Vec<usize>>,
     /// Write the network's features to the output folder.
     pub extract: Option<Extract>,
     /// Keep what the last weights say of each validation image.
@@ -61,17 +63,19 @@ impl TrainingRun<'_> {
             passes.extend(plan::training_passes(self.baseline, self.recipe, samples));
         }
         let all = session.data.train.len();
-        passes.extend(self.modes().into_iter().map(|mode| (mode, all)));
+        passes.extend(self.scoring(all));
         passes
     }
 
-    /// The passes over the whole training part when training is done.
-    pub fn modes(&self) -> Vec<Mode> {
-        let mut modes = modes(self.methods, self.options);
-        if self.extract.is_some() && !modes.contains(&Mode::Score) {
-            modes.push(Mode::Score);
+    /// The passes over the training part when training is done, of `all` samples or of fewer.
+    pub fn scoring(&self, all: usize) -> Vec<PassSize> {
+        let scored = self.scored.as_ref().map_or(all, Vec::len);
+        let modes = modes(self.methods, self.options).into_iter();
+        let mut passes: Vec<PassSize> = modes.map(|mode| (mode, scored)).collect();
+        if self.extract.is_some() && !passes.contains(&(Mode::Score, all)) {
+            passes.push((Mode::Score, all));
         }
-        modes
+        passes
     }
 
     /// Whether the network's features are needed.
@@ -113,6 +117,8 @@ struct Facts<'a> {
     predictions: bool,
     /// Whether evaluations count groups as well.
     counts_groups: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scored: Option<&'a [usize]>,
 }
 
 impl TrainingRun<'_> {
@@ -135,6 +141,7 @@ impl TrainingRun<'_> {
             sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),
             predictions: self.predictions,
             counts_groups: session.data.attributes.is_some(),
+            scored: self.scored.as_deref(),
         };
         Ok(Identity::on("training run", Ground::of(session), &facts)?.digest())
     }

@@ -15,6 +15,8 @@ use crate::score::{Kind, Method, Options, PassControl, Scores, pass};
 pub(in crate::experiment) struct NetworkScores<'a> {
     pub methods: &'a [Method],
     pub options: &'a Options,
+    /// Positions that are scored by the network's logits, ascending; None: all.
+    pub positions: Option<&'a [usize]>,
     /// Whether features are wanted for their own sake.
     pub extract: bool,
     /// Positions of a part whose features are wanted, too.
@@ -38,8 +40,9 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
 ) -> Result<(Scores, Option<Extraction>)> {
     let (data, NetworkScores { methods, options, .. }) = (&on.session.data, wanted);
     let all: Vec<u32> = (0..data.train.len() as u32).collect();
-    let set = on.set(PartName::Train, &all)?;
+    let scored = wanted.positions.map(positions);
     let clock = Instant::now();
+    let set = on.set(PartName::Train, scored.as_deref().unwrap_or(&all))?;
     let mut scores = pass::score(executor, &set, methods, options, watch)?;
     if !scores.is_empty() {
         parts.push(ScorePart::new(&names(&scores), false, clock.elapsed().as_secs_f64()));
@@ -50,6 +53,7 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
         return Ok((scores, None));
     }
     let clock = Instant::now();
+    let set = on.set(PartName::Train, &all)?;
     let extracted = features::extract(executor, &set, watch.interrupt)?;
     parts.push(ScorePart::new(&of_features, wanted.extract, clock.elapsed().as_secs_f64()));
     let probabilities = Some(extracted.probabilities.as_slice());

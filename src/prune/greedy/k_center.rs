@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use super::{Greedy, Key, Pickable, keys};
 use crate::error::Result;
 use crate::prune::space::{Measure, fill_chunks};
+use crate::rng::{Philox, Stream};
 
 /// The number of samples whose farthest one is remembered together.
 const BLOCK: usize = 64;
@@ -169,4 +170,20 @@ impl<M: Measure> Greedy for KCenter<M> {
         }
         Ok(next)
     }
+}
+
+/// Returns the sample of the least value, ties drawn; 0 if there is no sample.
+pub(crate) fn least(values: &[f64], positions: &[usize], seed: u64) -> usize {
+    let keys = keys(positions, seed);
+    let order = |&a: &usize, &b: &usize| {
+        values[a].total_cmp(&values[b]).then_with(|| keys[a].cmp(&keys[b]))
+    };
+    (0..values.len()).min_by(order).unwrap_or(0)
+}
+
+/// Returns a sample drawn by the seed and its position; 0 if there is no sample.
+pub(crate) fn drawn(positions: &[usize], seed: u64) -> usize {
+    let draw = Philox::new(seed, Stream::Start);
+    let lot = |&i: &usize| draw.block(positions[i] as u64, 0);
+    (0..positions.len()).min_by_key(lot).unwrap_or(0)
 }

@@ -4,6 +4,7 @@
 //! Among equally good samples the one with the lowest draw is picked; the draw is keyed on the
 //! seed and the sample's position in the training set, and never on an index or an order.
 
+mod beta;
 mod ccs;
 mod d2;
 mod facility;
@@ -15,6 +16,7 @@ mod k_center;
 mod moderate;
 mod nnls;
 mod rows;
+mod window;
 
 use std::cmp::{Ordering, Reverse};
 
@@ -24,6 +26,7 @@ use super::space::CHUNK;
 use crate::error::Result;
 use crate::rng::{Philox, Stream};
 
+pub(crate) use beta::{Shape, anchor, arrivals};
 pub(crate) use ccs::Ccs;
 pub(crate) use d2::D2;
 pub(crate) use facility::Facility;
@@ -31,9 +34,10 @@ pub(crate) use glister::{Glister, Refresh};
 pub(crate) use grad_match::{GradMatch, bytes as grad_match_bytes};
 pub(crate) use graph_cut::GraphCut;
 pub(crate) use herding::Herding;
-pub(crate) use k_center::KCenter;
+pub(crate) use k_center::{KCenter, drawn, least};
 pub(crate) use moderate::central_order;
 pub(crate) use rows::bytes as row_bytes;
+pub(crate) use window::window_order;
 
 /// A method that picks one sample after another. Samples are numbered inside their group.
 pub(crate) trait Greedy {

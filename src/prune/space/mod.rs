@@ -22,7 +22,7 @@ pub(crate) use cosine::{Cosine, inverse_of};
 pub(crate) use divergence::Divergence;
 pub(crate) use gradient::{CosineDistance, Gradients};
 pub(crate) use lanes::{PairSum, pairs};
-pub(crate) use neighbours::{Neighbour, nearest};
+pub(crate) use neighbours::{Neighbour, nearest, nearest_of};
 pub(crate) use table::check_labels;
 pub use table::{Features, Probabilities};
 

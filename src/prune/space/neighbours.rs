@@ -29,17 +29,29 @@ pub(crate) fn nearest<M: Measure>(
     count: usize,
     seed: u64,
 ) -> Vec<Vec<Neighbour>> {
-    let n = measure.len();
-    let count = count.min(n.saturating_sub(1));
-    let all: Vec<usize> = (0..n).collect();
+    let all: Vec<usize> = (0..measure.len()).collect();
+    let count = count.min(all.len().saturating_sub(1));
+    nearest_of(measure, &all, &all, positions, count, seed)
+}
+
+/// Returns the same for each of `queries` alone, among `others` alone.
+pub(crate) fn nearest_of<M: Measure>(
+    measure: &M,
+    queries: &[usize],
+    others: &[usize],
+    positions: &[usize],
+    count: usize,
+    seed: u64,
+) -> Vec<Vec<Neighbour>> {
     let draw = Philox::new(seed, Stream::Neighbours);
     let key =
         |query: usize, other: usize| draw.block(positions[query] as u64, positions[other] as u32);
-    all.par_chunks(QUERIES)
+    queries
+        .par_chunks(QUERIES)
         .flat_map_iter(|queries| {
             let mut lists = vec![Vec::with_capacity(count + 1); queries.len()];
             let mut block = vec![0.0; queries.len() * CHUNK];
-            for others in all.chunks(CHUNK) {
+            for others in others.chunks(CHUNK) {
                 let block = &mut block[..queries.len() * others.len()];
                 measure.distances(queries, others, block);
                 for (q, list) in lists.iter_mut().enumerate() {

@@ -82,6 +82,9 @@ fn quota_name(quota: &str) -> String {
         "metriq-released" => "MetriQ as released: in proportion to error".to_owned(),
         "uniform" => "uniform: the same share of each".to_owned(),
         "balanced" => "balanced: the same number of each".to_owned(),
+        name if name.starts_with("nucs") => {
+            format!("{}: in proportion to size and difficulty", esc(name))
+        }
         other => esc(other),
     }
 }

@@ -33,6 +33,12 @@ pub(super) fn how_to_read(page: &PrunedPage) -> Option<Section> {
              true recall .9 is off by about .3 / √n: ±.04 with 50, ±.02 with 250. Few validation \
              images move the quotas at random.</p>\n",
         );
+    } else if set.quota.starts_with("nucs") {
+        body.push_str(
+            "<p><b>Quotas.</b> NUCS keeps more of the classes whose samples are harder on average, by \
+             the score that the recipe names. A score is not an error rate: a class can be hard for it \
+             and have a good recall.</p>\n",
+        );
     } else if set.quota == "none" {
         body.push_str(
             "<p><b>No quotas.</b> The ranking of the whole set decides how many samples a class keeps. \

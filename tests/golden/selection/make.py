@@ -254,6 +254,32 @@ def ccs(o, group, count):
     return order, None
 
 
+def beta_sampling(o, group, count, kept=None):
+    """Cho et al. 2025 as in the authors' beta_sampling, with an exponential race for the draw. Of the
+    order the first `count`; the pruned fraction is that of a subset of `kept`."""
+    x = p[np.arange(N), labels]
+    highest = sorted(group, key=lambda i: (-score[i], draw(TIES, i)))[:10]
+    rate = 1 - (kept or count) / len(group)
+    b = 15 * (1 - np.mean([x[i] for i in highest])) * (1 - rate ** o["exponent"])
+    a = 16 - b
+
+    def arrival(i):
+        word = draw(SUBSET, i)
+        u = (((word[0] | word[1] << 32) >> 11) + 0.5) / 2**53
+        return -np.log(u) / (score[i] * x[i] ** (a - 1) * (1 - x[i]) ** (b - 1))
+
+    times = sorted((arrival(i), i) for i in group)
+    assert all(q[0] / t[0] > 1 + 1e-6 for t, q in zip(times, times[1:])), "arrivals too close"
+    return [i for _, i in times][:count], None
+
+
+def difficulty_window(o, group, count):
+    """Downwards from the quantile, then upwards."""
+    ranked = sorted(group, key=lambda i: (score[i], draw(TIES, i)))
+    end = int(np.floor(o["endpoint"] * len(group) + 0.5))
+    return (ranked[:end][::-1] + ranked[end:])[:count], None
+
+
 def neighbours(i, group, count):
     return sorted((j for j in group if j != i), key=lambda j: (euclid[i, j], draw(NEIGHBOURS, i, j)))[:count]
 
@@ -284,6 +310,8 @@ METHODS = {
     "glister": (glister, [{"step": 0.1, "refresh": 1}, {"step": 0.01, "refresh": 4}]),
     "moderate": (moderate, [{"centre": "median"}, {"centre": "mean"}]),
     "ccs": (ccs, [{"beta": 0.1, "strata": 50}, {"beta": 0.25, "strata": 6}, {"beta": 1.0, "strata": 5}]),
+    "beta-sampling": (beta_sampling, [{"exponent": 4.0}, {"exponent": 0.7}]),
+    "difficulty-window": (difficulty_window, [{"endpoint": 1.0}, {"endpoint": 0.55}]),
     "d2": (d2, [{"neighbours": 5, "forward": 1.0, "reverse": 0.1}, {"neighbours": 3, "forward": 0.2, "reverse": 0.6}]),
 }
 
@@ -314,6 +342,8 @@ def run(name, options, scope, counts):
             full, _ = call(eligible, 40, every)
             found = np.bincount(labels[full], minlength=K)
             counts = [int(found[0]) // 3, int(found[1]), int(found[2]) // 2]
+            if name == "beta-sampling":
+                full, _ = beta_sampling(options, eligible, len(eligible), sum(counts))
             left, order = list(counts), []
             for i in full:
                 if left[labels[i]]:

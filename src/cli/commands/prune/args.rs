@@ -21,17 +21,22 @@ pub struct PruneArgs {
     #[command(flatten)]
     pub density: DensityArgs,
     /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
-    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, d2, craig,
-    /// grad-match, glister, graph-cut, facility-location, contextual-diversity. Without --scores, query
+    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, beta-sampling,
+    /// difficulty-window, d2, craig, grad-match, glister, graph-cut, facility-location,
+    /// contextual-diversity. Without --scores, query
     /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub strategy: Option<String>,
-    /// How many of each class: none, metriq, metriq-released, uniform, balanced, predicted (docs/quotas.md)
-    /// or from:STRATEGY
+    /// How many of each class: none, metriq, metriq-released, uniform, balanced, predicted
+    /// (docs/quotas.md), nucs, nucs:SCORE or from:STRATEGY. nucs goes by the score of the strategy, or
+    /// el2n where it has none
     #[arg(long, default_value = "metriq", value_name = "NAME", help_heading = "Selection")]
     pub quota: String,
     #[command(flatten)]
     pub options: QuotaArgs,
+    /// nucs: fraction of each end of a class's scores that is winsorised [default: 0.05]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Selection")]
+    pub winsor: Option<f64>,
     /// Class recalls, for metriq [default: those beside the scores]
     #[arg(long, value_name = "recalls.csv", help_heading = "Selection")]
     pub recalls: Option<PathBuf>,

@@ -14,8 +14,9 @@ use fairprune::experiment::folder::scores::{ScoredSamples, ScoresFolder};
 use fairprune::experiment::pruning::{PruneInputs, PrunePlan, Pruned, Source};
 use fairprune::experiment::scoring::{ByQueries, ScoreRequest};
 use fairprune::experiment::settings::DefaultNetwork;
-use fairprune::experiment::strategy::{Choice, Quota, Ranking};
+use fairprune::experiment::strategy::{Choice, Quota, QuotaSettings, Ranking};
 use fairprune::experiment::training::Keeping;
+use fairprune::prune::check_fraction;
 use fairprune::score::Method;
 
 pub use self::args::PruneArgs;
@@ -37,6 +38,7 @@ pub fn prune(args: &PruneArgs) -> Result<u8> {
     let (dir, pruned) = if trains && (network || !plan.methods().is_empty()) {
         score_and_select(args, &plan)?
     } else {
+        args.queries.idle_without_runs(common);
         let (settings, host) = (args.source.settings()?, common.host()?);
         let source = context::reading(common, |progress| {
             Source::read(&settings, common.seed, host.host(), progress)
@@ -67,7 +69,8 @@ fn plan(args: &PruneArgs) -> Result<PrunePlan> {
     let ranking: Ranking = name.parse().map_err(|e| under("--strategy", name, e))?;
     let quota: Quota = args.quota.parse().map_err(|e| under("--quota", &args.quota, e))?;
     let pickers = args.pickers.options()?;
-    let quotas = args.options.settings()?;
+    let quotas = QuotaSettings { winsor: args.winsor, ..args.options.settings()? };
+    check_fraction(quotas.winsor())?;
     let choice = Choice { quotas, pickers, ..Choice::default() };
     let density = args.density.positive()?;
     let plan = PrunePlan { ranking, quota, density, choice, seed: common.seed };
@@ -87,6 +90,7 @@ fn plan(args: &PruneArgs) -> Result<PrunePlan> {
     if quotas.laplace && !plan.strategy().needs_recalls() {
         output::note(common, format!("note: --smooth does nothing to --quota {name}"));
     }
+    context::idle_flags(common, quotas.idle(std::iter::once(quota)).as_slice());
     if quotas.min_per_class.is_some() && quota == Quota::None {
         output::note(common, format!("note: --min-per-class does nothing to --quota {name}"));
     }

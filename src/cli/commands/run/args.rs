@@ -21,10 +21,11 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, metriq, predicted (docs/quotas.md), a score (`fairprune score --help` lists them), a
-    /// selection method (coreset, herding, moderate, ccs, d2, craig, grad-match, glister, graph-cut,
-    /// facility-location, contextual-diversity), or STRATEGY+QUOTA such as el2n+metriq,
-    /// coreset+metriq, forgetting+uniform, random+el2nq, random+balanced; or another way of training
+    /// What to compare: full, random, metriq, predicted (docs/quotas.md), a score (`fairprune
+    /// score --help` lists them), a selection method (coreset, herding, moderate, ccs, beta-sampling, difficulty-window, d2, craig,
+    /// grad-match, glister, graph-cut, facility-location, contextual-diversity), or STRATEGY+QUOTA such
+    /// as el2n+metriq, coreset+metriq, forgetting+uniform, random+el2nq, random+balanced, el2n+nucs,
+    /// random+nucs:margin; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
     /// groupdro, dfr
     #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq,predicted")]
@@ -50,6 +51,9 @@ pub struct RunArgs {
     /// Query runs of its own for every seed, R each: a seed then varies everything
     #[arg(long)]
     pub query_per_seed: bool,
+    /// Score each sample by the query run that did not train on it, with --split crossfit
+    #[arg(long)]
+    pub out_of_fold: bool,
     #[command(flatten)]
     pub features: FeatureArgs,
     #[command(flatten)]
@@ -64,6 +68,9 @@ pub struct RunArgs {
     /// Every class keeps at least N samples
     #[arg(long, value_name = "N")]
     pub min_per_class: Option<usize>,
+    /// Quotas of nucs: fraction of each end of a class's scores that is winsorised [default: 0.05]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub winsor: Option<f64>,
     #[command(flatten)]
     pub out: OutArgs,
     #[command(flatten)]
@@ -82,12 +89,14 @@ impl RunArgs {
             query_runs: self.query_runs,
             query_epochs: self.query_epochs,
             query_per_seed: self.query_per_seed,
+            out_of_fold: self.out_of_fold,
             features: self.features.features.clone(),
             variants: self.variants.settings()?,
             pickers: self.pickers.options()?,
             pick_weights: Some(self.weights.pick_weights.parse()?),
             smooth: self.smooth.as_deref().map(str::parse).transpose()?,
             min_per_class: self.min_per_class,
+            winsor: self.winsor,
             seed: self.common.seed,
         })
     }

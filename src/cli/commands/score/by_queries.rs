@@ -29,7 +29,7 @@ pub(super) fn by_queries(args: &ScoreArgs, request: &ScoreRequest) -> Result<u8>
     let trained = split.query(0).train.len();
     let full = recipe.recipe(trained, session.side(), data.classes.len())?;
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, data)).transpose()?;
-    let queries = args.queries.settings();
+    let queries = args.query_settings();
     let scoring =
         ByQueries::new(&session, full, queries, request, own.as_ref(), args.save_features)?;
     scoring.planned_memory()?;
@@ -92,6 +92,14 @@ fn describe(scoring: &ByQueries, session: &Session) -> Vec<String> {
         };
         let scores = if labels.is_empty() { "recalls".to_owned() } else { labels.join(", ") };
         lines.push(format!("{name} {how}: {scores}"));
+    }
+    if let Some((part, dims)) = scoring.extrapolation() {
+        let (cost, text) = (part.cost(dims), part.describe());
+        let (seconds, bytes) = (output::seconds(cost.seconds), output::bytes(cost.bytes as u64));
+        lines.push(format!(
+            "neighbours {text}: {:.1e} operations a score, {seconds} on one core, {bytes}",
+            cost.flops
+        ));
     }
     lines.push(format!(
         "images    {} validation, {} of {} training images each",

@@ -33,15 +33,21 @@ pub fn score(args: &ScoreArgs) -> Result<u8> {
     }
     let request = args.request(&[Method::El2n])?;
     let of_features = request.of_features();
-    if args.features.is_some() && of_features.is_empty() {
+    if args.features.is_some() && of_features.is_empty() && args.extrapolate.is_none() {
         let found = "no --method that is made from features";
-        return Err(Error::invalid("--features", found, "--method ssp with it").into());
+        return Err(
+            Error::invalid("--features", found, "--method ssp or --extrapolate with it").into()
+        );
     }
     if let Some(path) = &args.weights {
         return by_weights(args, path, &request);
     }
     match &args.features {
         Some(path) if of_features == request.methods && !args.save_features => {
+            if args.extrapolate.is_some() {
+                let expected = "scores of query runs; those of --features need none";
+                return Err(Error::invalid("--extrapolate", "--features alone", expected).into());
+            }
             by_features(args, path, &request)
         }
         _ => by_queries::by_queries(args, &request),
@@ -87,6 +93,7 @@ fn by_features(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<
     let data = context::load_data(common, &args.data, &common.host()?)?;
     let split = args.data.settings()?.split_of(&data, common.seed)?;
     let own = OwnFeatures::read(path, &data)?;
+    args.queries.idle_without_runs(common);
     let (scored, identity) = score_features(&data, &split, request, &own, common.seed)?;
     let dir = context::output_dir(&args.out, "score", &identity)?;
     let (bytes, out) = (output::bytes(own.bytes()), dir.root().display());

@@ -37,6 +37,7 @@ impl<'a> Written<'a> {
         let rows = self.scored.scores.iter().map(row).collect();
         let headers = ["score", "mean", "min", "10 %", "median", "90 %", "max"];
         output::print(output::table(&headers, rows, 1))?;
+        self.scored.scores.iter().filter_map(extrapolated).try_for_each(output::print)?;
         if let Some(recalls) = &self.scored.recalls {
             let groups = self.scored.of_groups[0].iter().flatten();
             let unit = match self.scored.of_groups[0] {
@@ -63,6 +64,21 @@ impl<'a> Written<'a> {
         output::hint(common, next)?;
         Ok(0)
     }
+}
+
+/// How well neighbours tell the score, where that is how most samples have theirs.
+fn extrapolated(scores: &MethodScores) -> Option<String> {
+    let stated = scores.parameters.get("extrapolated")?;
+    let correlation = stated["rank_correlation"].as_f64();
+    let correlation =
+        correlation.map_or("unknown (equal values)".to_owned(), |r| format!("{r:.3}"));
+    Some(format!(
+        "{}: rank correlation {correlation} of extrapolated and computed scores, on {} of the {} scored \
+         images held out for it",
+        scores.method.label(),
+        stated["held_out"],
+        stated["scored"]
+    ))
 }
 
 /// Mean and quantiles of the samples that have the score.
