@@ -10,6 +10,7 @@
 
 mod advice;
 mod classwise;
+mod forecasts;
 pub mod html;
 mod markup;
 pub mod numbers;

@@ -83,6 +83,7 @@ impl Made {
                 ranks: true,
             }),
             picks: None,
+            forecast: None,
             warnings: &self.warnings,
             recipe: vec![
                 ("seed".into(), "0".into()),

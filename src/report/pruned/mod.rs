@@ -2,6 +2,7 @@
 //! go on.
 
 mod classes;
+mod forecast;
 mod page;
 mod parts;
 mod samples;
@@ -20,6 +21,7 @@ pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
     let sections: Vec<Section> = [
         classes::section(&page),
         classes::quotas(&page),
+        forecast::section(&page),
         scores::section(&page),
         samples::picks(&page, pictures),
         samples::section(&page, pictures),
@@ -82,6 +84,9 @@ fn quota_name(quota: &str) -> String {
         "metriq-released" => "MetriQ as released: in proportion to error".to_owned(),
         "uniform" => "uniform: the same share of each".to_owned(),
         "balanced" => "balanced: the same number of each".to_owned(),
+        name if name.starts_with("predicted") => {
+            format!("{}: the best predicted worst class", esc(name))
+        }
         name if name.starts_with("nucs") => {
             format!("{}: in proportion to size and difficulty", esc(name))
         }

@@ -1,5 +1,6 @@
 //! What the page of a pruned set shows, and what its sections need of it.
 
+use crate::experiment::forecast::ForecastSummary;
 use crate::report::markup::{self, minus};
 use crate::report::numbers;
 
@@ -35,6 +36,8 @@ pub struct PrunedSet<'a> {
     pub kept: &'a [usize],
     /// The score that decides, or that a selection method starts from.
     pub score: Option<ShownScore<'a>>,
+    /// What the quotas are predicted to do, where it is known.
+    pub forecast: Option<ForecastSummary>,
     /// The picks, where a method picked one sample after another.
     pub picks: Option<ShownPicks<'a>>,
     /// Warnings of the pruning.

@@ -2,6 +2,7 @@
 
 use super::classes::by_density;
 use crate::experiment::comparison::summary::{ForecastSummary, class_means};
+use crate::report::forecasts::{choice_of_rule, predicted_changes};
 use crate::report::markup::{self, minus, name, push};
 use crate::report::numbers;
 use crate::report::page::Section;
@@ -79,17 +80,7 @@ fn strategy(view: &SummaryView, entry: &Entry) -> String {
 }
 
 fn sentence(entry: &Entry, first: &ForecastSummary, runs: usize) -> String {
-    let change = |c: &crate::experiment::forecast::PredictedChange| {
-        let [low, high] = c.interval;
-        minus(&numbers::difference(c.mean, Some([low, high])))
-    };
-    let mut text = format!(
-        "Predicted with gain <span class=\"n\">{:.2}</span>: worst class <span class=\"n\">{}</span>, \
-         average <span class=\"n\">{}</span> against equal densities (95&nbsp;% intervals).",
-        first.gain,
-        change(&first.worst),
-        change(&first.average)
-    );
+    let mut text = predicted_changes(first);
     if runs > 1 {
         text.push_str(" Intervals are those of the first seed.");
     }
@@ -112,18 +103,6 @@ fn sentence(entry: &Entry, first: &ForecastSummary, runs: usize) -> String {
         }
         text.push('.');
     }
-    if let Some(rule) = &first.rule {
-        push!(
-            text,
-            " The rule weighed the average with <span class=\"n\">{}</span> and kept \
-             <span class=\"n\">{:.0}&nbsp;%</span> of the log densities; judged on validation images that \
-             it did not choose by, it gains <span class=\"n\">{}</span> on the worst class and \
-             <span class=\"n\">{}</span> on the average.",
-            rule.lambda,
-            100.0 * rule.shrinkage,
-            minus(&numbers::signed(rule.judged_worst, 3)),
-            minus(&numbers::signed(rule.judged_average, 3))
-        );
-    }
+    text.push_str(&choice_of_rule(first));
     text
 }

@@ -1,6 +1,7 @@
 //! `report.html`: the pruned set for people.
 
 use fairprune::artefact::OutputDir;
+use fairprune::experiment::forecast::ForecastSummary;
 use fairprune::experiment::pruning::{PrunePlan, Pruned};
 use fairprune::metrics::pearson;
 use fairprune::prune::Direction;
@@ -67,6 +68,7 @@ pub fn render(
         kept: &subset.kept,
         score: shown,
         picks: picks.map(|p| ShownPicks { order: &p.order, weights: p.weights.as_deref() }),
+        forecast: ForecastSummary::of(subset),
         warnings: &pruned.warnings,
         recipe: recipe(args, stated),
         command: command_line::typed(),
@@ -92,7 +94,7 @@ fn recipe(args: &PruneArgs, stated: &Value) -> Vec<(String, String)> {
         rows.push((name.to_owned(), method["variant"].as_str().unwrap_or_default().to_owned()));
         let numbers = method["hyper_parameters"].as_object().into_iter().flatten();
         // The page has these elsewhere.
-        let shown = ["recalls", "kept", "of"];
+        let shown = ["recalls", "kept", "of", "forecast"];
         for (key, value) in numbers.filter(|(key, _)| !shown.contains(&key.as_str())) {
             flatten(key, value, &mut rows);
         }
