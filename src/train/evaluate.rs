@@ -15,6 +15,8 @@ pub struct EvaluationTotals {
     pub counts: Vec<ClassCounts>,
     /// Correct and total counts, one entry for each group, where the set has groups.
     pub groups: Option<Vec<ClassCounts>>,
+    /// The predicted class of every position, in their order.
+    pub predictions: Vec<u32>,
     /// Mean loss over the samples.
     pub loss: f64,
 }
@@ -53,5 +55,6 @@ pub fn measure<B: Operators>(
         }
         None => None,
     };
-    Ok(EvaluationTotals { counts: tally(&labels, &predicted, classes)?, groups, loss })
+    let counts = tally(&labels, &predicted, classes)?;
+    Ok(EvaluationTotals { counts, groups, predictions: predicted, loss })
 }
