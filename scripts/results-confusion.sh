@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 out=$2 data_seeds=${3:-5} seeds=${4:-2}
+mkdir -p "$out"
 shift $(( $# > 4 ? 4 : $# ))
 binary=${FAIRPRUNE:-target/release/fairprune}
 [ -x "$binary" ] || cargo build --release
@@ -12,7 +13,7 @@ for (( d = 0; d < data_seeds; d++ )); do
     for (( s = 0; s < seeds; s++ )); do
         run=$out/data-$d-seed-$s
         [ -e "$run.csv" ] && continue
-        "$binary" train -q --data "$data" --data-seed "$d" --seed "$s" --arch resnet8 --width 8 --out "$run" "$@" >&2
+        "$binary" train -q --data "$data" --data-seed "$d" --seed "$s" --arch resnet8 --width 8 --out "$run" "$@" > "$run.log"
         "$binary" eval -q --data "$data" --data-seed "$d" --weights "$run/model.safetensors" \
             --confusion "$run.csv" > "$run.txt"
     done
