@@ -52,9 +52,9 @@ pub struct OutArgs {
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
-    /// shapes:spurious
-    #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme,
+    /// shapes:spread or shapes:spurious
+    #[arg(long, default_value = "shapes:spread", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet, webdataset,
     /// parquet, metadata or cache [default: by its content]

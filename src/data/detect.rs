@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::format::Format;
+use super::format::{BUILT_IN, Format};
 use super::{cache, cifar, groups, idx, imagenet, parquet, tiny_imagenet, webdataset};
 use crate::error::{Error, Result};
 
@@ -15,7 +15,7 @@ pub(super) fn format_of(spec: &str, asked: Option<Format>) -> Result<Format> {
     if !root.exists() {
         return no_folder(
             "nothing",
-            "a folder, or the name of a built-in set: shapes, shapes:extreme, shapes:spurious",
+            &format!("a folder, or the name of a built-in set: {BUILT_IN}"),
         );
     }
     let format = asked.map_or_else(|| detect(root), Ok)?;
@@ -75,7 +75,7 @@ fn of_file(path: &Path) -> Result<Format> {
             "a file",
             format!(
                 "a folder, a file of a known kind (.{}, .tar, .parquet), or the name of a built-in \
-                 set: shapes, shapes:extreme, shapes:spurious",
+                 set: {BUILT_IN}",
                 cache::EXTENSION
             ),
         )),

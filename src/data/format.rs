@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
+/// The names of the built-in sets, as errors list them.
+pub(super) const BUILT_IN: &str = "shapes, shapes:extreme, shapes:spread, shapes:spurious";
+
 /// How a data set is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -12,6 +15,8 @@ pub enum Format {
     Shapes,
     /// The built-in drawings with three classes that are far harder than the rest.
     ShapesExtreme,
+    /// The built-in drawings with classes that are tight or wide in themselves, and no pairs.
+    ShapesSpread,
     /// Four of the classes on two grounds that go with the classes in training.
     ShapesSpurious,
     /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
@@ -38,7 +43,7 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 13] = [
+    pub const ALL: [Format; 14] = [
         Format::ImageFolder,
         Format::CifarBinary,
         Format::CifarPython,
@@ -51,6 +56,7 @@ impl Format {
         Format::Cache,
         Format::Shapes,
         Format::ShapesExtreme,
+        Format::ShapesSpread,
         Format::ShapesSpurious,
     ];
 
@@ -59,6 +65,7 @@ impl Format {
         match self {
             Format::Shapes => "shapes",
             Format::ShapesExtreme => "shapes:extreme",
+            Format::ShapesSpread => "shapes:spread",
             Format::ShapesSpurious => "shapes:spurious",
             Format::ImageFolder => "imagefolder",
             Format::CifarBinary => "cifar",
@@ -75,7 +82,8 @@ impl Format {
 
     /// Tells whether the images are drawn by this program.
     pub fn is_built_in(self) -> bool {
-        matches!(self, Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious)
+        use Format::*;
+        matches!(self, Shapes | ShapesExtreme | ShapesSpread | ShapesSpurious)
     }
 
     /// Tells whether every image is a file of its own, whose path below the root is the sample's
@@ -108,9 +116,10 @@ pub(super) fn built_in(spec: &str, asked: Option<Format>) -> Result<Option<Forma
     let named = match spec {
         "shapes" => Some(Format::Shapes),
         "shapes:extreme" => Some(Format::ShapesExtreme),
+        "shapes:spread" => Some(Format::ShapesSpread),
         "shapes:spurious" => Some(Format::ShapesSpurious),
         _ if spec.starts_with("shapes:") => {
-            let expected = "shapes, shapes:extreme, shapes:spurious or a path";
+            let expected = format!("{BUILT_IN} or a path");
             return Err(Error::invalid("data", spec, expected));
         }
         _ => None,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Loads `spec`: a path, or `shapes`, `shapes:extreme`, `shapes:spurious` for the built-in sets.
+/// Loads `spec`: a path, or the name of a built-in set, such as `shapes`.
 ///
 /// Decoding runs in the current rayon pool and its result does not depend on the number of threads.
 /// # Errors
@@ -42,7 +42,7 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         Format::Parquet => parquet::load,
         Format::Metadata => groups::load,
         Format::Cache => cache::load,
-        Format::Shapes | Format::ShapesExtreme | Format::ShapesSpurious => {
+        Format::Shapes | Format::ShapesExtreme | Format::ShapesSpread | Format::ShapesSpurious => {
             return Err(Error::Internal(format!("{spec} was not taken for a built-in set")));
         }
     };

@@ -1,10 +1,13 @@
 //! The metrics of one model, from what an evaluation counted.
 
 use super::comparison::summary::Evaluation;
+use std::path::Path;
+
 use super::counts::EvaluationCounts;
-use crate::data::Partition;
+use crate::artefact::tables;
+use crate::data::{DataSet, PartName, Partition};
 use crate::error::{Error, Result};
-use crate::metrics::{ClassCounts, ClassMetrics, weighted_accuracy};
+use crate::metrics::{ClassCounts, ClassMetrics, ConfusionMatrix, weighted_accuracy};
 use serde_json::{Map, Value, json};
 
 /// The metrics of one model as the summary has them.
@@ -72,4 +75,24 @@ pub fn evaluation_json(
         pairs.push(("weighted_accuracy".to_owned(), json!(e.weighted_accuracy)));
     }
     Ok(pairs.into_iter().collect())
+}
+
+/// Writes how often the samples of each class, at `positions` of one part, were predicted as each: a row a
+/// class, with its number, its name, and the counts in the order of the classes.
+pub fn write_confusion(
+    path: &Path,
+    data: &DataSet,
+    (part, positions): (PartName, &[usize]),
+    predictions: &[u32],
+) -> Result<()> {
+    let part = data
+        .part(part)
+        .ok_or_else(|| Error::Internal(format!("no {} part to count", part.name())))?;
+    let labels: Vec<u32> = positions.iter().map(|&i| part.labels[i]).collect();
+    let matrix = ConfusionMatrix::from_slices(&labels, predictions, data.classes.len())?;
+    let names = data.classes.iter().map(String::as_str);
+    let columns: Vec<&str> = ["class", "name"].into_iter().chain(names.clone()).collect();
+    let rows: Vec<(usize, &str, &[u64])> =
+        names.zip(matrix.rows()).enumerate().map(|(k, (name, row))| (k, name, row)).collect();
+    tables::write_listing(path, &columns, &rows)
 }

@@ -15,10 +15,10 @@ pub struct EvaluationTotals {
     pub counts: Vec<ClassCounts>,
     /// Correct and total counts, one entry for each group, where the set has groups.
     pub groups: Option<Vec<ClassCounts>>,
+    /// The predicted class of every position, in their order.
+    pub predictions: Vec<u32>,
     /// Mean loss over the samples.
     pub loss: f64,
-    /// The answer for each sample, in the order of the set.
-    pub answers: Vec<u32>,
 }
 
 /// Runs the network in eval mode over the set. Losses that are not finite are an error.
@@ -56,5 +56,5 @@ pub fn measure<B: Operators>(
         None => None,
     };
     let counts = tally(&labels, &predicted, classes)?;
-    Ok(EvaluationTotals { counts, groups, loss, answers: predicted })
+    Ok(EvaluationTotals { counts, groups, predictions: predicted, loss })
 }

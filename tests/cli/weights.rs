@@ -36,6 +36,19 @@ fn a_trained_network_evaluates_to_its_own_summary() {
     for key in ["average_accuracy", "worst_class", "worst_recall", "gap", "std", "recalls"] {
         assert_eq!(found[key], stored[key], "{key}");
     }
+    // What was taken for what: the diagonal is correct, and a row is all images of its class.
+    good(place.path(), &format!("{line} --confusion c.csv"));
+    let written = place.read("c.csv");
+    let mut rows = written.lines().map(|row| row.split(',').collect::<Vec<_>>());
+    assert_eq!(rows.next().unwrap()[..2], ["class", "name"]);
+    let recalls = found["recalls"].as_array().unwrap();
+    assert_eq!(rows.clone().count(), recalls.len());
+    for ((k, row), recall) in rows.enumerate().zip(recalls) {
+        let counts: Vec<u64> = row[2..].iter().map(|n| n.parse().unwrap()).collect();
+        assert_eq!(row[..2], [&k.to_string(), recall["name"].as_str().unwrap()]);
+        assert_eq!(counts[k], recall["correct"]);
+        assert_eq!(counts.iter().sum::<u64>(), recall["total"]);
+    }
     // Without metadata the flags say it all, and the counters of batches are not needed.
     let mut bare = tensors(&place);
     bare.retain(|name, _| !name.ends_with("num_batches_tracked"));

@@ -21,6 +21,7 @@ fn the_bytes_are_pinned() {
     let print = |format| shapes::generate(format, 0, [32, 16, 16], &quiet).unwrap().fingerprint;
     assert_eq!(print(Format::Shapes), "1458204c9f62fc34810a0733b4633321");
     assert_eq!(print(Format::ShapesExtreme), "2019b97867ab204fb3f734342b63fd48");
+    assert_eq!(print(Format::ShapesSpread), "d9f0003309d7a4b5b9f941ef8fea858f");
     assert_eq!(print(Format::ShapesSpurious), "58b48528db1b1bf71f4e6fe7754d4aff");
 }
 
@@ -61,6 +62,38 @@ fn grounds_are_spurious_in_training_alone() {
     let larger = shapes::generate(Format::ShapesSpurious, 5, [60, 0, 0], &quiet).unwrap();
     assert_eq!(larger.train.image(60 + 7), set.train.image(40 + 7));
     assert_eq!(larger.train.attributes[60..100], set.train.attributes[40..80]);
+}
+
+/// Hues of a narrow class lie closer together than those of a wide one, and their classes are those of
+/// `shapes`.
+#[test]
+fn classes_of_spread_differ_in_how_unlike_their_images_are() {
+    let format: Format = "shapes:spread".parse().unwrap();
+    let set = shapes::generate(format, 0, [96, 0, 0], &quiet).unwrap();
+    // Length of the mean of unit vectors along the colour difference of the middle: 1 where all agree.
+    let agreement = |class: &str| {
+        let k = set.classes.iter().position(|c| c == class).unwrap();
+        let mut sum = [0.0, 0.0];
+        for i in k * 96..(k + 1) * 96 {
+            let image = set.train.image(i);
+            let mean = |c: usize| -> f64 {
+                (0..64).map(|j| f64::from(image[((12 + j / 8) * 32 + 12 + j % 8) * 3 + c])).sum()
+            };
+            let (red, green, blue) = (mean(0), mean(1), mean(2));
+            let luminance = 0.299 * red + 0.587 * green + 0.114 * blue;
+            let (cr, cb) = ((red - luminance) / 1.402, (blue - luminance) / 1.772);
+            sum = [sum[0] + cr / cr.hypot(cb), sum[1] + cb / cr.hypot(cb)];
+        }
+        sum[0].hypot(sum[1]) / 96.0
+    };
+    for narrow in ["disc", "hexagon", "sun"] {
+        for wide in ["pentagon", "star", "cone"] {
+            assert!(agreement(narrow) > agreement(wide) + 0.05, "{narrow}, {wide}");
+        }
+    }
+    let shapes = shapes::generate(Format::Shapes, 0, [1, 0, 0], &quiet).unwrap();
+    let sorted = |classes: &[String]| std::collections::BTreeSet::from_iter(classes.to_vec());
+    assert_eq!(sorted(&set.classes), sorted(&shapes.classes));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use fairprune::data::{DataSet, PartName, SplitKind};
 use fairprune::error::Error;
 use fairprune::experiment::Loaded;
 use fairprune::experiment::counts::EvaluationCounts;
-use fairprune::experiment::evaluation::evaluation_json;
+use fairprune::experiment::evaluation::{evaluation_json, write_confusion};
 use fairprune::experiment::settings::DataSettings;
 use fairprune::experiment::weight_file::WeightFile;
 use serde_json::json;
@@ -22,6 +22,10 @@ pub struct EvalArgs {
     /// Weights to evaluate; what their metadata say of the network need not be given
     #[arg(long, value_name = "W.safetensors")]
     pub weights: PathBuf,
+    /// Write how often the images of each class are taken for each other class: class,name,... with a
+    /// column a class
+    #[arg(long, value_name = "C.csv")]
+    pub confusion: Option<PathBuf>,
     #[command(flatten)]
     pub data: EvalData,
     #[command(flatten)]
@@ -36,9 +40,9 @@ pub struct EvalArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct EvalData {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
-    /// shapes:spurious
-    #[arg(long, default_value = "shapes", value_name = "PATH|shapes")]
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme,
+    /// shapes:spread or shapes:spurious
+    #[arg(long, default_value = "shapes:spread", value_name = "PATH|shapes")]
     pub data: String,
     /// How it is stored, as in `fairprune train --help` [default: by its content]
     #[arg(long, value_name = "FORMAT")]
@@ -98,6 +102,9 @@ pub fn eval(args: &EvalArgs) -> Result<u8> {
     }
     let clock = std::time::Instant::now();
     let evaluation = session.evaluate(&file.weights, part, &positions)?;
+    if let Some(path) = &args.confusion {
+        write_confusion(path, &session.data, (part, &positions), &evaluation.predictions)?;
+    }
     let counts = EvaluationCounts::new(0, &evaluation);
     // Weighted by the whole training part: what the network was trained on is not known.
     let partition = &session.partition;

@@ -1,8 +1,9 @@
 //! Built-in images: ten classes of light objects on dark ground, 32 x 32, drawn by one generator.
 //!
-//! A class is a row of constants (outline, hue, stripes). Everything else varies alike in every
-//! class, and 12.5 % of the images of each class are hard views. How hard a class is follows from
-//! how near its neighbours' constants are, as in photographs. `shapes:spurious` has four classes
+//! A class is a row of constants (outline, hue, stripes) with a spread around them. In most sets the
+//! spread is the same in every class, 12.5 % of the images of each class are hard views, and how hard
+//! a class is follows from how near its neighbours' constants are. In `shapes:spread` the centres lie
+//! evenly, and how hard a class is follows from its own spread. `shapes:spurious` has four classes
 //! and two coloured grounds, of which a class has mostly one in training. An image is a pure
 //! function of (data seed, part, class, number).
 
@@ -61,6 +62,7 @@ pub fn generate(
     let set = match format {
         Format::Shapes => &classes::SHAPES,
         Format::ShapesExtreme => &classes::EXTREME,
+        Format::ShapesSpread => &classes::SPREAD,
         Format::ShapesSpurious => &classes::SPURIOUS,
         _ => return Err(Error::Internal(format!("{format} is not drawn"))),
     };

@@ -1,6 +1,6 @@
-//! The free variables of one image, drawn alike for every class.
+//! The free variables of one image, drawn around the constants of its class.
 
-use super::classes::{Grounds, HARD_BLOCK, HARD_VIEWS, RARE_BLOCK, Set, spread};
+use super::classes::{Grounds, HARD_BLOCK, RARE_BLOCK, Set, spread};
 use crate::rng::{Philox, Sequence};
 
 /// Ways in which a view is hard.
@@ -53,13 +53,14 @@ fn line(part: u8, class: usize, number: usize) -> u64 {
     u64::from(part) << 56 | (class as u64) << 40 | number as u64
 }
 
-/// Tells whether image `number` of a class is a hard view. The share is the same in every block of
-/// images.
-fn is_hard(philox: &Philox, part: u8, class: usize, number: usize) -> bool {
+/// Returns the place of image `number` of a class in the shuffled order of its block of images. The
+/// first places are hard views, and the next ones are of any hue, so that the shares are the same in
+/// every block.
+fn place(philox: &Philox, (part, class, number): (u8, usize, usize)) -> usize {
     let block = number / HARD_BLOCK;
     let mut order: [usize; HARD_BLOCK] = std::array::from_fn(|i| i);
     philox.sequence(1 << 63 | line(part, class, block)).shuffle(&mut order);
-    order[..HARD_VIEWS].contains(&(number % HARD_BLOCK))
+    order.iter().position(|&i| i == number % HARD_BLOCK).unwrap_or(HARD_BLOCK)
 }
 
 /// Returns the ground of image `number` of a class: its usual one, but for one training image of
@@ -84,24 +85,25 @@ impl DrawnView {
         (part, class, number): (u8, usize, usize),
     ) -> (DrawnView, Sequence) {
         let style = &set.styles[class];
+        let own = &style.spread;
         let mut s = philox.sequence(line(part, class, number));
         let degrees = std::f32::consts::PI / 180.0;
         let full_turn = 2.0 * std::f32::consts::PI;
         let mut view = DrawnView {
             points: style.points,
             depth: style.depth,
-            roundness: reflect(style.roundness + spread::ROUNDNESS * normal(&mut s)),
-            aspect: style.aspect * (1.0 + spread::ASPECT * normal(&mut s)),
+            roundness: reflect(style.roundness + own.roundness * normal(&mut s)),
+            aspect: style.aspect * (1.0 + own.aspect * normal(&mut s)),
             corner: degrees * style.corner,
-            turn: degrees * spread::TURN * normal(&mut s),
+            turn: degrees * own.turn * normal(&mut s),
             centre: [shift(&mut s), shift(&mut s)],
-            radius: spread::RADIUS.0 * (1.0 + spread::RADIUS.1 * normal(&mut s)),
-            hue: degrees * (style.hue + set.hue * normal(&mut s)),
+            radius: spread::RADIUS * (1.0 + own.radius * normal(&mut s)),
+            hue: degrees * (style.hue + own.hue * normal(&mut s)),
             chroma: spread::CHROMA.0 + spread::CHROMA.1 * normal(&mut s),
-            light: spread::LIGHT.0 + spread::LIGHT.1 * normal(&mut s),
+            light: style.light + own.light * normal(&mut s),
             stripes: spread::STRIPES.0 + spread::STRIPES.1 * normal(&mut s),
-            waves: style.waves * (1.0 + spread::WAVES * normal(&mut s)),
-            grain: degrees * (style.grain + spread::GRAIN * normal(&mut s)),
+            waves: style.waves * (1.0 + own.waves * normal(&mut s)),
+            grain: degrees * (style.grain + own.grain * normal(&mut s)),
             phase: full_turn * s.uniform(),
             dark: spread::DARK.0 + spread::DARK.1 * normal(&mut s),
             dark_hue: full_turn * s.uniform(),
@@ -117,7 +119,12 @@ impl DrawnView {
             view.dark_chroma = grounds.chroma;
         }
         let (kind, bar_turn, bar_edge) = (s.below(3), s.uniform(), s.uniform());
-        if is_hard(philox, part, class, number) {
+        let place = place(philox, (part, class, number));
+        if place >= own.hard && place < own.hard + own.odd {
+            // Hard views alone are covered, so that the turn of their bar is free to be a hue.
+            view.hue = full_turn * bar_turn;
+        }
+        if place < own.hard {
             match [Hard::Faded, Hard::Small, Hard::Covered][kind as usize] {
                 Hard::Faded => {
                     view.chroma *= 0.15;

@@ -34,7 +34,7 @@ pub struct DataSettings {
 impl Default for DataSettings {
     fn default() -> Self {
         DataSettings {
-            data: "shapes".to_owned(),
+            data: "shapes:spread".to_owned(),
             format: None,
             image_size: None,
             input_size: None,

@@ -62,7 +62,7 @@ fn on_test<B: Operators>(
         return Err(Error::Diverged { what, step, epoch: u64::from(epoch) });
     }
     let mut confusion: BTreeMap<[u32; 2], u32> = BTreeMap::new();
-    for (&i, &answer) in test.iter().zip(&evaluation.answers) {
+    for (&i, &answer) in test.iter().zip(&evaluation.predictions) {
         *confusion.entry([set.labels[i as usize], answer]).or_insert(0) += 1;
     }
     let confusion = confusion.into_iter().map(|([label, answer], n)| [label, answer, n]).collect();

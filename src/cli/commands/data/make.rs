@@ -16,7 +16,7 @@ use crate::cli::progress::Bar;
 
 #[derive(Args, Debug)]
 pub struct MakeArgs {
-    /// shapes, shapes:extreme or shapes:spurious
+    /// shapes, shapes:extreme, shapes:spread or shapes:spurious
     #[arg(value_name = "shapes")]
     pub set: String,
     /// The folder to make
@@ -45,7 +45,7 @@ pub fn make(args: &MakeArgs) -> Result<u8> {
     let common = &args.common;
     let built_in = |f: &Format| f.is_built_in();
     let Some(format) = args.set.parse::<Format>().ok().filter(built_in) else {
-        let expected = "shapes, shapes:extreme or shapes:spurious";
+        let expected = "shapes, shapes:extreme, shapes:spread or shapes:spurious";
         return Err(Error::invalid("set to make", &args.set, expected).into());
     };
     let target: Target = args.target.parse()?;

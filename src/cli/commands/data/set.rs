@@ -7,8 +7,8 @@ use fairprune::experiment::settings::DataSettings;
 /// A data set, named first.
 #[derive(Args, Clone, Debug)]
 pub struct SetArgs {
-    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme or
-    /// shapes:spurious
+    /// A folder, a tar, Parquet or cache file, or the built-in shapes, shapes:extreme,
+    /// shapes:spread or shapes:spurious
     #[arg(value_name = "PATH|shapes")]
     pub path: String,
     /// How it is stored [default: by its content]
