@@ -37,7 +37,7 @@ pub struct RunArgs {
     #[arg(long, value_delimiter = ',', value_name = "P,...", conflicts_with = "density")]
     pub prune_rate: Option<Vec<f64>>,
     /// Paired repetitions
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, default_value_t = 3, value_name = "N")]
     pub seeds: usize,
     /// Length of pruned runs: matched ((0.5 + 0.5 d) of the full run's steps), fixed or steps
     #[arg(long, default_value = "matched", value_name = "NAME")]
