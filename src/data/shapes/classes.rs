@@ -221,7 +221,7 @@ const BRIGHT: f32 = 0.68;
 ///   widths go from .6 to 1.15, and pose, size, colour, texture and shape all have that width.
 /// - No other class gets more than 40 % of a class's errors. The centres lie evenly on a strip, hues
 ///   about 36 degrees apart and dim and bright by turns, so that each has four neighbours at about one
-///   distance. Around `pentagon`, between wide classes, there is a little more room. Narrow and wide
+///   distance. Between the two widest, `cone` and `pentagon`, there is a little more room. Narrow and wide
 ///   classes alternate so that none is the only wide neighbour of another. An image in 16 of a narrow
 ///   class and three of a wide one have any hue at all, which spreads errors over all classes; without
 ///   these the largest share was .41 to .44.
