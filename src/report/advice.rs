@@ -43,10 +43,10 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
             );
             text.push_str(&match average(&v.strategy) {
                 Some(a) if a.outcome == Outcome::Worsened => {
-                    format!(", and cost {} of average accuracy.", signed(a.mean))
+                    format!(", and cost {} of average accuracy.", small(-a.mean))
                 }
                 Some(a) if a.outcome == Outcome::Improved => {
-                    format!(", and the average by {}.", signed(a.mean))
+                    format!(", and the average by {}.", small(a.mean))
                 }
                 Some(_) => "; whether it costs average accuracy is not decided.".to_owned(),
                 None => ".".to_owned(),
@@ -86,6 +86,11 @@ fn command(summary: &RunSummary, strategy: Strategy, density: f64) -> Option<Str
                  --out kept"
             )
         })
+}
+
+/// A size with three places, since averages move little.
+fn small(value: f64) -> String {
+    format!("{value:.3}").replacen("0.", ".", 1)
 }
 
 fn signed(value: f64) -> String {

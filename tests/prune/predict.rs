@@ -104,7 +104,7 @@ fn the_rule_finds_the_optimum_of_scipy() {
     let spent: f64 = found.densities.iter().zip(&rule.sizes).map(|(d, &n)| d * n as f64).sum();
     let all = rule.sizes.iter().sum::<usize>() as f64;
     assert!((spent - rule.density * all).abs() < 1e-6);
-    assert!((smooth_worst(&golden, &vec![rule.density; 5]) - rule.equal).abs() < 1e-6);
+    assert!((smooth_worst(&golden, &[rule.density; 5]) - rule.equal).abs() < 1e-6);
     assert!((smooth_worst(&golden, &rule.densities) - rule.worst).abs() < 1e-6);
     let reached = smooth_worst(&golden, &found.densities);
     assert!(reached > rule.worst - 1e-3, "{reached} where SciPy reaches {}", rule.worst);

@@ -128,7 +128,8 @@ mod tests {
         ] {
             assert_eq!(name.parse::<PredictedQuota>().unwrap().to_string(), name);
         }
-        assert_eq!("predicted:average-loss=.010".parse(), Ok(PredictedQuota::default()));
+        let same: PredictedQuota = "predicted:average-loss=.010".parse().unwrap();
+        assert_eq!(same, PredictedQuota::default());
         for (bad, word) in [
             ("predicted:gain=x", "[0, 10]"),
             ("predicted:gain=NaN", "[0, 10]"),

@@ -140,7 +140,7 @@ pub(in crate::report) fn quotas(view: &SummaryView) -> Option<Section> {
              data; ± is the standard deviation between them. {} a density \
              in proportion to its error, 1&nbsp;−&nbsp;recall, and at most 1.",
             if runs == 1 { "" } else { "s" },
-            view.words("Class quotas give a class")
+            view.words("MetriQ’s quotas give a class")
         );
         if let Some(ratio) = q.error_ratio.filter(|r| r.is_finite()) {
             push!(body, " The largest error is <b class=\"n\">{ratio:.1}</b> times the smallest.");

@@ -28,7 +28,11 @@ pub struct RunArgs {
     /// random+nucs:margin; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
     /// groupdro, dfr
-    #[arg(long, value_delimiter = ',', default_value = "full,random,el2n,metriq,predicted")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "full,random,el2n,metriq,predicted:pilots=1"
+    )]
     pub strategies: Vec<String>,
     /// Kept fraction of the training set; several for a curve
     #[arg(long, value_delimiter = ',', default_value = "0.5", value_name = "D,...")]
