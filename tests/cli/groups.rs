@@ -40,6 +40,17 @@ fn rows(path: &Path) -> Vec<BTreeMap<String, String>> {
 }
 
 #[test]
+fn the_default_comparison_leaves_out_what_groups_do_not_have() {
+    let place = folder();
+    let line =
+        format!("run --data birds --groups place {RUN} --seeds 1 --min-per-class 1 --out out");
+    let summary = json(place.path(), &line);
+    let strategies = summary["strategies"].as_array().unwrap();
+    let names: Vec<&str> = strategies.iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["full", "random", "el2n", "metriq"]);
+}
+
+#[test]
 fn a_run_measures_and_prunes_groups() {
     let place = folder();
     let place = place.path();

@@ -5,7 +5,7 @@ use crate::*;
 /// The forecast that kept.json states.
 fn forecast(place: &Place, kept: &str) -> Value {
     let document: Value = serde_json::from_str(&place.read(&format!("{kept}/kept.json"))).unwrap();
-    document["methods"][0]["forecast"].clone()
+    document["methods"][0]["hyper_parameters"]["forecast"].clone()
 }
 
 #[test]
@@ -76,9 +76,35 @@ fn unusable_options_are_named() {
     ] {
         refused(place.path(), &format!("{line} {quota}"), &words);
     }
-    let run = format!("run --data data {TINY} --seeds 1 --density .5 --out out --strategies");
-    let split = "predicted:pilots=1 --split crossfit:2";
-    refused(place.path(), &format!("{run} {split}"), &["crossfit", "no run trains on"]);
+}
+
+/// The rule chooses on one half of the validation images and judges on the other.
+#[test]
+fn too_few_validation_images_are_refused_before_anything_is_trained() {
+    let place = Place::new();
+    place.tree("few", &[("train", [8, 8, 8]), ("val", [3, 1, 3]), ("test", [2, 2, 2])]);
+    let line = format!("run --data few {TINY} --seeds 1 --density .5 --out out");
+    for strategies in ["", "--strategies predicted"] {
+        let words = ["--quota predicted", "1 validation images of \"bee\"", "at least 2"];
+        refused(place.path(), &format!("{line} {strategies}"), &words);
+    }
+    assert_eq!(names(&place.path().join("out")), Vec::<String>::new());
+    good(place.path(), &format!("{line} --strategies metriq"));
+}
+
+/// With folds a pilot leaves the first of them out and validates on it.
+#[test]
+fn pilots_of_folds_leave_one_out() {
+    let place = Place::new();
+    let run = format!("run --data data {TINY} --seeds 1 --density .5 --split crossfit:2");
+    let line = format!("{run} --strategies predicted:pilots=1 --out out");
+    let summary = json(place.path(), &line);
+    let run = &summary["strategies"][0]["points"][0]["runs"][0];
+    assert_eq!(run["preparation"]["query_runs"], 3);
+    assert!(run["forecast"]["gain"].is_number(), "{run}");
+    let array = place.path().join("out/work/pilot0-metriq-d0.5/validation-log-probabilities.npy");
+    // Half of 36 images, three classes, behind a header of 128 bytes.
+    assert_eq!(fs::metadata(array).unwrap().len(), 128 + 18 * 3 * 4);
 }
 
 #[test]

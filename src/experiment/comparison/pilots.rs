@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::plan::ComparisonPlan;
+use crate::data::QueryPart;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
 use crate::experiment::strategy::{Choice, PredictedQuota, QueryData, Quota, Ranking, Strategy};
@@ -79,6 +80,16 @@ impl Pilots<'_> {
     pub fn training(&self, number: u32, train: Vec<usize>) -> TrainingRun<'_> {
         let seeds = self.seeds(number);
         let run = self.plan.final_run(self.session, train, 0, &[]);
+        // Of folds, none are apart from training: the first is left out here.
+        let run = match self.session.split.val.is_empty() {
+            false => run,
+            true => {
+                let QueryPart { train: rest, val_part, val } = self.session.split.query(0);
+                let mut train = run.part.train;
+                train.retain(|i| rest.binary_search(i).is_ok());
+                TrainingRun { part: QueryPart { train, val_part, val }, ..run }
+            }
+        };
         TrainingRun { name: self.name(number), seeds, test: false, predictions: true, ..run }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::data::{QueryPart, Split};
+use crate::data::{PartName, QueryPart, Split};
 use crate::error::{Error, Result};
 use crate::experiment::folder::features::Extract;
 use crate::experiment::query::{Queries, QueryRun, Short};
@@ -197,25 +197,34 @@ impl ComparisonPlan {
 
     /// Refuses predicted quotas where nothing can be predicted.
     pub fn check_predictions(&self, session: &Session) -> Result<()> {
-        for strategy in self.strategies() {
-            let Some(quota) = strategy.predicted() else { continue };
-            let what = || format!("`quota` {quota}");
-            if let Some(attribute) = &session.partition.attribute {
-                let found = format!("groups by {attribute}");
-                let expected = "classes: a network answers classes, and how densities of groups shift \
-                                its answers is not known";
-                return Err(Error::invalid(what(), found, expected));
-            }
-            if quota.pilots > 0 && session.split.val.is_empty() {
-                let expected = "a split whose validation images no run trains on, or no pilots";
-                return Err(Error::invalid(
-                    what(),
-                    format!("`split` {}", session.split.kind),
-                    expected,
-                ));
+        let strategies = self.strategies();
+        let Some(quota) = strategies.iter().find_map(|s| s.predicted()) else { return Ok(()) };
+        let what = format!("`quota` {quota}");
+        if let Some(attribute) = &session.partition.attribute {
+            let found = format!("groups by {attribute}");
+            let expected = "classes: a network answers classes, and how densities of groups shift its \
+                            answers is not known";
+            return Err(Error::invalid(what, found, expected));
+        }
+        let split = &session.split;
+        // Of folds, every training image validates once.
+        let (part, val) = match split.val.is_empty() {
+            true => (PartName::Train, &split.train),
+            false => (split.val_part, &split.val),
+        };
+        let sizes = session.sizes();
+        let mut counts = vec![0; sizes.len()];
+        if let Some(part) = session.data.part(part) {
+            val.iter().for_each(|&i| counts[part.labels[i] as usize] += 1);
+        }
+        match (0..sizes.len()).find(|&k| sizes[k] > 0 && counts[k] < 2) {
+            None => Ok(()),
+            Some(k) => {
+                let class = &session.data.classes[k];
+                let found = format!("{} validation images of {class:?}", counts[k]);
+                Err(Error::invalid(what, found, "at least 2 of every class"))
             }
         }
-        Ok(())
     }
 
     /// The runs of all queries.

@@ -28,12 +28,9 @@ pub struct RunArgs {
     /// random+nucs:margin; or another way of training
     /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
     /// groupdro, dfr
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "full,random,el2n,metriq,predicted:pilots=1"
-    )]
-    pub strategies: Vec<String>,
+    /// [default: full,random,el2n,metriq,predicted:pilots=1; with --groups without the last]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub strategies: Option<Vec<String>>,
     /// Kept fraction of the training set; several for a curve
     #[arg(long, value_delimiter = ',', default_value = "0.5", value_name = "D,...")]
     pub density: Vec<f64>,
@@ -105,12 +102,22 @@ impl RunArgs {
         })
     }
 
+    /// What is compared where nobody says: predictions are of classes, not of groups.
+    fn default_strategies(&self) -> Vec<String> {
+        let mut names = vec!["full", "random", "el2n", "metriq"];
+        if self.groups.groups == "classes" {
+            names.push("predicted:pilots=1");
+        }
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// What is compared.
     pub fn block(&self) -> Result<Block> {
         let densities = match &self.prune_rate {
             Some(rates) => rates.iter().map(|&r| density_of_prune_rate(r)).collect(),
             None => Ok::<_, Error>(self.density.clone()),
         };
-        Ok(Block::parse(&self.strategies, &densities?, self.seeds)?)
+        let strategies = self.strategies.clone().unwrap_or_else(|| self.default_strategies());
+        Ok(Block::parse(&strategies, &densities?, self.seeds)?)
     }
 }
