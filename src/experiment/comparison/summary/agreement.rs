@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Spread;
-use crate::metrics::pearson;
+use crate::metrics::{Spread, pearson};
 
 /// How near predictions came, over the classes, means over seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

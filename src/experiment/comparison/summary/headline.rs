@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, SeedRun, Spread};
+use super::seed_run::{Evaluation, SeedRun};
+use crate::metrics::Spread;
 
 /// The numbers of a table's row: over the seeds of one strategy at one density.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
