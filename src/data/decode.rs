@@ -4,17 +4,14 @@
 //! grey and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted
 //! form. One difference is deliberate: Pillow keeps min(v, 255) of 16-bit grey, which is almost all
 //! white, and this decoder keeps the high byte there too. EXIF orientation is ignored, as it is by
-//! the loader. JPEG pixels may differ from libjpeg's by a few units where chroma is subsampled or
-//! the transform rounds.
+//! the loader. JPEG pixels are those of libjpeg-turbo, bit for bit; what its stand-in cannot read
+//! (chroma of higher resolution than luma, scans of two of three components, subsampled CMYK) is refused.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use libjpeg_turbo_rs::{DecodeLimits as JpegLimits, Decoder as JpegDecoder, PixelFormat};
 use png::{ColorType, DecodingError};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DecodeLimits;
 use crate::error::{Error, Result};
@@ -57,7 +54,7 @@ pub(super) struct Encoded<'a> {
 
 #[derive(Clone, Copy)]
 enum ImageKind {
-    Jpeg { stray: bool },
+    Jpeg,
     Png,
 }
 
@@ -65,8 +62,8 @@ impl<'a> Encoded<'a> {
     /// Reads the header and checks kind, size and limits; nothing is decoded yet.
     pub fn new(bytes: &'a [u8], limits: DecodeLimits) -> Result<Self, Unusable> {
         let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
-            let header = JpegHeader::read(bytes)?;
-            (ImageKind::Jpeg { stray: header.stray }, header.width, header.height)
+            let (width, height) = jpeg_size(bytes)?;
+            (ImageKind::Jpeg, width, height)
         } else if bytes.starts_with(PNG_SIGNATURE) {
             let (width, height) = png_size(bytes)?;
             (ImageKind::Png, width, height)
@@ -97,11 +94,11 @@ impl<'a> Encoded<'a> {
         // The decoders are meant not to panic. A hostile file that finds a hole in one is still
         // reported by name instead of ending the program.
         let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
-            ImageKind::Jpeg { stray } => decode_jpeg(self.bytes, self.limits, stray, rgb),
+            ImageKind::Jpeg => decode_jpeg(self.bytes, self.limits, rgb),
             ImageKind::Png => decode_png(self.bytes, self.limits, rgb),
         }));
         let kind = match self.kind {
-            ImageKind::Jpeg { .. } => "JPEG",
+            ImageKind::Jpeg => "JPEG",
             ImageKind::Png => "PNG",
         };
         decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
@@ -135,91 +132,67 @@ fn describe(bytes: &[u8]) -> String {
     }
 }
 
-/// What the segments before the first scan say.
-struct JpegHeader {
-    width: usize,
-    height: usize,
-    /// Whether there are bytes that belong to no segment. libjpeg skips them, but the strict
-    /// decoder would not.
-    stray: bool,
+/// Most scans of a progressive JPEG file. Real ones have up to a dozen; each costs a walk over all
+/// coefficients, so that thousands would take hours for one small file.
+const MOST_SCANS: usize = 200;
+
+/// Bytes that decoding may take for each pixel: coefficients, planes and output of the costliest kind.
+const JPEG_BYTES_PER_PIXEL: u64 = 16;
+
+/// A decoder that has read the segments up to the first scan.
+fn jpeg_decoder<'a>(bytes: &'a [u8], limits: JpegLimits) -> Result<JpegDecoder<'a>, String> {
+    let decoder =
+        JpegDecoder::new_with_limits(bytes, JpegLimits { max_scans: MOST_SCANS, ..limits });
+    decoder.map_err(|e| e.to_string())
 }
 
-impl JpegHeader {
-    /// Walks the segments up to the first scan, and looks for the end marker behind it.
-    fn read(bytes: &[u8]) -> Result<JpegHeader, Unusable> {
-        let damaged = |what: &str| {
-            Unusable::new(format!("a damaged JPEG file ({what})"), "a valid JPEG file")
-        };
-        let word = |at: usize| {
-            let pair = bytes.get(at..at + 2)?;
-            Some(usize::from(u16::from_be_bytes([pair[0], pair[1]])))
-        };
-        let (mut at, mut stray, mut frame) = (2, false, None);
-        loop {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let skipped = rest.iter().position(|&b| b == 0xff);
-            let skipped = skipped.ok_or_else(|| damaged("it ends in its header"))?;
-            stray |= skipped > 0;
-            at += skipped;
-            // Fill bytes before a marker are legal.
-            let fill = bytes[at..].iter().take_while(|&&b| b == 0xff).count();
-            at += fill;
-            let marker = *bytes.get(at).ok_or_else(|| damaged("it ends in its header"))?;
-            at += 1;
-            if marker == 0 {
-                stray = true;
-                continue;
-            }
-            let length = word(at).ok_or_else(|| damaged("it ends in its header"))?;
-            match marker {
-                0xc0..=0xc2 => {
-                    let (height, width) = (word(at + 3), word(at + 5));
-                    let parts = bytes.get(at + 7).copied().unwrap_or(0);
-                    if !matches!(parts, 1 | 3 | 4) {
-                        return Err(damaged(&format!("{parts} colour components")));
-                    }
-                    frame = width.zip(height);
-                }
-                0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                    return Err(Unusable::new(
-                        format!("a JPEG file of process {}", marker - 0xc0),
-                        "a baseline or progressive Huffman-coded JPEG file",
-                    ));
-                }
-                0xd9 => return Err(damaged("it ends before its image")),
-                0xda => break,
-                _ => {}
-            }
-            at += length.max(2);
+/// Returns width and height from the frame header.
+fn jpeg_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
+    let damaged =
+        |what: &str| Unusable::new(format!("a damaged JPEG file ({what})"), "a valid JPEG file");
+    // The decoder is meant not to panic, here as below.
+    let size = catch_unwind(|| {
+        let decoder = jpeg_decoder(bytes, JpegLimits::default())?;
+        let header = decoder.header();
+        let mut sampling =
+            header.components.iter().map(|c| (c.horizontal_sampling, c.vertical_sampling));
+        let first = sampling.next();
+        if header.components.len() == 4 && sampling.any(|s| Some(s) != first) {
+            return Err("four components of unlike sampling, which cannot be read".to_owned());
         }
-        // Inside coded data ff is followed by 00, so that ff d9 behind the header is the end
-        // marker.
-        let scans = bytes.get(at..).unwrap_or_default();
-        if !scans.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
-            return Err(damaged("truncated: no end-of-image marker"));
-        }
-        let (width, height) = frame.ok_or_else(|| damaged("no frame header"))?;
-        Ok(JpegHeader { width, height, stray })
+        Ok((usize::from(header.width), usize::from(header.height)))
+    });
+    let size = size.unwrap_or_else(|_| Err("its decoder failed".to_owned()));
+    let size = size.map_err(|reason| damaged(&reason))?;
+    // libjpeg fills in what is missing. Inside coded data ff is followed by 00, so that ff d9 is the end.
+    if !bytes.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
+        return Err(damaged("truncated: no end-of-image marker"));
     }
+    Ok(size)
 }
 
-fn decode_jpeg(
-    bytes: &[u8],
-    limits: DecodeLimits,
-    stray: bool,
-    rgb: &mut [u8],
-) -> Result<(), String> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(!stray)
-        .set_max_width(limits.side)
-        .set_max_height(limits.side)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| e.to_string())?;
-    if decoder.output_buffer_size() != Some(rgb.len()) {
+fn decode_jpeg(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
+    let pixels = rgb.len() as u64 / 3;
+    let mut decoder = jpeg_decoder(
+        bytes,
+        JpegLimits {
+            max_width: limits.side,
+            max_height: limits.side,
+            max_pixels: limits.pixels as u64,
+            max_memory: Some((pixels * JPEG_BYTES_PER_PIXEL).max(1 << 20)),
+            ..JpegLimits::default()
+        },
+    )?;
+    decoder.set_output_format(PixelFormat::Rgb);
+    // As libjpeg does where the scans of a progressive file leave coefficients out.
+    decoder.set_block_smoothing(true);
+    // libjpeg goes on with grey where coded data are damaged.
+    decoder.set_stop_on_warning(true);
+    let needed = decoder.output_buffer_size().map_err(|e| e.to_string())?;
+    if needed != rgb.len() {
         return Err("two frame headers".to_owned());
     }
-    decoder.decode_into(rgb).map_err(|e| e.to_string())
+    decoder.decode_image_into(rgb).map(drop).map_err(|e| e.to_string())
 }
 
 const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];

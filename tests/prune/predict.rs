@@ -1,8 +1,8 @@
 //! Predicted recalls and the rule that uses them, against NumPy and SciPy (`golden/predict/make.py`).
 
 use fairprune::prune::{
-    MeasuredRecalls, RuleOptions, ValidationRows, ValidationRun, fit_gain, forecast, predict,
-    predicted_densities,
+    MeasuredRecalls, RuleOptions, ValidationRows, ValidationRun, Warning, fit_gain, forecast,
+    predict, predicted_densities,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -80,22 +80,22 @@ fn smooth_worst(golden: &Golden, densities: &[f64]) -> f64 {
     -mean.ln() / rule.sharpness
 }
 
-/// Two runs of the same rows under other numbers: both halves of the samples are alike, so that nothing
-/// is shrunk, and the rule must find what SciPy found.
+/// Every sample comes four times, so that all folds are alike: nothing is shrunk, and the rule must find what
+/// SciPy found.
 #[test]
 fn the_rule_finds_the_optimum_of_scipy() {
     let golden = golden();
     let rule = &golden.rule;
     let n = golden.labels.len();
-    let doubled: Vec<(u32, &[f32])> = golden
+    let repeated: Vec<(u32, &[f32])> = golden
         .labels
         .iter()
         .zip(golden.log_probabilities.chunks(golden.classes))
-        .flat_map(|(&label, row)| [(label, row), (label, row)])
+        .flat_map(|(&label, row)| [(label, row); 4])
         .collect();
-    let labels: Vec<u32> = doubled.iter().map(|d| d.0).collect();
-    let logs: Vec<f32> = doubled.iter().flat_map(|d| d.1).copied().collect();
-    assert_eq!(labels.len(), 2 * n);
+    let labels: Vec<u32> = repeated.iter().map(|d| d.0).collect();
+    let logs: Vec<f32> = repeated.iter().flat_map(|d| d.1).copied().collect();
+    assert_eq!(labels.len(), 4 * n);
     let rows = ValidationRows::new(golden.classes, &[run(&logs, &labels)]).unwrap();
     // Any loss of the average may be: the mean recall has no weight.
     let options = RuleOptions { gain: rule.gain, average_loss: 1.0 };
@@ -231,6 +231,40 @@ fn forecasts_tell_what_falls() {
         assert!(low <= recall.unwrap() && recall.unwrap() <= high && high - low < 0.4);
     }
     assert_eq!(starved, forecast(&rows, &[0.1, 0.7, 0.7], 2.0, 0).unwrap());
+}
+
+/// Samples of classes 0 and 1 that look alike to the query, and class 2, which is found always.
+fn look_alikes() -> ValidationRows {
+    let (mut logs, mut labels) = (Vec::new(), Vec::new());
+    for i in 0..400 {
+        // From .3505 to .7495 for the own class.
+        let own = 0.3505 + f64::from(i) * 0.001;
+        for (label, p) in
+            [(0u32, [own, 0.99 - own, 0.01]), (1, [0.99 - own, own, 0.01]), (2, [0.01, 0.01, 0.98])]
+        {
+            labels.push(label);
+            logs.extend(p.map(|p| p.ln() as f32));
+        }
+    }
+    ValidationRows::new(3, &[run(&logs, &labels)]).unwrap()
+}
+
+#[test]
+fn the_warning_names_the_classes_that_are_taken_for_each_other() {
+    let rows = look_alikes();
+    let names = ["hexagon", "pentagon", "square"].map(str::to_owned);
+    let warning = |densities: [f64; 3]| {
+        let forecast = forecast(&rows, &densities, 1.0, 0).unwrap();
+        Warning::lowers_worst(&forecast).map(|w| w.describe(&names))
+    };
+    // Above .495 wins: 255 of 400. With .6 of the other's density its own samples need .61875: 131 of 400.
+    let said = warning([0.36, 0.6, 0.6]).unwrap();
+    let expected = "these quotas are predicted to lower the worst class from .64 to .33: \"hexagon\" \
+                    and \"pentagon\" are taken for each other";
+    assert_eq!(said, expected);
+    assert_eq!(warning([0.5; 3]), None);
+    // What helps neither and harms neither is no reason to warn.
+    assert_eq!(warning([0.6, 0.6, 0.3]), None);
 }
 
 #[test]

@@ -5,9 +5,10 @@
 //! recall is predicted to fall by no more than it may, compared with equal densities.
 //!
 //! Validation recalls are noisy, and a maximum over noise promises too much. The validation samples are
-//! therefore cut in two halves: densities are chosen on each half and judged on the other. Their
-//! geometric mean is shrunk towards equal densities by the factor that does best in this judgement,
-//! down to equal densities where nothing is predicted to help.
+//! therefore cut in four folds: densities are chosen without each fold and judged on it. The geometric
+//! mean of the four is shrunk towards equal densities by the factor that does best in this judgement,
+//! down to equal densities where nothing is predicted to help. With two folds each choice would know
+//! half of the samples, so that the factor would be one for far noisier densities than their mean.
 
 use super::ascent::{Allowed, Goal, climb};
 use super::prediction::predict;
@@ -17,10 +18,13 @@ use crate::error::{Error, Result};
 use crate::prune::budget::Budget;
 
 /// Weights of the mean recall that are tried, least first.
-const LAMBDAS: [f64; 7] = [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
+const LAMBDAS: [f64; 9] = [0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0];
 
 /// Parts of the chosen log densities that are tried.
-const SHRINKAGES: [f64; 5] = [1.0, 0.75, 0.5, 0.25, 0.0];
+const SHRINKAGES: [f64; 9] = [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0.0];
+
+/// Parts that the validation samples are cut into.
+const FOLDS: usize = 4;
 
 /// Probabilities that one ascent looks at: of more, rows are left out evenly.
 const MOST_VALUES: usize = 1 << 25;
@@ -49,8 +53,8 @@ pub struct PredictedDensities {
     pub lambda: f64,
     /// Part of the log densities that was kept; 0 is equal densities.
     pub shrinkage: f64,
-    /// Lowest and mean recall that are predicted where each half's densities are judged by the other half,
-    /// less those of equal densities.
+    /// Lowest and mean recall that are predicted where each fold judges the densities that were chosen
+    /// without it, less those of equal densities.
     pub judged: (f64, f64),
 }
 
@@ -77,33 +81,36 @@ pub fn predicted_densities(
         return Err(Error::invalid("minimum per class", found, expected));
     }
     let allowed = Allowed { sizes: sizes.to_vec(), lower, total: budget.exact };
-    let halves = halves(rows);
     let gain = options.gain;
-    let soft: Vec<SoftRows> = halves.iter().map(|half| SoftRows::new(rows, half, gain)).collect();
+    let folds = folds(rows);
+    let soft = |chosen: &[usize]| SoftRows::new(rows, &thinned(rows, chosen), gain);
+    let others: Vec<SoftRows> = (0..FOLDS).map(|fold| soft(&without(&folds, fold))).collect();
+    let judges: Vec<SoftRows> = folds.iter().map(|fold| soft(fold)).collect();
     let equal = allowed.equal();
-    let on_equal = judge(rows, &halves, [&equal, &equal], gain)?;
+    let on_equal = judge(rows, &folds, &vec![equal.clone(); FOLDS], gain)?;
     let mut chosen = None;
     for lambda in LAMBDAS {
         let goal = Goal { average: lambda };
-        let ends: Vec<Vec<f64>> = soft.iter().map(|half| climb(half, &allowed, goal)).collect();
+        let ends: Vec<Vec<f64>> = others.iter().map(|rows| climb(rows, &allowed, goal)).collect();
         let shrunk = |x: &[f64], part: f64| {
             let mixed = x.iter().zip(&equal).map(|(x, e)| part * x + (1.0 - part) * e);
             allowed.project(&mixed.collect::<Vec<f64>>())
         };
         // Judged by the smooth goal, which is less noisy than counted recalls.
         let worth = |part: f64| -> f64 {
-            let other = |half: usize| {
-                let (recalls, _) = soft[1 - half].recalls(&shrunk(&ends[half], part));
-                goal.value(&recalls, &soft[1 - half].weights).0
+            let on = |(judge, x): (&SoftRows, &Vec<f64>)| {
+                goal.value(&judge.recalls(&shrunk(x, part)).0, &judge.weights).0
             };
-            other(0) + other(1)
+            judges.iter().zip(&ends).map(on).sum()
         };
         // The largest part of several that are worth as much.
         let best = SHRINKAGES.into_iter().map(|part| (worth(part), part));
         let (_, part) = best.fold((f64::NEG_INFINITY, 1.0), |a, b| if b.0 > a.0 { b } else { a });
-        let of_halves: Vec<Vec<f64>> = ends.iter().map(|x| shrunk(x, part)).collect();
-        let on = judge(rows, &halves, [&of_halves[0], &of_halves[1]], gain)?;
-        let mean = ends[0].iter().zip(&ends[1]).map(|(a, b)| 0.5 * (a + b)).collect::<Vec<f64>>();
+        let of_folds: Vec<Vec<f64>> = ends.iter().map(|x| shrunk(x, part)).collect();
+        let on = judge(rows, &folds, &of_folds, gain)?;
+        let mean: Vec<f64> = (0..sizes.len())
+            .map(|k| ends.iter().map(|x| x[k]).sum::<f64>() / FOLDS as f64)
+            .collect();
         let density = |(&x, &n): (&f64, &usize)| if n > 0 { libm::exp(x).min(1.0) } else { 0.0 };
         chosen = Some(PredictedDensities {
             densities: shrunk(&mean, part).iter().zip(sizes).map(density).collect(),
@@ -138,56 +145,62 @@ fn check(rows: &ValidationRows, sizes: &[usize], options: RuleOptions) -> Result
         None => Ok(()),
         Some(k) => {
             let what = format!("validation samples of class {k}");
-            let expected = "at least 2: the rule chooses on one half and judges on the other";
+            let expected = "at least 2: the rule judges on samples that it did not choose by";
             Err(Error::invalid(what, samples[k].to_string(), expected))
         }
     }
 }
 
-/// The rows of two halves of the validation samples, alike in every class: samples go to one and the
-/// other in turn, with all their rows. Where there are too many, rows are left out evenly.
-fn halves(rows: &ValidationRows) -> [Vec<usize>; 2] {
-    let mut side: Vec<Option<usize>> = vec![None; rows.samples.len()];
+/// The rows of the folds, alike in every class: samples go to them in turn, with all their rows.
+fn folds(rows: &ValidationRows) -> Vec<Vec<usize>> {
+    let mut fold_of: Vec<Option<usize>> = vec![None; rows.samples.len()];
     let mut next = vec![0; rows.classes()];
-    let mut halves = [Vec::new(), Vec::new()];
+    let mut folds = vec![Vec::new(); FOLDS];
     for (i, (&sample, &label)) in rows.samples.iter().zip(&rows.labels).enumerate() {
         let next = &mut next[label as usize];
-        let side = *side[sample as usize].get_or_insert_with(|| {
-            *next = 1 - *next;
-            1 - *next
+        let fold = *fold_of[sample as usize].get_or_insert_with(|| {
+            *next = (*next + 1) % FOLDS;
+            (*next + FOLDS - 1) % FOLDS
         });
-        halves[side].push(i);
+        folds[fold].push(i);
     }
-    halves.map(|half| {
-        let every = (half.len() * rows.classes()).div_ceil(MOST_VALUES).max(1);
-        thinned(rows, half, every)
-    })
+    folds
 }
 
-/// Every `every`-th row of each class, the first included.
-fn thinned(rows: &ValidationRows, half: Vec<usize>, every: usize) -> Vec<usize> {
+/// The rows of all folds but one, ascending.
+fn without(folds: &[Vec<usize>], left_out: usize) -> Vec<usize> {
+    let others = folds.iter().enumerate().filter(|(fold, _)| *fold != left_out);
+    let mut rows: Vec<usize> = others.flat_map(|(_, rows)| rows.iter().copied()).collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// Every n-th of the rows of each class, the first included, so that [`MOST_VALUES`] holds.
+fn thinned(rows: &ValidationRows, chosen: &[usize]) -> Vec<usize> {
+    let every = (chosen.len() * rows.classes()).div_ceil(MOST_VALUES).max(1);
     let mut seen = vec![0usize; rows.classes()];
     let keep = |i: &usize| {
         let seen = &mut seen[rows.labels[*i] as usize];
         *seen += 1;
         (*seen - 1).is_multiple_of(every)
     };
-    half.into_iter().filter(keep).collect()
+    chosen.iter().copied().filter(keep).collect()
 }
 
-/// Lowest and mean predicted recall where the densities chosen on each half answer for the other half.
+/// Lowest and mean predicted recall where each fold answers under the log densities that were chosen
+/// without it.
 fn judge(
     rows: &ValidationRows,
-    halves: &[Vec<usize>; 2],
-    [of_first, of_second]: [&[f64]; 2],
+    folds: &[Vec<usize>],
+    log_densities: &[Vec<f64>],
     gain: f64,
 ) -> Result<(f64, f64)> {
     let mut right = vec![0u64; rows.classes()];
     let mut total = vec![0u64; rows.classes()];
-    for (log_densities, other) in [(of_first, &halves[1]), (of_second, &halves[0])] {
+    for (log_densities, fold) in log_densities.iter().zip(folds) {
         let densities: Vec<f64> = log_densities.iter().map(|&x| libm::exp(x).min(1.0)).collect();
         let predicted = predict(rows, &densities, gain)?;
-        for &i in other {
+        for &i in fold {
             let label = rows.labels[i];
             total[label as usize] += 1;
             right[label as usize] += u64::from(predicted.answers[i] == label);
