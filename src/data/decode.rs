@@ -10,7 +10,9 @@
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libjpeg_turbo_rs::{DecodeLimits as JpegLimits, Decoder as JpegDecoder, PixelFormat};
+use libjpeg_turbo_rs::{
+    DecodeLimits as JpegLimits, DecodeWarning, Decoder as JpegDecoder, PixelFormat,
+};
 use png::{ColorType, DecodingError};
 
 use super::DecodeLimits;
@@ -186,13 +188,17 @@ fn decode_jpeg(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(),
     decoder.set_output_format(PixelFormat::Rgb);
     // As libjpeg does where the scans of a progressive file leave coefficients out.
     decoder.set_block_smoothing(true);
-    // libjpeg goes on with grey where coded data are damaged.
-    decoder.set_stop_on_warning(true);
     let needed = decoder.output_buffer_size().map_err(|e| e.to_string())?;
     if needed != rgb.len() {
         return Err("two frame headers".to_owned());
     }
-    decoder.decode_image_into(rgb).map(drop).map_err(|e| e.to_string())
+    let decoded = decoder.decode_image_into(rgb).map_err(|e| e.to_string())?;
+    // libjpeg goes on with grey where coded data are damaged. Bytes between segments lose nothing.
+    let harmless = |w: &&DecodeWarning| matches!(w, DecodeWarning::ExtraneousData { .. });
+    match decoded.warnings.iter().find(|w| !harmless(w)) {
+        None => Ok(()),
+        Some(warning) => Err(warning.to_string()),
+    }
 }
 
 const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
