@@ -60,14 +60,8 @@ pub(super) fn before<'a, B: Operators>(
 ) -> Result<Option<FirstStage<'a>>> {
     let Some(baseline) = run.baseline else { return Ok(None) };
     let (groups, group_count) = on.session.all_groups(PartName::Train);
-    let none = FirstStage {
-        baseline,
-        values: Vec::new(),
-        groups,
-        group_count,
-        weights: None,
-        before: 0,
-    };
+    let none =
+        FirstStage { baseline, values: Vec::new(), groups, group_count, weights: None, before: 0 };
     Ok(Some(match baseline {
         Baseline::Rho { .. } | Baseline::Jtt { .. } | Baseline::Bam { .. } => {
             let (values, outcome) = first_stage(on, run, baseline, identity, control)?;

@@ -1,5 +1,5 @@
-//! The first stage of BAM (Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance", TMLR
-//! 2024): every sample has a variable of its own for each class, which is added to its logits and
+//! The first stage of BAM (Li, Liu, Hu, "Bias Amplification Enhances Minority Group Performance",
+//! arXiv:2309.06717, 2023): every sample has a variable of its own for each class, which is added to its logits and
 //! learns what the network does not learn at once. Samples that go against the crowd are then left to
 //! their variables, and the network gets them wrong.
 //!

@@ -167,7 +167,8 @@ impl<B: Operators> Policy<B> for Lff<B> {
             (BIASED_LOSSES.to_owned(), self.biased_losses.averages.clone()),
             (LOSSES.to_owned(), self.losses.averages.clone()),
         ]);
-        let tensors = [(MODEL, self.biased.weights()?.tensors), (VELOCITY, self.biased.velocities()?)];
+        let tensors =
+            [(MODEL, self.biased.weights()?.tensors), (VELOCITY, self.biased.velocities()?)];
         for (prefix, tensors) in tensors {
             state.extend(tensors.into_iter().map(|(name, t)| (format!("{prefix}{name}"), t.data)));
         }

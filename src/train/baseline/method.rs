@@ -274,9 +274,16 @@ mod tests {
         ] {
             assert!(message(text).contains(words), "{}", message(text));
         }
-        for bad in
-            ["", ":", "cdb-w:", "class-balanced:beta", "class-balanced:=1", "CDB-W", "subg:x", "ordered-sgd:q=3"]
-        {
+        for bad in [
+            "",
+            ":",
+            "cdb-w:",
+            "class-balanced:beta",
+            "class-balanced:=1",
+            "CDB-W",
+            "subg:x",
+            "ordered-sgd:q=3",
+        ] {
             assert!(bad.parse::<Baseline>().is_err(), "{bad}");
         }
     }

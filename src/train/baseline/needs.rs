@@ -79,10 +79,8 @@ impl Baseline {
             let found = format!("{self}, which draws samples more than once an epoch");
             return Err(Error::invalid("`dynamics`", found, "a method that does not"));
         }
-        let halves = matches!(
-            self,
-            Baseline::GroupDro { .. } | Baseline::OrderedSgd | Baseline::Lff { .. }
-        );
+        let halves =
+            matches!(self, Baseline::GroupDro { .. } | Baseline::OrderedSgd | Baseline::Lff { .. });
         if recording.divergence && halves {
             let found = format!("all, with {self}");
             return Err(Error::invalid("`dynamics`", found, "`dynamics`=plain"));

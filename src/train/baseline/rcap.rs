@@ -4,12 +4,11 @@
 //! losses.
 
 use super::presentation::{JobFacts, Policy, PolicyState, Presentation, stored};
-use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
 use crate::rng::{Philox, Stream};
-use crate::train::outcome::EpochRecord;
 use crate::train::checkpoint::TIMES_PRESENTED;
+use crate::train::outcome::EpochRecord;
 
 /// Names in checkpoints: last losses, and marks of the last epoch's picks.
 const LOSSES: &str = "losses";
@@ -18,7 +17,10 @@ const PICKED: &str = "picked";
 /// Clips losses to 0 and ln K, what a guess among K `classes` costs. NaN counts as ln K.
 pub fn clipped(losses: &[f32], classes: usize) -> Vec<f64> {
     let most = libm::log(classes as f64);
-    losses.iter().map(|&loss| if loss.is_nan() { most } else { f64::from(loss).clamp(0.0, most) }).collect()
+    losses
+        .iter()
+        .map(|&loss| if loss.is_nan() { most } else { f64::from(loss).clamp(0.0, most) })
+        .collect()
 }
 
 /// Returns the weight of each sample within its class, exp(loss / beta) over the sum of the class. Losses
@@ -93,9 +95,9 @@ pub fn drawn(
 
 pub(super) struct Rcap {
     facts: JobFacts,
-    /// Labels of the subset, and its number of samples of each class.
+    /// Labels of the subset, and the places in it of the samples of each class.
     labels: Vec<u32>,
-    sizes: Vec<u64>,
+    places: Vec<Vec<usize>>,
     /// Samples that an epoch keeps.
     budget: usize,
     beta: f64,
@@ -113,10 +115,12 @@ impl Rcap {
     /// Keeps the part `keep` of the subset.
     pub(super) fn new(facts: JobFacts, [keep, beta]: [f64; 2], mean_loss: bool) -> Rcap {
         let n = facts.subset.len();
-        let labels = facts.subset.iter().map(|&i| facts.labels[i as usize]).collect();
+        let labels: Vec<u32> = facts.subset.iter().map(|&i| facts.labels[i as usize]).collect();
+        let mut places = vec![Vec::new(); facts.classes];
+        labels.iter().enumerate().for_each(|(p, &label)| places[label as usize].push(p));
         Rcap {
-            sizes: rules::sizes(&facts.subset, &facts.labels, facts.classes),
             labels,
+            places,
             budget: (keep * n as f64 - 1e-9).ceil() as usize,
             beta,
             mean_loss,
@@ -153,12 +157,12 @@ impl Rcap {
 impl<B: Operators> Policy<B> for Rcap {
     fn epoch(&mut self, epoch: u32, _: &[EpochRecord]) -> Result<Presentation> {
         let losses = clipped(&self.losses, self.facts.classes);
-        let counts = class_counts(&self.aggregates(&losses), &self.sizes, self.budget);
+        let sizes: Vec<u64> = self.places.iter().map(|places| places.len() as u64).collect();
+        let counts = class_counts(&self.aggregates(&losses), &sizes, self.budget);
         let mut kept = vec![false; self.facts.labels.len()];
-        for (class, &count) in counts.iter().enumerate() {
-            let places = || (0..self.labels.len()).filter(|&p| self.labels[p] as usize == class);
-            let samples: Vec<u32> = places().map(|p| self.facts.subset[p]).collect();
-            let of_class: Vec<f64> = places().map(|p| losses[p]).collect();
+        for (places, &count) in self.places.iter().zip(&counts) {
+            let samples: Vec<u32> = places.iter().map(|&p| self.facts.subset[p]).collect();
+            let of_class: Vec<f64> = places.iter().map(|&p| losses[p]).collect();
             let draw = [self.facts.order_seed, u64::from(epoch)];
             for place in drawn(draw, &samples, &of_class, self.beta, count) {
                 kept[samples[place] as usize] = true;
@@ -185,7 +189,8 @@ impl<B: Operators> Policy<B> for Rcap {
     }
 
     fn state(&self) -> Result<PolicyState> {
-        let state = [(LOSSES, &self.losses), (PICKED, &self.picked), (TIMES_PRESENTED, &self.times)];
+        let state =
+            [(LOSSES, &self.losses), (PICKED, &self.picked), (TIMES_PRESENTED, &self.times)];
         Ok(state.map(|(name, values)| (name.to_owned(), values.clone())).into())
     }
 
