@@ -34,6 +34,8 @@ pub enum Stream {
     Draws = 41,
     /// Balanced samples of DFR.
     Dfr = 42,
+    /// Samples that an epoch of RCAP keeps.
+    Rcap = 43,
 }
 
 /// One Philox4x32-10 block: four words from a 128-bit counter and a 64-bit key.

@@ -22,11 +22,13 @@ use crate::tensor::Tensor;
 pub struct Executor<B: Operators> {
     pub(super) backend: Arc<B>,
     network: Network,
-    layout: Layout,
+    pub(super) layout: Layout,
     pub(super) memory: B::Memory,
     pub(super) plans: Plans,
     batches: HashMap<Mode, usize>,
     planned: PlannedMemory,
+    /// What it was made for.
+    requirements: Requirements,
     /// Whether steps that come again are recorded, and those that came.
     pub(super) record: bool,
     pub(super) recorded: HashMap<(Mode, usize), Recorded<B>>,
@@ -60,6 +62,7 @@ impl<B: Operators> Executor<B> {
             plans,
             batches,
             planned,
+            requirements: requirements.clone(),
             record,
             recorded,
             streaming,
@@ -72,6 +75,24 @@ impl<B: Operators> Executor<B> {
             }
         }
         Ok(executor)
+    }
+
+    /// Another executor of the network that trains in the same batches, with memory and weights of its
+    /// own: for methods that train two networks in step.
+    ///
+    /// # Errors
+    /// There is not enough memory for it beside this one.
+    pub fn twin(&self) -> Result<Executor<B>> {
+        let all = &self.requirements;
+        let limit = all.memory_limit.map(|bytes| bytes.saturating_sub(self.planned.total()));
+        let training = all.passes.iter().copied().filter(|p| p.0 == Mode::Train);
+        let requirements = Requirements {
+            passes: training.collect(),
+            divergences: false,
+            memory_limit: limit,
+            ..all.clone()
+        };
+        Executor::new(Arc::clone(&self.backend), self.network.clone(), &requirements)
     }
 
     /// The network this executor runs.

@@ -23,6 +23,15 @@ pub struct PlannedMemory {
 }
 
 impl PlannedMemory {
+    /// The memory of two executors.
+    pub fn and(self, other: PlannedMemory) -> PlannedMemory {
+        PlannedMemory {
+            persistent: self.persistent + other.persistent,
+            arena: self.arena + other.arena,
+            staging: self.staging + other.staging,
+        }
+    }
+
     /// The sum: the device's memory. Bytes that the host pins are not in it.
     pub fn total(&self) -> u64 {
         self.persistent + self.arena + self.staging

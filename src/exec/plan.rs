@@ -80,6 +80,12 @@ impl Plan {
         let is_loss = |step: &Step| matches!(step, Step::LossScore { .. });
         self.steps.iter().position(is_loss).map_or(0, |place| place + 1)
     }
+
+    /// Steps up to the update, which begins with the optimiser's.
+    pub(super) fn gradient_steps(&self) -> usize {
+        let is_update = |step: &Step| matches!(step, Step::Sgd { .. });
+        self.steps.iter().position(is_update).unwrap_or(self.steps.len())
+    }
 }
 
 /// Lifetimes from the steps, then a place for every tensor.

@@ -1,6 +1,7 @@
 //! Runs batches: step by step or recorded, on images of the device or of the host.
 
 use super::executor::Executor;
+use super::layout::GRADIENTS;
 use super::pass::Mode;
 use super::recorded::Recorded;
 use super::streaming::Streaming;
@@ -22,6 +23,49 @@ impl<B: Operators> Executor<B> {
         let forward = self.plan(Mode::Train, n)?.forward_steps();
         let all = self.plan(Mode::Train, n)?.steps.len();
         self.run_steps(Mode::Train, n, forward.saturating_sub(1)..all, images)
+    }
+
+    /// Replaces the logits (N x classes) of the batch of `n` between [`Executor::step_forward`] and
+    /// [`Executor::step_backward`], which then takes losses and gradients of these.
+    pub fn set_logits(&mut self, n: usize, logits: &[f32]) -> Result<()> {
+        let view = self.plan(Mode::Train, n)?.logits;
+        self.backend.upload(&mut self.memory, view, logits)
+    }
+
+    /// Forward and backward of the next training batch, of `n` samples, without the update. The gradient
+    /// is then [`Executor::flat_gradient`]. [`Executor::step_update`] or [`Executor::advance`] must follow.
+    pub fn step_gradient(&mut self, n: usize, images: &B::Images) -> Result<()> {
+        let gradient = self.plan(Mode::Train, n)?.gradient_steps();
+        self.run_steps(Mode::Train, n, 0..gradient, images)
+    }
+
+    /// The update of a training batch of `n` samples by the gradient as it is now.
+    pub fn step_update(&mut self, n: usize, images: &B::Images) -> Result<()> {
+        let plan = self.plan(Mode::Train, n)?;
+        let (gradient, all) = (plan.gradient_steps(), plan.steps.len());
+        self.run_steps(Mode::Train, n, gradient..all, images)
+    }
+
+    /// Goes on to the next training batch without an update.
+    pub fn advance(&mut self) -> Result<()> {
+        self.backend.advance(&mut self.memory, self.layout.batch.state)?;
+        self.streaming.iter_mut().for_each(Streaming::advanced);
+        Ok(())
+    }
+
+    /// The gradient of the last training step as one vector, in the order of the device's memory; what
+    /// lies between parameters is 0.
+    pub fn flat_gradient(&self) -> Result<Vec<f32>> {
+        let view = self.layout.whole(GRADIENTS);
+        let mut values = vec![0.0; view.len];
+        self.backend.download(&self.memory, view, &mut values)?;
+        Ok(values)
+    }
+
+    /// Replaces the gradient that [`Executor::flat_gradient`] gave, for [`Executor::step_update`].
+    pub fn set_flat_gradient(&mut self, values: &[f32]) -> Result<()> {
+        let view = self.layout.whole(GRADIENTS);
+        self.backend.upload(&mut self.memory, view, values)
     }
 
     /// Some steps of a batch, one by one.

@@ -76,6 +76,11 @@ impl<B: Operators> Streaming<B> {
         self.staging.gather(backend, memory, problem, [*order, *sources], *state, *out)
     }
 
+    /// The device counted a batch without an update.
+    pub fn advanced(&mut self) {
+        self.batch += 1;
+    }
+
     /// Some steps were issued: counts as the device does, and fetches what comes next.
     pub fn issued(
         &mut self,

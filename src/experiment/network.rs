@@ -32,6 +32,9 @@ use crate::train::{
 /// The trained network's file.
 pub const MODEL: &str = "model.safetensors";
 
+/// How many epochs presented each sample, where a baseline chose them: a score that `prune` takes.
+pub const PRESENTED: &str = "presented.csv";
+
 /// What one training is asked to do beside its recipe.
 #[derive(Default)]
 pub struct TrainSettings {
@@ -164,8 +167,8 @@ impl<'a> Training<'a> {
         TrainedNetwork::of(self, finished)
     }
 
-    /// Trains, kept in the output folder, and writes `model.safetensors`, `log.jsonl`, the recalls and
-    /// `summary.json`, whose content is returned with the finished run.
+    /// Trains, kept in the output folder, and writes `model.safetensors`, `log.jsonl`, the recalls,
+    /// `presented.csv` where a baseline chose samples, and `summary.json`, whose content is returned with the finished run.
     pub fn in_folder(
         &self,
         keeping: &Keeping,
@@ -204,6 +207,12 @@ impl<'a> Training<'a> {
         if let Some(outcome) = &finished.outcome {
             let bytes = weights::to_bytes(&outcome.weights, &self.metadata(result.steps))?;
             atomic::write_bytes(&dir.file(MODEL)?, &bytes)?;
+        }
+        let times = finished.outcome.as_ref().and_then(|o| o.times_presented.as_ref());
+        if let Some(times) = times {
+            let row = |&i: &usize| (data.train.ids[i].as_str(), times[i] as u64);
+            let rows: Vec<(&str, u64)> = self.session.split.train.iter().map(row).collect();
+            tables::write_listing(&dir.file(PRESENTED)?, &["id", "epochs"], &rows)?;
         }
         let mut log = String::new();
         for record in &result.history {
@@ -245,6 +254,9 @@ impl<'a> Training<'a> {
             let mut value = json!(presentations);
             value["saved"] = json!(presentations.saved());
             put("presentations", value);
+        }
+        if let Some(counts) = &result.mean_class_counts {
+            put("mean_class_counts", json!(counts));
         }
         if let Some(best) = &result.best {
             let mut at_best = evaluated(best)?;

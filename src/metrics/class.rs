@@ -97,6 +97,14 @@ pub fn gap(recalls: &[Option<f64>]) -> Option<f64> {
     Some(known().max_by(f64::total_cmp)? - known().min_by(f64::total_cmp)?)
 }
 
+/// Returns the mean over all pairs of classes of the difference between their recalls. BAM (Li et al.
+/// 2023) stops where it is least, because groups that are hard in one class only pull it down.
+pub fn class_difference(recalls: &[Option<f64>]) -> Option<f64> {
+    let known: Vec<f64> = recalls.iter().copied().flatten().collect();
+    let pairs = (0..known.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    mean(pairs.map(|(i, j)| (known[i] - known[j]).abs()))
+}
+
 /// Returns the standard deviation of the recalls, dividing by their number, because the classes are
 /// all there are and not a sample of more.
 pub fn std(recalls: &[Option<f64>]) -> Option<f64> {

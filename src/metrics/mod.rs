@@ -14,8 +14,8 @@ mod student;
 mod text;
 
 pub use class::{
-    ClassMetrics, WORST_SHARE_CLASSES, average_accuracy, balanced_accuracy, gap, least_samples,
-    pearson, recalls, std, weighted_accuracy, worst_class, worst_five_percent,
+    ClassMetrics, WORST_SHARE_CLASSES, average_accuracy, balanced_accuracy, class_difference, gap,
+    least_samples, pearson, recalls, std, weighted_accuracy, worst_class, worst_five_percent,
 };
 pub use confusion::{ClassCounts, ConfusionMatrix, tally, tally_groups};
 pub use paired::{ClaimVerdict, ClaimedDirection, PairedDifference, PairedVerdict};

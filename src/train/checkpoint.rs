@@ -83,8 +83,9 @@ pub struct Checkpoint {
 
 impl Checkpoint {
     /// Returns the outcome of a run that this is the end of, without what it recorded.
-    pub fn into_outcome(self) -> TrainOutcome {
+    pub fn into_outcome(mut self) -> TrainOutcome {
         TrainOutcome {
+            times_presented: self.policy.remove(TIMES_PRESENTED),
             weights: self.weights,
             best_weights: self.best,
             steps: self.position.steps,
@@ -96,6 +97,9 @@ impl Checkpoint {
         }
     }
 }
+
+/// Name, in the state of a baseline, of how many epochs presented each sample.
+pub(super) const TIMES_PRESENTED: &str = "times-presented";
 
 /// Name prefix of the model's tensors; those of the other kinds follow.
 const MODEL: &str = "model.";

@@ -27,8 +27,20 @@ pub struct EpochRecord {
     /// Correct validation samples of each group, where the samples have an attribute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_groups: Option<Vec<u64>>,
+    /// Mean difference between the validation recalls of two classes, where the best epoch is that
+    /// of the least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_class_difference: Option<f64>,
     /// Seconds that the epoch took.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// Returns how good the epoch was on the validation samples: the larger the better. It is the
+    /// accuracy, or minus the class difference where that is recorded.
+    pub fn merit(&self) -> Option<f64> {
+        self.val_class_difference.map(|difference| -difference).or(self.val_accuracy)
+    }
 }
 
 /// A finished run.
@@ -36,7 +48,8 @@ pub struct EpochRecord {
 pub struct TrainOutcome {
     /// Weights at the end of the run.
     pub weights: Weights,
-    /// Weights at the best validation accuracy (the first of equals), if the job keeps them.
+    /// Weights of the epoch of most [`EpochRecord::merit`] (the first of equals), if the job keeps
+    /// them.
     pub best_weights: Option<Weights>,
     /// One record for each finished epoch.
     pub history: Vec<EpochRecord>,
@@ -46,6 +59,8 @@ pub struct TrainOutcome {
     pub presented: u64,
     /// Number of samples that a baseline looked at without an update to choose among them.
     pub selected: u64,
+    /// Number of epochs that presented each sample of the part, where a baseline chose them.
+    pub times_presented: Option<Vec<f32>>,
     /// Seconds of training and validation, over all interruptions.
     pub seconds: f64,
     /// The dynamics that the job wanted recorded.
@@ -53,12 +68,12 @@ pub struct TrainOutcome {
 }
 
 impl TrainOutcome {
-    /// Returns the record of best validation accuracy (the first of equals), if there was
+    /// Returns the record of most [`EpochRecord::merit`] (the first of equals), if there was
     /// validation.
     pub fn best(&self) -> Option<&EpochRecord> {
         let mut best: Option<&EpochRecord> = None;
-        for record in self.history.iter().filter(|r| r.val_accuracy.is_some()) {
-            if best.is_none_or(|b| record.val_accuracy > b.val_accuracy) {
+        for record in self.history.iter().filter(|r| r.merit().is_some()) {
+            if best.is_none_or(|b| record.merit() > b.merit()) {
                 best = Some(record);
             }
         }

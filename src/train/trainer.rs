@@ -14,7 +14,7 @@ use super::recorder::{ROWS_FILE, Recorder, field};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, Pass, batch_sizes};
-use crate::metrics::ClassCounts;
+use crate::metrics::{ClassCounts, class_difference, recalls};
 use crate::nn::Weights;
 use crate::nn::init::initialise;
 use crate::ops::Operators;
@@ -48,7 +48,9 @@ pub fn train_with<B: Operators>(
 struct TrainingLoop<'a, 'j, B: Operators> {
     executor: &'a mut Executor<B>,
     job: &'a TrainJob<'j, B>,
-    policy: Box<dyn Policy<B>>,
+    policy: Box<dyn Policy<B> + 'a>,
+    /// Whether the best epoch is that of the least class difference.
+    by_difference: bool,
     position: RunPosition,
     /// Number of the schedule's steps in an epoch: batches of the whole subset.
     span: u64,
@@ -81,7 +83,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             let found = format!("{} samples", job.subset.len());
             return Err(Error::invalid("training subset", found, "at least 2 samples"));
         }
-        let mut policy = policy(job, executor.network().classes, baseline)?;
+        let mut policy = policy(job, executor, baseline)?;
         let span = policy.span().unwrap_or(span);
         let stored = match path {
             Some(path) => checkpoint::load(path, &job.identity)?,
@@ -128,6 +130,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             executor,
             job,
             policy,
+            by_difference: baseline.is_some_and(|b| b.baseline.selects_by_class_difference()),
             position,
             span,
             batches: span,
@@ -183,7 +186,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
                 epoch,
                 batch,
                 step: self.position.steps,
-                lr: lrs[batch],
+                lrs: &lrs,
             })?;
             self.position.batch += 1;
             self.position.steps += 1;
@@ -202,7 +205,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
         };
         let lr = batches.checked_sub(1).map_or(0.0, |last| lrs[last]);
         let record = self.record(presented, lr)?;
-        if self.job.keep_best && record.val_accuracy > self.best_accuracy() {
+        if self.job.keep_best && record.merit() > self.best_merit() {
             self.best = Some(self.executor.weights()?);
         }
         self.position.history.push(record);
@@ -224,9 +227,9 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
         }
     }
 
-    fn best_accuracy(&self) -> Option<f64> {
-        let accuracies = self.position.history.iter().filter_map(|r| r.val_accuracy);
-        accuracies.max_by(f64::total_cmp)
+    fn best_merit(&self) -> Option<f64> {
+        let merits = self.position.history.iter().filter_map(EpochRecord::merit);
+        merits.max_by(f64::total_cmp)
     }
 
     fn check_finite(&self) -> Result<()> {
@@ -299,7 +302,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             best: self.best.clone(),
             columns: columns.collect::<Result<_>>()?,
             previous: self.executor.previous(samples)?,
-            policy: self.policy.state(),
+            policy: self.policy.state()?,
         })
     }
 
@@ -345,6 +348,9 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             val_accuracy: counts.and_then(crate::metrics::average_accuracy),
             val_correct: counts.map(correct),
             val_groups: groups.map(|c| correct(c)),
+            val_class_difference: counts
+                .filter(|_| self.by_difference)
+                .and_then(|c| class_difference(&recalls(c))),
             seconds: self.position.seconds + self.clock.elapsed().as_secs_f64(),
         })
     }
@@ -364,6 +370,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             selected: self.position.selected,
             seconds: self.position.seconds,
             history: self.position.history,
+            times_presented: self.policy.times_presented(),
             dynamics: self.recorder,
         })
     }

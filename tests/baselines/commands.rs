@@ -6,9 +6,9 @@ use std::path::Path;
 use assert_cmd::Command;
 use serde_json::Value;
 
-const TINY: &str = "--arch resnet8 --width 4 --epochs 2 --batch 8 --threads 1";
+pub const TINY: &str = "--arch resnet8 --width 4 --epochs 2 --batch 8 --threads 1";
 
-fn folder() -> tempfile::TempDir {
+pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (part, count) in [("train", 24), ("test", 6)] {
         for class in 0..3u8 {
@@ -29,7 +29,7 @@ fn folder() -> tempfile::TempDir {
     folder
 }
 
-fn program(folder: &Path, line: &str) -> (i32, String, String) {
+pub fn program(folder: &Path, line: &str) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_fairprune"))
         .current_dir(folder)
         .args(line.split_whitespace())
@@ -40,13 +40,13 @@ fn program(folder: &Path, line: &str) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn good(folder: &Path, line: &str) -> Value {
+pub fn good(folder: &Path, line: &str) -> Value {
     let (code, out, err) = program(folder, &format!("{line} --json"));
     assert_eq!(code, 0, "{line}\n{err}");
     serde_json::from_str(&out).unwrap()
 }
 
-fn refused(folder: &Path, line: &str, words: &[&str]) {
+pub fn refused(folder: &Path, line: &str, words: &[&str]) {
     let (code, _, err) = program(folder, line);
     assert_eq!(code, 2, "{line}\n{err}");
     words

@@ -2,6 +2,9 @@
 //! driver that knows no trainer, resumption, and the command line.
 
 mod commands;
+mod in_training_commands;
+mod in_training_rules;
+mod in_training_runs;
 mod resume;
 mod rules;
 mod runs;

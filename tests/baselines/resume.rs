@@ -11,14 +11,21 @@ use crate::small_run::*;
 const EPOCHS: usize = 3;
 
 /// Every baseline, as small as the run.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 17] = [
     "cdb-w",
     "cdb-w:dynamic",
     "class-balanced:beta=.9",
     "infobatch:start=1.2:until=.8",
+    "rcap",
+    "rcap:mean-loss:keep=.7",
+    "ordered-sgd",
+    "micro-batch-clipping:size=4",
     "rho:candidates=10:keep=.4",
     "rwg",
     "jtt:lambda=4",
+    "lff",
+    "first bam:lambda=20",
+    "bam:mu=4",
     "groupdro:eta=.1",
     "groupdro:balanced",
     "dfr",
@@ -33,7 +40,7 @@ fn every_baseline_resumes_with_the_same_bits() {
         let run = |threads: usize, watched: &Watched| {
             let cpu = cpu(threads);
             let images = cpu.images(&images()).unwrap();
-            let mut executor = executor(cpu, &recipe, ArenaMode::Shared);
+            let mut executor = executor(cpu, &inputs.on_device(&recipe), ArenaMode::Shared);
             train(&mut executor, &images, &recipe, Some(&input), watched)
         };
         let whole = essence(&run(1, &Watched::default()).unwrap());

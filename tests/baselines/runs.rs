@@ -21,12 +21,12 @@ pub type Bits = Vec<(String, Vec<u32>)>;
 
 /// Trains by hand.
 pub struct Driver {
-    executor: Executor<Cpu>,
-    images: bytes::Bytes,
+    pub executor: Executor<Cpu>,
+    pub images: bytes::Bytes,
     labels: Vec<u32>,
-    recipe: Recipe,
+    pub recipe: Recipe,
     /// Steps done, and of the schedule in an epoch and in the run.
-    steps: u64,
+    pub steps: u64,
     span: u64,
     total: u64,
 }
@@ -47,7 +47,14 @@ impl Driver {
         Driver::new(recipe(epochs), 4)
     }
 
-    fn begin(&mut self, epoch: u32, order: &[u32], labels: &[u32], lrs: &[f32], weights: &[f32]) {
+    pub fn begin(
+        &mut self,
+        epoch: u32,
+        order: &[u32],
+        labels: &[u32],
+        lrs: &[f32],
+        weights: &[f32],
+    ) {
         let pass = Pass {
             labels,
             order,
@@ -61,7 +68,7 @@ impl Driver {
     }
 
     /// Learning rate of batch `batch` of `all` in an epoch.
-    fn lr(&self, epoch: u32, batch: usize, all: usize) -> f32 {
+    pub fn lr(&self, epoch: u32, batch: usize, all: usize) -> f32 {
         let place = u64::from(epoch) * self.span + batch as u64 * self.span / all as u64;
         self.recipe.lr_at(place, self.total)
     }
@@ -82,7 +89,7 @@ impl Driver {
         epoch_order(SEEDS.order, epoch, SAMPLES, &positions().0)
     }
 
-    fn losses(&self) -> Vec<f32> {
+    pub fn losses(&self) -> Vec<f32> {
         self.executor.column(Field::Loss, SAMPLES).unwrap()
     }
 
@@ -112,7 +119,8 @@ pub fn trained(name: Option<&str>, epochs: usize) -> (Bits, [u64; 2]) {
     let recipe = inputs.as_ref().map_or(recipe(epochs), |i| i.recipe(epochs));
     let cpu = cpu(1);
     let images = cpu.images(&images()).unwrap();
-    let mut executor = executor(cpu, &recipe, ArenaMode::Shared);
+    let on_device = inputs.as_ref().map_or(recipe.clone(), |i| i.on_device(&recipe));
+    let mut executor = executor(cpu, &on_device, ArenaMode::Shared);
     let input = inputs.as_ref().map(Inputs::input);
     let outcome =
         train(&mut executor, &images, &recipe, input.as_ref(), &Watched::default()).unwrap();
@@ -332,10 +340,12 @@ fn a_baseline_without_what_it_needs_says_so() {
         let text = message(&weighted, bare(name), false);
         assert!(text.contains("`class_weights`"), "{text}");
     }
-    for name in ["rho:candidates=10:keep=.4", "jtt", "rwg", "groupdro"] {
+    for name in ["rho:candidates=10:keep=.4", "jtt", "bam", "rwg", "groupdro"] {
         let text = message(&recipe, bare(name), false);
         assert!(text.contains("internal error") && text.contains("samples"), "{name}: {text}");
     }
+    let size = message(&recipe, bare("micro-batch-clipping:size=3"), false);
+    assert!(size.contains("a divisor of `batch` 8"), "{size}");
     let few = message(&recipe, Inputs::of("rho:candidates=320:keep=.0063").input(), false);
     assert!(few.contains("at least 2 to train on: 2 of 320 candidates"), "{few}");
 }

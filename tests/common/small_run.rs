@@ -36,19 +36,25 @@ pub struct Inputs {
     pub baseline: Baseline,
     pub values: Vec<f32>,
     pub groups: Vec<u32>,
+    pub first_stage: bool,
 }
 
 impl Inputs {
-    /// Groups are class x attribute; values are marks for JTT, small losses for RHO-loss.
+    /// Groups are class x attribute; values are marks for JTT and BAM, small losses for RHO-loss. A name
+    /// after `first ` is that of the stage before.
     pub fn of(name: &str) -> Inputs {
+        let (name, first_stage) = match name.strip_prefix("first ") {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
         let baseline: Baseline = name.parse().unwrap();
         let attribute = |i: usize| u32::from(i.is_multiple_of(5) || i % 7 == 3);
         let groups = labels().iter().enumerate().map(|(i, l)| 2 * l + attribute(i)).collect();
         let value = |i: usize| match baseline {
-            Baseline::Jtt { .. } => f32::from(u8::from(i.is_multiple_of(3))),
+            Baseline::Jtt { .. } | Baseline::Bam { .. } => f32::from(u8::from(i.is_multiple_of(3))),
             _ => 0.1 * ((i * 7) % 11) as f32,
         };
-        Inputs { baseline, values: (0..SAMPLES).map(value).collect(), groups }
+        Inputs { baseline, values: (0..SAMPLES).map(value).collect(), groups, first_stage }
     }
 
     pub fn input(&self) -> BaselineInput<'_> {
@@ -57,7 +63,13 @@ impl Inputs {
             values: &self.values,
             groups: &self.groups,
             group_count: 2 * CLASSES,
+            first_stage: self.first_stage,
         }
+    }
+
+    /// The recipe whose batches the device sees at once.
+    pub fn on_device(&self, recipe: &Recipe) -> Recipe {
+        Recipe { batch: self.baseline.device_batch(recipe.batch), ..recipe.clone() }
     }
 
     /// The recipe with the baseline's own batch.

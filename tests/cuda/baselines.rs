@@ -20,6 +20,11 @@ fn baselines_resume_with_the_same_bits_and_learn_as_on_the_cpu() {
     for name in [
         "class-balanced:beta=.9",
         "infobatch:start=1.2",
+        "rcap",
+        "ordered-sgd",
+        "micro-batch-clipping:size=4",
+        "lff",
+        "first bam:lambda=20",
         "rho:candidates=10:keep=.4",
         "rwg",
         "groupdro:balanced",
@@ -28,8 +33,8 @@ fn baselines_resume_with_the_same_bits_and_learn_as_on_the_cpu() {
         let recipe = inputs.recipe(2);
         let input = inputs.input();
         // Every tensor in an allocation of its own, with NaN in what nobody has written.
-        let mut card = executor(Arc::clone(&cuda), &recipe, ArenaMode::Debug);
-        let mut host = executor(Arc::clone(&cpu), &recipe, ArenaMode::Shared);
+        let mut card = executor(Arc::clone(&cuda), &inputs.on_device(&recipe), ArenaMode::Debug);
+        let mut host = executor(Arc::clone(&cpu), &inputs.on_device(&recipe), ArenaMode::Shared);
         let whole = Watched::default();
         let found = train(&mut card, &on_card, &recipe, Some(&input), &whole).unwrap();
         let expected = train(&mut host, &on_cpu, &recipe, Some(&input), &whole).unwrap();

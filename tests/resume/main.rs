@@ -278,8 +278,17 @@ fn a_comparison_killed_at_any_time() {
 }
 
 /// Runs of two stages are killed in either of them.
-const BASELINES: [&str; 5] =
-    ["infobatch", "rho:candidates=32:keep=.25", "jtt:epochs=8", "groupdro:balanced", "dfr"];
+const BASELINES: [&str; 9] = [
+    "infobatch",
+    "rcap",
+    "micro-batch-clipping:size=8",
+    "rho:candidates=32:keep=.25",
+    "jtt:epochs=8",
+    "lff",
+    "bam:epochs=8",
+    "groupdro:balanced",
+    "dfr",
+];
 
 #[test]
 fn baselines_killed_at_any_time() {

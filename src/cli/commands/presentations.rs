@@ -13,7 +13,7 @@ pub fn presentations(runs: &[Presentations]) -> Option<String> {
     let share = |n: u64| format!("{:.0} %", 100.0 * n as f64 / plain as f64);
     let mut text = format!("trained with {} of the presentations of plain epochs", share(trained));
     if before > 0 {
-        text += &format!(", and with {} before", share(before));
+        text += &format!(", and another network with {}", share(before));
     }
     if selection > 0 {
         text += &format!(", and looked at {} to choose them", share(selection));

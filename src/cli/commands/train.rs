@@ -48,8 +48,9 @@ pub struct TrainArgs {
         default_missing_value = "all"
     )]
     pub dynamics: Option<String>,
-    /// Train another way (docs/baselines.md): cdb-w, class-balanced, infobatch, rho,
-    /// subg, rwg, jtt, groupdro, dfr, with options after a colon: cdb-w:dynamic
+    /// Train another way (docs/baselines.md): cdb-w, class-balanced, infobatch, rcap, ordered-sgd,
+    /// micro-batch-clipping, rho, subg, rwg, jtt, lff, bam, groupdro, dfr, with options after a colon:
+    /// cdb-w:dynamic
     #[arg(long, value_name = "NAME", help_heading = "Training")]
     pub baseline: Option<String>,
     /// Length of a run on a subset: fixed (the given epochs), matched or steps

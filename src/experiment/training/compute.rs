@@ -46,7 +46,9 @@ fn compute_on<B: Operators>(
     let divergences = recording.is_some_and(|r| r.divergence);
     let evidence = stages::before(on, run, &identity, control)?;
     let (recipe, seed) = (plan::recipe(run.baseline, run.recipe), run.seeds.augment);
-    let mut executor = on.executor(&recipe, seed, &run.passes(session), divergences)?;
+    let device_recipe = plan::device_recipe(run.baseline, run.recipe);
+    let mut executor = on.executor(&device_recipe, seed, &run.passes(session), divergences)?;
+    let twin = run.twin_memory(session)?;
     let validation = if val.is_empty() { None } else { Some(on.set(run.part.val_part, &val)?) };
     let weights = run.weights.as_ref().map(|weights| {
         let mut all = vec![1.0; session.data.train.len()];
@@ -69,7 +71,7 @@ fn compute_on<B: Operators>(
         evaluate_every: run.evaluate_every,
         identity: identity.clone(),
         sample_weights: weights.as_deref(),
-        initial: None,
+        initial: evidence.as_ref().and_then(|evidence| evidence.weights.as_ref()),
         record: recording,
     };
     let mut outcome = match run.until {
@@ -87,6 +89,7 @@ fn compute_on<B: Operators>(
     let scored = score(on, run, &mut executor, &mut outcome, &identity, control)?;
     let TestResults { last, best, confusion } = test_results(on, run, &mut executor, &outcome)?;
     let result = RunResult {
+        mean_class_counts: mean_class_counts(session, &outcome),
         identity,
         steps: outcome.steps,
         history: outcome.history.clone(),
@@ -97,14 +100,18 @@ fn compute_on<B: Operators>(
         train_seconds: outcome.seconds,
         score_seconds: scored.seconds,
         score_parts: scored.parts,
-        planned_bytes: executor.planned_memory().total(),
+        planned_bytes: executor.planned_memory().total() + twin.total(),
         presentations: evidence.map(|evidence| {
             let sizes = batch_sizes(Mode::Train, run.recipe.batch, subset.len());
             let epochs = outcome.history.len() as u64;
             Presentations {
                 trained: outcome.presented,
                 selection: outcome.selected,
-                before: evidence.before,
+                before: match run.baseline {
+                    // The other network's updates, of the same samples in the same steps.
+                    Some(baseline) if baseline.trains_two() => outcome.presented,
+                    _ => evidence.before,
+                },
                 plain: epochs * sizes.iter().sum::<usize>() as u64,
             }
         }),
@@ -116,6 +123,16 @@ fn compute_on<B: Operators>(
         predictions,
         outcome: Some(outcome),
     })
+}
+
+/// Mean number of samples of each class in an epoch, where a baseline chose them.
+fn mean_class_counts(session: &Session, outcome: &TrainOutcome) -> Option<Vec<f64>> {
+    let times = outcome.times_presented.as_ref()?;
+    let mut sums = vec![0.0; session.data.classes.len()];
+    let of_samples = times.iter().zip(&session.data.train.labels);
+    of_samples.for_each(|(&times, &label)| sums[label as usize] += f64::from(times));
+    let epochs = outcome.history.len().max(1) as f64;
+    Some(sums.into_iter().map(|sum| sum / epochs).collect())
 }
 
 /// What a trained network and its recording say of the samples.
@@ -185,7 +202,7 @@ fn validation_predictions<B: Operators>(
 fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Result<TrainOutcome> {
     let weights = initialise(executor.network(), run.seeds.init);
     executor.set_weights(&weights)?;
-    let (best_weights, history, dynamics) = (None, Vec::new(), None);
+    let (best_weights, history, dynamics, times_presented) = (None, Vec::new(), None, None);
     Ok(TrainOutcome {
         weights,
         best_weights,
@@ -193,6 +210,7 @@ fn untrained<B: Operators>(executor: &mut Executor<B>, run: &TrainingRun) -> Res
         steps: 0,
         presented: 0,
         selected: 0,
+        times_presented,
         seconds: 0.0,
         dynamics,
     })

@@ -82,7 +82,7 @@ fn first_cost(session: &Session, run: &TrainingRun) -> Option<(u64, u64)> {
     let all = session.data.train.len() as u64;
     match run.baseline? {
         Baseline::Rho { .. } => Some((run.recipe.epochs as u64 * run.part.val.len() as u64, all)),
-        baseline @ Baseline::Jtt { .. } => {
+        baseline @ (Baseline::Jtt { .. } | Baseline::Bam { .. }) => {
             let epochs = baseline.first_epochs(run.recipe.epochs) as u64;
             Some((epochs * run.part.train.len() as u64, all))
         }
@@ -93,8 +93,28 @@ fn first_cost(session: &Session, run: &TrainingRun) -> Option<(u64, u64)> {
 /// Adds what the run's baseline takes beyond a plain run.
 fn add_baseline(session: &Session, run: &TrainingRun, cost: &mut Cost) {
     let samples = run.part.train.len() as u64;
-    if let Some(baseline @ Baseline::Rho { .. }) = run.baseline {
-        cost.trained = run.until * baseline.chosen() as u64;
+    let parameters = 4 * session.network.parameter_count() as u64;
+    match run.baseline {
+        Some(baseline @ Baseline::Rho { .. }) => {
+            cost.trained = run.until * baseline.chosen() as u64;
+        }
+        Some(Baseline::Rcap { keep, .. }) => {
+            cost.trained = (cost.trained as f64 * keep).ceil() as u64;
+        }
+        Some(Baseline::Lff { .. }) => {
+            // The other network, its velocities, and two averages a sample.
+            cost.trained *= 2;
+            cost.working += 2 * parameters + 8 * session.data.train.len() as u64;
+        }
+        // A sum of gradients in double precision, and the last one.
+        Some(Baseline::MicroBatchClipping { .. }) => cost.host += 3 * parameters,
+        Some(Baseline::Bam { .. }) => {
+            let classes = session.network.classes as u64;
+            let auxiliary = 4 * session.data.train.len() as u64 * classes;
+            cost.host += auxiliary;
+            cost.working += auxiliary;
+        }
+        _ => {}
     }
     if let Some((trained, scored)) = first_cost(session, run) {
         cost.trained += trained;

@@ -57,7 +57,7 @@ pub struct Presentations {
     pub trained: u64,
     /// Forward only, to choose what is trained on.
     pub selection: u64,
-    /// Trained in a run before this one, which its method needs.
+    /// Trained by another network: in a run before this one, or in step with it.
     pub before: u64,
     /// Trained in as many epochs without the method.
     pub plain: u64,
@@ -99,13 +99,13 @@ pub struct RunResult {
     pub history: Vec<EpochRecord>,
     /// On the test part after the last step.
     pub last: Option<EvaluationCounts>,
-    /// On the test part at the best validation accuracy.
+    /// On the test part at the best epoch on validation images.
     pub best: Option<EvaluationCounts>,
     /// Test samples by class and answer after the last step: [class, answer, samples], those that there
     /// are. Empty in files of versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<[u32; 3]>,
-    /// Validation counts of each class at the epoch of best validation accuracy.
+    /// Validation counts of each class at the best epoch.
     pub validation: Option<EvaluationCounts>,
     pub train_seconds: f64,
     pub score_seconds: f64,
@@ -116,6 +116,9 @@ pub struct RunResult {
     /// What a baseline presented; None for plain training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presentations: Option<Presentations>,
+    /// Mean number of samples of each class that an epoch presented; None where no baseline chose them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_class_counts: Option<Vec<f64>>,
 }
 
 impl RunResult {

@@ -87,11 +87,18 @@ impl TrainingRun<'_> {
     /// Bytes that it will allocate on the device, images apart; an error where they do not fit.
     pub fn planned_memory(&self, session: &Session) -> Result<PlannedMemory> {
         let divergences = self.record.as_ref().is_some_and(|r| r.what.divergence);
-        session.planned_memory(
-            &plan::recipe(self.baseline, self.recipe),
-            &self.passes(session),
-            divergences,
-        )
+        let recipe = plan::device_recipe(self.baseline, self.recipe);
+        let own = session.planned_memory(&recipe, &self.passes(session), divergences)?;
+        Ok(own.and(self.twin_memory(session)?))
+    }
+
+    /// Bytes of the second network that some methods train in step.
+    pub(super) fn twin_memory(&self, session: &Session) -> Result<PlannedMemory> {
+        if !self.baseline.is_some_and(Baseline::trains_two) || self.until == 0 {
+            return Ok(PlannedMemory::default());
+        }
+        let passes = plan::training_passes(self.baseline, self.recipe, self.part.train.len());
+        session.planned_memory(self.recipe, &passes, false)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a baseline does before its training run and after it: the model of irreducible losses (RHO-loss),
-//! the model whose errors are drawn more often (JTT), the last layer anew (DFR).
+//! the model whose errors are drawn more often (JTT, BAM), the last layer anew (DFR).
 //!
 //! A first stage keeps its state beside the run's checkpoint; a finished one is not trained again.
 
@@ -17,7 +17,8 @@ use crate::score::features::extract;
 use crate::tensor::Tensor;
 use crate::train::baseline::last_layer::{HeldOut, refit};
 use crate::train::{
-    Baseline, BaselineInput, Control, Seeds, StepBudget, TrainJob, TrainProgress, run_pass, train,
+    Baseline, BaselineInput, Control, Seeds, StepBudget, TrainJob, TrainOutcome, TrainProgress,
+    run_pass, train_with,
 };
 
 /// State of a first stage, beside the checkpoint.
@@ -32,6 +33,8 @@ pub(super) struct FirstStage<'a> {
     values: Vec<f32>,
     groups: &'a [u32],
     group_count: usize,
+    /// Weights that training goes on from, where the method keeps the first stage's network.
+    pub weights: Option<Weights>,
     /// Samples that the first stage was trained with.
     pub before: u64,
 }
@@ -43,6 +46,7 @@ impl FirstStage<'_> {
             values: &self.values,
             groups: self.groups,
             group_count: self.group_count,
+            first_stage: false,
         }
     }
 }
@@ -55,25 +59,29 @@ pub(super) fn before<'a, B: Operators>(
     control: &mut Control,
 ) -> Result<Option<FirstStage<'a>>> {
     let Some(baseline) = run.baseline else { return Ok(None) };
-    let (values, before) = match baseline {
-        Baseline::Rho { .. } | Baseline::Jtt { .. } => {
-            first_stage(on, run, baseline, identity, control)?
-        }
-        _ => (Vec::new(), 0),
-    };
     let (groups, group_count) = on.session.all_groups(PartName::Train);
-    Ok(Some(FirstStage { baseline, values, groups, group_count, before }))
+    let none =
+        FirstStage { baseline, values: Vec::new(), groups, group_count, weights: None, before: 0 };
+    Ok(Some(match baseline {
+        Baseline::Rho { .. } | Baseline::Jtt { .. } | Baseline::Bam { .. } => {
+            let (values, outcome) = first_stage(on, run, baseline, identity, control)?;
+            let goes_on = matches!(baseline, Baseline::Bam { .. });
+            let weights = goes_on.then_some(outcome.weights);
+            FirstStage { values, weights, before: outcome.presented, ..none }
+        }
+        _ => none,
+    }))
 }
 
 /// Trains the first model and asks it about every sample of the training part: its loss (RHO-loss), or
-/// whether it is wrong (JTT). With the number of samples that it was trained with.
+/// whether it is wrong (JTT, BAM).
 fn first_stage<B: Operators>(
     on: &OnBackend<B>,
     run: &TrainingRun,
     baseline: Baseline,
     identity: &str,
     control: &mut Control,
-) -> Result<(Vec<f32>, u64)> {
+) -> Result<(Vec<f32>, TrainOutcome)> {
     let rho = matches!(baseline, Baseline::Rho { .. });
     let (part, list) = match rho {
         true => (run.part.val_part, &run.part.val),
@@ -83,7 +91,11 @@ fn first_stage<B: Operators>(
     let mut recipe = run.recipe.clone();
     recipe.epochs = if rho { recipe.epochs } else { baseline.first_epochs(recipe.epochs) };
     let steps = recipe.steps(StepBudget::Fixed, subset.len(), subset.len());
-    let seeds = Seeds::derive(run.seeds.init, FIRST_SEEDS);
+    // A network that training goes on with starts as the other runs of the seed do.
+    let seeds = match baseline {
+        Baseline::Bam { .. } => run.seeds,
+        _ => Seeds::derive(run.seeds.init, FIRST_SEEDS),
+    };
     let all: Vec<u32> = (0..on.session.data.train.len() as u32).collect();
     let passes = [(Mode::Train, subset.len()), (Mode::Score, all.len())];
     let mut executor = on.executor(&recipe, seeds.augment, &passes, false)?;
@@ -110,7 +122,9 @@ fn first_stage<B: Operators>(
     // The run's own progress starts when its own training does.
     let mut quiet = |_: TrainProgress| {};
     let mut own = Control { interrupt: control.interrupt, progress: &mut quiet, checkpoint };
-    let outcome = train(&mut executor, &job, &mut own)?;
+    let amplifies = matches!(baseline, Baseline::Bam { .. });
+    let input = BaselineInput { first_stage: true, ..BaselineInput::new(baseline) };
+    let outcome = train_with(&mut executor, &job, amplifies.then_some(&input), &mut own)?;
     run_pass(&mut executor, Mode::Score, &on.set(PartName::Train, &all)?)?;
     let field = if rho { Field::Loss } else { Field::Correct };
     let mut values = executor.column(field, all.len())?;
@@ -121,7 +135,7 @@ fn first_stage<B: Operators>(
         let found = format!("{} for sample {i}", values[i]);
         return Err(Error::invalid(format!("{baseline}, first stage"), found, "finite losses"));
     }
-    Ok((values, outcome.presented))
+    Ok((values, outcome))
 }
 
 /// Does what comes after training, to `weights`, which the executor has.

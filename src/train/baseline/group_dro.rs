@@ -73,8 +73,8 @@ impl<B: Operators> Policy<B> for GroupDro {
         true
     }
 
-    fn state(&self) -> PolicyState {
-        PolicyState::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())])
+    fn state(&self) -> Result<PolicyState> {
+        Ok(PolicyState::from([(GROUP_WEIGHTS.to_owned(), self.q.clone())]))
     }
 
     fn restore(&mut self, state: &PolicyState) -> Result<()> {

@@ -6,6 +6,7 @@ use super::presentation::{JobFacts, Policy, PolicyState, Presentation, stored};
 use super::rules;
 use crate::error::Result;
 use crate::ops::Operators;
+use crate::train::checkpoint::TIMES_PRESENTED;
 use crate::train::outcome::EpochRecord;
 
 /// Name of the scores in checkpoints.
@@ -19,12 +20,15 @@ pub(super) struct InfoBatch {
     until: f64,
     /// Loss of the last presentation, one value for each sample of the subset.
     scores: Vec<f32>,
+    /// Epochs that presented each sample of the part.
+    times: Vec<f32>,
 }
 
 impl InfoBatch {
     pub(super) fn new(facts: JobFacts, [drop, until]: [f64; 2], start: f64) -> InfoBatch {
         let scores = vec![start as f32; facts.subset.len()];
-        InfoBatch { facts, drop, until, scores }
+        let times = vec![0.0; facts.labels.len()];
+        InfoBatch { facts, drop, until, scores, times }
     }
 }
 
@@ -54,15 +58,22 @@ impl<B: Operators> Policy<B> for InfoBatch {
             if let Ok(place) = self.facts.subset.binary_search(&i) {
                 self.scores[place] = losses[i as usize];
             }
+            self.times[i as usize] += 1.0;
         }
     }
 
-    fn state(&self) -> PolicyState {
-        PolicyState::from([(SCORES.to_owned(), self.scores.clone())])
+    fn times_presented(&self) -> Option<Vec<f32>> {
+        Some(self.times.clone())
+    }
+
+    fn state(&self) -> Result<PolicyState> {
+        let state = [(SCORES, &self.scores), (TIMES_PRESENTED, &self.times)];
+        Ok(state.map(|(name, values)| (name.to_owned(), values.clone())).into())
     }
 
     fn restore(&mut self, state: &PolicyState) -> Result<()> {
         self.scores = stored(state, SCORES, self.facts.subset.len())?;
+        self.times = stored(state, TIMES_PRESENTED, self.times.len())?;
         Ok(())
     }
 }

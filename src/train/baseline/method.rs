@@ -7,11 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules;
 use crate::error::{Error, Result};
-use crate::exec::{Mode, batch_sizes};
-use crate::train::recipe::Recipe;
-use crate::train::recorder::Recording;
 
 /// A way of training that treats samples unequally.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +22,17 @@ pub enum Baseline {
     /// Its numbers are the probability of a drop, the fraction of the epochs after which dropping
     /// stops, and the loss before the first presentation.
     InfoBatch { drop: f64, until: f64, start: f64 },
+    /// Keeps the part `keep` of the samples in every epoch: of each class as many as its losses ask for,
+    /// drawn in favour of large losses with the temperature `beta` (Hassan et al. 2025). What a class
+    /// asks for follows the weights of its last picks, as the authors' code has it, or with `mean_loss`
+    /// their mean loss.
+    Rcap { keep: f64, beta: f64, mean_loss: bool },
+    /// Trains on the largest losses of each batch alone, on fewer as the training accuracy grows
+    /// (Kawaguchi and Lu 2020).
+    OrderedSgd,
+    /// Scales the gradients of micro-batches of `size` samples to the smallest norm among those of the
+    /// batch (Wang 2024).
+    MicroBatchClipping { size: u32 },
     /// Trains on the part `keep` of `candidates` whose loss is furthest above that of a model of
     /// held-out data (Mindermann et al. 2022).
     Rho { candidates: u32, keep: f64 },
@@ -36,6 +43,14 @@ pub enum Baseline {
     /// Trains `epochs` epochs, then anew with the samples that are wrong drawn `lambda` times as
     /// often as the others (Liu et al. 2021). 0 epochs means a fifth of the run's.
     Jtt { lambda: f64, epochs: u32 },
+    /// Trains a network that is biased on purpose beside the run's, and weighs samples by how much
+    /// harder they are for it (Nam et al. 2020). `q` is the exponent of its generalised
+    /// cross-entropy, `decay` that of the moving averages of losses.
+    Lff { q: f64, decay: f64 },
+    /// Trains `epochs` epochs with an auxiliary variable for each sample, times `lambda`, in its
+    /// logits, and goes on with the samples that are wrong drawn `mu` times as often as the others
+    /// (Li et al. 2023). 0 epochs means a fifth of the run's.
+    Bam { lambda: f64, mu: f64, epochs: u32 },
     /// Group weights q_g that grow by exp(eta loss_g) (Sagawa et al. 2020); `balanced` draws samples
     /// with weight 1 / n_g.
     GroupDro { eta: f64, balanced: bool },
@@ -47,36 +62,21 @@ pub enum Baseline {
 // Numbers come from `FromStr`, which takes no NaN.
 impl Eq for Baseline {}
 
-/// One option of a baseline: its name, its value and the values it may have.
-struct Number {
-    name: &'static str,
-    value: f64,
-    range: (f64, f64),
-    whole: bool,
-    /// The range in the words of messages.
-    expected: &'static str,
-}
-
-/// Makes an option that takes any number of the range.
-fn real(name: &'static str, value: f64, range: (f64, f64), expected: &'static str) -> Number {
-    Number { name, value, range, whole: false, expected }
-}
-
-/// Makes an option that takes a whole number of the range.
-fn whole(name: &'static str, value: u32, range: (f64, f64), expected: &'static str) -> Number {
-    Number { name, value: value.into(), range, whole: true, expected }
-}
-
 impl Baseline {
     /// All baselines, as their names alone give them.
-    pub const ALL: [Baseline; 9] = [
+    pub const ALL: [Baseline; 14] = [
         Baseline::CdbW { dynamic: false },
         Baseline::ClassBalanced { beta: 0.9999 },
         Baseline::InfoBatch { drop: 0.5, until: 0.875, start: 3.0 },
+        Baseline::Rcap { keep: 0.5, beta: 1.0, mean_loss: false },
+        Baseline::OrderedSgd,
+        Baseline::MicroBatchClipping { size: 16 },
         Baseline::Rho { candidates: 320, keep: 0.1 },
         Baseline::Subg,
         Baseline::Rwg,
         Baseline::Jtt { lambda: 100.0, epochs: 0 },
+        Baseline::Lff { q: 0.7, decay: 0.7 },
+        Baseline::Bam { lambda: 0.5, mu: 100.0, epochs: 0 },
         Baseline::GroupDro { eta: 0.01, balanced: false },
         Baseline::Dfr { resamples: 10, c: 1.0 },
     ];
@@ -87,10 +87,15 @@ impl Baseline {
             Baseline::CdbW { .. } => "cdb-w",
             Baseline::ClassBalanced { .. } => "class-balanced",
             Baseline::InfoBatch { .. } => "infobatch",
+            Baseline::Rcap { .. } => "rcap",
+            Baseline::OrderedSgd => "ordered-sgd",
+            Baseline::MicroBatchClipping { .. } => "micro-batch-clipping",
             Baseline::Rho { .. } => "rho",
             Baseline::Subg => "subg",
             Baseline::Rwg => "rwg",
             Baseline::Jtt { .. } => "jtt",
+            Baseline::Lff { .. } => "lff",
+            Baseline::Bam { .. } => "bam",
             Baseline::GroupDro { .. } => "groupdro",
             Baseline::Dfr { .. } => "dfr",
         }
@@ -102,10 +107,15 @@ impl Baseline {
             Baseline::CdbW { .. } => "CDB-W",
             Baseline::ClassBalanced { .. } => "Class-balanced",
             Baseline::InfoBatch { .. } => "InfoBatch",
+            Baseline::Rcap { .. } => "RCAP",
+            Baseline::OrderedSgd => "Ordered SGD",
+            Baseline::MicroBatchClipping { .. } => "Micro-batch clipping",
             Baseline::Rho { .. } => "RHO-loss",
             Baseline::Subg => "SUBG",
             Baseline::Rwg => "RWG",
             Baseline::Jtt { .. } => "JTT",
+            Baseline::Lff { .. } => "LfF",
+            Baseline::Bam { .. } => "BAM",
             Baseline::GroupDro { .. } => "GroupDRO",
             Baseline::Dfr { .. } => "DFR",
         }
@@ -130,145 +140,6 @@ impl Baseline {
         } else {
             format!("{} ({words})", self.title())
         }
-    }
-
-    /// Returns the options that are words.
-    fn words(&mut self) -> Vec<(&'static str, &mut bool)> {
-        match self {
-            Baseline::CdbW { dynamic } => vec![("dynamic", dynamic)],
-            Baseline::GroupDro { balanced, .. } => vec![("balanced", balanced)],
-            _ => Vec::new(),
-        }
-    }
-
-    /// Returns the options that are numbers.
-    fn numbers(self) -> Vec<Number> {
-        const OPEN: f64 = 1e-12;
-        const ABOVE_0_BELOW_1: (f64, f64) = (OPEN, 1.0 - OPEN);
-        match self {
-            Baseline::ClassBalanced { beta } => {
-                vec![real("beta", beta, (0.0, 1.0 - OPEN), "0 or more and below 1")]
-            }
-            Baseline::InfoBatch { drop, until, start } => vec![
-                real("drop", drop, ABOVE_0_BELOW_1, "above 0 and below 1"),
-                real("until", until, (0.0, 1.0), "0 to 1, a fraction of the epochs"),
-                real("start", start, (0.0, 1e6), "0 to 1000000, a loss"),
-            ],
-            Baseline::Rho { candidates, keep } => vec![
-                whole("candidates", candidates, (2.0, 1e6), "a whole number from 2 to 1000000"),
-                real("keep", keep, (OPEN, 1.0), "above 0 and at most 1"),
-            ],
-            Baseline::Jtt { lambda, epochs } => vec![
-                real("lambda", lambda, (OPEN, 1e6), "above 0 and at most 1000000"),
-                whole("epochs", epochs, (1.0, 1e6), "a whole number from 1 to 1000000"),
-            ],
-            Baseline::GroupDro { eta, .. } => {
-                vec![real("eta", eta, (OPEN, 10.0), "above 0 and at most 10")]
-            }
-            Baseline::Dfr { resamples, c } => vec![
-                whole("resamples", resamples, (1.0, 1000.0), "a whole number from 1 to 1000"),
-                real("c", c, (1e-6, 1e6), "0.000001 to 1000000"),
-            ],
-            Baseline::CdbW { .. } | Baseline::Subg | Baseline::Rwg => Vec::new(),
-        }
-    }
-
-    fn set(&mut self, name: &str, number: f64) {
-        match (self, name) {
-            (Baseline::ClassBalanced { beta }, "beta") => *beta = number,
-            (Baseline::InfoBatch { drop, .. }, "drop") => *drop = number,
-            (Baseline::InfoBatch { until, .. }, "until") => *until = number,
-            (Baseline::InfoBatch { start, .. }, "start") => *start = number,
-            (Baseline::Rho { candidates, .. }, "candidates") => *candidates = number as u32,
-            (Baseline::Rho { keep, .. }, "keep") => *keep = number,
-            (Baseline::Jtt { lambda, .. }, "lambda") => *lambda = number,
-            (Baseline::Jtt { epochs, .. }, "epochs") => *epochs = number as u32,
-            (Baseline::GroupDro { eta, .. }, "eta") => *eta = number,
-            (Baseline::Dfr { resamples, .. }, "resamples") => *resamples = number as u32,
-            (Baseline::Dfr { c, .. }, "c") => *c = number,
-            _ => {}
-        }
-    }
-
-    /// Returns the options that differ from their defaults, as they are written.
-    fn options(mut self) -> Vec<String> {
-        let defaults = Baseline::ALL.into_iter().find(|b| b.name() == self.name());
-        let defaults = defaults.map_or(Vec::new(), Baseline::numbers);
-        let numbers = self.numbers().into_iter().zip(defaults);
-        let differing = numbers.filter(|(own, default)| own.value != default.value);
-        let numbers: Vec<String> =
-            differing.map(|(n, _)| format!("{}={}", n.name, n.value)).collect();
-        let words = self.words().into_iter().filter(|w| *w.1).map(|w| w.0.to_owned());
-        words.chain(numbers).collect()
-    }
-
-    /// Tells whether the baseline needs validation images, to look at them or to train on them.
-    pub fn needs_validation(self) -> bool {
-        matches!(self, Baseline::CdbW { .. } | Baseline::Rho { .. } | Baseline::Dfr { .. })
-    }
-
-    /// Tells whether an epoch may present a sample more than once.
-    pub fn draws(self) -> bool {
-        let balanced = matches!(self, Baseline::GroupDro { balanced: true, .. });
-        balanced || matches!(self, Baseline::Rwg | Baseline::Jtt { .. })
-    }
-
-    /// Returns the number of samples that a step of RHO-loss trains on.
-    pub fn chosen(self) -> usize {
-        match self {
-            Baseline::Rho { candidates, keep } => (f64::from(candidates) * keep).round() as usize,
-            _ => 0,
-        }
-    }
-
-    /// Returns the number of steps in an epoch over `samples` in batches of `batch`, with nothing
-    /// dropped.
-    pub fn epoch_steps(self, batch: usize, samples: usize) -> u64 {
-        let sizes = match self {
-            Baseline::Rho { candidates, .. } => {
-                rules::rho_sizes(samples, candidates as usize, self.chosen())
-            }
-            _ => batch_sizes(Mode::Train, batch, samples),
-        };
-        sizes.len() as u64
-    }
-
-    /// Returns the number of epochs in JTT's first run.
-    pub fn first_epochs(self, epochs: usize) -> usize {
-        match self {
-            Baseline::Jtt { epochs: own, .. } if own > 0 => own as usize,
-            // On Waterbirds this gives the authors' 60 of 300.
-            _ => epochs.div_ceil(5),
-        }
-    }
-
-    /// Refuses to record what has no one value in an epoch: a sample that is drawn twice, and the
-    /// divergence from the last presentation where a step in two halves would compare a sample with
-    /// itself.
-    pub fn check_recording(self, recording: Recording) -> Result<()> {
-        if self.draws() {
-            let found = format!("{self}, which draws samples more than once an epoch");
-            return Err(Error::invalid("`dynamics`", found, "a method that does not"));
-        }
-        if recording.divergence && matches!(self, Baseline::GroupDro { .. }) {
-            let found = format!("all, with {self}");
-            return Err(Error::invalid("`dynamics`", found, "`dynamics`=plain"));
-        }
-        Ok(())
-    }
-
-    /// Refuses a recipe that sets what the method decides.
-    pub fn check(self, recipe: &Recipe) -> Result<()> {
-        let weighs = match self {
-            Baseline::CdbW { .. } | Baseline::ClassBalanced { .. } => "sets the class weights",
-            Baseline::GroupDro { .. } => "weighs groups",
-            _ => return Ok(()),
-        };
-        if recipe.class_weights.is_some() {
-            let found = format!("{self}, which {weighs}");
-            return Err(Error::invalid("`class_weights`", found, "one of the two"));
-        }
-        Ok(())
     }
 }
 
@@ -344,8 +215,12 @@ mod tests {
             "class-balanced:beta=0.999",
             "class-balanced:beta=0",
             "infobatch:drop=0.3:until=1",
+            "rcap:mean-loss:keep=0.3:beta=2",
+            "micro-batch-clipping:size=8",
             "rho:candidates=640:keep=0.05",
             "jtt:lambda=20:epochs=3",
+            "lff:q=0.5:decay=0",
+            "bam:lambda=50:mu=140:epochs=20",
             "groupdro:balanced:eta=0.1",
             "dfr:resamples=20:c=0.07",
         ] {
@@ -375,6 +250,16 @@ mod tests {
             ("infobatch:drop=0", "above 0 and below 1"),
             ("infobatch:until=1.1", "fraction of the epochs"),
             ("infobatch:start=-1", "a loss"),
+            ("rcap:keep=0", "above 0 and at most 1"),
+            ("rcap:beta=0", "0.001 to 1000"),
+            ("rcap:mean-loss=1", "mean-loss, keep=NUMBER"),
+            ("micro-batch-clipping:size=1", "from 2"),
+            ("micro-batch-clipping:size=2.5", "a whole number"),
+            ("lff:q=1.1", "above 0 and at most 1"),
+            ("lff:decay=1", "0 or more and below 1"),
+            ("bam:lambda=-1", "0 to 1000000"),
+            ("bam:mu=0", "above 0"),
+            ("bam:epochs=0", "from 1"),
             ("rho:candidates=2.5", "a whole number"),
             ("rho:candidates=1", "from 2"),
             ("rho:keep=0", "above 0"),
@@ -389,9 +274,16 @@ mod tests {
         ] {
             assert!(message(text).contains(words), "{}", message(text));
         }
-        for bad in
-            ["", ":", "cdb-w:", "class-balanced:beta", "class-balanced:=1", "CDB-W", "subg:x"]
-        {
+        for bad in [
+            "",
+            ":",
+            "cdb-w:",
+            "class-balanced:beta",
+            "class-balanced:=1",
+            "CDB-W",
+            "subg:x",
+            "ordered-sgd:q=3",
+        ] {
             assert!(bad.parse::<Baseline>().is_err(), "{bad}");
         }
     }

@@ -75,6 +75,12 @@ pub fn recipe(baseline: Option<Baseline>, recipe: &Recipe) -> Recipe {
     }
 }
 
+/// The recipe as the device runs it: micro-batch clipping passes parts of a batch.
+pub fn device_recipe(baseline: Option<Baseline>, recipe: &Recipe) -> Recipe {
+    let batch = baseline.map_or(recipe.batch, |b| b.device_batch(recipe.batch));
+    Recipe { batch, ..recipe.clone() }
+}
+
 /// The passes of training on `samples` samples.
 pub fn training_passes(
     baseline: Option<Baseline>,
@@ -83,7 +89,7 @@ pub fn training_passes(
 ) -> Vec<(Mode, usize)> {
     match baseline {
         // Epochs may end in a rest of any size.
-        Some(Baseline::InfoBatch { .. }) => {
+        Some(Baseline::InfoBatch { .. } | Baseline::Rcap { .. }) => {
             let rests = (2..recipe.batch.min(samples)).map(|n| (Mode::Train, n));
             std::iter::once((Mode::Train, samples)).chain(rests).collect()
         }

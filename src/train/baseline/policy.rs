@@ -2,8 +2,10 @@
 
 use super::method::Baseline;
 use super::presentation::{BaselineInput, JobFacts, Policy, Presentation};
-use super::{class_weights, draws, group_dro, info_batch, rho, rules, weighing};
+use super::{bam, class_weights, clipping, draws, group_dro, info_batch, lff, ordered_sgd};
+use super::{rcap, rho, rules, weighing};
 use crate::error::{Error, Result};
+use crate::exec::Executor;
 use crate::ops::Operators;
 use crate::train::job::TrainJob;
 use crate::train::outcome::EpochRecord;
@@ -17,13 +19,14 @@ impl<B: Operators> Policy<B> for Plain {
     }
 }
 
-/// Makes the policy of a job. Without a baseline every sample is presented once in an epoch.
-pub(in crate::train) fn policy<B: Operators>(
+/// Makes the policy of a job that `executor` does. Without a baseline every sample is presented once in an epoch.
+pub(in crate::train) fn policy<'p, B: Operators + 'p>(
     job: &TrainJob<B>,
-    classes: usize,
+    executor: &Executor<B>,
     input: Option<&BaselineInput>,
-) -> Result<Box<dyn Policy<B>>> {
+) -> Result<Box<dyn Policy<B> + 'p>> {
     check_sample_weights(job, input)?;
+    let classes = executor.network().classes;
     let facts = JobFacts::of(job, classes);
     let Some(input) = input else { return Ok(Box::new(Plain(facts))) };
     let baseline = input.baseline;
@@ -46,6 +49,24 @@ pub(in crate::train) fn policy<B: Operators>(
         Baseline::InfoBatch { drop, until, start } => {
             Box::new(info_batch::InfoBatch::new(facts, [drop, until], start))
         }
+        Baseline::Rcap { keep, beta, mean_loss } => {
+            Box::new(rcap::Rcap::new(facts, [keep, beta], mean_loss))
+        }
+        Baseline::OrderedSgd => {
+            let q = job.recipe.batch;
+            Box::new(ordered_sgd::OrderedSgd { facts, q })
+        }
+        Baseline::MicroBatchClipping { size } => {
+            Box::new(clipping::MicroBatchClipping { facts, size: size as usize })
+        }
+        Baseline::Lff { q, decay } => {
+            Box::new(lff::Lff::new(facts, executor.twin()?, job.seeds.init, [q, decay])?)
+        }
+        Baseline::Bam { lambda, .. } if input.first_stage => {
+            let auxiliary = bam::Auxiliary::new(job.labels.len(), classes, lambda);
+            let smoothing = f64::from(job.recipe.label_smoothing);
+            Box::new(bam::Amplified { facts, auxiliary, smoothing })
+        }
         Baseline::Rho { candidates, .. } => {
             let irreducible = check_values(input, job.labels.len())?;
             Box::new(rho::Rho::new(facts, irreducible, candidates, baseline.chosen())?)
@@ -54,9 +75,9 @@ pub(in crate::train) fn policy<B: Operators>(
             let weights = rules::group_weights(groups()?, job.subset, input.group_count);
             Box::new(draws::Drawing::new(facts, &weights))
         }
-        Baseline::Jtt { lambda, .. } => {
+        Baseline::Jtt { lambda: copies, .. } | Baseline::Bam { mu: copies, .. } => {
             let errors = check_values(input, job.labels.len())?;
-            let weight = |&i: &u32| if errors[i as usize] > 0.0 { lambda } else { 1.0 };
+            let weight = |&i: &u32| if errors[i as usize] > 0.0 { copies } else { 1.0 };
             let weights: Vec<f64> = job.subset.iter().map(weight).collect();
             Box::new(draws::Drawing::new(facts, &weights))
         }

@@ -7,6 +7,7 @@ use super::rules;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, batch_sizes};
 use crate::ops::Operators;
+use crate::ops::loss_score::Field;
 use crate::train::job::TrainJob;
 use crate::train::order::epoch_order;
 use crate::train::outcome::EpochRecord;
@@ -16,19 +17,21 @@ use crate::train::outcome::EpochRecord;
 pub struct BaselineInput<'a> {
     /// The baseline, with its options.
     pub baseline: Baseline,
-    /// One value for each sample of the part: irreducible losses for RHO-loss, and for JTT 1 for
-    /// samples of the error set and 0 for others. It is empty where no values are needed.
+    /// One value for each sample of the part: irreducible losses for RHO-loss, and for JTT and BAM 1
+    /// for samples of the error set and 0 for others. It is empty where no values are needed.
     pub values: &'a [f32],
     /// Group of every sample of the part; empty where none are needed.
     pub groups: &'a [u32],
     /// Number of groups.
     pub group_count: usize,
+    /// Whether this is the run before the run, in which BAM amplifies the bias.
+    pub first_stage: bool,
 }
 
 impl BaselineInput<'_> {
     /// Makes the input of a baseline that needs no more.
     pub fn new(baseline: Baseline) -> Self {
-        BaselineInput { baseline, values: &[], groups: &[], group_count: 0 }
+        BaselineInput { baseline, values: &[], groups: &[], group_count: 0, first_stage: false }
     }
 }
 
@@ -69,7 +72,8 @@ pub(in crate::train) struct StepAt<'a, B: Operators> {
     pub batch: usize,
     /// Number of the step in the run.
     pub step: u64,
-    pub lr: f32,
+    /// Learning rates of the epoch's batches.
+    pub lrs: &'a [f32],
 }
 
 /// Decides what an epoch presents.
@@ -98,6 +102,11 @@ pub(in crate::train) trait Policy<B: Operators> {
         None
     }
 
+    /// Returns how many epochs presented each sample of the part, where the method chooses.
+    fn times_presented(&self) -> Option<Vec<f32>> {
+        None
+    }
+
     /// Learns from an epoch that is over: `losses` holds one value for each sample, valid for those
     /// presented.
     fn learn(&mut self, presented: &[u32], losses: &[f32]) {
@@ -105,8 +114,8 @@ pub(in crate::train) trait Policy<B: Operators> {
     }
 
     /// Returns what a resumed run needs beside the history.
-    fn state(&self) -> PolicyState {
-        PolicyState::new()
+    fn state(&self) -> Result<PolicyState> {
+        Ok(PolicyState::new())
     }
 
     /// Takes back what [`Policy::state`] gave.
@@ -123,6 +132,27 @@ pub(super) fn stored(state: &PolicyState, name: &str, len: usize) -> Result<Vec<
     values.cloned().ok_or_else(|| {
         Error::invalid("checkpoint", found(), "one of this run; `force` starts anew")
     })
+}
+
+/// Returns the values of a column for the samples of `batch`, out of those of all `samples`; waits for
+/// the device.
+pub(super) fn batch_column<B: Operators>(
+    executor: &Executor<B>,
+    field: Field,
+    batch: &[u32],
+    samples: usize,
+) -> Result<Vec<f32>> {
+    let column = executor.column(field, samples)?;
+    Ok(batch.iter().map(|&i| column[i as usize]).collect())
+}
+
+/// Returns the losses of a batch that has gone forward.
+pub(super) fn batch_losses<B: Operators>(
+    executor: &Executor<B>,
+    batch: &[u32],
+    samples: usize,
+) -> Result<Vec<f32>> {
+    batch_column(executor, Field::Loss, batch, samples)
 }
 
 /// What every policy knows of its job.

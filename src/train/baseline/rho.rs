@@ -79,7 +79,7 @@ impl<B: Operators> Policy<B> for Rho {
             epoch: at.epoch,
             start: 0,
             steps_done: at.step as u32,
-            lrs: &[at.lr],
+            lrs: &at.lrs[at.batch..=at.batch],
             class_weights: &at.shown.class_weights,
         })?;
         at.executor.step(Mode::Train, n, at.images)?;
@@ -103,8 +103,8 @@ impl<B: Operators> Policy<B> for Rho {
         self.chosen.fill(0.0);
     }
 
-    fn state(&self) -> PolicyState {
-        PolicyState::from([(CHOSEN.to_owned(), self.chosen.clone())])
+    fn state(&self) -> Result<PolicyState> {
+        Ok(PolicyState::from([(CHOSEN.to_owned(), self.chosen.clone())]))
     }
 
     fn restore(&mut self, state: &PolicyState) -> Result<()> {

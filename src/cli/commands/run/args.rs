@@ -26,8 +26,8 @@ pub struct RunArgs {
     /// grad-match, glister, graph-cut, facility-location, contextual-diversity), or STRATEGY+QUOTA such
     /// as el2n+metriq, coreset+metriq, forgetting+uniform, random+el2nq, random+balanced, el2n+nucs,
     /// random+nucs:margin; or another way of training
-    /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rho, subg, rwg, jtt,
-    /// groupdro, dfr
+    /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rcap, ordered-sgd,
+    /// micro-batch-clipping, rho, subg, rwg, jtt, lff, bam, groupdro, dfr
     /// [default: full,random,el2n,metriq,predicted:pilots=1; with --groups without the last]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub strategies: Option<Vec<String>>,
