@@ -5,11 +5,13 @@
 //! that the query model was trained on, nor from a test image that is also reported on.
 
 mod kind;
+mod left_out;
 
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
 pub use kind::{DEFAULT_FOLDS, SplitKind};
+pub use left_out::LeftOut;
 
 /// Smallest number of validation images of a class under [`SplitKind::Holdout`], where the class
 /// has at least twice as many.
@@ -55,6 +57,8 @@ pub struct Split {
     /// Fold of each position of the training part under `crossfit`, else empty; u32::MAX for
     /// samples that a long tail removed.
     pub folds: Vec<u32>,
+    /// Why `train` has fewer samples than the kind leaves it, if it has.
+    pub left_out: Option<LeftOut>,
 }
 
 /// The samples that one query run trains on and is evaluated on.
@@ -93,6 +97,7 @@ impl Split {
             val: Vec::new(),
             test: test.map(everything).unwrap_or_default(),
             folds: Vec::new(),
+            left_out: None,
         };
         match kind {
             SplitKind::Shipped => {
