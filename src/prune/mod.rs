@@ -91,8 +91,8 @@ pub use prototype::{
     least_confidence, prototype_distances,
 };
 pub use quality::{
-    ConfidentLearning, LabelPair, LabelSuspect, NEAR, NearDuplicate, SuspectRanking, centred,
-    confident_learning, exact_duplicates, near_duplicates, original,
+    ALIKE, ConfidentLearning, LabelPair, LabelSuspect, Looks, NEAR, NearDuplicate, Nearness,
+    SuspectRanking, centred, confident_learning, exact_duplicates, near_duplicates, original,
 };
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};

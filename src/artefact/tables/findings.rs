@@ -71,7 +71,7 @@ pub struct FindingRow {
     pub other: Option<FoundSample>,
     /// The class that a suspected label should perhaps be.
     pub suggested_label: Option<u32>,
-    /// The cosine of a near-duplicate's features, 1 for an exact one; what a suspected label is
+    /// The correlation of a near-duplicate's pixels, 1 for an exact one; what a suspected label is
     /// ranked by.
     pub score: f32,
     /// Whether the sample should be left out of training. It is written as `drop` or `keep`, and

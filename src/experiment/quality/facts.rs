@@ -21,6 +21,7 @@ use crate::train::Recipe;
 pub(super) struct QualityFacts<'a> {
     looked_for: Vec<String>,
     near: Option<f64>,
+    alike: Option<f64>,
     ranking: Option<String>,
     given: Value,
     query_recipe: Option<&'a Recipe>,
@@ -45,7 +46,8 @@ impl<'a> QualityFacts<'a> {
         let (query_recipe, runs) = query.unzip();
         QualityFacts {
             looked_for: plan.kinds().iter().map(FindingKind::to_string).collect(),
-            near: plan.near,
+            near: plan.near.map(|[near, _]| near),
+            alike: plan.near.map(|[_, alike]| alike),
             ranking: plan.labels.map(|ranking| ranking.to_string()),
             given: own.describe(),
             query_recipe,
@@ -73,7 +75,11 @@ pub fn document(data: &DataSet, plan: &QualityPlan, identity: &Identity, found: 
         direction: None,
         hyper_parameters: match kind {
             FindingKind::ExactDuplicate => Map::new(),
-            FindingKind::NearDuplicate => Map::from_iter([("near".to_owned(), json!(plan.near))]),
+            FindingKind::NearDuplicate => {
+                let [near, alike] = plan.near.unwrap_or_default();
+                let bounds = [("near", json!(near)), ("alike", json!(alike))];
+                bounds.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            }
             FindingKind::Label => {
                 let ranking = plan.labels.map(|ranking| ranking.to_string());
                 Map::from_iter([("ranking".to_owned(), json!(ranking))])
@@ -98,7 +104,8 @@ fn variant(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::ExactDuplicate => "the same decoded pixels, in any part",
         FindingKind::NearDuplicate => {
-            "cosine of penultimate features less their mean, in any part of which there are features"
+            "cosine of penultimate features less their mean, and correlation of pixels, mirrored or not and up \
+             to a pixel apart; in any part of which there are features"
         }
         FindingKind::Label => {
             "confident learning from probabilities out of fold: off the diagonal of the confident joint"

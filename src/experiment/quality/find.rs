@@ -9,7 +9,8 @@ use crate::artefact::tables::{FindingKind, FindingRow};
 use crate::data::{DataSet, PartName};
 use crate::error::{Error, Result};
 use crate::prune::{
-    self, ConfidentLearning, Features, PickCost, Probabilities, SuspectRanking, confident_learning,
+    self, ConfidentLearning, Features, Looks, Nearness, PickCost, Probabilities, SuspectRanking,
+    confident_learning,
 };
 use crate::score::features::FeatureMatrix;
 
@@ -100,9 +101,9 @@ pub fn find(data: &DataSet, plan: &QualityPlan, evidence: &Evidence) -> Result<C
         // Copies are looked for in any case: as near-duplicates they would say nothing new.
         exact(&samples, &suspected, &mut copies, plan.exact.then_some(&mut found));
     }
-    if let Some(threshold) = plan.near {
+    if let Some(bounds) = plan.near {
         let features = evidence.features.as_deref().ok_or_else(|| lacks("features"))?;
-        near(&samples, (features, threshold), &suspected, &copies, &mut found)?;
+        near(&samples, (features, bounds), &suspected, &copies, &mut found)?;
     }
     if let (Some(learned), Some(ranking)) = (learned, plan.labels) {
         suspects(&samples, &learned, ranking, &mut found);
@@ -179,7 +180,7 @@ fn exact(
 /// whose labels nobody suspects.
 fn near(
     samples: &AllSamples,
-    (features, threshold): (&FeatureMatrix, f64),
+    (features, [near, alike]): (&FeatureMatrix, [f64; 2]),
     suspected: &[bool],
     copies: &[bool],
     found: &mut Checked,
@@ -193,7 +194,10 @@ fn near(
     let table = Features::new(&features.values, features.width)?;
     let centred = prune::centred(table, &order)?;
     let table = Features::new(&centred, features.width)?;
-    let mut near = prune::near_duplicates(table, &order, fixed, threshold)?;
+    let images: Vec<&[u8]> = (0..samples.len()).map(|i| samples.image(i)).collect();
+    let looks = Looks::of(&images, samples.size());
+    let nearness = Nearness { near, looks: Some((&looks, alike)) };
+    let mut near = prune::near_duplicates(table, &order, fixed, &nearness)?;
     near.sort_by(|a, b| b.similarity.total_cmp(&a.similarity).then(a.sample.cmp(&b.sample)));
     for n in &near {
         let row = pair(samples, FindingKind::NearDuplicate, [n.sample, n.other], n.similarity);

@@ -6,7 +6,7 @@ use crate::data::SplitKind;
 use crate::data::split::DEFAULT_FOLDS;
 use crate::error::{Error, Result};
 use crate::experiment::settings::DataSettings;
-use crate::prune::{NEAR, SuspectRanking};
+use crate::prune::{ALIKE, NEAR, SuspectRanking};
 
 /// What a person says of a check.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +15,8 @@ pub struct QualitySettings {
     pub only: Vec<FindingKind>,
     /// The cosine from which on features are near; None takes [`NEAR`].
     pub near: Option<f64>,
+    /// The correlation from which on pixels of samples with near features are alike; None takes [`ALIKE`].
+    pub alike: Option<f64>,
     /// What suspected labels are ranked by.
     pub ranking: SuspectRanking,
 }
@@ -23,8 +25,8 @@ pub struct QualitySettings {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QualityPlan {
     pub exact: bool,
-    /// The cosine from which on features are near.
-    pub near: Option<f64>,
+    /// The cosine from which on features are near, and the correlation from which on pixels are alike.
+    pub near: Option<[f64; 2]>,
     /// What suspected labels are ranked by.
     pub labels: Option<SuspectRanking>,
 }
@@ -43,16 +45,18 @@ impl QualitySettings {
     /// The plan.
     ///
     /// # Errors
-    /// A cosine that is not above 0 and at most 1.
+    /// A cosine or correlation that is not above 0 and at most 1.
     pub fn plan(&self) -> Result<QualityPlan> {
-        let near = self.near.unwrap_or(NEAR);
-        if !(near > 0.0 && near <= 1.0) {
-            return Err(Error::invalid("`near`", near.to_string(), "above 0 and at most 1"));
+        let bounds = [self.near.unwrap_or(NEAR), self.alike.unwrap_or(ALIKE)];
+        for (what, bound) in ["`near`", "`alike`"].into_iter().zip(bounds) {
+            if !(bound > 0.0 && bound <= 1.0) {
+                return Err(Error::invalid(what, bound.to_string(), "above 0 and at most 1"));
+            }
         }
         let wanted = |kind| self.only.is_empty() || self.only.contains(&kind);
         Ok(QualityPlan {
             exact: wanted(FindingKind::ExactDuplicate),
-            near: wanted(FindingKind::NearDuplicate).then_some(near),
+            near: wanted(FindingKind::NearDuplicate).then_some(bounds),
             labels: wanted(FindingKind::Label).then_some(self.ranking),
         })
     }

@@ -58,6 +58,11 @@ impl<'a> AllSamples<'a> {
         (*name, part, number - first)
     }
 
+    /// Height and width of every image.
+    pub fn size(&self) -> [usize; 2] {
+        [self.data.height, self.data.width]
+    }
+
     /// The pixels of a sample.
     pub fn image(&self, number: usize) -> &'a [u8] {
         let (_, part, i) = self.place(number);

@@ -31,8 +31,8 @@ pub struct CheckedSet<'a> {
     pub parts: Vec<(String, usize)>,
     /// Kinds that were looked for.
     pub looked_for: Vec<FindingKind>,
-    /// The cosine from which on features count as near.
-    pub near: Option<f64>,
+    /// The cosine from which on features count as near, and the correlation from which on pixels do.
+    pub near: Option<[f64; 2]>,
     /// What suspected labels are ranked by.
     pub ranking: Option<String>,
     /// The findings.

@@ -84,7 +84,7 @@ fn verb(row: &FindingRow) -> &'static str {
 }
 
 pub(super) fn near(set: &CheckedSet, pictures: FoundPictures) -> Option<Section> {
-    let (rows, threshold) = (set.of(FindingKind::NearDuplicate), set.near?);
+    let (rows, [near, alike]) = (set.of(FindingKind::NearDuplicate), set.near?);
     if rows.is_empty() {
         return None;
     }
@@ -93,13 +93,14 @@ pub(super) fn near(set: &CheckedSet, pictures: FoundPictures) -> Option<Section>
         _ => "Samples of the training part were compared with each other alone",
     };
     let body = format!(
-        "<p class=\"lead\">Left a sample, right the one that its features are nearest to: a cosine of at least \
-         {}, most alike first. {across}. A network finds images alike that it takes for the same thing, so \
-         look at some before you leave them out.{}</p>\n{}",
-        numbers::plain(threshold),
+        "<p class=\"lead\">Left a sample, right the one that it is most like: the cosine of their features is at \
+         least {}, and the correlation of their pixels (mirrored or not, up to a pixel apart) at least {}. \
+         {across}, most alike first.{}</p>\n{}",
+        numbers::plain(near),
+        numbers::plain(alike),
         shown(rows.len()),
         grid(set, &rows, pictures, |row| format!(
-            "cosine {}, {}",
+            "correlation {}, {}",
             minus(&numbers::digits(f64::from(row.score), 4)),
             verb(row)
         ))

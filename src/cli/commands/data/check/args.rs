@@ -19,9 +19,12 @@ pub struct CheckArgs {
     /// labels (by probabilities out of fold) [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAME,...", help_heading = "Check")]
     pub only: Vec<String>,
-    /// Features of at least this cosine are near [default: 0.98]
+    /// Near-duplicates have features of at least this cosine [default: 0.95]
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Check")]
     pub near: Option<f64>,
+    /// and pixels of at least this correlation, mirrored or not, up to a pixel apart [default: 0.95]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Check")]
+    pub alike: Option<f64>,
     /// What suspected labels are ranked by: normalised-margin or self-confidence
     #[arg(long, default_value = "normalised-margin", value_name = "NAME", help_heading = "Check")]
     pub rank: String,
@@ -53,6 +56,7 @@ impl CheckArgs {
         Ok(QualitySettings {
             only: kinds.collect::<Result<_, Error>>()?,
             near: self.near,
+            alike: self.alike,
             ranking: self.rank.parse().map_err(|e| under("--rank", &self.rank, e))?,
         })
     }

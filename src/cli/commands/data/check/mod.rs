@@ -63,6 +63,7 @@ pub fn check(args: &CheckArgs) -> Result<u8> {
 fn refuse_idle(args: &CheckArgs, plan: &QualityPlan) -> Result<()> {
     let idle = [
         ("--near", args.near.is_some() && plan.near.is_none(), "near-duplicates"),
+        ("--alike", args.alike.is_some() && plan.near.is_none(), "near-duplicates"),
         ("--features", args.features.is_some() && plan.near.is_none(), "near-duplicates"),
         ("--probabilities", args.probabilities.is_some() && plan.labels.is_none(), "labels"),
     ];
