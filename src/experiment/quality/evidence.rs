@@ -9,6 +9,7 @@ use crate::artefact::{digest, npy};
 use crate::data::DataSet;
 use crate::error::{Error, Result};
 use crate::experiment::folder::own_features::OwnFeatures;
+use crate::prune::Probabilities;
 use crate::score::features::FeatureMatrix;
 
 /// Features and probabilities; what is not looked for needs none.
@@ -32,7 +33,7 @@ impl OwnEvidence {
     /// Reads what is given: features (N x D) and probabilities (N x K) of the training part of `data`.
     ///
     /// # Errors
-    /// Files of other samples or of other classes.
+    /// Files of other samples or of other classes; rows that are no probabilities.
     pub fn read(
         features: Option<&Path>,
         probabilities: Option<&Path>,
@@ -42,13 +43,12 @@ impl OwnEvidence {
         let read = |path: &Path| {
             let name = format!("`probabilities` {}", path.display());
             let (width, values) = npy::read(path)?.into_features(data.train.len(), &name)?;
-            match width == data.classes.len() {
-                true => Ok(values),
-                false => {
-                    let expected = format!("{}, one a class", data.classes.len());
-                    Err(Error::invalid(name, format!("{width} columns"), expected))
-                }
+            if width != data.classes.len() {
+                let expected = format!("{}, one a class", data.classes.len());
+                return Err(Error::invalid(name, format!("{width} columns"), expected));
             }
+            Probabilities::new(&values, width)?.check(&data.present())?;
+            Ok(values)
         };
         Ok(OwnEvidence { features, probabilities: probabilities.map(read).transpose()? })
     }

@@ -24,7 +24,7 @@ pub enum DataAction {
     /// Say what a path holds: format, classes, sizes, parts, groups, fingerprint, pixel statistics
     Info(info::InfoArgs),
     /// Look for duplicates, near-duplicates and wrong labels before anything is scored
-    Check(check::CheckArgs),
+    Check(Box<check::CheckArgs>),
     /// Write a built-in set as files
     Make(make::MakeArgs),
     /// Decode a data set once, into a file that --data takes
