@@ -53,7 +53,7 @@ fn copies_are_found_in_all_parts_without_a_network() {
     let page = place.read("found/check.html");
     assert_eq!(page.matches("<figure").count(), 3);
     assert_eq!(page.matches("<img").count(), 6);
-    assert!(page.contains("unlike labels") && !page.contains("http"));
+    assert!(page.contains("unlike labels") && !page.contains("://"));
     // The same again is the same, and another question is another job.
     let before = files(place.path()).len();
     good(place.path(), ONLY);
@@ -231,7 +231,9 @@ fn networks_give_features_and_probabilities_that_can_be_given_back() {
     assert_eq!(of("c", "label"), of("a", "label"));
     assert_eq!(of("c", "exact"), of("a", "exact"));
     // Ranked otherwise, the same suspects have other values.
-    let ranked = format!("{line} {own} --only labels --rank self-confidence --out d");
+    let own = "--probabilities a/out-of-fold-probabilities.npy";
+    let ranked =
+        format!("data check --data data {own} --only labels --rank self-confidence --out d");
     let document = json(place.path(), &ranked);
     assert_eq!(document["counts"]["suspects"], of("a", "label").len());
     assert!(document["near_across_parts"].is_null());

@@ -165,6 +165,12 @@ fn planted_copies_and_label_errors_are_found() {
     assert!(recall >= 0.7, "recall {recall}");
     // At random the precision would be the share of flipped labels, .05.
     assert!(precision >= 0.15, "precision {precision}");
+    let dropped: Vec<&FindingRow> =
+        one.rows.iter().filter(|row| row.kind == FindingKind::Label && row.drop).collect();
+    let right = dropped.iter().filter(|row| flipped.contains(&(row.sample.index as usize))).count();
+    println!("labels marked drop: {right} flipped of {}", dropped.len());
+    assert!(dropped.iter().all(|row| row.score < -0.5) && dropped.len() < suspects.len());
+    assert!(right * 10 >= dropped.len() * 4, "{right} of {}", dropped.len());
 }
 
 /// Flipped images that were copied with their true label.

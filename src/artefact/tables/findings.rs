@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 pub enum FindingKind {
     /// It has the pixels of another sample.
     ExactDuplicate,
-    /// Its features are almost those of another sample.
+    /// Its features and its pixels are almost those of another sample.
     NearDuplicate,
     /// Its label is suspected to be wrong.
     Label,

@@ -148,6 +148,14 @@ impl Split {
         }
     }
 
+    /// Takes the training positions in `positions`, ascending, out of what may be trained on and
+    /// kept. Validation and test samples stay, so that results with and without them compare.
+    pub fn without(self, positions: &[usize], why: LeftOut) -> Split {
+        let stays = |i: &usize| positions.binary_search(i).is_err();
+        let train = self.train.into_iter().filter(stays).collect();
+        Split { train, left_out: Some(why), ..self }
+    }
+
     /// Returns the number of query runs that the split dictates: the folds of `crossfit`, else
     /// none.
     pub fn query_runs(&self) -> Option<usize> {
@@ -357,5 +365,20 @@ mod tests {
         assert!(refused(make(SplitKind::HalfTest, &[4, 4], None, 0)).contains("no test part"));
         assert!(refused(make(SplitKind::Shipped, &[4, 4], None, 0)).contains("no validation part"));
         assert!(refused(make(SplitKind::Crossfit { folds: 1 }, &[4], None, 0)).contains("1 folds"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_in_no_fold() {
+        let split = make(SplitKind::Crossfit { folds: 2 }, &[10, 10], None, 0).unwrap();
+        let why = LeftOut { digest: "d".to_owned(), samples: 2, text: "two".to_owned() };
+        let less = split.clone().without(&[3, 18], why);
+        let stays = |list: Vec<usize>| -> Vec<usize> {
+            list.into_iter().filter(|i| ![3, 18].contains(i)).collect()
+        };
+        assert_eq!(less.train, stays(split.train.clone()));
+        for run in 0..2 {
+            let (all, part) = (split.query(run), less.query(run));
+            assert_eq!((part.train, part.val), (stays(all.train), stays(all.val)));
+        }
     }
 }

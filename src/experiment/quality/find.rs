@@ -14,6 +14,10 @@ use crate::prune::{
 };
 use crate::score::features::FeatureMatrix;
 
+/// How much more probable than its label another class of a suspect must be for the suspect to be dropped.
+/// Of those that are less certain most have right labels (`docs/data-check.md`).
+const SURE: f64 = 0.5;
+
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub struct Checked {
@@ -210,7 +214,7 @@ fn near(
     Ok(())
 }
 
-/// Suspected labels; those go whose network finds another class more probable.
+/// Suspected labels; those go of which the network is sure.
 fn suspects(
     samples: &AllSamples,
     learned: &ConfidentLearning,
@@ -218,7 +222,7 @@ fn suspects(
     found: &mut Checked,
 ) {
     for suspect in &learned.suspects {
-        let drop = suspect.margin < 0.0;
+        let drop = suspect.margin < -SURE;
         found.rows.push(FindingRow {
             finding: 0,
             kind: FindingKind::Label,

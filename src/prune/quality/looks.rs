@@ -186,10 +186,10 @@ mod tests {
         pixels.flat_map(|(y, x)| [0, 1, 2].map(|c| value(y, x, c))).collect()
     }
 
-    /// A pattern without symmetry.
+    /// A pattern without any period.
     fn pattern(y: i32, x: i32, c: usize) -> u8 {
-        let at = (y * 37 + x * 101 + c as i32 * 53).rem_euclid(64) + (y * x).rem_euclid(29);
-        (40 + at) as u8
+        let at = y.wrapping_mul(73_856_093) ^ x.wrapping_mul(19_349_663) ^ (c as i32 * 83_492_791);
+        (40 + (at.wrapping_mul(265_443_576) >> 16).rem_euclid(80)) as u8
     }
 
     fn correlation(size: [usize; 2], a: &Image, b: &Image) -> f64 {

@@ -22,7 +22,7 @@ pub struct CheckArgs {
     /// Near-duplicates have features of at least this cosine [default: 0.95]
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Check")]
     pub near: Option<f64>,
-    /// and pixels of at least this correlation, mirrored or not, up to a pixel apart [default: 0.95]
+    /// Near-duplicates have pixels of at least this correlation: mirrored or not, up to a pixel apart [default: 0.95]
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Check")]
     pub alike: Option<f64>,
     /// What suspected labels are ranked by: normalised-margin or self-confidence
