@@ -1,7 +1,7 @@
 //! Labels that are suspected, and the pairs of classes that they are of.
 
+use super::page::{CheckedSet, FoundPictures, SHOWN};
 use super::pairs::{sample, shown};
-use super::{CheckedSet, FoundPictures, SHOWN};
 use crate::artefact::tables::FindingKind;
 use crate::report::markup::{minus, push, scrolling};
 use crate::report::numbers;

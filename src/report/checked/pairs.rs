@@ -1,6 +1,6 @@
 //! Duplicates, side by side.
 
-use super::{CheckedSet, FoundPictures, SHOWN, counted};
+use super::page::{CheckedSet, FoundPictures, SHOWN, counted};
 use crate::artefact::tables::{FindingKind, FindingRow, FoundSample};
 use crate::report::markup::{esc, minus, push};
 use crate::report::numbers;

@@ -1,6 +1,6 @@
 //! How to go on, how to read the page, how to repeat it.
 
-use super::CheckedSet;
+use super::page::CheckedSet;
 use crate::report::markup::{esc, push};
 use crate::report::page::Section;
 
