@@ -10,6 +10,7 @@ mod golden;
 mod layering;
 mod ops;
 mod prune;
+mod quality;
 mod readers;
 mod report;
 mod selection;

@@ -88,6 +88,16 @@ pub struct LongTailArgs {
     pub long_tail: Option<f64>,
 }
 
+/// What a check of the data found.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Data")]
+pub struct WithoutArgs {
+    /// Leave out the training samples that `fairprune data check` marked drop: they are neither trained
+    /// on nor kept. Its check.json must lie beside it
+    #[arg(long, value_name = "check.csv")]
+    pub without: Option<PathBuf>,
+}
+
 /// What quotas and metrics are over.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fairprune::artefact::OutputDir;
-use fairprune::data::{DataSet, LoadOptions};
+use fairprune::data::{DataSet, LoadOptions, Split};
 use fairprune::error::Result;
 use fairprune::exec::PlannedMemory;
 use fairprune::experiment::identity::Identity;
@@ -56,6 +56,13 @@ pub fn reading<T>(
 /// Prints what a reader should know.
 pub fn notes(common: &Common, notes: &[String]) {
     notes.iter().for_each(|text| output::note(common, format!("note: {text}")));
+}
+
+/// Says what is left out of a split by what was found in the data.
+pub fn left_out(common: &Common, split: &Split) {
+    if let Some(left_out) = &split.left_out {
+        output::note(common, format!("note: {}", left_out.text));
+    }
 }
 
 /// Says which flags do nothing to what is asked for.

@@ -60,7 +60,7 @@ pub enum Command {
     Completions(commands::manual::CompletionsArgs),
     /// Print the manual page, or write one a command
     Man(commands::manual::ManArgs),
-    /// Look at data sets, write the built-in ones, cache, export subsets, fetch public ones
+    /// Look at data sets, check them, write the built-in ones, cache, export subsets, fetch public ones
     Data(commands::data::DataCommandArgs),
 }
 

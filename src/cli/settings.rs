@@ -11,6 +11,7 @@ use fairprune::experiment::strategy::PickerOptions;
 
 use super::args::{
     Common, DataArgs, NetworkArgs, OutArgs, PickerArgs, QueryArgs, RecipeArgs, VariantArgs,
+    WithoutArgs,
 };
 
 impl Common {
@@ -53,7 +54,13 @@ impl DataArgs {
             data_seed: self.data_seed,
             long_tail: self.long_tail.long_tail,
             split: parsed(&self.split)?,
+            without: None,
         })
+    }
+
+    /// The library's settings, with samples left out.
+    pub fn without(&self, args: &WithoutArgs) -> Result<DataSettings> {
+        Ok(DataSettings { without: args.without.clone(), ..self.settings()? })
     }
 }
 

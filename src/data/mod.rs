@@ -54,5 +54,5 @@ pub use options::{DecodeLimits, LoadOptions, Progress};
 pub use part::Part;
 pub use partition::Partition;
 pub use set::{DataSet, LongTail};
-pub use split::{PartName, QueryPart, Split, SplitKind};
+pub use split::{LeftOut, PartName, QueryPart, Split, SplitKind};
 pub use statistics::ChannelStatistics;

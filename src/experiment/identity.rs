@@ -50,6 +50,9 @@ pub struct Ground {
     /// Stated where quotas and metrics are over groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<String>,
+    /// Digest of the findings by which training samples are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without: Option<String>,
 }
 
 impl Ground {
@@ -69,6 +72,7 @@ impl Ground {
             numerics: session.numerics(),
             input_size: (!whole).then_some(size),
             groups: session.partition.attribute.clone(),
+            without: session.split.left_out.as_ref().map(|l| l.digest.clone()),
         }
     }
 }

@@ -94,8 +94,15 @@ fn score_on<B: Operators>(
     let mut executor = on.executor(&recipe, session.seed, &passes, false)?;
     executor.set_weights(weights)?;
     let seed = Seeds::derive(session.seed, 0).subset;
-    let wanted =
-        NetworkScores { methods, options, positions: None, extract: false, validation: None, seed };
+    let wanted = NetworkScores {
+        methods,
+        options,
+        positions: None,
+        extract: false,
+        validation: None,
+        parts: &[],
+        seed,
+    };
     let interrupt = AtomicBool::new(false);
     let mut watch = PassControl { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
     let scores = network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0;

@@ -10,6 +10,7 @@
 //! | [`forecast`] | what quotas are predicted to do, as files and pages say it |
 //! | [`training`] | one training run, kept on disk |
 //! | [`query`] | which query runs a set of scores takes, and what they tell |
+//! | [`quality`] | duplicates and wrong labels, found before anything is scored |
 //! | [`comparison`] | strategies compared over paired runs |
 //! | [`study`] | grids of comparisons, and claims about them |
 //! | [`identity`] | what decides a result |
@@ -26,6 +27,7 @@ pub mod network;
 mod opening;
 mod placement;
 pub mod pruning;
+pub mod quality;
 pub mod query;
 pub mod scoring;
 pub mod session;

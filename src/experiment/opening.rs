@@ -105,6 +105,7 @@ impl Loaded {
     pub fn weights(self, path: impl AsRef<Path>) -> Result<(Session, WeightFile)> {
         let file = WeightFile::read(path.as_ref())?;
         let split = super::scoring::nothing_held_out(&self.data, self.settings.split, self.seed)?;
+        let split = self.settings.left_out(&self.data, split)?;
         Ok((self.with_weights(&file, &NetworkSettings::default(), split)?, file))
     }
 

@@ -60,6 +60,7 @@ mod pick;
 mod population;
 mod predict;
 mod prototype;
+mod quality;
 mod quota;
 mod rank;
 mod rounding;
@@ -88,6 +89,10 @@ pub use predict::{
 pub use prototype::{
     Centre, ClusterMetric, KMeans, SampleScore, cal, class_distances, last_layer_grand,
     least_confidence, prototype_distances,
+};
+pub use quality::{
+    ALIKE, ConfidentLearning, LabelPair, LabelSuspect, Looks, NEAR, NearDuplicate, Nearness,
+    SuspectRanking, centred, confident_learning, exact_duplicates, near_duplicates, original,
 };
 pub use quota::{QuotaOptions, QuotaRule, Quotas, Smoothing, error_ratio, quotas};
 pub use rank::{Direction, Order, ranking};

@@ -4,11 +4,13 @@
 //! are inline. Every drawing's values are also in a table. It reads [`RunSummary`] only, so that a
 //! page can be rendered again from `summary.json`.
 //!
-//! [`two_gaussians`] is a page about the theory, and [`pruned`] one about a set that was pruned.
+//! [`two_gaussians`] is a page about the theory, [`pruned`] one about a set that was pruned, and
+//! [`checked`] one about what was found in a set.
 //!
 //! [`RunSummary`]: crate::experiment::comparison::summary::RunSummary
 
 mod advice;
+pub mod checked;
 mod classwise;
 mod forecasts;
 pub mod html;
@@ -32,6 +34,7 @@ use crate::error::Result;
 use crate::experiment::comparison::summary::RunSummary;
 
 pub use advice::{Advice, advice};
+pub use checked::render_checked;
 pub use html::render;
 pub use pruned::render_pruned;
 pub use study::render_study;

@@ -2,8 +2,8 @@
 
 use image::{RgbImage, imageops};
 
-use crate::data::DataSet;
 use crate::data::write::packed;
+use crate::data::{DataSet, PartName};
 
 /// Longest side of a picture on the page; larger pictures are reduced.
 const LARGEST: u32 = 96;
@@ -22,11 +22,14 @@ pub struct Thumb {
 impl Thumb {
     /// The picture of a training sample; None beyond the last one.
     pub fn of(data: &DataSet, position: usize) -> Option<Thumb> {
-        (position < data.train.len()).then(|| Thumb {
-            width: data.width,
-            height: data.height,
-            rgb: data.train.image(position).to_vec(),
-        })
+        Thumb::of_part(data, PartName::Train, position)
+    }
+
+    /// The picture of a sample of any part; None beyond the last one.
+    pub fn of_part(data: &DataSet, part: PartName, position: usize) -> Option<Thumb> {
+        let part = data.part(part).filter(|part| position < part.len())?;
+        let rgb = part.image(position).to_vec();
+        Some(Thumb { width: data.width, height: data.height, rgb })
     }
 
     /// Returns the picture as a `data:` address of a PNG; `None` if its size and its values do not

@@ -2,6 +2,7 @@
 
 mod artefacts;
 mod chances;
+mod check;
 mod data;
 mod dynamics;
 mod export;

@@ -1,6 +1,7 @@
 //! Files that outlive the program, and the report page.
 
 mod atomic;
+mod checked;
 mod example;
 mod html;
 mod npy;

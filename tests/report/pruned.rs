@@ -75,6 +75,7 @@ impl Made {
             ids: &self.ids,
             labels: &self.labels,
             eligible: &self.eligible,
+            left_out: 0,
             kept: &self.kept,
             score: Some(ShownScore {
                 label: "EL2N",

@@ -7,6 +7,7 @@
 //! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
 //! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
 //! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
+//! | `check.csv` | finding, kind, part, index, id, label, other_part, other_index, other_id, other_label, suggested_label, score, suggestion: [`FindingRow`] |
 //! | `validation-rows.csv` | row, run, position, class: [`ValidationSampleRow`] |
 //! | `classes.csv` | class, name, size, recall, density, kept: [`KeptClassRow`] |
 //!
@@ -14,10 +15,12 @@
 //! any order; a missing, repeated or unknown one is an error. Empty cells are allowed where a field
 //! is an `Option`.
 
+mod findings;
 mod read;
 mod scores;
 mod validation;
 
+pub use findings::{FindingKind, FindingRow, FoundSample};
 pub use read::{Cells, TableRow};
 pub use scores::{SamplePart, ScoreTable};
 pub use validation::ValidationSampleRow;
@@ -357,7 +360,8 @@ pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) ->
 ///
 /// # Errors
 /// [`Error::Invalid`] naming line and column: wrong columns, a
-/// cell that does not parse or is out of range, a class missing or named twice, no rows at all.
+/// cell that does not parse or is out of range, a class missing or named twice, no rows at all where
+/// there must be some.
 pub fn read<T: TableRow>(path: &Path) -> Result<Vec<T>> {
     read::rows(path)
 }

@@ -66,6 +66,8 @@ impl OpenTable {
 pub trait TableRow: Serialize + Sized {
     /// Column names in the written order, each with what its cells must hold.
     const COLUMNS: &'static [(&'static str, &'static str)];
+    /// Whether a file without rows says something, and is read as none.
+    const MAY_BE_EMPTY: bool = false;
 
     /// Returns the row of these cells, or the column that does not parse.
     fn parse(cells: &Cells) -> Result<Self, &'static str>;
@@ -136,7 +138,7 @@ pub(super) fn rows<T: TableRow>(path: &Path) -> Result<Vec<T>> {
             return Err(table.cell(*line, column.0, &found, column.1));
         }
     }
-    if rows.is_empty() {
+    if rows.is_empty() && !T::MAY_BE_EMPTY {
         return Err(table.whole("no rows", "at least one below the header"));
     }
     Ok(rows.into_iter().map(|(_, row)| row).collect())

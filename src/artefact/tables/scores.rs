@@ -16,7 +16,7 @@ pub enum SamplePart {
     Train,
     /// Held out for validation, never kept.
     Val,
-    /// Removed by injected imbalance: neither trained on nor validated on, and never kept.
+    /// Removed by injected imbalance, or left out by what a check of the data found: neither trained on nor validated on, and never kept.
     Out,
 }
 

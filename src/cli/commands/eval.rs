@@ -75,6 +75,7 @@ impl EvalData {
             data_seed: self.data_seed,
             long_tail: self.long_tail.long_tail,
             split: None,
+            without: None,
         })
     }
 }

@@ -16,7 +16,9 @@ use serde_json::{Map, Value};
 
 use super::evaluation::print_evaluation;
 use super::presentations::presentations;
-use crate::cli::args::{Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs};
+use crate::cli::args::{
+    Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs, WithoutArgs,
+};
 use crate::cli::progress::Bar;
 use crate::cli::{command_line, context, interrupt, output};
 
@@ -24,6 +26,8 @@ use crate::cli::{command_line, context, interrupt, output};
 pub struct TrainArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub without: WithoutArgs,
     #[command(flatten)]
     pub groups: GroupArgs,
     #[command(flatten)]
@@ -67,11 +71,12 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let common = &args.common;
     let device = common.device()?;
     let data = context::load_data(common, &args.data, &device)?;
-    let loaded = Loaded::of(&device, data, &args.data.settings()?);
+    let loaded = Loaded::of(&device, data, &args.data.without(&args.without)?);
     let session = loaded
         .seed(common.seed)
         .groups(&args.groups.groups)
         .session(&args.network.settings(common)?, DefaultNetwork::default())?;
+    context::left_out(common, &session.split);
     let recipe_settings = args.recipe.settings()?;
     let recipe = recipe_settings.recipe_of(&session)?;
     let budget: StepBudget = args.budget.parse()?;

@@ -5,11 +5,13 @@
 //! that the query model was trained on, nor from a test image that is also reported on.
 
 mod kind;
+mod left_out;
 
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
 pub use kind::{DEFAULT_FOLDS, SplitKind};
+pub use left_out::LeftOut;
 
 /// Smallest number of validation images of a class under [`SplitKind::Holdout`], where the class
 /// has at least twice as many.
@@ -55,6 +57,8 @@ pub struct Split {
     /// Fold of each position of the training part under `crossfit`, else empty; u32::MAX for
     /// samples that a long tail removed.
     pub folds: Vec<u32>,
+    /// Why `train` has fewer samples than the kind leaves it, if it has.
+    pub left_out: Option<LeftOut>,
 }
 
 /// The samples that one query run trains on and is evaluated on.
@@ -93,6 +97,7 @@ impl Split {
             val: Vec::new(),
             test: test.map(everything).unwrap_or_default(),
             folds: Vec::new(),
+            left_out: None,
         };
         match kind {
             SplitKind::Shipped => {
@@ -141,6 +146,14 @@ impl Split {
             folds,
             ..self
         }
+    }
+
+    /// Takes the training positions in `positions`, ascending, out of what may be trained on and
+    /// kept. Validation and test samples stay, so that results with and without them compare.
+    pub fn without(self, positions: &[usize], why: LeftOut) -> Split {
+        let stays = |i: &usize| positions.binary_search(i).is_err();
+        let train = self.train.into_iter().filter(stays).collect();
+        Split { train, left_out: Some(why), ..self }
     }
 
     /// Returns the number of query runs that the split dictates: the folds of `crossfit`, else
@@ -352,5 +365,20 @@ mod tests {
         assert!(refused(make(SplitKind::HalfTest, &[4, 4], None, 0)).contains("no test part"));
         assert!(refused(make(SplitKind::Shipped, &[4, 4], None, 0)).contains("no validation part"));
         assert!(refused(make(SplitKind::Crossfit { folds: 1 }, &[4], None, 0)).contains("1 folds"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_in_no_fold() {
+        let split = make(SplitKind::Crossfit { folds: 2 }, &[10, 10], None, 0).unwrap();
+        let why = LeftOut { digest: "d".to_owned(), samples: 2, text: "two".to_owned() };
+        let less = split.clone().without(&[3, 18], why);
+        let stays = |list: Vec<usize>| -> Vec<usize> {
+            list.into_iter().filter(|i| ![3, 18].contains(i)).collect()
+        };
+        assert_eq!(less.train, stays(split.train.clone()));
+        for run in 0..2 {
+            let (all, part) = (split.query(run), less.query(run));
+            assert_eq!((part.train, part.val), (stays(all.train), stays(all.val)));
+        }
     }
 }

@@ -160,8 +160,11 @@ impl ComparisonPlan {
         let features = self.features.is_none() && any(&|p| p.needs_features(pickers));
         let folder = repetition.map_or("features".to_owned(), |s| format!("features-s{s}"));
         let validation = any(&|p| p.needs_validation(pickers));
-        let extract = (features || any(&|p| p.needs_probabilities(pickers)))
-            .then_some(Extract { folder, validation });
+        let extract = (features || any(&|p| p.needs_probabilities(pickers))).then_some(Extract {
+            folder,
+            validation,
+            parts: false,
+        });
         let mut methods = self.methods_of(strategies);
         if self.features.is_some() {
             methods.retain(|m| m.kind(&self.options) != Kind::Features);

@@ -7,12 +7,18 @@ use serde_json::{Map, Value};
 
 use crate::artefact::provenance::{DataIdentity, MethodRecord};
 use crate::artefact::{OutputDir, Provenance, npy};
+use crate::data::PartName;
 use crate::error::Result;
 use crate::experiment::strategy::{Material, ValidationMaterial};
 use crate::score::features::{Extracted, FeatureMatrix};
 
 /// Files of the features: the arrays, and last the JSON that says whose they are.
 pub const FEATURES: [&str; 3] = ["features.npy", "probabilities.npy", "features.json"];
+/// The file of the features of a whole part that is not trained on.
+pub fn features_of(part: PartName) -> String {
+    format!("features-{}.npy", part.name())
+}
+
 /// Files of the validation images, whose rows are described with those of the training part.
 pub const VALIDATION: [&str; 3] =
     ["validation-features.npy", "validation-probabilities.npy", "validation-labels.npy"];
@@ -24,6 +30,8 @@ pub struct Extract {
     pub folder: String,
     /// Leave those of the validation images as well.
     pub validation: bool,
+    /// Leave those of the shipped validation part and of the test part as well.
+    pub parts: bool,
 }
 
 impl Extract {
@@ -63,6 +71,18 @@ pub fn write_arrays(dir: &OutputDir, names: [String; 2], extracted: &Extracted) 
     npy::write(&dir.file(&names[0])?, &[samples, width], &extracted.features.values)?;
     let p = &extracted.probabilities;
     npy::write(&dir.file(&names[1])?, &[samples, p.len() / samples.max(1)], p)
+}
+
+/// Reads the features (rows x D) of a whole part that is not trained on.
+pub fn read_part(
+    root: &Path,
+    extract: &Extract,
+    part: PartName,
+    rows: usize,
+) -> Result<FeatureMatrix> {
+    let path = root.join(extract.path(&features_of(part)));
+    let (width, values) = npy::read(&path)?.into_features(rows, &path.display().to_string())?;
+    Ok(FeatureMatrix { width, values })
 }
 
 /// Reads what lies in `root`, of a training part of `samples` samples in `classes` classes.

@@ -1,6 +1,7 @@
 //! What lies in folders of results, reader beside writer.
 
 pub mod features;
+pub mod findings;
 pub mod own_features;
 pub mod provenance;
 pub mod recall_rows;

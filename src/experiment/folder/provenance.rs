@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord};
 use crate::artefact::tables::SamplePart;
 use crate::artefact::{Provenance, digest};
-use crate::data::{DataSet, Partition, Split};
+use crate::data::{DataSet, PartName, Partition, Split};
 use crate::error::{Error, Result};
 use crate::experiment::strategy::{Choice, Quota, Strategy};
 use crate::prune;
@@ -32,12 +32,9 @@ pub fn identity(data: &DataSet) -> DataIdentity {
 
 /// What each training sample is used for under a split.
 pub fn parts(data: &DataSet, split: &Split) -> Vec<SamplePart> {
-    let mut parts = vec![
-        if data.long_tail.is_some() { SamplePart::Out } else { SamplePart::Val };
-        data.train.len()
-    ];
-    if let Some(tail) = &data.long_tail {
-        tail.present.iter().for_each(|&i| parts[i] = SamplePart::Val);
+    let mut parts = vec![SamplePart::Out; data.train.len()];
+    if split.val_part == PartName::Train {
+        split.val.iter().for_each(|&i| parts[i] = SamplePart::Val);
     }
     split.train.iter().for_each(|&i| parts[i] = SamplePart::Train);
     parts

@@ -72,6 +72,9 @@ struct SourceFacts<'a> {
     data: &'a str,
     split: &'a Option<String>,
     held_out: usize,
+    /// Digest of the findings by which samples are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without: Option<&'a str>,
     scores: Option<&'a str>,
     recalls: Option<&'a str>,
     /// Digest of what the query networks say of validation samples, where the quotas follow from it.
@@ -135,7 +138,8 @@ impl PruneInputs {
         let facts = SourceFacts {
             data: &source.identity.fingerprint,
             split: &source.split,
-            held_out: source.ids.len() - source.eligible.len(),
+            held_out: source.held_out(),
+            without: source.left_out.as_ref().map(|l| l.digest.as_str()),
             scores: source.scores.as_ref().map(|s| s.digest.as_str()),
             recalls: recalls.as_ref().map(|r| r.digest.as_str()),
             rows: rows.map(|r| digest(bytemuck::cast_slice(r.log_probabilities()))),
@@ -277,7 +281,7 @@ fn material_of_folder(plan: &PrunePlan, source: &Source) -> Result<Found> {
     stated.check_data(&description.display().to_string(), &source.identity)?;
     let options = &plan.choice.pickers;
     let validation = strategy.pickers().any(|p| p.needs_validation(options));
-    let extract = Extract { folder: String::new(), validation };
+    let extract = Extract { folder: String::new(), validation, parts: false };
     let (samples, classes) = (source.ids.len(), source.identity.classes);
     let material = read_features(&scores.folder, &extract, samples, classes)?;
     let values = material.features.iter().flat_map(|f| f.values.iter());
@@ -334,11 +338,15 @@ impl Pruned {
             let more = [
                 ("kept", json!(self.subset.total())),
                 ("of", json!(source.eligible.len())),
-                ("held_out", json!(source.ids.len() - source.eligible.len())),
+                ("held_out", json!(source.held_out())),
                 ("split", json!(source.split)),
                 ("recalls", json!(self.recalls.as_ref().map(|r| &r.values))),
             ];
             method.hyper_parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));
+            if let Some(left_out) = &source.left_out {
+                let stated = json!({ "digest": left_out.digest, "left_out": left_out.samples });
+                method.hyper_parameters.insert("without".to_owned(), stated);
+            }
             if let Some(forecast) = ForecastSummary::of(&self.subset) {
                 method.hyper_parameters.insert("forecast".to_owned(), json!(forecast));
             }

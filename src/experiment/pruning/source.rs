@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::given::{GivenScores, GivenSettings};
 use crate::artefact::provenance::DataIdentity;
+use crate::artefact::tables::SamplePart;
 use crate::backend::Cpu;
-use crate::data::{Attributes, DataSet, Partition, Progress};
+use crate::data::{Attributes, DataSet, LeftOut, Partition, Progress};
 use crate::error::{Error, Result};
+use crate::experiment::folder::findings::{CheckFile, TrainingSamples};
 use crate::experiment::folder::provenance;
 use crate::experiment::folder::recalls::RecallUse;
 use crate::experiment::folder::scores::ScoresFolder;
@@ -25,6 +27,8 @@ pub struct SourceSettings {
     pub given: GivenSettings,
     /// What quotas are over: `classes`, or the samples' attribute by its name.
     pub groups: String,
+    /// Findings of a check of the data: samples that are marked there are not kept.
+    pub without: Option<PathBuf>,
 }
 
 impl SourceSettings {
@@ -52,6 +56,8 @@ pub struct Source {
     pub eligible: Vec<usize>,
     /// What held the others out.
     pub split: Option<String>,
+    /// What took more samples out of `eligible`.
+    pub left_out: Option<LeftOut>,
     pub scores: Option<ScoresFolder>,
     pub given: Option<GivenScores>,
     /// The images, where they were read.
@@ -82,7 +88,11 @@ impl Source {
                 Err(Error::invalid(what, "scores of another program alone", expected))
             }
             (None, Some(folder)) => {
-                Source::of_scores(ScoresFolder::read(folder)?, &settings.groups)
+                let source = Source::of_scores(ScoresFolder::read(folder)?, &settings.groups)?;
+                match &settings.without {
+                    Some(path) => source.without(path),
+                    None => Ok(source),
+                }
             }
             (Some(data), _) => {
                 let scores = match &settings.scores {
@@ -108,18 +118,22 @@ impl Source {
     ) -> Result<Source> {
         let identity = provenance::identity(&data);
         let mut notes = data.notes.clone();
-        let (eligible, split) = match &scores {
+        let without = given.without.as_ref().or(settings.without.as_ref());
+        let (eligible, split, left_out) = match &scores {
             None => {
+                let given = DataSettings { without: without.cloned(), ..given.clone() };
                 let split = given.split_of(&data, seed)?;
-                (split.train, Some(split.kind.to_string()))
+                (split.train, Some(split.kind.to_string()), split.left_out)
             }
             Some(scores) => {
                 let what = format!("scores {}", scores.folder.display());
                 notes.extend(scores.stated.check_positions(&what, &identity)?);
                 scores.check_samples(&data)?;
-                (scores.eligible(), scores.split())
+                let (eligible, left_out) = less(scores, &identity, without)?;
+                (eligible, scores.split(), left_out)
             }
         };
+        notes.extend(left_out.iter().map(|left_out| left_out.text.clone()));
         let file = settings.file();
         let file = file.map(|path| GivenScores::read(path, &settings.given, &data, &eligible));
         let partition = Partition::of(&data, &settings.groups)?;
@@ -133,6 +147,7 @@ impl Source {
             labels: data.train.labels.clone(),
             eligible,
             split,
+            left_out,
             scores,
             given: file.transpose()?,
             data: Some(data),
@@ -162,11 +177,27 @@ impl Source {
             labels,
             eligible: scores.eligible(),
             split: scores.split(),
+            left_out: None,
             scores: Some(scores),
             given: None,
             data: None,
             notes: Vec::new(),
         })
+    }
+
+    /// The samples of a folder of scores less what the findings at `path` leave out.
+    fn without(mut self, path: &PathBuf) -> Result<Source> {
+        if let Some(scores) = &self.scores {
+            (self.eligible, self.left_out) = less(scores, &self.identity, Some(path))?;
+            self.notes.extend(self.left_out.iter().map(|left_out| left_out.text.clone()));
+        }
+        Ok(self)
+    }
+
+    /// Number of samples that are held out.
+    pub fn held_out(&self) -> usize {
+        let left_out = self.left_out.as_ref().map_or(0, |l| l.samples);
+        self.ids.len() - self.eligible.len() - left_out
     }
 
     /// What is pruned, by class or group.
@@ -185,4 +216,23 @@ impl Source {
         let Source { identity, partition, named, .. } = self;
         RecallUse { identity, partition, named: *named, sizes }
     }
+}
+
+/// What may be kept of scored samples, less what the findings at `without` leave out.
+fn less(
+    scores: &ScoresFolder,
+    identity: &DataIdentity,
+    without: Option<&PathBuf>,
+) -> Result<(Vec<usize>, Option<LeftOut>)> {
+    let mut eligible = scores.eligible();
+    let Some(path) = without else { return Ok((eligible, None)) };
+    let table = &scores.table;
+    let held_out: Vec<usize> =
+        (0..table.parts.len()).filter(|&i| table.parts[i] == SamplePart::Val).collect();
+    let (ids, labels) = (&table.ids, &table.labels);
+    let samples =
+        TrainingSamples { identity, ids, labels, eligible: &eligible, held_out: &held_out };
+    let found = CheckFile::read(path)?.exclude(&samples)?;
+    eligible.retain(|i| found.positions.binary_search(i).is_err());
+    Ok((eligible, Some(found.why)))
 }

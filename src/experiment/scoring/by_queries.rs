@@ -114,7 +114,11 @@ impl<'a> ByQueries<'a> {
             full,
             out_of_fold: settings.out_of_fold,
             within: part.as_ref().map(|part| part.scored().to_vec()),
-            extract: extracts.then(|| Extract { folder: String::new(), validation: true }),
+            extract: extracts.then(|| Extract {
+                folder: String::new(),
+                validation: true,
+                parts: false,
+            }),
             repetition: None,
         };
         queries.check()?;

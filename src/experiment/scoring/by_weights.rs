@@ -137,6 +137,7 @@ impl<'a> ByWeights<'a> {
             positions: None,
             extract: self.save_features,
             validation: None,
+            parts: &[],
             seed: Seeds::derive(session.seed, 0).subset,
         };
         let (scores, extracted) =
@@ -145,7 +146,7 @@ impl<'a> ByWeights<'a> {
             let mut parameters = network_facts(session);
             parameters.insert("weights".to_owned(), json!(self.file.digest));
             let identity = provenance::identity(data);
-            let root = Extract { folder: String::new(), validation: false };
+            let root = Extract { folder: String::new(), validation: false, parts: false };
             write_features(dir, &root, identity, &extracted.train, parameters, Vec::new())?;
         }
         let mut scored = Scored::default();
@@ -220,6 +221,7 @@ pub fn nothing_held_out(data: &DataSet, kind: Option<SplitKind>, seed: u64) -> R
             val: Vec::new(),
             test: Vec::new(),
             folds: Vec::new(),
+            left_out: None,
         }),
     }
 }

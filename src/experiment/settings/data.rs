@@ -1,12 +1,15 @@
 //! Which data set, how it is read, and what of it is held out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Cpu;
-use crate::data::{self, DataSet, Format, LoadOptions, Progress, Split, SplitKind};
+use crate::data::{self, DataSet, Format, LoadOptions, PartName, Progress, Split, SplitKind};
 use crate::error::{Error, Result};
+use crate::experiment::folder::findings::{CheckFile, Exclusion, TrainingSamples};
+use crate::experiment::folder::provenance;
 use crate::experiment::text;
 
 /// The data set.
@@ -29,6 +32,10 @@ pub struct DataSettings {
     /// What is held out; None takes the set's own validation images, else a holdout.
     #[serde(with = "text")]
     pub split: Option<SplitKind>,
+    /// Findings of a check of the data (`check.csv`): training samples that are marked there are neither
+    /// trained on nor kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without: Option<PathBuf>,
 }
 
 impl Default for DataSettings {
@@ -41,6 +48,7 @@ impl Default for DataSettings {
             data_seed: 0,
             long_tail: None,
             split: None,
+            without: None,
         }
     }
 }
@@ -93,9 +101,27 @@ impl DataSettings {
         Ok(Arc::new(set))
     }
 
-    /// The split of `data` that is asked for.
+    /// The split of `data` that is asked for, less what the findings leave out.
     pub fn split_of(&self, data: &DataSet, seed: u64) -> Result<Split> {
-        data.split(self.split, seed)
+        self.left_out(data, data.split(self.split, seed)?)
+    }
+
+    /// A split of `data` less what the findings leave out.
+    ///
+    /// # Errors
+    /// Findings that cannot be read or are of other samples, or that leave a class nothing.
+    pub fn left_out(&self, data: &DataSet, split: Split) -> Result<Split> {
+        let Some(path) = &self.without else { return Ok(split) };
+        let identity = provenance::identity(data);
+        let samples = TrainingSamples {
+            identity: &identity,
+            ids: &data.train.ids,
+            labels: &data.train.labels,
+            eligible: &split.train,
+            held_out: if split.val_part == PartName::Train { &split.val } else { &[] },
+        };
+        let Exclusion { positions, why } = CheckFile::read(path)?.exclude(&samples)?;
+        Ok(split.without(&positions, why))
     }
 }
 

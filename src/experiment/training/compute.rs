@@ -161,12 +161,14 @@ fn score<B: Operators>(
     let mut watch = PassControl { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
     let mut parts = Vec::new();
     let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
+    let other_parts = run.extracted_parts(on.session);
     let wanted = NetworkScores {
         methods: run.methods,
         options: run.options,
         positions: run.scored.as_deref(),
         extract: run.extract.is_some(),
         validation: extracts_validation.then_some((run.part.val_part, run.part.val.as_slice())),
+        parts: &other_parts,
         seed: run.seeds.subset,
     };
     let (mut scores, extracted) = network_scores(on, executor, &wanted, &mut watch, &mut parts)?;

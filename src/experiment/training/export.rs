@@ -10,10 +10,13 @@ use crate::artefact::dynamics::{
 };
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::error::{Error, Result};
-use crate::experiment::folder::features::{FEATURES, VALIDATION, write_arrays, write_features};
+use crate::experiment::folder::features::{
+    FEATURES, VALIDATION, features_of, write_arrays, write_features,
+};
 use crate::experiment::folder::provenance;
 use crate::experiment::session::Session;
 use crate::ops::Precision;
+use crate::score::features::FeatureMatrix;
 
 /// Whether everything that the run exports is there.
 pub(super) fn complete(dir: &OutputDir, run: &TrainingRun) -> bool {
@@ -34,7 +37,7 @@ pub(super) fn write(
         write_dynamics(session, run, record, finished, dir)?;
     }
     if let Some(extract) = &run.extract {
-        let Some(Extraction { train, validation }) = &finished.extracted else {
+        let Some(Extraction { train, validation, others }) = &finished.extracted else {
             return Err(Error::Internal("features were not extracted".to_owned()));
         };
         let mut parameters = network_facts(session);
@@ -50,6 +53,11 @@ pub(super) fn write(
             let of: Vec<i64> = positions.iter().map(label).collect();
             npy::write(&dir.file(&labels)?, &[of.len()], &of)?;
             parameters.insert("validation".to_owned(), json!([name, positions]));
+        }
+        for (part, of) in others {
+            let FeatureMatrix { width, values } = &of.features;
+            let path = dir.file(&extract.path(&features_of(*part)))?;
+            npy::write(&path, &[of.features.samples(), *width], values)?;
         }
         let seeds = vec![run.seeds.init];
         write_features(

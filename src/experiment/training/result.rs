@@ -16,6 +16,8 @@ use crate::train::{EpochRecord, TrainOutcome};
 pub struct Extraction {
     pub train: Extracted,
     pub validation: Option<Extracted>,
+    /// Of whole parts that are not trained on, where they are wanted.
+    pub others: Vec<(PartName, Extracted)>,
 }
 
 /// What a network says of its validation images.

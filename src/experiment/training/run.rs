@@ -6,7 +6,7 @@ use crate::experiment::session::{PassSize, Session};
 use serde::Serialize;
 
 use crate::artefact::digest;
-use crate::data::QueryPart;
+use crate::data::{PartName, QueryPart};
 use crate::error::Result;
 use crate::exec::{Mode, PlannedMemory};
 use crate::score::{Kind, Method, Options, modes};
@@ -64,7 +64,17 @@ impl TrainingRun<'_> {
         }
         let all = session.data.train.len();
         passes.extend(self.scoring(all));
+        let parts = self.extracted_parts(session).into_iter();
+        passes.extend(parts.map(|(_, samples)| (Mode::Score, samples)));
         passes
+    }
+
+    /// The parts beside that of training whose features are wanted, with their numbers of samples.
+    pub(super) fn extracted_parts(&self, session: &Session) -> Vec<(PartName, usize)> {
+        let wanted = self.extract.as_ref().is_some_and(|e| e.parts);
+        let samples =
+            |name| Some((name, session.data.part(name).filter(|p| wanted && !p.is_empty())?.len()));
+        [PartName::Val, PartName::Test].into_iter().filter_map(samples).collect()
     }
 
     /// The passes over the training part when training is done, of `all` samples or of fewer.
@@ -116,6 +126,9 @@ struct Facts<'a> {
     options: Option<&'a Options>,
     record: Option<(bool, &'a str)>,
     features: Option<(&'a str, bool)>,
+    /// Stated where features of other parts are wanted, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    features_of_parts: bool,
     evaluate_every: u32,
     baseline: Option<String>,
     sample_weights: Option<String>,
@@ -143,6 +156,7 @@ impl TrainingRun<'_> {
             options: (!self.methods.is_empty()).then_some(self.options),
             record: self.record.as_ref().map(|r| (r.what.divergence, r.folder.as_str())),
             features: self.extract.as_ref().map(|e| (e.folder.as_str(), e.validation)),
+            features_of_parts: self.extract.as_ref().is_some_and(|e| e.parts),
             evaluate_every: self.evaluate_every,
             baseline: self.baseline.map(|b| b.to_string()),
             sample_weights: self.weights.as_ref().map(|w| digest(bytemuck::cast_slice(w))),

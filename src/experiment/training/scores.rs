@@ -21,6 +21,8 @@ pub(in crate::experiment) struct NetworkScores<'a> {
     pub extract: bool,
     /// Positions of a part whose features are wanted, too.
     pub validation: Option<(PartName, &'a [usize])>,
+    /// Whole parts whose features are wanted, too, with their numbers of samples.
+    pub parts: &'a [(PartName, usize)],
     /// Seed of prototypes' starts and of ties.
     pub seed: u64,
 }
@@ -75,5 +77,12 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
         }
         _ => None,
     };
-    Ok((scores, Some(Extraction { train: extracted, validation })))
+    let mut others = Vec::new();
+    for &(part, samples) in wanted.parts {
+        let all: Vec<u32> = (0..samples as u32).collect();
+        let (set, clock) = (on.set(part, &all)?, Instant::now());
+        others.push((part, features::extract(executor, &set, watch.interrupt)?));
+        parts.push(ScorePart::new(&[], true, clock.elapsed().as_secs_f64()));
+    }
+    Ok((scores, Some(Extraction { train: extracted, validation, others })))
 }

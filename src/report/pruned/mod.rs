@@ -44,7 +44,7 @@ fn header(page: &PrunedPage) -> String {
         name(&set.data)
     );
     out.push_str(&summary(page));
-    let held_out = set.labels.len().saturating_sub(set.eligible.len());
+    let held_out = set.labels.len().saturating_sub(set.eligible.len() + set.left_out);
     let mut data = format!(
         "{}, {} {}, {} training samples",
         name(&set.data),
@@ -54,6 +54,9 @@ fn header(page: &PrunedPage) -> String {
     );
     if held_out > 0 {
         push!(data, " and {} held out", numbers::count(held_out as u64));
+    }
+    if set.left_out > 0 {
+        push!(data, "; {} left out by a check", numbers::count(set.left_out as u64));
     }
     let places = places(set.density);
     let count = page.words("How many of each class");

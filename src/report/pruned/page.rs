@@ -32,6 +32,8 @@ pub struct PrunedSet<'a> {
     pub labels: &'a [u32],
     /// Positions that may be kept, ascending.
     pub eligible: &'a [usize],
+    /// Number of samples that a check of the data leaves out.
+    pub left_out: usize,
     /// Positions that are kept, ascending.
     pub kept: &'a [usize],
     /// The score that decides, or that a selection method starts from.

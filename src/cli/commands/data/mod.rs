@@ -1,6 +1,7 @@
-//! `fairprune data`: look at data sets, write the built-in ones, cache, export subsets, fetch.
+//! `fairprune data`: look at data sets, check them, write the built-in ones, cache, export subsets, fetch.
 
 mod cache;
+mod check;
 mod export;
 mod fetch;
 mod info;
@@ -22,6 +23,8 @@ pub struct DataCommandArgs {
 pub enum DataAction {
     /// Say what a path holds: format, classes, sizes, parts, groups, fingerprint, pixel statistics
     Info(info::InfoArgs),
+    /// Look for duplicates, near-duplicates and wrong labels before anything is scored
+    Check(Box<check::CheckArgs>),
     /// Write a built-in set as files
     Make(make::MakeArgs),
     /// Decode a data set once, into a file that --data takes
@@ -37,6 +40,7 @@ impl DataCommandArgs {
     pub fn common(&self) -> &Common {
         match &self.action {
             DataAction::Info(a) => &a.common,
+            DataAction::Check(a) => &a.common,
             DataAction::Make(a) => &a.common,
             DataAction::Cache(a) => &a.common,
             DataAction::Export(a) => &a.common,
@@ -49,6 +53,7 @@ impl DataCommandArgs {
 pub fn data(args: &DataCommandArgs) -> Result<u8> {
     match &args.action {
         DataAction::Info(a) => info::info(a),
+        DataAction::Check(a) => check::check(a),
         DataAction::Make(a) => make::make(a),
         DataAction::Cache(a) => cache::cache(a),
         DataAction::Export(a) => export::export(a),

@@ -10,7 +10,7 @@ use fairprune::experiment::settings::DataSettings;
 
 use crate::cli::args::{
     Common, FeatureArgs, GroupArgs, LongTailArgs, NetworkArgs, OutArgs, PickerArgs, QueryArgs,
-    RecipeArgs, VariantArgs,
+    RecipeArgs, VariantArgs, WithoutArgs,
 };
 use crate::cli::density::{DensityArgs, QuotaArgs};
 
@@ -87,6 +87,8 @@ pub struct SourceArgs {
     #[command(flatten)]
     pub given: GivenArgs,
     #[command(flatten)]
+    pub without: WithoutArgs,
+    #[command(flatten)]
     pub groups: GroupArgs,
 }
 
@@ -118,6 +120,7 @@ impl SourceArgs {
             data_seed: self.data_seed,
             long_tail: self.long_tail.long_tail,
             split: self.split.as_deref().map(str::parse).transpose()?,
+            without: self.without.without.clone(),
         }))
     }
 
@@ -133,6 +136,7 @@ impl SourceArgs {
             data: self.data()?,
             given: GivenSettings { direction, order, score_column },
             groups: self.groups.groups.clone(),
+            without: self.without.without.clone(),
         })
     }
 }

@@ -133,6 +133,7 @@ fn score_and_select(args: &PruneArgs, plan: &PrunePlan) -> Result<(OutputDir, Pr
     Partition::of(&data, groups)?;
     let loaded = Loaded::of(&device, data, &settings).seed(common.seed);
     let session = loaded.session(&args.network.settings(common)?, DefaultNetwork::default())?;
+    context::left_out(common, &session.split);
     let recipe = args.recipe.settings()?;
     let trained = session.split.query(0).train.len();
     let full = recipe.recipe(trained, session.side(), session.data.classes.len())?;
@@ -159,6 +160,7 @@ fn score_and_select(args: &PruneArgs, plan: &PrunePlan) -> Result<(OutputDir, Pr
     scored.write(ScoredSamples::of(&session.data, &session.split), &dir)?;
     // The folder of the scores stays claimed until they are read.
     let source = Source::of_scores(ScoresFolder::read(&folder)?, groups)?;
-    let source = Source { data: Some(session.data.clone()), ..source };
+    let left_out = session.split.left_out.clone();
+    let source = Source { data: Some(session.data.clone()), left_out, ..source };
     Ok((outer, find(args, plan, source)?.select(plan)?))
 }

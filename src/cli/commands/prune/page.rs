@@ -65,6 +65,7 @@ pub fn render(
         ids: &source.ids,
         labels: &source.groups,
         eligible: &source.eligible,
+        left_out: source.left_out.as_ref().map_or(0, |l| l.samples),
         kept: &subset.kept,
         score: shown,
         picks: picks.map(|p| ShownPicks { order: &p.order, weights: p.weights.as_deref() }),

@@ -8,13 +8,15 @@ use fairprune::prune::density_of_prune_rate;
 
 use crate::cli::args::{
     Common, DataArgs, FeatureArgs, GroupArgs, NetworkArgs, OutArgs, PickerArgs, RecipeArgs,
-    VariantArgs, WeightArgs,
+    VariantArgs, WeightArgs, WithoutArgs,
 };
 
 #[derive(Args, Debug)]
 pub struct RunArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub without: WithoutArgs,
     #[command(flatten)]
     pub groups: GroupArgs,
     #[command(flatten)]
@@ -82,7 +84,7 @@ impl RunArgs {
     /// The library's settings.
     pub fn settings(&self) -> Result<ComparisonSettings> {
         Ok(ComparisonSettings {
-            data: self.data.settings()?,
+            data: self.data.without(&self.without)?,
             groups: self.groups.groups.clone(),
             network: self.network.settings(&self.common)?,
             recipe: self.recipe.settings()?,

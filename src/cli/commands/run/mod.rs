@@ -21,6 +21,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     let blocks = vec![args.block()?];
     context::idle_flags(common, &settings.idle(&blocks));
     let comparison = settings.prepare(&device, data, blocks)?;
+    context::left_out(common, &comparison.session.split);
     let memory = comparison.plan.planned_memory(&comparison.session)?;
     let dir = context::output_dir(&args.out, "run", &comparison.identity()?)?;
     print_settings(args, &comparison, memory, &dir)?;

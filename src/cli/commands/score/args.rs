@@ -9,7 +9,7 @@ use fairprune::experiment::scoring::{ExtrapolateSettings, QuerySettings, ScoreRe
 use fairprune::score::Method;
 
 use crate::cli::args::{
-    Common, DataArgs, NetworkArgs, OutArgs, QueryArgs, RecipeArgs, VariantArgs,
+    Common, DataArgs, NetworkArgs, OutArgs, QueryArgs, RecipeArgs, VariantArgs, WithoutArgs,
 };
 use crate::cli::context;
 
@@ -17,6 +17,8 @@ use crate::cli::context;
 pub struct ScoreArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    pub without: WithoutArgs,
     /// Scores to compute. Of trained networks: el2n, grand, entropy, margin, least-confidence, loss;
     /// of the training dynamics of one run of --epochs: forgetting, dynamic-uncertainty, aum, tdds,
     /// dual, early-confidence, confidence, variability; of features: ssp, cal [default: el2n; with --dynamics all it has]
@@ -34,7 +36,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "DIR", help_heading = "Scores")]
     #[arg(conflicts_with_all = [
         "data", "format", "image_size", "data_seed", "long_tail", "split", "weights", "runs",
-        "query_epochs", "out_of_fold", "features", "save_features",
+        "query_epochs", "out_of_fold", "features", "save_features", "without",
     ])]
     pub dynamics: Option<PathBuf>,
     /// Features of your own for scores of features: N x D numbers, a row a training image

@@ -22,9 +22,10 @@ pub(super) fn by_queries(args: &ScoreArgs, request: &ScoreRequest) -> Result<u8>
     let common = &args.common;
     let device = common.device()?;
     let data = context::load_data(common, &args.data, &device)?;
-    let loaded = Loaded::of(&device, data, &args.data.settings()?).seed(common.seed);
+    let loaded = Loaded::of(&device, data, &args.data.without(&args.without)?).seed(common.seed);
     let session = loaded.session(&args.network.settings(common)?, DefaultNetwork::default())?;
     let (data, split) = (&session.data, &session.split);
+    context::left_out(common, split);
     let recipe = args.recipe.settings()?;
     let trained = split.query(0).train.len();
     let full = recipe.recipe(trained, session.side(), data.classes.len())?;

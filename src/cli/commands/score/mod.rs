@@ -91,7 +91,8 @@ fn by_recording(args: &ScoreArgs, folder: &Path) -> Result<u8> {
 fn by_features(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u8> {
     let common = &args.common;
     let data = context::load_data(common, &args.data, &common.host()?)?;
-    let split = args.data.settings()?.split_of(&data, common.seed)?;
+    let split = args.data.without(&args.without)?.split_of(&data, common.seed)?;
+    context::left_out(common, &split);
     let own = OwnFeatures::read(path, &data)?;
     args.queries.idle_without_runs(common);
     let (scored, identity) = score_features(&data, &split, request, &own, common.seed)?;
@@ -111,7 +112,7 @@ fn by_weights(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u
     request.check_untrained()?;
     let common = &args.common;
     let file = WeightFile::read(path)?;
-    let given = args.data.settings()?;
+    let given = args.data.without(&args.without)?;
     let settings = file.sized(&given);
     let device = common.device()?;
     let mut data = context::load(common, &settings, &device)?;
@@ -121,7 +122,8 @@ fn by_weights(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u
     if let Some(folder) = &args.val {
         data::load_validation(folder, Arc::make_mut(&mut data), &settings.load_options())?;
     }
-    let split = nothing_held_out(&data, given.split, common.seed)?;
+    let split = given.left_out(&data, nothing_held_out(&data, given.split, common.seed)?)?;
+    context::left_out(common, &split);
     let own = args.features.as_ref().map(|path| OwnFeatures::read(path, &data)).transpose()?;
     let loaded = Loaded::of(&device, data, &given).seed(common.seed);
     let session = loaded.with_weights(&file, &network, split)?;
