@@ -1,4 +1,4 @@
-"""Makes variants.json.gz: small JPEG and PNG files of every kind that data sets hold, and their pixels as Pillow
+"""Makes variants.json.gz: small image files of every kind that data sets hold, and their pixels as Pillow
 13 (libjpeg-turbo) reads them, Image.open(f).convert("RGB").
 
     python make_variants.py
@@ -264,12 +264,47 @@ def pngs():
         add(f"chunk-{kind.decode()}.png", plain[:33] + chunk + plain[33:])
 
 
+def others():
+    rgb = Image.fromarray(photo(21, 34))
+    rgba = rgb.copy()
+    rgba.putalpha(Image.fromarray((np.arange(21 * 34).reshape(21, 34) * 5 % 256).astype(np.uint8)))
+    modes = {"1": rgb.convert("1"), "L": rgb.convert("L"), "P": rgb.quantize(30), "RGB": rgb, "RGBA": rgba,
+             "CMYK": rgb.convert("CMYK"), "LA": rgba.convert("LA")}
+    for kind, written in {"BMP": ["1", "L", "P", "RGB", "RGBA"], "GIF": ["1", "L", "P", "RGB"], "PPM": ["1", "L", "RGB"],
+                          "WEBP": ["L", "RGB", "RGBA"], "TIFF": ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"]}.items():
+        for mode in written:
+            add(f"{kind.lower()}-{mode}.{kind.lower()}", save(modes[mode], kind))
+    for quality in (1, 50, 80, 100):
+        add(f"quality-{quality}.webp", save(rgb, "WEBP", quality=quality))
+        add(f"quality-{quality}-alpha.webp", save(rgba, "WEBP", quality=quality))
+        add(f"quality-{quality}-noise.webp", save(Image.fromarray(noise(37, 45)), "WEBP", quality=quality))
+    for method in (0, 6):
+        add(f"lossless-{method}.webp", save(rgb, "WEBP", lossless=True, method=method))
+    add("lossless-alpha.webp", save(rgba, "WEBP", lossless=True, exact=True))
+    add("large.webp", save(Image.fromarray(photo(133, 71)), "WEBP"))
+    for size in ((1, 1), (3, 5), (16, 16), (17, 33)):
+        for kind in ("WEBP", "BMP", "GIF", "TIFF", "PPM"):
+            add(f"size-{size[0]}x{size[1]}.{kind.lower()}", save(Image.fromarray(photo(*size)), kind))
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        for mode in ("L", "RGB", "RGBA"):
+            add(f"{compression}-{mode}.tiff", save(modes[mode], "TIFF", compression=compression))
+    add("transparent.gif", save(modes["P"], "GIF", transparency=3))
+    add("frames.gif", save(rgb, "GIF", save_all=True, append_images=[rgb.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]))
+    add("interlaced.gif", save(rgb, "GIF", interlace=1))
+    wide = (np.arange(21 * 34).reshape(21, 34) * 90).astype(np.uint16)
+    # As of PNG: the high byte of 16-bit grey.
+    high = np.repeat((wide >> 8).astype(np.uint8)[..., None], 3, -1)
+    add("grey-16.tiff", save(Image.fromarray(wide), "TIFF"), high)
+    add("grey-16.ppm", save(Image.fromarray(wide), "PPM"), high)
+
+
 if __name__ == "__main__":
     jpegs()
     pngs()
+    others()
     lines = "".join(json.dumps(c) + "\n" for c in CASES)
     with open(os.path.join(HERE, "variants.json.gz"), "wb") as f:
         f.write(gzip.compress(lines.encode(), 9, mtime=0))
-    for kind in ("jpg", "png"):
+    for kind in ("jpg", "png", "webp", "bmp", "gif", "tiff", "ppm"):
         print(sum(c["name"].endswith(kind) for c in CASES), kind)
     print("refused:", [c["name"] for c in CASES if c["rgb"] is None])

@@ -1,24 +1,25 @@
-//! Decodes one image file to RGB bytes: JPEG or PNG, recognised by content.
+//! Decodes one image file to RGB bytes: JPEG, PNG, WebP, BMP, GIF, TIFF or a portable map, recognised by content.
 //!
-//! Colours follow Pillow's `convert("RGB")`, which torchvision's loader uses: alpha is dropped,
-//! grey and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted
+//! Pixels are those of Pillow's `convert("RGB")`, which torchvision's loader uses, bit for bit: alpha is
+//! dropped, grey and palettes are expanded, 16 bits keep the high byte, CMYK is taken as Adobe's inverted
 //! form. One difference is deliberate: Pillow keeps min(v, 255) of 16-bit grey, which is almost all
 //! white, and this decoder keeps the high byte there too. EXIF orientation is ignored, as it is by
-//! the loader. JPEG pixels are those of libjpeg-turbo, bit for bit; what its stand-in cannot read
-//! (chroma of higher resolution than luma, scans of two of three components, subsampled CMYK) is refused.
+//! the loader.
 
-use std::io::Cursor;
+mod jpeg;
+mod others;
+mod png;
+mod unusable;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libjpeg_turbo_rs::{
-    DecodeLimits as JpegLimits, DecodeWarning, Decoder as JpegDecoder, PixelFormat,
-};
-use png::{ColorType, DecodingError};
+use image::ImageFormat;
 
-use super::DecodeLimits;
+use super::options::DecodeLimits;
 use crate::error::{Error, Result};
+pub(super) use unusable::Unusable;
 
-/// Decodes one JPEG or PNG file to its height, its width and `height width 3` bytes; `what` names
+/// Decodes one image file to its height, its width and `height width 3` bytes; `what` names
 /// the file in errors.
 pub fn decode_image(
     bytes: &[u8],
@@ -30,19 +31,6 @@ pub fn decode_image(
     let mut rgb = vec![0; image.width * image.height * 3];
     image.decode(&mut rgb).map_err(unusable)?;
     Ok((image.height, image.width, rgb))
-}
-
-/// Why a file is not an image that can be used: what was found, and what was expected.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unusable {
-    pub found: String,
-    pub expected: String,
-}
-
-impl Unusable {
-    fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
-        Unusable { found: found.into(), expected: expected.into() }
-    }
 }
 
 /// An image file in memory whose size is known and within the limits.
@@ -58,19 +46,37 @@ pub(super) struct Encoded<'a> {
 enum ImageKind {
     Jpeg,
     Png,
+    Other(ImageFormat),
+}
+
+impl ImageKind {
+    /// The kind's name for people.
+    fn name(self) -> &'static str {
+        match self {
+            ImageKind::Jpeg => "JPEG",
+            ImageKind::Png => "PNG",
+            ImageKind::Other(format) => others::name(format),
+        }
+    }
 }
 
 impl<'a> Encoded<'a> {
     /// Reads the header and checks kind, size and limits; nothing is decoded yet.
     pub fn new(bytes: &'a [u8], limits: DecodeLimits) -> Result<Self, Unusable> {
         let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
-            let (width, height) = jpeg_size(bytes)?;
+            let (width, height) = jpeg::size(bytes)?;
             (ImageKind::Jpeg, width, height)
-        } else if bytes.starts_with(PNG_SIGNATURE) {
-            let (width, height) = png_size(bytes)?;
+        } else if bytes.starts_with(png::SIGNATURE) {
+            let (width, height) = png::size(bytes)?;
             (ImageKind::Png, width, height)
+        } else if let Some(format) = others::format_of(bytes) {
+            let (width, height) = others::size(bytes, format)?;
+            (ImageKind::Other(format), width, height)
         } else {
-            return Err(Unusable::new(describe(bytes), "a JPEG or PNG image"));
+            return Err(Unusable::new(
+                describe(bytes),
+                "a JPEG, PNG, WebP, BMP, GIF or TIFF image",
+            ));
         };
         if width == 0 || height == 0 {
             return Err(Unusable::new(format!("{width}x{height} pixels"), "at least 1x1 pixels"));
@@ -96,13 +102,11 @@ impl<'a> Encoded<'a> {
         // The decoders are meant not to panic. A hostile file that finds a hole in one is still
         // reported by name instead of ending the program.
         let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
-            ImageKind::Jpeg => decode_jpeg(self.bytes, self.limits, rgb),
-            ImageKind::Png => decode_png(self.bytes, self.limits, rgb),
+            ImageKind::Jpeg => jpeg::decode(self.bytes, self.limits, rgb),
+            ImageKind::Png => png::decode(self.bytes, self.limits, rgb),
+            ImageKind::Other(format) => others::decode(self.bytes, format, self.limits, rgb),
         }));
-        let kind = match self.kind {
-            ImageKind::Jpeg => "JPEG",
-            ImageKind::Png => "PNG",
-        };
+        let kind = self.kind.name();
         decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
             Unusable::new(
                 format!("a damaged {kind} file ({reason})"),
@@ -131,129 +135,6 @@ fn describe(bytes: &[u8]) -> String {
             let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
             format!("a file of {} bytes that starts with {}", bytes.len(), start.join(" "))
         }
-    }
-}
-
-/// Most scans of a progressive JPEG file. Real ones have up to a dozen; each costs a walk over all
-/// coefficients, so that thousands would take hours for one small file.
-const MOST_SCANS: usize = 200;
-
-/// Bytes that decoding may take for each pixel: coefficients, planes and output of the costliest kind.
-const JPEG_BYTES_PER_PIXEL: u64 = 16;
-
-/// A decoder that has read the segments up to the first scan.
-fn jpeg_decoder<'a>(bytes: &'a [u8], limits: JpegLimits) -> Result<JpegDecoder<'a>, String> {
-    let decoder =
-        JpegDecoder::new_with_limits(bytes, JpegLimits { max_scans: MOST_SCANS, ..limits });
-    decoder.map_err(|e| e.to_string())
-}
-
-/// Returns width and height from the frame header.
-fn jpeg_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
-    let damaged =
-        |what: &str| Unusable::new(format!("a damaged JPEG file ({what})"), "a valid JPEG file");
-    // The decoder is meant not to panic, here as below.
-    let size = catch_unwind(|| {
-        let decoder = jpeg_decoder(bytes, JpegLimits::default())?;
-        let header = decoder.header();
-        let mut sampling =
-            header.components.iter().map(|c| (c.horizontal_sampling, c.vertical_sampling));
-        let first = sampling.next();
-        if header.components.len() == 4 && sampling.any(|s| Some(s) != first) {
-            return Err("four components of unlike sampling, which cannot be read".to_owned());
-        }
-        Ok((usize::from(header.width), usize::from(header.height)))
-    });
-    let size = size.unwrap_or_else(|_| Err("its decoder failed".to_owned()));
-    let size = size.map_err(|reason| damaged(&reason))?;
-    // libjpeg fills in what is missing. Inside coded data ff is followed by 00, so that ff d9 is the end.
-    if !bytes.windows(2).rev().any(|pair| pair == [0xff, 0xd9]) {
-        return Err(damaged("truncated: no end-of-image marker"));
-    }
-    Ok(size)
-}
-
-fn decode_jpeg(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
-    let pixels = rgb.len() as u64 / 3;
-    let mut decoder = jpeg_decoder(
-        bytes,
-        JpegLimits {
-            max_width: limits.side,
-            max_height: limits.side,
-            max_pixels: limits.pixels as u64,
-            max_memory: Some((pixels * JPEG_BYTES_PER_PIXEL).max(1 << 20)),
-            ..JpegLimits::default()
-        },
-    )?;
-    decoder.set_output_format(PixelFormat::Rgb);
-    // As libjpeg does where the scans of a progressive file leave coefficients out.
-    decoder.set_block_smoothing(true);
-    let needed = decoder.output_buffer_size().map_err(|e| e.to_string())?;
-    if needed != rgb.len() {
-        return Err("two frame headers".to_owned());
-    }
-    let decoded = decoder.decode_image_into(rgb).map_err(|e| e.to_string())?;
-    // libjpeg goes on with grey where coded data are damaged. Bytes between segments lose nothing.
-    let harmless = |w: &&DecodeWarning| matches!(w, DecodeWarning::ExtraneousData { .. });
-    match decoded.warnings.iter().find(|w| !harmless(w)) {
-        None => Ok(()),
-        Some(warning) => Err(warning.to_string()),
-    }
-}
-
-const PNG_SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
-
-/// Returns width and height from the first chunk.
-fn png_size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
-    let damaged =
-        |what: &str| Err(Unusable::new(format!("a damaged PNG file ({what})"), "a valid PNG file"));
-    if !bytes.windows(4).rev().any(|name| name == b"IEND") {
-        return damaged("truncated: no end chunk");
-    }
-    match bytes.get(12..24) {
-        Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) => Ok((
-            u32::from_be_bytes([*w0, *w1, *w2, *w3]) as usize,
-            u32::from_be_bytes([*h0, *h1, *h2, *h3]) as usize,
-        )),
-        _ => damaged("no header chunk"),
-    }
-}
-
-fn decode_png(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
-    // There is room for rows, palette and text, but compressed text chunks must not blow up.
-    let room = usize::try_from(limits.file_bytes.max(1 << 20)).unwrap_or(usize::MAX);
-    let mut decoder =
-        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: room });
-    // Palettes and grey of few bits become whole bytes, and 16 bits stay.
-    decoder.set_transformations(png::Transformations::EXPAND);
-    let mut reader = decoder.read_info().map_err(png_reason)?;
-    let (color, depth) = reader.output_color_type();
-    // Samples of 16 bits start with their high byte, which is the one that is kept.
-    let bytes = if depth == png::BitDepth::Sixteen { 2 } else { 1 };
-    if (color, bytes) == (ColorType::Rgb, 1) {
-        return reader.next_frame(rgb).map(drop).map_err(png_reason);
-    }
-    let picks = match color {
-        ColorType::Grayscale | ColorType::GrayscaleAlpha => [0; 3],
-        ColorType::Rgb | ColorType::Rgba => [0, bytes, 2 * bytes],
-        ColorType::Indexed => return Err(format!("pixel format {color:?}")),
-    };
-    let pixel = color.samples() * bytes;
-    let mut raw = vec![0; rgb.len() / 3 * pixel];
-    reader.next_frame(&mut raw).map_err(png_reason)?;
-    for (out, raw) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(pixel)) {
-        out.copy_from_slice(&picks.map(|p| raw[p]));
-    }
-    Ok(())
-}
-
-/// What the PNG decoder met, for people.
-fn png_reason(error: DecodingError) -> String {
-    match error {
-        DecodingError::IoError(error) => error.to_string(),
-        DecodingError::Format(_) => format!("Format error decoding Png: {error}"),
-        DecodingError::Parameter(_) => format!("The parameter is malformed: {error}"),
-        DecodingError::LimitsExceeded => "Memory limit exceeded".to_owned(),
     }
 }
 
@@ -301,7 +182,7 @@ mod tests {
             for length in 0..case.file.len() {
                 // If only the checksum of a PNG's last chunk is cut off, nothing of the image is
                 // lost.
-                let is_png = case.file.starts_with(PNG_SIGNATURE);
+                let is_png = case.file.starts_with(png::SIGNATURE);
                 if is_png && length >= case.file.len() - 4 {
                     continue;
                 }

@@ -1,0 +1,65 @@
+//! PNG files.
+
+use std::io::Cursor;
+
+use png::{ColorType, DecodingError};
+
+use super::unusable::Unusable;
+use crate::data::options::DecodeLimits;
+
+pub(super) const SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
+
+/// Returns width and height from the first chunk.
+pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
+    let damaged =
+        |what: &str| Err(Unusable::new(format!("a damaged PNG file ({what})"), "a valid PNG file"));
+    if !bytes.windows(4).rev().any(|name| name == b"IEND") {
+        return damaged("truncated: no end chunk");
+    }
+    match bytes.get(12..24) {
+        Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) => Ok((
+            u32::from_be_bytes([*w0, *w1, *w2, *w3]) as usize,
+            u32::from_be_bytes([*h0, *h1, *h2, *h3]) as usize,
+        )),
+        _ => damaged("no header chunk"),
+    }
+}
+
+/// Decodes to `height width 3` bytes, the length of `rgb`.
+pub(super) fn decode(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
+    // There is room for rows, palette and text, but compressed text chunks must not blow up.
+    let room = usize::try_from(limits.file_bytes.max(1 << 20)).unwrap_or(usize::MAX);
+    let mut decoder =
+        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: room });
+    // Palettes and grey of few bits become whole bytes, and 16 bits stay.
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().map_err(reason)?;
+    let (color, depth) = reader.output_color_type();
+    // Samples of 16 bits start with their high byte, which is the one that is kept.
+    let bytes = if depth == png::BitDepth::Sixteen { 2 } else { 1 };
+    if (color, bytes) == (ColorType::Rgb, 1) {
+        return reader.next_frame(rgb).map(drop).map_err(reason);
+    }
+    let picks = match color {
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => [0; 3],
+        ColorType::Rgb | ColorType::Rgba => [0, bytes, 2 * bytes],
+        ColorType::Indexed => return Err(format!("pixel format {color:?}")),
+    };
+    let pixel = color.samples() * bytes;
+    let mut raw = vec![0; rgb.len() / 3 * pixel];
+    reader.next_frame(&mut raw).map_err(reason)?;
+    for (out, raw) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(pixel)) {
+        out.copy_from_slice(&picks.map(|p| raw[p]));
+    }
+    Ok(())
+}
+
+/// What the PNG decoder met, for people.
+fn reason(error: DecodingError) -> String {
+    match error {
+        DecodingError::IoError(error) => error.to_string(),
+        DecodingError::Format(_) => format!("Format error decoding Png: {error}"),
+        DecodingError::Parameter(_) => format!("The parameter is malformed: {error}"),
+        DecodingError::LimitsExceeded => "Memory limit exceeded".to_owned(),
+    }
+}
