@@ -53,6 +53,7 @@ impl DataArgs {
             data_seed: self.data_seed,
             long_tail: self.long_tail.long_tail,
             split: parsed(&self.split)?,
+            stated: self.stated.settings()?,
         })
     }
 }

@@ -17,6 +17,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::DecodeLimits;
+use crate::artefact::sniff::FileKind;
 use crate::error::{Error, Result};
 
 /// Decodes one JPEG or PNG file to its height, its width and `height width 3` bytes; `what` names
@@ -71,7 +72,11 @@ impl<'a> Encoded<'a> {
             let (width, height) = png_size(bytes)?;
             (ImageKind::Png, width, height)
         } else {
-            return Err(Unusable::new(describe(bytes), "a JPEG or PNG image"));
+            let expected = "a JPEG or PNG image";
+            return Err(FileKind::of(bytes).map_or_else(
+                || Unusable::new(describe(bytes), expected),
+                |kind| Unusable::new(kind.name(), kind.expecting(expected)),
+            ));
         };
         if width == 0 || height == 0 {
             return Err(Unusable::new(format!("{width}x{height} pixels"), "at least 1x1 pixels"));
@@ -126,7 +131,6 @@ fn describe(bytes: &[u8]) -> String {
         (b"P6", "a PPM image"),
     ];
     match known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        _ if bytes.is_empty() => "an empty file".to_owned(),
         Some((_, name)) => (*name).to_owned(),
         None => {
             let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();

@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype as SafeDtype, TensorView};
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::Network;
+use crate::artefact::sniff::{self, FileKind};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
@@ -162,6 +163,7 @@ pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
     let bad = |found: String| {
         Error::invalid(format!("weights {}", path.display()), found, "a safetensors file")
     };
+    refuse_other(&bytes, path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let mut metadata =
@@ -185,6 +187,18 @@ pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
         weights.tensors.insert(name, Tensor::new(view.shape().to_vec(), data)?);
     }
     Ok((weights, metadata))
+}
+
+/// Refuses other kinds of files, PyTorch's own among them.
+fn refuse_other(bytes: &[u8], path: &Path) -> Result<()> {
+    let what = format!("weights {}", path.display());
+    let of_pytorch = match FileKind::of(bytes) {
+        Some(FileKind::Zip) => "a zip archive, as PyTorch writes .pth and .pt",
+        Some(FileKind::Pickle) => "a Python pickle, as older versions of PyTorch write",
+        _ => return sniff::check(bytes, &what, "a safetensors file", &[]),
+    };
+    let expected = "a safetensors file; scripts/pth_to_safetensors.py makes one of it";
+    Err(Error::invalid(what, of_pytorch, expected))
 }
 
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {

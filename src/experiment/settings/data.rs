@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Cpu;
-use crate::data::{self, DataSet, Format, LoadOptions, Progress, Split, SplitKind};
+use crate::data::{self, DataSet, Format, LoadOptions, Progress, Split, SplitKind, StatedLayout};
 use crate::error::{Error, Result};
 use crate::experiment::text;
 
@@ -26,6 +26,9 @@ pub struct DataSettings {
     pub data_seed: u64,
     /// Factor between the largest and the smallest class that is injected into the training part.
     pub long_tail: Option<f64>,
+    /// What files do not say themselves: names of parts and columns, gaps that are allowed.
+    #[serde(flatten)]
+    pub stated: StatedLayout,
     /// What is held out; None takes the set's own validation images, else a holdout.
     #[serde(with = "text")]
     pub split: Option<SplitKind>,
@@ -41,6 +44,7 @@ impl Default for DataSettings {
             data_seed: 0,
             long_tail: None,
             split: None,
+            stated: StatedLayout::default(),
         }
     }
 }
@@ -57,6 +61,7 @@ impl DataSettings {
             format: self.format,
             image_size: self.image_size.or(self.input_size.map(stored_side)),
             seed: self.data_seed,
+            stated: self.stated.clone(),
             ..LoadOptions::default()
         }
     }
