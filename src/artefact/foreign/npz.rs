@@ -129,8 +129,8 @@ mod tests {
     use super::*;
 
     /// Written by `numpy.savez_compressed` and `numpy.savez`: labels [0, 1, 1], scores [.5, -1, 2].
-    const PACKED: &[u8] = include_bytes!("../../../tests/golden/readers/packed.npz");
-    const STORED: &[u8] = include_bytes!("../../../tests/golden/readers/stored.npz");
+    const PACKED: &[u8] = include_bytes!("../../../tests/golden/layouts/packed.npz");
+    const STORED: &[u8] = include_bytes!("../../../tests/golden/layouts/stored.npz");
 
     #[test]
     fn an_array_is_found_by_its_name() {

@@ -78,6 +78,8 @@ struct OpenSample {
     /// Extension and content of the members that may say the class.
     classes: Vec<(String, Result<Option<u32>>)>,
     json: Option<Result<Option<u32>>>,
+    /// Extensions of the first few members that are neither.
+    others: Vec<String>,
 }
 
 /// Makes samples of members that follow each other.
@@ -145,6 +147,7 @@ impl<'a> SampleReader<'a> {
             images: Vec::new(),
             classes: Vec::new(),
             json: None,
+            others: Vec::new(),
         });
         Ok(())
     }
@@ -161,6 +164,9 @@ impl<'a> SampleReader<'a> {
             return false;
         }
         if last != "cls" && extension != "json" {
+            if open.others.len() < 8 {
+                open.others.push(extension.chars().take(80).collect());
+            }
             return false;
         }
         if place.size <= MOST_LABEL / 2 {
@@ -198,10 +204,10 @@ impl<'a> SampleReader<'a> {
 
     /// Closes the sample that is open.
     pub fn finish(&mut self) -> Result<()> {
-        let Some(OpenSample { key, images, mut classes, json }) = self.open.take() else {
+        let Some(OpenSample { key, images, mut classes, json, others }) = self.open.take() else {
             return Ok(());
         };
-        let image = self.image_of(&key, &images)?;
+        let image = self.image_of(&key, &images, &others)?;
         let extensions: Vec<&str> = classes.iter().map(|(e, _)| e.as_str()).collect();
         let class = match only(&extensions, &["cls"]) {
             Ok(None) => json.transpose()?.flatten(),
@@ -227,7 +233,12 @@ impl<'a> SampleReader<'a> {
     }
 
     /// Returns the member that is the image.
-    fn image_of<'m>(&self, key: &str, images: &'m [Candidate]) -> Result<&'m Candidate> {
+    fn image_of<'m>(
+        &self,
+        key: &str,
+        images: &'m [Candidate],
+        others: &[String],
+    ) -> Result<&'m Candidate> {
         let extensions: Vec<&str> = images.iter().map(|i| i.extension.as_str()).collect();
         let image = match self.rules.image_key {
             Some(wanted) => {
@@ -243,7 +254,18 @@ impl<'a> SampleReader<'a> {
             None => match only(&extensions, &IMAGES) {
                 Ok(Some(i)) => &images[i],
                 Ok(None) => {
-                    return Err(self.wrong(key, "no image", "a member .jpg, .jpeg or .png"));
+                    let (found, expected) = match others {
+                        [] => ("no image".to_owned(), "a member .jpg, .jpeg or .png"),
+                        _ if others.iter().any(|o| o == "tar") => (
+                            format!("no image but .{}", some(others)),
+                            "images, not archives: unpack those that are in it first",
+                        ),
+                        _ => (
+                            format!("no image but .{}", some(others)),
+                            "a member .jpg, .jpeg or .png",
+                        ),
+                    };
+                    return Err(self.wrong(key, found, expected));
                 }
                 Err(()) => {
                     let number = match extensions.len() {
