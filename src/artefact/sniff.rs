@@ -58,7 +58,7 @@ impl FileKind {
             _ if error || page.iter().any(|start| text.starts_with(start)) => FileKind::Html,
             _ if starts(b"PK\x03\x04") || starts(b"PK\x05\x06") => FileKind::Zip,
             _ if starts(b"\x1f\x8b\x08") => FileKind::Gzip,
-            _ if starts(b"BZh")
+            _ if (starts(b"BZh") && bytes[3..].get(1..7) == Some(b"1AY&SY"))
                 || starts(b"\xfd7zXZ\0")
                 || starts(b"\x28\xb5\x2f\xfd")
                 || starts(b"7z\xbc\xaf\x27\x1c")
@@ -151,7 +151,8 @@ mod tests {
             (b"<?xml version=\"1.0\"?><svg>", None),
             (b"PK\x03\x04abc", Some(FileKind::Zip)),
             (b"\x1f\x8b\x08\0", Some(FileKind::Gzip)),
-            (b"BZh9", Some(FileKind::OtherArchive)),
+            (b"BZh91AY&SY", Some(FileKind::OtherArchive)),
+            (b"BZh9.jpg", None),
             (b"\x80\x02}q", Some(FileKind::Pickle)),
             (b"\0\x05\x16\x07\0\x02", Some(FileKind::AppleDouble)),
             (b"\x93NUMPY\x01", Some(FileKind::Npy)),

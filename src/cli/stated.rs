@@ -32,6 +32,22 @@ pub struct StatedArgs {
 }
 
 impl StatedArgs {
+    /// The flags as they were given, each after a space; `quote` makes values words of a shell.
+    pub fn words(&self, quote: impl Fn(String) -> String) -> String {
+        let labels = self.labels_from.map(|first| first.to_string());
+        let valued = [
+            ("parts", &self.parts),
+            ("labels-from", &labels),
+            ("image-key", &self.image_key),
+            ("image-column", &self.image_column),
+            ("label-column", &self.label_column),
+        ];
+        let valued = valued.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
+        let words = valued.map(|(name, value)| format!(" --{name} {}", quote(value)));
+        let missing = if self.allow_missing { " --allow-missing" } else { "" };
+        words.collect::<String>() + missing
+    }
+
     /// The library's settings.
     pub fn settings(&self) -> Result<StatedLayout, Error> {
         Ok(StatedLayout {

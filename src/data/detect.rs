@@ -7,7 +7,7 @@ use std::path::Path;
 use super::format::{BUILT_IN, Format};
 use super::{LoadOptions, StatedLayout, cache, cifar, class_tars, groups, idx, image_folder};
 use super::{imagenet, parquet, tiny_imagenet, webdataset};
-use crate::artefact::sniff::{self, START};
+use crate::artefact::sniff::{self, FileKind, START};
 use crate::error::{Error, Result};
 
 /// Returns the format that was asked for, or that the path shows. The path must exist, and be a
@@ -83,6 +83,10 @@ fn of_file(path: &Path) -> Result<Format> {
          set: {BUILT_IN}",
         cache::EXTENSION
     );
+    if ends(".arrow") {
+        // Streams of Arrow begin with nothing that tells them.
+        return Err(FileKind::Arrow.refusal(&what, &expected));
+    }
     let mut start = Vec::new();
     let file = File::open(path).map_err(Error::io(path))?;
     file.take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;

@@ -90,7 +90,8 @@ impl ShardSearch<'_> {
     /// A file's part is not clear, a part lies in two places, or a file is missing of a sequence.
     pub fn find(&self, flat: &[&str]) -> Result<Shards> {
         if self.root.is_file() {
-            // The name of the only shard does not matter.
+            // The name of the only shard does not matter, and nothing else is there to be named.
+            self.names().check_used(&self.root.display().to_string(), &[])?;
             return Ok(Shards { parts: [vec![String::new()], vec![], vec![]], notes: vec![] });
         }
         let mut shards = self.in_folders()?;

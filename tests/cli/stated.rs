@@ -49,7 +49,10 @@ fn parts_gaps_and_labels_are_said_by_flags() {
     fs::rename(at.join("own"), at.join("named")).unwrap();
     good(at, &format!("train --data named {flags} {TINY} --out out"));
     good(at, &format!("eval --data named {flags} --weights out/model.safetensors --threads 1"));
-    good(at, &format!("prune --data named {flags} --density .5 --quota none --out kept"));
+    let done =
+        good(at, &format!("prune --data named {flags} --density .5 --quota none --out kept"));
+    let next = format!("fairprune train --data named {flags} --subset kept/kept.npy");
+    assert!((done.out + &done.err).contains(&next), "{next}");
     let line =
         format!("data export --data named {flags} --subset kept/kept.npy --as links --out few");
     good(at, &line);

@@ -84,6 +84,11 @@ fn what_fits_no_format_is_described() {
     let saved = message(&["dataset_dict.json", "train/state.json", "train/data-0.arrow"]);
     assert_has(&saved, &["to_parquet"]);
     assert_has(&message(&["data.mdb", "lock.mdb"]), &["LMDB"]);
+    let listed = message(&["train/metadata.csv", "train/1.png", "train/2.png"]);
+    assert_has(&listed, &["2 images", "one metadata.csv, beside train"]);
+    let dir = tree(&[]);
+    put(dir.path(), "data-00000.arrow", &[0xff; 40]);
+    assert_has(&refusal(load(&dir.path().join("data-00000.arrow"), None)), &["to_parquet"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Growing, IMAGE, SIDE, batches, known_classes, label, without_gaps};
-use crate::artefact::sniff;
+use crate::artefact::sniff::{self, FileKind};
 use crate::data::images::{read_file, read_text};
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
@@ -120,8 +120,8 @@ fn read(layout: &BinaryFiles, file: &str, side: usize, part: &mut Growing) -> Re
     let mut bytes = Vec::new();
     read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
     let what = path.display().to_string();
-    // A label may be any byte below the number of classes, and no known kind of file starts like that.
-    sniff::check(&bytes, &what, "a CIFAR file", &[])?;
+    // A first label of 0 and dark pixels are no file of macOS.
+    sniff::check(&bytes, &what, "a CIFAR file", &[FileKind::AppleDouble])?;
     let labels = labels(&bytes, layout.label_bytes, layout.classes, &what)?;
     part.append(file, labels.into_iter(), (&bytes, layout.label_bytes), side)
 }

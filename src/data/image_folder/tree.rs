@@ -212,7 +212,14 @@ pub(in crate::data) fn class_folders(root: &Path, part: &str) -> Result<Vec<Stri
     Err(Error::invalid(
         folder.display().to_string(),
         seen,
-        format!("one folder a class, {part}/CLASS/*.jpg; sort the images into folders first"),
+        match found.files.iter().any(|f| f == "metadata.csv") {
+            true => format!("one metadata.csv, beside {part}, whose paths begin with {part}/"),
+            false => {
+                format!(
+                    "one folder a class, {part}/CLASS/*.jpg; sort the images into folders first"
+                )
+            }
+        },
     ))
 }
 
