@@ -31,6 +31,9 @@ impl NamesFile {
     }
 }
 
+/// Class names, and what a person should know of their numbers.
+pub(super) type NumberedClasses = (Vec<String>, Option<String>);
+
 /// Names the classes of `labels`, one list a part, and makes class numbers that start at 0 of them.
 /// Returns the names and what a person should know.
 ///
@@ -43,7 +46,7 @@ pub(super) fn number(
     mut labels: Vec<&mut Vec<u32>>,
     names: Option<NamesFile>,
     stated: &StatedLayout,
-) -> Result<(Vec<String>, Option<String>)> {
+) -> Result<NumberedClasses> {
     let range = || labels.iter().flat_map(|part| part.iter().copied());
     let (Some(least), Some(most)) = (range().min(), range().max()) else {
         return Ok((names.map_or_else(Vec::new, |n| n.names), None));
@@ -96,7 +99,7 @@ mod tests {
         labels: &[u32],
         names: Option<&[&str]>,
         from: Option<u32>,
-    ) -> (Vec<u32>, Result<(Vec<String>, Option<String>)>) {
+    ) -> (Vec<u32>, Result<NumberedClasses>) {
         let mut labels = labels.to_vec();
         let names = names.map(|list| NamesFile {
             path: "classes.txt".into(),

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::archive::{ArchiveFile, MemberImages};
 use super::image_folder::tree::is_image_name;
 use super::images::{Counter, Decoder, Files};
-use super::webdataset::shard::open_archive;
+use super::webdataset::shard::{BLOCK, odd_end, open_archive};
 use super::wording::count;
 use super::wordnet::{ARCHIVE as EXTENSION, class_archives, is_wnid};
 use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, Progress, imagenet};
@@ -89,10 +89,11 @@ fn index(root: &Path, folder: &str, wnids: &[String], limits: DecodeLimits) -> R
     let each = wnids.par_iter().map(|wnid| members(&root.join(id(wnid)), limits));
     let each: Vec<Result<ClassArchive>> = each.collect();
     let mut images = MemberImages::default();
-    let (mut labels, mut ids, mut ignored) = (Vec::new(), Vec::new(), 0);
+    let (mut labels, mut ids, mut ignored, mut notes) = (Vec::new(), Vec::new(), 0, Vec::new());
     for (label, (wnid, class)) in wnids.iter().zip(each).enumerate() {
         let class = class?;
         ignored += class.ignored;
+        notes.extend(class.odd.map(|text| format!("{}: {text}", id(wnid))));
         for (name, start, length) in class.members {
             ids.push(format!("{}:{name}", id(wnid)));
             labels.push(label as u32);
@@ -102,9 +103,10 @@ fn index(root: &Path, folder: &str, wnids: &[String], limits: DecodeLimits) -> R
         images.archives.push(class.archive);
     }
     let text = "that are no images were left out";
-    let notes =
-        (ignored > 0).then(|| format!("{}: {} {text}", root.display(), count(ignored, "member")));
-    Ok((images, labels, ids, notes.into_iter().collect()))
+    if ignored > 0 {
+        notes.push(format!("{}: {} {text}", root.display(), count(ignored, "member")));
+    }
+    Ok((images, labels, ids, notes))
 }
 
 struct ClassArchive {
@@ -112,6 +114,8 @@ struct ClassArchive {
     /// Name, first byte and length of each image, by name.
     members: Vec<(String, u64, u64)>,
     ignored: usize,
+    /// What is odd about the archive's end.
+    odd: Option<String>,
 }
 
 fn members(path: &Path, limits: DecodeLimits) -> Result<ClassArchive> {
@@ -121,11 +125,12 @@ fn members(path: &Path, limits: DecodeLimits) -> Result<ClassArchive> {
         Error::invalid(&what, format!("a damaged archive ({e})"), "a tar file, not compressed")
     };
     let (mut tar, reset) = open_archive(archive.reader()?);
-    let (mut members, mut ignored) = (Vec::new(), 0);
+    let (mut members, mut ignored, mut last) = (Vec::new(), 0, 0);
     for entry in tar.entries_with_seek().map_err(damaged)? {
         let entry = entry.map_err(damaged)?;
         reset();
         let (start, size) = (entry.raw_file_position(), entry.size());
+        last = start.saturating_add(size).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -152,5 +157,6 @@ fn members(path: &Path, limits: DecodeLimits) -> Result<ClassArchive> {
             "an archive of images, such as n01440764_10026.JPEG",
         ));
     }
-    Ok(ClassArchive { archive, members, ignored })
+    let odd = odd_end(&mut archive.reader()?, last, archive.length()).map_err(damaged)?;
+    Ok(ClassArchive { archive, members, ignored, odd })
 }

@@ -93,8 +93,8 @@ fn left_behind<'a>(
     let first = (*ids.peek()?).clone();
     let images = count(ids.count(), "image");
     Some(format!(
-        "{images} in folders {folder}, which {by} leaves behind, count as samples, as for torchvision \
-         ({first}); delete the folders if nobody means them"
+        "among the samples are {images} in folders {folder}, which {by} leaves behind: they count, as for \
+         torchvision ({first}); delete the folders if nobody means them"
     ))
 }
 

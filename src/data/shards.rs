@@ -101,7 +101,7 @@ impl ShardSearch<'_> {
                 found = files(self.root, folder, self.extensions)?;
             }
         }
-        if found.is_empty() {
+        if found.is_empty() && shards.parts.iter().any(|part| !part.is_empty()) {
             self.names().check_used(&self.root.display().to_string(), &self.there(&[])?)?;
         }
         if shards.any() && !found.is_empty() {

@@ -50,7 +50,7 @@ fn parts_gaps_and_labels_are_said_by_flags() {
     good(at, &format!("train --data named {flags} {TINY} --out out"));
     good(at, &format!("eval --data named {flags} --weights out/model.safetensors --threads 1"));
     let done =
-        good(at, &format!("prune --data named {flags} --density .5 --quota none --out kept"));
+        good(at, &format!("prune --data named {flags} --density .5 --quota uniform --out kept"));
     let next = format!("fairprune train --data named {flags} --subset kept/kept.npy");
     assert!((done.out + &done.err).contains(&next), "{next}");
     let line =
@@ -284,19 +284,9 @@ fn score_files_of_other_programs_have_keys_columns_and_paths_of_their_own() {
     };
     place.write("index.csv", &format!(",quality\n{}", rows(&|i| i.to_string())));
     refused(at, &line("index.csv"), &["--name-column"]);
-    let words = [
-        &["prune"][..],
-        &line("index.csv")
-            .split(' ')
-            .skip(1)
-            .map(|w| w.to_owned())
-            .collect::<Vec<_>>()
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>(),
-    ]
-    .concat();
-    let done = command(at, &[&words[..], &["--name-column", ""]].concat()).output().unwrap();
+    let text = line("index.csv");
+    let words: Vec<&str> = text.split(' ').chain(["--name-column", ""]).collect();
+    let done = command(at, &words).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert_eq!(kept(&place), best);
     let ids: Vec<String> = [("ant", 14), ("bee", 12), ("cat", 10)]

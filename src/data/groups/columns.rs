@@ -1,6 +1,6 @@
 //! The columns of a `metadata.csv`, by their names.
 
-use super::table::reader;
+use std::io::Read;
 
 /// Number of bytes at the start of the list in which its header must lie.
 pub(super) const HEAD: usize = 1 << 16;
@@ -18,6 +18,11 @@ const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 /// What the columns are called, for messages.
 pub(super) const EXPECTED: &str = "img_filename (or filename, file_name), y (or label), each once, split where parts are stated, \
      and place, background, a or attribute where there is one";
+
+/// Returns a reader of a list whose cells this character parts.
+pub(super) fn reader<R: Read>(input: R, separator: u8) -> csv::Reader<R> {
+    csv::ReaderBuilder::new().delimiter(separator).from_reader(input)
+}
 
 /// Places of the columns in a header.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path};
 
-use super::columns::{EXPECTED, HEAD, MetadataColumns};
+use super::columns::{EXPECTED, HEAD, MetadataColumns, reader};
 use crate::artefact::sniff::check;
 use crate::data::listed::Listing;
 use crate::data::part_names::PartNames;
@@ -14,11 +14,6 @@ use crate::error::{Error, Result};
 
 /// Largest class or attribute number that is believed, and most different texts in place of numbers.
 const MOST_VALUES: u32 = 100_000;
-
-/// Returns a reader of a list whose cells this character parts.
-pub(super) fn reader<R: Read>(input: R, separator: u8) -> csv::Reader<R> {
-    csv::ReaderBuilder::new().delimiter(separator).from_reader(input)
-}
 
 /// The content of a `metadata.csv`.
 #[derive(Clone, Debug, PartialEq, Eq)]

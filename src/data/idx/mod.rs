@@ -82,7 +82,8 @@ impl IdxFile {
 
 /// Lists the files of the first folder that has training images; raw ones go before gzipped ones.
 fn files(root: &Path, names: &PartNames) -> Option<(PathBuf, Vec<IdxFile>)> {
-    FOLDERS.map(|below| root.join(below)).into_iter().find_map(|folder| {
+    let folder = |below: &str| if below.is_empty() { root.to_owned() } else { root.join(below) };
+    FOLDERS.map(folder).into_iter().find_map(|folder| {
         let entries = std::fs::read_dir(&folder).ok()?;
         let mut found: Vec<IdxFile> = { entries.flatten() }
             .filter(|entry| entry.path().is_file())

@@ -12,12 +12,17 @@ use rayon::prelude::*;
 use crate::data::PartName;
 use crate::data::listed::Listing;
 use crate::data::part_names::{PartNames, Told, VOCABULARY_ALONE};
+use crate::data::shards::folders as folders_of;
 use crate::data::wording::{contents_of, count, left_out, some};
 use crate::error::{Error, Result};
 
 /// torchvision's `IMG_EXTENSIONS`, which are the last characters of the lower-case file name.
 pub(in crate::data) const EXTENSIONS: [&str; 9] =
     [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
+
+/// What is expected in place of Arrow files.
+const AS_PARQUET: &str = "Parquet, not the Arrow files of `save_to_disk`: load them with `datasets` \
+                          and call `to_parquet`";
 
 /// A tree that is laid out as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +52,8 @@ pub fn list(root: &Path) -> Result<Tree> {
 
 /// Lists the folders of the parts as `names` has them.
 pub(in crate::data) fn list_named(root: &Path, names: &PartNames) -> Result<Tree> {
-    let folders = entries(root)?.folders;
+    // What the other folders are called does not matter, whatever bytes that may be.
+    let folders = folders_of(root)?;
     names.check_used(&root.display().to_string(), &folders)?;
     let [train, val, test] = part_folders(root, &folders, names)?;
     let Some(train) = train else { return Err(no_train_folder(root, names)?) };
@@ -112,7 +118,7 @@ fn other_folders(
 ) -> Result<Vec<String>> {
     let mut left = Vec::new();
     for folder in folders.iter().filter(|f| names.of_name(f).is_none() && !f.starts_with('.')) {
-        let below = entries(&root.join(folder))?.folders;
+        let below = folders_of(&root.join(folder)).unwrap_or_default();
         if folder != "__MACOSX" && below.iter().any(|class| classes.binary_search(class).is_ok()) {
             left.push(folder.clone());
         }
@@ -213,6 +219,7 @@ pub(in crate::data) fn class_folders(root: &Path, part: &str) -> Result<Vec<Stri
         folder.display().to_string(),
         seen,
         match found.files.iter().any(|f| f == "metadata.csv") {
+            _ if found.files.iter().any(|f| f.ends_with(".arrow")) => AS_PARQUET.to_owned(),
             true => format!("one metadata.csv, beside {part}, whose paths begin with {part}/"),
             false => {
                 format!(
@@ -346,8 +353,8 @@ fn no_train_folder(root: &Path, names: &PartNames) -> Result<Error> {
         _ if found.folders.is_empty() && found.files.is_empty() => there,
         _ => format!("no train folder but {there}"),
     };
-    let known = "train/CLASS/*.jpg with val/CLASS/*.jpg or test/CLASS/*.jpg, or another format \
-                 that `fairprune data info --help` lists";
+    let known = "train/CLASS/*.jpg with val/CLASS/*.jpg or test/CLASS/*.jpg, or another layout \
+                 that docs/formats.md lists";
     Ok(Error::invalid(root.display().to_string(), seen, advice(root, &found, names, known)))
 }
 
@@ -361,9 +368,7 @@ fn advice(root: &Path, found: &Entries, names: &PartNames, known: &str) -> Strin
     let parts: Vec<String> = found.folders.iter().filter_map(told).collect();
     let saved = root.join("state.json").is_file() || root.join("dataset_dict.json").is_file();
     if saved || ends(".arrow") {
-        "Parquet, not the Arrow files of `save_to_disk`: load them with `datasets` and call \
-         `to_parquet`"
-            .to_owned()
+        AS_PARQUET.to_owned()
     } else if ends(".zip") || ends(".tar.bz2") || ends(".tar.xz") || ends(".7z") || ends(".rar") {
         format!("{known}; unpack archives first")
     } else if ends(".tfrecord") || found.files.iter().any(|f| f.contains(".tfrecord-")) {

@@ -18,7 +18,7 @@ use ::parquet::data_type::ByteArray;
 
 use self::file::Shard;
 use super::StatedLayout;
-use super::class_names::{NamesFile, number};
+use super::class_names::{NamesFile, NumberedClasses, number};
 use super::images::{Counter, Decoder, Store};
 use super::shards::{Shards, label, path};
 use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
@@ -109,7 +109,7 @@ fn classes(
     stated: Option<Vec<String>>,
     labels: Vec<&mut Vec<u32>>,
     layout: &StatedLayout,
-) -> Result<(Vec<String>, Option<String>)> {
+) -> Result<NumberedClasses> {
     let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
     match (stated, layout.labels_from) {
         (Some(names), None) => Ok((names, None)),

@@ -76,7 +76,7 @@ pub fn check(
             DATA | DATA_V2 => {
                 let by_dictionary = BY_DICTIONARY.contains(&page.encoding);
                 let stands_alone = page.encoding == PLAIN || DELTAS.contains(&page.encoding);
-                if !stands_alone && !(by_dictionary && dictionary) {
+                if !(stands_alone || by_dictionary && dictionary) {
                     return Err(format!(
                         "values of encoding {}{}",
                         page.encoding,

@@ -16,7 +16,7 @@ use crate::data::wording::some;
 use crate::error::{Error, Result};
 
 /// Number of bytes of a block of an archive.
-const BLOCK: u64 = 512;
+pub(in crate::data) const BLOCK: u64 = 512;
 
 /// Most names of members that are kept for a message.
 const MOST_NAMES: usize = 100;
@@ -146,7 +146,11 @@ fn read_members(
 }
 
 /// Says what is odd behind the last member, which ends at `end`. Writers put two empty blocks there.
-fn odd_end(input: &mut (impl Read + Seek), end: u64, length: u64) -> io::Result<Option<String>> {
+pub(in crate::data) fn odd_end(
+    input: &mut (impl Read + Seek),
+    end: u64,
+    length: u64,
+) -> io::Result<Option<String>> {
     if end >= length {
         let text = "ends without the mark of an archive's end: it may have been cut short";
         return Ok((length > 0).then(|| text.to_owned()));

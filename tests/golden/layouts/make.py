@@ -4,7 +4,7 @@
 
 Parquet: eight rows of 2 x 2 images, row i of class i % 2 and of the colour (i, 100, 200), with other
 codecs, encodings and columns. CIFAR: batches of two records, record i of class 3 + i whose planes hold
-10 + i, 20 + i, 30 + i; protocol 0, and labels as NumPy arrays and scalars. npz: labels and scores.
+210 + i, 220 + i, 230 + i; protocol 0, and labels as NumPy arrays and scalars. npz: labels and scores.
 """
 import io
 import os
@@ -29,7 +29,7 @@ def parquet(name, columns, **options):
 
 
 def batch(name, labels, protocol):
-    data = np.array([[10 + i] * 1024 + [20 + i] * 1024 + [30 + i] * 1024 for i in range(2)], np.uint8)
+    data = np.array([[210 + i] * 1024 + [220 + i] * 1024 + [230 + i] * 1024 for i in range(2)], np.uint8)
     with open(os.path.join(HERE, name), "wb") as out:
         pickle.dump({"data": data, "labels": labels}, out, protocol)
 

@@ -17,8 +17,8 @@ pub(super) struct StackMachine<'a> {
     stack: Vec<Id>,
     pushes: usize,
     memo: HashMap<u32, Id>,
-    /// Number of bytes that texts may still be re-encoded to. It starts with as many as the file
-    /// has.
+    /// Number of bytes of text that may still be encoded anew. It starts with twice as many as the file
+    /// has, since protocol 0 writes a byte for what takes two in UTF-8.
     pub encodable: usize,
 }
 
@@ -34,7 +34,7 @@ impl<'a> StackMachine<'a> {
             stack: Vec::new(),
             pushes: 0,
             memo: HashMap::new(),
-            encodable: bytes.len(),
+            encodable: bytes.len().saturating_mul(2),
         }
     }
 
