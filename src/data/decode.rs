@@ -387,7 +387,7 @@ mod tests {
         for (bytes, expected) in [
             (&b""[..], "an empty file"),
             (b"GIF89a", "a GIF image"),
-            (b"<!DOCTYPE html>", "text file"),
+            (b"<!DOCTYPE html>", "an HTML page"),
             (b"\x01\x02", "2 bytes that starts with 01 02"),
         ] {
             assert!(decode(bytes).unwrap_err().found.contains(expected), "{bytes:?}");

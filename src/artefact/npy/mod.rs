@@ -187,7 +187,9 @@ pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array>
         let expected = "{'descr': ..., 'fortran_order': ..., 'shape': ...}, a plain array";
         Error::invalid(name, format!("the header {:?}", text.trim_end()), expected)
     })?;
-    header.read_values(input, length - (8 + size_bytes + size) as u64, name)
+    let values = length.checked_sub((8 + size_bytes + size) as u64);
+    let values = values.ok_or_else(|| truncated(name, &format!("{length} bytes")))?;
+    header.read_values(input, values, name)
 }
 
 fn truncated(name: &str, found: &str) -> Error {
