@@ -8,6 +8,7 @@
 //! | [`tables`] | the CSV files and their checks |
 //! | [`dynamics`] | recorded training dynamics: T x N arrays and what run they are of |
 //! | [`foreign`] | scores of other programs, by name or in a stated order |
+//! | [`sniff`] | what a file is that is not what was expected |
 //! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
 
 pub mod atomic;
@@ -17,6 +18,7 @@ mod ledger;
 pub mod npy;
 pub mod output_dir;
 pub mod provenance;
+pub mod sniff;
 pub mod tables;
 
 pub use output_dir::{Existing, OutputDir};

@@ -6,6 +6,8 @@ use clap::Args;
 use fairprune::experiment::Placement;
 use fairprune::ops::Precision;
 
+use super::stated::StatedArgs;
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Common options")]
@@ -56,8 +58,8 @@ pub struct DataArgs {
     /// shapes:spread or shapes:spurious
     #[arg(long, default_value = "shapes:spread", value_name = "PATH|shapes")]
     pub data: String,
-    /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet, webdataset,
-    /// parquet, metadata or cache [default: by its content]
+    /// How it is stored: imagefolder, cifar, cifar-python, idx, tiny-imagenet, imagenet,
+    /// imagenet-tars, webdataset, parquet, metadata or cache [default: by its content]
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
     /// Resize the short side to S and keep the central S x S
@@ -71,10 +73,12 @@ pub struct DataArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
     #[command(flatten)]
+    pub stated: StatedArgs,
+    #[command(flatten)]
     pub long_tail: LongTailArgs,
     /// Where recalls come from: holdout, half-test, crossfit[:R] or shipped
     /// [default: the data set's own validation images, else holdout]
-    #[arg(long, value_name = "SPLIT")]
+    #[arg(long, value_name = "SPLIT", help_heading = "Data")]
     pub split: Option<String>,
 }
 

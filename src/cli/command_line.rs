@@ -38,7 +38,7 @@ pub fn of_settings(command: &str, settings: &toml::Table) -> String {
             other => other.to_string(),
         }
     }
-    let switches = ["out-of-fold", "query-per-seed", "resnet-v1"];
+    let switches = ["allow-missing", "out-of-fold", "query-per-seed", "resnet-v1"];
     let mut words = vec![command.to_owned()];
     for (key, value) in settings {
         match value {

@@ -164,9 +164,7 @@ pub fn weight_origin(
     network: &NetworkSettings,
 ) -> &'static str {
     let origin = file.origin(data, network);
-    if let Some(text) = origin.note {
-        output::note(common, format!("note: {text}"));
-    }
+    notes(common, &origin.notes);
     if let Some(text) = origin.warning {
         output::warn(format!("warning: {text}"));
     }

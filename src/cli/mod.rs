@@ -12,6 +12,7 @@ mod interrupt;
 mod output;
 mod progress;
 mod settings;
+mod stated;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -55,6 +55,7 @@ impl DataArgs {
             long_tail: self.long_tail.long_tail,
             split: parsed(&self.split)?,
             without: None,
+            stated: self.stated.settings()?,
         })
     }
 

@@ -31,6 +31,8 @@ pub enum Format {
     TinyImagenet,
     /// ImageNet with a flat folder of validation images.
     Imagenet,
+    /// ImageNet whose classes are still archives, one a class.
+    ImagenetTars,
     /// Tar shards of samples.
     Webdataset,
     /// Parquet files with image bytes, as Hugging Face stores them.
@@ -43,13 +45,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 14] = [
+    pub const ALL: [Format; 15] = [
         Format::ImageFolder,
         Format::CifarBinary,
         Format::CifarPython,
         Format::Idx,
         Format::TinyImagenet,
         Format::Imagenet,
+        Format::ImagenetTars,
         Format::Webdataset,
         Format::Parquet,
         Format::Metadata,
@@ -73,6 +76,7 @@ impl Format {
             Format::Idx => "idx",
             Format::TinyImagenet => "tiny-imagenet",
             Format::Imagenet => "imagenet",
+            Format::ImagenetTars => "imagenet-tars",
             Format::Webdataset => "webdataset",
             Format::Parquet => "parquet",
             Format::Metadata => "metadata",

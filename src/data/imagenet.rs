@@ -17,7 +17,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::image_folder::tree::{class_folders, entries, is_image_name, list_part};
+use super::image_folder::tree::{class_folders, entries, is_image_name, list_part, same_classes};
 use super::images::read_text;
 use super::listed::{Listed, Listing};
 use super::tiny_imagenet::{shortened, unlabelled};
@@ -89,23 +89,47 @@ pub(super) fn load(
     let part = format!("{base}train");
     let wnids = class_folders(root, &part)?;
     let (train, _) = list_part(root, &part, &wnids)?;
-    let val = format!("{base}val");
-    let images = entries(&root.join(&val))?.files;
-    let images: Vec<String> = images.into_iter().filter(|f| is_image_name(f)).collect();
-    let test = Listing {
-        labels: validation_labels(root, &images, &wnids)?,
-        ids: images.iter().map(|file| format!("{val}/{file}")).collect(),
-        attributes: Vec::new(),
-    };
     let mut notes = Vec::new();
+    notes.extend(wordnet::not_unpacked(root, &part, &wnids));
+    let test = validation(root, base, &wnids, &mut notes)?;
+    let classes = names(root, &wnids)?;
+    let listed = Listed { classes, train, test, notes, ..Listed::default() };
+    listed.load(root, name, Format::Imagenet, options, progress)
+}
+
+/// Lists the validation images below `base`: in one folder, with a file that says their classes, or
+/// sorted into class folders. Images without labels are noted.
+pub(super) fn validation(
+    root: &Path,
+    base: &str,
+    wnids: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Option<Listing>> {
     let folder = root.join(format!("{base}test"));
     if let Some(count) = unlabelled(&folder)? {
         notes.push(format!("{}: {count} images without labels are not used", folder.display()));
     }
+    let val = format!("{base}val");
+    if !root.join(&val).is_dir() {
+        return Ok(None);
+    }
+    let found = entries(&root.join(&val))?;
+    if !has_flat_images(&root.join(&val)) && !found.folders.is_empty() {
+        same_classes(root, &val, wnids, &found.folders)?;
+        return Ok(Some(list_part(root, &val, wnids)?.0));
+    }
+    let images: Vec<String> = found.files.into_iter().filter(|f| is_image_name(f)).collect();
+    Ok(Some(Listing {
+        labels: validation_labels(root, &images, wnids)?,
+        ids: images.iter().map(|file| format!("{val}/{file}")).collect(),
+        attributes: Vec::new(),
+    }))
+}
+
+/// Returns the class names, from a file of synsets where there is one.
+pub(super) fn names(root: &Path, wnids: &[String]) -> Result<Vec<String>> {
     let sides = SIDES.map(|side| root.join(side));
-    let classes = wordnet::names(&sides.each_ref().map(PathBuf::as_path), &NAMES, &wnids)?;
-    let listed = Listed { classes, train, test: Some(test), notes, ..Listed::default() };
-    listed.load(root, name, Format::Imagenet, options, progress)
+    wordnet::names(&sides.each_ref().map(PathBuf::as_path), &NAMES, wnids)
 }
 
 /// Returns the first of `files` that is in one of the side folders.

@@ -12,6 +12,7 @@ use super::decode::{Encoded, Unusable};
 use super::pixels::DecodedPixels;
 use super::resize::Square;
 use super::{DecodeLimits, LoadOptions, Progress};
+use crate::artefact::sniff::{FileKind, check};
 use crate::error::{Error, Result};
 
 /// Number of images between two progress calls.
@@ -70,6 +71,7 @@ pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>)
 pub(super) fn read_text(path: &Path, most: u64) -> Result<String> {
     let mut bytes = Vec::new();
     read_file(path, most, "a text file", &mut bytes)?;
+    check(&bytes, &path.display().to_string(), "a text file", &[FileKind::Empty])?;
     String::from_utf8(bytes).map_err(|e| {
         Error::invalid(
             path.display().to_string(),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::images::{Counter, Decoder, Files};
+use super::wording::count;
 use super::{Attributes, Contents, DataSet, Format, LoadOptions, Part, Progress};
 use crate::error::{Error, Result};
 
@@ -61,8 +62,40 @@ impl Listed {
         };
         let mut set = DataSet::of(name, format, contents)?;
         set.notes = self.notes;
+        let parts = [Some(&set.train), set.val.as_ref(), set.test.as_ref()];
+        let ids = || parts.iter().flatten().flat_map(|part| &part.ids);
+        let notes: Vec<String> = { LEFT_BEHIND }
+            .into_iter()
+            .filter_map(|(folder, by)| {
+                left_behind(ids().filter(|id| is_below(id, folder)), folder, by)
+            })
+            .collect();
+        set.notes.extend(notes);
         Ok(set)
     }
+}
+
+/// Folders that programs leave among images, and who does.
+const LEFT_BEHIND: [(&str, &str); 2] =
+    [(".ipynb_checkpoints", "Jupyter"), ("__MACOSX", "the archiver of macOS")];
+
+fn is_below(id: &str, folder: &str) -> bool {
+    id.split('/').any(|step| step == folder)
+}
+
+/// Says that images count which nobody meant: they do in torchvision, so that positions agree.
+fn left_behind<'a>(
+    ids: impl Iterator<Item = &'a String>,
+    folder: &str,
+    by: &str,
+) -> Option<String> {
+    let mut ids = ids.peekable();
+    let first = (*ids.peek()?).clone();
+    let images = count(ids.count(), "image");
+    Some(format!(
+        "among the samples are {images} in folders {folder}, which {by} leaves behind: they count, as for \
+         torchvision ({first}); delete the folders if nobody means them"
+    ))
 }
 
 /// Decodes the images of one part.

@@ -7,7 +7,8 @@ use super::format::{Format, built_in};
 use super::options::{LoadOptions, Progress};
 use super::set::DataSet;
 use super::{
-    cache, cifar, groups, idx, image_folder, imagenet, parquet, shapes, tiny_imagenet, webdataset,
+    cache, cifar, class_tars, groups, idx, image_folder, imagenet, parquet, shapes, tiny_imagenet,
+    webdataset,
 };
 use crate::error::{Error, Result};
 
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 /// [`Error::Invalid`] names the file and what was expected, and [`Error::Io`] names the path.
 pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<DataSet> {
     if let Some(format) = built_in(spec, options.format)? {
+        options.stated.check(spec, format)?;
         return shapes::load(format, options, progress);
     }
     let size = options.image_size.unwrap_or(1);
@@ -29,7 +31,8 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         ));
     }
     let root = Path::new(spec);
-    let format = format_of(spec, options.format)?;
+    let format = format_of(spec, options)?;
+    options.stated.check(spec, format)?;
     let name = set_name(root);
     let load = match format {
         Format::ImageFolder => image_folder::load,
@@ -38,6 +41,7 @@ pub fn load(spec: &str, options: &LoadOptions, progress: Progress) -> Result<Dat
         Format::Idx => idx::load,
         Format::TinyImagenet => tiny_imagenet::load,
         Format::Imagenet => imagenet::load,
+        Format::ImagenetTars => class_tars::load,
         Format::Webdataset => webdataset::load,
         Format::Parquet => parquet::load,
         Format::Metadata => groups::load,

@@ -5,10 +5,12 @@
 //! that a stored index means the same sample there and here. An unreadable sample is an error and
 //! never skipped, because skipping would shift every index after it.
 
+mod archive;
 mod attributes;
 pub mod cache;
 pub mod cifar;
 mod class_names;
+mod class_tars;
 mod contents;
 mod decode;
 mod detect;
@@ -30,9 +32,11 @@ pub mod parquet;
 #[path = "parquet/absent.rs"]
 mod parquet;
 mod part;
+mod part_names;
 mod partition;
 mod pixels;
 mod resize;
+mod sequence;
 mod set;
 pub mod shapes;
 mod shards;
@@ -40,6 +44,7 @@ pub mod split;
 mod statistics;
 pub mod tiny_imagenet;
 pub mod webdataset;
+mod wording;
 pub mod wordnet;
 pub mod write;
 
@@ -50,8 +55,9 @@ pub use format::Format;
 pub use listed::Listing;
 pub use load::{load, load_validation};
 pub use long_tail::long_tail_sizes;
-pub use options::{DecodeLimits, LoadOptions, Progress};
+pub use options::{DecodeLimits, LoadOptions, Progress, StatedLayout};
 pub use part::Part;
+pub use part_names::{PartNames, VOCABULARY};
 pub use partition::Partition;
 pub use set::{DataSet, LongTail};
 pub use split::{LeftOut, PartName, QueryPart, Split, SplitKind};

@@ -1,35 +1,26 @@
 //! Finds from a file's name to which part of a data set the file belongs.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::PartName;
+use super::part_names::{PartNames, Told};
+use super::sequence::{NumberedName, gaps, missing_or_notes};
+use super::wording::{left_out, some};
+use super::{PartName, StatedLayout};
 use crate::error::{Error, Result};
 
 /// Shards of the training, validation and test part, as paths relative to the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Shards(pub [Vec<String>; 3]);
-
-/// Returns the part that a word of a name stands for: `train`, `val`, `validation`, `valid`, `dev`,
-/// `test`.
-fn of_word(word: &str) -> Option<PartName> {
-    match word.trim_end_matches(|c: char| c.is_ascii_digit()).to_ascii_lowercase().as_str() {
-        "train" => Some(PartName::Train),
-        "val" | "validation" | "valid" | "dev" => Some(PartName::Val),
-        "test" => Some(PartName::Test),
-        _ => None,
-    }
+pub(super) struct Shards {
+    pub parts: [Vec<String>; 3],
+    /// Shards that were left out, and what is missing.
+    pub notes: Vec<String>,
 }
 
-/// Returns the part that a file or folder name stands for: `imagenet1k-train-0017.tar` belongs to
-/// the training part.
-pub(super) fn part_of(name: &str) -> Option<PartName> {
-    name.split(|c: char| !c.is_ascii_alphanumeric()).find_map(of_word)
-}
-
-/// Returns the files of `root/folder` whose names end in `extension`, sorted by name, or nothing
-/// where there is no such folder. A name that is not UTF-8 is an error.
-pub(super) fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<String>> {
+/// Returns the files of `root/folder` whose names end in one of `extensions`, sorted by name, or
+/// nothing where there is no such folder. A name that is not UTF-8 is an error.
+pub(super) fn files(root: &Path, folder: &str, extensions: &[&str]) -> Result<Vec<String>> {
     let path = root.join(folder);
     if !path.is_dir() {
         return Ok(Vec::new());
@@ -39,7 +30,8 @@ pub(super) fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<St
         let entry = entry.map_err(Error::io(&path))?;
         let name = entry.file_name();
         let lossy = name.to_string_lossy();
-        if !lossy.ends_with(extension) || lossy.starts_with('.') || !entry.path().is_file() {
+        let is_shard = extensions.iter().any(|e| lossy.ends_with(e));
+        if !is_shard || lossy.starts_with('.') || !entry.path().is_file() {
             continue;
         }
         let Some(name) = name.to_str() else {
@@ -55,65 +47,202 @@ pub(super) fn files(root: &Path, folder: &str, extension: &str) -> Result<Vec<St
     Ok(found)
 }
 
-impl Shards {
-    /// Sorts files by their parts. If no part's name is among them, all are training shards. If
-    /// some have one, a file without one is an error, because guessing would shift every index
-    /// after it.
-    pub fn sort(root: &Path, files: Vec<String>) -> Result<Shards> {
-        let part = |file: &String| part_of(file.rsplit('/').next().unwrap_or(file));
-        let mut shards = Shards::default();
-        let named = files.iter().filter(|f| part(f).is_some()).count();
-        if named == 0 {
-            shards.0[0] = files;
-            return Ok(shards);
+/// Returns a shard's name without its folder and extension.
+fn stem<'a>(file: &'a str, extensions: &[&str]) -> &'a str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    extensions.iter().find_map(|e| name.strip_suffix(e)).unwrap_or(name)
+}
+
+/// Returns the folders below a root, sorted, those that are hidden left out.
+pub(super) fn folders(root: &Path) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(Error::io(root))? {
+        let entry = entry.map_err(Error::io(root))?;
+        let name = entry.file_name().to_str().map(str::to_owned);
+        found.extend(name.filter(|n| !n.starts_with('.') && entry.path().is_dir()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// How shards of one kind are looked for.
+#[derive(Clone, Copy)]
+pub(super) struct ShardSearch<'a> {
+    pub root: &'a Path,
+    /// Endings of the names; one that ends in another comes first.
+    pub extensions: &'a [&'a str],
+    pub stated: &'a StatedLayout,
+}
+
+impl ShardSearch<'_> {
+    fn names(&self) -> &PartNames {
+        self.stated.part_names()
+    }
+
+    fn wrong(&self, found: String, expected: &str) -> Error {
+        Error::invalid(self.root.display().to_string(), found, expected)
+    }
+
+    /// Finds the shards below the root: in folders called after the parts, and in the root itself or
+    /// the first of `flat` that has any. The root may also be a single file.
+    ///
+    /// # Errors
+    /// A file's part is not clear, a part lies in two places, or a file is missing of a sequence.
+    pub fn find(&self, flat: &[&str]) -> Result<Shards> {
+        if self.root.is_file() {
+            // The name of the only shard does not matter, and nothing else is there to be named.
+            self.names().check_used(&self.root.display().to_string(), &[])?;
+            return Ok(Shards { parts: [vec![String::new()], vec![], vec![]], notes: vec![] });
         }
-        for file in files {
-            match part(&file) {
-                Some(part) => shards.0[part as usize].push(file),
-                None => {
-                    return Err(Error::invalid(
-                        root.join(file).display().to_string(),
-                        "no part's name, while other shards have one",
-                        "train, val, validation or test in the name of every shard",
-                    ));
-                }
+        let mut shards = self.in_folders()?;
+        let mut found = Vec::new();
+        for folder in flat {
+            if found.is_empty() {
+                found = files(self.root, folder, self.extensions)?;
             }
+        }
+        if found.is_empty() && shards.parts.iter().any(|part| !part.is_empty()) {
+            self.names().check_used(&self.root.display().to_string(), &self.there(&[])?)?;
+        }
+        if shards.any() && !found.is_empty() {
+            let text = "files outside the folders of the parts were left out";
+            shards.notes.push(format!("{}: {} {text}", self.root.display(), found.len()));
+            found.clear();
+        }
+        if !found.is_empty() {
+            let sorted = self.sort(found)?;
+            for (part, files) in sorted.parts.into_iter().enumerate() {
+                if !files.is_empty() && !shards.parts[part].is_empty() {
+                    let (here, there) = (&files[0], &shards.parts[part][0]);
+                    let found = format!("{here} and {there}, one part in two places");
+                    return Err(self.wrong(found, "each part in one place"));
+                }
+                shards.parts[part].extend(files);
+            }
+            shards.notes.extend(sorted.notes);
+        }
+        for part in &shards.parts {
+            let stems: Vec<&str> = part.iter().map(|f| stem(f, self.extensions)).collect();
+            let what = self.root.display().to_string();
+            let missing = gaps(&what, &stems)?;
+            shards.notes.extend(missing_or_notes(&what, missing, self.stated.allow_missing)?);
         }
         Ok(shards)
     }
 
-    /// Finds the shards below a root: in folders called after the parts, else in the root itself or
-    /// the first of `folders` that has any. `root` may also be a single file.
-    pub fn find(root: &Path, extension: &str, folders: &[&str]) -> Result<Shards> {
-        if root.is_file() {
-            // The name of the only shard does not matter.
-            return Ok(Shards([vec![String::new()], Vec::new(), Vec::new()]));
-        }
+    /// Finds shards in folders that are called after the parts.
+    fn in_folders(&self) -> Result<Shards> {
         let mut shards = Shards::default();
-        for (part, names) in
-            [&["train"][..], &["val", "validation", "valid"], &["test"]].into_iter().enumerate()
-        {
-            for name in names {
-                if shards.0[part].is_empty() {
-                    shards.0[part] = files(root, name, extension)?;
+        let mut others = Vec::new();
+        for folder in folders(self.root)? {
+            let found = files(self.root, &folder, self.extensions)?;
+            match self.names().of_name(&folder) {
+                _ if found.is_empty() => {}
+                None => others.push(folder),
+                Some(part) if shards.parts[part as usize].is_empty() => {
+                    shards.parts[part as usize] = found;
+                }
+                Some(part) => {
+                    let other = shards.parts[part as usize][0].split('/').next().unwrap_or("");
+                    let found = format!(
+                        "folders {other} and {folder}, which are both called {}",
+                        part.name()
+                    );
+                    return Err(self.wrong(found, "one folder a part; `parts` says which"));
                 }
             }
         }
-        if !shards.0[0].is_empty() {
-            return Ok(shards);
+        if shards.any() && !others.is_empty() {
+            shards.notes.push(left_out(self.root, &others));
         }
-        for folder in folders {
-            let found = files(root, folder, extension)?;
-            if !found.is_empty() {
-                return Shards::sort(root, found);
-            }
-        }
-        Ok(Shards::default())
+        Ok(shards)
     }
 
+    /// Sorts files by their parts. If no part's name is among them, all are training shards, as long as they
+    /// are one sequence. `NAME-ddddd-of-ddddd` of another name is left out; any other file without a part's
+    /// name is an error, because guessing would shift every index after it.
+    pub fn sort(&self, files: Vec<String>) -> Result<Shards> {
+        let mut shards = Shards::default();
+        let mut others: Vec<String> = Vec::new();
+        let bases: Vec<String> = files
+            .iter()
+            .map(|file| NumberedName::of(stem(file, self.extensions)).base.to_owned())
+            .collect();
+        self.names().check_used(&self.root.display().to_string(), &self.there(&bases)?)?;
+        for (file, base) in files.into_iter().zip(&bases) {
+            match self.names().of_file(base) {
+                Told::Part(part) => shards.parts[part as usize].push(file),
+                Told::Nothing => others.push(file),
+                Told::Several => {
+                    let found = format!("{file}, whose name has words of two parts");
+                    let expected = "one of train, val and test in it, or `parts`, which says it";
+                    return Err(self.wrong(found, expected));
+                }
+            }
+        }
+        let named = shards.parts.iter().any(|part| !part.is_empty());
+        if others.is_empty() || (named && self.names().is_given()) {
+            let bases: BTreeMap<&str, ()> = others
+                .iter()
+                .map(|f| (NumberedName::of(stem(f, self.extensions)).base, ()))
+                .collect();
+            let bases: Vec<String> = bases.into_keys().map(str::to_owned).collect();
+            if !bases.is_empty() {
+                shards.notes.push(left_out(self.root, &bases));
+            }
+            return Ok(shards);
+        }
+        self.unnamed(shards, others)
+    }
+
+    /// Deals with shards whose names say no part, beside `shards`, whose names do.
+    fn unnamed(&self, mut shards: Shards, others: Vec<String>) -> Result<Shards> {
+        let stems: Vec<&str> = others.iter().map(|f| stem(f, self.extensions)).collect();
+        if shards.parts.iter().all(Vec::is_empty) {
+            let leading =
+                |name: &str| name.find(|c: char| c.is_ascii_digit()).map(|i| name[..i].to_owned());
+            let first = leading(stems[0]);
+            let alike = stems.iter().all(|s| leading(s) == first && first.is_some());
+            if alike || stems.len() == 1 {
+                shards.parts[0] = others;
+                return Ok(shards);
+            }
+            let found = format!("{}, names that say no part", some(&others));
+            let expected = "train, val or test in every name, numbered names of one sequence, or \
+                            `parts`, which says what is what";
+            return Err(self.wrong(found, expected));
+        }
+        let mut left = BTreeMap::new();
+        for (file, stem) in others.iter().zip(stems) {
+            let name = NumberedName::of(stem);
+            if name.total.is_none() {
+                return Err(Error::invalid(
+                    self.root.join(file).display().to_string(),
+                    "no part's name, while other shards have one",
+                    "train, val, validation or test in the name of every shard, or `parts`, which \
+                     says what is what",
+                ));
+            }
+            left.insert(name.base.to_owned(), ());
+        }
+        shards.notes.push(left_out(self.root, &left.into_keys().collect::<Vec<_>>()));
+        Ok(shards)
+    }
+
+    /// Returns what the given names of parts may be those of.
+    fn there(&self, bases: &[String]) -> Result<Vec<String>> {
+        let mut there = bases.to_vec();
+        there.extend(folders(self.root)?);
+        there.sort_unstable();
+        there.dedup();
+        Ok(there)
+    }
+}
+
+impl Shards {
     /// Tells whether there is a training shard.
     pub fn any(&self) -> bool {
-        !self.0[0].is_empty()
+        !self.parts[PartName::Train as usize].is_empty()
     }
 }
 
@@ -165,34 +294,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_parts() {
-        for (name, part) in [
-            ("train-0.tar", Some(PartName::Train)),
-            ("imagenet1k-validation-00.tar", Some(PartName::Val)),
-            ("train0001.tar", Some(PartName::Train)),
-            ("Test_3.parquet", Some(PartName::Test)),
-            ("00000.tar", None),
-            ("strain-1.tar", None),
-            ("trainer.tar", None),
-        ] {
-            assert_eq!(part_of(name), part, "{name}");
-        }
-    }
-
-    #[test]
     fn numbers_count_by_value() {
         let mut names = ["a-10", "a-9", "a-010", "b-1", "a", "a-9-2", "a-9-10", "10", "9"];
         names.sort_by(|a, b| by_number(a, b));
         assert_eq!(names, ["9", "10", "a", "a-9", "a-9-2", "a-9-10", "a-10", "a-010", "b-1"]);
     }
 
+    fn sort(names: &[&str], parts: Option<&str>) -> Result<Shards> {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = parts.map(|text| text.parse().unwrap());
+        let stated = StatedLayout { parts, ..StatedLayout::default() };
+        let search = ShardSearch { root: folder.path(), extensions: &[".tar"], stated: &stated };
+        search.sort(names.iter().map(|n| format!("{n}.tar")).collect())
+    }
+
     #[test]
-    fn mixed_names_are_refused() {
-        let sort = |names: &[&str]| {
-            Shards::sort(Path::new("r"), names.iter().map(|n| (*n).to_owned()).collect())
+    fn names_that_say_no_part_are_never_merged_into_another() {
+        assert_eq!(sort(&["0", "1"], None).unwrap().parts[0].len(), 2);
+        assert_eq!(sort(&["all"], None).unwrap().parts[0].len(), 1);
+        let refused = |names: &[&str], part: &str| {
+            let text = sort(names, None).unwrap_err().to_string();
+            assert!(text.contains(part), "{text}");
         };
-        assert_eq!(sort(&["0.tar", "1.tar"]).unwrap().0[0].len(), 2);
-        let text = sort(&["train-0.tar", "1.tar"]).unwrap_err().to_string();
-        assert!(text.contains("1.tar") && text.contains("validation"), "{text}");
+        refused(&["train-0", "1"], "1.tar: found no part's name");
+        refused(&["cat", "dog"], "cat.tar, dog.tar, names that say no part");
+        refused(&["a-0-of-1", "b-0-of-1"], "names that say no part");
+        refused(&["test-of-train-0"], "words of two parts");
+        let shards = sort(&["train-0-of-1", "extra-0-of-1"], None).unwrap();
+        assert_eq!(shards.parts[0], ["train-0-of-1.tar"]);
+        assert!(shards.notes[0].contains("extra was left out"), "{:?}", shards.notes);
+    }
+
+    #[test]
+    fn parts_are_said_by_hand() {
+        let shards = sort(&["a-0", "b-0", "c-0"], Some("train=a,test=b")).unwrap();
+        assert_eq!((shards.parts[0].len(), shards.parts[2].len()), (1, 1));
+        assert!(shards.notes[0].contains(": c was left out"), "{:?}", shards.notes);
+        let text = sort(&["a-0"], Some("train=z")).unwrap_err().to_string();
+        assert!(text.contains("nothing called z") && text.contains("is there: a"), "{text}");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::images::read_text;
+use super::shards::files;
+use super::wording::some;
 use crate::error::Result;
 
 /// Most bytes of a file of names. WordNet's own has 2.7 million.
@@ -46,6 +48,29 @@ pub fn names_from(text: &str, wnids: &[String]) -> Vec<String> {
 /// Tells whether `text` looks like a WordNet number.
 pub(super) fn is_wnid(text: &str) -> bool {
     text.len() == 9 && text.starts_with('n') && text[1..].bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The ending of the names of archives.
+pub(super) const ARCHIVE: &str = ".tar";
+
+/// Returns the WordNet numbers that archives in `folder` are called by, sorted.
+pub(super) fn class_archives(root: &Path, folder: &str) -> Vec<String> {
+    let found = files(root, folder, &[ARCHIVE]).unwrap_or_default();
+    let wnid = |file: &String| {
+        let name = file.rsplit('/').next()?.strip_suffix(ARCHIVE)?;
+        is_wnid(name).then(|| name.to_owned())
+    };
+    found.iter().filter_map(wnid).collect()
+}
+
+/// Says in a sentence which classes of a folder are archives that nobody unpacked, beside `classes`,
+/// which are folders.
+pub(super) fn not_unpacked(root: &Path, part: &str, classes: &[String]) -> Option<String> {
+    let mut packed = class_archives(root, part);
+    packed.retain(|wnid| classes.binary_search(wnid).is_err());
+    let text = "are still archives and were left out: unpack them";
+    let place = root.join(part);
+    (!packed.is_empty()).then(|| format!("{}: classes {} {text}", place.display(), some(&packed)))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub struct WeightFile {
 pub struct WeightOrigin {
     /// `same`, `other`, or `unknown` where the file does not say.
     pub data: &'static str,
-    pub note: Option<String>,
+    pub notes: Vec<String>,
     pub warning: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl WeightFile {
         let file = self.path.display();
         let stated = self.metadata.mean.or(self.metadata.std).is_some();
         let given = network.mean.is_some() || network.std.is_some();
-        let note = (!stated && !given).then(|| {
+        let unknown = (!stated && !given).then(|| {
             format!(
                 "{file} states no normalisation: that of the training images of {} is used \
                  (`mean` and `std` give its own)",
@@ -95,6 +95,7 @@ impl WeightFile {
                 ("other", Some(text))
             }
         };
-        WeightOrigin { data: relation, note, warning }
+        let notes: Vec<String> = self.metadata.notes.iter().cloned().chain(unknown).collect();
+        WeightOrigin { data: relation, notes, warning }
     }
 }

@@ -9,11 +9,15 @@ use safetensors::tensor::{Dtype as SafeDtype, TensorView};
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::Network;
+use crate::artefact::sniff::{self, FileKind};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
 /// Suffix of the counter that PyTorch keeps beside running statistics.
 const TRACKED: &str = "num_batches_tracked";
+
+/// What DataParallel, `torch.compile`, averages of weights and trainers put before names.
+const WRAPPERS: [&str; 5] = ["module.", "_orig_mod.", "model_ema.", "ema.", "model."];
 
 /// Named tensors in PyTorch's layouts: parameters and running statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +42,8 @@ pub struct WeightsMetadata {
     pub std: Option<[f32; 3]>,
     /// Batches the running statistics have seen.
     pub batches: u64,
+    /// What of another program's file was read otherwise than it stands there, in sentences.
+    pub notes: Vec<String>,
 }
 
 impl WeightsMetadata {
@@ -60,6 +66,7 @@ impl WeightsMetadata {
             mean: Some(mean),
             std: Some(std),
             batches,
+            notes: Vec::new(),
         }
     }
 
@@ -87,34 +94,59 @@ impl WeightsMetadata {
         map
     }
 
+    /// Reads the file's own words. Other programs use the same keys for other things: what they say that
+    /// is not understood is passed over with a note, while this program's own words must be right.
     fn from_map(path: &Path, map: &HashMap<String, String>) -> Result<Self> {
-        fn parse<T: serde::de::DeserializeOwned>(
-            path: &Path,
-            map: &HashMap<String, String>,
-            key: &str,
-            expected: &str,
-        ) -> Result<Option<T>> {
-            let Some(text) = map.get(key) else { return Ok(None) };
-            serde_json::from_str(text).map(Some).map_err(|_| {
-                Error::invalid(
-                    format!("{}: metadata key {key}", path.display()),
-                    text.clone(),
-                    expected,
-                )
-            })
+        let mut read = MetadataReader { path, map, notes: Vec::new() };
+        fn json<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+            serde_json::from_str(text).ok()
         }
+        let is_print = |text: &str| {
+            let hexadecimal = text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            hexadecimal.then(|| text.to_owned())
+        };
         Ok(WeightsMetadata {
-            arch: map.get("arch").map(|a| a.parse()).transpose()?,
-            width: parse(path, map, "width", "a number")?,
-            stem: map.get("stem").map(|s| s.parse()).transpose()?,
-            size: parse(path, map, "size", "[height, width]")?,
-            images: parse(path, map, "images", "[height, width]")?,
-            classes: parse(path, map, "classes", "a JSON list of class names")?,
-            data: map.get("data").cloned(),
-            mean: parse(path, map, "mean", "a JSON list of three numbers")?,
-            std: parse(path, map, "std", "a JSON list of three numbers")?,
+            arch: read.value("arch", "a known network", |t| t.parse().ok())?,
+            width: read.value("width", "a number", json)?,
+            stem: read.value("stem", "cifar or imagenet", |t| t.parse().ok())?,
+            size: read.value("size", "[height, width]", json)?,
+            images: read.value("images", "[height, width]", json)?,
+            classes: read.value("classes", "a JSON list of class names", json)?,
+            data: read.value("data", "a fingerprint of 32 hexadecimal digits", is_print)?,
+            mean: read.value("mean", "a JSON list of three numbers", json)?,
+            std: read.value("std", "a JSON list of three numbers", json)?,
             batches: 0,
+            notes: read.notes,
         })
+    }
+}
+
+/// The metadata of a file while it is being read.
+struct MetadataReader<'a> {
+    path: &'a Path,
+    map: &'a HashMap<String, String>,
+    notes: Vec<String>,
+}
+
+impl MetadataReader<'_> {
+    fn value<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(text) = self.map.get(key) else { return Ok(None) };
+        let value = parse(text);
+        if value.is_some() {
+            return Ok(value);
+        }
+        let found: String = text.chars().take(80).collect();
+        let what = format!("{}: metadata key {key}", self.path.display());
+        if self.map.get("tool").is_some_and(|tool| tool.contains("fairprune")) {
+            return Err(Error::invalid(what, found, expected));
+        }
+        self.notes.push(format!("{what}: {found:?} is not read, since it is not {expected}"));
+        Ok(None)
     }
 }
 
@@ -162,12 +194,19 @@ pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
     let bad = |found: String| {
         Error::invalid(format!("weights {}", path.display()), found, "a safetensors file")
     };
+    refuse_other(&bytes, path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
     let mut metadata =
         WeightsMetadata::from_map(path, header.metadata().as_ref().unwrap_or(&HashMap::new()))?;
     let mut weights = Weights::default();
+    let prefix = wrapper(&file);
+    if !prefix.is_empty() {
+        let text = format!("{}: the names of all tensors begin with {prefix}", path.display());
+        metadata.notes.push(format!("{text}, which was left out"));
+    }
     for (name, view) in file.tensors() {
+        let name = name[prefix.len()..].to_owned();
         if name.ends_with(TRACKED) {
             if let Ok(raw) = view.data().try_into() {
                 metadata.batches = i64::from_le_bytes(raw).max(0) as u64;
@@ -185,6 +224,34 @@ pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
         weights.tensors.insert(name, Tensor::new(view.shape().to_vec(), data)?);
     }
     Ok((weights, metadata))
+}
+
+/// Returns what wrappers of PyTorch put before the names of all tensors.
+fn wrapper(file: &SafeTensors) -> String {
+    let names = file.names();
+    let mut prefix = String::new();
+    while let Some(more) = names.first().and_then(|name| {
+        WRAPPERS.into_iter().find(|wrapper| name[prefix.len()..].starts_with(wrapper))
+    }) {
+        let longer = format!("{prefix}{more}");
+        if !names.iter().all(|name| name.starts_with(&longer)) {
+            break;
+        }
+        prefix = longer;
+    }
+    prefix
+}
+
+/// Refuses other kinds of files, PyTorch's own among them.
+fn refuse_other(bytes: &[u8], path: &Path) -> Result<()> {
+    let what = format!("weights {}", path.display());
+    let of_pytorch = match FileKind::of(bytes) {
+        Some(FileKind::Zip) => "a zip archive, as PyTorch writes .pth and .pt",
+        Some(FileKind::Pickle) => "a Python pickle, as older versions of PyTorch write",
+        _ => return sniff::check(bytes, &what, "a safetensors file", &[]),
+    };
+    let expected = "a safetensors file; scripts/pth_to_safetensors.py makes one of it";
+    Err(Error::invalid(what, of_pytorch, expected))
 }
 
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {

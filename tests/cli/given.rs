@@ -150,7 +150,7 @@ fn what_does_not_fit_the_data_set_is_refused() {
     with(&all);
     place.write("s.txt", "x");
     for (flags, words) in [
-        ("--scores s.txt --direction high", &["s.txt", "a .csv or a .npy"][..]),
+        ("--scores s.txt --direction high", &["s.txt", "a .csv, a .npz or a .npy"][..]),
         ("--scores s.csv", &["without a direction"]),
         ("--scores s.csv --direction high --strategy el2n", &["el2n", "given"]),
         ("--scores s.csv --direction high --score-column loss", &["\"loss\""]),

@@ -28,6 +28,7 @@ mod prune;
 mod quota;
 mod selftest;
 mod sets;
+mod stated;
 mod streams;
 mod study;
 mod theory;

@@ -13,7 +13,7 @@ use fairprune::data::cifar::pickle::Pickle;
 use fairprune::data::cifar::{binary, python};
 use fairprune::data::webdataset::shard;
 use fairprune::data::{
-    Format, LoadOptions, cache, decode_image, groups, idx, imagenet, parquet, shapes,
+    Format, LoadOptions, PartNames, cache, decode_image, groups, idx, imagenet, parquet, shapes,
     tiny_imagenet, wordnet,
 };
 
@@ -171,7 +171,10 @@ fn tar_shards() {
         ],
         memory: Memory { fixed: 4 << 20, per_byte: 64 },
         repair: &|bytes, mutator| tar_checksums(bytes, mutator),
-        read: &|bytes| shard::index(Cursor::new(bytes), bytes.len() as u64, LIMITS, "x").is_ok(),
+        read: &|bytes| {
+            let rules = shard::ShardRules { limits: LIMITS, image_key: None };
+            shard::index(Cursor::new(bytes), bytes.len() as u64, rules, "x").is_ok()
+        },
     });
 }
 
@@ -246,7 +249,8 @@ fn metadata_csv() {
         memory: Memory { fixed: 1 << 24, per_byte: 100 },
         repair: &none,
         read: &|bytes| {
-            groups::MetadataTable::parse(bytes, "x").is_ok_and(|t| t.names().0.len() < 100_001)
+            let table = groups::MetadataTable::parse(bytes, &PartNames::default(), "x");
+            table.is_ok_and(|t| t.names().0.len() < 100_001)
         },
     });
 }

@@ -120,7 +120,7 @@ fn bad_lists_are_refused_with_the_line() {
     let none = WATERBIRDS.replace(",0,0,", ",0,2,").replace(",1,0,", ",1,2,");
     assert_has(&refusal(load(make(&none).path(), None)), &["no training images"]);
     // A list of another kind is no list of this kind: the folder reader looks at the rest.
-    let other = make("file_name,label\n001.Wren/c.jpg,0\n");
+    let other = make("file_name,text\n001.Wren/c.jpg,a wren\n");
     assert_has(&refusal(load(other.path(), None)), &["no train folder"]);
 }
 

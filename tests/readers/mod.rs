@@ -8,7 +8,10 @@ mod folders;
 mod groups;
 mod hostile;
 mod imagenet;
+mod layouts;
+mod other_kinds;
 mod packed;
+mod parts;
 mod pixels;
 
 use std::fs;

@@ -11,21 +11,21 @@ use flate2::write::GzEncoder;
 
 use super::{GOOD, assert_has, load, png, put, quiet, refusal, tree};
 
-fn idx(count: u32, rows: u32, columns: u32, pixels: &[u8]) -> Vec<u8> {
+pub fn idx(count: u32, rows: u32, columns: u32, pixels: &[u8]) -> Vec<u8> {
     let mut out = vec![0, 0, 8, 3];
     [count, rows, columns].iter().for_each(|n| out.extend(n.to_be_bytes()));
     out.extend(pixels);
     out
 }
 
-fn idx_labels(labels: &[u8]) -> Vec<u8> {
+pub fn idx_labels(labels: &[u8]) -> Vec<u8> {
     let mut out = vec![0, 0, 8, 1];
     out.extend((labels.len() as u32).to_be_bytes());
     out.extend(labels);
     out
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut out = GzEncoder::new(Vec::new(), Compression::best());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
@@ -60,7 +60,8 @@ fn idx_files_that_lie_are_refused() {
     assert_has(&message(&idx(2, 0, 2, &[]), &labels), &["2x0 pixels"]);
     assert_has(&message(&idx(2, 20_000, 2, &[5; 8]), &labels), &["2x20000 pixels", "16384"]);
     assert_has(&message(&labels, &labels), &[IMAGES, "a start of", "3 axes"]);
-    assert_has(&message(b"", &labels), &["damaged or truncated"]);
+    assert_has(&message(b"", &labels), &["an empty file", "fetch the file again"]);
+    assert_has(&message(&[0, 0], &labels), &["damaged or truncated"]);
     assert_has(&message(&idx(0, 2, 2, &[]), &idx_labels(&[])), &["no training images"]);
     put(root, IMAGES, &idx(2, 2, 2, &[5; 8]));
     put(root, LABELS, &labels);
@@ -96,7 +97,7 @@ fn gzip_that_grows_without_end_is_refused_before_it_grows() {
 }
 
 /// Members of an archive: name and content; a name that ends in `->` is a link to the content.
-fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = tar::Builder::new(Vec::new());
     for (name, content) in members {
         let mut header = tar::Header::new_gnu();
@@ -181,8 +182,8 @@ fn damaged_archives_are_refused() {
         &shard_message(&good[..3 * 512 + 20]),
         &["train-0.tar", "a whole archive, not 1556 bytes"],
     );
-    assert_has(&shard_message(b""), &["no samples"]);
-    assert_has(&shard_message(&gzip(&good)), &["damaged archive", "not compressed"]);
+    assert_has(&shard_message(b""), &["an empty file"]);
+    assert_has(&shard_message(&gzip(&good)), &["a gzip file", "not compressed"]);
     let mut bad = good.clone();
     bad[0] ^= 1;
     assert_has(&shard_message(&bad), &["damaged archive"]);
@@ -241,7 +242,7 @@ fn shards_without_labels_are_test_shards_only() {
     let image = png(2, 2, [1; 3]);
     let labelled = tar(&[("a.cls", b"0"), ("a.png", &image), ("b.cls", b"1"), ("b.png", &image)]);
     put(dir.path(), "set-train-2.tar", &labelled);
-    put(dir.path(), "set-train-10.tar", &labelled);
+    put(dir.path(), "set-train-3.tar", &labelled);
     put(dir.path(), "set-test-0.tar", &tar(&[("a.png", &image)]));
     let set = load(dir.path(), None).unwrap();
     assert!(
@@ -251,7 +252,7 @@ fn shards_without_labels_are_test_shards_only() {
     );
     assert_eq!(
         set.train.ids,
-        ["set-train-2.tar:a", "set-train-2.tar:b", "set-train-10.tar:a", "set-train-10.tar:b"]
+        ["set-train-2.tar:a", "set-train-2.tar:b", "set-train-3.tar:a", "set-train-3.tar:b"]
     );
     put(dir.path(), "set-test-1.tar", &labelled);
     assert_has(&refusal(load(dir.path(), None)), &["set-test-0.tar, sample a", "no class"]);
@@ -280,7 +281,8 @@ fn damaged_parquet_is_refused_and_limits_hold() {
     assert_eq!(load_bytes(&whole, DecodeLimits::default()).unwrap().train.len(), 7);
     for length in [0, 3, 8, 100, whole.len() / 2, whole.len() - 1] {
         let text = refusal(load_bytes(&whole[..length], DecodeLimits::default()));
-        assert_has(&text, &["train-0.parquet", "damaged Parquet file"]);
+        let found = if length == 0 { "an empty file" } else { "damaged Parquet file" };
+        assert_has(&text, &["train-0.parquet", found]);
     }
     let limits = DecodeLimits { file_bytes: 60, ..DecodeLimits::default() };
     assert_has(&refusal(load_bytes(&whole, limits)), &["train-0.parquet", "bytes, unpacked"]);
@@ -309,7 +311,7 @@ fn pickles_that_would_run_something_are_refused_by_name() {
     );
     assert_has(&message(b"\x80\x02cnumpy\nsave\n."), &["numpy.save"]);
     // Instructions that CIFAR's files do not use: build any object, persistent id, extension.
-    for code in [b'i', b'o', 0x81, 0x92, b'P', b'Q', 0x82, b'I', b'V', b'F', b'G', b'd', b'0'] {
+    for code in [b'i', b'o', 0x81, 0x92, b'P', b'Q', 0x82, b'F', b'G', b'0'] {
         assert_has(&message(&[0x80, 2, b'(', code, b'.']), &["byte 4", "instruction"]);
     }
     assert_has(&message(b"\x80\x02U\xffabc."), &["255 bytes announced and 4 left"]);
@@ -359,7 +361,8 @@ fn cifar_pickles_with_wrong_content_are_refused() {
     assert_has(&message(&replaced(b"K\x01M\x00\x0c\x86", b"K\x01M\x01\x0c\x86")), &["(1, 3073)"]);
     put(dir.path(), "data_batch_1", &whole);
     put(dir.path(), "data_batch_3", &whole);
-    assert_has(&refusal(load(dir.path(), None)), &["data_batch_3 but no data_batch_2"]);
+    let text = refusal(load(dir.path(), None));
+    assert_has(&text, &["2 files data_batch_…, without data_batch_2"]);
     fs::remove_file(dir.path().join("data_batch_3")).unwrap();
     put(dir.path(), "batches.meta", b"\x80\x02}U\x0blabel_names](U\x01aes.");
     assert_has(&refusal(load(dir.path(), None)), &["batches.meta", "a list of 1", "10 names"]);

@@ -40,9 +40,12 @@ fn every_kind_of_file_decodes_as_pillow_does() {
     }
 }
 
-/// What the decoder refuses: chroma of higher resolution than luma, baseline scans of two of three
-/// components, CMYK with subsampled colours.
-const REFUSED: [(&str, &str); 7] = [
+/// What the decoders refuse: chroma of higher resolution than luma, baseline scans of two of three
+/// components, CMYK with subsampled colours; TIFF of one bit, with a palette, with grey and alpha.
+const REFUSED: [(&str, &str); 10] = [
+    ("tiff-1.tiff", "does not support"),
+    ("tiff-LA.tiff", "unsupported"),
+    ("tiff-P.tiff", "unsupported"),
     ("sample-photo-1x1,2x1,1x1.jpg", "out-samples luma"),
     ("sample-progressive-photo-1x1,2x1,1x1.jpg", "out-samples luma"),
     ("sample-stripes-1x1,2x1,1x1.jpg", "out-samples luma"),
@@ -52,14 +55,14 @@ const REFUSED: [(&str, &str); 7] = [
     ("cmyk-4:2:0.jpg", "unlike sampling"),
 ];
 
-/// Every way of writing JPEG and PNG files that was thought of (`golden/readers/make_variants.py`).
+/// Every way of writing image files that was thought of (`golden/readers/make_variants.py`).
 #[test]
-fn variants_of_jpeg_and_png_decode_to_pillows_bits() {
+fn variants_of_image_files_decode_to_pillows_bits() {
     let file = include_bytes!("../golden/readers/variants.json.gz");
     let mut text = String::new();
     GzDecoder::new(file.as_slice()).read_to_string(&mut text).unwrap();
     let limits = DecodeLimits { side: 4096, pixels: 1 << 24, file_bytes: 1 << 20 };
-    let mut kinds = [0, 0];
+    let mut kinds = [0; 3];
     for line in text.lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let name = case["name"].as_str().unwrap();
@@ -73,9 +76,10 @@ fn variants_of_jpeg_and_png_decode_to_pillows_bits() {
         assert_eq!(height as u64, case["height"].as_u64().unwrap(), "{name}");
         assert_eq!(width as u64, case["width"].as_u64().unwrap(), "{name}");
         check(name, &rgb, &hex(&case["rgb"]));
-        kinds[usize::from(name.ends_with(".png"))] += 1;
+        let kind = [".jpg", ".png"].iter().position(|end| name.ends_with(end));
+        kinds[kind.unwrap_or(2)] += 1;
     }
-    assert!(kinds[0] >= 200 && kinds[1] >= 60, "{kinds:?}");
+    assert!(kinds[0] >= 200 && kinds[1] >= 60 && kinds[2] >= 60, "{kinds:?}");
 }
 
 /// `$FAIRPRUNE_TEST_DATA` or `~/data`, where the real sets are looked for.

@@ -22,13 +22,24 @@ pub struct ScoreColumns {
     pub score: String,
 }
 
-/// Returns the names and scores of every row. The score is in `column`, else in one of
-/// [`SCORE_COLUMNS`], else in the only column beside the name.
+/// The headers of the columns that are asked for, in any case; that of a column without a header is
+/// empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WantedColumns<'a> {
+    /// The column that names the sample; `None` takes the first of [`NAME_COLUMNS`].
+    pub name: Option<&'a str>,
+    /// The column that holds the score; `None` takes one of [`SCORE_COLUMNS`], else the only one beside
+    /// the name.
+    pub score: Option<&'a str>,
+}
+
+/// Returns the names and scores of every row.
 ///
 /// # Errors
 /// A column is missing or several may be meant, a cell is no number (it is named by its line), or
 /// there is no row at all.
-pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, NamedScores)> {
+pub fn read(path: &Path, wanted: WantedColumns) -> Result<(ScoreColumns, NamedScores)> {
+    let column = wanted.score;
     let mut table = open(path)?;
     let header: Vec<String> = table.header.iter().map(|h| h.trim().to_lowercase()).collect();
     let places = |wanted: &str| -> Vec<usize> {
@@ -37,8 +48,19 @@ pub fn read(path: &Path, column: Option<&str>) -> Result<(ScoreColumns, NamedSco
     let first = |names: &[&str]| -> Vec<usize> {
         names.iter().map(|n| places(n)).find(|found| !found.is_empty()).unwrap_or_default()
     };
-    let [name] = first(&NAME_COLUMNS)[..] else {
-        let expected = format!("one column that names the samples: {}", NAME_COLUMNS.join(", "));
+    let named = match wanted.name {
+        Some(column) => places(&column.trim().to_lowercase()),
+        None => first(&NAME_COLUMNS),
+    };
+    let [name] = named[..] else {
+        let expected = match wanted.name {
+            Some(column) => format!("one column {column:?}"),
+            None => format!(
+                "one column that names the samples: {}; or `name_column` NAME (\"\" for one without a \
+                 header)",
+                NAME_COLUMNS.join(", ")
+            ),
+        };
         return Err(table.wrong_header(expected));
     };
     let found = match column {
@@ -84,7 +106,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.csv");
         std::fs::write(&path, text).unwrap();
-        read(&path, column)
+        read(&path, WantedColumns { name: None, score: column })
+    }
+
+    #[test]
+    fn the_column_of_names_may_be_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.csv");
+        for (header, name) in [("filepath,score", "FilePath"), (",score", ""), ("id,n,score", "n")]
+        {
+            let cells = if header.starts_with("id") { "q,a,1" } else { "a,1" };
+            std::fs::write(&path, format!("{header}\n{cells}\n")).unwrap();
+            let wanted = WantedColumns { name: Some(name), score: Some("score") };
+            assert_eq!(read(&path, wanted).unwrap().1.names, ["a"], "{header}");
+        }
+        let wanted = WantedColumns { name: Some("x"), score: None };
+        let text = read(&path, wanted).unwrap_err().to_string();
+        assert!(text.contains("one column \"x\""), "{text}");
     }
 
     #[test]

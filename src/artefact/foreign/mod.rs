@@ -5,14 +5,18 @@
 
 mod csv;
 mod names;
+#[cfg(feature = "train")]
+mod npz;
 
 use std::path::Path;
 
-use super::npy::{self, ArrayValues};
+use super::npy::{self, Array, ArrayValues};
 use crate::error::{Error, Result};
 
-pub use csv::{NAME_COLUMNS, SCORE_COLUMNS, ScoreColumns, read as read_csv};
+pub use csv::{NAME_COLUMNS, SCORE_COLUMNS, ScoreColumns, WantedColumns, read as read_csv};
 pub use names::SampleNames;
+#[cfg(feature = "train")]
+pub use npz::read as read_npz;
 
 /// Number of names that a message lists before it counts the rest.
 pub(super) const LISTED: usize = 5;
@@ -28,8 +32,11 @@ pub struct NamedScores {
 
 /// Reads the numbers of an array of one axis, none of which is NaN.
 pub fn read_array(path: &Path) -> Result<Vec<f64>> {
-    let what = path.display().to_string();
-    let array = npy::read(path)?;
+    numbers(npy::read(path)?, path.display().to_string())
+}
+
+/// Returns the numbers of an array that was read from `what`.
+fn numbers(array: Array, what: String) -> Result<Vec<f64>> {
     if array.shape.len() != 1 {
         let found = format!("shape {:?}", array.shape);
         return Err(Error::invalid(what, found, "one axis: a number a sample"));
@@ -44,6 +51,17 @@ pub fn read_array(path: &Path) -> Result<Vec<f64>> {
         Some(i) => Err(Error::invalid(format!("{what}, position {i}"), "NaN", "a number")),
         None => Ok(values),
     }
+}
+
+/// Tells whether numbers are those from 0 on, each once: places of samples in an order, or ranks.
+pub fn is_permutation(values: &[f64]) -> bool {
+    let mut seen = vec![false; values.len()];
+    values.len() > 2
+        && values.iter().all(|&value| {
+            let place = value as usize;
+            let is_place = value >= 0.0 && place as f64 == value && place < seen.len();
+            is_place && !std::mem::replace(&mut seen[place], true)
+        })
 }
 
 /// Takes numbers that stand in the order of `ids`.
@@ -146,6 +164,15 @@ mod tests {
         let strange: Vec<(&str, f64)> = strange.iter().map(|(n, v)| (n.as_str(), *v)).collect();
         let text = refused(&strange);
         assert!(text.contains("9 names") && text.contains("\"x4\" and 4 more"), "{text}");
+    }
+
+    #[test]
+    fn permutations_are_recognised() {
+        assert!(is_permutation(&[2.0, 0.0, 1.0]));
+        for other in [&[0.0, 1.0][..], &[0.0, 1.0, 1.0], &[1.0, 2.0, 3.0], &[0.0, 0.5, 1.0]] {
+            assert!(!is_permutation(other), "{other:?}");
+        }
+        assert!(!is_permutation(&[-1.0, 0.0, 1.0]) && !is_permutation(&[0.0, f64::INFINITY, 1.0]));
     }
 
     #[test]

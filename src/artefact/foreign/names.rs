@@ -52,6 +52,10 @@ impl<'a> SampleNames<'a> {
             Some(Of::Several(pair)) => return Err(pair.map(|i| self.ids[i as usize].as_str())),
             None => {}
         }
+        if name.contains('\\') {
+            // Written on Windows: no id has backslashes unless it was found above.
+            return self.find(&name.replace('\\', "/"));
+        }
         let whole = |end: &str| match self.ends.get(end) {
             Some(Of::One(i)) if self.ids[*i as usize] == end => Some(*i as usize),
             _ => None,
@@ -83,6 +87,8 @@ mod tests {
         assert_eq!(names.find("x.png"), Err(["a/x.png", "b/a/x.png"]));
         // The file's name alone is not enough, because a file in another folder is another file.
         assert_eq!(names.find("/root/c/y.png"), Ok(None));
+        assert_eq!(names.find("D:\\set\\b\\y.png"), Ok(Some(2)));
+        assert_eq!(names.find("a\\x.png"), Ok(Some(0)));
         assert_eq!(names.find(""), Ok(None));
         assert_eq!(names.find("png"), Ok(None));
     }

@@ -7,6 +7,7 @@
 mod array;
 
 use super::atomic;
+use super::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
 use half::f16;
 use std::fs::File;
@@ -146,6 +147,7 @@ impl ArrayValues {
 /// [`Error::Invalid`] for anything else: another byte order, Fortran order, objects, structures,
 /// strings, other numbers of axes, a file shorter or longer than its header says.
 pub fn read(path: &Path) -> Result<Array> {
+    check_file(path, "a .npy file as numpy.save writes it", &[FileKind::Npy])?;
     let file = File::open(path).map_err(Error::io(path))?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     read_from(file, length, &path.display().to_string())
@@ -185,7 +187,9 @@ pub fn read_from(mut input: impl Read, length: u64, name: &str) -> Result<Array>
         let expected = "{'descr': ..., 'fortran_order': ..., 'shape': ...}, a plain array";
         Error::invalid(name, format!("the header {:?}", text.trim_end()), expected)
     })?;
-    header.read_values(input, length - (8 + size_bytes + size) as u64, name)
+    let values = length.checked_sub((8 + size_bytes + size) as u64);
+    let values = values.ok_or_else(|| truncated(name, &format!("{length} bytes")))?;
+    header.read_values(input, values, name)
 }
 
 fn truncated(name: &str, found: &str) -> Error {

@@ -1,5 +1,6 @@
 //! A reader of typed rows, whose errors name line and column.
 
+use crate::artefact::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
 use csv::{ErrorKind, StringRecord};
 use serde::Serialize;
@@ -18,6 +19,7 @@ impl OpenTable {
     /// Opens the file and reads its header.
     pub(in crate::artefact) fn open(path: &Path) -> Result<OpenTable> {
         let name = path.display().to_string();
+        check_file(path, "a CSV file", &[FileKind::Empty])?;
         let file = File::open(path).map_err(Error::io(path))?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
         let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;

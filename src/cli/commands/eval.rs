@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::evaluation::print_evaluation;
 use crate::cli::args::{Common, GroupArgs, LongTailArgs, NetworkArgs};
+use crate::cli::stated::StatedArgs;
 use crate::cli::{context, output};
 
 #[derive(Args, Debug)]
@@ -58,9 +59,11 @@ pub struct EvalData {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
     #[command(flatten)]
+    pub stated: StatedArgs,
+    #[command(flatten)]
     pub long_tail: LongTailArgs,
     /// Images to evaluate: test, val, train, or half-test (the second half of each test class)
-    #[arg(long, default_value = "test", value_name = "PART")]
+    #[arg(long, default_value = "test", value_name = "PART", help_heading = "Data")]
     pub split: String,
 }
 
@@ -76,6 +79,7 @@ impl EvalData {
             long_tail: self.long_tail.long_tail,
             split: None,
             without: None,
+            stated: self.stated.settings()?,
         })
     }
 }

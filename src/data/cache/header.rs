@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{ALIGN, FORMAT_VERSION};
 use super::signature::Signature;
-use crate::data::{DataSet, PartName};
+use crate::data::{DataSet, PartName, StatedLayout};
 use crate::error::{Error, Result};
 
 /// The first bytes of every cache file.
@@ -61,6 +61,9 @@ pub struct CacheSource {
     pub seed: Option<u64>,
     /// The outside of the source; `None` for a built-in set.
     pub signature: Option<Signature>,
+    /// What was stated of files that do not say it themselves.
+    #[serde(default, skip_serializing_if = "StatedLayout::is_empty")]
+    pub stated: StatedLayout,
 }
 
 /// Where the sections of a part lie, in bytes from the start of the file.

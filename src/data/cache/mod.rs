@@ -23,6 +23,7 @@ use memmap2::Mmap;
 use super::format::built_in;
 use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress};
 use crate::artefact::atomic;
+use crate::artefact::sniff::check;
 use crate::error::{Error, Result};
 use header::PREFIX;
 pub use header::{CacheSource, Header, Sections};
@@ -49,6 +50,7 @@ pub fn source(spec: &str, set: &DataSet, options: &LoadOptions) -> Result<CacheS
         format: set.format.name().to_owned(),
         image_size: options.image_size,
         seed: set.format.is_built_in().then_some(options.seed),
+        stated: options.stated.clone(),
     })
 }
 
@@ -122,6 +124,7 @@ fn read_header(file: &mut File, path: &Path) -> Result<Header> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(Error::io(path))?;
     file.take(PREFIX as u64).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    check(&bytes, &what, "a cache file", &[])?;
     let json = header::json_length(&bytes, length, &what)?;
     file.take(json).read_to_end(&mut bytes).map_err(Error::io(path))?;
     Header::parse(&bytes, length, &what)

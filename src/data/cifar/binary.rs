@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Growing, IMAGE, SIDE, known_classes, label, no_gap};
+use super::{Growing, IMAGE, SIDE, batches, known_classes, label, without_gaps};
+use crate::artefact::sniff::{self, FileKind};
 use crate::data::images::{read_file, read_text};
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
@@ -28,8 +29,7 @@ struct BinaryFiles {
 fn layout(root: &Path) -> Option<BinaryFiles> {
     let below = ["cifar-10-batches-bin", "cifar-100-binary"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
-        let batches: Vec<String> =
-            (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
+        let batches = batches(&folder, ".bin");
         if !batches.is_empty() {
             Some(BinaryFiles {
                 folder,
@@ -54,31 +54,30 @@ fn layout(root: &Path) -> Option<BinaryFiles> {
     })
 }
 
-fn batch(i: usize) -> String {
-    format!("data_batch_{i}.bin")
-}
-
 /// Tells whether `root` holds CIFAR binary files.
 pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Reads the files in batch order. The test file may be absent, but no batch in between may be.
+/// Reads the files in batch order. The test file may be absent, but no batch may be, unless that is allowed.
 pub(crate) fn load(
     root: &Path,
     name: &str,
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let layout = layout(root).ok_or_else(|| {
+    let mut layout = layout(root).ok_or_else(|| {
         Error::invalid(
             root.display().to_string(),
             "no CIFAR binary files",
             "data_batch_1.bin … data_batch_5.bin and test_batch.bin, or train.bin and test.bin",
         )
     })?;
+    let mut notes = Vec::new();
     if layout.label_bytes == 1 {
-        no_gap(&layout.folder, &layout.train, batch)?;
+        let files = std::mem::take(&mut layout.train);
+        let found = without_gaps(&layout.folder, files, ".bin", &options.stated)?;
+        (layout.train, notes) = (found.files, found.notes);
     }
     let classes = class_names(&layout)?;
     let has_test = layout.folder.join(layout.test).is_file();
@@ -92,7 +91,9 @@ pub(crate) fn load(
         progress(done + 1, files.len());
     }
     let test = has_test.then(|| test.part());
-    DataSet::new(name, Format::CifarBinary, classes, (side, side), train.part(), None, test)
+    let set =
+        DataSet::new(name, Format::CifarBinary, classes, (side, side), train.part(), None, test);
+    Ok(DataSet { notes, ..set? })
 }
 
 fn class_names(layout: &BinaryFiles) -> Result<Vec<String>> {
@@ -119,6 +120,8 @@ fn read(layout: &BinaryFiles, file: &str, side: usize, part: &mut Growing) -> Re
     let mut bytes = Vec::new();
     read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
     let what = path.display().to_string();
+    // A first label of 0 and dark pixels are no file of macOS.
+    sniff::check(&bytes, &what, "a CIFAR file", &[FileKind::AppleDouble])?;
     let labels = labels(&bytes, layout.label_bytes, layout.classes, &what)?;
     part.append(file, labels.into_iter(), (&bytes, layout.label_bytes), side)
 }

@@ -7,15 +7,21 @@ pub mod binary;
 pub mod pickle;
 pub mod python;
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
-use super::Part;
 use super::resize::Square;
+use super::sequence::{gaps, missing_or_notes};
+use super::{Part, StatedLayout};
 use crate::error::{Error, Result};
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const IMAGE: usize = 3 * PLANE;
+
+/// How the names of CIFAR-10's training files begin.
+const BATCH: &str = "data_batch_";
 
 /// The classes of CIFAR-10 in label order.
 const CIFAR10_CLASSES: &str = "airplane automobile bird cat deer dog frog horse ship truck";
@@ -90,20 +96,49 @@ fn interleave(planes: &[u8], pixels: &mut [u8]) {
     }
 }
 
-/// Refuses a gap in the batches, which would shift every index after it.
-fn no_gap(
-    folder: &std::path::Path,
-    batches: &[String],
-    name: impl Fn(usize) -> String,
-) -> Result<()> {
-    match batches.iter().enumerate().find(|(i, batch)| **batch != name(i + 1)) {
-        Some((i, batch)) => Err(Error::invalid(
-            folder.display().to_string(),
-            format!("{batch} but no {}", name(i + 1)),
-            "batches without a gap",
-        )),
-        None => Ok(()),
+/// The batches of CIFAR-10 in a folder, and what is missing among them.
+struct Batches {
+    /// The files' names in the order of their numbers.
+    files: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// Lists the files `data_batch_N` of a folder, with this ending, whatever their numbers.
+fn batches(folder: &Path, ending: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let number = |name: &str| -> Option<u64> {
+        name.strip_prefix(BATCH)?.strip_suffix(ending)?.parse().ok()
+    };
+    let mut found: Vec<(u64, String)> = { entries.flatten() }
+        .filter(|entry| entry.path().is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|name| Some((number(&name)?, name)))
+        .collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Refuses a gap in the batches, which would shift every index after it, or notes it where that is
+/// allowed. Batches start at 0 or 1.
+fn without_gaps(
+    folder: &Path,
+    files: Vec<String>,
+    ending: &str,
+    stated: &StatedLayout,
+) -> Result<Batches> {
+    let what = folder.display().to_string();
+    let stems: Vec<&str> = files.iter().map(|name| name.trim_end_matches(ending)).collect();
+    let mut missing = gaps(&what, &stems)?;
+    let first = stems.first().and_then(|s| s.strip_prefix(BATCH)?.parse::<u64>().ok());
+    if let Some(first @ 2..) = first {
+        let absent = match first {
+            2 => format!("{BATCH}1{ending}"),
+            _ => format!("{BATCH}1{ending} to {BATCH}{}{ending}", first - 1),
+        };
+        missing.insert(0, format!("{} but no {absent}", files[0]));
     }
+    let notes = missing_or_notes(&what, missing, stated.allow_missing)?;
+    Ok(Batches { files, notes })
 }
 
 /// Returns a label among `classes`, or an error that names the record.

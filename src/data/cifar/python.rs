@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::pickle::Pickle;
-use super::{Growing, IMAGE, SIDE, known_classes, label, no_gap};
+use super::{Growing, IMAGE, SIDE, batches, known_classes, label, without_gaps};
+use crate::artefact::sniff::{self, FileKind};
 use crate::data::images::read_file;
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
@@ -29,8 +30,7 @@ struct PythonFiles {
 fn layout(root: &Path) -> Option<PythonFiles> {
     let below = ["cifar-10-batches-py", "cifar-100-python"].map(|name| root.join(name));
     std::iter::once(root.to_owned()).chain(below).find_map(|folder| {
-        let batches: Vec<String> =
-            (1..=5).map(batch).filter(|name| folder.join(name).is_file()).collect();
+        let batches = batches(&folder, "");
         if !batches.is_empty() {
             Some(PythonFiles {
                 folder,
@@ -57,31 +57,30 @@ fn layout(root: &Path) -> Option<PythonFiles> {
     })
 }
 
-fn batch(i: usize) -> String {
-    format!("data_batch_{i}")
-}
-
 /// Tells whether `root` holds the Python version of CIFAR.
 pub(crate) fn is(root: &Path) -> bool {
     layout(root).is_some()
 }
 
-/// Reads the files in batch order. The test file may be absent, but no batch in between may be.
+/// Reads the files in batch order. The test file may be absent, but no batch may be, unless that is allowed.
 pub(crate) fn load(
     root: &Path,
     name: &str,
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let layout = layout(root).ok_or_else(|| {
+    let mut layout = layout(root).ok_or_else(|| {
         Error::invalid(
             root.display().to_string(),
             "no CIFAR files of the Python version",
             "data_batch_1 … data_batch_5, test_batch and batches.meta, or train, test and meta",
         )
     })?;
+    let mut notes = Vec::new();
     if layout.classes == 10 {
-        no_gap(&layout.folder, &layout.train, batch)?;
+        let files = std::mem::take(&mut layout.train);
+        let found = without_gaps(&layout.folder, files, "", &options.stated)?;
+        (layout.train, notes) = (found.files, found.notes);
     }
     let classes = class_names(&layout)?;
     let has_test = layout.folder.join(layout.test).is_file();
@@ -95,13 +94,16 @@ pub(crate) fn load(
         let mut bytes = Vec::new();
         read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
         let what = path.display().to_string();
+        sniff::check(&bytes, &what, "a pickle of CIFAR", &[FileKind::Pickle])?;
         let pickle = Pickle::read(&bytes, &what)?;
         let (labels, rows) = records(&pickle, layout.labels, layout.classes, &what)?;
         part.append(file, labels.into_iter(), (&rows, 0), side)?;
         progress(done + 1, files.len());
     }
     let test = has_test.then(|| test.part());
-    DataSet::new(name, Format::CifarPython, classes, (side, side), train.part(), None, test)
+    let set =
+        DataSet::new(name, Format::CifarPython, classes, (side, side), train.part(), None, test);
+    Ok(DataSet { notes, ..set? })
 }
 
 /// Returns the labels and planes of the records of a batch, one label below `classes` for each

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::ImageFormat;
 
 use super::options::DecodeLimits;
+use crate::artefact::sniff::FileKind;
 use crate::error::{Error, Result};
 pub(super) use unusable::Unusable;
 
@@ -73,9 +74,10 @@ impl<'a> Encoded<'a> {
             let (width, height) = others::size(bytes, format)?;
             (ImageKind::Other(format), width, height)
         } else {
-            return Err(Unusable::new(
-                describe(bytes),
-                "a JPEG, PNG, WebP, BMP, GIF or TIFF image",
+            let expected = "a JPEG, PNG, WebP, BMP, GIF or TIFF image";
+            return Err(FileKind::of(bytes).map_or_else(
+                || Unusable::new(describe(bytes), expected),
+                |kind| Unusable::new(kind.name(), kind.expecting(expected)),
             ));
         };
         if width == 0 || height == 0 {
@@ -116,20 +118,14 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// Says what some bytes look like that are neither JPEG nor PNG.
+/// Says what some bytes look like that are no image which is read.
 fn describe(bytes: &[u8]) -> String {
-    let known: [(&[u8], &str); 8] = [
-        (b"GIF8", "a GIF image"),
-        (b"BM", "a BMP image"),
-        (b"RIFF", "a RIFF (perhaps WebP) file"),
-        (b"II*\0", "a TIFF image"),
-        (b"MM\0*", "a TIFF image"),
-        (b"<", "a text file (perhaps HTML)"),
-        (b"P5", "a PGM image"),
-        (b"P6", "a PPM image"),
-    ];
+    let known: [(&[u8], &str); 2] =
+        [(b"RIFF", "a RIFF file that is no WebP image"), (b"<", "a text file (perhaps HTML)")];
+    if bytes.get(4..8) == Some(b"ftyp") {
+        return "an image or film in a box format (perhaps AVIF or HEIC)".to_owned();
+    }
     match known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        _ if bytes.is_empty() => "an empty file".to_owned(),
         Some((_, name)) => (*name).to_owned(),
         None => {
             let start: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
@@ -242,8 +238,9 @@ mod tests {
     fn what_is_no_image_is_described() {
         for (bytes, expected) in [
             (&b""[..], "an empty file"),
-            (b"GIF89a", "a GIF image"),
-            (b"<!DOCTYPE html>", "text file"),
+            (b"GIF89a", "a damaged GIF file"),
+            (b"\0\0\0\x1cftypavif", "perhaps AVIF"),
+            (b"<!DOCTYPE html>", "an HTML page"),
             (b"\x01\x02", "2 bytes that starts with 01 02"),
         ] {
             assert!(decode(bytes).unwrap_err().found.contains(expected), "{bytes:?}");

@@ -1,6 +1,7 @@
 //! `train/CLASS/**` with `val/CLASS/**`, `test/CLASS/**` or both: torchvision's `ImageFolder` trees.
 //!
-//! One held-out folder, of either name, is the test part; with both, `val` is the validation part.
+//! The folders of the parts are called by any word of the vocabulary. One held-out folder, of either
+//! part, is the test part.
 
 pub(super) mod tree;
 
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use super::images::{Counter, Decoder};
 use super::listed::{Listed, Listing, read_part};
-use super::{DataSet, Format, LoadOptions, Part, Progress};
+use super::{DataSet, Format, LoadOptions, Part, Progress, wordnet};
 use crate::error::{Error, Result};
 pub use tree::{Tree, list};
 
@@ -19,11 +20,13 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let mut tree = list(root)?;
+    let mut tree = tree::list_named(root, options.stated.part_names())?;
     if tree.test.is_none() {
         tree.test = tree.val.take();
     }
-    let notes = ignored_note(root, tree.ignored).into_iter().collect();
+    let mut notes = std::mem::take(&mut tree.notes);
+    notes.extend(ignored_note(root, tree.ignored));
+    notes.extend(wordnet::not_unpacked(root, "train", &tree.classes));
     let Tree { classes, train, val, test, .. } = tree;
     let listed = Listed { classes, train, val, test, attributes: None, notes };
     listed.load(root, name, Format::ImageFolder, options, progress)

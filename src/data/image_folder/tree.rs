@@ -9,12 +9,20 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use crate::data::PartName;
 use crate::data::listed::Listing;
+use crate::data::part_names::{PartNames, Told, VOCABULARY_ALONE};
+use crate::data::shards::folders as folders_of;
+use crate::data::wording::{contents_of, count, left_out, some};
 use crate::error::{Error, Result};
 
 /// torchvision's `IMG_EXTENSIONS`, which are the last characters of the lower-case file name.
 pub(in crate::data) const EXTENSIONS: [&str; 9] =
     [".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"];
+
+/// What is expected in place of Arrow files.
+const AS_PARQUET: &str = "Parquet, not the Arrow files of `save_to_disk`: load them with `datasets` \
+                          and call `to_parquet`";
 
 /// A tree that is laid out as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,41 +37,101 @@ pub struct Tree {
     pub test: Option<Listing>,
     /// Number of files with other extensions, which are no samples.
     pub ignored: usize,
+    /// Folders that were left out.
+    pub notes: Vec<String>,
 }
 
-/// Lists `root/train` and, where present, `root/val` and `root/test`.
-///
+/// Lists the folders of the parts under `root`, which the vocabulary names.
 /// # Errors
-/// There is no `train` folder, images lie outside class folders, there are fewer than two classes,
-/// a class has no images, the classes of `val` or `test` are not those of `train`, a name is not
-/// UTF-8, or a link leads nowhere or back to a folder above it.
+/// There is no training folder, images lie outside class folders, there are fewer than two classes,
+/// a class has no images, the classes of another part are not those of training, two folders are
+/// called after one part, a name is not UTF-8, or a link leads nowhere or back to a folder above it.
 pub fn list(root: &Path) -> Result<Tree> {
-    if !root.join("train").is_dir() {
-        return Err(no_train_folder(root)?);
-    }
-    let classes = class_folders(root, "train")?;
+    list_named(root, &VOCABULARY_ALONE)
+}
+
+/// Lists the folders of the parts as `names` has them.
+pub(in crate::data) fn list_named(root: &Path, names: &PartNames) -> Result<Tree> {
+    // What the other folders are called does not matter, whatever bytes that may be.
+    let folders = folders_of(root)?;
+    names.check_used(&root.display().to_string(), &folders)?;
+    let [train, val, test] = part_folders(root, &folders, names)?;
+    let Some(train) = train else { return Err(no_train_folder(root, names)?) };
+    let classes = class_folders(root, &train)?;
     if classes.len() < 2 {
         return Err(Error::invalid(
-            root.join("train").display().to_string(),
+            root.join(&train).display().to_string(),
             format!("one class folder, {}", classes[0]),
             "at least two class folders",
         ));
     }
     let mut ignored = 0;
-    let mut part = |name: &str| -> Result<Option<Listing>> {
-        if !root.join(name).is_dir() {
-            return Ok(None);
-        }
-        if name != "train" {
+    let mut part = |name: &str| -> Result<Listing> {
+        if name != train {
             same_classes(root, name, &classes, &class_folders(root, name)?)?;
         }
         let (listing, other) = list_part(root, name, &classes)?;
         ignored += other;
-        Ok(Some(listing))
+        Ok(listing)
     };
-    let train = part("train")?.unwrap_or_default();
-    let (val, test) = (part("val")?, part("test")?);
-    Ok(Tree { classes, train, val, test, ignored })
+    let trained = part(&train)?;
+    let held = |name: Option<String>, part: &mut dyn FnMut(&str) -> Result<Listing>| {
+        name.map(|name| part(&name)).transpose()
+    };
+    let (val, test) = (held(val, &mut part)?, held(test, &mut part)?);
+    let notes = other_folders(root, &folders, names, &classes)?;
+    Ok(Tree { classes, train: trained, val, test, ignored, notes })
+}
+
+/// Returns the folder of each part.
+fn part_folders(root: &Path, folders: &[String], names: &PartNames) -> Result<[Option<String>; 3]> {
+    let mut found = [None, None, None];
+    for folder in folders {
+        let Some(part) = names.of_name(folder) else { continue };
+        if let Some(other) = found[part as usize].replace(folder.clone()) {
+            let text =
+                format!("folders {other} and {folder}, which are both called {}", part.name());
+            let expected = "one folder a part; `parts` says which";
+            return Err(Error::invalid(root.display().to_string(), text, expected));
+        }
+    }
+    Ok(found)
+}
+
+/// Tells whether `root` has a training folder with folders in it.
+pub(in crate::data) fn is_tree(root: &Path, names: &PartNames) -> bool {
+    let Ok(entries) = fs::read_dir(root) else { return false };
+    let has_folders = |path: PathBuf| {
+        fs::read_dir(path).is_ok_and(|found| found.flatten().any(|e| e.path().is_dir()))
+    };
+    let is_train = |name: &str| names.of_name(name) == Some(PartName::Train);
+    { entries.flatten() }
+        .any(|e| e.file_name().to_str().is_some_and(is_train) && has_folders(e.path()))
+}
+
+/// Says which folders beside the parts look like parts and were left out.
+fn other_folders(
+    root: &Path,
+    folders: &[String],
+    names: &PartNames,
+    classes: &[String],
+) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for folder in folders.iter().filter(|f| names.of_name(f).is_none() && !f.starts_with('.')) {
+        let below = folders_of(&root.join(folder)).unwrap_or_default();
+        if folder != "__MACOSX" && below.iter().any(|class| classes.binary_search(class).is_ok()) {
+            left.push(folder.clone());
+        }
+    }
+    let mut notes = Vec::new();
+    if !left.is_empty() {
+        notes.push(left_out(root, &left));
+    }
+    if folders.iter().any(|folder| folder == "__MACOSX") {
+        let text = "__MACOSX, which the archiver of macOS leaves behind, was left out";
+        notes.push(format!("{}: {text}", root.display()));
+    }
+    Ok(notes)
 }
 
 /// Lists one folder of class folders, which must be those of `classes`. Ids start with the
@@ -80,11 +148,6 @@ pub(in crate::data) fn list_folder(folder: &Path, classes: &[String]) -> Result<
     let name = name.to_str().ok_or_else(bad)?;
     same_classes(root, name, classes, &class_folders(root, name)?)?;
     Ok(list_part(root, name, classes)?.0)
-}
-
-/// Counts things in words: `1 image`, `2 images`.
-pub(in crate::data) fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Tells whether torchvision would take a file of this name for an image.
@@ -155,7 +218,15 @@ pub(in crate::data) fn class_folders(root: &Path, part: &str) -> Result<Vec<Stri
     Err(Error::invalid(
         folder.display().to_string(),
         seen,
-        format!("one folder a class, {part}/CLASS/*.jpg; sort the images into folders first"),
+        match found.files.iter().any(|f| f == "metadata.csv") {
+            _ if found.files.iter().any(|f| f.ends_with(".arrow")) => AS_PARQUET.to_owned(),
+            true => format!("one metadata.csv, beside {part}, whose paths begin with {part}/"),
+            false => {
+                format!(
+                    "one folder a class, {part}/CLASS/*.jpg; sort the images into folders first"
+                )
+            }
+        },
     ))
 }
 
@@ -182,15 +253,6 @@ pub(in crate::data) fn same_classes(
         found.join(", "),
         format!("the {} class folders of train", train.len()),
     ))
-}
-
-/// Lists the first few names.
-pub(in crate::data) fn some<S: AsRef<str>>(names: &[S]) -> String {
-    let first: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
-    match names.len() {
-        0..=3 => first.join(", "),
-        n => format!("{} and {} more", first.join(", "), n - 3),
-    }
 }
 
 pub(in crate::data) fn list_part(
@@ -267,8 +329,8 @@ fn walk(
     Ok(())
 }
 
-/// Explains a root without `train`: what it looks like, and what to pass instead.
-fn no_train_folder(root: &Path) -> Result<Error> {
+/// Explains a root without a training folder: what it looks like, and what to pass instead.
+fn no_train_folder(root: &Path, names: &PartNames) -> Result<Error> {
     let found = entries(root)?;
     let images = |files: &[String]| files.iter().filter(|f| is_image_name(f)).count();
     let mut holds_images = Vec::new();
@@ -277,7 +339,7 @@ fn no_train_folder(root: &Path) -> Result<Error> {
             holds_images.push(name);
         }
     }
-    let all: Vec<&String> = found.folders.iter().chain(&found.files).collect();
+    let there = contents_of(root);
     let seen = match (images(&found.files), holds_images.len()) {
         (n @ 1.., 0) => {
             format!("no train folder but {} (is this one class folder?)", count(n, "image"))
@@ -288,13 +350,34 @@ fn no_train_folder(root: &Path) -> Result<Error> {
                 some(&holds_images)
             )
         }
-        _ if all.is_empty() => "an empty folder".to_owned(),
-        _ => format!("no train folder but {}", some(&all)),
+        _ if found.folders.is_empty() && found.files.is_empty() => there,
+        _ => format!("no train folder but {there}"),
     };
-    Ok(Error::invalid(
-        root.display().to_string(),
-        seen,
-        "train/CLASS/*.jpg with val/CLASS/*.jpg or test/CLASS/*.jpg, or data_batch_*.bin of CIFAR-10, \
-         or train.bin of CIFAR-100",
-    ))
+    let known = "train/CLASS/*.jpg with val/CLASS/*.jpg or test/CLASS/*.jpg, or another layout \
+                 that docs/formats.md lists";
+    Ok(Error::invalid(root.display().to_string(), seen, advice(root, &found, names, known)))
+}
+
+/// Returns what helps with what lies in a root that fits no format, else `known`.
+fn advice(root: &Path, found: &Entries, names: &PartNames, known: &str) -> String {
+    let ends = |ending: &str| found.files.iter().any(|f| f.to_lowercase().ends_with(ending));
+    let told = |name: &String| match names.of_file(name) {
+        Told::Part(part) => Some(format!("{}={name}", part.name())),
+        _ => None,
+    };
+    let parts: Vec<String> = found.folders.iter().filter_map(told).collect();
+    let saved = root.join("state.json").is_file() || root.join("dataset_dict.json").is_file();
+    if saved || ends(".arrow") {
+        AS_PARQUET.to_owned()
+    } else if ends(".zip") || ends(".tar.bz2") || ends(".tar.xz") || ends(".7z") || ends(".rar") {
+        format!("{known}; unpack archives first")
+    } else if ends(".tfrecord") || found.files.iter().any(|f| f.contains(".tfrecord-")) {
+        format!("{known}; TFRecord files are not read")
+    } else if ends(".mdb") {
+        format!("{known}; LMDB files are not read")
+    } else if !parts.is_empty() && !names.is_given() {
+        format!("{known}; or `parts` {}, if that is what these folders are", parts.join(","))
+    } else {
+        known.to_owned()
+    }
 }

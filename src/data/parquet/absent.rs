@@ -13,10 +13,10 @@ pub(super) use files::is;
 pub(super) fn load(
     root: &Path,
     _name: &str,
-    _options: &LoadOptions,
+    options: &LoadOptions,
     _progress: Progress,
 ) -> Result<DataSet> {
-    let shards = files::shards(root)?.0;
+    let shards = files::shards(root, &options.stated)?.parts;
     Err(Error::invalid(
         root.display().to_string(),
         format!("{} Parquet files", shards.iter().map(Vec::len).sum::<usize>()),

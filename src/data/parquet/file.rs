@@ -4,9 +4,11 @@
 //! anything is unpacked: rows, row groups, pages, dictionaries.
 
 use std::fs::File;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use ::parquet::basic::{Compression, Encoding};
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::{ByteArray, DataType};
 use ::parquet::errors::ParquetError;
@@ -18,7 +20,8 @@ use bytes::Bytes;
 use super::padded::PaddedPages;
 use super::pages::{self, Bounds};
 use super::schema::ParquetColumns;
-use crate::data::DecodeLimits;
+use crate::artefact::sniff::{self, FileKind, START};
+use crate::data::{DecodeLimits, LoadOptions, StatedLayout};
 use crate::error::{Error, Result};
 
 /// Number of images that are decoded at a time.
@@ -39,11 +42,15 @@ pub(super) struct Shard {
 
 impl Shard {
     /// Opens the file and checks what it announces.
-    pub fn open(path: &Path, limits: DecodeLimits) -> Result<Shard> {
+    pub fn open(path: &Path, options: &LoadOptions) -> Result<Shard> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(Error::io(path))?;
+        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut start = Vec::new();
+        (&mut file).take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;
+        sniff::check(&start, &name, "a Parquet file", &[FileKind::Parquet])?;
         let again = file.try_clone().map_err(Error::io(path))?;
-        let (reader, columns) = guarded(&name, || open(file, &again, limits, &name))?;
+        let (limits, stated) = (options.limits, &options.stated);
+        let (reader, columns) = guarded(&name, || open(file, &again, limits, stated, &name))?;
         Ok(Shard { reader, columns, name })
     }
 
@@ -55,6 +62,11 @@ impl Shard {
     /// Returns the class names that the file states.
     pub fn classes(&self) -> Option<&[String]> {
         self.columns.classes.as_deref()
+    }
+
+    /// Says which columns were taken because of their types alone, if any were.
+    pub fn guess(&self) -> Option<String> {
+        self.columns.guess.as_ref().map(|text| format!("{}: {text}", self.name))
     }
 
     /// Returns the labels of all rows.
@@ -94,7 +106,8 @@ pub struct ParquetRows {
 /// image beyond the limits.
 pub fn rows(bytes: Bytes, limits: DecodeLimits, what: &str) -> Result<ParquetRows> {
     guarded(what, || {
-        let (reader, columns) = open(bytes.clone(), &bytes, limits, what)?;
+        let (reader, columns) =
+            open(bytes.clone(), &bytes, limits, &StatedLayout::default(), what)?;
         let mut rows =
             ParquetRows { labels: read_labels(&reader, &columns, what)?, ..ParquetRows::default() };
         read_images(&reader, &columns, limits, BATCH, what, |_, images| {
@@ -122,12 +135,13 @@ fn open<R: ChunkReader + 'static>(
     file: R,
     again: &R,
     limits: DecodeLimits,
+    stated: &StatedLayout,
     name: &str,
 ) -> Result<(SerializedFileReader<R>, ParquetColumns)> {
     let length = file.len();
     let reader = SerializedFileReader::new(file).map_err(|e| damaged(name, e))?;
     let metadata = reader.metadata();
-    let columns = ParquetColumns::of(metadata.file_metadata(), name)?;
+    let columns = ParquetColumns::of(metadata.file_metadata(), stated, name)?;
     let mut total = 0u64;
     for group in metadata.row_groups() {
         let rows = u64::try_from(group.num_rows())
@@ -137,6 +151,7 @@ fn open<R: ChunkReader + 'static>(
         for (column, value) in widths {
             let chunk = group.columns().get(column);
             let chunk = chunk.ok_or_else(|| damaged(name, "a row group without a column"))?;
+            supported(chunk, name)?;
             let page = usize::try_from(limits.file_bytes.saturating_mul(2)).unwrap_or(usize::MAX);
             let bounds = Bounds { page, value, values: rows };
             check_chunk(chunk, bounds, again, length).map_err(|reason| damaged(name, reason))?;
@@ -148,6 +163,36 @@ fn open<R: ChunkReader + 'static>(
         return Err(Error::invalid(name, found, "at least a byte of the file a row"));
     }
     Ok((reader, columns))
+}
+
+/// Refuses what is well-formed and not read: kinds of compression and of encoding, by their names.
+fn supported(chunk: &ColumnChunkMetaData, name: &str) -> Result<()> {
+    use Compression::{GZIP, SNAPPY, UNCOMPRESSED, ZSTD};
+    let refused = |what: String| {
+        let found = format!("a column {} in {what}", chunk.column_path().string());
+        let expected = "no compression, Snappy, Zstandard or gzip, and plain, dictionary or delta \
+                        encoding of numbers and lengths: write the file again in one of these";
+        Err(Error::invalid(name, format!("{found}, which is not supported"), expected))
+    };
+    if !matches!(chunk.compression(), UNCOMPRESSED | SNAPPY | GZIP(_) | ZSTD(_)) {
+        let codec = chunk.compression().to_string();
+        return refused(codec.split('(').next().unwrap_or(&codec).to_owned());
+    }
+    let strange = |e: &Encoding| {
+        !matches!(
+            e,
+            Encoding::PLAIN
+                | Encoding::PLAIN_DICTIONARY
+                | Encoding::RLE_DICTIONARY
+                | Encoding::RLE
+                | Encoding::DELTA_BINARY_PACKED
+                | Encoding::DELTA_LENGTH_BYTE_ARRAY
+        )
+    };
+    match chunk.encodings().find(strange) {
+        Some(encoding) => refused(encoding.to_string()),
+        None => Ok(()),
+    }
 }
 
 /// Checks the pages of a column of a row group against the bounds.

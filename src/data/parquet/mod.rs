@@ -17,9 +17,10 @@ use std::path::Path;
 use ::parquet::data_type::ByteArray;
 
 use self::file::Shard;
-use super::class_names::class_names;
+use super::StatedLayout;
+use super::class_names::{NamesFile, NumberedClasses, number};
 use super::images::{Counter, Decoder, Store};
-use super::shards::{label, path};
+use super::shards::{Shards, label, path};
 use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
 use crate::error::{Error, Result};
 pub use file::{ParquetRows, rows};
@@ -32,7 +33,7 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let [train, val, test] = files::shards(root)?.0;
+    let Shards { parts: [train, val, test], mut notes } = files::shards(root, &options.stated)?;
     if train.is_empty() {
         return Err(Error::invalid(
             root.display().to_string(),
@@ -40,10 +41,10 @@ pub(super) fn load(
             "train-*.parquet, in the root or in data, or a single Parquet file",
         ));
     }
-    let open = |names: Vec<String>, part| Shelf::open(root, &names, part, options.limits);
-    let train = open(train, PartName::Train)?;
+    let open = |names: Vec<String>, part| Shelf::open(root, &names, part, options);
+    let mut train = open(train, PartName::Train)?;
     let (mut val, mut test) = (open(val, PartName::Val)?, open(test, PartName::Test)?);
-    let mut notes = Vec::new();
+    notes.extend(train.shards.first().and_then(Shard::guess));
     if test.unlabelled {
         notes.push(format!("the {} test images have no labels and are not used", test.len()));
         test = Shelf::default();
@@ -52,8 +53,14 @@ pub(super) fn load(
         std::mem::swap(&mut val, &mut test);
     }
     let parts = [&train, &val, &test];
-    let classes = classes(root, &parts)?;
     let total = parts.iter().map(|p| p.len()).sum();
+    let stated = stated_classes(&parts)?;
+    let mut labels: Vec<Vec<u32>> = parts.iter().map(|p| p.labels.clone()).collect();
+    let (classes, note) = classes(root, stated, labels.iter_mut().collect(), &options.stated)?;
+    notes.extend(note);
+    for (shelf, labels) in [&mut train, &mut val, &mut test].into_iter().zip(labels) {
+        shelf.labels = labels;
+    }
     let decoder = train.decoder(options, Counter::new(total, progress))?;
     let optional = |shelf: Shelf| match shelf.len() {
         0 => Ok(None),
@@ -72,17 +79,13 @@ pub(super) fn load(
     Ok(set)
 }
 
-/// Returns the names that the shards state, which must be the same; else those beside them, or
-/// numbers.
-fn classes(root: &Path, parts: &[&Shelf]) -> Result<Vec<String>> {
+/// Returns the names that the shards state, which must be the same and enough.
+fn stated_classes(parts: &[&Shelf]) -> Result<Option<Vec<String>>> {
     let least = parts.iter().filter_map(|p| p.labels.iter().max()).max();
     let least = least.map_or(0, |&l| l as usize + 1);
     let mut stated =
         parts.iter().flat_map(|p| &p.shards).filter_map(|s| s.classes().map(|c| (s, c)));
-    let Some((first, names)) = stated.next() else {
-        let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
-        return class_names(folder, least);
-    };
+    let Some((first, names)) = stated.next() else { return Ok(None) };
     if let Some((other, _)) = stated.find(|(_, other)| *other != names) {
         return Err(Error::invalid(
             other.name(),
@@ -97,7 +100,31 @@ fn classes(root: &Path, parts: &[&Shelf]) -> Result<Vec<String>> {
             format!("at least {least}, since there is a label {}", least - 1),
         ));
     }
-    Ok(names.to_vec())
+    Ok(Some(names.to_vec()))
+}
+
+/// Returns the class names: those that the shards state, else those beside them, or numbers.
+fn classes(
+    root: &Path,
+    stated: Option<Vec<String>>,
+    labels: Vec<&mut Vec<u32>>,
+    layout: &StatedLayout,
+) -> Result<NumberedClasses> {
+    let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
+    match (stated, layout.labels_from) {
+        (Some(names), None) => Ok((names, None)),
+        (Some(_), Some(_)) => {
+            let expected = "no `labels_from`: the names start at 0";
+            Err(Error::invalid(
+                root.display().to_string(),
+                "files that name their classes",
+                expected,
+            ))
+        }
+        (None, _) => {
+            number(&root.display().to_string(), labels, NamesFile::beside(folder)?, layout)
+        }
+    }
 }
 
 /// The shards of one part and their labels.
@@ -114,11 +141,11 @@ impl Shelf {
         self.ids.len()
     }
 
-    fn open(root: &Path, names: &[String], part: PartName, limits: DecodeLimits) -> Result<Shelf> {
+    fn open(root: &Path, names: &[String], part: PartName, options: &LoadOptions) -> Result<Shelf> {
         let mut shelf = Shelf::default();
         let mut labels = Vec::new();
         for name in names {
-            let shard = Shard::open(&path(root, name), limits)?;
+            let shard = Shard::open(&path(root, name), options)?;
             let first = labels.len();
             labels.extend(shard.labels()?);
             let name = label(root, name);

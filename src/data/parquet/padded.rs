@@ -14,6 +14,12 @@ use bytes::{Bytes, BytesMut};
 /// Number of bytes before a value that say its length.
 const LENGTH: usize = 4;
 
+/// Encodings of numbers by their differences, and of byte arrays with their lengths so.
+const DELTAS: [Encoding; 2] = [Encoding::DELTA_BINARY_PACKED, Encoding::DELTA_LENGTH_BYTE_ARRAY];
+
+/// Most differences of a block. Writers take 128.
+const MOST_BLOCK: u64 = 1 << 16;
+
 /// The pages of `inner`, which is a column without repetition.
 pub(super) struct PaddedPages {
     pub inner: Box<dyn PageReader>,
@@ -57,8 +63,44 @@ impl PaddedPages {
             {
                 Err(ParquetError::NYI(format!("levels of encoding {def_level_encoding}")))
             }
+            Page::DataPage { encoding, .. } | Page::DataPageV2 { encoding, .. }
+                if DELTAS.contains(encoding) =>
+            {
+                self.check_deltas(&page)?;
+                Ok(page)
+            }
             _ if self.byte_arrays => Ok(self.long_enough(page)),
             _ => Ok(page),
+        }
+    }
+
+    /// Refuses a page of deltas that announces more of them than it has values, since the reader makes
+    /// room for as many before it looks for them.
+    fn check_deltas(&self, page: &Page) -> Result<()> {
+        let mut rest = page.buffer().get(self.start(page)..).unwrap_or_default();
+        let numbers = [number(&mut rest), number(&mut rest), number(&mut rest)];
+        let known = |n: Option<u64>, most: u64| n.is_some_and(|n| n <= most);
+        let [block, groups, count] = numbers;
+        if !known(block, MOST_BLOCK)
+            || !known(groups, MOST_BLOCK)
+            || !known(count, u64::from(page.num_values()))
+        {
+            let text =
+                format!("a page of {} values that announces other deltas", page.num_values());
+            return Err(ParquetError::General(text));
+        }
+        Ok(())
+    }
+
+    /// Returns where the values of a page begin.
+    fn start(&self, page: &Page) -> usize {
+        match page {
+            Page::DictionaryPage { .. } => 0,
+            Page::DataPage { buf, .. } if self.levels => length_at(buf, 0).unwrap_or(0) + LENGTH,
+            Page::DataPage { .. } => 0,
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                (*def_levels_byte_len as usize).saturating_add(*rep_levels_byte_len as usize)
+            }
         }
     }
 
@@ -67,14 +109,7 @@ impl PaddedPages {
         // A dictionary is always plain, whatever it calls itself.
         let plain =
             matches!(page, Page::DictionaryPage { .. }) || page.encoding() == Encoding::PLAIN;
-        let start = match &page {
-            Page::DictionaryPage { .. } => 0,
-            Page::DataPage { buf, .. } if self.levels => length_at(buf, 0).unwrap_or(0) + LENGTH,
-            Page::DataPage { .. } => 0,
-            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
-                (*def_levels_byte_len as usize).saturating_add(*rep_levels_byte_len as usize)
-            }
-        };
+        let start = self.start(&page);
         let (Page::DataPage { buf, .. }
         | Page::DataPageV2 { buf, .. }
         | Page::DictionaryPage { buf, .. }) = &mut page;
@@ -86,6 +121,20 @@ impl PaddedPages {
         }
         page
     }
+}
+
+/// Takes a number in groups of seven bits from the front of `bytes`.
+fn number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 fn length_at(bytes: &[u8], at: usize) -> Option<usize> {

@@ -6,32 +6,35 @@
 //! classes are called by their numbers or by the lines of `classes.txt` or `classnames.txt` beside
 //! the shards.
 
+mod sample;
 pub mod shard;
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use rayon::prelude::*;
 
-use self::shard::ShardSample;
-use super::class_names::class_names;
+use self::shard::{ShardIndex, ShardRules};
+use super::archive::{ArchiveFile, MemberImages};
+use super::class_names::{NamesFile, number};
 use super::images::{Counter, Decoder, Store};
-use super::shards::{Shards, by_number, label, path};
-use super::{Contents, DataSet, DecodeLimits, Format, LoadOptions, Part, PartName, Progress};
+use super::shards::{ShardSearch, Shards, by_number, label, path};
+use super::wording::some;
+use super::{Contents, DataSet, Format, LoadOptions, Part, PartName, Progress, StatedLayout};
 use crate::error::{Error, Result};
 
-const EXTENSION: &str = ".tar";
+pub(super) use super::archive::EXTENSIONS;
 
-fn shards(root: &Path) -> Result<Shards> {
-    let mut shards = Shards::find(root, EXTENSION, &[""])?;
-    shards.0.iter_mut().for_each(|part| part.sort_by(|a, b| by_number(a, b)));
+fn shards(root: &Path, stated: &StatedLayout) -> Result<Shards> {
+    let mut shards = ShardSearch { root, extensions: &EXTENSIONS, stated }.find(&[""])?;
+    shards.parts.iter_mut().for_each(|part| part.sort_by(|a, b| by_number(a, b)));
     Ok(shards)
 }
 
-/// Tells whether `root` holds training shards.
-pub(super) fn is(root: &Path) -> Result<bool> {
-    Ok(shards(root)?.any())
+/// Tells whether `root` holds training shards, or archives that may be and of which `load` says what
+/// is wrong with them.
+pub(super) fn is(root: &Path, stated: &StatedLayout) -> bool {
+    shards(root, stated).map_or(true, |shards| shards.any())
 }
 
 /// Indexes the shards and decodes their images.
@@ -41,7 +44,7 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let [train, val, test] = shards(root)?.0;
+    let Shards { parts: [train, val, test], mut notes } = shards(root, &options.stated)?;
     if train.is_empty() {
         return Err(Error::invalid(
             root.display().to_string(),
@@ -49,11 +52,14 @@ pub(super) fn load(
             "train-*.tar with val-*.tar or test-*.tar, or a single tar",
         ));
     }
-    let read =
-        |shards: &[String], part: PartName| Members::index(root, shards, part, options.limits);
-    let train = read(&train, PartName::Train)?;
+    let read = |shards: &[String], part: PartName| Members::index(root, shards, part, options);
+    let mut train = read(&train, PartName::Train)?;
     let (mut val, mut test) = (read(&val, PartName::Val)?, read(&test, PartName::Test)?);
-    let mut notes = Vec::new();
+    if train.len() == 0 {
+        let expected = "members KEY.jpg with KEY.cls or KEY.json";
+        return Err(Error::invalid(root.display().to_string(), "no samples", expected));
+    }
+    notes.extend([&mut train, &mut val, &mut test].into_iter().flat_map(|p| p.notes.drain(..)));
     if test.without_labels() {
         notes.push(format!(
             "the {} samples of the test shards have no labels and are not used",
@@ -64,22 +70,25 @@ pub(super) fn load(
     if test.len() == 0 {
         std::mem::swap(&mut val, &mut test);
     }
-    let parts = [&train, &val, &test];
-    let total = parts.iter().map(|p| p.len()).sum();
-    let decoder = Decoder::new(&train, options, Counter::new(total, progress))?;
-    let least = parts.iter().filter_map(|p| p.labels.iter().flatten().max()).max();
+    let total = [&train, &val, &test].iter().map(|p| p.len()).sum();
+    let decoder = Decoder::new(&train.images, options, Counter::new(total, progress))?;
     let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
-    let classes = class_names(folder, least.map_or(0, |&l| l as usize + 1))?;
-    let optional = |members: Members| match members.len() {
+    let mut labels = [&train, &val, &test].map(Members::known_labels);
+    let what = root.display().to_string();
+    let all = labels.iter_mut().collect();
+    let (classes, note) = number(&what, all, NamesFile::beside(folder)?, &options.stated)?;
+    notes.extend(note);
+    let [train_labels, val_labels, test_labels] = labels;
+    let optional = |members: Members, labels: Vec<u32>| match members.len() {
         0 => Ok(None),
-        _ => members.part(&decoder).map(Some),
+        _ => members.part(labels, &decoder).map(Some),
     };
     let contents = Contents {
         classes,
         size: decoder.size(),
-        val: optional(val)?,
-        test: optional(test)?,
-        train: train.part(&decoder)?,
+        val: optional(val, val_labels)?,
+        test: optional(test, test_labels)?,
+        train: train.part(train_labels, &decoder)?,
         attributes: None,
     };
     let mut set = DataSet::of(name, Format::Webdataset, contents)?;
@@ -90,11 +99,10 @@ pub(super) fn load(
 /// The samples of one part and where their images lie.
 #[derive(Default)]
 struct Members {
-    shards: Vec<PathBuf>,
-    /// Shard, first byte and length of each image.
-    images: Vec<(u32, u64, u64)>,
+    images: MemberImages,
     labels: Vec<Option<u32>>,
     ids: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Members {
@@ -106,36 +114,52 @@ impl Members {
         self.len() > 0 && self.labels.iter().all(Option::is_none)
     }
 
+    fn known_labels(&self) -> Vec<u32> {
+        self.labels.iter().flatten().copied().collect()
+    }
+
     /// Reads the headers of the shards, several at a time. Test samples may all lack labels.
     fn index(
         root: &Path,
         shards: &[String],
         part: PartName,
-        limits: DecodeLimits,
+        options: &LoadOptions,
     ) -> Result<Members> {
-        let indexed: Vec<Result<Vec<ShardSample>>> = shards
+        let image_key = options.stated.image_key.as_deref().map(|k| k.trim_start_matches('.'));
+        let rules = ShardRules { limits: options.limits, image_key };
+        let indexed: Vec<Result<(ArchiveFile, ShardIndex)>> = shards
             .par_iter()
             .map(|shard| {
                 let path = path(root, shard);
-                let file = File::open(&path).map_err(Error::io(&path))?;
-                let length = file.metadata().map_err(Error::io(&path))?.len();
-                shard::index(file, length, limits, &path.display().to_string())
+                let archive = ArchiveFile::open(&path, options.scratch.as_deref())?;
+                let length = archive.length();
+                let what = path.display().to_string();
+                let index = shard::index(archive.reader()?, length, rules, &what)?;
+                Ok((archive, index))
             })
             .collect();
         let mut members = Members::default();
-        for (number, (shard, samples)) in shards.iter().zip(indexed).enumerate() {
-            members.shards.push(path(root, shard));
+        let mut notes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (number, (shard, indexed)) in shards.iter().zip(indexed).enumerate() {
+            let (archive, index) = indexed?;
             let name = label(root, shard);
-            for sample in samples? {
-                members.images.push((number as u32, sample.start, sample.length));
+            for note in index.notes {
+                notes.entry(note).or_default().push(name.clone());
+            }
+            members.images.archives.push(archive);
+            for sample in index.samples {
+                members.images.places.push((number as u32, sample.start, sample.length));
                 members.labels.push(sample.label);
                 members.ids.push(format!("{name}:{}", sample.key));
+                members.images.names.push(sample.key);
             }
         }
+        let say = |(note, names): (String, Vec<String>)| format!("{}: {note}", some(&names));
+        members.notes = notes.into_iter().map(say).collect();
         let unlabelled = members.labels.iter().position(Option::is_none);
         match unlabelled {
             Some(i) if part != PartName::Test || !members.without_labels() => Err(Error::invalid(
-                members.place(i),
+                members.images.place(i),
                 "no class",
                 "a member KEY.cls with a whole number, or KEY.json with one under \"label\"",
             )),
@@ -143,27 +167,8 @@ impl Members {
         }
     }
 
-    fn part(self, decoder: &Decoder) -> Result<Part> {
-        let images = decoder.all(&self, self.len())?;
-        let labels = self.labels.into_iter().flatten().collect();
+    fn part(self, labels: Vec<u32>, decoder: &Decoder) -> Result<Part> {
+        let images = decoder.all(&self.images, self.len())?;
         Ok(Part { images, labels, ids: self.ids, attributes: Vec::new() })
-    }
-}
-
-impl Store for Members {
-    fn read(&self, i: usize, _: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
-        let (shard, start, length) = self.images[i];
-        let path = &self.shards[shard as usize];
-        // The length was checked against the limits and the file's size when the shard was indexed.
-        bytes.resize(length as usize, 0);
-        let mut file = File::open(path).map_err(Error::io(path))?;
-        file.seek(SeekFrom::Start(start)).map_err(Error::io(path))?;
-        file.read_exact(bytes).map_err(Error::io(path))
-    }
-
-    fn place(&self, i: usize) -> String {
-        let path = &self.shards[self.images[i].0 as usize];
-        let key = self.ids[i].split_once(".tar:").map_or(self.ids[i].as_str(), |(_, key)| key);
-        format!("{}, sample {key}", path.display())
     }
 }

@@ -7,46 +7,19 @@
 //! those called `__…__`.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-use crate::data::DecodeLimits;
+use super::sample::{MOST_LABEL, MemberPlace, SampleReader};
+pub use super::sample::{ShardIndex, ShardRules, ShardSample};
+use crate::data::wording::some;
 use crate::error::{Error, Result};
 
-/// Most bytes of a label's member, and of the names and headers between two members.
-const MOST_LABEL: u64 = 1 << 20;
+/// Number of bytes of a block of an archive.
+pub(in crate::data) const BLOCK: u64 = 512;
 
-/// Largest class number that is believed.
-const MOST_CLASSES: u64 = 100_000;
-
-/// Extensions of images.
-const IMAGES: [&str; 3] = ["jpg", "jpeg", "png"];
-
-/// Keys under which a JSON member may have the class.
-const KEYS: [&str; 4] = ["label", "cls", "class", "target"];
-
-/// A sample of a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardSample {
-    /// The name of the sample's members up to the first dot of the base name.
-    pub key: String,
-    /// First byte of the image's member in the file.
-    pub start: u64,
-    /// Number of bytes of the image.
-    pub length: u64,
-    /// The class, where a member says it.
-    pub label: Option<u32>,
-}
-
-/// A sample whose members are still being read.
-struct OpenSample {
-    key: String,
-    image: Option<(u64, u64)>,
-    label: Option<u32>,
-    /// Whether the label is that of a `.cls` member, which goes before that of a `.json`.
-    by_cls: bool,
-}
+/// Most names of members that are kept for a message.
+const MOST_NAMES: usize = 100;
 
 /// A reader that gives out a bounded number of bytes until that number is set again. The archive's
 /// reader would otherwise take names of any length into memory. Skipping costs nothing.
@@ -90,19 +63,46 @@ pub(in crate::data) fn member_key(path: &str) -> Option<&str> {
 /// Lists the samples of a shard of `length` bytes; `what` names it in errors.
 ///
 /// # Errors
-/// It is no archive or a truncated one, an image or label is beyond the limits, a sample has two
+/// It is no archive or a truncated one, an image or label is beyond the limits, a sample has several
 /// images or none, a class is no whole number, a key comes twice, or a name is not UTF-8.
 pub fn index(
-    input: impl Read + Seek,
+    mut input: impl Read + Seek,
     length: u64,
-    limits: DecodeLimits,
+    rules: ShardRules,
     what: &str,
-) -> Result<Vec<ShardSample>> {
+) -> Result<ShardIndex> {
+    let mut samples = SampleReader::new(what, rules);
+    let mut members = Vec::new();
+    let end = read_members(&mut input, length, &mut samples, &mut members)?;
+    samples.finish()?;
+    let mut found = samples.index();
+    if found.samples.is_empty() && !members.is_empty() {
+        let found = format!("no samples but {}", some(&members));
+        return Err(Error::invalid(what, found, "members KEY.jpg with KEY.cls or KEY.json"));
+    }
+    if members.is_empty() {
+        found.notes.push("is an archive without members".to_owned());
+    }
+    found.notes.extend(odd_end(&mut input, end, length).map_err(|e| {
+        Error::invalid(what, format!("a damaged archive ({e})"), "a tar file, not compressed")
+    })?);
+    Ok(found)
+}
+
+/// Hands the members of an archive to `samples` and returns where the last one ends; `names` gets the
+/// first few names.
+fn read_members(
+    input: &mut (impl Read + Seek),
+    length: u64,
+    samples: &mut SampleReader,
+    names: &mut Vec<String>,
+) -> Result<u64> {
+    let what = samples.what;
     let (mut archive, reset) = open_archive(input);
     let damaged = |e: io::Error| {
         Error::invalid(what, format!("a damaged archive ({e})"), "a tar file, not compressed")
     };
-    let mut samples = ShardReader { what, found: Vec::new(), keys: HashSet::new(), open: None };
+    let mut last = 0;
     for entry in archive.entries_with_seek().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         reset();
@@ -111,53 +111,55 @@ pub fn index(
         let kind = entry.header().entry_type();
         let is_file = kind.is_file() || kind.is_contiguous();
         let path = entry.path_bytes();
-        if end.is_none() {
+        let Some(end) = end else {
             let found =
                 format!("{size} bytes of {:?} from {start}", String::from_utf8_lossy(&path));
-            return Err(Error::invalid(
-                what,
-                found,
-                format!("a whole archive, not {length} bytes"),
-            ));
-        }
+            let expected = format!("a whole archive, not {length} bytes");
+            return Err(Error::invalid(what, found, expected));
+        };
+        last = end.next_multiple_of(BLOCK);
         if !is_file {
             continue;
         }
         let Ok(path) = std::str::from_utf8(&path).map(str::to_owned) else {
             let found = format!("the name {:?}", String::from_utf8_lossy(&path));
-            return Err(Error::invalid(
-                what,
-                found,
-                "names in UTF-8, since they become sample ids",
-            ));
+            let expected = "names in UTF-8, since they become sample ids";
+            return Err(Error::invalid(what, found, expected));
         };
-        let Some((key, extension)) = split(&path) else { continue };
+        if names.len() < MOST_NAMES {
+            names.push(path.chars().take(80).collect());
+        }
+        let Some((key, extension)) = split(&path) else {
+            samples.no_member(&path);
+            continue;
+        };
         samples.begin(key)?;
-        let extension = extension.to_ascii_lowercase();
-        let too_large = |most: u64| {
-            let found = format!("{size} bytes");
-            Error::invalid(format!("{what}, {path}"), found, format!("at most {most} bytes"))
-        };
-        if IMAGES.contains(&extension.as_str()) {
-            if size > limits.file_bytes {
-                return Err(too_large(limits.file_bytes));
-            }
-            samples.image((start, size))?;
-        } else if extension == "cls" || extension == "json" {
-            if size > MOST_LABEL / 2 {
-                return Err(too_large(MOST_LABEL / 2));
-            }
+        let place = MemberPlace { path: &path, extension, start, size };
+        if samples.member(place) {
             let mut content = Vec::new();
             entry.read_to_end(&mut content).map_err(damaged)?;
             reset();
-            samples.label(&content, extension == "cls", &path)?;
+            samples.label(place, &content);
         }
     }
-    samples.finish()?;
-    if samples.found.is_empty() {
-        return Err(Error::invalid(what, "no samples", "members KEY.jpg with KEY.cls or KEY.json"));
+    Ok(last)
+}
+
+/// Says what is odd behind the last member, which ends at `end`. Writers put two empty blocks there.
+pub(in crate::data) fn odd_end(
+    input: &mut (impl Read + Seek),
+    end: u64,
+    length: u64,
+) -> io::Result<Option<String>> {
+    if end >= length {
+        let text = "ends without the mark of an archive's end: it may have been cut short";
+        return Ok((length > 0).then(|| text.to_owned()));
     }
-    Ok(samples.found)
+    input.seek(SeekFrom::Start(end))?;
+    let mut rest = Vec::new();
+    input.take(MOST_LABEL).read_to_end(&mut rest)?;
+    let text = "has more behind its end, perhaps another archive, which is not read";
+    Ok(rest.iter().any(|&b| b != 0).then(|| text.to_owned()))
 }
 
 /// Returns the key and extension of a member; `None` where it is no part of a sample.
@@ -166,98 +168,6 @@ fn split(path: &str) -> Option<(&str, &str)> {
     let dot = base + path[base..].find('.')?;
     let reserved = base == 0 && path.starts_with("__") && path.ends_with("__");
     (dot > base && !reserved).then(|| (&path[..dot], &path[dot + 1..]))
-}
-
-struct ShardReader<'a> {
-    what: &'a str,
-    found: Vec<ShardSample>,
-    keys: HashSet<String>,
-    open: Option<OpenSample>,
-}
-
-impl ShardReader<'_> {
-    fn wrong(&self, key: &str, found: impl Into<String>, expected: &str) -> Error {
-        let key: String = key.chars().take(200).collect();
-        Error::invalid(format!("{}, sample {key}", self.what), found, expected)
-    }
-
-    /// Goes on with the sample of `key`, or starts it.
-    fn begin(&mut self, key: &str) -> Result<()> {
-        if self.open.as_ref().is_some_and(|open| open.key == key) {
-            return Ok(());
-        }
-        self.finish()?;
-        if !self.keys.insert(key.to_owned()) {
-            let expected = "every key once; the members of a sample must follow each other";
-            return Err(self.wrong(key, "a key that came before", expected));
-        }
-        self.open =
-            Some(OpenSample { key: key.to_owned(), image: None, label: None, by_cls: false });
-        Ok(())
-    }
-
-    fn image(&mut self, place: (u64, u64)) -> Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        match open.image.replace(place) {
-            None => Ok(()),
-            Some(_) => {
-                let key = open.key.clone();
-                Err(self.wrong(&key, "two images", "one of .jpg, .jpeg and .png"))
-            }
-        }
-    }
-
-    fn label(&mut self, content: &[u8], is_cls: bool, path: &str) -> Result<()> {
-        let class = if is_cls { class_of_text(content) } else { class_of_json(content) };
-        let class = class.map_err(|found| {
-            let expected = format!(
-                "{} below {MOST_CLASSES}",
-                if is_cls {
-                    "a whole number"
-                } else {
-                    "a JSON object with a whole number under \"label\""
-                }
-            );
-            Error::invalid(format!("{}, {path}", self.what), found, expected)
-        })?;
-        let Some(open) = &mut self.open else { return Ok(()) };
-        if class.is_some() && (is_cls || !open.by_cls) {
-            open.label = class;
-            open.by_cls |= is_cls;
-        }
-        Ok(())
-    }
-
-    /// Closes the sample that is open.
-    fn finish(&mut self) -> Result<()> {
-        let Some(OpenSample { key, image, label, .. }) = self.open.take() else { return Ok(()) };
-        let Some((start, length)) = image else {
-            return Err(self.wrong(&key, "no image", "a member .jpg, .jpeg or .png"));
-        };
-        self.found.push(ShardSample { key, start, length, label });
-        Ok(())
-    }
-}
-
-fn class_of_text(content: &[u8]) -> Result<Option<u32>, String> {
-    let text = String::from_utf8_lossy(content);
-    match text.trim().parse::<u64>() {
-        Ok(class) if class < MOST_CLASSES => Ok(Some(class as u32)),
-        _ => Err(format!("{:?}", text.chars().take(40).collect::<String>())),
-    }
-}
-
-/// Returns the class under the first of the known keys; `None` for an object that has none of them.
-fn class_of_json(content: &[u8]) -> Result<Option<u32>, String> {
-    let value: serde_json::Value = serde_json::from_slice(content).map_err(|e| e.to_string())?;
-    let object = value.as_object().ok_or("no object")?;
-    match KEYS.iter().find_map(|key| object.get(*key)) {
-        None => Ok(None),
-        Some(class) => match class.as_u64() {
-            Some(n) if n < MOST_CLASSES => Ok(Some(n as u32)),
-            _ => Err(class.to_string().chars().take(40).collect()),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::png;
 use crate::artefact::atomic;
+use crate::data::archive::{ArchiveFile, EXTENSIONS};
 use crate::data::webdataset::shard::{member_key, open_archive};
 use crate::data::{DataSet, Format, Part, PartName, class_names};
 use crate::error::{Error, Result};
@@ -154,7 +155,7 @@ fn filter_all(
         match &mut single {
             Some(out) => filter(&path, &keys, out)?,
             None => {
-                let mut out = create(shard)?
+                let mut out = create(&unpacked_name(shard))?
                     .ok_or_else(|| Error::Internal("no place for a shard".to_owned()))?;
                 filter(&path, &keys, &mut out)?;
                 end(&mut out, &path)?;
@@ -170,7 +171,15 @@ fn filter_all(
 /// Returns the shard of an id `shard.tar:key`. Keys may hold colons, but no shard's name holds
 /// `.tar:`.
 fn shard_of(id: &str) -> &str {
-    id.to_ascii_lowercase().find(".tar:").map_or(id, |at| &id[..at + 4])
+    let lower = id.to_ascii_lowercase();
+    let end = |ending: &&str| Some(lower.find(&format!("{ending}:"))? + ending.len());
+    EXTENSIONS.iter().filter_map(end).min().map_or(id, |end| &id[..end])
+}
+
+/// Returns the name of a shard that is written without compression.
+fn unpacked_name(shard: &str) -> String {
+    let packed = EXTENSIONS[..2].iter().find_map(|ending| shard.strip_suffix(ending));
+    packed.map_or_else(|| shard.to_owned(), |stem| format!("{stem}.tar"))
 }
 
 /// Writes the two empty blocks that end an archive.
@@ -180,10 +189,9 @@ fn end(out: &mut BufWriter<File>, path: &Path) -> Result<()> {
 
 /// Copies the members of samples in `keys`, with the headers that belong to them.
 fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let again = file.try_clone().map_err(Error::io(path))?;
+    let shard = ArchiveFile::open(path, None)?;
     let mut ranges = Vec::new();
-    let (mut archive, reset) = open_archive(again);
+    let (mut archive, reset) = open_archive(shard.reader()?);
     let mut before = 0;
     for entry in archive.entries_with_seek().map_err(Error::io(path))? {
         let entry = entry.map_err(Error::io(path))?;
@@ -199,7 +207,7 @@ fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()>
         before = end;
     }
     drop(archive);
-    let mut file = file;
+    let mut file = shard.reader()?;
     for range in ranges {
         file.seek(SeekFrom::Start(range.start)).map_err(Error::io(path))?;
         let wanted = range.end - range.start;

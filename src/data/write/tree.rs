@@ -84,7 +84,7 @@ impl TreeWriter<'_> {
     fn of_classes(&self, set: &DataSet, kept: &[usize]) -> Result<()> {
         let mut folders: Vec<&Path> = Vec::new();
         for id in &set.train.ids {
-            if let Some(folder) = class_folder(id)
+            if let Some(folder) = class_folder(set.format, id)
                 && folders.last() != Some(&folder)
             {
                 folders.push(folder);
@@ -178,9 +178,13 @@ impl TreeWriter<'_> {
     }
 }
 
-/// Returns `…/train/CLASS` of `…/train/CLASS/…`.
-fn class_folder(id: &str) -> Option<&Path> {
-    let train = id.find("train/")? + "train/".len();
+/// Returns `…/train/CLASS` of `…/train/CLASS/…`. An image folder's training part may be called
+/// otherwise.
+fn class_folder(format: Format, id: &str) -> Option<&Path> {
+    let train = match format {
+        Format::ImageFolder => id.find('/')? + 1,
+        _ => id.find("train/")? + "train/".len(),
+    };
     let class = id[train..].find('/')?;
     Some(Path::new(&id[..train + class]))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 
-use crate::artefact::foreign::{self, NamedScores};
+use crate::artefact::foreign::{self, NamedScores, WantedColumns};
 use crate::artefact::{Provenance, digest, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
@@ -18,8 +18,13 @@ pub struct GivenSettings {
     pub direction: Option<String>,
     /// The order of an array, or what the numbers of a CSV count in: `imagefolder`, `dataset` or `ids:FILE`.
     pub order: Option<String>,
-    /// Column of a CSV that holds the score; None takes `score`, `aum`, or the only one.
+    /// Column of a CSV that holds the score, or array of a .npz; None takes `score`, `aum`, or the only
+    /// one.
     pub score_column: Option<String>,
+    /// Column of a CSV that names the samples; None takes a known one.
+    pub name_column: Option<String>,
+    /// The numbers 0 to N - 1 in an array are the samples' ranks, and meant as scores.
+    pub as_ranks: bool,
 }
 
 impl GivenSettings {
@@ -29,8 +34,10 @@ impl GivenSettings {
             ("direction", &self.direction),
             ("order", &self.order),
             ("score_column", &self.score_column),
+            ("name_column", &self.name_column),
         ];
-        settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
+        let first = settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name);
+        first.or(self.as_ranks.then_some("as_ranks"))
     }
 }
 
@@ -61,69 +68,117 @@ impl GivenScores {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         // An array or table of `fairprune score` says beside itself what it is of.
         let stated = path.with_file_name("scores.json");
-        if let Some(stated) = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten() {
+        let stated = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten();
+        if let Some(stated) = &stated {
             stated.check_positions(&what, &identity(data))?;
         }
         let order = settings.order.as_deref().map(|text| order(text, data)).transpose()?;
         let is =
             |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
-        let ids = &data.train.ids;
-        let (values, column) = if is("npy") {
-            let Some(order) = order else {
-                let expected = "`order` imagefolder, dataset or ids:FILE: an array does not say whose \
-                                its numbers are";
-                return Err(Error::invalid(what, "an array without an order", expected));
-            };
-            if settings.score_column.is_some() {
-                let expected = "a CSV file, whose columns have names";
-                return Err(Error::invalid("`score_column`", "an array", expected));
+        let samples = Samples { what: &what, ids: &data.train.ids, eligible };
+        let (values, column) = if is("npy") || is("npz") {
+            let (values, column) = samples.of_array(path, is("npz"), settings, order)?;
+            if stated.is_none() && !settings.as_ranks && foreign::is_permutation(&values) {
+                let found = format!("the numbers 0 to {}, each once", values.len() - 1);
+                let expected = "scores; `as_ranks` if each is the rank of its sample; if they are \
+                                positions in an order, numpy.argsort of them are ranks";
+                return Err(Error::invalid(what, found, expected));
             }
-            let values = foreign::read_array(path)?;
-            let values = match order {
-                FileOrder::DataSet => foreign::in_order(&what, values, ids.len())?,
-                FileOrder::Ids(list) => {
-                    let names = lines(&list)?;
-                    if names.len() != values.len() {
-                        let found = format!("{} numbers", values.len());
-                        let expected = format!("{}, the lines of {}", names.len(), list.display());
-                        return Err(Error::invalid(what, found, expected));
-                    }
-                    let rows = NamedScores { names, scores: values };
-                    foreign::by_name(&list.display().to_string(), &rows, ids, eligible)?
-                }
-            };
-            (values, None)
+            (values, column)
         } else if is("csv") {
-            let (columns, mut rows) = foreign::read_csv(path, settings.score_column.as_deref())?;
-            if let Some(order) = order {
-                let names = match order {
-                    FileOrder::DataSet => ids.clone(),
-                    FileOrder::Ids(list) => lines(&list)?,
-                };
-                name_positions(&what, &mut rows, &names)?;
-            }
-            let values = foreign::by_name(&what, &rows, ids, eligible).map_err(|e| {
-                let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
-                match e {
-                    Error::Invalid { what, found, expected }
-                        if numbers && settings.order.is_none() =>
-                    {
-                        let expected = format!(
-                            "{expected}; if these numbers are positions, say in which `order`"
-                        );
-                        Error::Invalid { what, found, expected }
-                    }
-                    other => other,
-                }
-            })?;
-            (values, Some(columns.score))
+            let (values, column) = samples.of_table(path, settings, order)?;
+            (values, Some(column))
         } else {
-            let expected = "a folder that `fairprune score` wrote, a .csv or a .npy";
+            let expected = "a folder that `fairprune score` wrote, a .csv, a .npz or a .npy";
             return Err(Error::invalid(what, "another kind of file", expected));
         };
         let direction = direction(settings.direction.as_deref(), column.as_deref(), &what)?;
         let record = record(path, settings, direction, column, &digest(&bytes));
         Ok(GivenScores { values, direction, record, digest: digest(&bytes) })
+    }
+}
+
+/// The samples that scores are wanted for.
+struct Samples<'a> {
+    /// The file of scores, for messages.
+    what: &'a str,
+    ids: &'a [String],
+    eligible: &'a [usize],
+}
+
+impl Samples<'_> {
+    /// Reads an array, alone or in an archive, and returns its numbers by sample, and its name.
+    fn of_array(
+        &self,
+        path: &Path,
+        archive: bool,
+        settings: &GivenSettings,
+        order: Option<FileOrder>,
+    ) -> Result<(Vec<f64>, Option<String>)> {
+        let Some(order) = order else {
+            let expected = "`order` imagefolder, dataset or ids:FILE: an array does not say whose \
+                            its numbers are";
+            return Err(Error::invalid(self.what, "an array without an order", expected));
+        };
+        if settings.name_column.is_some() || (settings.score_column.is_some() && !archive) {
+            let name = if settings.name_column.is_some() { "name_column" } else { "score_column" };
+            let expected = "a CSV file, whose columns have names";
+            return Err(Error::invalid(format!("`{name}`"), "an array", expected));
+        }
+        let (values, name) = match archive {
+            true => {
+                let (name, values) = foreign::read_npz(path, settings.score_column.as_deref())?;
+                (values, Some(name))
+            }
+            false => (foreign::read_array(path)?, None),
+        };
+        let values = match order {
+            FileOrder::DataSet => foreign::in_order(self.what, values, self.ids.len())?,
+            FileOrder::Ids(list) => {
+                let names = lines(&list)?;
+                if names.len() != values.len() {
+                    let found = format!("{} numbers", values.len());
+                    let expected = format!("{}, the lines of {}", names.len(), list.display());
+                    return Err(Error::invalid(self.what, found, expected));
+                }
+                let rows = NamedScores { names, scores: values };
+                foreign::by_name(&list.display().to_string(), &rows, self.ids, self.eligible)?
+            }
+        };
+        Ok((values, name))
+    }
+
+    /// Reads a table and returns its numbers by sample, and the name of their column.
+    fn of_table(
+        &self,
+        path: &Path,
+        settings: &GivenSettings,
+        order: Option<FileOrder>,
+    ) -> Result<(Vec<f64>, String)> {
+        let wanted = WantedColumns {
+            name: settings.name_column.as_deref(),
+            score: settings.score_column.as_deref(),
+        };
+        let (columns, mut rows) = foreign::read_csv(path, wanted)?;
+        if let Some(order) = order {
+            let names = match order {
+                FileOrder::DataSet => self.ids.to_vec(),
+                FileOrder::Ids(list) => lines(&list)?,
+            };
+            name_positions(self.what, &mut rows, &names)?;
+        }
+        let values = foreign::by_name(self.what, &rows, self.ids, self.eligible).map_err(|e| {
+            let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
+            match e {
+                Error::Invalid { what, found, expected } if numbers && settings.order.is_none() => {
+                    let expected =
+                        format!("{expected}; if these numbers are positions, say in which `order`");
+                    Error::Invalid { what, found, expected }
+                }
+                other => other,
+            }
+        })?;
+        Ok((values, columns.score))
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Cpu;
-use crate::data::{self, DataSet, Format, LoadOptions, PartName, Progress, Split, SplitKind};
+use crate::data::{
+    self, DataSet, Format, LoadOptions, PartName, Progress, Split, SplitKind, StatedLayout,
+};
 use crate::error::{Error, Result};
 use crate::experiment::folder::findings::{CheckFile, Exclusion, TrainingSamples};
 use crate::experiment::folder::provenance;
@@ -29,6 +31,9 @@ pub struct DataSettings {
     pub data_seed: u64,
     /// Factor between the largest and the smallest class that is injected into the training part.
     pub long_tail: Option<f64>,
+    /// What files do not say themselves: names of parts and columns, gaps that are allowed.
+    #[serde(flatten)]
+    pub stated: StatedLayout,
     /// What is held out; None takes the set's own validation images, else a holdout.
     #[serde(with = "text")]
     pub split: Option<SplitKind>,
@@ -49,6 +54,7 @@ impl Default for DataSettings {
             long_tail: None,
             split: None,
             without: None,
+            stated: StatedLayout::default(),
         }
     }
 }
@@ -65,6 +71,7 @@ impl DataSettings {
             format: self.format,
             image_size: self.image_size.or(self.input_size.map(stored_side)),
             seed: self.data_seed,
+            stated: self.stated.clone(),
             ..LoadOptions::default()
         }
     }

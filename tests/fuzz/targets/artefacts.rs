@@ -86,7 +86,7 @@ fn tables_of_results() {
                 | tables::read::<KeptClassRow>(&path).is_ok()
                 | ScoreTable::read(&path).is_ok()
                 | tables::read::<GroupRecallRow>(&path).is_ok()
-                | foreign::read_csv(&path, None)
+                | foreign::read_csv(&path, foreign::WantedColumns::default())
                     .and_then(|(_, rows)| foreign::by_name("x", &rows, &ids, &[0]))
                     .is_ok()
         },

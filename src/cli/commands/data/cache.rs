@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::atomic;
-use fairprune::data::LoadOptions;
 use fairprune::data::cache::{self, EXTENSION, Header};
+use fairprune::data::{LoadOptions, StatedLayout};
 use fairprune::error::Error;
 use serde_json::json;
 
@@ -91,6 +91,14 @@ fn still_right(header: &Header, args: &CacheArgs) -> Result<()> {
         let size =
             |s: Option<usize>| s.map_or("the stored size".to_owned(), |s| format!("size {s}"));
         return other(size(source.image_size), size(args.set.image_size));
+    }
+    let stated = args.set.stated.settings()?;
+    if source.stated != stated {
+        let said = |layout: &StatedLayout| match layout.is_empty() {
+            true => "what the files say".to_owned(),
+            false => format!("what was said of the files ({})", json!(layout)),
+        };
+        return other(said(&source.stated), said(&stated));
     }
     if let Some(format) = &args.set.format
         && *format != source.format

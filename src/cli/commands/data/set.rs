@@ -4,6 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use fairprune::experiment::settings::DataSettings;
 
+use crate::cli::stated::StatedArgs;
+
 /// A data set, named first.
 #[derive(Args, Clone, Debug)]
 pub struct SetArgs {
@@ -20,6 +22,8 @@ pub struct SetArgs {
     /// Seed of the built-in data sets' drawings
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
+    #[command(flatten)]
+    pub stated: StatedArgs,
 }
 
 impl SetArgs {
@@ -29,6 +33,7 @@ impl SetArgs {
             format: self.format.as_deref().map(str::parse).transpose()?,
             image_size: self.image_size,
             data_seed: self.data_seed,
+            stated: self.stated.settings()?,
             ..DataSettings::of(&self.path)
         })
     }

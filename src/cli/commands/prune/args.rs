@@ -13,6 +13,7 @@ use crate::cli::args::{
     RecipeArgs, VariantArgs, WithoutArgs,
 };
 use crate::cli::density::{DensityArgs, QuotaArgs};
+use crate::cli::stated::StatedArgs;
 
 #[derive(Args, Debug)]
 pub struct PruneArgs {
@@ -62,7 +63,7 @@ pub struct PruneArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data")]
 pub struct SourceArgs {
-    /// A folder that `fairprune score` wrote (--data is not needed), or a .csv or .npy of scores that
+    /// A folder that `fairprune score` wrote (--data is not needed), or a .csv, .npz or .npy of scores that
     /// another program computed for --data
     #[arg(long, value_name = "DIR|FILE")]
     pub scores: Option<PathBuf>,
@@ -79,10 +80,12 @@ pub struct SourceArgs {
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub data_seed: u64,
     #[command(flatten)]
+    pub stated: StatedArgs,
+    #[command(flatten)]
     pub long_tail: LongTailArgs,
     /// Which training images are held out and never kept: holdout, half-test, crossfit[:R] or
     /// shipped [default: the scores' own; without scores as in `train`]
-    #[arg(long, value_name = "SPLIT", requires = "data")]
+    #[arg(long, value_name = "SPLIT", requires = "data", help_heading = "Data")]
     pub split: Option<String>,
     #[command(flatten)]
     pub given: GivenArgs,
@@ -103,9 +106,15 @@ pub struct GivenArgs {
     /// (as `data export --as csv` lists) or ids:FILE (a name a line)
     #[arg(long, value_name = "ORDER")]
     pub order: Option<String>,
-    /// Column of a CSV that holds the score [default: score, aum, or the only one]
+    /// Column of a CSV that holds the score, or array of a .npz [default: score, aum, or the only one]
     #[arg(long, value_name = "NAME")]
     pub score_column: Option<String>,
+    /// Column of a CSV that names the samples [default: id, filename, path and the like]
+    #[arg(long, value_name = "NAME")]
+    pub name_column: Option<String>,
+    /// The numbers 0 to N - 1 in an array are ranks of the samples, and meant as scores
+    #[arg(long)]
+    pub as_ranks: bool,
 }
 
 impl SourceArgs {
@@ -121,20 +130,26 @@ impl SourceArgs {
             long_tail: self.long_tail.long_tail,
             split: self.split.as_deref().map(str::parse).transpose()?,
             without: self.without.without.clone(),
+            stated: self.stated.settings()?,
         }))
     }
 
     /// The library's settings.
     pub fn settings(&self) -> Result<SourceSettings> {
-        let GivenArgs { direction, order, score_column } = self.given.clone();
+        let GivenArgs { direction, order, score_column, name_column, as_ranks } =
+            self.given.clone();
         if self.data.is_none() && self.long_tail.long_tail.is_some() {
             let expected = "--data with it; scores of a folder state their own";
             return Err(Error::invalid("--long-tail", "no --data", expected).into());
         }
+        if self.data.is_none() && !self.stated.settings()?.is_empty() {
+            let expected = "--data with them; scores of a folder state their own";
+            return Err(Error::invalid("--parts and the like", "no --data", expected).into());
+        }
         Ok(SourceSettings {
             scores: self.scores.clone(),
             data: self.data()?,
-            given: GivenSettings { direction, order, score_column },
+            given: GivenSettings { direction, order, score_column, name_column, as_ranks },
             groups: self.groups.groups.clone(),
             without: self.without.without.clone(),
         })

@@ -23,7 +23,8 @@ pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
     };
     let subset = command_line::quote(dir.root().join("kept.npy").display().to_string());
     let data = command_line::quote(data.to_owned());
-    format!("fairprune train --data {data}{size}{split} --subset {subset}")
+    let stated = args.source.stated.words(command_line::quote);
+    format!("fairprune train --data {data}{size}{stated}{split} --subset {subset}")
 }
 
 /// The page; `stated` is what `kept.json` says.

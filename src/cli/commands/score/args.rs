@@ -35,7 +35,8 @@ pub struct ScoreArgs {
     /// --dynamics`, `score` or `run`
     #[arg(long, value_name = "DIR", help_heading = "Scores")]
     #[arg(conflicts_with_all = [
-        "data", "format", "image_size", "data_seed", "long_tail", "split", "weights", "runs",
+        "data", "format", "image_size", "data_seed", "long_tail", "split", "parts", "allow_missing",
+        "labels_from", "image_key", "image_column", "label_column", "weights", "runs",
         "query_epochs", "out_of_fold", "features", "save_features", "without",
     ])]
     pub dynamics: Option<PathBuf>,

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::value::{Global, Id, MOST_AXES, MOST_NAME, PickleValue, Stored};
+use super::text;
+use super::value::{Global, Id, MOST_NAME, PickleValue};
 
 /// Most values that a pickle may make or use again. CIFAR-100's 50,000 records make some 150,000.
 const MOST_VALUES: usize = 1 << 21;
@@ -16,12 +17,12 @@ pub(super) struct StackMachine<'a> {
     stack: Vec<Id>,
     pushes: usize,
     memo: HashMap<u32, Id>,
-    /// Number of bytes that texts may still be re-encoded to. It starts with as many as the file
-    /// has.
-    encodable: usize,
+    /// Number of bytes of text that may still be encoded anew. It starts with twice as many as the file
+    /// has, since protocol 0 writes a byte for what takes two in UTF-8.
+    pub encodable: usize,
 }
 
-type StepResult<T> = Result<T, String>;
+pub(super) type StepResult<T> = Result<T, String>;
 
 impl<'a> StackMachine<'a> {
     /// At the start of a pickle, with an empty stack.
@@ -33,7 +34,7 @@ impl<'a> StackMachine<'a> {
             stack: Vec::new(),
             pushes: 0,
             memo: HashMap::new(),
-            encodable: bytes.len(),
+            encodable: bytes.len().saturating_mul(2),
         }
     }
 
@@ -61,7 +62,7 @@ impl<'a> StackMachine<'a> {
         Ok(line)
     }
 
-    fn push(&mut self, value: PickleValue<'a>) -> StepResult<()> {
+    pub fn push(&mut self, value: PickleValue<'a>) -> StepResult<()> {
         self.push_id(self.values.len())?;
         self.values.push(value);
         Ok(())
@@ -82,11 +83,11 @@ impl<'a> StackMachine<'a> {
         self.push(PickleValue::Bytes(Cow::Borrowed(text)))
     }
 
-    fn top(&self) -> StepResult<Id> {
+    pub fn top(&self) -> StepResult<Id> {
         self.stack.last().copied().ok_or_else(|| "an empty stack".to_owned())
     }
 
-    fn pop(&mut self) -> StepResult<Id> {
+    pub fn pop(&mut self) -> StepResult<Id> {
         self.stack.pop().ok_or_else(|| "an empty stack".to_owned())
     }
 
@@ -136,6 +137,10 @@ impl<'a> StackMachine<'a> {
 
     fn recall(&mut self, width: u64) -> StepResult<()> {
         let key = self.number(width)?;
+        self.recall_cell(key)
+    }
+
+    fn recall_cell(&mut self, key: u64) -> StepResult<()> {
         let known = u32::try_from(key).ok().and_then(|k| self.memo.get(&k).copied());
         let id = known.ok_or_else(|| format!("empty memory cell {key}"))?;
         self.push_id(id)
@@ -148,8 +153,8 @@ impl<'a> StackMachine<'a> {
             match code {
                 b'.' => return self.pop(),
                 0x80 => match self.number(1)? {
-                    2..=5 => {}
-                    n => return Err(format!("protocol {n}; 2 to 5 are known")),
+                    0..=5 => {}
+                    n => return Err(format!("protocol {n}; 0 to 5 are known")),
                 },
                 // A frame only says how much may be read at once.
                 0x95 => drop(self.take(8)?),
@@ -158,6 +163,7 @@ impl<'a> StackMachine<'a> {
                 0x88 => self.push(PickleValue::Int(1))?,
                 0x89 => self.push(PickleValue::Int(0))?,
                 b'K' | b'M' | b'J' | 0x8a => self.integer(code)?,
+                b'I' | b'L' | b'S' | b'V' => self.written(code)?,
                 b'U' | b'C' | 0x8c => self.push_text(1)?,
                 b'T' | b'X' | b'B' => self.push_text(4)?,
                 0x8d | 0x8e | 0x96 => self.push_text(8)?,
@@ -165,8 +171,8 @@ impl<'a> StackMachine<'a> {
                 b'}' => self.push(PickleValue::Dict(Vec::new()))?,
                 b')' => self.tuple(0)?,
                 0x85..=0x87 => self.tuple(usize::from(code - 0x84))?,
-                b't' | b'a' | b'e' | b's' | b'u' => self.gather(code)?,
-                b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(code)?,
+                b't' | b'a' | b'e' | b's' | b'u' | b'l' | b'd' => self.gather(code)?,
+                b'q' | b'r' | 0x94 | b'h' | b'j' | b'p' | b'g' => self.memory(code)?,
                 b'c' | 0x93 => self.named(code)?,
                 b'R' => self.reduce()?,
                 b'b' => self.build()?,
@@ -194,12 +200,35 @@ impl<'a> StackMachine<'a> {
         self.push(PickleValue::Int(n))
     }
 
-    /// Makes a tuple of the values above the last mark, or adds values to a list or a dictionary.
+    /// Pushes a number or a text that protocol 0 writes in letters, up to the end of the line.
+    fn written(&mut self, code: u8) -> StepResult<()> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().position(|&b| b == b'\n').ok_or("a line without an end")?;
+        let line = &rest[..end];
+        self.at += end + 1;
+        let value = match code {
+            b'I' | b'L' => PickleValue::Int(text::integer(line)?),
+            b'S' => PickleValue::Bytes(text::quoted(line)?),
+            _ => PickleValue::Bytes(text::unicode(line)?),
+        };
+        self.push(value)
+    }
+
+    /// Makes a tuple, a list or a dictionary of the values above the last mark, or adds values to one.
     fn gather(&mut self, code: u8) -> StepResult<()> {
         match code {
             b't' => {
                 let items = self.marked()?;
                 self.push(PickleValue::Tuple(items))
+            }
+            b'l' => {
+                let items = self.marked()?;
+                self.push(PickleValue::List(items))
+            }
+            b'd' => {
+                let items = self.marked()?;
+                self.push(PickleValue::Dict(Vec::new()))?;
+                self.set(items)
             }
             b'a' => {
                 let item = self.pop()?;
@@ -225,9 +254,17 @@ impl<'a> StackMachine<'a> {
         match code {
             b'h' => return self.recall(1),
             b'j' => return self.recall(4),
+            b'g' => {
+                let key = text::integer(self.line()?)?;
+                return self.recall_cell(u64::try_from(key).unwrap_or(u64::MAX));
+            }
             _ => {}
         }
         let key = match code {
+            b'p' => {
+                let key = text::integer(self.line()?)?;
+                u64::try_from(key).map_err(|_| format!("memory cell {key}"))?
+            }
             b'q' => self.number(1)?,
             b'r' => self.number(4)?,
             _ => self.memo.len() as u64,
@@ -262,91 +299,5 @@ impl<'a> StackMachine<'a> {
                 String::from_utf8_lossy(&name[..name.len().min(80)])
             )),
         }
-    }
-
-    /// Calls a function: takes it and the tuple of its arguments, and leaves its result.
-    fn reduce(&mut self) -> StepResult<()> {
-        let (arguments, function) = (self.pop()?, self.pop()?);
-        let PickleValue::Global(function) = self.values[function] else {
-            return Err("a call of something that is no function".to_owned());
-        };
-        let arguments = match &self.values[arguments] {
-            PickleValue::Tuple(arguments) if arguments.len() <= 4 => arguments.clone(),
-            _ => return Err("a call without a tuple of at most four arguments".to_owned()),
-        };
-        let value = match (function, &arguments[..]) {
-            (Global::Reconstruct, [class, _, _])
-                if matches!(self.values[*class], PickleValue::Global(Global::Ndarray)) =>
-            {
-                PickleValue::Array(None)
-            }
-            (Global::Dtype, [name, ..]) => {
-                let name = &self.values[*name];
-                let unsigned_byte = matches!(name, PickleValue::Bytes(b) if **b == *b"u1");
-                PickleValue::Dtype { unsigned_byte }
-            }
-            (Global::FromBuffer, [data, dtype, shape, order]) => {
-                let order = &self.values[*order];
-                let fortran = matches!(order, PickleValue::Bytes(b) if **b == *b"F");
-                PickleValue::Array(Some(self.array(*shape, *dtype, fortran, *data)?))
-            }
-            (Global::Encode, [text, _]) => PickleValue::Bytes(self.encode(*text)?),
-            (function, arguments) => {
-                return Err(format!("{function:?} with {} arguments", arguments.len()));
-            }
-        };
-        self.push(value)
-    }
-
-    /// Gives an array or a type its state.
-    fn build(&mut self) -> StepResult<()> {
-        let state = self.pop()?;
-        let top = self.top()?;
-        let PickleValue::Tuple(state) = &self.values[state] else {
-            return Err("a state that is no tuple".to_owned());
-        };
-        match (&self.values[top], &state[..]) {
-            // The state has byte order and alignment, which do not matter to bytes.
-            (PickleValue::Dtype { .. }, _) => Ok(()),
-            (PickleValue::Array(None), &[_, shape, dtype, fortran, data]) => {
-                let fortran = matches!(self.values[fortran], PickleValue::Int(1));
-                let stored = self.array(shape, dtype, fortran, data)?;
-                self.values[top] = PickleValue::Array(Some(stored));
-                Ok(())
-            }
-            _ => Err("a state for something that has none".to_owned()),
-        }
-    }
-
-    fn array(&self, shape: Id, dtype: Id, fortran: bool, data: Id) -> StepResult<Stored> {
-        let PickleValue::Tuple(axes) = &self.values[shape] else {
-            return Err("an array whose shape is no tuple".to_owned());
-        };
-        let axis = |id: &Id| match self.values[*id] {
-            PickleValue::Int(n) => usize::try_from(n).map_err(|_| format!("an axis of {n}")),
-            _ => Err("an axis that is no number".to_owned()),
-        };
-        let [rows, columns] = &axes[..] else {
-            return Err(format!("an array of {} axes; {MOST_AXES} are expected", axes.len()));
-        };
-        let shape = [axis(rows)?, axis(columns)?];
-        if !matches!(self.values[dtype], PickleValue::Dtype { unsigned_byte: true }) {
-            return Err("an array of something else than unsigned bytes".to_owned());
-        }
-        Ok(Stored { shape, fortran, data })
-    }
-
-    /// Returns the bytes that Python 3 wrote under protocol 2 as text whose code points are the
-    /// bytes.
-    fn encode(&mut self, text: Id) -> StepResult<Cow<'a, [u8]>> {
-        let PickleValue::Bytes(text) = &self.values[text] else {
-            return Err("an encoding of something that is no text".to_owned());
-        };
-        self.encodable =
-            self.encodable.checked_sub(text.len()).ok_or("more encoded text than the file has")?;
-        let text = std::str::from_utf8(text).map_err(|_| "text that is not UTF-8".to_owned())?;
-        let bytes: Option<Vec<u8>> =
-            text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-        bytes.map(Cow::Owned).ok_or_else(|| "text that is no latin-1".to_owned())
     }
 }

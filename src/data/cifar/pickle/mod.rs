@@ -1,14 +1,16 @@
 //! The little of Python's pickle format that CIFAR's files consist of: a dictionary of texts,
-//! numbers, lists of them and one NumPy array of bytes.
+//! numbers, lists of them and NumPy arrays of whole numbers.
 //!
 //! A pickle is a program for a stack machine, and a general reader would run what it says. This one
-//! knows the instructions that `pickle.dump` writes for such a dictionary (protocols 2 to 5, of
-//! Python 2 and 3) and five names of functions of NumPy and the codecs. Everything else is refused
+//! knows the instructions that `pickle.dump` writes for such a dictionary (protocols 0 to 5, of
+//! Python 2 and 3) and six names of functions of NumPy and the codecs. Everything else is refused
 //! by name. Every instruction makes at most one value, the values are counted, and long texts stay
 //! where they are in the file. Source: `pickletools.py` of CPython, `ndarray.__reduce__` and
 //! `_frombuffer` of NumPy.
 
+mod calls;
 mod machine;
+mod text;
 mod value;
 
 use std::borrow::Cow;
@@ -71,9 +73,20 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Returns the list of integers under `key`.
+    /// Returns the integers under `key`: a list of them, or an array of one axis.
     pub fn integers(&self, key: &str) -> Result<Vec<i64>> {
         let expected = "a list of integers";
+        if let Some(PickleValue::Array(Some(stored))) = self.get(key).map(|id| &self.values[id]) {
+            let PickleValue::Bytes(data) = &self.values[stored.data] else {
+                return Err(self.wrong(key, "an array without its bytes", expected));
+            };
+            let length = stored.shape[0].checked_mul(usize::from(stored.item.width));
+            if !(stored.flat || stored.shape[1] == 1) || length != Some(data.len()) {
+                let found = format!("{} bytes for shape {:?}", data.len(), stored.shape);
+                return Err(self.wrong(key, found, "an array of integers, of one axis"));
+            }
+            return Ok(stored.item.numbers(data));
+        }
         let each = self.list(key, expected)?.iter().enumerate();
         each.map(|(i, &id)| match self.values[id] {
             PickleValue::Int(n) => Ok(n),
@@ -106,6 +119,10 @@ impl<'a> Pickle<'a> {
             Some(_) => return Err(self.wrong(key, "no array of bytes", &expected)),
             None => return Err(self.wrong(key, "nothing", &expected)),
         };
+        if !stored.item.is_byte() {
+            let found = format!("an array of numbers of {} bytes", stored.item.width);
+            return Err(self.wrong(key, found, "an array of unsigned bytes"));
+        }
         let [rows, wide] = stored.shape;
         let PickleValue::Bytes(data) = &self.values[stored.data] else {
             return Err(self.wrong(key, "an array without its bytes", &expected));

@@ -1,129 +1,20 @@
-//! MNIST and its family: `train-images-idx3-ubyte` and its three companions, raw or gzipped.
-//!
-//! The order is that of the files, as in torchvision's `MNIST`, and grey becomes three equal
-//! channels. The files hold no class names, so that classes are called by their numbers or by the
-//! lines of a `classes.txt` beside the files. Source of the format:
-//! <http://yann.lecun.com/exdb/mnist/>.
+//! One file of images or labels: a header of sizes, then a byte a value, gzipped or not.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 use rayon::prelude::*;
 
-use super::class_names::class_names;
-use super::images::read_file;
-use super::pixels::DecodedPixels;
-use super::resize::Square;
-use super::{DataSet, DecodeLimits, Format, LoadOptions, Part, Progress};
+use crate::data::pixels::DecodedPixels;
+use crate::data::resize::Square;
+use crate::data::{DecodeLimits, LoadOptions};
 use crate::error::{Error, Result};
 
 /// Most bytes of a file.
-const MOST_BYTES: u64 = 1 << 32;
+pub(super) const MOST_BYTES: u64 = 1 << 32;
 
 /// Most that a deflate stream can grow.
 const MOST_GROWTH: u64 = 1032;
-
-/// Places below a root where torchvision and people keep the files.
-const FOLDERS: [&str; 5] = ["", "raw", "MNIST/raw", "FashionMNIST/raw", "KMNIST/raw"];
-
-/// Finds the file of one part and kind, raw before gzipped. LeCun's hyphen may be a dot.
-fn file(folder: &Path, part: &str, kind: &str, axes: u8) -> Option<PathBuf> {
-    let names = ["-", "."].map(|dot| format!("{part}-{kind}{dot}idx{axes}-ubyte"));
-    let gzipped = names.clone().map(|name| name + ".gz");
-    let found = |name: &String| folder.join(name).is_file();
-    names.into_iter().chain(gzipped).find(found).map(|name| folder.join(name))
-}
-
-fn folder(root: &Path) -> Option<PathBuf> {
-    let holds = |folder: &PathBuf| file(folder, "train", "images", 3).is_some();
-    FOLDERS.map(|below| root.join(below)).into_iter().find(holds)
-}
-
-/// Tells whether `root` holds training images in this format.
-pub(super) fn is(root: &Path) -> bool {
-    folder(root).is_some()
-}
-
-/// Reads the four files; the two of the test part may be absent together.
-pub(super) fn load(
-    root: &Path,
-    name: &str,
-    options: &LoadOptions,
-    progress: Progress,
-) -> Result<DataSet> {
-    let folder = folder(root).ok_or_else(|| {
-        Error::invalid(
-            root.display().to_string(),
-            "no IDX files",
-            "train-images-idx3-ubyte, train-labels-idx1-ubyte and the same of t10k, raw or .gz",
-        )
-    })?;
-    let mut size = None;
-    let train = read_part(&folder, "train", options, &mut size)?;
-    progress(1, 2);
-    let test = match file(&folder, "t10k", "images", 3).or(file(&folder, "t10k", "labels", 1)) {
-        Some(_) => Some(read_part(&folder, "t10k", options, &mut size)?),
-        None => None,
-    };
-    progress(2, 2);
-    let labels = train.labels.iter().chain(test.iter().flat_map(|t| &t.labels));
-    let classes = labels.max().map_or(0, |&l| l as usize + 1);
-    let classes = class_names(&folder, classes)?;
-    let size = size.unwrap_or((0, 0));
-    DataSet::new(name, Format::Idx, classes, size, train, None, test)
-}
-
-/// Reads one part; `size` is that of the images in memory, once it is known.
-fn read_part(
-    folder: &Path,
-    part: &str,
-    options: &LoadOptions,
-    size: &mut Option<(usize, usize)>,
-) -> Result<Part> {
-    let open = |kind: &str, axes: u8| -> Result<(Vec<u8>, String, String)> {
-        let path = file(folder, part, kind, axes).ok_or_else(|| {
-            Error::invalid(
-                folder.display().to_string(),
-                format!("no {kind} of the {part} part"),
-                format!("{part}-{kind}-idx{axes}-ubyte, or that with .gz"),
-            )
-        })?;
-        let mut bytes = Vec::new();
-        read_file(&path, MOST_BYTES, "an IDX file", &mut bytes)?;
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-        Ok((bytes, path.display().to_string(), name.unwrap_or_default()))
-    };
-    let (bytes, what, name) = open("images", 3)?;
-    let images = IdxImages::parse(&bytes, options.limits, &what)?;
-    let (bytes, what_labels, _) = open("labels", 1)?;
-    let labels = labels(&bytes, &what_labels)?;
-    if labels.len() != images.count {
-        return Err(Error::invalid(
-            what_labels,
-            format!("{} labels", labels.len()),
-            format!("{}, as many as there are images in {what}", images.count),
-        ));
-    }
-    let stored = (images.rows, images.columns);
-    let wanted = options.image_size.map_or(stored, |side| (side, side));
-    let size = *size.get_or_insert(wanted);
-    if wanted != size {
-        return Err(Error::invalid(
-            what,
-            format!("images of {}x{}", stored.1, stored.0),
-            format!("{}x{} as in the training part", size.1, size.0),
-        ));
-    }
-    // The id has LeCun's name whatever the storage, so that unpacking changes no id.
-    let name = name.trim_end_matches(".gz").replace(".idx", "-idx");
-    Ok(Part {
-        images: images.to_rgb(options)?.freeze()?,
-        ids: (0..images.count).map(|i| format!("{name}:{i}")).collect(),
-        labels: labels.into_iter().map(u32::from).collect(),
-        attributes: Vec::new(),
-    })
-}
 
 /// Grey images of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +59,7 @@ impl IdxImages {
     }
 
     /// Returns three equal channels, at the stored size or as squares of `side`.
-    fn to_rgb(&self, options: &LoadOptions) -> Result<DecodedPixels> {
+    pub(in crate::data) fn to_rgb(&self, options: &LoadOptions) -> Result<DecodedPixels> {
         let (h, w) = (self.rows, self.columns);
         let triple = |grey: &[u8], rgb: &mut [u8]| {
             for (pixel, g) in rgb.chunks_exact_mut(3).zip(grey) {
