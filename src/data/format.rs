@@ -19,7 +19,7 @@ pub enum Format {
     ShapesSpread,
     /// Four of the classes on two grounds that go with the classes in training.
     ShapesSpurious,
-    /// `train/CLASS/**` and `val|test/CLASS/**` of JPEG and PNG files.
+    /// `train/CLASS/**` and `val|test/CLASS/**` of image files.
     ImageFolder,
     /// CIFAR-10 or CIFAR-100, binary version.
     CifarBinary,

@@ -78,8 +78,8 @@ fn images_that_cannot_be_used() {
     vast[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
     let cases: [(&str, &[u8], &[&str]); 8] = [
         ("empty", b"", &["an empty file"]),
-        ("text", b"these are not the pixels", &["JPEG or PNG"]),
-        ("gif", b"GIF89a.......", &["a GIF image", "JPEG or PNG"]),
+        ("text", b"these are not the pixels", &["a JPEG, PNG, WebP"]),
+        ("gif", b"GIF89a.......", &["a damaged GIF file"]),
         ("cut", &whole[..whole.len() / 2], &["truncated"]),
         ("cut-at-end", &whole[..whole.len() - 12], &["truncated"]),
         ("corrupt", &corrupt, &["PNG"]),

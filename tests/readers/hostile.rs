@@ -69,7 +69,7 @@ fn files_that_are_no_usable_images_are_named() {
         text
     };
     assert_has(&with(b""), &["an empty file"]);
-    assert_has(&with(b"GIF89a"), &["a GIF image", "a JPEG or PNG image"]);
+    assert_has(&with(b"GIF89a"), &["a damaged GIF file", "a valid GIF file"]);
     assert_has(&with(&png(2, 2, [0; 3])[..60]), &["truncated"]);
     let text = with(&png(3, 2, [0; 3]));
     assert_has(&text, &["3x2 pixels", "2x2 as in ", "train/cat/1.png", "`image_size`"]);

@@ -293,7 +293,7 @@ fn damaged_parquet_is_refused_and_limits_hold() {
     starts.into_iter().for_each(|at| bad[at] = b'x');
     assert_has(
         &refusal(load_bytes(&bad, DecodeLimits::default())),
-        &["train-0.parquet, row 0", "JPEG or PNG"],
+        &["train-0.parquet, row 0", "a JPEG, PNG, WebP"],
     );
 }
 

@@ -151,7 +151,7 @@ mod tests {
     }
 
     fn cases() -> Vec<Case> {
-        let text = include_str!("../../tests/golden/readers/pixels.json");
+        let text = include_str!("../../../tests/golden/readers/pixels.json");
         let cases: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
         cases
             .iter()
