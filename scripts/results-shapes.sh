@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # MetriQ - Random on the built-in data over 5 data seeds x 4 training seeds:
-#   scripts/results-shapes.sh [shapes|shapes:extreme] [OUT] [more flags of fairprune run]
+#   scripts/results-shapes.sh [shapes|shapes:extreme|shapes:spread] [OUT] [more flags of fairprune run]
 # About 2 minutes a data seed on 2 cores. Interrupted, the same command goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."

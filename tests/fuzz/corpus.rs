@@ -1,10 +1,11 @@
 //! Inputs that the readers accept: the golden files, and small ones made here.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 fn root() -> PathBuf {
@@ -17,11 +18,16 @@ pub fn golden(names: &[&str]) -> Vec<Vec<u8>> {
     names.iter().map(read).collect()
 }
 
-/// The image files of `tests/golden/readers/pixels.json`.
+/// The image files of `tests/golden/readers/pixels.json`, and every fifth of the variants beside it.
 pub fn images() -> Vec<Vec<u8>> {
     let text = fs::read_to_string(root().join("readers/pixels.json")).unwrap();
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
-    cases.iter().map(|c| hex(c["file"].as_str().unwrap())).collect()
+    let packed = fs::read(root().join("readers/variants.json.gz")).unwrap();
+    let mut lines = String::new();
+    GzDecoder::new(packed.as_slice()).read_to_string(&mut lines).unwrap();
+    let variants = lines.lines().step_by(5);
+    let variants = variants.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    cases.into_iter().chain(variants).map(|c| hex(c["file"].as_str().unwrap())).collect()
 }
 
 fn hex(text: &str) -> Vec<u8> {

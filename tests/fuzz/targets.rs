@@ -230,6 +230,12 @@ fn images() {
             b"zTXt",
             b"PLTE",
             b"tRNS",
+            b"RIFF",
+            b"VP8L",
+            b"ALPH",
+            b"GIF89a",
+            b"II*\0",
+            b"P6 9 9 255\n",
         ],
         // Several images of the most pixels, as coefficients, and the decoders' tables.
         memory: Memory { fixed: 64 << 20, per_byte: 64 },
