@@ -205,7 +205,7 @@ fn networks_give_features_and_probabilities_that_can_be_given_back() {
         text.err
     );
     assert!(
-        text.out.contains("near-duplicates") && text.out.contains("an estimated"),
+        text.out.contains("near-duplicates") && text.out.contains("estimated to be wrong"),
         "{}",
         text.out
     );

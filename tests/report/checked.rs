@@ -27,7 +27,13 @@ fn found(each: u64) -> Checked {
     rows.extend((0..each).map(|i| row(FindingKind::Label, i, None)));
     let pairs =
         vec![ClassPair { label: 1, suggested: 0, suspects: each, of_all: 0.031, of_label: 0.1 }];
-    let labels = LabelSummary { samples: 500, thresholds: vec![None; 2], wrong: 0.031, pairs };
+    let labels = LabelSummary {
+        samples: 500,
+        thresholds: vec![None; 2],
+        disagreeing: 0.2,
+        wrong: 0.031,
+        pairs,
+    };
     let exact = each as usize;
     let counts =
         FindingCounts { exact, exact_groups: exact, dropped: 3, ..FindingCounts::default() };

@@ -59,6 +59,9 @@ pub struct LabelSummary {
     pub samples: usize,
     /// The threshold of each class.
     pub thresholds: Vec<Option<f64>>,
+    /// The share of samples that the networks answer otherwise than their labels: how wrong the networks
+    /// are if all labels are right.
+    pub disagreeing: f64,
     /// The estimated share of wrong labels.
     pub wrong: f64,
     /// By pair of classes, the largest share first.
@@ -245,6 +248,7 @@ fn suspects(
     found.labels = Some(LabelSummary {
         samples: learned.samples,
         thresholds: learned.thresholds.clone(),
+        disagreeing: learned.disagreeing as f64 / learned.samples as f64,
         wrong: learned.wrong(),
         pairs: learned.pairs.iter().map(pair).collect(),
     });

@@ -96,6 +96,9 @@ pub struct ConfidentLearning {
     pub thresholds: Vec<Option<f64>>,
     /// Number of samples that were looked at.
     pub samples: usize,
+    /// Number of samples whose most probable class, the first of equal ones, is not their label: how wrong
+    /// the models are if all labels are right.
+    pub disagreeing: usize,
     /// Number of samples of each label that are confidently of that class, the diagonal of C.
     pub confirmed: Vec<u64>,
     /// What C and Q hold off their diagonals, the largest joint first; of equal ones by label and
@@ -136,10 +139,11 @@ pub fn confident_learning(
     let thresholds = thresholds(probabilities, labels, positions);
     let mut sizes = vec![0u64; classes];
     let mut counts: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-    let mut suspects = Vec::new();
+    let (mut suspects, mut disagreeing) = (Vec::new(), 0);
     for &sample in positions {
         let (row, label) = (probabilities.row(sample), labels[sample]);
         sizes[label as usize] += 1;
+        disagreeing += usize::from(most_probable(row) != label);
         let Some(class) = confident_class(row, &thresholds) else { continue };
         *counts.entry((label, class)).or_default() += 1;
         if class != label {
@@ -152,6 +156,7 @@ pub fn confident_learning(
     Ok(ConfidentLearning {
         thresholds,
         samples: positions.len(),
+        disagreeing,
         confirmed: confirmed.collect(),
         pairs: pairs(&counts, &sizes),
         suspects,
@@ -182,6 +187,11 @@ fn confident_class(row: &[f32], thresholds: &[Option<f64>]) -> Option<u32> {
         }
     }
     best.map(|k| k as u32)
+}
+
+fn most_probable(row: &[f32]) -> u32 {
+    let better = |best: usize, k: usize| if row[k] > row[best] { k } else { best };
+    (0..row.len()).fold(0, better) as u32
 }
 
 fn suspect(row: &[f32], sample: usize, label: u32, suggested: u32) -> LabelSuspect {
@@ -228,7 +238,7 @@ mod tests {
         // t_0 = (.9 + .75 + .15) / 3 = .6, t_1 = .7: the last sample is confidently nothing.
         assert!((found.thresholds[0].unwrap() - 0.6).abs() < 1e-7);
         assert!((found.thresholds[1].unwrap() - 0.7).abs() < 1e-7);
-        assert_eq!(found.confirmed, [2, 1]);
+        assert_eq!((found.confirmed.as_slice(), found.disagreeing), (&[2, 1][..], 1));
         let suspect = found.suspects[0];
         assert_eq!((found.suspects.len(), suspect.sample, suspect.suggested), (1, 2, 1));
         assert!(

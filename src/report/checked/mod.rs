@@ -35,7 +35,7 @@ fn header(set: &CheckedSet) -> String {
     let counts = &set.found.counts;
     let mut out = format!(
         "<header>\n<p class=\"over\">fairprune data check</p>\n<h1>What was found in {}</h1>\n\
-         <div class=\"verdict open\"><p>{} of the training part should be left out.</p></div>\n",
+         <div class=\"verdict open\"><p>{} of the training part marked to be left out: look before you drop.</p></div>\n",
         name(&set.data),
         counted(counts.dropped, "sample")
     );
@@ -49,8 +49,9 @@ fn header(set: &CheckedSet) -> String {
     let near = || format!("{} near another", counted(counts.near, "sample"));
     let labels = match &set.found.labels {
         Some(l) => format!(
-            "{}; {} of all labels estimated to be wrong",
+            "{}; networks answer {} otherwise than their labels; {} estimated to be wrong",
             counted(counts.suspects, "suspect"),
+            numbers::percent(l.disagreeing),
             numbers::percent(l.wrong)
         ),
         None => not(),

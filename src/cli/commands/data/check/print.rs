@@ -136,12 +136,16 @@ fn line(kind: FindingKind, found: &Checked) -> String {
             format!("near-duplicates   {} images are near another; {where_}", counts.near)
         }
         FindingKind::Label => {
-            let (samples, wrong) = found.labels.as_ref().map_or((0, 0.0), |l| (l.samples, l.wrong));
+            let labels = found.labels.as_ref();
+            let (samples, disagreeing, wrong) =
+                labels.map_or((0, 0.0, 0.0), |l| (l.samples, l.disagreeing, l.wrong));
             format!(
-                "labels            {} of {samples} training images are suspected, {} of them marked drop; an \
-                 estimated {} of the labels are wrong",
+                "labels            {} of {samples} training images are suspected, {} of them marked drop; networks \
+                 answer {} otherwise than their labels, and the weaker they are the more suspects are right \
+                 (estimated to be wrong: {} of the labels)",
                 counts.suspects,
                 counts.suspects_dropped,
+                numbers::percent(disagreeing),
                 numbers::percent(wrong)
             )
         }
