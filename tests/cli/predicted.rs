@@ -25,7 +25,7 @@ fn scores_keep_what_predictions_are_made_of() {
         let stated = forecast(&place, &format!("kept-{rule}"));
         assert_eq!(stated["quotas"].as_array().unwrap().len(), 3);
         assert_eq!(stated["rule"].is_object(), rule, "{stated}");
-        assert_eq!(stated["gain"], if rule { 1.0 } else { 2.0 });
+        assert_eq!(stated["gain"], if rule { 1.0 } else { 1.5 });
         let interval = |key: &str| stated[key]["interval"].as_array().unwrap().clone();
         for key in ["worst", "average"] {
             let [low, high] = [0, 1].map(|i| interval(key)[i].as_f64().unwrap());

@@ -156,7 +156,7 @@ fn shards_with_bad_samples_are_refused_by_key() {
     );
     assert_has(
         &message(&[("a.cls", b"0"), ("a.png", b"GIF89a")]),
-        &["train-0.tar, sample a", "a GIF image"],
+        &["train-0.tar, sample a", "a damaged GIF file"],
     );
     assert_has(&message(&[("readme", b"x")]), &["no samples"]);
     let long = vec![b' '; 1 << 20];
