@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """How near predictions of what MetriQ does come for several gains, from a folder of `fairprune run` whose
-full-data runs were the queries. Validation images stand class by class, as in class folders. Needs NumPy.
+full-data runs were the queries, or a panel of a study. Validation images stand class by class, as in class
+folders. Needs NumPy.
 
     scripts/prediction-by-gain.py fairprune-out/run DENSITY
 """
 import glob
 import json
+import os
 import sys
 
 import numpy as np
@@ -14,7 +16,8 @@ import numpy as np
 def main(folder, density):
     summary = json.load(open(f"{folder}/summary.json"))
     runs = [np.load(f"{f}/validation-log-probabilities.npy").astype(float)
-            for f in sorted(glob.glob(f"{folder}/work/full-s*"))]
+            for f in sorted(glob.glob(f"{folder}/work/full-s*") + glob.glob(f"{folder}/work/query-r*"))
+            if os.path.exists(f"{f}/validation-log-probabilities.npy")]
     counts = summary["query"]["validation_counts"]
     labels = np.repeat(np.arange(len(counts)), counts)
 
@@ -31,6 +34,11 @@ def main(folder, density):
 
     densities = np.mean([r["class_densities"] for r in point("metriq")], 0)
     change = measured("metriq") - measured("random")
+    def off(gain):
+        of = predicted(densities, gain) - predicted(np.ones(len(counts)), gain)
+        return np.std(of - change)
+
+    print(f"the gain that fits: {min(np.arange(0.1, 4.01, 0.1), key=off):.1f}\n")
     print("| gain | correlation | rmse | slope |\n|---|---|---|---|")
     for gain in [0.5, 0.75, 1, 1.25, 1.5, 2, 2.5]:
         of = predicted(densities, gain) - predicted(np.ones(len(counts)), gain)
