@@ -8,8 +8,8 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 use super::unusable::Unusable;
 use crate::data::options::DecodeLimits;
 
-/// Bytes that decoding may take for each pixel, and in any case.
-const BYTES_PER_PIXEL: u64 = 24;
+/// Bytes that decoding may take for each pixel (8 of them for four channels of 16 bits), and in any case.
+const BYTES_PER_PIXEL: u64 = 12;
 const LEAST_BYTES: u64 = 1 << 20;
 
 /// Which of these formats the bytes start as.
@@ -31,7 +31,11 @@ pub(super) fn name(format: ImageFormat) -> &'static str {
 
 /// Returns width and height from the header.
 pub(super) fn size(bytes: &[u8], format: ImageFormat) -> Result<(usize, usize), Unusable> {
-    let size = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions();
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut most = Limits::default();
+    most.max_alloc = Some(LEAST_BYTES);
+    reader.limits(most);
+    let size = reader.into_dimensions();
     let (width, height) = size.map_err(|e| {
         let name = name(format);
         Unusable::new(format!("a damaged {name} file ({e})"), format!("a valid {name} file"))
