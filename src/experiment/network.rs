@@ -14,6 +14,7 @@ use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
 use super::training::{
     Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint, discard_result,
+    record_files,
 };
 use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
@@ -183,6 +184,11 @@ impl<'a> Training<'a> {
         }
         let summary = self.summary(&finished)?;
         self.write(&finished, &summary, dir)?;
+        if let Some(outcome) = &finished.outcome {
+            let presented = outcome.times_presented.as_ref().map(|_| PRESENTED);
+            let names: Vec<&str> = std::iter::once(MODEL).chain(presented).collect();
+            record_files(keeping, run, &names)?;
+        }
         discard_checkpoint(keeping, run)?;
         Ok((summary, finished))
     }

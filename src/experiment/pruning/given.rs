@@ -9,6 +9,7 @@ use crate::artefact::{Provenance, digest, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
 use crate::experiment::folder::provenance::identity;
+use crate::experiment::folder::scores::check_digest;
 use crate::prune::Direction;
 
 /// What a file of scores does not say itself.
@@ -61,8 +62,14 @@ impl GivenScores {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         // An array or table of `fairprune score` says beside itself what it is of.
         let stated = path.with_file_name("scores.json");
-        if let Some(stated) = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten() {
-            stated.check_positions(&what, &identity(data))?;
+        match stated.is_file().then(|| Provenance::read(&stated)) {
+            Some(Ok(said)) => {
+                said.check_positions(&what, &identity(data))?;
+                check_digest(&stated, path, &bytes)?;
+            }
+            Some(Err(error @ Error::Damaged { .. })) => return Err(error),
+            // A JSON of another program says nothing to this one.
+            Some(Err(_)) | None => {}
         }
         let order = settings.order.as_deref().map(|text| order(text, data)).transpose()?;
         let is =
