@@ -3,6 +3,7 @@
 //! `FAIRPRUNE_KILLS=N` sets the kills of each test (`scripts/soak-resume.sh` does); a few otherwise.
 #![cfg(unix)]
 
+mod damage;
 #[path = "../common/png.rs"]
 #[allow(dead_code)]
 mod png_file;
