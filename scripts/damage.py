@@ -60,9 +60,9 @@ RESUMED = {
 
 # Commands that read a finished folder of another command, which is damaged: that folder's job, and the command.
 READING = {
-    "prune of scores": ("score", "prune --scores {in} --strategy el2n+metriq --density .5 -q --out {out}"),
+    "prune of scores": ("score", "prune --scores {in} --strategy el2n --quota metriq --density .5 -q --out {out}"),
     "prune by features": ("score", "prune --scores {in} --strategy coreset --density .5 -q --out {out}"),
-    "prune, predicted": ("score", "prune --scores {in} --strategy el2n+predicted --density .5 -q --out {out}"),
+    "prune, predicted": ("score", "prune --scores {in} --strategy el2n --quota predicted --density .5 -q --out {out}"),
     "ssp of features": ("score", "score --data data --features {in}/features.npy --method ssp --threads 1 -q --out {out}"),
     "scores of dynamics": ("train", "score --dynamics {in}/dynamics --method aum,forgetting -q --out {out}"),
     "scores of weights": ("train", "score --data data --weights {in}/model.safetensors --method el2n --threads 1 -q --out {out}"),
