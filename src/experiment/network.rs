@@ -14,7 +14,7 @@ use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
 use super::training::{
     Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint, discard_result,
-    record_files,
+    record_files, records_file,
 };
 use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
@@ -177,8 +177,8 @@ impl<'a> Training<'a> {
     ) -> Result<(Map<String, Value>, Finished)> {
         let (session, run, dir) = (self.session, &self.run, keeping.dir);
         let mut finished = complete(session, run, Some(keeping), control)?;
-        if finished.outcome.is_none() && !dir.root().join(MODEL).is_file() {
-            // Somebody removed the weights of a finished run.
+        if finished.outcome.is_none() && !records_file(keeping, run, MODEL)? {
+            // The state went before the weights were whole.
             discard_result(keeping, run)?;
             finished = complete(session, run, Some(keeping), control)?;
         }

@@ -255,6 +255,9 @@ impl ScoresFolder {
             let expected = format!("{classes}, one a class");
             return Err(Error::invalid(json.display().to_string(), found, expected));
         }
+        if !digests.is_empty() && !digests.contains_key("scores.csv") {
+            return Err(Error::damaged(&json, "a document of other files than scores.csv"));
+        }
         if digests.get("scores.csv").is_some_and(|stated| *stated != digest) {
             let expected = "the bytes that `fairprune score` wrote; scores of your own are given as a \
                             file, `scores` FILE `data` DATA";

@@ -149,6 +149,12 @@ pub fn record_files(keeping: &Keeping, run: &TrainingRun, names: &[&str]) -> Res
     write_result(keeping, run, &result, &files)
 }
 
+/// Whether the result states the file `name`, and so was made with it.
+pub fn records_file(keeping: &Keeping, run: &TrainingRun, name: &str) -> Result<bool> {
+    let stored = read_result(&own(keeping, run, RESULT)?)?;
+    Ok(stored.is_some_and(|(_, files)| files.get(name).is_some()))
+}
+
 /// What a run that is done said of its validation images.
 fn read_predictions(
     session: &Session,
