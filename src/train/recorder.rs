@@ -8,7 +8,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::checkpoint::RunPosition;
 use crate::artefact::digest;
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
@@ -103,7 +102,8 @@ impl Recorder {
         Ok(Recorder { recording, samples, epochs, rows, durable: 0, digests: Vec::new() })
     }
 
-    /// Goes on at `position` of a run whose checkpoint lies at `checkpoint`, if it keeps its state.
+    /// Goes on after `epochs` recorded epochs of a run whose checkpoint lies at `checkpoint`, if it keeps its
+    /// state; `stated` are the digests of their blocks that the checkpoint states.
     ///
     /// # Errors
     /// [`Error::Damaged`] of the checkpoint where its rows are not those that it states: without them it
@@ -112,12 +112,12 @@ impl Recorder {
         checkpoint: Option<&Path>,
         recording: Recording,
         samples: usize,
-        position: &RunPosition,
+        epochs: usize,
+        stated: &[String],
     ) -> Result<Recorder> {
         let rows = checkpoint.map(|path| path.with_file_name(ROWS_FILE));
-        let epochs = position.epoch as usize;
         let checked = Recorder::open(rows.as_deref(), recording, samples, epochs)
-            .and_then(|mut recorder| recorder.check(&position.rows).map(|()| recorder));
+            .and_then(|mut recorder| recorder.check(stated).map(|()| recorder));
         checked.map_err(|error| match (error, checkpoint) {
             (error @ Error::Invalid { .. }, Some(path)) => Error::damaged(path, error.to_string()),
             (error, _) => error,

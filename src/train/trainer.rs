@@ -126,12 +126,10 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             }
         };
         let samples = job.labels.len();
-        let recorder = match job.record {
-            Some(what) => {
-                Some(Recorder::resume(path.map(PathBuf::as_path), what, samples, &position)?)
-            }
-            None => None,
-        };
+        let (epochs, stated) = (position.epoch as usize, &position.rows);
+        let checkpoint = path.map(PathBuf::as_path);
+        let resume = |what| Recorder::resume(checkpoint, what, samples, epochs, stated);
+        let recorder = job.record.map(resume).transpose()?;
         let now = Instant::now();
         Ok(TrainingLoop {
             recorder,
