@@ -13,6 +13,12 @@ pub enum Error {
     /// An argument, a file's content or a combination of them cannot be used.
     #[error("{what}: found {found}, expected {expected}")]
     Invalid { what: String, found: String, expected: String },
+    /// A file is not the one that was written: it was cut, changed or swapped since.
+    #[error(
+        "{}: found {found}, expected the bytes that were written; the file is damaged: restore it, or have \
+         what wrote it write it again", path.display()
+    )]
+    Damaged { path: PathBuf, found: String },
     /// The operating system refused a read or a write.
     #[error("{}: {source}", path.display())]
     Io {
@@ -72,6 +78,11 @@ impl Error {
         Error::Invalid { what: what.into(), found, expected: expected.into() }
     }
 
+    /// A damaged file: `found` is there instead of what was written.
+    pub fn damaged(path: impl AsRef<Path>, found: impl Into<String>) -> Self {
+        Error::Damaged { path: path.as_ref().to_owned(), found: found.into() }
+    }
+
     /// An operating-system error at `path`; use as `.map_err(Error::io(path))`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
@@ -82,6 +93,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Invalid { .. }
+            | Error::Damaged { .. }
             | Error::Io { .. }
             | Error::Diverged { .. }
             | Error::OutOfMemory { .. }

@@ -43,18 +43,18 @@ impl Ledger {
         Ok(Ledger { path: path.to_owned(), file, names })
     }
 
-    /// Records `name`, durably when it returns.
-    pub(super) fn add(&mut self, name: &str) -> Result<()> {
+    /// Records `name`, durably when it returns; whether it is new.
+    pub(super) fn add(&mut self, name: &str) -> Result<bool> {
         check(name)?;
         if self.names.contains(name) {
-            return Ok(());
+            return Ok(false);
         }
         self.file
             .write_all(format!("{name}\n").as_bytes())
             .and_then(|()| self.file.sync_data())
             .map_err(Error::io(&self.path))?;
         self.names.insert(name.to_owned());
-        Ok(())
+        Ok(true)
     }
 
     /// Returns the folders below `root` that recorded files lie in, `root` itself among them; inner

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`atomic`] | temporary name, sync, rename, sync of the folder |
 //! | [`output_dir`] | one folder, one job: claim, continue, start anew, one process at a time |
+//! | [`integrity`] | digests that files state, and their check: nothing damaged is believed |
 //! | [`npy`] | NumPy arrays |
 //! | [`tables`] | the CSV files and their checks |
 //! | [`dynamics`] | recorded training dynamics: T x N arrays and what run they are of |
@@ -14,6 +15,7 @@
 pub mod atomic;
 pub mod dynamics;
 pub mod foreign;
+pub mod integrity;
 mod ledger;
 pub mod npy;
 pub mod output_dir;

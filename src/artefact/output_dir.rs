@@ -11,10 +11,12 @@
 //! files.
 
 use super::atomic;
+use super::integrity;
 use super::ledger::{self, Ledger};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ const FORMAT_VERSION: u64 = 1;
 const TOOL: &str = "fairprune";
 const JOB: &str = "job.json";
 const CONTROL: &str = ".fairprune";
+/// What the name of a file that is set aside ends with.
+const DAMAGED: &str = ".damaged";
 
 /// What to do with a folder that already holds a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +107,13 @@ impl OutputDir {
         if name == JOB || name.starts_with(CONTROL) {
             return Err(Error::Internal(format!("{name} is not an output file's name")));
         }
-        self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(name)?;
         let path = self.root.join(name);
+        let new = self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).add(name)?;
+        if new && !self.continued {
+            // The record of an earlier job was damaged. A job that starts anew goes on from nothing of
+            // it, and deletes nothing that is not recorded.
+            keep_unrecorded(&path)?;
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
@@ -122,11 +131,72 @@ impl OutputDir {
         Ok(path)
     }
 
+    /// Writes `value`, a structure or a map, as the JSON file `name` that carries the digest of its
+    /// content, and returns its path. This is for files that a later step believes.
+    pub fn write_sealed<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<PathBuf> {
+        let path = self.file(name)?;
+        integrity::write_json(&path, value)?;
+        Ok(path)
+    }
+
+    /// Does `work`. State of this folder that it finds damaged is set aside as `NAME.damaged`, which
+    /// `tell` is told in one line, and the work is done again without it.
+    ///
+    /// # Errors
+    /// Those of `work`; [`Error::Damaged`] for files of other folders, and for a file that is damaged
+    /// again when it was made anew.
+    pub fn without_damaged<T>(
+        &self,
+        tell: &dyn Fn(&str),
+        mut work: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let mut seen = BTreeSet::new();
+        loop {
+            match work() {
+                Err(Error::Damaged { path, found })
+                    if path.starts_with(&self.root) && seen.insert(path.clone()) =>
+                {
+                    let aside = self.set_aside(&path)?;
+                    let aside = aside.file_name().unwrap_or_default().to_string_lossy();
+                    tell(&format!(
+                        "{}: found {found}; it is set aside as {aside}, and what it held is \
+                         computed anew",
+                        path.display()
+                    ));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Renames a file of this folder to `NAME.damaged` and records that name.
+    fn set_aside(&self, path: &Path) -> Result<PathBuf> {
+        let name = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy();
+        let aside = self.file(&format!("{name}{DAMAGED}"))?;
+        match fs::rename(path, &aside) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path)(e)),
+            _ => Ok(aside),
+        }
+    }
+
     /// Writes `value` as the JSON file `name` and returns its path.
     pub fn write_json<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<PathBuf> {
         let path = self.file(name)?;
         atomic::write_json(&path, value)?;
         Ok(path)
+    }
+}
+
+/// Renames a file that nobody recorded to a free name, so that it is neither read nor overwritten.
+fn keep_unrecorded(path: &Path) -> Result<()> {
+    if !fs::symlink_metadata(path).is_ok_and(|m| m.is_file()) {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut names = (1..).map(|n| path.with_file_name(format!("{name}.unrecorded-{n}")));
+    match names.find(|other| fs::symlink_metadata(other).is_err()) {
+        Some(other) => fs::rename(path, other).map_err(Error::io(path)),
+        None => Ok(()),
     }
 }
 
@@ -154,8 +224,16 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
         }
     }
     others.sort();
-    let job = read_job(&root.join(JOB))?;
     let recorded = root.join(CONTROL).join("files").is_file();
+    let job = match read_job(&root.join(JOB)) {
+        // What is recorded can be deleted, whatever became of the job.
+        Err(_) if recorded && existing == Existing::Restart => None,
+        Err(Error::Invalid { what, found, expected }) if recorded => {
+            let expected = format!("{expected}; `force` deletes that run's files and starts anew");
+            return Err(Error::invalid(what, found, expected));
+        }
+        job => job?,
+    };
     let unfinished = |n: &String| n.ends_with(atomic::TEMPORARY);
     if !others.iter().all(unfinished) && !recorded {
         let found = match &job {

@@ -2,6 +2,7 @@
 //!
 //! It holds no time and no path, so that the same job always writes the same bytes.
 
+use super::integrity;
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -153,7 +154,8 @@ pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdenti
 }
 
 /// Reads the JSON file `path`, whose `format_version` must be `version`. The version is looked at
-/// first, so that a file of a later program is called that and not malformed.
+/// first, so that a file of a later program is called that and not malformed. A document that carries a
+/// digest of its content must have that content.
 pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T> {
     const LIMIT: u64 = 1 << 30;
     let what = || path.display().to_string();
@@ -167,6 +169,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T> {
         .map_err(|e| Error::invalid(what(), format!("malformed JSON ({e})"), "a JSON file"))?;
     let found = match value.get("format_version") {
         Some(v) if *v == version => {
+            integrity::check_document(path, &text, &value)?;
             return serde_json::from_value(value).map_err(|e| {
                 let expected = format!("the keys of format_version {version}");
                 Error::invalid(what(), e.to_string(), expected)

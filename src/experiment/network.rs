@@ -14,6 +14,7 @@ use super::identity::{Ground, Identity};
 use super::session::{Session, on_backend, positions};
 use super::training::{
     Cost, Finished, Keeping, Record, TrainingRun, complete, discard_checkpoint, discard_result,
+    record_files, records_file,
 };
 use super::weight_file::WeightFile;
 use crate::artefact::{OutputDir, atomic, digest, tables};
@@ -176,13 +177,18 @@ impl<'a> Training<'a> {
     ) -> Result<(Map<String, Value>, Finished)> {
         let (session, run, dir) = (self.session, &self.run, keeping.dir);
         let mut finished = complete(session, run, Some(keeping), control)?;
-        if finished.outcome.is_none() && !dir.root().join(MODEL).is_file() {
-            // Somebody removed the weights of a finished run.
+        if finished.outcome.is_none() && !records_file(keeping, run, MODEL)? {
+            // The state went before the weights were whole.
             discard_result(keeping, run)?;
             finished = complete(session, run, Some(keeping), control)?;
         }
         let summary = self.summary(&finished)?;
         self.write(&finished, &summary, dir)?;
+        if let Some(outcome) = &finished.outcome {
+            let presented = outcome.times_presented.as_ref().map(|_| PRESENTED);
+            let names: Vec<&str> = std::iter::once(MODEL).chain(presented).collect();
+            record_files(keeping, run, &names)?;
+        }
         discard_checkpoint(keeping, run)?;
         Ok((summary, finished))
     }

@@ -28,8 +28,8 @@ pub struct WeightOrigin {
 impl WeightFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<WeightFile> {
-        let (weights, metadata) = weights::read(path)?;
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let (weights, metadata) = weights::parse(path, &bytes)?;
         Ok(WeightFile { path: path.to_owned(), weights, metadata, digest: digest(&bytes) })
     }
 

@@ -9,9 +9,13 @@ use safetensors::tensor::{Dtype as SafeDtype, TensorView};
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::Network;
+use crate::artefact::integrity::{self, CONTENT_DIGEST, Seal, ZEROS};
 use crate::artefact::sniff::{self, FileKind};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
+
+/// Version of the files of this program: since 2 they carry the digest of their content.
+const FORMAT_VERSION: &str = "2";
 
 /// Suffix of the counter that PyTorch keeps beside running statistics.
 const TRACKED: &str = "num_batches_tracked";
@@ -73,7 +77,8 @@ impl WeightsMetadata {
     fn to_map(&self) -> HashMap<String, String> {
         let mut map = HashMap::from([
             ("format".to_owned(), "pt".to_owned()),
-            ("format_version".to_owned(), "1".to_owned()),
+            ("format_version".to_owned(), FORMAT_VERSION.to_owned()),
+            (CONTENT_DIGEST.to_owned(), ZEROS.to_owned()),
             ("tool".to_owned(), concat!("fairprune ", env!("CARGO_PKG_VERSION")).to_owned()),
         ]);
         let mut put = |key: &str, value: Option<String>| {
@@ -164,7 +169,10 @@ pub fn to_bytes(weights: &Weights, metadata: &WeightsMetadata) -> Result<Vec<u8>
         }
     }
     // The library writes the header's map in its own order, so sort it for equal bytes.
-    sorted_header(safetensors::serialize(views, Some(metadata.to_map())).map_err(internal)?)
+    let bytes = safetensors::serialize(views, Some(metadata.to_map())).map_err(internal)?;
+    let mut bytes = sorted_header(bytes)?;
+    integrity::seal(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Rewrites the header with `__metadata__` keys in order.
@@ -189,14 +197,22 @@ fn internal(error: impl std::fmt::Display) -> Error {
 }
 
 /// Reads a weight file: f32, f16, bf16 or f64 tensors, `num_batches_tracked` optional.
+///
+/// # Errors
+/// [`Error::Damaged`]: a file of this program that is not what was written; [`Error::Invalid`]: no weights.
 pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    parse(path, &std::fs::read(path).map_err(Error::io(path))?)
+}
+
+/// Reads the weight file that `bytes` are, as [`read`] does.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Weights, WeightsMetadata)> {
     let bad = |found: String| {
         Error::invalid(format!("weights {}", path.display()), found, "a safetensors file")
     };
-    refuse_other(&bytes, path)?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| bad(e.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| bad(e.to_string()))?;
+    refuse_other(bytes, path)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(e.to_string()))?;
+    check_origin(path, bytes, header.metadata().as_ref())?;
+    let file = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
     let mut metadata =
         WeightsMetadata::from_map(path, header.metadata().as_ref().unwrap_or(&HashMap::new()))?;
     let mut weights = Weights::default();
@@ -252,6 +268,25 @@ fn refuse_other(bytes: &[u8], path: &Path) -> Result<()> {
     };
     let expected = "a safetensors file; scripts/pth_to_safetensors.py makes one of it";
     Err(Error::invalid(what, of_pytorch, expected))
+}
+
+/// Refuses a damaged file of this program. Files of others, and those of the first version, carry no digest
+/// of ours and are taken as they are.
+fn check_origin(
+    path: &Path,
+    bytes: &[u8],
+    metadata: Option<&HashMap<String, String>>,
+) -> Result<()> {
+    if integrity::check(path, bytes)? == Seal::Whole {
+        return Ok(());
+    }
+    let stated = |key: &str| metadata.and_then(|map| map.get(key)).map(String::as_str);
+    let ours = stated("tool").is_some_and(|tool| tool.starts_with("fairprune"));
+    let sealed = stated("format_version") == Some(FORMAT_VERSION);
+    match ours && sealed {
+        true => Err(Error::damaged(path, "no readable digest of its content")),
+        false => Ok(()),
+    }
 }
 
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {

@@ -93,7 +93,8 @@ fn run<B: Operators>(
     let (batch, samples) = (executor.batch(mode), set.positions.len());
     let mut start = 0;
     if let Some((path, _, job)) = &watch.keeping
-        && let Some((done, columns)) = state::load(path, job, batch, fields)?
+        && let Some((done, columns)) =
+            state::load(path, job, [batch, samples.div_ceil(batch)], fields)?
     {
         for ((_, values), (_, field)) in columns.iter().zip(fields) {
             executor.set_column(*field, values)?;

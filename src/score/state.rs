@@ -1,4 +1,4 @@
-//! A half-done scoring pass on disk: the number of batches done, and their columns.
+//! A half-done scoring pass on disk: the number of batches done, and their columns, with the digest of both.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::method::{Method, Scores};
 use crate::artefact::atomic;
+use crate::artefact::integrity::{self, CONTENT_DIGEST, ZEROS};
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;
 
 /// Version of the file's layout.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// Where a pass stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,17 +48,24 @@ pub fn save(path: &Path, position: &PassPosition, columns: &[(Method, Vec<f32>)]
         views.push((method.name(), view));
     }
     let text = serde_json::to_string(position).map_err(internal)?;
-    let metadata = HashMap::from([("position".to_owned(), text)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    let metadata = [("position".to_owned(), text), (CONTENT_DIGEST.to_owned(), ZEROS.to_owned())];
+    let metadata = HashMap::from(metadata);
+    let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    integrity::seal(&mut bytes)?;
     atomic::write_bytes(path, &bytes)
 }
 
 /// Returns the batches done and the columns of an earlier, unfinished pass of the same job; `None`
 /// if there is none, or if it was made with another batch size (the pass then starts over).
+/// `batches` is how many there are in all.
+///
+/// # Errors
+/// [`Error::Damaged`]: it is not what was written, or has more batches done than there are.
+/// [`Error::Invalid`]: it is of another pass.
 pub fn load(
     path: &Path,
     job: &str,
-    batch: usize,
+    [batch, batches]: [usize; 2],
     fields: &[(Method, Field)],
 ) -> Result<Option<(usize, Scores)>> {
     let bytes = match std::fs::read(path) {
@@ -65,6 +73,7 @@ pub fn load(
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(path)(e)),
     };
+    integrity::check_own(path, &bytes)?;
     let bad = |found: String| {
         let expected = "the state of this scoring pass; `force` starts anew";
         Error::invalid(path.display().to_string(), found, expected)
@@ -79,6 +88,10 @@ pub fn load(
     }
     if position.batch != batch {
         return Ok(None);
+    }
+    if position.done > batches {
+        let found = format!("{} of {batches} batches done", position.done);
+        return Err(Error::damaged(path, found));
     }
     let mut columns = Vec::new();
     for &(method, _) in fields {

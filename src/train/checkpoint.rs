@@ -1,4 +1,5 @@
-//! The state of a run between two steps, which is enough to go on as if nothing had happened.
+//! The state of a run between two steps, which is enough to go on as if nothing had happened. It carries
+//! the digest of its content, and what is not what was written is refused.
 //!
 //! Random numbers need no state of their own, because every draw is a function of (seed, epoch,
 //! sample).
@@ -13,12 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{EpochRecord, TrainOutcome};
 use crate::artefact::atomic;
+use crate::artefact::integrity::{self, CONTENT_DIGEST, ZEROS};
 use crate::error::{Error, Result};
 use crate::nn::Weights;
 use crate::tensor::Tensor;
 
 /// Version of the file's layout.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// The place in a run from which it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct RunPosition {
     pub seconds: f64,
     /// One record for each finished epoch.
     pub history: Vec<EpochRecord>,
+    /// Digests of the finished epochs' rows in the file beside the checkpoint, where the run is recorded.
+    #[serde(default)]
+    pub rows: Vec<String>,
 }
 
 impl RunPosition {
@@ -58,6 +63,22 @@ impl RunPosition {
             selected: 0,
             seconds: 0.0,
             history: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Tells what of the position no run of `until` steps can have, whose epochs span `span` steps.
+    pub(super) fn impossible(&self, until: u64, span: u64) -> Option<String> {
+        let epochs = until.div_ceil(span.max(1));
+        let RunPosition { epoch, batch, steps, history, .. } = self;
+        if u64::from(*epoch) > epochs {
+            Some(format!("epoch {epoch} of {epochs}"))
+        } else if *steps > until || u64::from(*batch) > *steps {
+            Some(format!("step {steps} of {until}, batch {batch}"))
+        } else if history.len() != *epoch as usize {
+            Some(format!("records of {} epochs after {epoch}", history.len()))
+        } else {
+            None
         }
     }
 }
@@ -138,18 +159,25 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(&t.data);
         views.push((name, TensorView::new(Dtype::F32, t.shape.clone(), bytes).map_err(internal)?));
     }
-    let metadata = HashMap::from([("position".to_owned(), position)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    let metadata =
+        [("position".to_owned(), position), (CONTENT_DIGEST.to_owned(), ZEROS.to_owned())];
+    let metadata = HashMap::from(metadata);
+    let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(internal)?;
+    integrity::seal(&mut bytes)?;
     atomic::write_bytes(path, &bytes)
 }
 
 /// Reads a checkpoint of `job`; `None` if there is no file.
+///
+/// # Errors
+/// [`Error::Damaged`]: it is not what was written. [`Error::Invalid`]: it is of another run.
 pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(path)(e)),
     };
+    integrity::check_own(path, &bytes)?;
     let what = || format!("checkpoint {}", path.display());
     let bad =
         |e: &dyn std::fmt::Display| Error::invalid(what(), e.to_string(), "a readable checkpoint");

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use crate::artefact::digest;
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;
@@ -63,6 +64,8 @@ pub struct Recorder {
     rows: RowStore,
     /// Number of epochs that survive a loss of power.
     durable: usize,
+    /// Digests of the epochs' blocks in the file.
+    digests: Vec<String>,
 }
 
 impl Recorder {
@@ -96,7 +99,57 @@ impl Recorder {
                 RowStore::File(file)
             }
         };
-        Ok(Recorder { recording, samples, epochs, rows, durable: 0 })
+        Ok(Recorder { recording, samples, epochs, rows, durable: 0, digests: Vec::new() })
+    }
+
+    /// Goes on after `epochs` recorded epochs of a run whose checkpoint lies at `checkpoint`, if it keeps its
+    /// state; `stated` are the digests of their blocks that the checkpoint states.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] of the checkpoint where its rows are not those that it states: without them it
+    /// is no state of the run.
+    pub(super) fn resume(
+        checkpoint: Option<&Path>,
+        recording: Recording,
+        samples: usize,
+        epochs: usize,
+        stated: &[String],
+    ) -> Result<Recorder> {
+        let rows = checkpoint.map(|path| path.with_file_name(ROWS_FILE));
+        let checked = Recorder::open(rows.as_deref(), recording, samples, epochs)
+            .and_then(|mut recorder| recorder.check(stated).map(|()| recorder));
+        checked.map_err(|error| match (error, checkpoint) {
+            (error @ Error::Invalid { .. }, Some(path)) => Error::damaged(path, error.to_string()),
+            (error, _) => error,
+        })
+    }
+
+    /// Compares the blocks that the file holds with the digests that a checkpoint states of them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`]: a block has other values, or there are more or fewer than epochs.
+    fn check(&mut self, stated: &[String]) -> Result<()> {
+        let RowStore::File(file) = &mut self.rows else { return Ok(()) };
+        if stated.len() != self.epochs {
+            let found = format!("digests of {} epochs", stated.len());
+            return Err(Error::invalid(ROWS_FILE, found, format!("{}", self.epochs)));
+        }
+        let mut block = vec![0u8; self.recording.bytes(1, self.samples) as usize];
+        file.rewind().map_err(Error::io(ROWS_FILE))?;
+        for (epoch, stated) in stated.iter().enumerate() {
+            file.read_exact(&mut block).map_err(Error::io(ROWS_FILE))?;
+            if digest(&block) != *stated {
+                let found = format!("other values in epoch {epoch}");
+                return Err(Error::invalid(ROWS_FILE, found, format!("those of digest {stated}")));
+            }
+        }
+        self.digests = stated.to_vec();
+        Ok(())
+    }
+
+    /// Returns the digests of the epochs' blocks in the file; none where rows are in memory.
+    pub(super) fn digests(&self) -> &[String] {
+        &self.digests
     }
 
     /// Returns what is recorded.
@@ -131,11 +184,12 @@ impl Recorder {
             RowStore::Memory(all) => columns.iter().for_each(|c| all.extend(c)),
             RowStore::File(file) => {
                 let start = self.recording.bytes(self.epochs, self.samples);
-                let mut append = || {
-                    file.seek(SeekFrom::Start(start))?;
-                    columns.iter().try_for_each(|c| file.write_all(bytemuck::cast_slice(c)))
-                };
-                append().map_err(Error::io(ROWS_FILE))?;
+                let block = columns.concat();
+                let bytes: &[u8] = bytemuck::cast_slice(&block);
+                file.seek(SeekFrom::Start(start))
+                    .and_then(|_| file.write_all(bytes))
+                    .map_err(Error::io(ROWS_FILE))?;
+                self.digests.push(digest(bytes));
             }
         }
         self.epochs += 1;

@@ -10,7 +10,7 @@ use super::checkpoint::{self, Checkpoint, RunPosition};
 use super::evaluate::measure;
 use super::job::{Control, TrainJob, TrainProgress};
 use super::outcome::{EpochRecord, TrainOutcome};
-use super::recorder::{ROWS_FILE, Recorder, field};
+use super::recorder::{Recorder, field};
 use crate::artefact::dynamics::Quantity;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Mode, Pass, batch_sizes};
@@ -91,6 +91,11 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
         };
         let (position, best, resumed_columns) = match stored {
             Some(stored) => {
+                if let (Some(path), Some(found)) =
+                    (path, stored.position.impossible(job.until, span))
+                {
+                    return Err(Error::damaged(path, found));
+                }
                 executor.set_weights(&stored.weights)?;
                 executor.set_velocities(&stored.velocities)?;
                 policy.restore(&stored.policy)?;
@@ -120,10 +125,11 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
                 (RunPosition::start(job.identity.clone()), None, None)
             }
         };
-        let rows = path.map(|path| path.with_file_name(ROWS_FILE));
-        let (samples, epochs) = (job.labels.len(), position.epoch as usize);
-        let open = |recording| Recorder::open(rows.as_deref(), recording, samples, epochs);
-        let recorder = job.record.map(open).transpose()?;
+        let samples = job.labels.len();
+        let (epochs, stated) = (position.epoch as usize, &position.rows);
+        let checkpoint = path.map(PathBuf::as_path);
+        let resume = |what| Recorder::resume(checkpoint, what, samples, epochs, stated);
+        let recorder = job.record.map(resume).transpose()?;
         let now = Instant::now();
         Ok(TrainingLoop {
             recorder,
@@ -291,6 +297,8 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
     fn snapshot(&mut self) -> Result<Checkpoint> {
         self.position.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
+        self.position.rows =
+            self.recorder.as_ref().map_or(Vec::new(), |recorder| recorder.digests().to_vec());
         let samples = self.job.labels.len();
         let columns = self.tracked().into_iter();
         let columns =

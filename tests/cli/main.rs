@@ -3,6 +3,7 @@
 mod artefacts;
 mod chances;
 mod check;
+mod damage;
 mod data;
 mod dynamics;
 mod export;
@@ -194,6 +195,13 @@ impl Place {
     fn write(&self, name: &str, text: &str) {
         put(self.path(), name, text.as_bytes());
     }
+}
+
+/// A document as an earlier version of the program wrote it, or somebody by hand: without digests.
+fn without_digests(text: &str) -> String {
+    let lines =
+        text.lines().filter(|l| !l.contains("content_digest") && !l.contains("samples_digest"));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// `text` with its `line` (from 1) replaced.

@@ -3,6 +3,7 @@
 //! `FAIRPRUNE_KILLS=N` sets the kills of each test (`scripts/soak-resume.sh` does); a few otherwise.
 #![cfg(unix)]
 
+mod damage;
 #[path = "../common/png.rs"]
 #[allow(dead_code)]
 mod png_file;
@@ -144,11 +145,15 @@ impl Victim {
     }
 
     fn compare(&self, out: &str) {
+        self.compare_bytes(out);
+        let left = unfinished(self.folder.path(), out);
+        assert_eq!(left, Vec::<PathBuf>::new(), "a finished run leaves nothing unfinished");
+    }
+
+    fn compare_bytes(&self, out: &str) {
         for (name, bytes) in self.read(out) {
             assert!(bytes == self.expected[name], "{name} of {out} has other bytes: {}", self.line);
         }
-        let left = unfinished(self.folder.path(), out);
-        assert_eq!(left, Vec::<PathBuf>::new(), "a finished run leaves nothing unfinished");
     }
 }
 

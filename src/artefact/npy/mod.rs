@@ -7,6 +7,7 @@
 mod array;
 
 use super::atomic;
+use super::integrity::DigestReader;
 use super::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
 use half::f16;
@@ -151,6 +152,20 @@ pub fn read(path: &Path) -> Result<Array> {
     let file = File::open(path).map_err(Error::io(path))?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     read_from(file, length, &path.display().to_string())
+}
+
+/// Reads the array at `path` as [`read`] does, where the file has the digest `stated`; None: any.
+///
+/// # Errors
+/// Those of [`read`]; [`Error::Damaged`]: the file has another digest.
+pub fn read_stated(path: &Path, stated: Option<&str>) -> Result<Array> {
+    let Some(stated) = stated else { return read(path) };
+    let file = File::open(path).map_err(Error::io(path))?;
+    let length = file.metadata().map_err(Error::io(path))?.len();
+    let mut file = DigestReader::new(file);
+    let array = read_from(&mut file, length, &path.display().to_string())?;
+    file.check(path, stated)?;
+    Ok(array)
 }
 
 /// Reads one array of exactly `length` bytes from `input`; errors call it `name`.

@@ -9,7 +9,7 @@ use crate::data::{DataSet, PartName, StatedLayout};
 use crate::error::{Error, Result};
 
 /// The first bytes of every cache file.
-const MAGIC: &[u8; 8] = b"FPCACHE\0";
+pub(super) const MAGIC: &[u8; 8] = b"FPCACHE\0";
 
 /// Number of bytes before the JSON.
 pub(super) const PREFIX: usize = 64;

@@ -25,8 +25,8 @@ use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress
 use crate::artefact::atomic;
 use crate::artefact::sniff::check;
 use crate::error::{Error, Result};
-use header::PREFIX;
 pub use header::{CacheSource, Header, Sections};
+use header::{MAGIC, PREFIX};
 pub use layout::{ALIGN, EXTENSION, FORMAT_VERSION};
 pub use signature::Signature;
 
@@ -116,6 +116,14 @@ impl<W: Write> Aligned<W> {
 pub fn header(path: &Path) -> Result<Header> {
     let mut file = File::open(path).map_err(Error::io(path))?;
     read_header(&mut file, path)
+}
+
+/// Whether a file begins as caches do, however it goes on; one that ends before that counts as one.
+pub fn begins_as_cache(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(Error::io(path))?;
+    Ok(MAGIC.starts_with(&start))
 }
 
 fn read_header(file: &mut File, path: &Path) -> Result<Header> {

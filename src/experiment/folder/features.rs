@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::artefact::provenance::{DataIdentity, MethodRecord};
+use crate::artefact::integrity::FileDigests;
+use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::data::PartName;
 use crate::error::Result;
@@ -41,7 +43,39 @@ impl Extract {
     }
 }
 
-/// `features.npy` (N x D), `probabilities.npy` (N x K) and `features.json`.
+/// What `features.json` says.
+#[derive(Serialize)]
+struct Described<'a> {
+    #[serde(flatten)]
+    provenance: &'a Provenance,
+    digests: &'a FileDigests,
+}
+
+/// The part of `features.json` that is not provenance; nothing in files of earlier versions.
+#[derive(Default, Deserialize)]
+struct StatedDigests {
+    #[serde(default)]
+    digests: FileDigests,
+}
+
+/// The digests of the arrays in `folder` that `features.json` states, if it is there.
+fn digests(folder: &Path) -> Result<FileDigests> {
+    let path = folder.join(FEATURES[2]);
+    match path.is_file() {
+        true => Ok(read_json::<StatedDigests>(&path, Provenance::FORMAT_VERSION)?.digests),
+        false => Ok(FileDigests::default()),
+    }
+}
+
+/// The digest that the document `json` beside an array states of it, if it does.
+pub(super) fn stated_digest(json: &Path, array: &Path) -> Result<Option<String>> {
+    let stated: StatedDigests = read_json(json, Provenance::FORMAT_VERSION)?;
+    let name = array.file_name().unwrap_or_default().to_string_lossy();
+    Ok(stated.digests.get(&name).map(str::to_owned))
+}
+
+/// `features.npy` (N x D), `probabilities.npy` (N x K) and `features.json`, which states their digests and
+/// those of the files `more` beside them.
 pub fn write_features(
     dir: &OutputDir,
     extract: &Extract,
@@ -49,6 +83,7 @@ pub fn write_features(
     extracted: &Extracted,
     parameters: Map<String, Value>,
     seeds: Vec<u64>,
+    more: &[String],
 ) -> Result<()> {
     let [features, probabilities, description] = FEATURES.map(|f| extract.path(f));
     write_arrays(dir, [features, probabilities], extracted)?;
@@ -61,7 +96,11 @@ pub fn write_features(
         direction: None,
         hyper_parameters: parameters,
     };
-    dir.write_json(&description, &Provenance::new(data, vec![method], seeds))?;
+    let names = FEATURES[..2].iter().copied().chain(more.iter().map(String::as_str));
+    let digests = FileDigests::of(&dir.root().join(&extract.folder), names)?;
+    let provenance = Provenance::new(data, vec![method], seeds);
+    let described = Described { provenance: &provenance, digests: &digests };
+    dir.write_sealed(&description, &described)?;
     Ok(())
 }
 
@@ -80,8 +119,10 @@ pub fn read_part(
     part: PartName,
     rows: usize,
 ) -> Result<FeatureMatrix> {
-    let path = root.join(extract.path(&features_of(part)));
-    let (width, values) = npy::read(&path)?.into_features(rows, &path.display().to_string())?;
+    let (folder, name) = (root.join(&extract.folder), features_of(part));
+    let (path, digests) = (folder.join(&name), digests(&folder)?);
+    let array = npy::read_stated(&path, digests.get(&name))?;
+    let (width, values) = array.into_features(rows, &path.display().to_string())?;
     Ok(FeatureMatrix { width, values })
 }
 
@@ -93,9 +134,10 @@ pub fn read_features(
     classes: usize,
 ) -> Result<Material> {
     let path = |file: &str| root.join(extract.path(file));
+    let digests = digests(&root.join(&extract.folder))?;
     let read = |file: &str, rows: usize| {
         let path = path(file);
-        npy::read(&path)?.into_features(rows, &path.display().to_string())
+        npy::read_stated(&path, digests.get(file))?.into_features(rows, &path.display().to_string())
     };
     let features = |file: &str, rows: usize| {
         read(file, rows).map(|(width, values)| FeatureMatrix { width, values })
@@ -106,8 +148,8 @@ pub fn read_features(
         false => None,
         true => {
             let place = path(y_val);
-            let labels =
-                npy::read(&place)?.into_positions(classes, &place.display().to_string())?;
+            let labels = npy::read_stated(&place, digests.get(y_val))?
+                .into_positions(classes, &place.display().to_string())?;
             let labels: Vec<u32> = labels.into_iter().map(|k| k as u32).collect();
             Some(ValidationMaterial {
                 features: features(of_val, labels.len())?,

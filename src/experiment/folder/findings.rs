@@ -20,7 +20,7 @@ pub const CHECK: [&str; 2] = ["check.csv", "check.json"];
 /// never lies there without what it is of.
 pub fn write(rows: &[FindingRow], document: &Value, dir: &OutputDir) -> Result<()> {
     let [table, json] = CHECK;
-    dir.write_json(json, document)?;
+    dir.write_sealed(json, document)?;
     tables::write(&dir.file(table)?, rows)
 }
 

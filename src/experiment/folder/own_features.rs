@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::features::stated_digest;
 use super::provenance;
 use super::scores::MethodScores;
 use crate::artefact::provenance::DataIdentity;
@@ -40,13 +41,17 @@ impl OwnFeatures {
     /// Reads a file of features of the data set that `data` identifies.
     pub fn read_for(path: &Path, data: &DataIdentity) -> Result<Self> {
         let sidecar = path.with_extension("json");
-        if sidecar.is_file() {
-            // A JSON of another program says nothing to this one.
-            if let Ok(stated) = Provenance::read(&sidecar) {
+        let mut digest_stated = None;
+        match sidecar.is_file().then(|| Provenance::read(&sidecar)) {
+            Some(Ok(stated)) => {
                 stated.check_data(&path.display().to_string(), data)?;
+                digest_stated = stated_digest(&sidecar, path)?;
             }
+            Some(Err(error @ Error::Damaged { .. })) => return Err(error),
+            // A JSON of another program says nothing to this one.
+            Some(Err(_)) | None => {}
         }
-        let array = npy::read(path)?;
+        let array = npy::read_stated(path, digest_stated.as_deref())?;
         let name = format!("`features` {}", path.display());
         let (width, values) = array.into_features(data.samples, &name)?;
         let digest = digest(bytemuck::cast_slice(&values));

@@ -12,6 +12,7 @@ use super::recall_rows::{
     GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS, RECALLS, RECALLS_OF_DYNAMICS, write_group_recalls,
 };
 use super::validation_rows::{self, VALIDATION_ROWS};
+use crate::artefact::integrity::digest_of_file;
 use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
 use crate::artefact::tables::{self, RecallRow, SamplePart, ScoreTable};
 use crate::artefact::{OutputDir, Provenance, digest, npy};
@@ -78,8 +79,12 @@ impl Scored {
             (s.method.name().to_owned(), s.values.iter().map(|&v| v as f32).collect::<Vec<f32>>())
         };
         let columns: Vec<(String, Vec<f32>)> = self.scores.iter().map(column).collect();
+        let mut digests = Map::new();
         for (name, values) in &columns {
-            npy::write(&dir.file(&format!("{name}.npy"))?, &[values.len()], values)?;
+            let name = format!("{name}.npy");
+            let path = dir.file(&name)?;
+            npy::write(&path, &[values.len()], values)?;
+            digests.insert(name, json!(digest_of_file(&path)?));
         }
         let ScoredSamples { identity, classes, ids, labels, parts, attributes } = samples;
         let (attribute, attributes) = attributes.unzip();
@@ -87,7 +92,7 @@ impl Scored {
         let table = ScoreTable { ids, labels, parts, attributes, methods: columns };
         let path = dir.file("scores.csv")?;
         table.write(&path)?;
-        let mut digests = Map::from_iter([("scores.csv".to_owned(), digest_of(&path)?)]);
+        digests.insert("scores.csv".to_owned(), json!(digest_of_file(&path)?));
         let records = self.scores.iter().map(|s| self.record(s)).collect();
         let stated = Provenance::new(identity, records, self.seeds.clone());
         let mut document = json!(stated);
@@ -100,23 +105,23 @@ impl Scored {
             let Some(rows) = rows else { continue };
             let path = dir.file(name)?;
             tables::write(&path, rows)?;
-            digests.insert(name.to_owned(), digest_of(&path)?);
+            digests.insert(name.to_owned(), json!(digest_of_file(&path)?));
         }
         let names = [GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS];
         for (name, rows) in names.into_iter().zip(&self.of_groups) {
             let Some(rows) = rows else { continue };
             let path = dir.file(name)?;
             write_group_recalls(&path, rows)?;
-            digests.insert(name.to_owned(), digest_of(&path)?);
+            digests.insert(name.to_owned(), json!(digest_of_file(&path)?));
         }
         if let Some(rows) = &self.rows {
             validation_rows::write(rows, dir)?;
             for name in VALIDATION_ROWS {
-                digests.insert(name.to_owned(), digest_of(&dir.file(name)?)?);
+                digests.insert(name.to_owned(), json!(digest_of_file(&dir.file(name)?)?));
             }
         }
         document["digests"] = Value::Object(digests);
-        dir.write_json("scores.json", &document)?;
+        dir.write_sealed("scores.json", &document)?;
         Ok(document)
     }
 
@@ -130,11 +135,6 @@ impl Scored {
             hyper_parameters,
         }
     }
-}
-
-/// The hash of a whole file, by which its JSON knows it.
-fn digest_of(path: &Path) -> Result<Value> {
-    Ok(json!(digest(&std::fs::read(path).map_err(Error::io(path))?)))
 }
 
 /// Refuses a file whose bytes are not those that scores.json beside it states.
@@ -154,7 +154,7 @@ pub fn check_digest(json: &Path, csv: &Path, bytes: &[u8]) -> Result<()> {
 struct Names {
     class_names: Option<Vec<String>>,
     attribute: Option<AttributeNames>,
-    /// Digests of the CSV files as they were written, by name.
+    /// Digests of the files beside it as they were written, by name.
     #[serde(default)]
     digests: BTreeMap<String, String>,
 }
@@ -254,6 +254,9 @@ impl ScoresFolder {
             let found = format!("{} class names", names.map_or(0, |n| n.len()));
             let expected = format!("{classes}, one a class");
             return Err(Error::invalid(json.display().to_string(), found, expected));
+        }
+        if !digests.is_empty() && !digests.contains_key("scores.csv") {
+            return Err(Error::damaged(&json, "a document of other files than scores.csv"));
         }
         if digests.get("scores.csv").is_some_and(|stated| *stated != digest) {
             let expected = "the bytes that `fairprune score` wrote; scores of your own are given as a \

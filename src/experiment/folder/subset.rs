@@ -107,7 +107,7 @@ impl SubsetRecord<'_> {
         names: &SubsetNames,
         dir: &OutputDir,
     ) -> Result<()> {
-        dir.write_json(&names.provenance(), stated)?;
+        dir.write_sealed(&names.provenance(), stated)?;
         tables::write(&dir.file(&names.classes())?, &self.class_rows())?;
         if let Some(weights) = weights {
             npy::write(&dir.file(&names.weights())?, &[weights.len()], weights)?;

@@ -9,6 +9,7 @@ use crate::artefact::{Provenance, digest, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
 use crate::experiment::folder::provenance::identity;
+use crate::experiment::folder::scores::check_digest;
 use crate::prune::Direction;
 
 /// What a file of scores does not say itself.
@@ -67,11 +68,17 @@ impl GivenScores {
         let what = format!("`scores` {}", path.display());
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         // An array or table of `fairprune score` says beside itself what it is of.
-        let stated = path.with_file_name("scores.json");
-        let stated = stated.is_file().then(|| Provenance::read(&stated).ok()).flatten();
-        if let Some(stated) = &stated {
-            stated.check_positions(&what, &identity(data))?;
-        }
+        let beside = path.with_file_name("scores.json");
+        let stated = match beside.is_file().then(|| Provenance::read(&beside)) {
+            Some(Ok(said)) => {
+                said.check_positions(&what, &identity(data))?;
+                check_digest(&beside, path, &bytes)?;
+                Some(said)
+            }
+            Some(Err(error @ Error::Damaged { .. })) => return Err(error),
+            // A JSON of another program says nothing to this one.
+            Some(Err(_)) | None => None,
+        };
         let order = settings.order.as_deref().map(|text| order(text, data)).transpose()?;
         let is =
             |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));

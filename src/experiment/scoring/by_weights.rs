@@ -118,7 +118,10 @@ impl<'a> ByWeights<'a> {
         let identity = format!("{} {options}", self.file.digest);
         let keeping = Some((state, interval, identity));
         let mut watch = PassControl { interrupt, progress, keeping };
-        on_backend!(self.session, on => self.compute_on(&on, dir, &mut watch))
+        dir.without_damaged(
+            &|line| tracing::warn!("{line}"),
+            || on_backend!(self.session, on => self.compute_on(&on, dir, &mut watch)),
+        )
     }
 
     fn compute_on<B: Operators>(
@@ -147,7 +150,7 @@ impl<'a> ByWeights<'a> {
             parameters.insert("weights".to_owned(), json!(self.file.digest));
             let identity = provenance::identity(data);
             let root = Extract { folder: String::new(), validation: false, parts: false };
-            write_features(dir, &root, identity, &extracted.train, parameters, Vec::new())?;
+            write_features(dir, &root, identity, &extracted.train, parameters, Vec::new(), &[])?;
         }
         let mut scored = Scored::default();
         scored.scores.extend(scores.into_iter().map(|(method, values)| MethodScores {

@@ -18,12 +18,23 @@ use crate::experiment::session::Session;
 use crate::ops::Precision;
 use crate::score::features::FeatureMatrix;
 
-/// Whether everything that the run exports is there.
-pub(super) fn complete(dir: &OutputDir, run: &TrainingRun) -> bool {
-    let last = |name: &str| dir.root().join(name).is_file();
-    let recorded = |r: &Record| last(&format!("{}/{}", r.folder, dynamics::DESCRIPTION));
-    run.record.as_ref().is_none_or(recorded)
-        && run.extract.as_ref().is_none_or(|e| last(&e.path(FEATURES[2])))
+/// The names of all files that the run exports.
+pub(super) fn files(session: &Session, run: &TrainingRun) -> Vec<String> {
+    let mut names = Vec::new();
+    if let Some(record) = &run.record {
+        let arrays = record.what.quantities().iter().map(|q| format!("{}.npy", q.name()));
+        let others = [dynamics::SAMPLES, dynamics::DESCRIPTION].map(str::to_owned);
+        names.extend(arrays.chain(others).map(|name| format!("{}/{name}", record.folder)));
+    }
+    if let Some(extract) = &run.extract {
+        names.extend(FEATURES.map(|name| extract.path(name)));
+        let parts = run.extracted_parts(session).into_iter();
+        names.extend(parts.map(|(part, _)| extract.path(&features_of(part))));
+        if extract.validation && !run.part.val.is_empty() {
+            names.extend(VALIDATION.map(|name| extract.path(name)));
+        }
+    }
+    names
 }
 
 /// Writes everything that the run exports.
@@ -40,7 +51,7 @@ pub(super) fn write(
         let Some(Extraction { train, validation, others }) = &finished.extracted else {
             return Err(Error::Internal("features were not extracted".to_owned()));
         };
-        let mut parameters = network_facts(session);
+        let (mut parameters, mut more) = (network_facts(session), Vec::new());
         parameters.insert("recipe".to_owned(), json!(run.recipe));
         parameters.insert("steps".to_owned(), json!(run.until));
         parameters.insert("split".to_owned(), json!(session.split.kind.to_string()));
@@ -52,12 +63,14 @@ pub(super) fn write(
             let label = |&i: &usize| part.map_or(0, |p| i64::from(p.labels[i]));
             let of: Vec<i64> = positions.iter().map(label).collect();
             npy::write(&dir.file(&labels)?, &[of.len()], &of)?;
+            more.extend(VALIDATION.map(str::to_owned));
             parameters.insert("validation".to_owned(), json!([name, positions]));
         }
         for (part, of) in others {
             let FeatureMatrix { width, values } = &of.features;
             let path = dir.file(&extract.path(&features_of(*part)))?;
             npy::write(&path, &[of.features.samples(), *width], values)?;
+            more.push(features_of(*part));
         }
         let seeds = vec![run.seeds.init];
         write_features(
@@ -67,6 +80,7 @@ pub(super) fn write(
             train,
             parameters,
             seeds,
+            &more,
         )?;
     }
     Ok(())
@@ -134,6 +148,7 @@ fn write_dynamics(
                 digest: None,
             })
             .collect(),
+        samples_digest: None,
         network: Value::Object(network_facts(session)),
         recipe: json!(run.recipe),
         seeds: json!(run.seeds),

@@ -3,18 +3,24 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::compute::{SCORING, compute};
 use super::export;
 use super::result::{Finished, RunResult, ValidationPredictions};
 use super::run::TrainingRun;
 use super::stages::FIRST_STAGE;
-use crate::artefact::{OutputDir, atomic, npy};
+use crate::artefact::integrity::{self, FileDigests};
+use crate::artefact::{OutputDir, npy};
 use crate::data::QueryPart;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::recorder::ROWS_FILE;
 use crate::train::{Baseline, Control};
+
+/// What a finished run left, with the digests of its files.
+const RESULT: &str = "result.json";
 
 /// What a run says of each validation image, beside its result.
 const PREDICTIONS: &str = "validation-log-probabilities.npy";
@@ -28,7 +34,8 @@ pub struct Keeping<'a> {
     pub keep_checkpoint: bool,
 }
 
-/// Does the run, or loads its result.
+/// Does the run, or loads its result. State that is damaged is set aside and computed anew; so is what a
+/// finished run has lost.
 pub fn complete(
     session: &Session,
     run: &TrainingRun,
@@ -36,70 +43,116 @@ pub fn complete(
     control: &mut Control,
 ) -> Result<Finished> {
     let identity = run.identity(session)?;
-    let file = |name: &str| -> Result<Option<PathBuf>> {
-        keeping.map(|k| k.dir.file(&format!("work/{}/{name}", run.name))).transpose()
+    let Some(keeping) = keeping else {
+        return compute(session, run, identity, control);
     };
-    let result_path = file("result.json")?;
-    if let Some(path) = &result_path
-        && let Some(result) = stored(path, &identity)?
-        && keeping.is_none_or(|k| export::complete(k.dir, run))
-        && (!run.predictions || file(PREDICTIONS)?.is_none_or(|p| p.is_file()))
-    {
-        let mut scores = Vec::new();
-        for &method in run.methods {
-            let path = file(&format!("{method}.npy"))?.unwrap_or_default();
-            let array = npy::read(&path)?;
-            let values =
-                array.into_column(session.data.train.len(), &path.display().to_string())?;
-            scores.push((method, values));
+    let tell = |line: &str| tracing::warn!("{line}");
+    keeping.dir.without_damaged(&tell, || {
+        if let Some(finished) = load(session, run, keeping, &identity)? {
+            return Ok(finished);
         }
-        let predictions = match file(PREDICTIONS)? {
-            Some(path) if run.predictions => Some(read_predictions(session, run, &path)?),
-            _ => None,
-        };
-        let outcome = match keeping {
-            // The checkpoint has the layer that DFR replaces.
-            Some(_) if matches!(run.baseline, Some(Baseline::Dfr { .. })) => None,
-            Some(k) if k.keep_checkpoint => checkpoint::load(&checkpoint_path(k, run)?, &identity)?,
-            _ => None,
-        };
-        let outcome = outcome.map(Checkpoint::into_outcome);
-        remove_leftovers(run, keeping)?;
-        return Ok(Finished { result, scores, extracted: None, predictions, outcome });
+        do_and_write(session, run, keeping, &identity, control)
+    })
+}
+
+/// The path of one of the run's own files.
+fn own(keeping: &Keeping, run: &TrainingRun, name: &str) -> Result<PathBuf> {
+    keeping.dir.file(&format!("work/{}/{name}", run.name))
+}
+
+/// What a run that is done left; None where it is not done, or where a file of it is missing.
+fn load(
+    session: &Session,
+    run: &TrainingRun,
+    keeping: &Keeping,
+    identity: &str,
+) -> Result<Option<Finished>> {
+    let Some((result, files)) = stored(&own(keeping, run, RESULT)?, identity)? else {
+        return Ok(None);
+    };
+    if let Some(missing) = files.missing(keeping.dir.root())? {
+        tracing::warn!("{missing} of a finished run is missing: {} is done again", run.name);
+        return Ok(None);
     }
-    let checkpoint = keeping.map(|k| checkpoint_path(k, run)).transpose()?;
-    file(SCORING)?;
+    let mut scores = Vec::new();
+    for &method in run.methods {
+        let path = own(keeping, run, &format!("{method}.npy"))?;
+        let array = npy::read(&path)?;
+        let values = array.into_column(session.data.train.len(), &path.display().to_string())?;
+        scores.push((method, values));
+    }
+    let predictions = match run.predictions {
+        true => Some(read_predictions(session, run, &own(keeping, run, PREDICTIONS)?)?),
+        false => None,
+    };
+    let outcome = match run.baseline {
+        // The checkpoint has the layer that DFR replaces.
+        Some(Baseline::Dfr { .. }) => None,
+        _ if keeping.keep_checkpoint => {
+            checkpoint::load(&checkpoint_path(keeping, run)?, identity)?
+        }
+        _ => None,
+    };
+    let outcome = outcome.map(Checkpoint::into_outcome);
+    remove_leftovers(run, keeping)?;
+    Ok(Some(Finished { result, scores, extracted: None, predictions, outcome }))
+}
+
+/// Does the run, from its checkpoint if there is one, and writes what it leaves; last its result.
+fn do_and_write(
+    session: &Session,
+    run: &TrainingRun,
+    keeping: &Keeping,
+    identity: &str,
+    control: &mut Control,
+) -> Result<Finished> {
+    let checkpoint = checkpoint_path(keeping, run)?;
+    own(keeping, run, SCORING)?;
     if run.baseline.is_some() {
-        file(FIRST_STAGE)?;
+        own(keeping, run, FIRST_STAGE)?;
     }
     if run.record.is_some() {
-        file(ROWS_FILE)?;
+        own(keeping, run, ROWS_FILE)?;
     }
-    control.checkpoint = checkpoint.clone().zip(keeping.map(|k| k.interval));
-    let finished = compute(session, run, identity, control);
+    control.checkpoint = Some((checkpoint, keeping.interval));
+    let finished = compute(session, run, identity.to_owned(), control);
     control.checkpoint = None;
     let mut finished = finished?;
-    if let Some(keeping) = keeping {
-        export::write(session, run, &mut finished, keeping.dir)?;
-        finished.extracted = None;
-    }
+    export::write(session, run, &mut finished, keeping.dir)?;
+    finished.extracted = None;
+    let mut names = export::files(session, run);
     for (method, values) in &finished.scores {
-        if let Some(path) = file(&format!("{method}.npy"))? {
-            npy::write(&path, &[values.len()], values)?;
-        }
+        let name = format!("{method}.npy");
+        npy::write(&own(keeping, run, &name)?, &[values.len()], values)?;
+        names.push(format!("work/{}/{name}", run.name));
     }
-    if let (Some(said), Some(path)) = (&finished.predictions, file(PREDICTIONS)?) {
+    if let Some(said) = &finished.predictions {
         let shape = [said.labels.len(), session.network.classes];
-        npy::write(&path, &shape, &said.log_probabilities)?;
+        npy::write(&own(keeping, run, PREDICTIONS)?, &shape, &said.log_probabilities)?;
+        names.push(format!("work/{}/{PREDICTIONS}", run.name));
     }
-    if let Some(path) = &result_path {
-        atomic::write_json(path, &finished.result)?;
-    }
-    if let Some(keeping) = keeping.filter(|k| !k.keep_checkpoint) {
+    let files = FileDigests::of(keeping.dir.root(), names.iter().map(String::as_str))?;
+    write_result(keeping, run, &finished.result, &files)?;
+    if !keeping.keep_checkpoint {
         discard_checkpoint(keeping, run)?;
     }
     remove_leftovers(run, keeping)?;
     Ok(finished)
+}
+
+/// States that the caller made the files `names` of what the run left, so that the run is done again where
+/// they are lost.
+pub fn record_files(keeping: &Keeping, run: &TrainingRun, names: &[&str]) -> Result<()> {
+    let path = own(keeping, run, RESULT)?;
+    let Some((result, mut files)) = read_result(&path)? else { return Ok(()) };
+    files.extend(FileDigests::of(keeping.dir.root(), names.iter().copied())?);
+    write_result(keeping, run, &result, &files)
+}
+
+/// Whether the result states the file `name`, and so was made with it.
+pub fn records_file(keeping: &Keeping, run: &TrainingRun, name: &str) -> Result<bool> {
+    let stored = read_result(&own(keeping, run, RESULT)?)?;
+    Ok(stored.is_some_and(|(_, files)| files.get(name).is_some()))
 }
 
 /// What a run that is done said of its validation images.
@@ -129,20 +182,20 @@ pub fn discard_checkpoint(keeping: &Keeping, run: &TrainingRun) -> Result<()> {
 
 /// Forgets the run's result, so that the run is done again.
 pub fn discard_result(keeping: &Keeping, run: &TrainingRun) -> Result<()> {
-    remove(&keeping.dir.file(&format!("work/{}/result.json", run.name))?)
+    remove(&own(keeping, run, RESULT)?)
 }
 
 fn checkpoint_path(keeping: &Keeping, run: &TrainingRun) -> Result<PathBuf> {
-    keeping.dir.file(&format!("work/{}/checkpoint.safetensors", run.name))
+    own(keeping, run, "checkpoint.safetensors")
 }
 
 /// What was recorded lies in the output folder when the result does; a first stage has done its work.
-fn remove_leftovers(run: &TrainingRun, keeping: Option<&Keeping>) -> Result<()> {
-    if let (Some(keeping), Some(_)) = (keeping, run.baseline) {
-        remove(&keeping.dir.file(&format!("work/{}/{FIRST_STAGE}", run.name))?)?;
+fn remove_leftovers(run: &TrainingRun, keeping: &Keeping) -> Result<()> {
+    if run.baseline.is_some() {
+        remove(&own(keeping, run, FIRST_STAGE)?)?;
     }
-    match keeping.filter(|_| run.record.is_some()) {
-        Some(k) => remove(&k.dir.file(&format!("work/{}/{ROWS_FILE}", run.name))?),
+    match run.record {
+        Some(_) => remove(&own(keeping, run, ROWS_FILE)?),
         None => Ok(()),
     }
 }
@@ -154,23 +207,49 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn stored(path: &PathBuf, identity: &str) -> Result<Option<RunResult>> {
+/// A result on disk, with the digests of what the run left beside it.
+#[derive(Serialize)]
+struct StoredResult<'a> {
+    files: &'a FileDigests,
+    #[serde(flatten)]
+    result: &'a RunResult,
+}
+
+/// The part of a result on disk that is not [`RunResult`].
+#[derive(Deserialize)]
+struct StoredFiles {
+    files: FileDigests,
+}
+
+fn write_result(
+    keeping: &Keeping,
+    run: &TrainingRun,
+    result: &RunResult,
+    files: &FileDigests,
+) -> Result<()> {
+    integrity::write_json(&own(keeping, run, RESULT)?, &StoredResult { files, result })
+}
+
+fn read_result(path: &Path) -> Result<Option<(RunResult, FileDigests)>> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(path)(e)),
     };
-    let result: RunResult = serde_json::from_slice(&bytes).map_err(|e| {
-        Error::invalid(
-            path.display().to_string(),
-            e.to_string(),
-            "a result of this program; `force` starts anew",
-        )
-    })?;
-    if result.identity != identity {
-        let found = format!("the result of another run ({})", result.identity);
-        let expected = format!("this run's ({identity}); `force` starts anew");
-        return Err(Error::invalid(path.display().to_string(), found, expected));
+    integrity::check_own(path, &bytes)?;
+    let bad = |e: serde_json::Error| Error::damaged(path, e.to_string());
+    let result: RunResult = serde_json::from_slice(&bytes).map_err(bad)?;
+    let StoredFiles { files } = serde_json::from_slice(&bytes).map_err(bad)?;
+    Ok(Some((result, files)))
+}
+
+fn stored(path: &Path, identity: &str) -> Result<Option<(RunResult, FileDigests)>> {
+    match read_result(path)? {
+        Some((result, _)) if result.identity != identity => {
+            let found = format!("the result of another run ({})", result.identity);
+            let expected = format!("this run's ({identity}); `force` starts anew");
+            Err(Error::invalid(path.display().to_string(), found, expected))
+        }
+        stored => Ok(stored),
     }
-    Ok(Some(result))
 }

@@ -12,7 +12,7 @@ mod test_results;
 
 pub use cost::{Cost, Total};
 pub use export::network_facts;
-pub use keep::{Keeping, complete, discard_checkpoint, discard_result};
+pub use keep::{Keeping, complete, discard_checkpoint, discard_result, record_files, records_file};
 pub use result::{
     Extraction, FEATURES, Finished, Presentations, RunResult, ScorePart, ValidationPredictions,
 };

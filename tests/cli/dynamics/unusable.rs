@@ -59,7 +59,8 @@ fn recordings_that_cannot_be_used_are_named() {
         check(words);
         put(place.path(), &name, &old);
     };
-    let stated_run = place.read("net/dynamics/dynamics.json");
+    let stated_run = without_digests(&place.read("net/dynamics/dynamics.json"));
+    place.write("net/dynamics/dynamics.json", &stated_run);
     with("dynamics.json", b"{", &["dynamics.json", "JSON"]);
     let newer = stated_run.replacen("\"format_version\": 1", "\"format_version\": 9", 1);
     with("dynamics.json", newer.as_bytes(), &["format_version 9"]);

@@ -108,7 +108,7 @@ fn weight_files() {
     let torch = corpus::golden(&["resnet8_torch.safetensors"]).remove(0);
     run(&Target {
         name: "safetensors",
-        corpus: vec![weights::to_bytes(&values, &metadata).unwrap(), torch],
+        corpus: vec![without_digest(weights::to_bytes(&values, &metadata).unwrap()), torch],
         words: &[
             b"\"shape\":[",
             b"\"data_offsets\":[",
@@ -200,4 +200,14 @@ fn json_documents() {
             read | is_job
         },
     });
+}
+
+/// Weights as the first version of the program wrote them: a digest would refuse every mutation at once.
+fn without_digest(mut bytes: Vec<u8>) -> Vec<u8> {
+    for (old, new) in [("content_digest", "another_digest"), ("version\":\"2\"", "version\":\"1\"")]
+    {
+        let place = bytes.windows(old.len()).position(|w| w == old.as_bytes()).expect(old);
+        bytes[place..place + old.len()].copy_from_slice(new.as_bytes());
+    }
+    bytes
 }

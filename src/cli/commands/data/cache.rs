@@ -38,11 +38,14 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
     let given = args.set.settings()?;
     let options = given.load_options();
     if args.out.exists() {
-        // Anything else than a cache is the user's own, whatever the flags.
-        let header = cache::header(&args.out)?;
         if !args.force {
+            let header = cache::header(&args.out)?;
             still_right(&header, args)?;
             return report(args, &header, false);
+        }
+        // Anything else than a cache is the user's own, whatever the flags; a damaged one begins as one.
+        if !cache::begins_as_cache(&args.out)? {
+            cache::header(&args.out)?;
         }
     }
     let host = common.host()?;

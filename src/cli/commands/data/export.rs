@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
-use fairprune::artefact::{Provenance, atomic, npy};
+use fairprune::artefact::{Provenance, atomic, integrity, npy};
 use fairprune::data::write::tree::LinkOrCopy;
 use fairprune::data::write::{shards, tree};
 use fairprune::data::{DataSet, cache};
@@ -162,7 +162,7 @@ fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &SubsetFile) -> Re
     let identity = provenance::identity(set);
     let stated = subset.stated.clone();
     let stated = stated.unwrap_or_else(|| Provenance::new(identity, Vec::new(), Vec::new()));
-    atomic::write_json(&sidecar(&args.out), &stated)
+    integrity::write_json(&sidecar(&args.out), &stated)
 }
 
 fn write_csv(out: &Path, set: &DataSet, kept: &[usize]) -> Result<(), Error> {

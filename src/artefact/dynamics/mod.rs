@@ -5,17 +5,22 @@
 //! subset, in a rest that was dropped, or beyond the budget. A probability of 0 is a value like any
 //! other.
 
+mod quantity;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::OutputDir;
+use super::integrity::digest_of_file;
 use super::npy::{self, ArrayValues};
 use super::provenance::{DataIdentity, read_json};
 use super::tables::{SamplePart, ScoreTable};
-use super::{OutputDir, atomic};
 use crate::error::{Error, Result};
+
+pub use quantity::Quantity;
 
 /// The folder's description.
 pub const DESCRIPTION: &str = "dynamics.json";
@@ -23,84 +28,6 @@ pub const DESCRIPTION: &str = "dynamics.json";
 pub const SAMPLES: &str = "samples.csv";
 /// Column of [`SAMPLES`] that tells how often the run presented the sample.
 const PRESENTATIONS: &str = "presentations";
-
-/// What is recorded of a presentation. It is taken in train mode, before the step that it leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Quantity {
-    /// Cross-entropy loss, unweighted and not smoothed.
-    Loss,
-    /// Probability of the sample's own class.
-    LabelProbability,
-    /// 1 where the prediction is the sample's class, 0 elsewhere.
-    Correct,
-    /// Logit of the sample's class less the largest other logit.
-    LogitMargin,
-    /// Norm of the softmax less the one-hot label.
-    El2n,
-    /// Divergence from the sample's previous presentation.
-    Divergence,
-}
-
-impl Quantity {
-    /// All quantities, in the order of files.
-    pub const ALL: [Quantity; 6] = [
-        Quantity::Loss,
-        Quantity::LabelProbability,
-        Quantity::Correct,
-        Quantity::LogitMargin,
-        Quantity::El2n,
-        Quantity::Divergence,
-    ];
-
-    /// Returns the file's name without `.npy`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Quantity::Loss => "loss",
-            Quantity::LabelProbability => "label-probability",
-            Quantity::Correct => "correct",
-            Quantity::LogitMargin => "logit-margin",
-            Quantity::El2n => "el2n",
-            Quantity::Divergence => "divergence",
-        }
-    }
-
-    /// Returns the quantity's definition.
-    pub fn meaning(self) -> &'static str {
-        match self {
-            Quantity::Loss => "-ln p_y",
-            Quantity::LabelProbability => "p_y",
-            Quantity::Correct => "1 if argmax z = y, else 0",
-            Quantity::LogitMargin => "z_y - max_{k != y} z_k",
-            Quantity::El2n => "|| p - onehot(y) ||_2",
-            Quantity::Divergence => {
-                "sum_k |p_k (ln p_k - ln p'_k)|, p' of the sample's previous presentation; NaN at its first"
-            }
-        }
-    }
-
-    /// Tells whether the quantity can have this value.
-    fn accepts(self, value: f32) -> bool {
-        match self {
-            Quantity::LogitMargin => value.is_finite(),
-            Quantity::Loss | Quantity::El2n | Quantity::Divergence => {
-                value >= 0.0 && value.is_finite()
-            }
-            Quantity::LabelProbability => (0.0..=1.0).contains(&value),
-            Quantity::Correct => value == 0.0 || value == 1.0,
-        }
-    }
-
-    fn range(self) -> &'static str {
-        match self {
-            Quantity::LogitMargin => "a finite number or NaN",
-            Quantity::Loss | Quantity::El2n | Quantity::Divergence => {
-                "a finite number of 0 or more, or NaN"
-            }
-            Quantity::LabelProbability => "a number from 0 to 1, or NaN",
-            Quantity::Correct => "0, 1 or NaN",
-        }
-    }
-}
 
 /// One array of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +104,9 @@ pub struct Description {
     pub presentation: String,
     /// The arrays of the folder.
     pub quantities: Vec<QuantityRecord>,
+    /// Digest of [`SAMPLES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples_digest: Option<String>,
     /// What the network is.
     pub network: Value,
     /// How the run was trained.
@@ -249,9 +179,11 @@ pub fn write(
     let counts = presentations.iter().map(|&n| n as f32).collect();
     let RecordedSamples { ids, labels, attributes, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
-    ScoreTable { ids, labels, parts, attributes, methods }
-        .write(&dir.file(&format!("{folder}/{SAMPLES}"))?)?;
-    atomic::write_json(&dir.file(&format!("{folder}/{DESCRIPTION}"))?, &description)
+    let table = dir.file(&format!("{folder}/{SAMPLES}"))?;
+    ScoreTable { ids, labels, parts, attributes, methods }.write(&table)?;
+    description.samples_digest = Some(digest_of_file(&table)?);
+    dir.write_sealed(&format!("{folder}/{DESCRIPTION}"), &description)?;
+    Ok(())
 }
 
 /// Refuses attributes where `dynamics.json` states none, missing ones where it does, and numbers
@@ -333,6 +265,12 @@ impl DynamicsFolder {
                 let what = format!("{what} of groups");
                 check_counts(&what, [&groups.correct, &groups.total], classes * values)?;
             }
+        }
+        if let Some(stated) = &description.samples_digest
+            && digest_of_file(&table_path)? != *stated
+        {
+            let found = "other bytes than the digest that dynamics.json states of it";
+            return Err(Error::damaged(&table_path, found));
         }
         let ScoreTable { ids, labels, attributes, parts, .. } = table;
         let samples = RecordedSamples { ids, labels, attributes, parts };
