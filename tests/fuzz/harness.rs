@@ -187,7 +187,9 @@ pub fn run(target: &Target) {
             () => None,
         };
         if let Some(wrong) = wrong {
-            findings.push(format!("input {number} ({} bytes): {wrong}", input.len()));
+            let start = &input[..input.len().min(4)];
+            let length = input.len();
+            findings.push(format!("input {number} ({length} bytes, {start:02x?}...): {wrong}"));
         }
     }
     let line = format!(

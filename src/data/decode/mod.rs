@@ -6,6 +6,7 @@
 //! white, and this decoder keeps the high byte there too. EXIF orientation is ignored, as it is by
 //! the loader.
 
+mod containers;
 mod jpeg;
 mod others;
 mod png;

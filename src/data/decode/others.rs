@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
+use super::containers::{check_tiff, check_webp};
 use super::unusable::Unusable;
 use crate::data::options::DecodeLimits;
 
@@ -29,18 +30,25 @@ pub(super) fn name(format: ImageFormat) -> &'static str {
     }
 }
 
-/// Returns width and height from the header.
+/// Returns width and height from the header, and checks what the file states of its inside.
 pub(super) fn size(bytes: &[u8], format: ImageFormat) -> Result<(usize, usize), Unusable> {
+    let damaged = |reason: String| {
+        let name = name(format);
+        Unusable::new(format!("a damaged {name} file ({reason})"), format!("a valid {name} file"))
+    };
+    if format == ImageFormat::Tiff {
+        check_tiff(bytes).map_err(damaged)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut most = Limits::default();
     most.max_alloc = Some(LEAST_BYTES);
     reader.limits(most);
-    let size = reader.into_dimensions();
-    let (width, height) = size.map_err(|e| {
-        let name = name(format);
-        Unusable::new(format!("a damaged {name} file ({e})"), format!("a valid {name} file"))
-    })?;
-    Ok((width as usize, height as usize))
+    let (width, height) = reader.into_dimensions().map_err(|e| damaged(e.to_string()))?;
+    let size = (width as usize, height as usize);
+    if format == ImageFormat::WebP {
+        check_webp(bytes, size).map_err(damaged)?;
+    }
+    Ok(size)
 }
 
 /// Decodes to `height width 3` bytes, the length of `rgb`: alpha is dropped, 16 bits keep the high byte.
