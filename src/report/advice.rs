@@ -1,13 +1,14 @@
 //! What a person should do, from the verdicts of a comparison: sentences that claim no more than these.
 
 use crate::experiment::comparison::summary::{Metric, Outcome, RunSummary, Verdict};
+use crate::experiment::folder::subset::SubsetNames;
 use crate::experiment::strategy::{Ranking, Strategy};
 
-/// One piece of advice in plain text, and the command that follows it, if one does.
+/// One piece of advice in plain text, and the commands that follow it, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
     pub text: String,
-    pub command: Option<String>,
+    pub commands: Vec<String>,
 }
 
 /// Advice at the lowest density that was compared with random subsets; None where nothing was.
@@ -56,7 +57,7 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
         None if seeds < 2 => {
             return Some(Advice {
                 text: "One seed decides nothing: compare with several (--seeds 4).".to_owned(),
-                command: None,
+                commands: Vec::new(),
             });
         }
         None => format!(
@@ -70,22 +71,33 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
         text.push_str(&format!(" Do not use {} here: the {worst} fell.", list(&names)));
     }
     let chosen = best.map_or(Strategy::RANDOM, |v| v.strategy.parse().unwrap_or(Strategy::RANDOM));
-    Some(Advice { text, command: command(summary, chosen, density) })
+    if chosen.predicted().is_some_and(|p| p.pilots > 0) {
+        let several = of(Metric::WorstClass).any(|v| v.density != density);
+        let kept = SubsetNames::of(chosen, several.then_some(density), 0).kept();
+        text.push_str(&format!(" A comparison alone trains pilots: take {kept} from its folder."));
+    }
+    Some(Advice { text, commands: commands(&summary.settings.data.name, chosen, density) })
 }
 
-/// The command that prunes the data by `strategy`; None for what it does not do in one line.
-fn command(summary: &RunSummary, strategy: Strategy, density: f64) -> Option<String> {
-    let Strategy::Pruned { ranking, quota } = strategy else { return None };
-    let data = &summary.settings.data.name;
+/// The commands that prune `data` by `strategy`, with scores of their own where quotas need what networks
+/// say; none where no command does it.
+fn commands(data: &str, strategy: Strategy, density: f64) -> Vec<String> {
+    let Strategy::Pruned { ranking, quota } = strategy else { return Vec::new() };
     let plain = matches!(ranking, Ranking::Random | Ranking::Score(_));
     let quoted = data.contains(|c: char| c.is_whitespace() || c == '\'' || c == '"');
-    (plain && !quoted)
-        .then(|| {
-            format!(
-                "fairprune prune --data {data} --strategy {ranking} --quota {quota} --density {density} \
-                 --out kept"
-            )
-        })
+    let pilots = strategy.predicted().is_some_and(|p| p.pilots > 0);
+    if !plain || quoted || pilots {
+        return Vec::new();
+    }
+    let by = format!("--strategy {ranking} --quota {quota} --density {density} --out kept");
+    match ranking {
+        // A score is computed by query runs, which tell recalls as well; random samples need no score.
+        Ranking::Random if strategy.needs_recalls() => vec![
+            format!("fairprune score --data {data} --out scores"),
+            format!("fairprune prune --scores scores {by}"),
+        ],
+        _ => vec![format!("fairprune prune --data {data} {by}")],
+    }
 }
 
 /// A size with three places, since averages move little.
@@ -103,5 +115,39 @@ fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_those_that_prune_can_follow() {
+        let of = |name: &str| commands("photos", name.parse().unwrap(), 0.3);
+        assert_eq!(
+            of("metriq"),
+            [
+                "fairprune score --data photos --out scores",
+                "fairprune prune --scores scores --strategy random --quota metriq --density 0.3 --out kept",
+            ]
+        );
+        assert_eq!(of("predicted:gain=1.2")[1].matches("--quota predicted:gain=1.2 ").count(), 1);
+        assert_eq!(
+            of("el2n+metriq"),
+            [
+                "fairprune prune --data photos --strategy el2n --quota metriq --density 0.3 --out kept"
+            ]
+        );
+        assert_eq!(
+            of("random"),
+            [
+                "fairprune prune --data photos --strategy random --quota none --density 0.3 --out kept"
+            ]
+        );
+        for none in ["full", "predicted:pilots=1", "infobatch"] {
+            assert!(of(none).is_empty(), "{none}");
+        }
+        assert!(commands("my photos", Strategy::RANDOM, 0.3).is_empty());
     }
 }

@@ -111,6 +111,66 @@ fn the_rule_finds_the_optimum_of_scipy() {
     assert!(reached < rule.worst + 1e-6, "{reached} is more than the best, {}", rule.worst);
 }
 
+/// What one sample says says nothing of the next: densities chosen by some samples are no better than equal
+/// ones on others, and the rule must see that.
+#[test]
+fn noise_is_shrunk_away() {
+    let (mut logs, mut labels) = (Vec::new(), Vec::new());
+    let mut state = 1u64;
+    let mut uniform = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    for i in 0..120 {
+        let raised: Vec<f64> = (0..3).map(|_| (3.0 * uniform()).exp()).collect();
+        let sum: f64 = raised.iter().sum();
+        logs.extend(raised.iter().map(|v| (v / sum).ln() as f32));
+        labels.push(i % 3);
+    }
+    let rows = ValidationRows::new(3, &[run(&logs, &labels)]).unwrap();
+    let options = RuleOptions { gain: 1.0, average_loss: 1.0 };
+    let found = predicted_densities(&rows, &[100; 3], 0.5, None, options).unwrap();
+    assert!(found.shrinkage < 0.5, "{found:?}");
+}
+
+/// Three classes, the third of which is found always. The first two are taken for each other: the
+/// probability of their own class goes from .15 to .65 for one and as `of_other` says for the other.
+fn taken_for_each_other(of_other: impl Fn(f64) -> f64) -> ValidationRows {
+    let (mut logs, mut labels) = (Vec::new(), Vec::new());
+    for i in 0..400 {
+        let place = (f64::from(i) + 0.5) / 400.0;
+        let [zero, one] = [0.15 + 0.5 * place, of_other(place)];
+        for (label, p) in
+            [(0, [zero, 0.99 - zero, 0.01]), (1, [0.99 - one, one, 0.01]), (2, [0.01, 0.01, 0.98])]
+        {
+            labels.push(label);
+            logs.extend(p.map(|p| p.ln() as f32));
+        }
+    }
+    ValidationRows::new(3, &[run(&logs, &labels)]).unwrap()
+}
+
+#[test]
+fn the_average_falls_by_no_more_than_it_may() {
+    let rule = |rows: &ValidationRows, average_loss| {
+        let options = RuleOptions { gain: 1.0, average_loss };
+        predicted_densities(rows, &[300; 3], 0.3, None, options).unwrap()
+    };
+    // Ever more samples of the other class are lost for those that are won.
+    let rows = taken_for_each_other(|place| 0.5 + 0.2 * place.sqrt());
+    let [free, bound, none] = [1.0, 0.02, 0.0].map(|loss| rule(&rows, loss));
+    assert!(free.lambda == 0.0 && free.judged.1 < -0.02, "{free:?}");
+    assert!(bound.judged.1 >= -0.02 && none.judged.1 >= 0.0, "{bound:?} {none:?}");
+    assert!(free.lambda < bound.lambda && bound.lambda < none.lambda, "{bound:?} {none:?}");
+    assert!(free.judged.0 > bound.judged.0 && bound.judged.0 > none.judged.0, "{bound:?} {none:?}");
+    assert!(none.judged.0 > 0.0, "{none:?}");
+    // All samples of the other class lie near the border: whatever is tried costs too much.
+    let rows = taken_for_each_other(|place| 0.5 + 0.12 * place);
+    let dear = rule(&rows, 0.02);
+    assert_eq!((dear.shrinkage, dear.judged), (0.0, (0.0, 0.0)));
+    assert!(dear.densities.iter().all(|d| (d - 0.3).abs() < 1e-12), "{dear:?}");
+}
+
 /// Rows of three classes whose logits are drawn around their label's.
 fn rows_of(seed: u64, pull: f64, runs: usize) -> ValidationRows {
     let (classes, each) = (3, 40);

@@ -10,16 +10,15 @@ mod containers;
 mod jpeg;
 mod others;
 mod png;
-mod unusable;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::ImageFormat;
 
+use self::jpeg::Jpeg;
 use super::options::DecodeLimits;
 use crate::artefact::sniff::FileKind;
 use crate::error::{Error, Result};
-pub(super) use unusable::Unusable;
 
 /// Decodes one image file to its height, its width and `height width 3` bytes; `what` names
 /// the file in errors.
@@ -30,50 +29,52 @@ pub fn decode_image(
 ) -> Result<(usize, usize, Vec<u8>)> {
     let unusable = |u: Unusable| Error::invalid(what, u.found, u.expected);
     let image = Encoded::new(bytes, limits).map_err(unusable)?;
-    let mut rgb = vec![0; image.width * image.height * 3];
+    let (height, width) = (image.height, image.width);
+    let mut rgb = vec![0; height * width * 3];
     image.decode(&mut rgb).map_err(unusable)?;
-    Ok((image.height, image.width, rgb))
+    Ok((height, width, rgb))
+}
+
+/// Why a file is not an image that can be used: what was found, and what was expected.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Unusable {
+    pub found: String,
+    pub expected: String,
+}
+
+impl Unusable {
+    fn new(found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Unusable { found: found.into(), expected: expected.into() }
+    }
 }
 
 /// An image file in memory whose size is known and within the limits.
 pub(super) struct Encoded<'a> {
     bytes: &'a [u8],
-    kind: ImageKind,
+    kind: ImageKind<'a>,
     pub width: usize,
     pub height: usize,
     limits: DecodeLimits,
 }
 
-#[derive(Clone, Copy)]
-enum ImageKind {
-    Jpeg,
+enum ImageKind<'a> {
+    Jpeg(Jpeg<'a>),
     Png,
     Other(ImageFormat),
-}
-
-impl ImageKind {
-    /// The kind's name for people.
-    fn name(self) -> &'static str {
-        match self {
-            ImageKind::Jpeg => "JPEG",
-            ImageKind::Png => "PNG",
-            ImageKind::Other(format) => others::name(format),
-        }
-    }
 }
 
 impl<'a> Encoded<'a> {
     /// Reads the header and checks kind, size and limits; nothing is decoded yet.
     pub fn new(bytes: &'a [u8], limits: DecodeLimits) -> Result<Self, Unusable> {
-        let (kind, width, height) = if bytes.starts_with(&[0xff, 0xd8]) {
-            let (width, height) = jpeg::size(bytes)?;
-            (ImageKind::Jpeg, width, height)
+        let (kind, (width, height)) = if bytes.starts_with(&[0xff, 0xd8]) {
+            let jpeg = guarded("JPEG", || Jpeg::open(bytes))?;
+            let size = jpeg.size();
+            (ImageKind::Jpeg(jpeg), size)
         } else if bytes.starts_with(png::SIGNATURE) {
-            let (width, height) = png::size(bytes)?;
-            (ImageKind::Png, width, height)
+            (ImageKind::Png, guarded("PNG", || png::size(bytes))?)
         } else if let Some(format) = others::format_of(bytes) {
-            let (width, height) = others::size(bytes, format)?;
-            (ImageKind::Other(format), width, height)
+            let size = guarded(others::name(format), || others::size(bytes, format))?;
+            (ImageKind::Other(format), size)
         } else {
             let expected = "a JPEG, PNG, WebP, BMP, GIF or TIFF image";
             return Err(FileKind::of(bytes).map_or_else(
@@ -98,25 +99,28 @@ impl<'a> Encoded<'a> {
     }
 
     /// Decodes to `height width 3` bytes, which must be the length of `rgb`.
-    pub fn decode(&self, rgb: &mut [u8]) -> Result<(), Unusable> {
+    pub fn decode(self, rgb: &mut [u8]) -> Result<(), Unusable> {
         if rgb.len() != self.width * self.height * 3 {
             return Err(Unusable::new(format!("{} bytes", rgb.len()), "width * height * 3"));
         }
-        // The decoders are meant not to panic. A hostile file that finds a hole in one is still
-        // reported by name instead of ending the program.
-        let decoded = catch_unwind(AssertUnwindSafe(|| match self.kind {
-            ImageKind::Jpeg => jpeg::decode(self.bytes, self.limits, rgb),
-            ImageKind::Png => png::decode(self.bytes, self.limits, rgb),
-            ImageKind::Other(format) => others::decode(self.bytes, format, self.limits, rgb),
-        }));
-        let kind = self.kind.name();
-        decoded.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
-            Unusable::new(
-                format!("a damaged {kind} file ({reason})"),
-                format!("a valid {kind} file"),
-            )
-        })
+        let (bytes, limits) = (self.bytes, self.limits);
+        match self.kind {
+            ImageKind::Jpeg(mut jpeg) => guarded("JPEG", || jpeg.decode(rgb)),
+            ImageKind::Png => guarded("PNG", || png::decode(bytes, limits, rgb)),
+            ImageKind::Other(format) => {
+                guarded(others::name(format), || others::decode(bytes, format, limits, rgb))
+            }
+        }
     }
+}
+
+/// Does what a decoder of `kind` does. Decoders are meant not to panic; a hostile file that finds a hole in
+/// one is still reported by name instead of ending the program.
+fn guarded<T>(kind: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, Unusable> {
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err("its decoder failed".to_owned())).map_err(|reason| {
+        Unusable::new(format!("a damaged {kind} file ({reason})"), format!("a valid {kind} file"))
+    })
 }
 
 /// Says what some bytes look like that are no image which is read.

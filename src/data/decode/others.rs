@@ -6,7 +6,6 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 use super::containers::{check_tiff, check_webp};
-use super::unusable::Unusable;
 use crate::data::options::DecodeLimits;
 
 /// Bytes that decoding may take for each pixel (8 of them for four channels of 16 bits), and in any case.
@@ -31,22 +30,18 @@ pub(super) fn name(format: ImageFormat) -> &'static str {
 }
 
 /// Returns width and height from the header, and checks what the file states of its inside.
-pub(super) fn size(bytes: &[u8], format: ImageFormat) -> Result<(usize, usize), Unusable> {
-    let damaged = |reason: String| {
-        let name = name(format);
-        Unusable::new(format!("a damaged {name} file ({reason})"), format!("a valid {name} file"))
-    };
+pub(super) fn size(bytes: &[u8], format: ImageFormat) -> Result<(usize, usize), String> {
     if format == ImageFormat::Tiff {
-        check_tiff(bytes).map_err(damaged)?;
+        check_tiff(bytes)?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut most = Limits::default();
     most.max_alloc = Some(LEAST_BYTES);
     reader.limits(most);
-    let (width, height) = reader.into_dimensions().map_err(|e| damaged(e.to_string()))?;
+    let (width, height) = reader.into_dimensions().map_err(|e| e.to_string())?;
     let size = (width as usize, height as usize);
     if format == ImageFormat::WebP {
-        check_webp(bytes, size).map_err(damaged)?;
+        check_webp(bytes, size)?;
     }
     Ok(size)
 }

@@ -4,24 +4,21 @@ use std::io::Cursor;
 
 use png::{ColorType, DecodingError};
 
-use super::unusable::Unusable;
 use crate::data::options::DecodeLimits;
 
 pub(super) const SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
 
 /// Returns width and height from the first chunk.
-pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize), Unusable> {
-    let damaged =
-        |what: &str| Err(Unusable::new(format!("a damaged PNG file ({what})"), "a valid PNG file"));
+pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize), String> {
     if !bytes.windows(4).rev().any(|name| name == b"IEND") {
-        return damaged("truncated: no end chunk");
+        return Err("truncated: no end chunk".to_owned());
     }
     match bytes.get(12..24) {
         Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) => Ok((
             u32::from_be_bytes([*w0, *w1, *w2, *w3]) as usize,
             u32::from_be_bytes([*h0, *h1, *h2, *h3]) as usize,
         )),
-        _ => damaged("no header chunk"),
+        _ => Err("no header chunk".to_owned()),
     }
 }
 

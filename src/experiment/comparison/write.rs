@@ -54,11 +54,8 @@ impl Comparison {
         for run in &outcome.runs {
             let recalls = outcome.query(run.seed);
             let recalls = recalls.recalls_of(run.strategy.recalls_of(&plan.choice.pickers)).mean();
-            let density = match several && !run.strategy.stands_beside_all() {
-                true => format!("d{}-", run.density),
-                false => String::new(),
-            };
-            let names = SubsetNames::of(&format!("{}-{density}{}", run.strategy.stem(), run.seed));
+            let one_of = several && !run.strategy.stands_beside_all();
+            let names = SubsetNames::of(run.strategy, one_of.then_some(run.density), run.seed);
             let record = SubsetRecord {
                 subset: &run.subset,
                 strategy: run.strategy,

@@ -40,9 +40,11 @@ impl SubsetNames {
         SubsetNames { stem: String::new() }
     }
 
-    /// `kept-STEM.npy`, for a folder of several.
-    pub fn of(stem: &str) -> Self {
-        SubsetNames { stem: format!("-{stem}") }
+    /// `kept-STRATEGY-SEED.npy`, for a folder of several, or `kept-STRATEGY-dDENSITY-SEED.npy` where a
+    /// strategy has several densities.
+    pub fn of(strategy: Strategy, density: Option<f64>, seed: usize) -> Self {
+        let density = density.map_or(String::new(), |d| format!("d{d}-"));
+        SubsetNames { stem: format!("-{}-{density}{seed}", strategy.stem()) }
     }
 
     /// Positions of the kept samples.

@@ -17,10 +17,10 @@ use crate::experiment::identity::{Ground, Identity};
 use crate::experiment::query::{Queries, QueryRun, Short};
 use crate::experiment::scoring::QuerySettings;
 use crate::experiment::session::Session;
-use crate::experiment::training::{Cost, Finished, Keeping, complete};
+use crate::experiment::training::{Cost, Finished, Keeping};
 use crate::score::Options;
 use crate::score::features::FeatureMatrix;
-use crate::train::{Control, Recipe, TrainProgress};
+use crate::train::Recipe;
 
 /// Probabilities of the training samples, N x K, each by the network that did not train on it.
 pub const OUT_OF_FOLD: &str = "out-of-fold-probabilities.npy";
@@ -37,7 +37,8 @@ impl<'a> QualityQueries<'a> {
     /// Checks what is asked for. `full` is how final models are trained.
     ///
     /// # Errors
-    /// Nothing that is looked for needs a network; labels to be looked at under a split without folds; runs that are not the folds; no epochs.
+    /// Nothing that is looked for needs a network; labels to be looked at under a split without folds; runs
+    /// that are not the folds; no epochs.
     pub fn new(
         session: &'a Session,
         full: Recipe,
@@ -116,20 +117,12 @@ impl<'a> QualityQueries<'a> {
 
     /// What every run will need.
     pub fn costs(&self) -> Vec<Cost> {
-        let of = |run: &QueryRun| Cost::of(self.session, &run.training(&self.queries.options));
-        self.runs().iter().map(of).collect()
+        self.queries.costs(self.session)
     }
 
     /// Bytes that the largest run allocates on the device, images apart; an error where they do not fit.
     pub fn planned_memory(&self) -> Result<PlannedMemory> {
-        let mut largest = PlannedMemory::default();
-        for run in self.runs() {
-            let planned = run.training(&self.queries.options).planned_memory(self.session)?;
-            if planned.total() > largest.total() {
-                largest = planned;
-            }
-        }
-        Ok(largest)
+        self.queries.planned_memory(self.session)
     }
 
     /// Trains the networks, kept in the output folder, and collects what they say. `progress` gets the name
@@ -141,15 +134,7 @@ impl<'a> QualityQueries<'a> {
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<Evidence> {
         let (session, queries) = (self.session, &self.queries);
-        let total: u64 = self.costs().iter().map(|c| c.steps).sum();
-        let mut done = 0;
-        let finished = queries.train(&session.split, |training, task| {
-            let mut report = |p: TrainProgress| progress(task, done + p.step, total);
-            let mut control = Control { interrupt, progress: &mut report, checkpoint: None };
-            let one = complete(session, training, Some(keeping), &mut control)?;
-            done += training.until;
-            Ok(Some(one))
-        })?;
+        let finished = queries.complete(session, keeping, interrupt, progress)?;
         let mut evidence = Evidence::default();
         if queries.predictions {
             let runs: Vec<&Finished> = finished.iter().map(|(_, run)| run).collect();

@@ -1,6 +1,7 @@
 //! Query runs: which ones a set of scores takes, and what they tell.
 
 mod answers;
+mod execution;
 mod folds;
 mod queries;
 

@@ -21,10 +21,10 @@ use crate::experiment::query::{DYNAMICS_SEEDS, Queries, QueryRun, Short, check_f
 use crate::experiment::session::Session;
 use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
-use crate::experiment::training::{Cost, Keeping, complete};
+use crate::experiment::training::{Cost, Keeping};
 use crate::prune::Features;
 use crate::score::{Kind, Method, ScoreSource};
-use crate::train::{Control, Recipe};
+use crate::train::Recipe;
 
 /// Query runs that are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -159,20 +159,12 @@ impl<'a> ByQueries<'a> {
 
     /// What every run will need.
     pub fn costs(&self) -> Vec<Cost> {
-        let of = |run: &QueryRun| Cost::of(self.session, &run.training(&self.queries.options));
-        self.runs().iter().map(of).collect()
+        self.queries.costs(self.session)
     }
 
     /// Bytes that the largest run allocates on the device, images apart; an error where they do not fit.
     pub fn planned_memory(&self) -> Result<PlannedMemory> {
-        let mut largest = PlannedMemory::default();
-        for run in self.runs() {
-            let planned = run.training(&self.queries.options).planned_memory(self.session)?;
-            if planned.total() > largest.total() {
-                largest = planned;
-            }
-        }
-        Ok(largest)
+        self.queries.planned_memory(self.session)
     }
 
     /// Trains the query runs, kept in the output folder, and collects what they tell. `progress` gets the
@@ -184,15 +176,7 @@ impl<'a> ByQueries<'a> {
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<Scored> {
         let (session, queries) = (self.session, &self.queries);
-        let total: u64 = self.costs().iter().map(|c| c.steps).sum();
-        let mut done = 0;
-        let mut finished = queries.train(&session.split, |training, task| {
-            let mut report = |p: crate::train::TrainProgress| progress(task, done + p.step, total);
-            let mut control = Control { interrupt, progress: &mut report, checkpoint: None };
-            let one = complete(session, training, Some(keeping), &mut control)?;
-            done += training.until;
-            Ok(Some(one))
-        })?;
+        let mut finished = queries.complete(session, keeping, interrupt, progress)?;
         let of_classes = Partition::classes(&session.data);
         let query = queries.collect(&session.split, &finished, &[])?;
         let recalls = recalls(&query, session, &of_classes);

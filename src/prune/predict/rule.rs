@@ -2,7 +2,8 @@
 //!
 //! The rule maximises the smooth minimum of the predicted recalls plus lambda times their mean, over
 //! densities in (0, 1] that spend the budget. lambda is the smallest of a short list for which the mean
-//! recall is predicted to fall by no more than it may, compared with equal densities.
+//! recall is predicted to fall by no more than it may, compared with equal densities; where there is none,
+//! these are taken.
 //!
 //! Validation recalls are noisy, and a maximum over noise promises too much. The validation samples are
 //! therefore cut in four folds: densities are chosen without each fold and judged on it. The geometric
@@ -88,7 +89,10 @@ pub fn predicted_densities(
     let judges: Vec<SoftRows> = folds.iter().map(|fold| soft(fold)).collect();
     let equal = allowed.equal();
     let on_equal = judge(rows, &folds, &vec![equal.clone(); FOLDS], gain)?;
-    let mut chosen = None;
+    let densities = |x: &[f64]| -> Vec<f64> {
+        let density = |(&x, &n): (&f64, &usize)| if n > 0 { libm::exp(x).min(1.0) } else { 0.0 };
+        x.iter().zip(sizes).map(density).collect()
+    };
     for lambda in LAMBDAS {
         let goal = Goal { average: lambda };
         let ends: Vec<Vec<f64>> = others.iter().map(|rows| climb(rows, &allowed, goal)).collect();
@@ -108,21 +112,23 @@ pub fn predicted_densities(
         let (_, part) = best.fold((f64::NEG_INFINITY, 1.0), |a, b| if b.0 > a.0 { b } else { a });
         let of_folds: Vec<Vec<f64>> = ends.iter().map(|x| shrunk(x, part)).collect();
         let on = judge(rows, &folds, &of_folds, gain)?;
+        if on.1 < on_equal.1 - options.average_loss {
+            continue;
+        }
         let mean: Vec<f64> = (0..sizes.len())
             .map(|k| ends.iter().map(|x| x[k]).sum::<f64>() / FOLDS as f64)
             .collect();
-        let density = |(&x, &n): (&f64, &usize)| if n > 0 { libm::exp(x).min(1.0) } else { 0.0 };
-        chosen = Some(PredictedDensities {
-            densities: shrunk(&mean, part).iter().zip(sizes).map(density).collect(),
+        return Ok(PredictedDensities {
+            densities: densities(&shrunk(&mean, part)),
             lambda,
             shrinkage: part,
             judged: (on.0 - on_equal.0, on.1 - on_equal.1),
         });
-        if on.1 >= on_equal.1 - options.average_loss {
-            break;
-        }
     }
-    chosen.ok_or_else(|| Error::Internal("no weight of the average was tried".to_owned()))
+    // Equal densities cost nothing.
+    let [.., lambda] = LAMBDAS;
+    let densities = densities(&equal);
+    Ok(PredictedDensities { densities, lambda, shrinkage: 0.0, judged: (0.0, 0.0) })
 }
 
 fn check(rows: &ValidationRows, sizes: &[usize], options: RuleOptions) -> Result<()> {

@@ -93,9 +93,9 @@ fn metriq(view: &SummaryView) -> String {
 
 /// What a person should do.
 fn what_to_do(view: &SummaryView) -> String {
-    let Some(Advice { text, command }) = advice(view.summary) else { return String::new() };
-    let command = command.map_or(String::new(), |c| format!(" <code>{}</code>", esc(&c)));
-    format!("<p class=\"advice\"><b>What you should do.</b> {}{command}</p>\n", name(&text))
+    let Some(Advice { text, commands }) = advice(view.summary) else { return String::new() };
+    let commands: String = commands.iter().map(|c| format!(" <code>{}</code>", esc(c))).collect();
+    format!("<p class=\"advice\"><b>What you should do.</b> {}{commands}</p>\n", name(&text))
 }
 
 /// Says the verdict in a sentence that claims no more than the data do.

@@ -215,9 +215,11 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
             output::print(format!("{at}{}", verdict.text))?;
         }
     }
-    if let Some(Advice { text, command }) = report::advice(summary) {
+    if let Some(Advice { text, commands }) = report::advice(summary) {
         output::print(format!("\n{}", output::wrap(&text, 0)))?;
-        command.map_or(Ok(()), |command| output::print(format!("    {command}")))?;
+        for command in commands {
+            output::print(format!("    {command}"))?;
+        }
     }
     Ok(())
 }
