@@ -115,8 +115,9 @@ impl Provenance {
             return Ok(None);
         }
         if self.data.has_samples_of(expected) {
-            let [h, w] = self.data.size.unwrap_or_default();
-            return Ok(Some(format!("{what} was made on the same samples at {w}x{h}")));
+            return Ok(self.data.size.map(|[h, w]| {
+                format!("{what} was made on the same samples at {w}x{h}")
+            }));
         }
         check_fingerprint(what, &self.data, expected).map(|()| None)
     }
@@ -129,9 +130,9 @@ impl Provenance {
 
 impl DataIdentity {
     /// Tells whether positions mean the same samples: the data set is the same, or its images were
-    /// read at another size and their names, classes and order are the same.
+    /// read at another size, or not at all, and their names, classes and order are the same.
     pub fn has_samples_of(&self, other: &DataIdentity) -> bool {
-        let resized = self.size.is_some() && other.size.is_some() && self.size != other.size;
+        let resized = self.size != other.size;
         let stated = self.samples_fingerprint.is_some();
         self.fingerprint == other.fingerprint
             || (resized && stated && self.samples_fingerprint == other.samples_fingerprint)

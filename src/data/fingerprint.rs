@@ -46,9 +46,14 @@ pub(super) fn fingerprint(set: &Contents) -> String {
     hash.finalize().to_hex()[..32].to_owned()
 }
 
-/// Computes [`DataSet::samples_fingerprint`](super::DataSet::samples_fingerprint); `present` holds
-/// the positions that a long tail leaves.
-pub(super) fn samples(classes: &[String], train: &Part, present: Option<&[usize]>) -> String {
+/// Computes [`DataSet::samples_fingerprint`](super::DataSet::samples_fingerprint) from what names the
+/// training samples; `present` holds the positions that a long tail leaves.
+pub fn samples(
+    classes: &[String],
+    ids: &[String],
+    labels: &[u32],
+    present: Option<&[usize]>,
+) -> String {
     let mut hash = blake3::Hasher::new();
     let mut text = |s: &str| {
         hash.update(&(s.len() as u64).to_le_bytes());
@@ -57,11 +62,11 @@ pub(super) fn samples(classes: &[String], train: &Part, present: Option<&[usize]
     text("fairprune samples");
     text(&classes.len().to_string());
     classes.iter().for_each(|c| text(c));
-    train.ids.iter().for_each(|id| text(id));
-    train.labels.iter().for_each(|l| {
+    ids.iter().for_each(|id| text(id));
+    labels.iter().for_each(|l| {
         hash.update(&l.to_le_bytes());
     });
-    if let Some(present) = present.filter(|p| p.len() < train.len()) {
+    if let Some(present) = present.filter(|p| p.len() < labels.len()) {
         present.iter().for_each(|&i| {
             hash.update(&(i as u64).to_le_bytes());
         });

@@ -51,6 +51,7 @@ pub mod write;
 pub use attributes::Attributes;
 pub use contents::Contents;
 pub use decode::decode_image;
+pub use fingerprint::samples as samples_fingerprint;
 pub use format::Format;
 pub use listed::Listing;
 pub use load::{load, load_validation};

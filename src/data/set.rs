@@ -121,7 +121,7 @@ impl DataSet {
     /// mean the same samples wherever these digits are equal.
     pub fn samples_fingerprint(&self) -> String {
         let present = self.long_tail.as_ref().map(|tail| tail.present.as_slice());
-        fingerprint::samples(&self.classes, &self.train, present)
+        fingerprint::samples(&self.classes, &self.train.ids, &self.train.labels, present)
     }
 
     /// Returns the part of that name, where the data set has it.

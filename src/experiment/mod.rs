@@ -9,12 +9,14 @@
 //! | [`folder`] | folders of results, reader beside writer |
 //! | [`forecast`] | what quotas are predicted to do, as files and pages say it |
 //! | [`training`] | one training run, kept on disk |
+//! | [`arrays`] | the same for callers with arrays: labels, scores, logits of a network that others train |
 //! | [`query`] | which query runs a set of scores takes, and what they tell |
 //! | [`quality`] | duplicates and wrong labels, found before anything is scored |
 //! | [`comparison`] | strategies compared over paired runs |
 //! | [`study`] | grids of comparisons, and claims about them |
 //! | [`identity`] | what decides a result |
 
+pub mod arrays;
 pub mod comparison;
 pub mod counts;
 pub mod device;

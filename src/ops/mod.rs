@@ -13,6 +13,7 @@ pub mod loss_score;
 pub mod pool;
 mod precision;
 pub(crate) mod reduce;
+pub mod sample_norm;
 pub mod sgd;
 
 pub(crate) use check::check_len;

@@ -38,7 +38,7 @@ impl Recording {
 }
 
 /// Returns the column of the score table that holds a quantity.
-pub(super) fn field(quantity: Quantity) -> Field {
+pub fn field(quantity: Quantity) -> Field {
     match quantity {
         Quantity::Loss => Field::Loss,
         Quantity::LabelProbability => Field::LabelProbability,

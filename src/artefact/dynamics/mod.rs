@@ -145,8 +145,8 @@ pub struct RecordedSamples {
     pub parts: Vec<SamplePart>,
 }
 
-/// Writes the folder, with one row from each `row(quantity, epoch)`. `dynamics.json` comes last, so
-/// that it never lies there without the rest.
+/// Writes the folder `folder` of `dir`, which is `dir` itself where that is empty, with one row from each
+/// `row(quantity, epoch)`. `dynamics.json` comes last, so that it never lies there without the rest.
 pub fn write(
     dir: &OutputDir,
     folder: &str,
@@ -155,11 +155,15 @@ pub fn write(
     quantities: &[Quantity],
     mut row: impl FnMut(Quantity, usize) -> io::Result<Vec<f32>>,
 ) -> Result<()> {
+    let place = |name: &str| match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    };
     let shape = [description.epochs, description.samples];
     let mut description = description.clone();
     let mut presentations = vec![0u32; description.samples];
     for &quantity in quantities {
-        let path = dir.file(&format!("{folder}/{}.npy", quantity.name()))?;
+        let path = dir.file(&place(&format!("{}.npy", quantity.name())))?;
         let mut hash = blake3::Hasher::new();
         npy::write_rows(&path, shape, |epoch| {
             let values = row(quantity, epoch)?;
@@ -179,10 +183,10 @@ pub fn write(
     let counts = presentations.iter().map(|&n| n as f32).collect();
     let RecordedSamples { ids, labels, attributes, parts } = samples;
     let methods = vec![(PRESENTATIONS.to_owned(), counts)];
-    let table = dir.file(&format!("{folder}/{SAMPLES}"))?;
+    let table = dir.file(&place(SAMPLES))?;
     ScoreTable { ids, labels, parts, attributes, methods }.write(&table)?;
     description.samples_digest = Some(digest_of_file(&table)?);
-    dir.write_sealed(&format!("{folder}/{DESCRIPTION}"), &description)?;
+    dir.write_sealed(&place(DESCRIPTION), &description)?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{provenance, weights};
+use crate::artefact::provenance::DataIdentity;
 use crate::artefact::tables::{self, KeptClassRow, KeptRow, PickRow};
 use crate::artefact::{OutputDir, Provenance, npy};
 use crate::data::{DataSet, Partition, Split};
@@ -77,7 +78,7 @@ impl SubsetRecord<'_> {
     /// What the JSON beside the subset states.
     pub fn provenance(
         &self,
-        data: crate::artefact::provenance::DataIdentity,
+        data: DataIdentity,
         weights: Option<&[f32]>,
     ) -> Provenance {
         let seeds = [self.seed];
@@ -192,6 +193,15 @@ impl SubsetFile {
     /// Reads positions or a mask, checked against the data set; its fingerprint too where a JSON of the
     /// same name states it.
     pub fn read(path: &Path, data: &DataSet) -> Result<SubsetFile> {
+        let subset = SubsetFile::read_for(path, &provenance::identity(data))?;
+        if data.long_tail.is_some() {
+            check_within(&path.display().to_string(), &subset.positions, &data.present())?;
+        }
+        Ok(subset)
+    }
+
+    /// Reads positions or a mask of the data set that `data` identifies.
+    pub fn read_for(path: &Path, data: &DataIdentity) -> Result<SubsetFile> {
         let name = path.display().to_string();
         if path.is_dir() {
             let expected = format!("a file of positions or a mask, such as {name}/kept.npy");
@@ -202,7 +212,7 @@ impl SubsetFile {
         let (mut stated, mut notes) = (None, Vec::new());
         if sidecar.exists() {
             let found = Provenance::read(&sidecar)?;
-            notes.extend(found.check_positions(&name, &provenance::identity(data))?);
+            notes.extend(found.check_positions(&name, data)?);
             stated = Some(found);
         } else {
             notes.push(format!(
@@ -212,13 +222,10 @@ impl SubsetFile {
         }
         let array = npy::read(path)?;
         let positions: Vec<i64> =
-            array.into_positions(data.train.len(), &name)?.into_iter().map(|i| i as i64).collect();
-        let mut positions = check_indices(&name, &positions, data.train.len())?;
+            array.into_positions(data.samples, &name)?.into_iter().map(|i| i as i64).collect();
+        let mut positions = check_indices(&name, &positions, data.samples)?;
         // A set of positions: other programs write them in any order.
         positions.sort_unstable();
-        if data.long_tail.is_some() {
-            check_within(&name, &positions, &data.present())?;
-        }
         if let Some(stated) = &stated {
             provenance::check_positions(&name, stated, &positions)?;
         }

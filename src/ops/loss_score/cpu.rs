@@ -67,6 +67,32 @@ fn score_sample(
     row
 }
 
+/// The row of the table of each sample, from logits (N x K) and labels (N, below K) at hand. `presented` is
+/// ln p of each sample's previous presentation (N x K), replaced by that of this one; empty where no
+/// divergence is wanted, which is then 0.
+pub fn score_rows(
+    cpu: &Cpu,
+    k: usize,
+    logits: &[f32],
+    labels: &[u32],
+    presented: &mut [f32],
+) -> Vec<[f32; FIELDS]> {
+    assert!(logits.len() == labels.len() * k && labels.iter().all(|&y| (y as usize) < k));
+    let mut before: Vec<&mut [f32]> = presented.chunks_mut(k).collect();
+    before.resize_with(labels.len(), Default::default);
+    cpu.pool().install(|| {
+        let samples = labels.par_iter().zip(logits.par_chunks(k)).zip(before.into_par_iter());
+        let state = || (vec![0.0f64; k], vec![0.0f32; k]);
+        let scored = samples.with_min_len(16).map_init(state, |(p, now), ((&y, z), before)| {
+            let now = &mut now[..before.len()];
+            let row = score_sample(z, y as usize, p, (before, now));
+            before.copy_from_slice(now);
+            row
+        });
+        scored.collect()
+    })
+}
+
 /// Positions of this batch's samples in the part.
 fn batch_rows<'a>(
     problem: &LossScoreProblem,

@@ -21,6 +21,8 @@
 mod cpu;
 mod cuda;
 
+pub use cpu::score_rows;
+
 use crate::backend::{Backend, View};
 use crate::error::{Error, Result};
 use crate::ops::check_len;

@@ -7,24 +7,89 @@ use super::pad::PaddedImages;
 use super::task::{Cutter, Shared, lines, run_tasks};
 use super::winograd::{self, Gradient};
 use crate::backend::{Backend, Cpu};
+use crate::isa::Isa;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
 /// Workspace: what one sample needs, a worker.
 pub fn workspace(cpu: &Cpu, problem: &Conv2dProblem, form: GradNormForm) -> usize {
-    cpu.workers() * scratch_of(problem, form)
+    cpu.workers() * lines(SampleNorm::new(problem, form).scratch())
 }
 
-/// Scratch values for one sample.
-fn scratch_of(p: &Conv2dProblem, form: GradNormForm) -> usize {
-    match form {
-        _ if p.p() * p.q() == 1 => 0,
-        GradNormForm::Instantiate if winograd::pays(p) => {
-            let gradient = Gradient::new(p);
-            lines(gradient.planes()) + lines(gradient.row()) + gradient.scratch()
+/// What a sample's norm takes: the problem of one image, and how its gradient is cut.
+#[derive(Clone, Copy)]
+pub struct SampleNorm {
+    problem: Conv2dProblem,
+    form: GradNormForm,
+    outer: Outer,
+    gram: Gram,
+}
+
+impl SampleNorm {
+    /// The norm of a problem's samples in one form.
+    pub fn new(problem: &Conv2dProblem, form: GradNormForm) -> Self {
+        let problem = problem.with_n(1);
+        SampleNorm { problem, form, outer: Outer::new(&problem), gram: Gram::new(&problem) }
+    }
+
+    /// Scratch values for one sample.
+    pub fn scratch(&self) -> usize {
+        let p = &self.problem;
+        match self.form {
+            _ if p.p() * p.q() == 1 => 0,
+            GradNormForm::Instantiate if winograd::pays(p) => {
+                let gradient = Gradient::new(p);
+                lines(gradient.planes()) + lines(gradient.row()) + gradient.scratch()
+            }
+            GradNormForm::Instantiate => self.outer.scratch(1) + TILE_ROWS * TILE_COLUMNS,
+            GradNormForm::Gram => self.gram.scratch(),
+            GradNormForm::ShiftedGram => self.gram.shifted_scratch(),
         }
-        GradNormForm::Instantiate => Outer::new(p).scratch(1) + TILE_ROWS * TILE_COLUMNS,
-        GradNormForm::Gram => Gram::new(p).scratch(),
-        GradNormForm::ShiftedGram => Gram::new(p).shifted_scratch(),
+    }
+
+    /// The squared norm of a sample's gradient with respect to the weights, and to the bias if there is one.
+    /// `x` (H W C) and `dy` (P Q K) are the sample's, `scratch` has [`SampleNorm::scratch`] values of any
+    /// content.
+    pub fn of(&self, isa: Isa, [x, dy]: [&[f32]; 2], bias: bool, scratch: &mut [f32]) -> f64 {
+        let p = &self.problem;
+        assert!(x.len() == p.x_len() && dy.len() == p.y_len() && scratch.len() >= self.scratch());
+        let kernels = MicroKernels::of(isa);
+        let norm = if p.p() * p.q() == 1 {
+            squares(dy) * squares_of_window(p, x)
+        } else {
+            // SAFETY: x, dy and the scratch have the sizes of the problem and of the form (checked above).
+            unsafe {
+                match self.form {
+                    GradNormForm::Instantiate if winograd::pays(p) => {
+                        let gradient = Gradient::new(p);
+                        let mut cutter = Cutter(scratch);
+                        let planes = cutter.take(gradient.planes());
+                        let row = cutter.take(gradient.row());
+                        let scratch = cutter.take(gradient.scratch());
+                        let (x, dy, out) = (x.as_ptr(), dy.as_ptr(), planes.as_mut_ptr());
+                        gradient.accumulate(kernels, x, dy, 0..1, out, scratch);
+                        gradient.norm(kernels, planes, row)
+                    }
+                    GradNormForm::Instantiate => {
+                        let (scratch, tile) = scratch.split_at_mut(self.outer.scratch(1));
+                        let image = self.outer.images(x.as_ptr(), 0..1, scratch);
+                        instantiate(kernels, &self.outer, image, dy, tile)
+                    }
+                    GradNormForm::Gram => self.gram.norm(kernels, x, dy, scratch),
+                    GradNormForm::ShiftedGram => self.gram.shifted_norm(kernels, x, dy, scratch),
+                }
+            }
+        };
+        if bias { norm + SampleNorm::bias(dy, p.k) } else { norm }
+    }
+
+    /// The squared norm of the gradient of a bias of `k` values: of the sum of dy over positions.
+    pub fn bias(dy: &[f32], k: usize) -> f64 {
+        (0..k)
+            .map(|ki| {
+                let sum: f32 = dy.iter().skip(ki).step_by(k).sum();
+                f64::from(sum) * f64::from(sum)
+            })
+            .sum()
     }
 }
 
@@ -39,46 +104,15 @@ pub fn grad_norm(
     form: GradNormForm,
     work: &mut [f32],
 ) {
-    let kernels = MicroKernels::of(cpu.isa());
-    let per_worker = scratch_of(problem, form);
+    let sample = SampleNorm::new(problem, form);
+    let per_worker = lines(sample.scratch());
     let scratch = Cutter(work).take(cpu.workers() * per_worker);
-    let positions = problem.p() * problem.q();
-    let (outer, gram) = (Outer::new(problem), Gram::new(problem));
     let one = problem.with_n(1);
     let (image, out) = (one.x_len(), one.y_len());
     let shared = Shared::new(norms);
     run_tasks(cpu, problem.n, scratch, per_worker, |n, scratch| {
-        let dy = &dy[n * out..(n + 1) * out];
-        let own = &x[n * image..(n + 1) * image];
-        let mut norm = if positions == 1 {
-            squares(dy) * squares_of_window(problem, own)
-        } else {
-            // SAFETY: x and dy have the problem's lengths, the scratch what the form needs.
-            unsafe {
-                match form {
-                    GradNormForm::Instantiate if winograd::pays(problem) => {
-                        let gradient = Gradient::new(problem);
-                        let mut cutter = Cutter(scratch);
-                        let planes = cutter.take(gradient.planes());
-                        let row = cutter.take(gradient.row());
-                        let scratch = cutter.take(gradient.scratch());
-                        let (x, dy, out) = (own.as_ptr(), dy.as_ptr(), planes.as_mut_ptr());
-                        gradient.accumulate(kernels, x, dy, 0..1, out, scratch);
-                        gradient.norm(kernels, planes, row)
-                    }
-                    GradNormForm::Instantiate => {
-                        let (scratch, tile) = scratch.split_at_mut(outer.scratch(1));
-                        let image = outer.images(x.as_ptr(), n..n + 1, scratch);
-                        instantiate(kernels, &outer, image, dy, tile)
-                    }
-                    GradNormForm::Gram => gram.norm(kernels, own, dy, scratch),
-                    GradNormForm::ShiftedGram => gram.shifted_norm(kernels, own, dy, scratch),
-                }
-            }
-        };
-        if bias {
-            norm += bias_norm(dy, problem.k);
-        }
+        let own = [&x[n * image..][..image], &dy[n * out..][..out]];
+        let norm = sample.of(cpu.isa(), own, bias, scratch);
         // SAFETY: this task's own sample.
         unsafe { shared.slice(n, 1)[0] += norm as f32 };
     });
@@ -95,16 +129,6 @@ fn squares_of_window(p: &Conv2dProblem, x: &[f32]) -> f64 {
     let rows = 0..(p.r - p.pad[0]).min(p.h);
     let cols = 0..(p.s - p.pad[1]).min(p.w);
     rows.map(|h| squares(&x[(h * p.w + cols.start) * p.c..(h * p.w + cols.end) * p.c])).sum()
-}
-
-/// Squared norm of the bias gradient, the sum of dy over positions.
-fn bias_norm(dy: &[f32], k: usize) -> f64 {
-    (0..k)
-        .map(|ki| {
-            let sum: f32 = dy.iter().skip(ki).step_by(k).sum();
-            f64::from(sum) * f64::from(sum)
-        })
-        .sum()
 }
 
 /// The gradient tile by tile, squared and summed.

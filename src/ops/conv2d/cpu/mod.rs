@@ -35,6 +35,11 @@ use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 use fprop::EpilogueSlices;
 
+pub(crate) use grad_norm::SampleNorm;
+pub(crate) use kernel::MicroKernels;
+pub(crate) use outer::valid;
+pub(crate) use task::{Shared, lines, run_tasks};
+
 impl Conv2d for Cpu {
     fn conv2d_workspace(
         &self,

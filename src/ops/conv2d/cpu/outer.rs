@@ -69,7 +69,7 @@ pub fn for_each_tile(
 }
 
 /// Output positions whose input position `i * stride + tap - pad` lies in `0..len`.
-fn valid(size: usize, tap: usize, stride: usize, pad: usize, len: usize) -> Range<usize> {
+pub fn valid(size: usize, tap: usize, stride: usize, pad: usize, len: usize) -> Range<usize> {
     let first = pad.saturating_sub(tap).div_ceil(stride).min(size);
     let end = (len + pad).saturating_sub(tap).div_ceil(stride).clamp(first, size);
     first..end

@@ -5,19 +5,26 @@ use rayon::prelude::*;
 use crate::backend::{Backend, Cpu};
 
 /// A buffer that tasks write disjoint parts of.
-#[derive(Clone, Copy)]
-pub struct Shared {
-    start: *mut f32,
+pub struct Shared<T = f32> {
+    start: *mut T,
     len: usize,
 }
 
-// SAFETY: a pointer and a length; every access through it states its own disjointness.
-unsafe impl Send for Shared {}
-unsafe impl Sync for Shared {}
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
 
-impl Shared {
+impl<T> Copy for Shared<T> {}
+
+// SAFETY: a pointer and a length; every access through it states its own disjointness.
+unsafe impl<T: Send> Send for Shared<T> {}
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
     /// Shares `buffer` for as long as it is borrowed by the tasks.
-    pub fn new(buffer: &mut [f32]) -> Self {
+    pub fn new(buffer: &mut [T]) -> Self {
         Shared { start: buffer.as_mut_ptr(), len: buffer.len() }
     }
 
@@ -30,14 +37,14 @@ impl Shared {
     ///
     /// # Safety
     /// No other reference to any of these values is alive.
-    pub unsafe fn slice<'a>(&self, at: usize, len: usize) -> &'a mut [f32] {
+    pub unsafe fn slice<'a>(&self, at: usize, len: usize) -> &'a mut [T] {
         assert!(at + len <= self.len, "part {at}+{len} of a buffer of {}", self.len);
         // SAFETY: inside the buffer (checked) and not otherwise referenced (caller).
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }
 
     /// Pointer to value `at`, which may be one past the end.
-    pub fn at(&self, at: usize) -> *mut f32 {
+    pub fn at(&self, at: usize) -> *mut T {
         assert!(at <= self.len, "position {at} of a buffer of {}", self.len);
         // SAFETY: inside the buffer or one past its end.
         unsafe { self.start.add(at) }
