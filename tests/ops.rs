@@ -6,6 +6,7 @@ mod crop;
 mod defects;
 mod draws;
 mod pytorch;
+mod sample_norms;
 
 use fairprune::backend::Cpu;
 use fairprune::selftest::{Subject, cases};

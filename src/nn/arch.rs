@@ -19,12 +19,14 @@ pub enum Arch {
     /// With the stride in a bottleneck's first 1x1, as in the paper; torchvision's has it in the 3x3
     /// ("v1.5"). Names and shapes of the tensors are the same.
     Resnet50V1,
+    Resnet101,
+    Resnet152,
     Vgg16,
     Vgg19,
 }
 
 /// Every architecture name, for help and messages.
-pub const ARCH_NAMES: [&str; 12] = [
+pub const ARCH_NAMES: [&str; 14] = [
     "resnet8",
     "resnet14",
     "resnet20",
@@ -35,6 +37,8 @@ pub const ARCH_NAMES: [&str; 12] = [
     "resnet34",
     "resnet50",
     "resnet50-v1",
+    "resnet101",
+    "resnet152",
     "vgg16",
     "vgg19",
 ];
@@ -48,6 +52,8 @@ impl FromStr for Arch {
             "resnet34" => Ok(Arch::Resnet34),
             "resnet50" => Ok(Arch::Resnet50),
             "resnet50-v1" => Ok(Arch::Resnet50V1),
+            "resnet101" => Ok(Arch::Resnet101),
+            "resnet152" => Ok(Arch::Resnet152),
             "vgg16" => Ok(Arch::Vgg16),
             "vgg19" => Ok(Arch::Vgg19),
             _ => name
@@ -68,6 +74,8 @@ impl fmt::Display for Arch {
             Arch::Resnet34 => f.write_str("resnet34"),
             Arch::Resnet50 => f.write_str("resnet50"),
             Arch::Resnet50V1 => f.write_str("resnet50-v1"),
+            Arch::Resnet101 => f.write_str("resnet101"),
+            Arch::Resnet152 => f.write_str("resnet152"),
             Arch::Vgg16 => f.write_str("vgg16"),
             Arch::Vgg19 => f.write_str("vgg19"),
         }

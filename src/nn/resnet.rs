@@ -2,7 +2,7 @@
 //!
 //! CIFAR family: 3x3 stem, three stages of n = (depth - 2) / 6 basic blocks with w, 2w, 4w
 //! channels; a 1x1 projection with batch norm where the shape changes. torchvision family: four
-//! stages of basic blocks (18, 34) or bottlenecks (50, stride in the 3x3, or in the first 1x1).
+//! stages of basic blocks (18, 34) or bottlenecks (50, 101, 152: stride in the 3x3; 50 also in the first 1x1).
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::{Builder, Network, ValueId};
@@ -18,6 +18,8 @@ pub(super) fn build(spec: &NetworkSpec) -> Result<Network> {
         Arch::Resnet18 => (vec![2, 2, 2, 2], false),
         Arch::Resnet34 => (vec![3, 4, 6, 3], false),
         Arch::Resnet50 | Arch::Resnet50V1 => (vec![3, 4, 6, 3], true),
+        Arch::Resnet101 => (vec![3, 4, 23, 3], true),
+        Arch::Resnet152 => (vec![3, 8, 36, 3], true),
         other => return Err(Error::Internal(format!("{other} is no residual network"))),
     };
     let imagenet = spec.stem == Stem::Imagenet && !matches!(spec.arch, Arch::CifarResnet(_));
@@ -113,6 +115,8 @@ mod tests {
         assert_eq!(count("resnet34", Stem::Imagenet, 224, 1000), 21_797_672);
         assert_eq!(count("resnet50", Stem::Imagenet, 224, 1000), 25_557_032);
         assert_eq!(count("resnet50-v1", Stem::Imagenet, 224, 1000), 25_557_032);
+        assert_eq!(count("resnet101", Stem::Imagenet, 224, 1000), 44_549_160);
+        assert_eq!(count("resnet152", Stem::Imagenet, 224, 1000), 60_192_808);
         assert_eq!(count("resnet18", Stem::Cifar, 32, 10), 11_173_962);
         assert_eq!(count("resnet20", Stem::Cifar, 32, 10), 272_474);
     }

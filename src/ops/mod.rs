@@ -1,6 +1,9 @@
 //! The operators. One folder each: `mod.rs` holds the problem (shapes, checks) and the trait a
 //! backend implements with the checks that hold on all of them, `cpu.rs` (or `cpu/`) the CPU form,
 //! `cuda.rs` (or `cuda/`) the launches of the CUDA form in `kernels/<family>.cu`.
+//!
+//! [`sample_norm`] is apart: it works on memory of other programs, on the CPU, and no network of this
+//! program runs it.
 
 pub mod batch_norm;
 pub mod cast;

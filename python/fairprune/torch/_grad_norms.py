@@ -230,14 +230,21 @@ class GradNorms:
             told = self._broadcast(names, func, args, kwargs)
             if told is not None:
                 return told
+        if func in COPIES and len(names) == 1 and id(args[0]) in names:
+            told = self._copy(names, func, args, kwargs)
+            if told is not None:
+                return told
         result = func(*args, **kwargs)
         if not any(t.requires_grad for t in tensors_of(result)):
             # Its shape or type was asked for, or a copy that has no gradient.
             return result
-        if func in COPIES and len(names) == 1 and self._copy(names, args[0], result):
-            return result
         self._unknown(func, names)
-        return result
+        return result if self.weight_gradients else self._unrecorded(used, func, args, kwargs)
+
+    def _unrecorded(self, used: Dict[int, str], func: Any, args: Any, kwargs: Dict[str, Any]) -> Any:
+        """What a function gives without recording its parameters."""
+        args, kwargs = _without(used, args, kwargs)
+        return _attached(func(*args, **kwargs), self._anchor)
 
     def _use(self, names: Iterable[str], how: str) -> None:
         for name in names:
@@ -261,6 +268,8 @@ class GradNorms:
         of_weight, of_bias = id(layer.weight) in names, id(layer.bias) in names
         if of_weight + of_bias < len(names):
             self._unknown(func, names)
+            if not self.weight_gradients:
+                return self._unrecorded(used, func, args, kwargs)
             return func(*args, **kwargs)
         how, x = resolve_name(func) or str(func), layer.x
         label = f"{how} of {', '.join(sorted(names.values()))}"
@@ -272,6 +281,9 @@ class GradNorms:
         if not self.weight_gradients:
             args, kwargs = _without(used, args, kwargs)
         output = func(*args, **kwargs)
+        if isinstance(output, torch.Tensor) and output._is_view():
+            # A hook of a view does not see the gradient from before a change in place.
+            output = output.clone()
         shared = None
         if x.shape[0] != self._samples:
             if x.shape[0] != 1 or not isinstance(output, torch.Tensor):
@@ -280,8 +292,7 @@ class GradNorms:
             # One row for all samples, such as that of positions: each gets a copy.
             shared = (self._samples, *output.shape[1:])
             x = x.detach().expand(self._samples, *x.shape[1:])
-        if not output.requires_grad:
-            output = _Attach.apply(output, self._anchor)
+        output = _attached(output, self._anchor)
         if shared is not None:
             output = output.expand(shared)
         batch, version, x = self._batch, layer.x._version, x.detach()
@@ -306,25 +317,30 @@ class GradNorms:
             return None
         if extra == 0 and parameter.shape[0] != 1:
             return None
-        leaf = parameter if self.weight_gradients else parameter.detach().requires_grad_()
         shape = (1,) * extra + tuple(parameter.shape)
-        each = leaf.view(shape).expand(self._samples, *shape[1:])
+        each = self._leaf(parameter).view(shape).expand(self._samples, *shape[1:])
         self._use(names.values(), resolve_name(func) or str(func))
         self._sum_squares(each)
         values = list(args)
         values[place] = each
         return func(*values, **kwargs)
 
-    def _copy(self, names: Dict[int, str], parameter: Any, result: torch.Tensor) -> bool:
+    def _copy(self, names: Dict[int, str], func: Any, args: Any, kwargs: Dict[str, Any]) -> Optional[torch.Tensor]:
+        parameter = args[0]
+        result = func(self._leaf(parameter), *args[1:], **kwargs)
         extra = result.dim() - parameter.dim()
         if self._samples is None or result.shape[0] != self._samples or extra not in (0, 1):
-            return False
+            return None
         own = tuple(parameter.shape) if extra else tuple(parameter.shape[1:])
         if tuple(result.shape[1:]) != own or (extra == 0 and parameter.shape[0] != 1):
-            return False
+            return None
         self._use(names.values(), "a copy for each sample")
         self._sum_squares(result)
-        return True
+        return result
+
+    def _leaf(self, parameter: torch.Tensor) -> torch.Tensor:
+        """The parameter, or the same values whose gradient nobody asks for."""
+        return parameter if self.weight_gradients else parameter.detach().requires_grad_()
 
     def _sum_squares(self, each: torch.Tensor) -> None:
         """Adds the squares of the gradient of a tensor that holds a parameter for each sample."""
@@ -371,6 +387,16 @@ def _counted(watched: Dict[int, str], layers: Optional[Union[str, Iterable[str]]
     if not counted:
         raise ValueError("layers: found none, expected at least one")
     return counted
+
+
+def _attached(value: Any, anchor: torch.Tensor) -> Any:
+    """Tensors that are part of the graph, in the same tuple or list."""
+    if isinstance(value, torch.Tensor):
+        attach = value.is_floating_point() and not value.requires_grad
+        return _Attach.apply(value, anchor) if attach else value
+    if isinstance(value, (tuple, list)):
+        return type(value)(_attached(part, anchor) for part in value)
+    return value
 
 
 def _without(names: Dict[int, str], args: Any, kwargs: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
