@@ -94,7 +94,7 @@ def recalls(labels: Any, predictions: Any, classes: Optional[int] = None) -> np.
     if classes is None:
         highest = max((int(a.max()) for a in (known, predicted) if a.size), default=-1)
         classes = highest + 1
-    return _native.class_recalls(known, predicted, int(classes))[2]
+    return _native.class_recalls(known, predicted, int(classes))
 
 
 def recalls_and_sizes(recalls_: Any, sizes: Any) -> Tuple[Optional[np.ndarray], Optional[list]]:

@@ -42,7 +42,5 @@ def compare(method: Any, baseline: Any) -> Comparison:
     Raises:
         ValueError: lists of other lengths, no pair, or a value that is not finite.
     """
-    mean, sd, interval, seeds, verdict = _native.paired_difference(
-        floats("method", method).tolist(), floats("baseline", baseline).tolist()
-    )
-    return Comparison(mean, sd, interval, seeds, verdict)
+    told = _native.paired_difference(floats("method", method).tolist(), floats("baseline", baseline).tolist())
+    return Comparison(**told)

@@ -120,7 +120,7 @@ class Recorder:
         Raises:
             ValueError: a score that is not made from dynamics, or too few epochs for it.
         """
-        return dict(self._native.scores(list(methods), window, trajectory, decay))
+        return self._native.scores(list(methods), window, trajectory, decay)
 
     def trajectories(self, quantity: str) -> np.ndarray:
         """One quantity of the finished epochs, float32, epochs x N.

@@ -19,10 +19,7 @@ pub fn numbers(what: &str, values: &PyReadonlyArray1<'_, i64>) -> PyResult<Vec<u
 }
 
 /// A contiguous row-major matrix as one slice, with its number of columns.
-pub fn rows<'a>(
-    what: &str,
-    values: &'a PyReadonlyArray2<'_, f32>,
-) -> PyResult<(&'a [f32], usize)> {
+pub fn rows<'a>(what: &str, values: &'a PyReadonlyArray2<'_, f32>) -> PyResult<(&'a [f32], usize)> {
     let columns = values.as_array().ncols();
     let slice = values.as_slice().map_err(|_| {
         python(Error::invalid(what, "an array that is not contiguous", "rows one after another"))

@@ -140,15 +140,3 @@ fn stated_or_unknown(path: &std::path::Path, samples: usize) -> Result<DataIdent
     }
     Ok(stated)
 }
-
-/// The digits that are equal for data sets with the same names, classes and order of samples.
-#[pyfunction]
-pub fn samples_fingerprint(
-    labels: PyReadonlyArray1<'_, i64>,
-    ids: Vec<String>,
-    classes: Vec<String>,
-) -> PyResult<String> {
-    let labels = numbers("labels", &labels)?;
-    let samples = ArraySamples::new("", labels, Some(ids), Some(classes)).map_err(python)?;
-    Ok(samples.identity().fingerprint)
-}

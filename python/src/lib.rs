@@ -30,6 +30,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(files::write_scores, module)?)?;
     module.add_function(wrap_pyfunction!(files::read_dynamics, module)?)?;
     module.add_function(wrap_pyfunction!(files::read_subset, module)?)?;
-    module.add_function(wrap_pyfunction!(files::samples_fingerprint, module)?)?;
     Ok(())
 }

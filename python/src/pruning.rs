@@ -39,9 +39,8 @@ fn findings(warnings: &[Warning], names: &[String]) -> Vec<(&'static str, String
 
 fn counts_of(what: &str, values: &[i64]) -> PyResult<Vec<usize>> {
     let count = |(i, &v): (usize, &i64)| {
-        usize::try_from(v).map_err(|_| {
-            python(Error::invalid(format!("{what} {i}"), v.to_string(), "0 or more"))
-        })
+        usize::try_from(v)
+            .map_err(|_| python(Error::invalid(format!("{what} {i}"), v.to_string(), "0 or more")))
     };
     values.iter().enumerate().map(count).collect()
 }
@@ -193,8 +192,8 @@ pub fn prune<'py>(
         let (slice, width) = rows(what, values)?;
         Ok(Some((slice.to_vec(), width)))
     };
-    let features = matrix("features", &features)?
-        .map(|(values, width)| FeatureMatrix { width, values });
+    let features =
+        matrix("features", &features)?.map(|(values, width)| FeatureMatrix { width, values });
     let probabilities = match matrix("probabilities", &probabilities)? {
         Some((_, width)) if width != classes => {
             let found = format!("{width} columns");
@@ -260,34 +259,39 @@ pub fn prune<'py>(
     Ok(result)
 }
 
-/// Correct predictions, samples and recall of each class.
+/// Recall of each class, NaN without samples.
 #[pyfunction]
 pub fn class_recalls<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray1<'py, i64>,
     predictions: PyReadonlyArray1<'py, i64>,
     classes: usize,
-) -> PyResult<(Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<f64>>)> {
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let labels = numbers("labels", &labels)?;
     let predictions = numbers("predictions", &predictions)?;
     let counts = compute(py, |_| tally(&labels, &predictions, classes))?;
     let recalls: Vec<Option<f64>> = counts.iter().map(ClassCounts::recall).collect();
-    let signed = |value: fn(&ClassCounts) -> u64| counts.iter().map(|c| value(c) as i64).collect();
-    let (correct, total) = (signed(|c| c.correct), signed(|c| c.total));
-    Ok((array(py, correct), array(py, total), array(py, with_nan(&recalls))))
+    Ok(array(py, with_nan(&recalls)))
 }
 
 /// The mean paired difference, its 95 % interval and the verdict.
 #[pyfunction]
-pub fn paired_difference(
+pub fn paired_difference<'py>(
+    py: Python<'py>,
     method: Vec<f64>,
     baseline: Vec<f64>,
-) -> PyResult<(f64, Option<f64>, Option<(f64, f64)>, usize, &'static str)> {
+) -> PyResult<Bound<'py, PyDict>> {
     let difference = PairedDifference::new(&method, &baseline).map_err(python)?;
     let verdict = match difference.verdict() {
         PairedVerdict::Improved => "improved",
         PairedVerdict::Worsened => "worsened",
         PairedVerdict::NotDecided => "not decided",
     };
-    Ok((difference.mean, difference.sd, difference.interval, difference.n, verdict))
+    let told = PyDict::new(py);
+    told.set_item("mean", difference.mean)?;
+    told.set_item("sd", difference.sd)?;
+    told.set_item("interval", difference.interval)?;
+    told.set_item("seeds", difference.n)?;
+    told.set_item("verdict", verdict)?;
+    Ok(told)
 }

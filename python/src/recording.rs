@@ -143,7 +143,7 @@ impl LogitRecorder {
         window: Option<usize>,
         trajectory: Option<usize>,
         decay: Option<f64>,
-    ) -> PyResult<Vec<(&'static str, Bound<'py, PyArray1<f32>>)>> {
+    ) -> PyResult<Bound<'py, PyDict>> {
         let methods: Result<Vec<Method>> = methods.iter().map(|m| m.parse()).collect();
         let methods = methods.map_err(python)?;
         let mut options = Options::default();
@@ -151,15 +151,15 @@ impl LogitRecorder {
         options.trajectory = trajectory.or(options.trajectory);
         options.decay = decay.unwrap_or(options.decay);
         let scores = self.with(py, |recorder, _| recorder.scores(&methods, &options))?;
-        let named = scores.into_iter().map(|(m, values)| (m.name(), PyArray1::from_vec(py, values)));
-        Ok(named.collect())
+        let named = PyDict::new(py);
+        for (method, values) in scores {
+            named.set_item(method.name(), PyArray1::from_vec(py, values))?;
+        }
+        Ok(named)
     }
 
     /// Validation recalls of the best epoch (NaN without samples) and the samples behind them.
-    fn recalls<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyArray1<f64>>, Vec<u64>)> {
+    fn recalls<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyArray1<f64>>, Vec<u64>)> {
         let (recalls, sizes) = self.with(py, |recorder, _| {
             Ok((recorder.recalls()?, recorder.validation_sizes().unwrap_or_default()))
         })?;

@@ -115,9 +115,10 @@ impl Provenance {
             return Ok(None);
         }
         if self.data.has_samples_of(expected) {
-            return Ok(self.data.size.map(|[h, w]| {
-                format!("{what} was made on the same samples at {w}x{h}")
-            }));
+            return Ok(self
+                .data
+                .size
+                .map(|[h, w]| format!("{what} was made on the same samples at {w}x{h}")));
         }
         check_fingerprint(what, &self.data, expected).map(|()| None)
     }

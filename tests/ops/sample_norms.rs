@@ -141,10 +141,8 @@ fn norms_do_not_depend_on_threads_or_on_the_batch() {
         let (of_x, of_dy) = (p.x_len() / p.n, p.y_len() / p.n);
         let x = &x[samples.start * of_x..samples.end * of_x];
         let dy = &dy[samples.start * of_dy..samples.end * of_dy];
-        let pair = [
-            channels_last(x, [n, p.h, p.w, p.c]),
-            channels_last(dy, [n, p.p(), p.q(), p.k]),
-        ];
+        let pair =
+            [channels_last(x, [n, p.h, p.w, p.c]), channels_last(dy, [n, p.p(), p.q(), p.k])];
         let mut norms = vec![0.0; n];
         conv(&cpu, &layer, pair, &mut SampleScratch::default(), &mut norms).unwrap();
         norms
@@ -187,12 +185,7 @@ fn rows_that_are_looked_up_twice_add_up_first() {
 }
 
 /// Squares of the sums over positions of dy xhat and of dy, where `at(t, c)` tells mean and deviation.
-fn affine(
-    x: &[f32],
-    dy: &[f32],
-    channels: usize,
-    at: impl Fn(usize, usize) -> (f64, f64),
-) -> f64 {
+fn affine(x: &[f32], dy: &[f32], channels: usize, at: impl Fn(usize, usize) -> (f64, f64)) -> f64 {
     let mut sums = vec![[0.0f64; 2]; channels];
     for (i, (&x, &dy)) in x.iter().zip(dy).enumerate() {
         let (t, c) = (i / channels, i % channels);
@@ -233,11 +226,9 @@ fn normalisations_are_their_formulas() {
         group_norm(&cpu, (3, 1e-5), BOTH, pair, &mut scratch, &mut told[2]).unwrap();
         for sample in 0..n {
             let (x, dy) = (&x[sample * len..][..len], &dy[sample * len..][..len]);
-            let by_channel =
-                affine(x, dy, c, |_, k| (f64::from(mean[k]), f64::from(rstd[k])));
-            let by_position = affine(x, dy, c, |t, _| {
-                moments(x[t * c..(t + 1) * c].iter().copied(), 1e-5)
-            });
+            let by_channel = affine(x, dy, c, |_, k| (f64::from(mean[k]), f64::from(rstd[k])));
+            let by_position =
+                affine(x, dy, c, |t, _| moments(x[t * c..(t + 1) * c].iter().copied(), 1e-5));
             let groups: Vec<(f64, f64)> = (0..3)
                 .map(|g| {
                     let own = x.iter().enumerate().filter(move |(i, _)| i % c / 4 == g);

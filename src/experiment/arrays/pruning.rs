@@ -105,11 +105,17 @@ impl<'a> ArrayPruning<'a> {
         let chosen: Vec<_> = strategy.pickers().collect();
         pickers.check(&chosen)?;
         if let Some(idle) = pickers.idle(&chosen).first() {
-            return Err(unused(idle.setting, &format!("no use for it: it is about {}", idle.about)));
+            return Err(unused(
+                idle.setting,
+                &format!("no use for it: it is about {}", idle.about),
+            ));
         }
         let wanted = strategy.methods(pickers);
         if let Some(method) = self.scores.keys().find(|m| !wanted.contains(m)) {
-            return Err(unused("scores", &format!("{method}, which {} does not look at", strategy)));
+            return Err(unused(
+                "scores",
+                &format!("{method}, which {} does not look at", strategy),
+            ));
         }
         if self.given.is_some() && !strategy.uses_given() {
             let found = format!("one score, which {strategy} does not look at");
@@ -130,9 +136,7 @@ impl<'a> ArrayPruning<'a> {
             let found = format!("{} values in rows of {}", features.values.len(), features.width);
             return Err(Error::invalid("features", found, format!("{n} rows")));
         }
-        let looks = |at: fn(Picker, &PickerOptions) -> bool| {
-            chosen.iter().any(|&p| at(p, pickers))
-        };
+        let looks = |at: fn(Picker, &PickerOptions) -> bool| chosen.iter().any(|&p| at(p, pickers));
         let material = [
             ("features", self.features.is_some(), looks(Picker::needs_features)),
             ("probabilities", self.probabilities.is_some(), looks(Picker::needs_probabilities)),

@@ -124,7 +124,8 @@ impl ArraySamples {
             variant: variant.to_owned(),
             parameters: Map::new(),
         };
-        let scored = Scored { scores: scores.iter().map(own).collect(), recalls, ..Scored::default() };
+        let scored =
+            Scored { scores: scores.iter().map(own).collect(), recalls, ..Scored::default() };
         let names: Vec<&str> = scores.iter().map(|(m, _)| m.name()).collect();
         let job = Identity::of("array-scores", &json!({ "samples": n, "methods": names }))?;
         let dir = job.claim(folder, Existing::Restart)?;

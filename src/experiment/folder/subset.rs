@@ -76,11 +76,7 @@ impl SubsetRecord<'_> {
     }
 
     /// What the JSON beside the subset states.
-    pub fn provenance(
-        &self,
-        data: DataIdentity,
-        weights: Option<&[f32]>,
-    ) -> Provenance {
+    pub fn provenance(&self, data: DataIdentity, weights: Option<&[f32]>) -> Provenance {
         let seeds = [self.seed];
         let stated = provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
         let stated = provenance::over(self.partition, stated);

@@ -2,14 +2,17 @@
 
 use rayon::prelude::*;
 
+use super::exponential::{divide, exponentials};
 use super::{BatchViews, FIELDS, Field, LogitGradient, LossScore, LossScoreProblem};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
+use crate::isa::Isa;
 
 /// One sample's row of the table and, in `p`, its probabilities. `presented`: ln p of the previous
 /// presentation, and where that of this one goes; empty where no divergence is wanted.
 fn score_sample(
+    isa: Isa,
     z: &[f32],
     y: usize,
     p: &mut [f64],
@@ -22,35 +25,33 @@ fn score_sample(
         }
     }
     let top = f64::from(z[best]);
-    let mut sum = 0.0;
-    for (p, &v) in p.iter_mut().zip(z) {
-        *p = libm::exp(f64::from(v) - top);
-        sum += *p;
-    }
+    exponentials(isa, z, top, p);
+    let sum: f64 = p.iter().fold(0.0, |sum, &p| sum + p);
+    divide(isa, p, sum);
     let log_sum = libm::log(sum);
     let (mut square, mut entropy) = (0.0, 0.0);
     let (mut first, mut second, mut rival) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
-    let mut divergence = 0.0;
-    for (k, (p, &v)) in p.iter_mut().zip(z).enumerate() {
-        *p /= sum;
-        let off = if k == y { *p - 1.0 } else { *p };
+    for (k, (&p, &v)) in p.iter().zip(z).enumerate() {
+        let off = if k == y { p - 1.0 } else { p };
         square += off * off;
-        if *p > 0.0 {
-            entropy -= *p * (f64::from(v) - top - log_sum);
+        if p > 0.0 {
+            entropy -= p * (f64::from(v) - top - log_sum);
         }
-        if *p > first {
-            (first, second) = (*p, first);
+        if p > first {
+            (first, second) = (p, first);
         } else {
-            second = second.max(*p);
+            second = second.max(p);
         }
         if k != y {
             rival = rival.max(v);
         }
-        if let (Some(&before), Some(now)) = (presented.0.get(k), presented.1.get_mut(k)) {
-            let log_p = f64::from(v) - top - log_sum;
-            divergence += (*p * (log_p - f64::from(before))).abs();
-            *now = log_p as f32;
-        }
+    }
+    let mut divergence = 0.0;
+    let (before, now) = presented;
+    for ((&p, &v), (&before, now)) in p.iter().zip(z).zip(before.iter().zip(now)) {
+        let log_p = f64::from(v) - top - log_sum;
+        divergence += (p * (log_p - f64::from(before))).abs();
+        *now = log_p as f32;
     }
     let mut row = [0.0f32; FIELDS];
     let mut set = |field: Field, value: f64| row[field as usize] = value as f32;
@@ -85,7 +86,7 @@ pub fn score_rows(
         let state = || (vec![0.0f64; k], vec![0.0f32; k]);
         let scored = samples.with_min_len(16).map_init(state, |(p, now), ((&y, z), before)| {
             let now = &mut now[..before.len()];
-            let row = score_sample(z, y as usize, p, (before, now));
+            let row = score_sample(cpu.isa(), z, y as usize, p, (before, now));
             before.copy_from_slice(now);
             row
         });
@@ -179,7 +180,7 @@ impl LossScore for Cpu {
                     || vec![0.0f64; k],
                     |p, (((&i, z), dz), now)| {
                         let y = labels[i as usize] as usize;
-                        let row = score_sample(z, y, p, (before(i), now));
+                        let row = score_sample(self.isa(), z, y, p, (before(i), now));
                         let of_sample = of_samples.get(i as usize).map_or(1.0, |&s| f64::from(s));
                         let main = (1.0 - smoothing) * weight(y);
                         let share = smoothing / k as f64;

@@ -20,6 +20,7 @@
 
 mod cpu;
 mod cuda;
+mod exponential;
 
 pub use cpu::score_rows;
 

@@ -143,22 +143,31 @@ impl<'a> StridedBatch<'a> {
             (SampleLayout::Channels, ValueType::F32) => {
                 for (t, to) in out.chunks_exact_mut(count.max(1)).enumerate() {
                     // SAFETY: position t's channels lie side by side in the batch.
-                    let row =
-                        unsafe { std::slice::from_raw_parts(from.cast::<f32>().add(t * pitch), count) };
+                    let row = unsafe {
+                        std::slice::from_raw_parts(from.cast::<f32>().add(t * pitch), count)
+                    };
                     to.copy_from_slice(row);
                 }
             }
             (SampleLayout::Channels, ValueType::Bf16) => {
                 for (t, to) in out.chunks_exact_mut(count.max(1)).enumerate() {
                     // SAFETY: as above.
-                    let row =
-                        unsafe { std::slice::from_raw_parts(from.cast::<u16>().add(t * pitch), count) };
+                    let row = unsafe {
+                        std::slice::from_raw_parts(from.cast::<u16>().add(t * pitch), count)
+                    };
                     widen(isa, row, to);
                 }
             }
             (SampleLayout::Positions, _) => {
                 for first in (0..count).step_by(8) {
-                    self.transpose_channels(isa, [n, channels.start + first], first, count, out, block);
+                    self.transpose_channels(
+                        isa,
+                        [n, channels.start + first],
+                        first,
+                        count,
+                        out,
+                        block,
+                    );
                 }
             }
             (SampleLayout::Scattered, _) => {
@@ -250,11 +259,7 @@ mod tests {
         // Integers up to 256 are exact in bf16.
         let value = |i: usize| (i * 7 % 251) as f32;
         let len = n * h * w * c;
-        let orders = [
-            [h * w * c, w * c, c, 1],
-            [h * w * c, w, 1, h * w],
-            [1, n * c, n * c * h, n],
-        ];
+        let orders = [[h * w * c, w * c, c, 1], [h * w * c, w, 1, h * w], [1, n * c, n * c * h, n]];
         for strides in orders {
             let floats: Vec<f32> = (0..len).map(value).collect();
             let halves: Vec<u16> = floats.iter().map(|v| (v.to_bits() >> 16) as u16).collect();

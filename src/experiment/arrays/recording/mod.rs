@@ -47,7 +47,11 @@ impl LogitRecorder {
     pub fn new(samples: usize, classes: usize, divergence: bool) -> Result<LogitRecorder> {
         if samples == 0 || samples > u32::MAX as usize || classes < 2 {
             let found = format!("{samples} samples of {classes} classes");
-            return Err(Error::invalid("recorder", found, "a sample or more of two classes or more"));
+            return Err(Error::invalid(
+                "recorder",
+                found,
+                "a sample or more of two classes or more",
+            ));
         }
         let recording = Recording { divergence };
         let previous = if divergence { samples * classes } else { 0 };
@@ -108,9 +112,7 @@ impl LogitRecorder {
         let mut previous = Vec::new();
         if !self.previous.is_empty() {
             previous.reserve_exact(positions.len() * k);
-            positions
-                .iter()
-                .for_each(|&i| previous.extend(&self.previous[i as usize * k..][..k]));
+            positions.iter().for_each(|&i| previous.extend(&self.previous[i as usize * k..][..k]));
         }
         let scores = score_logits(cpu, k, logits, labels, &mut previous)?;
         for (&i, row) in positions.iter().zip(previous.chunks(k)) {
@@ -250,7 +252,11 @@ impl LogitRecorder {
     /// The divergence, where it is not recorded.
     pub fn trajectories(&mut self, quantity: Quantity) -> Result<Vec<f32>> {
         if !self.recording.quantities().contains(&quantity) {
-            return Err(Error::invalid(quantity.name(), "none recorded", "a recorder that keeps it"));
+            return Err(Error::invalid(
+                quantity.name(),
+                "none recorded",
+                "a recorder that keeps it",
+            ));
         }
         self.rows.all(quantity)
     }

@@ -79,8 +79,7 @@ impl LogitRecorder {
                 (0..n as u32).filter(|&i| !columns[0][i as usize].is_nan()).collect();
             recorder.rows.push(&mut columns, &presented)?;
         }
-        let tally =
-            |t: &[u64]| ClassTally { correct: t[..k].to_vec(), total: t[k..].to_vec() };
+        let tally = |t: &[u64]| ClassTally { correct: t[..k].to_vec(), total: t[k..].to_vec() };
         recorder.validated = state.validated.chunks(2 * k).map(tally).collect();
         recorder.labels = state.labels;
         recorder.previous = state.previous;
