@@ -6,6 +6,7 @@
 //! and is removed by the next [`OutputDir::claim`](super::OutputDir::claim), or beside a file or folder
 //! that is an output of its own by [`remove_abandoned`]. The writer holds a lock on it as long as it lives.
 
+use super::input;
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::ffi::OsString;
@@ -114,7 +115,7 @@ pub fn remove_abandoned(path: &Path) {
             continue;
         }
         // The lock is held until the file is gone: its writer, if it has only just made it, sees that.
-        if let Ok(file) = File::open(entry.path())
+        if let Ok(file) = input::without_waiting(&entry.path())
             && file.try_lock().is_ok()
         {
             drop(Temporary { path: entry.path(), _lock: None });

@@ -2,10 +2,10 @@
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::host::kib;
 use super::{ALIGN, Backend, View};
 use crate::error::{Error, Result};
 use crate::isa::Isa;
+use crate::memory;
 use crate::tensor::Dtype;
 
 /// More workers than any machine has cores: a mistake that would exhaust the system.
@@ -201,8 +201,7 @@ impl Backend for Cpu {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        Some(kib(&text, "MemAvailable")? * 1024)
+        memory::available()
     }
 
     fn activation_bytes(&self) -> Option<usize> {

@@ -1,7 +1,5 @@
 //! Decodes many images to the pixels of one part: in parallel, in their order, and to one size.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +10,7 @@ use super::decode::{Encoded, Unusable};
 use super::pixels::DecodedPixels;
 use super::resize::Square;
 use super::{DecodeLimits, LoadOptions, Progress};
+use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, check};
 use crate::error::{Error, Result};
 
@@ -42,7 +41,7 @@ impl Files<'_> {
 
 impl Store for Files<'_> {
     fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
-        read_file(&self.path(i), limits.file_bytes, "an image file", bytes)
+        input::read_into(&self.path(i), limits.file_bytes, "an image file", bytes)
     }
 
     fn place(&self, i: usize) -> String {
@@ -50,27 +49,10 @@ impl Store for Files<'_> {
     }
 }
 
-/// Reads a regular file whole. Anything else is refused before opening can block on it.
-pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>) -> Result<()> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let about = file.metadata().map_err(Error::io(path))?;
-    if !about.is_file() || about.len() > most {
-        let found = if about.is_file() {
-            format!("{} bytes", about.len())
-        } else {
-            "no regular file".into()
-        };
-        let expected = format!("{what} of at most {most} bytes");
-        return Err(Error::invalid(path.display().to_string(), found, expected));
-    }
-    bytes.resize(about.len() as usize, 0);
-    file.read_exact(bytes).map_err(Error::io(path))
-}
-
 /// Reads a small text file in UTF-8, of at most `most` bytes.
 pub(super) fn read_text(path: &Path, most: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    read_file(path, most, "a text file", &mut bytes)?;
+    input::read_into(path, most, "a text file", &mut bytes)?;
     check(&bytes, &path.display().to_string(), "a text file", &[FileKind::Empty])?;
     String::from_utf8(bytes).map_err(|e| {
         Error::invalid(

@@ -23,6 +23,7 @@ use memmap2::Mmap;
 use super::format::built_in;
 use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress};
 use crate::artefact::atomic;
+use crate::artefact::input;
 use crate::artefact::sniff::check;
 use crate::error::{Error, Result};
 pub use header::{CacheSource, Header, Sections};
@@ -114,16 +115,13 @@ impl<W: Write> Aligned<W> {
 /// # Errors
 /// Another kind of file, another version, or a file that is shorter or longer than it says.
 pub fn header(path: &Path) -> Result<Header> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = input::open(path)?;
     read_header(&mut file, path)
 }
 
 /// Whether a file begins as caches do, however it goes on; one that ends before that counts as one.
 pub fn begins_as_cache(path: &Path) -> Result<bool> {
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(Error::io(path))?;
-    Ok(MAGIC.starts_with(&start))
+    Ok(MAGIC.starts_with(&input::start(path, MAGIC.len())?))
 }
 
 fn read_header(file: &mut File, path: &Path) -> Result<Header> {
@@ -145,7 +143,7 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = input::open(path)?;
     let header = read_header(&mut file, path)?;
     let what = path.display().to_string();
     if let Some(side) = options.image_size

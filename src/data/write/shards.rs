@@ -6,8 +6,8 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::png;
-use crate::artefact::atomic;
-use crate::data::archive::{ArchiveFile, EXTENSIONS};
+use crate::artefact::{atomic, input};
+use crate::data::archive::{ArchiveFile, EXTENSIONS, check_name};
 use crate::data::webdataset::shard::{member_key, open_archive};
 use crate::data::{DataSet, Format, Part, PartName, class_names};
 use crate::error::{Error, Result};
@@ -118,7 +118,7 @@ fn append(
             Some(root) => {
                 let path = root.join(&part.ids[i]);
                 bytes.clear();
-                let file = File::open(&path).map_err(Error::io(&path))?;
+                let file = input::open(&path)?;
                 file.take(MOST_IMAGE).read_to_end(&mut bytes).map_err(Error::io(&path))?;
                 if bytes.starts_with(&[0xff, 0xd8]) { "jpg" } else { "png" }
             }
@@ -200,6 +200,7 @@ fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()>
         let end = end.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
         let kind = entry.header().entry_type();
         let name = entry.path_bytes();
+        check_name(&path.display().to_string(), &name)?;
         let name = std::str::from_utf8(&name).ok().and_then(member_key);
         if (kind.is_file() || kind.is_contiguous()) && name.is_some_and(|key| keys.contains(key)) {
             ranges.push(before..end);

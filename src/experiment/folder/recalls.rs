@@ -11,7 +11,7 @@ use super::scores::{ScoresFolder, check_digest};
 use super::validation_rows::{self, VALIDATION_ROWS};
 use crate::artefact::provenance::{DataIdentity, check_fingerprint};
 use crate::artefact::tables::{self, GroupRecallRow, RecallRow};
-use crate::artefact::{Provenance, digest};
+use crate::artefact::{Provenance, digest, input};
 use crate::data::Partition;
 use crate::error::{Error, Result};
 use crate::prune::ValidationRows;
@@ -88,7 +88,7 @@ impl StatedRecalls {
     /// another data set.
     pub fn read(path: &Path, of: &RecallUse) -> Result<StatedRecalls> {
         let place = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         let RecallUse { identity, partition, sizes, .. } = *of;
         let rows = read_rows(path, partition)?;
         check_rows(&place, &rows, of)?;
@@ -145,7 +145,7 @@ pub fn rows_beside(path: &Path, classes: Option<usize>) -> Result<Option<Arc<Val
     for name in VALIDATION_ROWS {
         let file = folder.join(name);
         if file.is_file() {
-            check_digest(&json, &file, &std::fs::read(&file).map_err(Error::io(&file))?)?;
+            check_digest(&json, &file, &input::read(&file, input::MOST)?)?;
         }
     }
     Ok(validation_rows::read(folder, classes)?.map(Arc::new))
@@ -175,7 +175,7 @@ fn check_rows(place: &str, rows: &[RecallRow], of: &RecallUse) -> Result<()> {
 /// The data set that `summary.json` beside the recalls states, if a training run wrote them.
 fn trained_on(path: &Path) -> Option<DataIdentity> {
     // Anybody's summary.json may lie there; only the identity of a data set is one.
-    let bytes = std::fs::read(path.with_file_name("summary.json")).ok()?;
+    let bytes = input::read(&path.with_file_name("summary.json"), input::MOST_DOCUMENT).ok()?;
     let document: Value = serde_json::from_slice(&bytes).ok()?;
     serde_json::from_value(document.get("data")?.clone()).ok()
 }
