@@ -7,7 +7,7 @@
 use crate::error::{Error, Result};
 use crate::memory;
 use std::fs::{self, File, FileType, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 
 /// Most bytes of a file that is read whole and may be large: weights, scores, state.
@@ -137,6 +137,25 @@ pub fn read_into(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>) -> Res
     }
 }
 
+/// Copies what is left of `from` to `to`, and names the one of the two that failed; the number of bytes.
+pub fn copy(
+    (from, from_path): (&mut impl Read, &Path),
+    (to, to_path): (&mut impl Write, &Path),
+) -> Result<u64> {
+    let mut block = vec![0; 1 << 16];
+    let mut copied = 0;
+    loop {
+        let count = match from.read(&mut block) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => count,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::io(from_path)(e)),
+        };
+        to.write_all(&block[..count]).map_err(Error::io(to_path))?;
+        copied += count as u64;
+    }
+}
+
 /// Reads the first `count` bytes of the regular file at `path`, or all where it is shorter.
 pub fn start(path: &Path, count: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -186,6 +205,25 @@ mod tests {
         assert!(read_if_there(&at("none"), 9).unwrap().is_none());
         File::create(at("sparse")).unwrap().set_len(1 << 60).unwrap();
         assert!(matches!(read(&at("sparse"), u64::MAX), Err(Error::OutOfMemory { .. })));
+    }
+
+    #[test]
+    fn a_copy_names_the_side_that_failed() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(ErrorKind::StorageFull.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (from, to) = (Path::new("from"), Path::new("to"));
+        let error = copy((&mut &b"abc"[..], from), (&mut Full, to)).unwrap_err();
+        assert!(matches!(error, Error::Io { path, .. } if path == to));
+        let mut out = Vec::new();
+        assert_eq!(copy((&mut &b"abc"[..], from), (&mut out, to)).unwrap(), 3);
+        assert_eq!(out, b"abc");
     }
 
     #[test]

@@ -75,15 +75,13 @@ impl DerefMut for DecodedPixels {
 
 /// Makes zeroed bytes, or an error where the address space has no room.
 fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
-    let mut probe = Vec::<u8>::new();
-    probe.try_reserve_exact(needed).map_err(|_| {
+    crate::memory::check(needed as u64).map_err(|_| {
         Error::invalid(
             "images in memory",
             format!("{count} images of {image} bytes"),
             "what fits; a smaller `image_size` helps, and `fairprune data cache` needs no memory for them",
         )
     })?;
-    drop(probe);
     Ok(vec![0; needed])
 }
 

@@ -1,5 +1,6 @@
 //! A reader of typed rows, whose errors name line and column.
 
+use super::cells;
 use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
@@ -27,6 +28,7 @@ impl OpenTable {
         memory::check(file.metadata().map_err(Error::io(path))?.len())?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
         let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;
+        let header = cells::read(header);
         Ok(OpenTable { reader, header, name })
     }
 
@@ -35,7 +37,10 @@ impl OpenTable {
         let mut record = StringRecord::new();
         match self.reader.read_record(&mut record) {
             Ok(false) => Ok(None),
-            Ok(true) => Ok(Some((record.position().map_or(0, |p| p.line()), record))),
+            Ok(true) => {
+                let line = record.position().map_or(0, |p| p.line());
+                Ok(Some((line, cells::read(record))))
+            }
             Err(e) => Err(malformed(&self.name, e)),
         }
     }

@@ -157,14 +157,28 @@ pub(super) fn load(
     }
     let mut notes = header.notes.clone();
     notes.extend(check_source(&header.source, &what)?);
-    // SAFETY: the mapping is read-only and of a regular file that this program replaces but never
-    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as
-    // it would end any program that maps files.
-    let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-    let mut set = assemble(header, Bytes::from_owner(map), &what)?;
+    let mut set = whole(header, &file, path)?;
     set.notes = notes;
     progress(1, 1);
     Ok(set)
+}
+
+/// Checks that the content of a cache file is that of its fingerprint.
+///
+/// # Errors
+/// It is not: the file is damaged.
+pub fn check_content(path: &Path) -> Result<()> {
+    let mut file = input::open(path)?;
+    let header = read_header(&mut file, path)?;
+    whole(header, &file, path).map(drop)
+}
+
+fn whole(header: Header, file: &File, path: &Path) -> Result<DataSet> {
+    // SAFETY: the mapping is read-only and of a regular file that this program replaces but never
+    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as
+    // it would end any program that maps files.
+    let map = unsafe { Mmap::map(file) }.map_err(Error::io(path))?;
+    assemble(header, Bytes::from_owner(map), &path.display().to_string())
 }
 
 /// Returns the data set in the bytes of a whole cache file, whose content must have the stated

@@ -51,7 +51,13 @@ pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()
             }
             let target = out.join(name);
             let mut file = File::create_new(&target).map_err(Error::io(&target))?;
-            std::io::copy(&mut entry, &mut file).map_err(damaged)?;
+            // What cannot be read is damaged; what cannot be written is the system's refusal.
+            match input::copy((&mut entry, Path::new("")), (&mut file, &target)) {
+                Err(Error::Io { path, source }) if path.as_os_str().is_empty() => {
+                    return Err(damaged(source));
+                }
+                copied => copied.map(drop)?,
+            }
             file.sync_all().map_err(Error::io(&target))?;
             found.push(name);
         }

@@ -4,7 +4,6 @@
 //! and test images, lists, names) comes along, so that the result is a data set in the same format.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
@@ -194,7 +193,7 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut file = input::open(from)?;
     let about = file.metadata().map_err(Error::io(from))?;
     let mut out = File::create_new(to).map_err(Error::io(to))?;
-    io::copy(&mut file, &mut out).map_err(Error::io(to))?;
+    input::copy((&mut file, from), (&mut out, to))?;
     out.set_permissions(about.permissions()).map_err(Error::io(to))
 }
 
