@@ -5,7 +5,7 @@
 //! before its file is created, so that a killed process leaves no file without a record; the
 //! reverse does no harm.
 
-use super::{atomic, input};
+use super::{disk, input};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -75,7 +75,7 @@ impl Ledger {
         for folder in self.folders(root).iter().rev().filter(|f| *f != root) {
             let _ = fs::remove_dir(folder);
         }
-        atomic::sync_folder(root).map_err(Error::io(root))?;
+        disk::sync_folder(root).map_err(Error::io(root))?;
         self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(Error::io(&self.path))?;
         self.names.clear();
         Ok(())

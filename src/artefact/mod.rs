@@ -15,6 +15,7 @@
 
 pub mod atomic;
 mod control;
+mod disk;
 pub mod dynamics;
 pub mod foreign;
 pub mod input;

@@ -33,7 +33,7 @@ pub(super) fn format_of(spec: &str, options: &LoadOptions) -> Result<Format> {
 /// Finds the format of the folder or file `root` from what it holds. Layouts with files of their
 /// own come before image folders, because several of them contain image folders.
 fn detect(root: &Path, stated: &StatedLayout) -> Result<Format> {
-    if root.is_file() {
+    if !root.is_dir() {
         return of_file(root);
     }
     let found = if cifar::binary::is(root) {

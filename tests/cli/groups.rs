@@ -365,9 +365,12 @@ fn quotas_of_groups_that_nothing_validates_are_refused_before_training() {
     let text: Vec<&str> = text.lines().filter(unvalidated).collect();
     fs::write(&list, text.join("\n")).unwrap();
     let words = ["no validation image of group \"1 / 1\"", "--smooth"];
-    let run = format!("run --data birds --groups place {RUN} --seeds 1 --strategies full,random+metriq");
+    let run =
+        format!("run --data birds --groups place {RUN} --seeds 1 --strategies full,random+metriq");
     refused(place.path(), &format!("{run} --out out"), &words);
-    let prune = format!("prune --data birds --groups place {RUN} --runs 1 --quota metriq --density .5");
+    let prune = format!(
+        "prune --data birds --groups place {RUN} --runs 1 --strategy el2n --quota metriq --density .5"
+    );
     refused(place.path(), &format!("{prune} --out out"), &words);
     assert!(!place.path().join("out").exists());
     good(place.path(), &format!("{prune} --smooth laplace --out out"));

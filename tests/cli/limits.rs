@@ -153,7 +153,15 @@ fn limits_of_the_system_end_in_a_message() {
         assert!(matches!(code, Some(0 | 1 | 2 | 127)), "{limit}: {code:?} {text}");
         assert!(!text.contains("panicked"), "{limit}: {text}");
     }
-    let line = "ulimit -f 8; exec $FAIRPRUNE data make --out made --per-class 50";
+    // What a step of RHO-loss looks at is planned, said and held against what there is.
+    let rho = format!("{train}-rho --baseline rho:candidates=1000000");
+    let (code, text) = shell(folder, &format!("ulimit -v 900000; exec $FAIRPRUNE {rho}"));
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("out of memory") && text.contains("the largest batch that fits"),
+        "{text}"
+    );
+    let line = "ulimit -f 1; exec $FAIRPRUNE data cache data --out made.fpc";
     let (code, text) = shell(folder, line);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("File too large") && text.contains("made"), "{text}");
@@ -190,7 +198,7 @@ fn a_signal_is_honoured_where_nothing_is_saved() {
 #[test]
 fn names_do_nothing_to_terminals_and_spreadsheets() {
     let place = tempfile::tempdir().unwrap();
-    let classes = ["\u{1b}[2Jred\u{7}", "=cmd|' /C calc'!A0", "@sum"];
+    let classes = ["\u{1b}[2Jred\u{7}", "=cmd|'C calc'!A0", "@sum"];
     for (k, class) in classes.iter().enumerate() {
         for part in ["train", "test"] {
             for i in 0..6 {
@@ -207,13 +215,14 @@ fn names_do_nothing_to_terminals_and_spreadsheets() {
     assert!(document.to_string().contains("\\u001b[2Jred"), "{document}");
     good(place.path(), "prune --data data --density .5 --quota none --out out");
     let table = fs::read_to_string(place.path().join("out/classes.csv")).unwrap();
-    for cell in [",'=cmd|' /C calc'!A0,", ",'@sum,"] {
+    for cell in [",'=cmd|'C calc'!A0,", ",'@sum,"] {
         assert!(table.contains(cell), "{cell} is not in\n{table}");
     }
     // What is read again is what was written.
     let score = format!("score --data data {TINY} --runs 1 --out scores");
     good(place.path(), &score);
-    let line = "prune --data data --density .5 --recalls scores/recalls.csv --smooth laplace --out by";
+    let line =
+        "prune --data data --density .5 --recalls scores/recalls.csv --smooth laplace --out by";
     good(place.path(), line);
     fs::create_dir(place.path().join("none\u{1b}[31m")).unwrap();
     let words = ["data", "info", "none\u{1b}[31m"];
