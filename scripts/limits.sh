@@ -41,7 +41,7 @@ tree("large", 2, side=7000)
 os.mkfifo("pipe.csv")
 os.symlink("/dev/zero", "zero.csv")
 with open("sparse.csv", "wb") as file:
-    file.truncate(1 << 50)
+    file.truncate(1 << 43)
 PYTHON
 
 tiny="--arch resnet8 --width 4 --epochs 1 --batch 8"

@@ -14,7 +14,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 /// Makes a new, empty folder.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     fs::create_dir(path)?;
-    watched::call(|| watched::Call::CreateFolder(path.to_owned()));
+    watched::call(|| watched::Call::CreateFolder);
     Ok(())
 }
 
@@ -68,7 +68,7 @@ mod watched {
     #[allow(dead_code, reason = "only tests look at it")]
     pub enum Call {
         Create(PathBuf),
-        CreateFolder(PathBuf),
+        CreateFolder,
         Sync(PathBuf, Vec<u8>),
         SyncFolder(PathBuf),
         SyncTree(PathBuf),
@@ -86,7 +86,7 @@ pub(super) mod watched {
     #[derive(Clone, Debug)]
     pub enum Call {
         Create(PathBuf),
-        CreateFolder(PathBuf),
+        CreateFolder,
         /// The file and its content.
         Sync(PathBuf, Vec<u8>),
         SyncFolder(PathBuf),
@@ -124,12 +124,11 @@ mod tests {
     const TORN: &[u8] = b"torn";
 
     /// Every state that a loss of power after these calls may leave. Names reach the disk in their order and by
-    /// themselves at any time, at the latest when their folder is synced; content only by its sync.
-    fn after_power_loss(before: &Disk, calls: &[Call]) -> Vec<Disk> {
-        let durable_names =
-            calls.iter().rposition(|c| matches!(c, Call::SyncFolder(_) | Call::SyncTree(_)));
-        let first = durable_names.map_or(0, |at| at + 1);
-        (first..=calls.len()).map(|names| disk(before, &calls[..names], &calls[..])).collect()
+    /// themselves at any time, at the latest when `folder`, in which the output lies, is synced; content only by its sync.
+    fn after_power_loss(folder: &Path, before: &Disk, calls: &[Call]) -> Vec<Disk> {
+        let durable = calls.iter().rposition(|c| matches!(c, Call::SyncFolder(f) if f == folder));
+        let first = durable.map_or(0, |at| at + 1);
+        (first..=calls.len()).map(|names| disk(before, &calls[..names], calls)).collect()
     }
 
     fn disk(before: &Disk, names: &[Call], all: &[Call]) -> Disk {
@@ -172,11 +171,11 @@ mod tests {
         disk.iter().filter(|(p, _)| !unfinished(p)).map(|(p, c)| (p.clone(), c.clone())).collect()
     }
 
-    fn check(before: &Disk, after: &Disk, calls: &[Call]) {
+    fn check(folder: &Path, before: &Disk, after: &Disk, calls: &[Call]) {
         assert!(calls.len() >= 4, "{calls:?}");
         let mut seen = [false; 2];
         for count in 0..=calls.len() {
-            for disk in after_power_loss(before, &calls[..count]) {
+            for disk in after_power_loss(folder, before, &calls[..count]) {
                 let found = visible(&disk);
                 let which = [before, after].iter().position(|state| **state == found);
                 seen[which.unwrap_or_else(|| panic!("after {count} of {calls:?}: {found:?}"))] =
@@ -184,7 +183,7 @@ mod tests {
             }
         }
         assert_eq!(seen, [true, true]);
-        let last = after_power_loss(before, calls);
+        let last = after_power_loss(folder, before, calls);
         assert!(last.iter().all(|disk| visible(disk) == *after), "durable when it returns");
     }
 
@@ -195,7 +194,7 @@ mod tests {
         for before in [Disk::new(), Disk::from([(path.clone(), b"old".to_vec())])] {
             let after = Disk::from([(path.clone(), b"new content".to_vec())]);
             let calls = during(|| atomic::write_bytes(&path, b"new content").unwrap());
-            check(&before, &after, &calls);
+            check(folder.path(), &before, &after, &calls);
         }
     }
 
@@ -217,6 +216,6 @@ mod tests {
         // The sync of a tree is taken to leave each file's name as its content.
         let content = |name: &str| (path.join(name), name.rsplit('/').next().unwrap().into());
         let after = Disk::from(["a", "inner/b"].map(content));
-        check(&Disk::new(), &after, &calls);
+        check(root.path(), &Disk::new(), &after, &calls);
     }
 }

@@ -64,7 +64,7 @@ fn pipes_and_devices_are_refused_wherever_a_file_is_read() {
     refused(folder, again, &["job.json", "a pipe"]);
     good(folder, &format!("{again} --force"));
     // A sparse file of any length is as good as an endless one.
-    fs::File::create(folder.join("large.csv")).unwrap().set_len(1 << 50).unwrap();
+    fs::File::create(folder.join("large.csv")).unwrap().set_len(1 << 43).unwrap();
     refused(folder, "quota --recalls-from large.csv --density .5", &["memory"]);
 }
 
@@ -245,4 +245,34 @@ fn recalls_that_contradict_themselves_are_refused() {
         table(row);
         refused(place.path(), line, &["line 3", "recall"]);
     }
+}
+
+#[test]
+fn a_study_that_waits_says_for_whom() {
+    let place = Place::new();
+    let flags = "[flags]\nepochs = 1\nbatch = 8\nwidth = 4\nquery-runs = 1\n";
+    let panel =
+        "[[panel]]\ndata = 'data'\narch = 'resnet8'\n[[panel.block]]\nstrategies = ['random']\n";
+    place.write("study.toml", &format!("{flags}{panel}density = [0.5]\nseeds = 1\n"));
+    good(place.path(), "study study.toml --threads 1 --out out");
+    let panel = names(&place.path().join("out/panels")).remove(0);
+    let lock = place.path().join("out/panels").join(panel).join(".fairprune/lock");
+    fs::write(&lock, b"4242\n").unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_fairprune"))
+        .args(["study", "study.toml", "--threads", "1", "--out", "out"])
+        .current_dir(place.path())
+        .env("CUDA_VISIBLE_DEVICES", "")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    // SAFETY: the child is ours and was not waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) }, 0);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("process 4242 works on it") && text.contains("waiting"), "{text}");
 }
