@@ -84,7 +84,7 @@ try "12 PNG images of 49 million pixels, 8 threads" 0 100 1500 "$program" data i
 for limit in 60000 100000 150000 250000; do
     try "ulimit -v $limit" "0|1|2|127" 20 500 "ulimit -v $limit; $program train --data data $tiny --threads 1 --out v$limit"
 done
-try "ulimit -v 400000, 64 threads" 2 20 500 "ulimit -v 400000; $program train --data data $tiny --threads 64 --out t"
+try "ulimit -v 400000, 1000 threads" 2 20 500 "ulimit -v 400000; $program train --data data $tiny --threads 1000 --out t"
 try "rho:candidates=1000000 in 900 MB" 2 20 1000 \
     "ulimit -v 900000; $program train --data data $tiny --threads 1 --baseline rho:candidates=1000000 --out r"
 try "files of 1 kB" 2 20 500 "ulimit -f 1; $program data cache data --out c.fpc"

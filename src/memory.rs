@@ -5,10 +5,20 @@
 //! here fails with [`Error::OutOfMemory`].
 
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::fs;
 
 /// Sizes below this are not held against what is free: asking costs more than they do.
 const SMALL: u64 = 1 << 24;
+
+thread_local! {
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is asking for room, so that an allocator's refusal is an answer and no end.
+pub fn is_asked_for() -> bool {
+    ASKING.get()
+}
 
 /// Number of bytes that the system has available and that the limits of the process leave; `None` where the
 /// system does not tell.
@@ -65,7 +75,10 @@ pub fn reserve<T>(values: &mut Vec<T>, count: usize) -> Result<()> {
     if count > values.capacity() - values.len() {
         check(bytes)?;
     }
-    values.try_reserve_exact(count).map_err(|_| too_much(bytes))
+    ASKING.set(true);
+    let answer = values.try_reserve_exact(count);
+    ASKING.set(false);
+    answer.map_err(|_| too_much(bytes))
 }
 
 /// Makes a vector of `count` values that are all `value`.

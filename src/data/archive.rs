@@ -114,7 +114,7 @@ fn unpack(file: File, scratch: Option<&Path>) -> io::Result<Bytes> {
 /// The name is absolute, or goes up by `..`.
 pub(super) fn check_name(archive: &str, name: &[u8]) -> Result<()> {
     let separator = |b: &u8| matches!(b, b'/' | b'\\');
-    let outside = name.first().is_some_and(|b| separator(b)) || name.get(1..3) == Some(b":\\");
+    let outside = name.first().is_some_and(separator) || name.get(1..3) == Some(b":\\");
     if !outside && !name.split(separator).any(|part| part == b"..") {
         return Ok(());
     }

@@ -154,7 +154,7 @@ fn filter_all(
         let keys: HashSet<&str> = of_shard.iter().map(key).collect();
         let path = if source.is_file() { source.to_owned() } else { source.join(shard) };
         match &mut single {
-            Some(out) => filter(&path, &keys, (out, &target))?,
+            Some(out) => filter(&path, &keys, (out, target))?,
             None => {
                 let name = unpacked_name(shard);
                 let mut out = create(&name)?
