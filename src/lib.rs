@@ -15,7 +15,7 @@
 //! | 3 | `cuda` |
 //! | 2 | `backend` |
 //! | 1 | `prune`, `metrics`, `theory`, `artefact` |
-//! | 0 | `tensor`, `rng`, `isa`, `error` |
+//! | 0 | `tensor`, `rng`, `isa`, `memory`, `error` |
 //!
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
@@ -44,6 +44,7 @@ pub mod exec;
 #[cfg(feature = "train")]
 pub mod experiment;
 pub mod isa;
+pub mod memory;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod nn;

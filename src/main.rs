@@ -2,6 +2,10 @@
 
 mod cli;
 
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: cli::allocator::Refusing = cli::allocator::Refusing;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -6,10 +6,11 @@
 //! and is removed by the next [`OutputDir::claim`](super::OutputDir::claim), or beside a file or folder
 //! that is an output of its own by [`remove_abandoned`]. The writer holds a lock on it as long as it lives.
 
+use super::{disk, input};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,9 +49,9 @@ pub fn write_with<T>(
         // The buffer is flushed here and not when it is dropped, because the last block is where a
         // full disk shows.
         let file = out.into_inner().map_err(|e| e.into_error())?;
-        file.sync_all()?;
-        fs::rename(&temporary.path, path)?;
-        sync_folder(parent(path))
+        disk::sync(&file, &temporary.path)?;
+        disk::rename(&temporary.path, path)?;
+        disk::sync_folder(parent(path))
     };
     finish().map_err(Error::io(path))?;
     Ok(value)
@@ -96,9 +97,9 @@ pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Re
     let temporary = Temporary::folder(path).map_err(Error::io(path))?;
     let value = fill(&temporary.path)?;
     let finish = || {
-        sync_folder(&temporary.path)?;
-        fs::rename(&temporary.path, path)?;
-        sync_folder(parent(path))
+        disk::sync_tree(&temporary.path)?;
+        disk::rename(&temporary.path, path)?;
+        disk::sync_folder(parent(path))
     };
     finish().map_err(Error::io(path))?;
     Ok(value)
@@ -114,20 +115,12 @@ pub fn remove_abandoned(path: &Path) {
             continue;
         }
         // The lock is held until the file is gone: its writer, if it has only just made it, sees that.
-        if let Ok(file) = File::open(entry.path())
+        if let Ok(file) = input::without_waiting(&entry.path())
             && file.try_lock().is_ok()
         {
             drop(Temporary { path: entry.path(), _lock: None });
         }
     }
-}
-
-/// Makes the names in `folder` durable, so that created, renamed and removed files stay so after a
-/// crash.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    // On other systems a folder cannot be opened as a file, and the rename is as durable as it
-    // gets.
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn parent(path: &Path) -> &Path {
@@ -149,14 +142,13 @@ impl Temporary {
     /// a counter keep concurrent writers apart, and names that a killed process left behind are
     /// skipped.
     fn beside(path: &Path) -> io::Result<(Temporary, File)> {
-        let new = |name: &Path| OpenOptions::new().write(true).create_new(true).open(name);
-        let (name, file) = Self::create(path, new)?;
+        let (name, file) = Self::create(path, disk::create)?;
         Ok((Temporary { path: name, _lock: None }, file))
     }
 
     /// Makes a new, empty folder beside `path` in the same way.
     fn folder(path: &Path) -> io::Result<Temporary> {
-        let new = |name: &Path| fs::create_dir(name).and_then(|()| File::open(name));
+        let new = |name: &Path| disk::create_folder(name).and_then(|()| File::open(name));
         let (name, lock) = Self::create(path, new)?;
         Ok(Temporary { path: name, _lock: Some(lock) })
     }

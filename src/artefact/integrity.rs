@@ -4,12 +4,11 @@
 //! with the hash's own 32 digits as zeros. Files that cannot carry one, such as arrays, are listed with
 //! theirs ([`FileDigests`]) in a document that does.
 
-use super::atomic;
+use super::{atomic, input};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -142,7 +141,7 @@ pub(super) fn check_document(path: &Path, text: &str, value: &Value) -> Result<(
 /// [`Error::Io`]: the file cannot be read.
 pub fn digest_of_file(path: &Path) -> Result<String> {
     let mut hash = blake3::Hasher::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = input::open(path)?;
     hash.update_reader(file).map_err(Error::io(path))?;
     Ok(hash.finalize().to_hex()[..DIGITS].to_owned())
 }

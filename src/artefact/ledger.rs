@@ -5,11 +5,11 @@
 //! before its file is created, so that a killed process leaves no file without a record; the
 //! reverse does no harm.
 
-use super::atomic;
+use super::{disk, input};
 use crate::error::{Error, Result};
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
 /// The record of one folder.
@@ -23,11 +23,10 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Opens the record at `path`, or starts an empty one.
     pub(super) fn open(path: &Path) -> Result<Ledger> {
-        let text = match fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(Error::io(path)(e)),
-        };
+        let mut file = input::open_own(path)?;
+        let mut bytes = Vec::new();
+        (&file).take(input::MOST_DOCUMENT).read_to_end(&mut bytes).map_err(Error::io(path))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         // A line that a crash tore has no line feed, and its file was never created.
         let names: BTreeSet<String> = text
             .split_inclusive('\n')
@@ -35,8 +34,7 @@ impl Ledger {
             .filter(|name| check(name).is_ok())
             .map(str::to_owned)
             .collect();
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(path).map_err(Error::io(path))?;
+        file.seek(SeekFrom::End(0)).map_err(Error::io(path))?;
         if !text.is_empty() && !text.ends_with('\n') {
             file.write_all(b"\n").map_err(Error::io(path))?;
         }
@@ -77,8 +75,8 @@ impl Ledger {
         for folder in self.folders(root).iter().rev().filter(|f| *f != root) {
             let _ = fs::remove_dir(folder);
         }
-        atomic::sync_folder(root).map_err(Error::io(root))?;
-        self.file.set_len(0).map_err(Error::io(&self.path))?;
+        disk::sync_folder(root).map_err(Error::io(root))?;
+        self.file.set_len(0).and_then(|()| self.file.rewind()).map_err(Error::io(&self.path))?;
         self.names.clear();
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`atomic`] | temporary name, sync, rename, sync of the folder |
 //! | [`output_dir`] | one folder, one job: claim, continue, start anew, one process at a time |
+//! | [`input`] | opening what others may have placed: regular files, without waiting, of bounded size |
 //! | [`integrity`] | digests that files state, and their check: nothing damaged is believed |
 //! | [`npy`] | NumPy arrays |
 //! | [`tables`] | the CSV files and their checks |
@@ -13,8 +14,11 @@
 //! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
 
 pub mod atomic;
+mod control;
+mod disk;
 pub mod dynamics;
 pub mod foreign;
+pub mod input;
 pub mod integrity;
 mod ledger;
 pub mod npy;

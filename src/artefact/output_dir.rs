@@ -11,14 +11,16 @@
 //! files.
 
 use super::atomic;
+use super::control::{self, Lock};
+use super::input;
 use super::integrity;
 use super::ledger::{self, Ledger};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufWriter, ErrorKind, Read, Seek, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -26,6 +28,8 @@ const FORMAT_VERSION: u64 = 1;
 const TOOL: &str = "fairprune";
 const JOB: &str = "job.json";
 const CONTROL: &str = ".fairprune";
+/// Most bytes of a job.
+const MOST_JOB: u64 = 1 << 24;
 /// What the name of a file that is set aside ends with.
 const DAMAGED: &str = ".damaged";
 
@@ -62,14 +66,14 @@ impl OutputDir {
         // The folder is looked at twice: before anything is created, and again when nobody else can
         // change it.
         look(root, existing)?;
-        let control = root.join(CONTROL);
-        fs::create_dir_all(&control).map_err(Error::io(root))?;
-        let lock = lock(root, &control.join("lock"))?;
+        let folder = root.join(CONTROL);
+        fs::create_dir_all(&folder).map_err(Error::io(root))?;
+        let lock = control::lock(root, &folder.join("lock"))?;
         let stored = look(root, existing)?;
         if let (Some(stored), true) = (&stored, existing != Existing::Restart) {
             same_job(root, stored, job)?;
         }
-        let mut ledger = Ledger::open(&control.join("files"))?;
+        let mut ledger = Ledger::open(&folder.join("files"))?;
         for folder in ledger.folders(root) {
             remove_unfinished(&folder)?;
         }
@@ -224,6 +228,7 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
         }
     }
     others.sort();
+    control::check_links(&root.join(CONTROL))?;
     let recorded = root.join(CONTROL).join("files").is_file();
     let job = match read_job(&root.join(JOB)) {
         // What is recorded can be deleted, whatever became of the job.
@@ -246,6 +251,12 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
             return Err(Error::invalid(what(), found, expected));
         }
     }
+    if job.is_none() {
+        control::check_ours(&root.join(CONTROL))?;
+    } else if !recorded && existing == Existing::Restart {
+        let found = "a job.json whose record of files (.fairprune/files) is missing";
+        return Err(Error::invalid(what(), found, "a folder whose files a run recorded"));
+    }
     match (&job, existing) {
         (None, Existing::Resume) => {
             Err(Error::invalid(what(), "no job.json", "an earlier run to resume"))
@@ -261,15 +272,10 @@ fn look(root: &Path, existing: Existing) -> Result<Option<Value>> {
 
 /// Reads the `job` of a job.json; `None` if there is no such file.
 fn read_job(path: &Path) -> Result<Option<Value>> {
-    let mut text = String::new();
-    match File::open(path).and_then(|f| f.take(1 << 24).read_to_string(&mut text)) {
-        Ok(_) => {}
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path)(e)),
-    }
+    let Some(text) = input::read_if_there(path, MOST_JOB)? else { return Ok(None) };
     let what = || path.display().to_string();
     let expected = format!("the job of a {TOOL} run, format_version {FORMAT_VERSION}");
-    let mut whole: Value = serde_json::from_str(&text).map_err(|e| {
+    let mut whole: Value = serde_json::from_slice(&text).map_err(|e| {
         Error::invalid(what(), format!("no readable JSON ({e})"), expected.as_str())
     })?;
     if whole["tool"] != TOOL || whole["format_version"] != FORMAT_VERSION {
@@ -323,45 +329,6 @@ fn differences(key: &str, old: &Value, new: &Value, into: &mut Vec<(String, Stri
         }
     } else if old != new {
         into.push((key.to_owned(), show(Some(old)), show(Some(new))));
-    }
-}
-
-/// Takes the folder's lock and leaves the process number in the file, for the message of a process
-/// that is refused.
-fn lock(root: &Path, path: &Path) -> Result<Option<Lock>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(Error::io(path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            let _ = (&file).take(20).read_to_string(&mut holder);
-            return Err(Error::Busy { path: root.to_owned(), holder: holder.trim().to_owned() });
-        }
-        Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => return Ok(None),
-        Err(TryLockError::Error(e)) => return Err(Error::io(path)(e)),
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(Error::io(path))?;
-    Ok(Some(Lock(file)))
-}
-
-/// A locked file, unlocked when dropped. Closing the file is not enough, because a child process
-/// that another thread is starting holds a copy of the descriptor, and the lock with it, until it
-/// runs its own program.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
     }
 }
 

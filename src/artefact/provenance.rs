@@ -2,13 +2,11 @@
 //!
 //! It holds no time and no path, so that the same job always writes the same bytes.
 
-use super::integrity;
+use super::{input, integrity};
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 /// The end of a score's ranking that is kept first. Scores are stored with their natural sign.
@@ -159,14 +157,9 @@ pub fn check_fingerprint(what: &str, found: &DataIdentity, expected: &DataIdenti
 /// first, so that a file of a later program is called that and not malformed. A document that carries a
 /// digest of its content must have that content.
 pub fn read_json<T: DeserializeOwned>(path: &Path, version: u32) -> Result<T> {
-    const LIMIT: u64 = 1 << 30;
     let what = || path.display().to_string();
-    let mut text = String::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    let length = file.take(LIMIT).read_to_string(&mut text).map_err(Error::io(path))?;
-    if length as u64 == LIMIT {
-        return Err(Error::invalid(what(), "1 GiB or more", "a small JSON file"));
-    }
+    let text = String::from_utf8(input::read(path, input::MOST_DOCUMENT)?)
+        .map_err(|_| Error::invalid(what(), "bytes that are not UTF-8", "a JSON file"))?;
     let value: Value = serde_json::from_str(&text)
         .map_err(|e| Error::invalid(what(), format!("malformed JSON ({e})"), "a JSON file"))?;
     let found = match value.get("format_version") {

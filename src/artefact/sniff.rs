@@ -3,10 +3,9 @@
 //! Downloads end in pointers, error pages and archives that nobody unpacked. Every reader asks here
 //! before it takes such bytes for a damaged file of its own kind.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
+use super::input;
 use crate::error::{Error, Result};
 
 /// Number of bytes at the start of a file that decide.
@@ -131,10 +130,7 @@ pub fn check(bytes: &[u8], what: &str, expected: &str, allowed: &[FileKind]) -> 
 
 /// Checks the start of the file at `path` as [`check`] does.
 pub fn check_file(path: &Path, expected: &str, allowed: &[FileKind]) -> Result<()> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut start = Vec::new();
-    file.take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;
-    check(&start, &path.display().to_string(), expected, allowed)
+    check(&input::start(path, START)?, &path.display().to_string(), expected, allowed)
 }
 
 #[cfg(test)]

@@ -1,19 +1,15 @@
 //! The CPU as a backend: a thread pool, the instruction set in use, and host memory.
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
-use super::host::kib;
+use super::pool::Pool;
 use super::{ALIGN, Backend, View};
 use crate::error::{Error, Result};
 use crate::isa::Isa;
+use crate::memory;
 use crate::tensor::Dtype;
-
-/// More workers than any machine has cores: a mistake that would exhaust the system.
-const MOST_THREADS: usize = 1024;
 
 /// The CPU backend.
 pub struct Cpu {
-    pool: ThreadPool,
+    pool: Pool,
     isa: Isa,
 }
 
@@ -33,16 +29,7 @@ impl Cpu {
                 format!("{} or less", best.name()),
             ));
         }
-        if threads > MOST_THREADS {
-            let expected = format!("at most {MOST_THREADS}, or 0 for one a core");
-            return Err(Error::invalid("`threads`", threads.to_string(), expected));
-        }
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("fairprune-{i}"))
-            .build()
-            .map_err(|e| Error::invalid("`threads`", threads.to_string(), e.to_string()))?;
-        Ok(Cpu { pool, isa })
+        Ok(Cpu { pool: Pool::new(threads)?, isa })
     }
 
     /// The instruction set of the hot loops.
@@ -51,7 +38,7 @@ impl Cpu {
     }
 
     /// The pool every parallel loop of this backend runs in.
-    pub fn pool(&self) -> &ThreadPool {
+    pub fn pool(&self) -> &Pool {
         &self.pool
     }
 }
@@ -156,7 +143,7 @@ impl Backend for Cpu {
     }
 
     fn workers(&self) -> usize {
-        self.pool.current_num_threads()
+        self.pool.workers()
     }
 
     fn allocate(&self, sizes: &[usize], poison: bool) -> Result<CpuMemory> {
@@ -164,14 +151,7 @@ impl Backend for Cpu {
         let mut buffers = Vec::with_capacity(sizes.len());
         for &bytes in sizes {
             let lines = bytes.div_ceil(ALIGN) * (ALIGN / 64);
-            let mut buffer = Vec::new();
-            buffer.try_reserve_exact(lines).map_err(|_| Error::OutOfMemory {
-                needed: bytes as u64,
-                free: 0,
-                largest_batch: None,
-            })?;
-            buffer.resize(lines, Line([value; 16]));
-            buffers.push(buffer);
+            buffers.push(memory::filled(Line([value; 16]), lines)?);
         }
         Ok(CpuMemory { buffers })
     }
@@ -201,8 +181,7 @@ impl Backend for Cpu {
     }
 
     fn free_bytes(&self) -> Option<u64> {
-        let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-        Some(kib(&text, "MemAvailable")? * 1024)
+        memory::available()
     }
 
     fn activation_bytes(&self) -> Option<usize> {

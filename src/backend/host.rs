@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::memory::kib;
+
 /// Processor, cores and memory; None where the system does not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
@@ -42,12 +44,6 @@ fn processor_of(cpuinfo: &str) -> (Option<String>, Option<String>) {
     (name, (!revision.is_empty()).then(|| revision.join(", ")))
 }
 
-/// The number of a `Key:   123 kB` line, as `/proc/meminfo` and `/proc/self/status` have them.
-pub fn kib(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix(':'))?;
-    line.trim().trim_end_matches("kB").trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,13 +56,5 @@ mod tests {
         assert_eq!(name.unwrap(), "AMD EPYC");
         assert_eq!(revision.unwrap(), "family 25, model 17, stepping 1");
         assert_eq!(processor_of("processor : 0\n"), (None, None));
-    }
-
-    #[test]
-    fn lines_of_kilobytes() {
-        let text = "VmPeak:\t  99 kB\nVmHWM:\t    1234 kB\n";
-        assert_eq!(kib(text, "VmHWM"), Some(1234));
-        assert_eq!(kib(text, "Vm"), None);
-        assert_eq!(kib(text, "VmRSS"), None);
     }
 }

@@ -6,6 +6,7 @@
 pub mod cpu;
 pub mod host;
 pub mod kernel_sets;
+pub mod pool;
 
 use crate::error::Result;
 use crate::tensor::Dtype;

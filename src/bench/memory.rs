@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::backend::host::kib;
+use crate::memory::kib;
 
 /// A stretch of work whose peak of memory is wanted.
 pub struct Peak {

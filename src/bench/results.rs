@@ -1,6 +1,5 @@
 //! The JSON document of one measurement: written, and read back.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -9,6 +8,7 @@ use super::machine::MachineFacts;
 use super::rows::TimedRow;
 use super::settings::{Measurement, Suite};
 use super::statistics::Rates;
+use crate::artefact::input;
 use crate::error::{Error, Result};
 use crate::exec::{Compute, Fusion};
 
@@ -87,7 +87,10 @@ pub struct BenchRun {
 /// # Errors
 /// A file that cannot be read, or holds something else, by its path.
 pub fn read(path: &Path) -> Result<Vec<BenchRun>> {
-    let text = fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = String::from_utf8(input::read(path, input::MOST_DOCUMENT)?).map_err(|_| {
+        let expected = "results of `fairprune bench`, JSON";
+        Error::invalid(path.display().to_string(), "bytes that are not UTF-8", expected)
+    })?;
     parse(&text, &path.display().to_string())
 }
 

@@ -3,12 +3,15 @@
 //! Raw arguments (`args`) become validated objects (`context`), which the commands use. Results go
 //! to stdout; progress and messages go to stderr.
 
+#[cfg(unix)]
+pub mod allocator;
 mod args;
 mod command_line;
 mod commands;
 mod context;
 mod density;
 mod interrupt;
+mod numbers;
 mod output;
 mod progress;
 mod settings;
@@ -17,7 +20,8 @@ mod stated;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use fairprune::backend::pool;
 
 use args::Common;
 
@@ -92,7 +96,10 @@ impl Command {
 pub fn main() -> ExitCode {
     output::name_flags_of(Cli::command);
     let arguments = with_default_command(std::env::args_os().collect());
-    let cli = match Cli::try_parse_from(arguments) {
+    let parsed = numbers::finite(Cli::command())
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap.
@@ -102,6 +109,13 @@ pub fn main() -> ExitCode {
         }
     };
     output::start_logging(cli.command.common());
+    let started =
+        interrupt::listen().and_then(|()| pool::for_program(cli.command.common().threads));
+    if let Err(error) = started {
+        let code = error.exit_code();
+        output::print_error(&error.into());
+        return ExitCode::from(code);
+    }
     let outcome = match &cli.command {
         Command::Run(args) => commands::run::run(args),
         Command::Study(args) => commands::study::study(args),

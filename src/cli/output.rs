@@ -1,5 +1,6 @@
 //! What people see: tables on stdout, messages on stderr.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -107,7 +108,7 @@ pub fn print_error(error: &anyhow::Error) {
             text = format!("{text}: {cause}");
         }
     }
-    let _ = writeln!(io::stderr(), "error: {}", worded(&text));
+    let _ = writeln!(io::stderr(), "error: {}", plain(&worded(&text)));
 }
 
 /// Prints clap's refusal of a command line on stderr, or the help that was asked for on stdout. A
@@ -118,7 +119,7 @@ pub fn print_usage(error: &clap::Error) {
     let _ = match (error.use_stderr(), is_coloured()) {
         (false, _) => error.print(),
         (true, true) => write!(io::stderr(), "{}", worded(&text.ansi().to_string())),
-        (true, false) => write!(io::stderr(), "{}", worded(&text.to_string())),
+        (true, false) => write!(io::stderr(), "{}", plain(&worded(&text.to_string()))),
     };
 }
 
@@ -137,13 +138,33 @@ pub fn note(common: &Common, text: impl AsRef<str>) {
 
 /// One line on stderr, always.
 pub fn warn(text: impl AsRef<str>) {
-    let _ = writeln!(io::stderr(), "{}", worded(text.as_ref()));
+    let _ = writeln!(io::stderr(), "{}", plain(&worded(text.as_ref())));
 }
 
 /// Text on stdout.
 pub fn print(text: impl AsRef<str>) -> Result<()> {
-    writeln!(io::stdout(), "{}", text.as_ref())?;
+    writeln!(io::stdout(), "{}", plain(text.as_ref()))?;
     Ok(())
+}
+
+/// The text as a terminal may have it: names from files may hold signs that move its cursor, change its
+/// colours, answer in the place of the user or turn the direction of writing. Line feeds and tabs stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| c.escape_default().to_string())
+}
+
+/// Replaces what controls a terminal.
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> Cow<'_, str> {
+    let controls = |c: char| match c {
+        '\n' | '\t' => false,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        _ => c.is_control(),
+    };
+    if !text.contains(controls) {
+        return Cow::Borrowed(text);
+    }
+    let each = |c: char| if controls(c) { escape(c) } else { c.to_string() };
+    Cow::Owned(text.chars().map(each).collect())
 }
 
 /// What to do next, on stdout, unless `--quiet`.
@@ -153,7 +174,10 @@ pub fn hint(common: &Common, text: impl AsRef<str>) -> Result<()> {
 
 /// One JSON document on stdout.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
-    print(serde_json::to_string_pretty(value)?)
+    let text = serde_json::to_string_pretty(value)?;
+    // Outside of texts, which have escapes of their own, there are none of these signs but line feeds.
+    writeln!(io::stdout(), "{}", escaped(&text, |c| format!("\\u{:04x}", c as u32)))?;
+    Ok(())
 }
 
 /// A table: headers, rows; columns from `numbers` on are aligned right.
@@ -161,7 +185,8 @@ pub fn table(headers: &[&str], rows: Vec<Vec<String>>, numbers: usize) -> String
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(headers.to_vec());
-    table.add_rows(rows);
+    let cell = |text: String| plain(&text).replace(['\n', '\t'], " ");
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(cell).collect::<Vec<_>>()));
     for (i, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, if i + 1 < headers.len() { 2 } else { 0 }));
         if i >= numbers {
@@ -233,6 +258,19 @@ mod tests {
     use clap::{Arg, ArgAction};
 
     use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_printed() {
+        assert_eq!(plain("cat\u{1b}[2J\u{7}\r\u{9b}x"), "cat\\u{1b}[2J\\u{7}\\r\\u{9b}x");
+        assert_eq!(plain("a\u{202e}b"), "a\\u{202e}b");
+        assert!(matches!(plain("Zürich 猫\n\tx"), Cow::Borrowed(_)));
+        let text = table(&["name", "n"], vec![vec!["\u{1b}[31mred\nx".into(), "1".into()]], 1);
+        assert!(text.contains("\\u{1b}[31mred x") && text.lines().count() == 2, "{text}");
+        let json = serde_json::to_string(&"\u{9b}\u{1b}").unwrap();
+        let json = escaped(&json, |c| format!("\\u{:04x}", c as u32));
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "\u{9b}\u{1b}");
+        assert!(json.is_ascii());
+    }
 
     #[test]
     fn sizes_and_times() {

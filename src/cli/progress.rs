@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Common;
+use super::output;
 
 /// A bar with time left; silent with `--quiet` or without a terminal.
 pub struct Bar(ProgressBar);
@@ -28,8 +29,8 @@ impl Bar {
         if self.0.length() != Some(total) {
             self.0.set_length(total);
         }
-        if self.0.message() != message {
-            self.0.set_message(message.to_owned());
+        if self.0.message() != output::plain(message) {
+            self.0.set_message(output::plain(message).into_owned());
         }
         self.0.set_position(position);
     }

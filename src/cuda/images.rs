@@ -8,6 +8,10 @@ use super::bindings::{CUfunction, CUmodule};
 use super::absence::Absence;
 use super::context::Context;
 use super::terms::{DriverError, ImageSource, code};
+use crate::artefact::input;
+
+/// Most bytes of an image of kernels.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// `IMAGES`, `COMPILER` and `ARCHITECTURES`, from build.rs.
 mod built {
@@ -65,7 +69,7 @@ fn read(source: &ImageSource, family: &'static str) -> Result<Image, Absence> {
         }
         ImageSource::Folder(folder) => {
             let path = folder.join(format!("{family}.fatbin"));
-            match std::fs::read(&path) {
+            match input::read(&path, MOST_BYTES) {
                 Ok(bytes) => Ok(Image::new(&bytes)),
                 Err(error) => Err(Absence::UnreadableImage { path, why: error.to_string() }),
             }

@@ -10,6 +10,7 @@ use memmap2::Mmap;
 
 use super::DecodeLimits;
 use super::images::Store;
+use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, START, check};
 use crate::error::{Error, Result};
 
@@ -40,7 +41,7 @@ impl ArchiveFile {
     /// It is another kind of file, or what it unpacks to finds no room.
     pub fn open(path: &Path, scratch: Option<&Path>) -> Result<ArchiveFile> {
         let what = path.display().to_string();
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = input::open(path)?;
         let mut start = Vec::new();
         (&mut file).take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;
         let name = path.to_string_lossy().to_ascii_lowercase();
@@ -77,7 +78,7 @@ impl ArchiveFile {
     pub fn reader(&self) -> Result<Box<dyn Seekable>> {
         match &self.unpacked {
             Some(bytes) => Ok(Box::new(Cursor::new(bytes.clone()))),
-            None => Ok(Box::new(File::open(&self.path).map_err(Error::io(&self.path))?)),
+            None => Ok(Box::new(input::open(&self.path)?)),
         }
     }
 
@@ -105,6 +106,21 @@ fn unpack(file: File, scratch: Option<&Path>) -> io::Result<Bytes> {
     // SAFETY: the file has no name, so that nobody else can open, change or shorten it.
     let map = unsafe { Mmap::map(&out) }?;
     Ok(Bytes::from_owner(map))
+}
+
+/// Checks the name of a member, whatever is done with it: archives cannot name what lies outside of them.
+///
+/// # Errors
+/// The name is absolute, or goes up by `..`.
+pub(super) fn check_name(archive: &str, name: &[u8]) -> Result<()> {
+    let separator = |b: &u8| matches!(b, b'/' | b'\\');
+    let outside = name.first().is_some_and(separator) || name.get(1..3) == Some(b":\\");
+    if !outside && !name.split(separator).any(|part| part == b"..") {
+        return Ok(());
+    }
+    let found = format!("the member {:?}", String::from_utf8_lossy(name));
+    let expected = "members with relative names below the archive's own root";
+    Err(Error::invalid(archive, found, expected))
 }
 
 /// Images that are members of archives.

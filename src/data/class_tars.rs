@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::archive::{ArchiveFile, MemberImages};
+use super::archive::{ArchiveFile, MemberImages, check_name};
 use super::image_folder::tree::is_image_name;
 use super::images::{Counter, Decoder, Files};
 use super::webdataset::shard::{BLOCK, odd_end, open_archive};
@@ -131,6 +131,7 @@ fn members(path: &Path, limits: DecodeLimits) -> Result<ClassArchive> {
         reset();
         let (start, size) = (entry.raw_file_position(), entry.size());
         last = start.saturating_add(size).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        check_name(&what, &entry.path_bytes())?;
         if !entry.header().entry_type().is_file() {
             continue;
         }

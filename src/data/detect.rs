@@ -1,12 +1,11 @@
 //! Finds the format of a path from what lies there.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::format::{BUILT_IN, Format};
 use super::{LoadOptions, StatedLayout, cache, cifar, class_tars, groups, idx, image_folder};
 use super::{imagenet, parquet, tiny_imagenet, webdataset};
+use crate::artefact::input;
 use crate::artefact::sniff::{self, FileKind, START};
 use crate::error::{Error, Result};
 
@@ -34,7 +33,7 @@ pub(super) fn format_of(spec: &str, options: &LoadOptions) -> Result<Format> {
 /// Finds the format of the folder or file `root` from what it holds. Layouts with files of their
 /// own come before image folders, because several of them contain image folders.
 fn detect(root: &Path, stated: &StatedLayout) -> Result<Format> {
-    if root.is_file() {
+    if !root.is_dir() {
         return of_file(root);
     }
     let found = if cifar::binary::is(root) {
@@ -87,9 +86,7 @@ fn of_file(path: &Path) -> Result<Format> {
         // Streams of Arrow begin with nothing that tells them.
         return Err(FileKind::Arrow.refusal(&what, &expected));
     }
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;
+    let start = input::start(path, START)?;
     sniff::check(&start, &what, &expected, &[])?;
     Err(Error::invalid(what, "a file", expected))
 }

@@ -1,9 +1,8 @@
 //! Decodes many images to the pixels of one part: in parallel, in their order, and to one size.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -12,8 +11,16 @@ use super::decode::{Encoded, Unusable};
 use super::pixels::DecodedPixels;
 use super::resize::Square;
 use super::{DecodeLimits, LoadOptions, Progress};
+use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, check};
 use crate::error::{Error, Result};
+use crate::memory;
+
+/// Pixels from which on an image counts in [`PixelBudget`].
+const COUNTED_PIXELS: usize = 1 << 20;
+
+/// Most bytes that a thread keeps from one image to the next.
+const MOST_KEPT: usize = 1 << 24;
 
 /// Number of images between two progress calls.
 const PROGRESS_STEP: usize = 256;
@@ -42,7 +49,7 @@ impl Files<'_> {
 
 impl Store for Files<'_> {
     fn read(&self, i: usize, limits: DecodeLimits, bytes: &mut Vec<u8>) -> Result<()> {
-        read_file(&self.path(i), limits.file_bytes, "an image file", bytes)
+        input::read_into(&self.path(i), limits.file_bytes, "an image file", bytes)
     }
 
     fn place(&self, i: usize) -> String {
@@ -50,27 +57,10 @@ impl Store for Files<'_> {
     }
 }
 
-/// Reads a regular file whole. Anything else is refused before opening can block on it.
-pub(super) fn read_file(path: &Path, most: u64, what: &str, bytes: &mut Vec<u8>) -> Result<()> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let about = file.metadata().map_err(Error::io(path))?;
-    if !about.is_file() || about.len() > most {
-        let found = if about.is_file() {
-            format!("{} bytes", about.len())
-        } else {
-            "no regular file".into()
-        };
-        let expected = format!("{what} of at most {most} bytes");
-        return Err(Error::invalid(path.display().to_string(), found, expected));
-    }
-    bytes.resize(about.len() as usize, 0);
-    file.read_exact(bytes).map_err(Error::io(path))
-}
-
 /// Reads a small text file in UTF-8, of at most `most` bytes.
 pub(super) fn read_text(path: &Path, most: u64) -> Result<String> {
     let mut bytes = Vec::new();
-    read_file(path, most, "a text file", &mut bytes)?;
+    input::read_into(path, most, "a text file", &mut bytes)?;
     check(&bytes, &path.display().to_string(), "a text file", &[FileKind::Empty])?;
     String::from_utf8(bytes).map_err(|e| {
         Error::invalid(
@@ -113,6 +103,48 @@ pub(super) struct Decoder<'a> {
     /// The image whose size all images must have.
     first: String,
     counter: Counter<'a>,
+    budget: PixelBudget,
+}
+
+/// Pixels that all threads together may be decoding: as many as the largest image may have.
+struct PixelBudget {
+    all: usize,
+    left: Mutex<usize>,
+    given_back: Condvar,
+}
+
+/// Pixels of an image that is being decoded.
+struct TakenPixels<'a> {
+    budget: &'a PixelBudget,
+    pixels: usize,
+}
+
+impl PixelBudget {
+    fn new(all: usize) -> Self {
+        PixelBudget { all, left: Mutex::new(all), given_back: Condvar::new() }
+    }
+
+    /// Waits until there is room for an image. Images that are small anyway are not counted.
+    fn take(&self, pixels: usize) -> Option<TakenPixels<'_>> {
+        if pixels < COUNTED_PIXELS {
+            return None;
+        }
+        let pixels = pixels.min(self.all);
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self
+            .given_back
+            .wait_while(left, |left| *left < pixels)
+            .unwrap_or_else(PoisonError::into_inner);
+        *left -= pixels;
+        Some(TakenPixels { budget: self, pixels })
+    }
+}
+
+impl Drop for TakenPixels<'_> {
+    fn drop(&mut self) {
+        *self.budget.left.lock().unwrap_or_else(PoisonError::into_inner) += self.pixels;
+        self.budget.given_back.notify_all();
+    }
 }
 
 /// What a thread reuses from one image to the next.
@@ -120,6 +152,17 @@ struct DecodeScratch {
     file: Vec<u8>,
     rgb: Vec<u8>,
     square: Option<Square>,
+}
+
+impl DecodeScratch {
+    /// Gives back what a large image needed: the next ones, on all threads, may be small.
+    fn forget_large(&mut self) {
+        for bytes in [&mut self.file, &mut self.rgb] {
+            if bytes.capacity() > MOST_KEPT {
+                *bytes = Vec::new();
+            }
+        }
+    }
 }
 
 impl<'a> Decoder<'a> {
@@ -144,7 +187,8 @@ impl<'a> Decoder<'a> {
     pub fn of_size(size: (usize, usize), options: &LoadOptions, counter: Counter<'a>) -> Self {
         let (square, limits) = (options.image_size, options.limits);
         let scratch = options.scratch.clone();
-        Decoder { size, square, limits, scratch, first: "the data set".to_owned(), counter }
+        let (first, budget) = ("the data set".to_owned(), PixelBudget::new(limits.pixels));
+        Decoder { size, square, limits, scratch, first, counter, budget }
     }
 
     /// Returns height and width of every image in memory.
@@ -182,6 +226,7 @@ impl<'a> Decoder<'a> {
             .enumerate()
             .map_init(scratch, |scratch, (i, slot)| {
                 let result = self.one(store, i, scratch, slot);
+                scratch.forget_large();
                 self.counter.one();
                 result.err()
             })
@@ -200,6 +245,7 @@ impl<'a> Decoder<'a> {
         let unusable = |u: Unusable| Error::invalid(store.place(i), u.found, u.expected);
         let image = Encoded::new(&scratch.file, self.limits).map_err(unusable)?;
         let size = (image.height, image.width);
+        let _room = self.budget.take(size.0 * size.1);
         let Some(square) = &mut scratch.square else {
             if size != self.size {
                 return Err(Error::invalid(
@@ -213,11 +259,48 @@ impl<'a> Decoder<'a> {
             }
             return image.decode(slot).map_err(unusable);
         };
-        scratch.rgb.resize(size.0 * size.1 * 3, 0);
+        let bytes = size.0 * size.1 * 3;
+        scratch.rgb.clear();
+        memory::reserve(&mut scratch.rgb, bytes)?;
+        scratch.rgb.resize(bytes, 0);
         image.decode(&mut scratch.rgb).map_err(unusable)?;
         square.square(&scratch.rgb, size, slot).map_err(|reason| {
             let found = format!("{}x{} pixels: {reason}", size.1, size.0);
             Error::invalid(store.place(i), found, "an image that can be resized")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_share_the_pixels_of_one_large_image() {
+        let budget = PixelBudget::new(3 * COUNTED_PIXELS);
+        let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for i in 0..8 {
+                let (budget, now, most) = (&budget, &now, &most);
+                scope.spawn(move || {
+                    for n in 0..20 {
+                        let pixels = (1 + (i + n) % 3) * COUNTED_PIXELS;
+                        let _room = budget.take(pixels);
+                        most.fetch_max(
+                            now.fetch_add(pixels, Ordering::SeqCst) + pixels,
+                            Ordering::SeqCst,
+                        );
+                        std::thread::yield_now();
+                        now.fetch_sub(pixels, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(most.into_inner() <= 3 * COUNTED_PIXELS);
+        assert!(
+            budget.take(usize::MAX).is_some(),
+            "one image beyond the limit waits for nothing else"
+        );
+        assert!(budget.take(COUNTED_PIXELS - 1).is_none());
     }
 }

@@ -38,7 +38,7 @@ impl DecodedPixels {
             // has its room on the disk, so that no write into the mapping can fail.
             unsafe { MmapMut::map_mut(&file) }
         };
-        map().map(DecodedPixels::File).map_err(Error::io(folder))
+        map().map(DecodedPixels::File).map_err(Error::io(folder.join("(decoded images)")))
     }
 
     /// Returns the bytes, to be shared and no longer changed.
@@ -75,8 +75,7 @@ impl DerefMut for DecodedPixels {
 
 /// Makes zeroed bytes, or an error where the address space has no room.
 fn memory(needed: usize, image: usize, count: usize) -> Result<Vec<u8>> {
-    let mut probe = Vec::<u8>::new();
-    probe.try_reserve_exact(needed).map_err(|_| {
+    let probe = crate::memory::room::<u8>(needed).map_err(|_| {
         Error::invalid(
             "images in memory",
             format!("{count} images of {image} bytes"),

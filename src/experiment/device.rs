@@ -9,9 +9,6 @@ use crate::backend::{Backend, Cpu};
 use crate::cuda::{Absence, Cuda};
 use crate::error::{Error, Result};
 
-/// Tens of thousands of threads take minutes to start.
-const MOST_THREADS: usize = 1024;
-
 /// An open device.
 #[derive(Clone)]
 pub struct Device {
@@ -85,7 +82,7 @@ impl Device {
                 Err(reason) => tracing::info!("device: cpu (cuda: {reason})"),
             },
         }
-        Ok(Device::from(Arc::new(processor(threads)?)))
+        Ok(Device::from(Arc::new(Cpu::new(threads)?)))
     }
 
     /// Opens the processor alone, for work that computes nothing on a card; a card that is named must
@@ -94,7 +91,7 @@ impl Device {
         if let Wish::Cuda(_) = Wish::parse(name)? {
             Device::with_threads(name, threads)?;
         }
-        Ok(Device::from(Arc::new(processor(threads)?)))
+        Ok(Device::from(Arc::new(Cpu::new(threads)?)))
     }
 
     /// The processor's part of the work: reading, decoding, and everything where there is no card.
@@ -140,17 +137,9 @@ fn open_card(ordinal: usize, threads: usize) -> Result<Result<Device, Absence>> 
         Ok(cuda) => cuda,
         Err(absence) => return Ok(Err(absence)),
     };
-    let host = Arc::new(processor(threads)?);
+    let host = Arc::new(Cpu::new(threads)?);
     let card = Some(Arc::new(cuda.with_host(Arc::clone(&host))));
     Ok(Ok(Device { host, card }))
-}
-
-fn processor(threads: usize) -> Result<Cpu> {
-    if threads > MOST_THREADS {
-        let expected = format!("at most {MOST_THREADS}");
-        return Err(Error::invalid("`threads`", threads.to_string(), expected));
-    }
-    Cpu::new(threads)
 }
 
 #[cfg(test)]

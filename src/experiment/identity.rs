@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::session::Session;
-use crate::artefact::{Existing, OutputDir, digest};
+use crate::artefact::{Existing, OutputDir, digest, input};
 use crate::error::{Error, Result};
 use crate::nn::NetworkSpec;
 
@@ -132,8 +132,9 @@ impl Identity {
 
     fn refuse_other_formats(&self, root: &Path) -> Result<()> {
         // What is unreadable there, the claim itself refuses.
-        let Ok(text) = std::fs::read_to_string(root.join("job.json")) else { return Ok(()) };
-        let Ok(document) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
+        let job = input::read(&root.join("job.json"), input::MOST_DOCUMENT);
+        let Ok(text) = job else { return Ok(()) };
+        let Ok(document) = serde_json::from_slice::<Value>(&text) else { return Ok(()) };
         let stated = document.get("job").and_then(|job| job.get("identity"));
         match (document.get("job"), stated.map(|s| s.as_u64() == Some(u64::from(FORMAT)))) {
             (None, _) | (_, Some(true)) => Ok(()),

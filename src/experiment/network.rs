@@ -17,6 +17,7 @@ use super::training::{
     record_files, records_file,
 };
 use super::weight_file::WeightFile;
+use crate::artefact::integrity::FileDigests;
 use crate::artefact::{OutputDir, atomic, digest, tables};
 use crate::data::{PartName, Partition, QueryPart};
 use crate::error::{Error, Result};
@@ -182,8 +183,8 @@ impl<'a> Training<'a> {
             discard_result(keeping, run)?;
             finished = complete(session, run, Some(keeping), control)?;
         }
-        let summary = self.summary(&finished)?;
-        self.write(&finished, &summary, dir)?;
+        let mut summary = self.summary(&finished)?;
+        self.write(&finished, &mut summary, dir)?;
         if let Some(outcome) = &finished.outcome {
             let presented = outcome.times_presented.as_ref().map(|_| PRESENTED);
             let names: Vec<&str> = std::iter::once(MODEL).chain(presented).collect();
@@ -206,7 +207,7 @@ impl<'a> Training<'a> {
     fn write(
         &self,
         finished: &Finished,
-        summary: &Map<String, Value>,
+        summary: &mut Map<String, Value>,
         dir: &OutputDir,
     ) -> Result<()> {
         let (data, result) = (&self.session.data, &finished.result);
@@ -234,11 +235,15 @@ impl<'a> Training<'a> {
             let rows = |partition: &Partition| {
                 rows_of(partition, &partition.sizes(data, &self.run.part.train), validation)
             };
+            let mut written = vec![RECALLS];
             tables::write(&dir.file(RECALLS)?, &rows(&Partition::classes(data))?)?;
             if data.attributes.is_some() {
                 let groups = Partition::of(data, "attribute")?;
                 write_group_recalls(&dir.file(GROUP_RECALLS)?, &rows(&groups)?)?;
+                written.push(GROUP_RECALLS);
             }
+            let digests = FileDigests::of(dir.root(), written)?;
+            summary.insert("digests".to_owned(), json!(digests));
         }
         dir.write_json("summary.json", summary)?;
         Ok(())

@@ -164,6 +164,35 @@ impl Session {
         }
     }
 
+    /// Refuses quotas from recalls where a class or group of `partition` that may be pruned has no validation
+    /// image: now, and not when the query runs are done.
+    pub fn check_recalls(&self, partition: &Partition) -> Result<()> {
+        let split = &self.split;
+        // Of folds, every training image validates once.
+        let (name, val) = match split.val.is_empty() {
+            true => (PartName::Train, &split.train),
+            false => (split.val_part, &split.val),
+        };
+        let (data, mut counts) = (&self.data, vec![0u64; partition.len()]);
+        if let Some(part) = data.part(name) {
+            let labels = partition.labels(data, part);
+            val.iter().for_each(|&i| counts[labels[i] as usize] += 1);
+        }
+        let sizes = partition.sizes(data, &split.train);
+        match (0..sizes.len()).find(|&k| sizes[k] > 0 && counts[k] == 0) {
+            None => Ok(()),
+            Some(k) => {
+                let unit = partition.unit();
+                let found = format!("no validation image of {unit} {:?}", partition.names[k]);
+                let expected = format!(
+                    "at least one of every {unit} that has training images, which its recall is measured \
+                     on; or `smooth` laplace"
+                );
+                Err(Error::invalid("quotas from recalls", found, expected))
+            }
+        }
+    }
+
     /// What is pruned: the training samples by class or group, of which the split's may be kept.
     pub fn population(&self) -> crate::prune::Population<'_> {
         crate::prune::Population {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::settings::{DataSettings, NetworkSettings};
-use crate::artefact::digest;
+use crate::artefact::{digest, input};
 use crate::data::DataSet;
 use crate::error::{Error, Result};
 use crate::nn::{Weights, WeightsMetadata, weights};
@@ -28,7 +28,7 @@ pub struct WeightOrigin {
 impl WeightFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<WeightFile> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         let (weights, metadata) = weights::parse(path, &bytes)?;
         Ok(WeightFile { path: path.to_owned(), weights, metadata, digest: digest(&bytes) })
     }

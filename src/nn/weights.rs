@@ -9,6 +9,7 @@ use safetensors::tensor::{Dtype as SafeDtype, TensorView};
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::Network;
+use crate::artefact::input;
 use crate::artefact::integrity::{self, CONTENT_DIGEST, Seal, ZEROS};
 use crate::artefact::sniff::{self, FileKind};
 use crate::error::{Error, Result};
@@ -201,7 +202,7 @@ fn internal(error: impl std::fmt::Display) -> Error {
 /// # Errors
 /// [`Error::Damaged`]: a file of this program that is not what was written; [`Error::Invalid`]: no weights.
 pub fn read(path: &Path) -> Result<(Weights, WeightsMetadata)> {
-    parse(path, &std::fs::read(path).map_err(Error::io(path))?)
+    parse(path, &input::read(path, input::MOST)?)
 }
 
 /// Reads the weight file that `bytes` are, as [`read`] does.

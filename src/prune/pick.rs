@@ -18,6 +18,7 @@ use super::space::{
 use super::wanted::Wanted;
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
+use serde::{Deserialize, Serialize};
 
 /// A method, its inputs and its options.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +40,7 @@ pub struct Picking<'a> {
 pub const MEMORY: usize = 1 << 30;
 
 /// What was picked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Picks {
     /// Positions in the original training set, first pick first. Inside classes each class's picks
     /// are in their order, and classes take turns in proportion to their counts.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::method::{Method, Scores};
 use crate::artefact::atomic;
+use crate::artefact::input;
 use crate::artefact::integrity::{self, CONTENT_DIGEST, ZEROS};
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;
@@ -68,11 +69,7 @@ pub fn load(
     [batch, batches]: [usize; 2],
     fields: &[(Method, Field)],
 ) -> Result<Option<(usize, Scores)>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path)(e)),
-    };
+    let Some(bytes) = input::read_if_there(path, input::MOST)? else { return Ok(None) };
     integrity::check_own(path, &bytes)?;
     let bad = |found: String| {
         let expected = "the state of this scoring pass; `force` starts anew";

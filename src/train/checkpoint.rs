@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{EpochRecord, TrainOutcome};
 use crate::artefact::atomic;
+use crate::artefact::input;
 use crate::artefact::integrity::{self, CONTENT_DIGEST, ZEROS};
 use crate::error::{Error, Result};
 use crate::nn::Weights;
@@ -172,11 +173,7 @@ pub fn save(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
 /// # Errors
 /// [`Error::Damaged`]: it is not what was written. [`Error::Invalid`]: it is of another run.
 pub fn load(path: &Path, job: &str) -> Result<Option<Checkpoint>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path)(e)),
-    };
+    let Some(bytes) = input::read_if_there(path, input::MOST)? else { return Ok(None) };
     integrity::check_own(path, &bytes)?;
     let what = || format!("checkpoint {}", path.display());
     let bad =

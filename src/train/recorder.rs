@@ -4,12 +4,12 @@
 //! written before any checkpoint that counts its epoch as done, and blocks beyond the checkpoint
 //! are written again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::artefact::digest;
 use crate::artefact::dynamics::Quantity;
+use crate::artefact::{digest, input};
 use crate::error::{Error, Result};
 use crate::ops::loss_score::Field;
 
@@ -85,9 +85,7 @@ impl Recorder {
             None if epochs == 0 => RowStore::Memory(Vec::new()),
             None => return Err(Error::Internal(format!("no rows of the first {epochs} epochs"))),
             Some(path) => {
-                let mut options = OpenOptions::new();
-                options.read(true).write(true).create(true).truncate(false);
-                let file = options.open(path).map_err(Error::io(path))?;
+                let file = input::open_own(path)?;
                 let found = file.metadata().map_err(Error::io(path))?.len();
                 if found < wanted {
                     let found = format!("{found} bytes");

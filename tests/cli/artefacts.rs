@@ -40,6 +40,14 @@ fn recalls_of_a_training_run_know_their_data_set() {
         &format!("prune --data other {line}"),
         &["out/recalls.csv", "fingerprint"],
     );
+    // They are those of the run, unless they lie elsewhere.
+    let recalls = place.read("out/recalls.csv");
+    let forged = recalls.replacen(",ant,", ",ant,0", 1);
+    place.write("out/recalls.csv", &forged);
+    let train = format!("prune --data data {line}");
+    refused(place.path(), &train, &["out/recalls.csv", "other bytes", "summary.json"]);
+    place.write("out/recalls.csv", &recalls);
+    good(place.path(), &train);
     let summary: Value = serde_json::from_str(&place.read("out/summary.json")).unwrap();
     let info = json(place.path(), "data info data");
     assert_eq!(summary["data"]["fingerprint"], info["fingerprint"]);

@@ -354,3 +354,24 @@ fn the_built_in_set_becomes_files_with_its_groups() {
     fs::write(place.join("set/background.txt"), "warm\nwarm\n").unwrap();
     refused(place, "data info set", &["background.txt", "different names"]);
 }
+
+/// A group that has training images and none to validate on has no recall: said before anything is trained.
+#[test]
+fn quotas_of_groups_that_nothing_validates_are_refused_before_training() {
+    let place = folder();
+    let list = place.path().join("birds/metadata.csv");
+    let text = fs::read_to_string(&list).unwrap();
+    let unvalidated = |line: &&str| !line.contains(",1,1,1");
+    let text: Vec<&str> = text.lines().filter(unvalidated).collect();
+    fs::write(&list, text.join("\n")).unwrap();
+    let words = ["no validation image of group \"1 / 1\"", "--smooth"];
+    let run =
+        format!("run --data birds --groups place {RUN} --seeds 1 --strategies full,random+metriq");
+    refused(place.path(), &format!("{run} --out out"), &words);
+    let prune = format!(
+        "prune --data birds --groups place {RUN} --runs 1 --strategy el2n --quota metriq --density .5"
+    );
+    refused(place.path(), &format!("{prune} --out out"), &words);
+    assert!(!place.path().join("out").exists());
+    good(place.path(), &format!("{prune} --smooth laplace --out out"));
+}

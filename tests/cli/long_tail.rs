@@ -40,12 +40,15 @@ fn the_training_part_alone_becomes_long_tailed() {
         "{}",
         told.err
     );
-    for bad in ["0.5", "0", "-2", "nan", "inf"] {
-        refused(
-            place.path(),
-            &format!("data info even --long-tail {bad}"),
-            &["--long-tail", "at least 1"],
-        );
+    for (bad, expected) in [
+        ("0.5", "at least 1"),
+        ("0", "at least 1"),
+        ("-2", "at least 1"),
+        ("nan", "a finite number"),
+        ("inf", "a finite number"),
+    ] {
+        let line = format!("data info even --long-tail {bad}");
+        refused(place.path(), &line, &["--long-tail", expected]);
     }
 }
 

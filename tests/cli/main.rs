@@ -15,6 +15,8 @@ mod groups;
 mod guide;
 mod interop;
 mod large;
+#[cfg(target_os = "linux")]
+mod limits;
 mod long_tail;
 mod manual;
 mod mistakes;

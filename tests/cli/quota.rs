@@ -50,8 +50,14 @@ fn every_rule_and_option() {
 fn unusable_numbers() {
     let folder = tempfile::tempdir().unwrap();
     for (flags, words) in [
-        ("--sizes 5,5 --recalls nan,.5 --density .5", ["class 0", "NaN"]),
-        ("--sizes 5,5 --recalls .5,inf --density .5", ["class 1", "inf"]),
+        (
+            "--sizes 5,5 --recalls nan,.5 --density .5",
+            ["--recalls", "found NaN, expected a finite number"],
+        ),
+        (
+            "--sizes 5,5 --recalls .5,inf --density .5",
+            ["--recalls", "found inf, expected a finite number"],
+        ),
         ("--sizes 5,5 --recalls -.1,.5 --density .5", ["class 0", "-0.1"]),
         ("--sizes 5,5 --recalls .5,1.01 --density .5", ["class 1", "1.01"]),
         ("--sizes 5,5 --recalls .5 --density .5", ["1 values", "2, one for each class"]),

@@ -157,6 +157,14 @@ fn observe(target: &Target, number: u64, input: &[u8]) -> Observed {
     }
 }
 
+/// Most bytes that this thread holds during `work`, beside those that it held before.
+pub fn peak(work: impl FnOnce()) -> usize {
+    let before = LIVE.with(Cell::get);
+    PEAK.with(|p| p.set(before));
+    work();
+    (PEAK.with(Cell::get) - before).max(0) as usize
+}
+
 /// Runs the target on its corpus, all of which it must accept, and on mutated inputs.
 pub fn run(target: &Target) {
     count_panics();

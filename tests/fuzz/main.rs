@@ -9,6 +9,7 @@
 //! | `FAIRPRUNE_FUZZ_FIRST` | number of the first input |
 //! | `FAIRPRUNE_FUZZ_REPORT` | a file that gets a line a target |
 
+mod bombs;
 mod corpus;
 mod harness;
 mod mutate;

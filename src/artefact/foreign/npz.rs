@@ -9,6 +9,7 @@ use std::path::Path;
 use flate2::read::DeflateDecoder;
 
 use super::numbers;
+use crate::artefact::input;
 use crate::artefact::npy;
 use crate::artefact::sniff::{FileKind, check};
 use crate::error::{Error, Result};
@@ -40,7 +41,7 @@ struct Member {
 /// It is no such archive or a damaged one, has no such array, several where none is asked for, or one
 /// that is no list of numbers.
 pub fn read(path: &Path, key: Option<&str>) -> Result<(String, Vec<f64>)> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = input::read(path, input::MOST)?;
     from_bytes(&bytes, key, &path.display().to_string())
 }
 

@@ -7,11 +7,11 @@
 mod array;
 
 use super::atomic;
+use super::input;
 use super::integrity::DigestReader;
 use super::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
 use half::f16;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -149,7 +149,7 @@ impl ArrayValues {
 /// strings, other numbers of axes, a file shorter or longer than its header says.
 pub fn read(path: &Path) -> Result<Array> {
     check_file(path, "a .npy file as numpy.save writes it", &[FileKind::Npy])?;
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = input::open(path)?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     read_from(file, length, &path.display().to_string())
 }
@@ -160,7 +160,7 @@ pub fn read(path: &Path) -> Result<Array> {
 /// Those of [`read`]; [`Error::Damaged`]: the file has another digest.
 pub fn read_stated(path: &Path, stated: Option<&str>) -> Result<Array> {
     let Some(stated) = stated else { return read(path) };
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = input::open(path)?;
     let length = file.metadata().map_err(Error::io(path))?.len();
     let mut file = DigestReader::new(file);
     let array = read_from(&mut file, length, &path.display().to_string())?;

@@ -11,15 +11,18 @@
 //! | `validation-rows.csv` | row, run, position, class: [`ValidationSampleRow`] |
 //! | `classes.csv` | class, name, size, recall, density, kept: [`KeptClassRow`] |
 //!
-//! Numbers are written with the fewest digits that read back to the same value. Columns may come in
+//! A text that a spreadsheet would compute has an apostrophe in front, which reading takes away
+//! again (`cells.rs`). Numbers are written with the fewest digits that read back to the same value. Columns may come in
 //! any order; a missing, repeated or unknown one is an error. Empty cells are allowed where a field
 //! is an `Option`.
 
+mod cells;
 mod findings;
 mod read;
 mod scores;
 mod validation;
 
+pub use cells::RowWriter;
 pub use findings::{FindingKind, FindingRow, FoundSample};
 pub use read::{Cells, TableRow};
 pub use scores::{SamplePart, ScoreTable};
@@ -35,6 +38,18 @@ const COUNT: &str = "a whole number";
 
 fn is_share(x: f64) -> bool {
     (0.0..=1.0).contains(&x)
+}
+
+/// Whether a mean recall over runs can be that of so many correct samples of so many. Runs may have
+/// different numbers of samples, so that the mean of their shares is not the share of their sums; but all are
+/// wrong, or all are right, in every run or in none, and there is no share of nothing.
+fn agree(recall: f64, correct: u64, total: u64) -> bool {
+    match correct {
+        _ if total == 0 => false,
+        0 => recall == 0.0,
+        _ if correct == total => recall == 1.0,
+        _ => recall > 0.0 && recall < 1.0,
+    }
 }
 
 /// How a query model recalls one class of the validation data.
@@ -86,10 +101,11 @@ impl TableRow for RecallRow {
         if !self.recall_sd.is_none_or(is_share) {
             return Some("recall_sd");
         }
-        match (self.val_correct, self.val_total) {
-            (Some(correct), Some(total)) if correct > total => Some("val_correct"),
-            _ => None,
+        let (Some(correct), Some(total)) = (self.val_correct, self.val_total) else { return None };
+        if correct > total {
+            return Some("val_correct");
         }
+        (!agree(self.recall, correct, total)).then_some("recall")
     }
 
     fn key(&self) -> (u64, bool) {
@@ -334,11 +350,9 @@ pub fn write<T: TableRow>(path: &Path, rows: &[T]) -> Result<()> {
         }
     }
     atomic::write(path, |out| {
-        let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        table.write_record(T::COLUMNS.iter().map(|c| c.0))?;
-        for row in rows {
-            table.serialize(row)?;
-        }
+        let mut table = RowWriter::new(out);
+        table.texts(T::COLUMNS.iter().map(|c| c.0))?;
+        rows.iter().try_for_each(|row| table.row(row))?;
         table.flush()
     })
 }
@@ -347,11 +361,9 @@ pub fn write<T: TableRow>(path: &Path, rows: &[T]) -> Result<()> {
 /// are written even where there are no rows.
 pub fn write_listing<T: Serialize>(path: &Path, columns: &[&str], rows: &[T]) -> Result<()> {
     atomic::write(path, |out| {
-        let mut table = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        table.write_record(columns)?;
-        for row in rows {
-            table.serialize(row)?;
-        }
+        let mut table = RowWriter::new(out);
+        table.texts(columns.iter().copied())?;
+        rows.iter().try_for_each(|row| table.row(row))?;
         table.flush()
     })
 }

@@ -1,7 +1,10 @@
 //! A reader of typed rows, whose errors name line and column.
 
+use super::cells;
+use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, check_file};
 use crate::error::{Error, Result};
+use crate::memory;
 use csv::{ErrorKind, StringRecord};
 use serde::Serialize;
 use std::fs::File;
@@ -20,9 +23,12 @@ impl OpenTable {
     pub(in crate::artefact) fn open(path: &Path) -> Result<OpenTable> {
         let name = path.display().to_string();
         check_file(path, "a CSV file", &[FileKind::Empty])?;
-        let file = File::open(path).map_err(Error::io(path))?;
+        let file = input::open(path)?;
+        // Rows are held in memory, and a damaged file may be one row.
+        memory::check(file.metadata().map_err(Error::io(path))?.len())?;
         let mut reader = csv::ReaderBuilder::new().from_reader(file);
         let header = reader.headers().cloned().map_err(|e| malformed(&name, e))?;
+        let header = cells::read(header);
         Ok(OpenTable { reader, header, name })
     }
 
@@ -31,7 +37,10 @@ impl OpenTable {
         let mut record = StringRecord::new();
         match self.reader.read_record(&mut record) {
             Ok(false) => Ok(None),
-            Ok(true) => Ok(Some((record.position().map_or(0, |p| p.line()), record))),
+            Ok(true) => {
+                let line = record.position().map_or(0, |p| p.line());
+                Ok(Some((line, cells::read(record))))
+            }
             Err(e) => Err(malformed(&self.name, e)),
         }
     }

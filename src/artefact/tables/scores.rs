@@ -1,5 +1,6 @@
 //! `scores.csv`: one row for each training sample, one column for each scoring method.
 
+use super::cells::RowWriter;
 use super::read::OpenTable;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
@@ -82,15 +83,15 @@ impl ScoreTable {
             }
         }
         atomic::write(path, |out| {
-            let mut table = csv::Writer::from_writer(out);
+            let mut table = RowWriter::new(out);
             let attribute = (!self.attributes.is_empty()).then_some(ATTRIBUTE);
             let methods = self.methods.iter().map(|m| m.0.as_str());
-            table.write_record(FIXED.into_iter().chain(attribute).chain(methods))?;
+            table.texts(FIXED.into_iter().chain(attribute).chain(methods))?;
             for i in 0..n {
                 let fixed = (i, &self.ids[i], self.labels[i], self.parts[i].name());
                 let scores = self.methods.iter().map(|m| Some(m.1[i]).filter(|x| !x.is_nan()));
                 let attribute: Vec<u32> = self.attributes.get(i).copied().into_iter().collect();
-                table.serialize((fixed, attribute, scores.collect::<Vec<_>>()))?;
+                table.row(&(fixed, attribute, scores.collect::<Vec<_>>()))?;
             }
             table.flush()
         })

@@ -23,6 +23,7 @@ use memmap2::Mmap;
 use super::format::built_in;
 use super::{Attributes, Contents, DataSet, LoadOptions, Part, PartName, Progress};
 use crate::artefact::atomic;
+use crate::artefact::input;
 use crate::artefact::sniff::check;
 use crate::error::{Error, Result};
 pub use header::{CacheSource, Header, Sections};
@@ -114,16 +115,13 @@ impl<W: Write> Aligned<W> {
 /// # Errors
 /// Another kind of file, another version, or a file that is shorter or longer than it says.
 pub fn header(path: &Path) -> Result<Header> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = input::open(path)?;
     read_header(&mut file, path)
 }
 
 /// Whether a file begins as caches do, however it goes on; one that ends before that counts as one.
 pub fn begins_as_cache(path: &Path) -> Result<bool> {
-    let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(Error::io(path))?;
-    Ok(MAGIC.starts_with(&start))
+    Ok(MAGIC.starts_with(&input::start(path, MAGIC.len())?))
 }
 
 fn read_header(file: &mut File, path: &Path) -> Result<Header> {
@@ -145,7 +143,7 @@ pub(super) fn load(
     options: &LoadOptions,
     progress: Progress,
 ) -> Result<DataSet> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = input::open(path)?;
     let header = read_header(&mut file, path)?;
     let what = path.display().to_string();
     if let Some(side) = options.image_size
@@ -159,14 +157,28 @@ pub(super) fn load(
     }
     let mut notes = header.notes.clone();
     notes.extend(check_source(&header.source, &what)?);
-    // SAFETY: the mapping is read-only and of a regular file that this program replaces but never
-    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as
-    // it would end any program that maps files.
-    let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path))?;
-    let mut set = assemble(header, Bytes::from_owner(map), &what)?;
+    let mut set = whole(header, &file, path)?;
     set.notes = notes;
     progress(1, 1);
     Ok(set)
+}
+
+/// Checks that the content of a cache file is that of its fingerprint.
+///
+/// # Errors
+/// It is not: the file is damaged.
+pub fn check_content(path: &Path) -> Result<()> {
+    let mut file = input::open(path)?;
+    let header = read_header(&mut file, path)?;
+    whole(header, &file, path).map(drop)
+}
+
+fn whole(header: Header, file: &File, path: &Path) -> Result<DataSet> {
+    // SAFETY: the mapping is read-only and of a regular file that this program replaces but never
+    // writes to. Another program that shortens the file meanwhile ends this one with a signal, as
+    // it would end any program that maps files.
+    let map = unsafe { Mmap::map(file) }.map_err(Error::io(path))?;
+    assemble(header, Bytes::from_owner(map), &path.display().to_string())
 }
 
 /// Returns the data set in the bytes of a whole cache file, whose content must have the stated

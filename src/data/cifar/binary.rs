@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Growing, IMAGE, SIDE, batches, known_classes, label, without_gaps};
+use crate::artefact::input;
 use crate::artefact::sniff::{self, FileKind};
-use crate::data::images::{read_file, read_text};
+use crate::data::images::read_text;
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
@@ -118,7 +119,7 @@ fn class_names(layout: &BinaryFiles) -> Result<Vec<String>> {
 fn read(layout: &BinaryFiles, file: &str, side: usize, part: &mut Growing) -> Result<()> {
     let path = layout.folder.join(file);
     let mut bytes = Vec::new();
-    read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
+    input::read_into(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
     let what = path.display().to_string();
     // A first label of 0 and dark pixels are no file of macOS.
     sniff::check(&bytes, &what, "a CIFAR file", &[FileKind::AppleDouble])?;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::pickle::Pickle;
 use super::{Growing, IMAGE, SIDE, batches, known_classes, label, without_gaps};
+use crate::artefact::input;
 use crate::artefact::sniff::{self, FileKind};
-use crate::data::images::read_file;
 use crate::data::{DataSet, Format, LoadOptions, Progress};
 use crate::error::{Error, Result};
 
@@ -92,7 +92,7 @@ pub(crate) fn load(
         let part = if *file == layout.test { &mut test } else { &mut train };
         let path = layout.folder.join(file);
         let mut bytes = Vec::new();
-        read_file(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
+        input::read_into(&path, MOST_BYTES, "a CIFAR file", &mut bytes)?;
         let what = path.display().to_string();
         sniff::check(&bytes, &what, "a pickle of CIFAR", &[FileKind::Pickle])?;
         let pickle = Pickle::read(&bytes, &what)?;
@@ -136,7 +136,7 @@ fn class_names(layout: &PythonFiles) -> Result<Vec<String>> {
         return Ok(known_classes(layout.classes));
     }
     let mut bytes = Vec::new();
-    read_file(&path, 1 << 20, "a small pickle", &mut bytes)?;
+    input::read_into(&path, 1 << 20, "a small pickle", &mut bytes)?;
     let what = path.display().to_string();
     Pickle::read(&bytes, &what)?.names(layout.names, layout.classes)
 }

@@ -19,6 +19,7 @@ use self::jpeg::Jpeg;
 use super::options::DecodeLimits;
 use crate::artefact::sniff::FileKind;
 use crate::error::{Error, Result};
+use crate::memory;
 
 /// Decodes one image file to its height, its width and `height width 3` bytes; `what` names
 /// the file in errors.
@@ -30,7 +31,7 @@ pub fn decode_image(
     let unusable = |u: Unusable| Error::invalid(what, u.found, u.expected);
     let image = Encoded::new(bytes, limits).map_err(unusable)?;
     let (height, width) = (image.height, image.width);
-    let mut rgb = vec![0; height * width * 3];
+    let mut rgb = memory::filled(0, height * width * 3)?;
     image.decode(&mut rgb).map_err(unusable)?;
     Ok((height, width, rgb))
 }
@@ -106,7 +107,7 @@ impl<'a> Encoded<'a> {
         let (bytes, limits) = (self.bytes, self.limits);
         match self.kind {
             ImageKind::Jpeg(mut jpeg) => guarded("JPEG", || jpeg.decode(rgb)),
-            ImageKind::Png => guarded("PNG", || png::decode(bytes, limits, rgb)),
+            ImageKind::Png => guarded("PNG", || png::decode(bytes, rgb)),
             ImageKind::Other(format) => {
                 guarded(others::name(format), || others::decode(bytes, format, limits, rgb))
             }

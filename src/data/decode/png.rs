@@ -4,9 +4,13 @@ use std::io::Cursor;
 
 use png::{ColorType, DecodingError};
 
-use crate::data::options::DecodeLimits;
+use crate::memory;
 
 pub(super) const SIGNATURE: &[u8] = &[0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
+
+/// Bytes that decoding may take for each pixel, those of the costliest kind, and in any case.
+const BYTES_PER_PIXEL: usize = 8;
+const LEAST_BYTES: usize = 1 << 24;
 
 /// Returns width and height from the first chunk.
 pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize), String> {
@@ -23,11 +27,14 @@ pub(super) fn size(bytes: &[u8]) -> Result<(usize, usize), String> {
 }
 
 /// Decodes to `height width 3` bytes, the length of `rgb`.
-pub(super) fn decode(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Result<(), String> {
-    // There is room for rows, palette and text, but compressed text chunks must not blow up.
-    let room = usize::try_from(limits.file_bytes.max(1 << 20)).unwrap_or(usize::MAX);
-    let mut decoder =
-        png::Decoder::new_with_limits(Cursor::new(bytes), png::Limits { bytes: room });
+pub(super) fn decode(bytes: &[u8], rgb: &mut [u8]) -> Result<(), String> {
+    let mut decoder = png::Decoder::new_with_limits(
+        Cursor::new(bytes),
+        png::Limits { bytes: LEAST_BYTES.max(rgb.len() / 3 * BYTES_PER_PIXEL) },
+    );
+    // Profiles and texts are not used, and a few bytes of them may unpack to any length.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     // Palettes and grey of few bits become whole bytes, and 16 bits stay.
     decoder.set_transformations(png::Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(reason)?;
@@ -43,7 +50,7 @@ pub(super) fn decode(bytes: &[u8], limits: DecodeLimits, rgb: &mut [u8]) -> Resu
         ColorType::Indexed => return Err(format!("pixel format {color:?}")),
     };
     let pixel = color.samples() * bytes;
-    let mut raw = vec![0; rgb.len() / 3 * pixel];
+    let mut raw = memory::filled(0, rgb.len() / 3 * pixel).map_err(|e| e.to_string())?;
     reader.next_frame(&mut raw).map_err(reason)?;
     for (out, raw) in rgb.chunks_exact_mut(3).zip(raw.chunks_exact(pixel)) {
         out.copy_from_slice(&picks.map(|p| raw[p]));

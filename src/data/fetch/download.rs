@@ -1,7 +1,7 @@
 //! Downloads one file over HTTP. A download goes on where it stopped, and the file is checked
 //! before anybody uses it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use ureq::{Agent, Body};
 
 use super::archive::Archive;
 use super::patience::Patience;
+use crate::artefact::input;
 use crate::error::{Error, Result};
 
 /// The ending of the name of an unfinished download.
@@ -43,13 +44,7 @@ pub(super) fn download(
     progress: &dyn Fn(u64, u64),
 ) -> Result<(PathBuf, u64)> {
     let path = to.join(format!("{}.tar.gz{UNFINISHED}", archive.folder));
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(Error::io(&path))?;
+    let mut file = input::open_own(&path)?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         let what = path.display().to_string();
         return Err(Error::invalid(what, "another process that downloads it", "one at a time"));

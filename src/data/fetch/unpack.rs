@@ -7,7 +7,8 @@ use std::path::{Component, Path};
 use flate2::read::MultiGzDecoder;
 
 use super::archive::Archive;
-use crate::artefact::atomic;
+use crate::artefact::{atomic, input};
+use crate::data::archive::check_name;
 use crate::error::{Error, Result};
 
 /// Most members of an archive: the files, and what else people pack.
@@ -24,7 +25,7 @@ pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()
         let expected = format!("{} with {}", archive.folder, archive.files.join(", "));
         Error::invalid(&what, found, expected)
     };
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = input::open(path)?;
     let most = (archive.files.len() as u64 + 1) * (archive.file_bytes + 4096);
     let unpacked = MultiGzDecoder::new(BufReader::new(file)).take(most);
     atomic::write_folder(folder, |out| {
@@ -36,6 +37,7 @@ pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()
             if number >= MOST_MEMBERS {
                 return Err(wrong(format!("more than {MOST_MEMBERS} members")));
             }
+            check_name(&what, &entry.path_bytes())?;
             let path = entry.path().map_err(damaged)?.into_owned();
             let Some(name) = known(archive, &path) else { continue };
             if !entry.header().entry_type().is_file() {
@@ -49,7 +51,13 @@ pub(super) fn unpack(archive: &Archive, path: &Path, folder: &Path) -> Result<()
             }
             let target = out.join(name);
             let mut file = File::create_new(&target).map_err(Error::io(&target))?;
-            std::io::copy(&mut entry, &mut file).map_err(damaged)?;
+            // What cannot be read is damaged; what cannot be written is the system's refusal.
+            match input::copy((&mut entry, Path::new("")), (&mut file, &target)) {
+                Err(Error::Io { path, source }) if path.as_os_str().is_empty() => {
+                    return Err(damaged(source));
+                }
+                copied => copied.map(drop)?,
+            }
             file.sync_all().map_err(Error::io(&target))?;
             found.push(name);
         }

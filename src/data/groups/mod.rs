@@ -9,7 +9,6 @@ mod columns;
 mod table;
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -18,6 +17,7 @@ use super::image_folder::tree::is_tree;
 use super::images::read_text;
 use super::listed::{Listed, Listing};
 use super::{DataSet, Format, LoadOptions, Progress, StatedLayout};
+use crate::artefact::input;
 use crate::error::{Error, Result};
 use columns::{HEAD, MetadataColumns};
 pub use table::MetadataTable;
@@ -32,10 +32,8 @@ const MOST_BYTES: u64 = 1 << 30;
 /// Tells whether `root` has a `metadata.csv` of this kind. Beside class folders it must state the parts:
 /// such folders have lists of other kinds, too.
 pub(super) fn is(root: &Path, stated: &StatedLayout) -> bool {
-    let Ok(file) = File::open(root.join(FILE)) else { return false };
-    let mut head = Vec::new();
-    let read = file.take(HEAD as u64).read_to_end(&mut head).is_ok();
-    let found = MetadataColumns::in_head(&head).filter(|_| read);
+    let Ok(head) = input::start(&root.join(FILE), HEAD) else { return false };
+    let found = MetadataColumns::in_head(&head);
     found.is_some_and(|(columns, _)| columns.split.is_some() || !is_tree(root, stated.part_names()))
 }
 
@@ -48,7 +46,7 @@ pub(super) fn load(
 ) -> Result<DataSet> {
     let path = root.join(FILE);
     let what = path.display().to_string();
-    let file = File::open(&path).map_err(Error::io(&path))?;
+    let file = input::open(&path)?;
     let names = options.stated.part_names();
     let mut table = MetadataTable::parse(file.take(MOST_BYTES), names, &what)?;
     let (known, mut attributes) = table.names();

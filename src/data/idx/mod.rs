@@ -11,10 +11,10 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use super::class_names::{NamesFile, number};
-use super::images::read_file;
 use super::part_names::PartNames;
 use super::wording::some;
 use super::{DataSet, Format, LoadOptions, Part, PartName, Progress, StatedLayout};
+use crate::artefact::input;
 use crate::artefact::sniff::{FileKind, check};
 use crate::error::{Error, Result};
 use file::MOST_BYTES;
@@ -183,7 +183,7 @@ fn read_part(
             )
         })?;
         let mut bytes = Vec::new();
-        read_file(&file.path, MOST_BYTES, "an IDX file", &mut bytes)?;
+        input::read_into(&file.path, MOST_BYTES, "an IDX file", &mut bytes)?;
         let what = file.path.display().to_string();
         check(&bytes, &what, "an IDX file, raw or gzipped", &[FileKind::Gzip])?;
         Ok((bytes, what))

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use super::padded::PaddedPages;
 use super::pages::{self, Bounds};
 use super::schema::ParquetColumns;
+use crate::artefact::input;
 use crate::artefact::sniff::{self, FileKind, START};
 use crate::data::{DecodeLimits, LoadOptions, StatedLayout};
 use crate::error::{Error, Result};
@@ -44,7 +45,7 @@ impl Shard {
     /// Opens the file and checks what it announces.
     pub fn open(path: &Path, options: &LoadOptions) -> Result<Shard> {
         let name = path.display().to_string();
-        let mut file = File::open(path).map_err(Error::io(path))?;
+        let mut file = input::open(path)?;
         let mut start = Vec::new();
         (&mut file).take(START as u64).read_to_end(&mut start).map_err(Error::io(path))?;
         sniff::check(&start, &name, "a Parquet file", &[FileKind::Parquet])?;

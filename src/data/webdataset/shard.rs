@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use super::sample::{MOST_LABEL, MemberPlace, SampleReader};
 pub use super::sample::{ShardIndex, ShardRules, ShardSample};
+use crate::data::archive::check_name;
 use crate::data::wording::some;
 use crate::error::{Error, Result};
 
@@ -111,6 +112,7 @@ fn read_members(
         let kind = entry.header().entry_type();
         let is_file = kind.is_file() || kind.is_contiguous();
         let path = entry.path_bytes();
+        check_name(what, &path)?;
         let Some(end) = end else {
             let found =
                 format!("{size} bytes of {:?} from {start}", String::from_utf8_lossy(&path));

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::png;
-use crate::artefact::atomic;
-use crate::data::archive::{ArchiveFile, EXTENSIONS};
+use crate::artefact::{atomic, input};
+use crate::data::archive::{ArchiveFile, EXTENSIONS, check_name};
 use crate::data::webdataset::shard::{member_key, open_archive};
 use crate::data::{DataSet, Format, Part, PartName, class_names};
 use crate::error::{Error, Result};
@@ -51,15 +51,16 @@ pub fn export(set: &DataSet, source: &Path, kept: &[usize], out: &Path) -> Resul
     let single = out.extension().is_some_and(|e| e.eq_ignore_ascii_case("tar"));
     match (set.format == Format::Webdataset, single) {
         (true, true) => atomic::write_with(out, |file| {
-            filter_all(set, source, kept, &mut |_| Ok(None), Some(file))
+            filter_all(set, source, kept, &mut |_| Ok(None), (Some(file), out))
         }),
         (true, false) => atomic::write_folder(out, |folder| {
-            filter_all(set, source, kept, &mut |name| create(&folder.join(name)).map(Some), None)?;
+            let mut new = |name: &str| create(&folder.join(name)).map(Some);
+            filter_all(set, source, kept, &mut new, (None, out))?;
             write_names(set, folder)
         }),
-        (false, true) => {
-            atomic::write_with(out, |file| append(set, &set.train, kept, files(set, source), file))
-        }
+        (false, true) => atomic::write_with(out, |file| {
+            append(set, &set.train, kept, files(set, source), (file, out))
+        }),
         (false, false) => atomic::write_folder(out, |folder| {
             pack(set, (PartName::Train, &set.train), kept, files(set, source), folder)?;
             write_names(set, folder)
@@ -90,7 +91,7 @@ fn pack(
     for (number, positions) in positions.chunks(SHARD).enumerate() {
         let path = folder.join(format!("{}-{number:06}.tar", name.name()));
         let mut file = create(&path)?;
-        append(set, part, positions, root, &mut file)?;
+        append(set, part, positions, root, (&mut file, &path))?;
         file.flush().map_err(Error::io(&path))?;
     }
     Ok(())
@@ -102,7 +103,7 @@ fn append(
     part: &Part,
     positions: &[usize],
     root: Option<&Path>,
-    out: &mut impl Write,
+    (out, target): (&mut impl Write, &Path),
 ) -> Result<()> {
     let mut archive = tar::Builder::new(out);
     let mut member = |name: String, content: &[u8]| {
@@ -110,7 +111,7 @@ fn append(
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
         header.set_mtime(0);
-        archive.append_data(&mut header, &name, content).map_err(Error::io(name))
+        archive.append_data(&mut header, &name, content).map_err(Error::io(target))
     };
     let mut bytes = Vec::new();
     for &i in positions {
@@ -118,7 +119,7 @@ fn append(
             Some(root) => {
                 let path = root.join(&part.ids[i]);
                 bytes.clear();
-                let file = File::open(&path).map_err(Error::io(&path))?;
+                let file = input::open(&path)?;
                 file.take(MOST_IMAGE).read_to_end(&mut bytes).map_err(Error::io(&path))?;
                 if bytes.starts_with(&[0xff, 0xd8]) { "jpg" } else { "png" }
             }
@@ -130,7 +131,7 @@ fn append(
         member(format!("{i:08}.{extension}"), &bytes)?;
         member(format!("{i:08}.cls"), part.labels[i].to_string().as_bytes())?;
     }
-    archive.finish().map_err(Error::io("archive"))
+    archive.finish().map_err(Error::io(target))
 }
 
 /// Copies the members of the kept samples, shard by shard, into `single` or else into what `create`
@@ -140,7 +141,7 @@ fn filter_all(
     source: &Path,
     kept: &[usize],
     create: &mut dyn FnMut(&str) -> Result<Option<BufWriter<File>>>,
-    mut single: Option<&mut BufWriter<File>>,
+    (mut single, target): (Option<&mut BufWriter<File>>, &Path),
 ) -> Result<()> {
     let mut rest = kept;
     while let Some(&first) = rest.first() {
@@ -153,17 +154,19 @@ fn filter_all(
         let keys: HashSet<&str> = of_shard.iter().map(key).collect();
         let path = if source.is_file() { source.to_owned() } else { source.join(shard) };
         match &mut single {
-            Some(out) => filter(&path, &keys, out)?,
+            Some(out) => filter(&path, &keys, (out, target))?,
             None => {
-                let mut out = create(&unpacked_name(shard))?
+                let name = unpacked_name(shard);
+                let mut out = create(&name)?
                     .ok_or_else(|| Error::Internal("no place for a shard".to_owned()))?;
-                filter(&path, &keys, &mut out)?;
-                end(&mut out, &path)?;
+                let place = target.join(name);
+                filter(&path, &keys, (&mut out, &place))?;
+                end(&mut out, &place)?;
             }
         }
     }
     match single {
-        Some(out) => end(out, source),
+        Some(out) => end(out, target),
         None => Ok(()),
     }
 }
@@ -188,7 +191,11 @@ fn end(out: &mut BufWriter<File>, path: &Path) -> Result<()> {
 }
 
 /// Copies the members of samples in `keys`, with the headers that belong to them.
-fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()> {
+fn filter(
+    path: &Path,
+    keys: &HashSet<&str>,
+    (out, target): (&mut impl Write, &Path),
+) -> Result<()> {
     let shard = ArchiveFile::open(path, None)?;
     let mut ranges = Vec::new();
     let (mut archive, reset) = open_archive(shard.reader()?);
@@ -200,6 +207,7 @@ fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()>
         let end = end.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
         let kind = entry.header().entry_type();
         let name = entry.path_bytes();
+        check_name(&path.display().to_string(), &name)?;
         let name = std::str::from_utf8(&name).ok().and_then(member_key);
         if (kind.is_file() || kind.is_contiguous()) && name.is_some_and(|key| keys.contains(key)) {
             ranges.push(before..end);
@@ -211,7 +219,7 @@ fn filter(path: &Path, keys: &HashSet<&str>, out: &mut impl Write) -> Result<()>
     for range in ranges {
         file.seek(SeekFrom::Start(range.start)).map_err(Error::io(path))?;
         let wanted = range.end - range.start;
-        let copied = std::io::copy(&mut (&mut file).take(wanted), out).map_err(Error::io(path))?;
+        let copied = input::copy((&mut (&mut file).take(wanted), path), (&mut *out, target))?;
         if copied != wanted {
             let found = format!("{copied} of {wanted} bytes of a member");
             return Err(Error::invalid(path.display().to_string(), found, "a whole archive"));

@@ -3,11 +3,11 @@
 //! The tree is complete, because everything below the root that is no training image (validation
 //! and test images, lists, names) comes along, so that the result is a data set in the same format.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
-use crate::artefact::atomic;
+use crate::artefact::{atomic, input};
 use crate::data::{DataSet, Format, groups};
 use crate::error::{Error, Result};
 
@@ -121,7 +121,7 @@ impl TreeWriter<'_> {
             self.place(id)?;
         }
         let path = self.root.join(groups::FILE);
-        let text = fs::read(&path).map_err(Error::io(&path))?;
+        let text = input::read(&path, input::MOST_DOCUMENT)?;
         let kept = ids.into_iter().map(String::as_str).collect();
         let text = groups::without(&text, &kept, &path.display().to_string())?;
         let path = self.out.join(groups::FILE);
@@ -190,7 +190,11 @@ fn class_folder(format: Format, id: &str) -> Option<&Path> {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map(drop).map_err(Error::io(from))
+    let mut file = input::open(from)?;
+    let about = file.metadata().map_err(Error::io(from))?;
+    let mut out = File::create_new(to).map_err(Error::io(to))?;
+    input::copy((&mut file, from), (&mut out, to))?;
+    out.set_permissions(about.permissions()).map_err(Error::io(to))
 }
 
 #[cfg(unix)]

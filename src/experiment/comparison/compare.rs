@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::outcome::{ComparisonOutcome, Failure, StrategyRun, of_seed};
+use super::picks;
 use super::pilots;
 use super::plan::ComparisonPlan;
 use super::spent::{QueryTimes, Spent, own_features};
@@ -340,9 +341,20 @@ impl Runner<'_> {
         if let Some(subset) = whole_subset(strategy, self.session, draw)? {
             return Ok(subset);
         }
-        let partition = &self.session.partition;
-        let subset = strategy.subset(self.population(), density, draw, query, &self.plan.choice);
-        subset.map_err(|e| over(partition.unit(), &partition.names, e))
+        let (partition, dir) = (&self.session.partition, self.keeping.dir);
+        // Picking may take longer than training on what was picked: a resumed run does not do it again.
+        let run = format!("{}-d{density}-s{seed}", strategy.stem());
+        let known = match strategy.pickers().next() {
+            Some(_) => picks::known(dir, &run)?,
+            None => None,
+        };
+        let (population, choice, anew) = (self.population(), &self.plan.choice, known.is_none());
+        let subset = strategy.subset_of_picks(population, density, draw, query, choice, known);
+        let subset = subset.map_err(|e| over(partition.unit(), &partition.names, e))?;
+        if let (Some(picked), true) = (&subset.picks, anew) {
+            picks::keep(dir, &run, picked)?;
+        }
+        Ok(subset)
     }
 
     fn population(&self) -> Population<'_> {

@@ -4,6 +4,7 @@ mod compare;
 mod costs;
 mod facts;
 mod outcome;
+mod picks;
 mod pilots;
 mod plan;
 mod preparation;

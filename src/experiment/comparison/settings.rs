@@ -160,6 +160,10 @@ impl ComparisonSettings {
             return Err(Error::invalid(&self.data.data, "no test part", expected));
         }
         plan.check_predictions(&session)?;
+        let by_recalls = plan.strategies().iter().any(|s| s.needs_recalls());
+        if by_recalls && !plan.choice.quotas.laplace {
+            session.check_recalls(&session.partition)?;
+        }
         plan.queries().iter().try_for_each(Queries::check)?;
         Ok(Comparison { session, plan })
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::artefact::provenance::DataIdentity;
 use crate::artefact::tables::{self, FindingKind, FindingRow, FoundSample};
-use crate::artefact::{OutputDir, Provenance, digest};
+use crate::artefact::{OutputDir, Provenance, digest, input};
 use crate::data::{LeftOut, PartName};
 use crate::error::{Error, Result};
 
@@ -57,7 +57,7 @@ impl CheckFile {
     /// # Errors
     /// What cannot be read, with line and column; no JSON beside it.
     pub fn read(path: &Path) -> Result<CheckFile> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         let json = path.with_extension("json");
         if !json.is_file() {
             let found = format!("no {}", json.file_name().unwrap_or_default().to_string_lossy());

@@ -11,7 +11,7 @@ use super::scores::{ScoresFolder, check_digest};
 use super::validation_rows::{self, VALIDATION_ROWS};
 use crate::artefact::provenance::{DataIdentity, check_fingerprint};
 use crate::artefact::tables::{self, GroupRecallRow, RecallRow};
-use crate::artefact::{Provenance, digest};
+use crate::artefact::{Provenance, digest, input};
 use crate::data::Partition;
 use crate::error::{Error, Result};
 use crate::prune::ValidationRows;
@@ -88,7 +88,7 @@ impl StatedRecalls {
     /// another data set.
     pub fn read(path: &Path, of: &RecallUse) -> Result<StatedRecalls> {
         let place = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         let RecallUse { identity, partition, sizes, .. } = *of;
         let rows = read_rows(path, partition)?;
         check_rows(&place, &rows, of)?;
@@ -97,8 +97,11 @@ impl StatedRecalls {
         if stated.is_some() {
             check_digest(&json, path, &bytes)?;
         }
-        let made_of = stated.as_ref().map(|s| s.data.clone());
-        if let Some(made_of) = made_of.or(trained_on(path))
+        let made_of = match &stated {
+            Some(stated) => Some(stated.data.clone()),
+            None => trained_on(path, &bytes)?,
+        };
+        if let Some(made_of) = made_of
             && !made_of.has_samples_of(identity)
         {
             check_fingerprint(&place, &made_of, identity)?;
@@ -145,7 +148,7 @@ pub fn rows_beside(path: &Path, classes: Option<usize>) -> Result<Option<Arc<Val
     for name in VALIDATION_ROWS {
         let file = folder.join(name);
         if file.is_file() {
-            check_digest(&json, &file, &std::fs::read(&file).map_err(Error::io(&file))?)?;
+            check_digest(&json, &file, &input::read(&file, input::MOST)?)?;
         }
     }
     Ok(validation_rows::read(folder, classes)?.map(Arc::new))
@@ -173,11 +176,26 @@ fn check_rows(place: &str, rows: &[RecallRow], of: &RecallUse) -> Result<()> {
 }
 
 /// The data set that `summary.json` beside the recalls states, if a training run wrote them.
-fn trained_on(path: &Path) -> Option<DataIdentity> {
+///
+/// # Errors
+/// The recalls, which are `bytes`, have another digest than it states.
+fn trained_on(path: &Path, bytes: &[u8]) -> Result<Option<DataIdentity>> {
     // Anybody's summary.json may lie there; only the identity of a data set is one.
-    let bytes = std::fs::read(path.with_file_name("summary.json")).ok()?;
-    let document: Value = serde_json::from_slice(&bytes).ok()?;
-    serde_json::from_value(document.get("data")?.clone()).ok()
+    let stated = || {
+        let text = input::read(&path.with_file_name("summary.json"), input::MOST_DOCUMENT).ok()?;
+        let document: Value = serde_json::from_slice(&text).ok()?;
+        let data = serde_json::from_value(document.get("data")?.clone()).ok()?;
+        let name = path.file_name()?.to_string_lossy();
+        let stated = document.get("digests").and_then(|digests| digests.get(&*name));
+        Some((data, stated.and_then(Value::as_str).map(str::to_owned)))
+    };
+    let Some((data, stated)) = stated() else { return Ok(None) };
+    if stated.is_some_and(|stated| stated != digest(bytes)) {
+        let expected =
+            "the bytes that summary.json states; numbers of your own belong in another folder";
+        return Err(Error::invalid(path.display().to_string(), "other bytes", expected));
+    }
+    Ok(Some(data))
 }
 
 /// Validation samples behind each recall of a file, by what scores.json beside it says of its runs.

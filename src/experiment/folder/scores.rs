@@ -15,7 +15,7 @@ use super::validation_rows::{self, VALIDATION_ROWS};
 use crate::artefact::integrity::digest_of_file;
 use crate::artefact::provenance::{DataIdentity, MethodRecord, read_json};
 use crate::artefact::tables::{self, RecallRow, SamplePart, ScoreTable};
-use crate::artefact::{OutputDir, Provenance, digest, npy};
+use crate::artefact::{OutputDir, Provenance, digest, input, npy};
 use crate::data::{Attributes, DataSet, Split};
 use crate::error::{Error, Result};
 use crate::prune::ValidationRows;
@@ -236,7 +236,7 @@ impl ScoresFolder {
         let stated = Provenance::read(&json)?;
         let Names { class_names: names, attribute, digests } =
             read_json(&json, Provenance::FORMAT_VERSION)?;
-        let bytes = std::fs::read(&csv).map_err(Error::io(&csv))?;
+        let bytes = input::read(&csv, input::MOST)?;
         let digest = digest(&bytes);
         let table = ScoreTable::read(&csv)?;
         let (rows, classes) = (table.ids.len(), stated.data.classes);

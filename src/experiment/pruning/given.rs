@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, json};
 
 use crate::artefact::foreign::{self, NamedScores, WantedColumns};
-use crate::artefact::{Provenance, digest, provenance};
+use crate::artefact::{Provenance, digest, input, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
 use crate::experiment::folder::provenance::identity;
@@ -66,7 +66,7 @@ impl GivenScores {
         eligible: &[usize],
     ) -> Result<GivenScores> {
         let what = format!("`scores` {}", path.display());
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         // An array or table of `fairprune score` says beside itself what it is of.
         let beside = path.with_file_name("scores.json");
         let stated = match beside.is_file().then(|| Provenance::read(&beside)) {
@@ -246,7 +246,7 @@ fn direction(given: Option<&str>, column: Option<&str>, what: &str) -> Result<Di
 }
 
 fn lines(path: &Path) -> Result<Vec<String>> {
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    let bytes = input::read(path, input::MOST_DOCUMENT)?;
     let text = String::from_utf8(bytes).map_err(|_| {
         let expected = "a text file in UTF-8, a name a line";
         Error::invalid(path.display().to_string(), "bytes that are not UTF-8", expected)

@@ -34,7 +34,7 @@ pub struct SourceSettings {
 impl SourceSettings {
     /// The file of scores that another program computed, if there is one.
     pub fn file(&self) -> Option<&Path> {
-        self.scores.as_deref().filter(|path| path.is_file())
+        self.scores.as_deref().filter(|path| path.exists() && !path.is_dir())
     }
 }
 

@@ -21,6 +21,19 @@ impl Strategy {
         query: &QueryData,
         choice: &Choice,
     ) -> Result<Subset> {
+        self.subset_of_picks(population, density, seed, query, choice, None)
+    }
+
+    /// The same, where a method that picks picked `picks` before: nothing is picked again.
+    pub fn subset_of_picks(
+        self,
+        population: Population,
+        density: f64,
+        seed: u64,
+        query: &QueryData,
+        choice: &Choice,
+        picks: Option<Picks>,
+    ) -> Result<Subset> {
         let (ranking, quota) = match self {
             Strategy::Full | Strategy::Short | Strategy::Baseline(_) => {
                 (Ranking::Random, Quota::None)
@@ -60,8 +73,17 @@ impl Strategy {
                 min_per_class: settings.min_per_class,
             }
         });
-        let order =
-            query.order(ranking, population, density, options.as_ref(), seed, &choice.pickers)?;
+        let order = match (ranking, picks) {
+            (Ranking::Picks(_), Some(picks)) => Ordering::Picked(picks),
+            _ => query.order(
+                ranking,
+                population,
+                density,
+                options.as_ref(),
+                seed,
+                &choice.pickers,
+            )?,
+        };
         let selection = Selection { order: order.as_order(), quota: options, density, seed };
         let mut subset = select(population, &selection)?;
         // Exactly the wanted samples were picked.

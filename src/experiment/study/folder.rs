@@ -8,7 +8,7 @@ use super::panel::{Panel, StudySummary};
 use super::rows::{
     CELL_COLUMNS, CLASS_COLUMNS, FAILURE_COLUMNS, FailureRow, cell_rows, class_rows,
 };
-use crate::artefact::{OutputDir, atomic, tables};
+use crate::artefact::{OutputDir, atomic, integrity, tables};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a study's.
@@ -46,7 +46,7 @@ impl StudyFolder {
             return Err(Error::invalid(what, found, "an empty folder, or one of a study"));
         }
         if force || !mark.is_file() {
-            atomic::write_json(&mark, &json!({ "tool": "fairprune", "finished": false }))?;
+            integrity::write_json(&mark, &json!({ "tool": "fairprune", "finished": false }))?;
         }
         Ok(StudyFolder { root: root.to_owned() })
     }
@@ -77,7 +77,7 @@ impl StudyFolder {
         }
         tables::write_listing(&root.join("failures.csv"), &FAILURE_COLUMNS, &failures)?;
         atomic::write_bytes(&root.join("report.html"), page.as_bytes())?;
-        atomic::write_json(&root.join(MARK), summary)?;
+        integrity::write_json(&root.join(MARK), summary)?;
         Ok(failures.len())
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::claim::Claim;
+use crate::artefact::input;
 use crate::error::{Error, Result};
 use crate::experiment::comparison::{Block, ComparisonSettings};
 use crate::experiment::settings::check_runs;
@@ -85,12 +86,7 @@ impl StudySpec {
     /// A file that is no study, settings that do not exist, blocks of nothing, claims about what is not run.
     pub fn read(path: &Path) -> Result<StudySpec> {
         let what = || format!("study {}", path.display());
-        let size = std::fs::metadata(path).map_err(Error::io(path))?.len();
-        if size > MOST_BYTES {
-            let expected = format!("at most {MOST_BYTES}");
-            return Err(Error::invalid(what(), format!("{size} bytes"), expected));
-        }
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, MOST_BYTES)?;
         let text = String::from_utf8(bytes)
             .map_err(|_| Error::invalid(what(), "bytes that are not UTF-8", "a TOML file"))?;
         let stem = path.file_stem().map_or("study".into(), |s| s.to_string_lossy());

@@ -11,7 +11,7 @@ use super::result::{Finished, RunResult, ValidationPredictions};
 use super::run::TrainingRun;
 use super::stages::FIRST_STAGE;
 use crate::artefact::integrity::{self, FileDigests};
-use crate::artefact::{OutputDir, npy};
+use crate::artefact::{OutputDir, input, npy};
 use crate::data::QueryPart;
 use crate::error::{Error, Result};
 use crate::experiment::session::Session;
@@ -231,11 +231,7 @@ fn write_result(
 }
 
 fn read_result(path: &Path) -> Result<Option<(RunResult, FileDigests)>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(path)(e)),
-    };
+    let Some(bytes) = input::read_if_there(path, input::MOST_DOCUMENT)? else { return Ok(None) };
     integrity::check_own(path, &bytes)?;
     let bad = |e: serde_json::Error| Error::damaged(path, e.to_string());
     let result: RunResult = serde_json::from_slice(&bytes).map_err(bad)?;

@@ -41,6 +41,9 @@ pub fn cache(args: &CacheArgs) -> Result<u8> {
         if !args.force {
             let header = cache::header(&args.out)?;
             still_right(&header, args)?;
+            // Whoever is told that it is up to date will use it: its content must be that of its fingerprint.
+            let host = common.host()?;
+            host.host().pool().install(|| cache::check_content(&args.out))?;
             return report(args, &header, false);
         }
         // Anything else than a cache is the user's own, whatever the flags; a damaged one begins as one.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use clap::Args;
+use fairprune::artefact::tables::RowWriter;
 use fairprune::artefact::{Provenance, atomic, integrity, npy};
 use fairprune::data::write::tree::LinkOrCopy;
 use fairprune::data::write::{shards, tree};
@@ -167,17 +168,17 @@ fn write_provenance(args: &ExportArgs, set: &DataSet, subset: &SubsetFile) -> Re
 
 fn write_csv(out: &Path, set: &DataSet, kept: &[usize]) -> Result<(), Error> {
     atomic::write(out, |file| {
-        let mut table = csv::Writer::from_writer(file);
+        let mut table = RowWriter::new(file);
         let attribute = set.attributes.as_ref();
         let header = ["index", "id", "label", "class"].into_iter();
-        table.write_record(header.chain(attribute.map(|a| a.name.as_str())))?;
+        table.texts(header.chain(attribute.map(|a| a.name.as_str())))?;
         for &i in kept {
             let label = set.train.labels[i];
             let (index, number) = (i.to_string(), label.to_string());
             let class = &set.classes[label as usize];
             let cells = [index.as_str(), set.train.ids[i].as_str(), number.as_str(), class];
             let value = attribute.map(|a| a.values[set.train.attributes[i] as usize].as_str());
-            table.write_record(cells.into_iter().chain(value))?;
+            table.texts(cells.into_iter().chain(value))?;
         }
         table.flush()
     })

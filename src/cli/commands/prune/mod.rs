@@ -130,9 +130,12 @@ fn score_and_select(args: &PruneArgs, plan: &PrunePlan) -> Result<(OutputDir, Pr
     let groups = &args.source.groups.groups;
     let device = common.device()?;
     let data = context::load(common, &settings, &device)?;
-    Partition::of(&data, groups)?;
+    let partition = Partition::of(&data, groups)?;
     let loaded = Loaded::of(&device, data, &settings).seed(common.seed);
     let session = loaded.session(&args.network.settings(common)?, DefaultNetwork::default())?;
+    if plan.strategy().needs_recalls() && !plan.choice.quotas.laplace && recalls.is_none() {
+        session.check_recalls(&partition)?;
+    }
     context::left_out(common, &session.split);
     let recipe = args.recipe.settings()?;
     let trained = session.split.query(0).train.len();

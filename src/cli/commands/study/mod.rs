@@ -2,7 +2,7 @@
 
 mod print;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -142,6 +142,7 @@ impl Runner<'_> {
         let interrupted = interrupt::flag()?;
         let count = self.study.panels.len();
         let mut done: Vec<Option<Result<Panel, String>>> = (0..count).map(|_| None).collect();
+        let (mut waiting, mut said) = (BTreeSet::new(), false);
         // Panels that another process works on are left for later: it may finish them.
         while done.iter().any(Option::is_none) {
             let before = done.iter().flatten().count();
@@ -153,7 +154,13 @@ impl Runner<'_> {
                 done[i] = match self.panel(spec, folder, &title) {
                     Ok(panel) => Some(Ok(panel)),
                     Err(e) => match e.downcast_ref() {
-                        Some(Error::Busy { .. }) => None,
+                        Some(Error::Busy { holder, .. }) => {
+                            if waiting.insert((i, holder.clone())) {
+                                let text = format!("{title}: process {holder} works on it");
+                                output::note(common, text);
+                            }
+                            None
+                        }
                         Some(Error::Interrupted) => {
                             let words = command_line::typed();
                             output::note(common, format!("To continue:\n  {words}"));
@@ -167,6 +174,10 @@ impl Runner<'_> {
                 };
             }
             if done.iter().flatten().count() == before {
+                if !said {
+                    output::note(common, "waiting for these processes; Ctrl-C stops waiting");
+                    said = true;
+                }
                 if interrupted.load(Ordering::Relaxed) {
                     return Err(Error::Interrupted.into());
                 }
