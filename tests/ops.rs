@@ -5,6 +5,7 @@ mod agree;
 mod crop;
 mod defects;
 mod draws;
+mod logits;
 mod pytorch;
 mod sample_norms;
 

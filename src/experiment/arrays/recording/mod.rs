@@ -8,8 +8,9 @@ pub use state::RecorderState;
 
 use super::logits::{LogitScores, score_logits};
 use crate::artefact::dynamics::Quantity;
-use crate::backend::{Backend, Cpu};
+use crate::backend::Cpu;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::ops::loss_score::Field;
 use crate::score::{Kind, Method, Options, Scores, recorded};
 use crate::train::recorder::{Recorder, Recording, field};
@@ -54,15 +55,17 @@ impl LogitRecorder {
             ));
         }
         let recording = Recording { divergence };
+        let column = |_: &Quantity| memory::filled(f32::NAN, samples);
+        let columns = recording.quantities().iter().map(column).collect::<Result<_>>()?;
         let previous = if divergence { samples * classes } else { 0 };
         Ok(LogitRecorder {
             recording,
             classes,
-            labels: vec![UNKNOWN; samples],
+            labels: memory::filled(UNKNOWN, samples)?,
             rows: Recorder::open(None, recording, samples, 0)?,
-            columns: vec![vec![f32::NAN; samples]; recording.quantities().len()],
+            columns,
             presented: Vec::new(),
-            previous: filled(previous, f32::NAN)?,
+            previous: memory::filled(f32::NAN, previous)?,
             validation: ClassTally::new(classes),
             validated: Vec::new(),
             updates: 0,
@@ -260,17 +263,4 @@ impl LogitRecorder {
         }
         self.rows.all(quantity)
     }
-}
-
-/// `len` times `value`, or an error where the memory is not there.
-fn filled(len: usize, value: f32) -> Result<Vec<f32>> {
-    let mut values = Vec::new();
-    let short = |_| Error::OutOfMemory {
-        needed: len as u64 * 4,
-        free: Cpu::new(1).ok().and_then(|c| c.free_bytes()).unwrap_or(0),
-        largest_batch: None,
-    };
-    values.try_reserve_exact(len).map_err(short)?;
-    values.resize(len, value);
-    Ok(values)
 }
