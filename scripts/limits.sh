@@ -23,8 +23,8 @@ def png(side, extra=b"", seed=0, level=9):
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + head + extra + chunk(b"IDAT", zlib.compress(rows, level)) + chunk(b"IEND", b"")
 
-def tree(root, train, extra=b"", side=8):
-    for part, count in (("train", train), ("test", 4)):
+def tree(root, train, test=4, extra=b"", side=8):
+    for part, count in (("train", train), ("test", test)):
         for k, name in enumerate(("ant", "bee", "cat")):
             folder = f"{root}/{part}/{name}"
             os.makedirs(folder)
@@ -34,10 +34,10 @@ def tree(root, train, extra=b"", side=8):
 tree("data", 14)
 tree("more", 400)
 zeros = zlib.compress(b"\0" * (400 << 20), 9)
-tree("iccp", 2, chunk(b"iCCP", b"x\0\0" + zeros))
-tree("ztxt", 2, chunk(b"zTXt", b"x\0\0" + zeros))
-tree("itxt", 2, chunk(b"iTXt", b"x\0\1\0\0\0" + zeros))
-tree("large", 2, side=7000)
+tree("iccp", 2, extra=chunk(b"iCCP", b"x\0\0" + zeros))
+tree("ztxt", 2, extra=chunk(b"zTXt", b"x\0\0" + zeros))
+tree("itxt", 2, extra=chunk(b"iTXt", b"x\0\1\0\0\0" + zeros))
+tree("large", 1, 1, side=7000)
 os.mkfifo("pipe.csv")
 os.symlink("/dev/zero", "zero.csv")
 with open("sparse.csv", "wb") as file:
@@ -80,7 +80,7 @@ done
 for chunk in iccp ztxt itxt; do
     try "PNG, $chunk of 400 MB" 0 20 200 "$program" data info $chunk
 done
-try "12 PNG images of 49 million pixels, 8 threads" 0 100 1500 "$program" data info large --image-size 8 --threads 8
+try "6 PNG images of 49 million pixels, 8 threads" 0 100 1500 "$program" data info large --image-size 8 --threads 8
 for limit in 60000 100000 150000 250000; do
     try "ulimit -v $limit" "0|1|2|127" 20 500 "ulimit -v $limit; $program train --data data $tiny --threads 1 --out v$limit"
 done

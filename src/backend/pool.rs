@@ -71,6 +71,14 @@ impl Pool {
         }
     }
 
+    /// Does `work` on one of the threads, some time, and does not wait for it.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        match self {
+            Pool::Own(pool) => pool.spawn(work),
+            Pool::Program => rayon::spawn(work),
+        }
+    }
+
     /// The number of workers.
     pub fn workers(&self) -> usize {
         match self {

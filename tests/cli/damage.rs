@@ -1,5 +1,6 @@
 //! Damaged files of folders that were finished: refused with that reason, or made anew; never believed.
 
+use fairprune::artefact::{integrity, npy};
 use serde_json::json;
 
 use crate::*;
@@ -146,4 +147,33 @@ fn force_frees_what_is_damaged() {
         good(place.path(), &format!("{line} --force"));
         assert_eq!(fs::read(place.path().join("data.fpc")).unwrap(), whole);
     }
+}
+
+/// Picking may take longer than training: a comparison that is begun again does not pick again.
+#[test]
+fn what_was_picked_is_kept_for_the_next_start() {
+    let place = Place::new();
+    let line = format!(
+        "run --data data {TINY} --seeds 1 --query-runs 1 --density .5 --strategies random,coreset --out run"
+    );
+    good(place.path(), &line);
+    let file = "run/work/picks/coreset-d0.5-s0.json";
+    let kept = |strategy: &str| {
+        let path = place.path().join(format!("run/kept-{strategy}-0.npy"));
+        npy::read(&path).unwrap().into_positions(36, "kept").unwrap()
+    };
+    let (picks, before) = (place.read(file), kept("coreset"));
+    // Damaged, it is set aside, and the same is picked.
+    place.write(file, &picks.replacen("order", "ordeR", 1));
+    let told = good(place.path(), &line);
+    assert!(told.err.contains("coreset-d0.5-s0.json.damaged"), "{}", told.err);
+    assert_eq!((place.read(file), kept("coreset")), (picks.clone(), before.clone()));
+    // Others, with a digest of their own, show that nobody picks anew where they are whole.
+    let mut document: Value = serde_json::from_str(&without_digests(&picks)).unwrap();
+    let other = kept("random").into_iter().find(|i| !before.contains(i)).unwrap();
+    document["order"][0] = other.into();
+    integrity::write_json(&place.path().join(file), &document).unwrap();
+    fs::remove_dir_all(place.path().join("run/work/coreset-d0.5-s0")).unwrap();
+    good(place.path(), &line);
+    assert!(kept("coreset").contains(&other));
 }

@@ -2,7 +2,7 @@
 
 use crate::*;
 
-use fairprune::artefact::{integrity, npy};
+use fairprune::artefact::npy;
 
 /// The column of a CSV.
 fn column(csv: &str, name: &str) -> Vec<String> {
@@ -379,30 +379,4 @@ fn what_cannot_be_picked_is_said() {
     }
     let line = "prune --scores scores --strategy el2n --beta .2 --density .5 --out noted";
     assert!(good(place.path(), line).err.contains("--beta is about ccs"));
-}
-
-/// Picking may take longer than training: a comparison that is begun again does not pick again.
-#[test]
-fn what_was_picked_is_kept_for_the_next_start() {
-    let place = Place::new();
-    let line = format!(
-        "run --data data {TINY} --seeds 1 --query-runs 1 --density .5 --strategies random,coreset --out run"
-    );
-    good(place.path(), &line);
-    let file = "run/work/picks/coreset-d0.5-s0.json";
-    let kept = |strategy: &str| positions(&place.path().join(format!("run/kept-{strategy}-0.npy")));
-    let (picks, before) = (place.read(file), kept("coreset"));
-    // Damaged, it is set aside, and the same is picked.
-    place.write(file, &picks.replacen("order", "ordeR", 1));
-    let told = good(place.path(), &line);
-    assert!(told.err.contains("coreset-d0.5-s0.json.damaged"), "{}", told.err);
-    assert_eq!((place.read(file), kept("coreset")), (picks.clone(), before.clone()));
-    // Others, with a digest of their own, show that nobody picks anew where they are whole.
-    let mut document: Value = serde_json::from_str(&without_digests(&picks)).unwrap();
-    let other = kept("random").into_iter().find(|i| !before.contains(i)).unwrap();
-    document["order"][0] = other.into();
-    integrity::write_json(&place.path().join(file), &document).unwrap();
-    fs::remove_dir_all(place.path().join("run/work/coreset-d0.5-s0")).unwrap();
-    good(place.path(), &line);
-    assert!(kept("coreset").contains(&other));
 }

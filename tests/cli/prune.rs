@@ -186,17 +186,18 @@ fn unusable_recalls_are_named_with_their_line() {
     place.score();
     let whole = place.read("scores/recalls.csv");
     let line = |cells: &str| with_line(&whole, 3, cells);
-    let cases: [(&str, String, &[&str]); 13] = [
+    let cases: [(&str, String, &[&str]); 14] = [
         ("nan", line("1,bee,6,6,12,NaN,"), &["line 3", "recall", "NaN", "from 0 to 1"]),
         ("high", line("1,bee,6,6,12,1.5,"), &["line 3", "recall", "1.5"]),
         ("low", line("1,bee,6,6,12,-0.5,"), &["line 3", "recall", "-0.5"]),
         ("text", line("1,bee,6,6,12,half,"), &["line 3", "recall", "half"]),
         ("correct", line("1,bee,6,13,12,0.5,"), &["line 3", "val_correct", "13"]),
         ("cells", line("1,bee,6"), &["line 3", "3 cells", "7"]),
+        ("apart", line("1,bee,6,12,12,0.5,"), &["line 3", "recall", "val_correct of val_total"]),
         ("twice", line("0,ant,6,6,12,0.5,"), &["line 3", "class", "0 again"]),
         ("name", line("1,wasp,6,6,12,0.5,"), &["class 1", "wasp", "bee"]),
         ("short", whole.lines().take(3).collect::<Vec<_>>().join("\n"), &["2 rows", "3"]),
-        ("more", format!("{whole}3,dog,1,1,1,0.5,\n"), &["4 rows", "3, the classes of the data"]),
+        ("more", format!("{whole}3,dog,1,1,2,0.5,\n"), &["4 rows", "3, the classes of the data"]),
         ("header", whole.replace("val_total", "total"), &["line 1", "val_total"]),
         ("rows", whole.lines().next().unwrap().to_owned(), &["no rows"]),
         ("empty", String::new(), &["line 1", "an empty file"]),

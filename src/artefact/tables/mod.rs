@@ -34,6 +34,7 @@ use serde::Serialize;
 use std::path::Path;
 
 const SHARE: &str = "a number from 0 to 1";
+const RECALL: &str = "a number from 0 to 1 that can be val_correct of val_total";
 const COUNT: &str = "a whole number";
 
 fn is_share(x: f64) -> bool {
@@ -78,7 +79,7 @@ impl TableRow for RecallRow {
         ("train_size", COUNT),
         ("val_correct", "a whole number, at most val_total, or nothing"),
         ("val_total", "a whole number or nothing"),
-        ("recall", SHARE),
+        ("recall", RECALL),
         ("recall_sd", "a number from 0 to 1 or nothing"),
     ];
 
@@ -156,7 +157,7 @@ impl TableRow for GroupRecallRow {
         ("train_size", COUNT),
         ("val_correct", "a whole number, at most val_total, or nothing"),
         ("val_total", "a whole number or nothing"),
-        ("recall", SHARE),
+        ("recall", RECALL),
         ("recall_sd", "a number from 0 to 1 or nothing"),
     ];
 
