@@ -8,6 +8,7 @@ mod command_line;
 mod commands;
 mod context;
 mod density;
+mod help;
 mod interrupt;
 mod output;
 mod progress;
@@ -17,7 +18,7 @@ mod stated;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use args::Common;
 
@@ -92,12 +93,13 @@ impl Command {
 pub fn main() -> ExitCode {
     output::name_flags_of(Cli::command);
     let arguments = with_default_command(std::env::args_os().collect());
-    let cli = match Cli::try_parse_from(arguments) {
+    let parsed = help::complete(Cli::command()).try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap.
             let code = if error.use_stderr() { 2 } else { 0 };
-            output::print_usage(&error);
+            output::print_usage(&help::without_far_guesses(error));
             return ExitCode::from(code);
         }
     };
@@ -114,8 +116,10 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(args),
         Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
-        Command::Completions(args) => commands::manual::completions(args, Cli::command()),
-        Command::Man(args) => commands::manual::man(args, Cli::command()),
+        Command::Completions(args) => {
+            commands::manual::completions(args, help::complete(Cli::command()))
+        }
+        Command::Man(args) => commands::manual::man(args, help::complete(Cli::command())),
         Command::Data(args) => commands::data::data(args),
     };
     match outcome {
@@ -167,6 +171,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        help::complete(Cli::command()).debug_assert();
     }
 }

@@ -13,6 +13,7 @@ mod folders;
 mod given;
 mod groups;
 mod guide;
+mod held_out;
 mod interop;
 mod large;
 mod long_tail;
@@ -179,7 +180,7 @@ impl Place {
 
     /// `out/model.safetensors` and `out/recalls.csv` of a tiny network on `data`.
     fn train(&self) {
-        good(self.path(), &format!("train --data data {TINY} --out out"));
+        good(self.path(), &format!("train --data data {TINY} --split holdout --out out"));
     }
 
     /// `scores` of two tiny query runs on `data`.
