@@ -82,9 +82,11 @@ pub struct DataArgs {
     pub stated: StatedArgs,
     #[command(flatten)]
     pub long_tail: LongTailArgs,
-    /// Where recalls come from: holdout, half-test, crossfit[:R], shipped, or none
-    /// [default: the data set's own validation images, else holdout; `train` holds nothing out of a subset,
-    /// or where holdout would take more than a fifth]
+    /// Where recalls come from: holdout, half-test, crossfit[:R], shipped or none [default: the set's own
+    /// validation images, else holdout]
+    ///
+    /// `train` holds nothing out of a subset beyond what the subset was made under, and nothing where
+    /// holdout would take more than a fifth of the images.
     #[arg(long, value_name = "SPLIT", help_heading = "Data")]
     pub split: Option<String>,
 }

@@ -21,11 +21,13 @@ pub struct PruneArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub density: DensityArgs,
-    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
-    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, beta-sampling,
-    /// difficulty-window, d2, craig, grad-match, glister, graph-cut, facility-location,
-    /// contextual-diversity. Without --scores, query
-    /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
+    /// Which samples are kept first: random, a score, given (the scores of --scores FILE), or a selection
+    /// method [default: random; given with --scores FILE]
+    ///
+    /// Scores are those that `fairprune score --help` lists; selection methods are coreset, herding,
+    /// moderate, ccs, beta-sampling, difficulty-window, d2, craig, grad-match, glister, graph-cut,
+    /// facility-location and contextual-diversity. Without --scores, query runs on --data compute what it
+    /// needs in OUT/scores.
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub strategy: Option<String>,
     /// How many of each class: none, metriq, metriq-released, uniform, balanced, predicted
