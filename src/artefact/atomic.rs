@@ -108,7 +108,7 @@ pub fn write_folder<T>(path: &Path, fill: impl FnOnce(&Path) -> Result<T>) -> Re
 /// Removes what killed processes left unfinished beside `path`, the output of a command: files and
 /// folders that nobody holds the lock of.
 pub fn remove_abandoned(path: &Path) {
-    let prefix = format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy());
+    let prefix = format!(".{}.", stem(path).to_string_lossy());
     for entry in fs::read_dir(parent(path)).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !name.starts_with(&prefix) || !name.ends_with(TEMPORARY) {
@@ -127,6 +127,18 @@ fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(p) if p != Path::new("") => p,
         _ => Path::new("."),
+    }
+}
+
+/// Longest part of a temporary name that is the file's own: file systems allow 255 bytes in all.
+const LONGEST_STEM: usize = 160;
+
+/// The part of a temporary name that tells which file it becomes: its name, or a digest of a long one.
+fn stem(path: &Path) -> OsString {
+    let name = path.file_name().unwrap_or_default();
+    match name.len() > LONGEST_STEM {
+        true => super::digest(name.as_encoded_bytes()).into(),
+        false => name.to_owned(),
     }
 }
 
@@ -161,7 +173,7 @@ impl Temporary {
         loop {
             let n = COUNTER.fetch_add(1, Ordering::Relaxed);
             let mut name = OsString::from(".");
-            name.push(path.file_name().unwrap_or_default());
+            name.push(stem(path));
             name.push(format!(".{}-{n}{TEMPORARY}", std::process::id()));
             let temporary = parent(path).join(name);
             let file = match make(&temporary) {

@@ -9,6 +9,7 @@
 //! | [`npy`] | NumPy arrays |
 //! | [`tables`] | the CSV files and their checks |
 //! | [`dynamics`] | recorded training dynamics: T x N arrays and what run they are of |
+//! | `events` | event files of scalars, as TensorBoard reads them |
 //! | [`foreign`] | scores of other programs, by name or in a stated order |
 //! | [`sniff`] | what a file is that is not what was expected |
 //! | [`provenance`] | the small JSON beside every file: which data, which method, which version |
@@ -17,6 +18,8 @@ pub mod atomic;
 mod control;
 mod disk;
 pub mod dynamics;
+#[cfg(feature = "train")]
+pub mod events;
 pub mod foreign;
 pub mod input;
 pub mod integrity;

@@ -41,6 +41,14 @@ impl RateComparison {
         Ok(RateComparison { kinds, only })
     }
 
+    /// The comparison of a program with itself, where every difference is the machine's: nothing is decided.
+    pub fn of_one_program(mut self) -> RateComparison {
+        for row in self.kinds.iter_mut().flat_map(|kind| &mut kind.rows) {
+            row.verdict = Judgement::NotDecided;
+        }
+        self
+    }
+
     /// The rows of all kinds.
     pub fn rows(&self) -> impl Iterator<Item = &ComparedRow> {
         self.kinds.iter().flat_map(|kind| &kind.rows)
@@ -95,7 +103,19 @@ pub fn parse_threshold(text: &str) -> Result<f64> {
 pub enum Judgement {
     Regressed,
     Improved,
-    Unchanged,
+    /// Chance alone explains the difference.
+    NotDecided,
+}
+
+impl Judgement {
+    /// As written in a table.
+    pub fn label(self) -> &'static str {
+        match self {
+            Judgement::Regressed => "regressed",
+            Judgement::Improved => "improved",
+            Judgement::NotDecided => "not decided",
+        }
+    }
 }
 
 /// One compared row, as in the document.
@@ -198,7 +218,7 @@ fn verdict(old: &[TimedRow], new: &[TimedRow], given: f64) -> ComparedRow {
     } else if 1.0 - 1.0 / ratio > threshold {
         Judgement::Improved
     } else {
-        Judgement::Unchanged
+        Judgement::NotDecided
     };
     let peaks = [peak(old), peak(new)];
     ComparedRow {
@@ -234,12 +254,12 @@ mod tests {
 
     #[test]
     fn a_loss_beyond_threshold_and_noise_is_a_regression() {
-        use Judgement::{Improved, Regressed, Unchanged};
+        use Judgement::{Improved, NotDecided, Regressed};
         let old = runs("x", &[(100.0, 50.0), (100.5, 50.2), (99.5, 49.8)]);
         let new = runs("x", &[(100.2, 42.0), (99.8, 41.5), (100.0, 41.8)]);
-        assert_eq!(outcomes(&old, &new, 0.05), [Unchanged, Regressed]);
-        assert_eq!(outcomes(&new, &old, 0.05), [Unchanged, Improved]);
-        assert_eq!(outcomes(&old, &new, 0.2), [Unchanged, Unchanged]);
+        assert_eq!(outcomes(&old, &new, 0.05), [NotDecided, Regressed]);
+        assert_eq!(outcomes(&new, &old, 0.05), [NotDecided, Improved]);
+        assert_eq!(outcomes(&old, &new, 0.2), [NotDecided, NotDecided]);
     }
 
     #[test]
@@ -247,7 +267,7 @@ mod tests {
         let old = runs("x", &[(100.0, 50.0), (130.0, 50.0), (80.0, 50.0)]);
         let new = runs("x", &[(90.0, 50.0), (70.0, 50.0), (115.0, 50.0)]);
         let rows = verdicts(&old, &new, 0.05);
-        assert_eq!(rows[0].verdict, Judgement::Unchanged);
+        assert_eq!(rows[0].verdict, Judgement::NotDecided);
         assert!(rows[0].noise > 0.2 && rows[0].threshold == rows[0].noise);
         assert!(rows[1].noise < 0.05 && rows[1].threshold == 0.05);
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::results::{BenchRun, parse};
 use crate::artefact::atomic;
+use crate::artefact::integrity::digest_of_file;
 use crate::error::{Error, Result};
 
 /// Two programs that are held against each other, and how they are called.
@@ -19,6 +20,17 @@ pub struct Programs<'a> {
     pub repeats: usize,
     /// Where `old.jsonl` and `new.jsonl` are written.
     pub out: Option<&'a Path>,
+}
+
+impl Programs<'_> {
+    /// Whether both are the same program, byte for byte.
+    ///
+    /// # Errors
+    /// A program that cannot be read.
+    pub fn same(&self) -> Result<bool> {
+        let [old, new] = self.paths.map(digest_of_file);
+        Ok(old? == new?)
+    }
 }
 
 /// Runs both, the first one changing from round to round, and gives the runs of each. `progress` is told

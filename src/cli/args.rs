@@ -21,11 +21,17 @@ pub struct Common {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Storage of activations: f32, or bf16 on tensor cores (NVIDIA cards)
+    /// Storage of activations: f32, or bf16 on tensor cores (NVIDIA GPUs)
     #[arg(long, default_value = "f32", value_name = "NAME")]
     pub precision: Precision,
     /// CPU threads; 0 takes one a core
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        visible_alias = "workers",
+        alias = "num-workers"
+    )]
     pub threads: usize,
     /// Say less: no progress, no hints
     #[arg(short, long)]
@@ -76,8 +82,11 @@ pub struct DataArgs {
     pub stated: StatedArgs,
     #[command(flatten)]
     pub long_tail: LongTailArgs,
-    /// Where recalls come from: holdout, half-test, crossfit[:R] or shipped
-    /// [default: the data set's own validation images, else holdout]
+    /// Where recalls come from: holdout, half-test, crossfit[:R], shipped or none [default: the set's own
+    /// validation images, else holdout]
+    ///
+    /// `train` holds nothing out of a subset beyond what the subset was made under, and nothing where
+    /// holdout would take more than a fifth of the images.
     #[arg(long, value_name = "SPLIT", help_heading = "Data")]
     pub split: Option<String>,
 }
@@ -118,7 +127,8 @@ pub struct GroupArgs {
 pub struct NetworkArgs {
     /// resnet8, 14, 20, 32, 44, 56 (CIFAR family), resnet18, 34, 50 (torchvision's), vgg16, 19
     /// (with batch norm, for images from 32 x 32)
-    #[arg(long, value_name = "NAME")]
+    /// [default: resnet20; of `run` resnet8]
+    #[arg(long, value_name = "NAME", visible_alias = "model")]
     pub arch: Option<String>,
     /// resnet50 with the stride in each bottleneck's first 1x1, as in the paper; --arch resnet50-v1 is
     /// the same [default: in the 3x3, as torchvision]
@@ -139,7 +149,7 @@ pub struct NetworkArgs {
     /// Images of an evaluation batch
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub score_batch: usize,
-    /// Where a card finds the images: device, stream (copied batch by batch while it computes) or auto
+    /// Where a GPU finds the images: device, stream (copied batch by batch while it computes) or auto
     /// (stream where they do not fit)
     #[arg(long, default_value_t, value_name = "WHERE")]
     pub images: Placement,
@@ -152,37 +162,37 @@ pub struct RecipeArgs {
     /// quick (some 250 steps) or cifar (160 epochs, the paper's); other flags override it
     #[arg(long, default_value = "quick", value_name = "NAME")]
     pub recipe: String,
-    /// Epochs of a run on all data
+    /// Epochs of a run on all data [default: quick: some 250 steps, at least 6 epochs; cifar: 160]
     #[arg(long, value_name = "E")]
     pub epochs: Option<usize>,
-    /// Images of a training batch
-    #[arg(long, value_name = "B")]
+    /// Images of a training batch [default: 128]
+    #[arg(long, value_name = "B", visible_alias = "batch-size")]
     pub batch: Option<usize>,
-    /// Base learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    /// Base learning rate [default: 0.1]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, visible_alias = "learning-rate")]
     pub lr: Option<f64>,
-    /// cosine, constant, step or step:F1,F2xFACTOR
+    /// cosine, constant, step or step:F1,F2xFACTOR [default: quick: cosine; cifar: step:.5,.75x.2]
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
-    /// Steps over which the learning rate rises to its base value
+    /// Steps over which the learning rate rises to its base value [default: 0]
     #[arg(long, value_name = "N")]
     pub warmup_steps: Option<u64>,
-    /// Momentum of SGD
+    /// Momentum of SGD [default: 0.9]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub momentum: Option<f32>,
-    /// Nesterov momentum
+    /// Nesterov momentum [default: quick: true; cifar: false]
     #[arg(long, value_name = "BOOL")]
     pub nesterov: Option<bool>,
-    /// L2 penalty, on all parameters
+    /// L2 penalty, on all parameters [default: quick: 5e-4; cifar: 1e-4]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub weight_decay: Option<f32>,
-    /// Share of each target that is spread over all classes
+    /// Share of each target that is spread over all classes [default: 0]
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub label_smoothing: Option<f32>,
     /// One weight a class in the loss
     #[arg(long, value_name = "W,W,...", value_delimiter = ',')]
     pub class_weights: Option<Vec<f32>>,
-    /// Mirror training images at random
+    /// Mirror training images at random [default: true]
     #[arg(long, value_name = "BOOL")]
     pub flip: Option<bool>,
     /// Shift training images by up to N pixels (pad N and crop) [default: 15 % of the side]

@@ -10,6 +10,7 @@ mod command_line;
 mod commands;
 mod context;
 mod density;
+mod help;
 mod interrupt;
 mod numbers;
 mod output;
@@ -96,15 +97,13 @@ impl Command {
 pub fn main() -> ExitCode {
     output::name_flags_of(Cli::command);
     let arguments = with_default_command(std::env::args_os().collect());
-    let parsed = numbers::finite(Cli::command())
-        .try_get_matches_from(arguments)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = match parsed {
+    let parsed = numbers::finite(help::complete(Cli::command())).try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are errors to clap.
             let code = if error.use_stderr() { 2 } else { 0 };
-            output::print_usage(&error);
+            output::print_usage(&help::without_far_guesses(error));
             return ExitCode::from(code);
         }
     };
@@ -128,8 +127,10 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(args),
         Command::Selftest(args) => commands::selftest::selftest(args),
         Command::Bench(args) => commands::bench::bench(args),
-        Command::Completions(args) => commands::manual::completions(args, Cli::command()),
-        Command::Man(args) => commands::manual::man(args, Cli::command()),
+        Command::Completions(args) => {
+            commands::manual::completions(args, help::complete(Cli::command()))
+        }
+        Command::Man(args) => commands::manual::man(args, help::complete(Cli::command())),
         Command::Data(args) => commands::data::data(args),
     };
     match outcome {
@@ -181,6 +182,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        help::complete(Cli::command()).debug_assert();
     }
 }

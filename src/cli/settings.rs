@@ -165,6 +165,7 @@ impl QueryArgs {
     /// The library's settings.
     pub fn settings(&self) -> QuerySettings {
         QuerySettings {
+            recalls: false,
             runs: self.runs,
             query_epochs: self.query_epochs,
             out_of_fold: self.out_of_fold,

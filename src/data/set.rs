@@ -5,7 +5,7 @@ use super::contents::Contents;
 use super::fingerprint;
 use super::format::Format;
 use super::part::Part;
-use super::split::{PartName, Split, SplitKind};
+use super::split::{self, PartName, Split, SplitKind};
 use super::statistics::{self, ChannelStatistics};
 use crate::error::{Error, Result};
 
@@ -161,9 +161,32 @@ impl DataSet {
         let Some(tail) = &self.long_tail else {
             return Split::new(kind, &self.classes, labels, val, test, seed);
         };
-        let there: Vec<u32> = tail.present.iter().map(|&i| labels[i]).collect();
+        let there = self.present_labels();
         let split = Split::new(kind, &self.classes, &there, val, test, seed)?;
         Ok(split.within(&tail.present, labels.len()))
+    }
+
+    /// Returns the split of a training that nobody asked to hold anything out: the shipped validation
+    /// part where there is one; else a holdout where that costs at most a fifth of the training
+    /// images (it takes at least 50 of a class where it can), else none.
+    pub fn split_to_train(&self) -> SplitKind {
+        let labels = self.present_labels();
+        let held_out = split::holdout_size(&labels, self.classes.len());
+        match self.split_to_keep_all() {
+            SplitKind::None if held_out > 0 && 5 * held_out <= labels.len() => SplitKind::Holdout,
+            other => other,
+        }
+    }
+
+    /// Returns the split of work that measures nothing on validation images: the shipped part where
+    /// there is one, which costs no training image, else none.
+    pub fn split_to_keep_all(&self) -> SplitKind {
+        if self.val.is_some() { SplitKind::Shipped } else { SplitKind::None }
+    }
+
+    /// Labels of the training images that a long tail has left.
+    fn present_labels(&self) -> Vec<u32> {
+        self.present().iter().map(|&i| self.train.labels[i]).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::folder::provenance;
-use super::folder::subset::{SubsetNames, SubsetRecord, document};
+use super::folder::subset::{SubsetNames, SubsetRecord, SubsetSamples, document};
 use super::identity::{Ground, Identity};
 use super::network::TrainedNetwork;
 use super::session::{OnBackend, Session, on_backend, positions};
@@ -123,7 +123,7 @@ impl Kept<'_> {
         &self.subset.kept
     }
 
-    /// Writes `kept.npy`, `kept.json`, `mask.npy`, `kept.csv` and `classes.csv` to a new folder, or one that
+    /// Writes `kept.npy`, `kept.json`, `mask.npy`, `eligible.npy`, `kept.csv`, `dropped.csv` and `classes.csv` to a new folder, or one that
     /// holds the same subset.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<OutputDir> {
         let session = self.session;
@@ -146,6 +146,7 @@ impl Kept<'_> {
             population: session.population(),
             names,
             recalls: &self.recalls,
+            split: Some(session.split.kind.to_string()),
         };
         let weights = record.weights()?;
         let stated = record.provenance(provenance::identity(data), weights.as_deref());
@@ -154,7 +155,14 @@ impl Kept<'_> {
         let stated = json!(document(&stated, names, &warnings));
         let files = SubsetNames::alone();
         record.write_about(&stated, weights.as_deref(), &files, &dir)?;
-        record.write_samples(&data.train.ids, &data.train.labels, None, &dir)?;
+        let samples = SubsetSamples {
+            ids: &data.train.ids,
+            labels: &data.train.labels,
+            parts: &provenance::parts(data, &session.split),
+            scores: None,
+            kept_without_quotas: None,
+        };
+        record.write_samples(&samples, &dir)?;
         record.write_kept(&files, &dir)?;
         Ok(dir)
     }

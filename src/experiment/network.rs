@@ -21,7 +21,7 @@ use crate::artefact::integrity::FileDigests;
 use crate::artefact::{OutputDir, atomic, digest, tables};
 use crate::data::{PartName, Partition, QueryPart};
 use crate::error::{Error, Result};
-use crate::exec::{Mode, PlannedMemory};
+use crate::exec::{Mode, PlannedMemory, batch_sizes};
 use crate::metrics;
 use crate::nn::{Weights, WeightsMetadata, weights};
 use crate::score::Options;
@@ -132,6 +132,16 @@ impl<'a> Training<'a> {
     /// The training run.
     pub fn run(&self) -> &TrainingRun<'a> {
         &self.run
+    }
+
+    /// Epochs that it takes, the last of which may be a part.
+    pub fn epochs(&self) -> u64 {
+        let (batch, samples) = (self.run.recipe.batch, self.run.part.train.len());
+        let steps = match self.run.baseline {
+            Some(baseline) => baseline.epoch_steps(batch, samples),
+            None => batch_sizes(Mode::Train, batch, samples).len() as u64,
+        };
+        self.run.until.div_ceil(steps.max(1))
     }
 
     /// Bytes that it allocates on the device, images apart; an error where they do not fit.

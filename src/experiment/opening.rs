@@ -95,8 +95,8 @@ impl Loaded {
     ) -> Result<Session> {
         file.check_classes(&self.data)?;
         let input_size = file.input_size(&self.settings);
-        let default = DefaultNetwork::default();
-        let session = self.with(network, default, input_size, Some(&file.metadata), split)?;
+        let (network, default) = file.network(network);
+        let session = self.with(&network, default, input_size, Some(&file.metadata), split)?;
         weights::check(&file.weights, &session.network, &file.path.display().to_string())?;
         Ok(session)
     }

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::settings::{DataSettings, NetworkSettings};
+use super::settings::{DataSettings, DefaultNetwork, NetworkSettings};
 use crate::artefact::{digest, input};
 use crate::data::DataSet;
 use crate::error::{Error, Result};
-use crate::nn::{Weights, WeightsMetadata, weights};
+use crate::nn::{NetworkSpec, Weights, WeightsMetadata, recognise, weights};
 
 /// A weight file that was read.
 pub struct WeightFile {
     pub path: PathBuf,
     pub weights: Weights,
     pub metadata: WeightsMetadata,
+    /// The network whose tensors they are, where it is a known one.
+    pub recognised: Option<NetworkSpec>,
     /// Digest of the whole file.
     pub digest: String,
 }
@@ -29,8 +31,28 @@ impl WeightFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<WeightFile> {
         let bytes = input::read(path, input::MOST)?;
-        let (weights, metadata) = weights::parse(path, &bytes)?;
-        Ok(WeightFile { path: path.to_owned(), weights, metadata, digest: digest(&bytes) })
+        let (weights, mut metadata) = weights::parse(path, &bytes)?;
+        let recognised = recognise(&weights);
+        if let (None, Some(spec)) = (metadata.arch, recognised) {
+            metadata.notes.push(format!(
+                "{} states no network: its tensors are those of {} (stem {}, width {}, {} classes)",
+                path.display(),
+                spec.arch,
+                spec.stem,
+                spec.width,
+                spec.classes
+            ));
+        }
+        let (path, digest) = (path.to_owned(), digest(&bytes));
+        Ok(WeightFile { path, weights, metadata, recognised, digest })
+    }
+
+    /// The network that the settings name, where they leave open what the tensors tell.
+    pub fn network(&self, given: &NetworkSettings) -> (NetworkSettings, DefaultNetwork) {
+        let Some(spec) = self.recognised else { return (given.clone(), DefaultNetwork::default()) };
+        let stem = given.stem.or(self.metadata.stem).or(Some(spec.stem));
+        let default = DefaultNetwork { arch: spec.arch, width: Some(spec.width) };
+        (NetworkSettings { stem, ..given.clone() }, default)
     }
 
     /// The settings with the file's sizes where none was given.
@@ -55,6 +77,13 @@ impl WeightFile {
 
     /// Refuses a file whose classes are not the data set's.
     pub fn check_classes(&self, data: &DataSet) -> Result<()> {
+        let what = format!("weights {}", self.path.display());
+        let (wanted, stated) = (data.classes.len(), &self.metadata.classes);
+        let count = self.recognised.map(|spec| spec.classes).filter(|_| stated.is_none());
+        if let Some(count) = count.filter(|&count| count != wanted) {
+            let found = format!("a network of {count} classes");
+            return Err(Error::invalid(what, found, format!("{wanted}, as in the data set")));
+        }
         let Some(classes) = self.metadata.classes.as_ref().filter(|c| **c != data.classes) else {
             return Ok(());
         };
@@ -63,7 +92,6 @@ impl WeightFile {
             Some(k) => (format!("class {k} is {}", classes[k]), data.classes[k].clone()),
             None => (format!("{} classes", classes.len()), data.classes.len().to_string()),
         };
-        let what = format!("weights {}", self.path.display());
         Err(Error::invalid(what, found, format!("{expected}, as in the data set")))
     }
 

@@ -18,7 +18,9 @@ pub use class::{
     least_samples, pearson, recalls, std, weighted_accuracy, worst_class, worst_five_percent,
 };
 pub use confusion::{ClassCounts, ConfusionMatrix, tally, tally_groups};
-pub use paired::{ClaimVerdict, ClaimedDirection, PairedDifference, PairedVerdict};
+pub use paired::{
+    ClaimVerdict, ClaimedDirection, DECIDING_SEEDS, PairedDifference, PairedVerdict, undertrained,
+};
 pub use rank::rank_correlation;
 pub use seeds::{Spread, WorstOverSeeds, mean_recalls};
 pub use student::{normal_quantile, t_quantile};

@@ -18,6 +18,27 @@ pub struct PairedDifference {
     pub n: usize,
 }
 
+/// Pairs from which a difference can be decided: two have an interval of thirteen standard errors.
+pub const DECIDING_SEEDS: usize = 3;
+
+/// Width below which an interval has none but rounding's.
+const NO_WIDTH: f64 = 1e-12;
+
+/// Share of the way from chance to perfection below which a network is near chance.
+const NEAR_CHANCE: f64 = 0.1;
+
+/// Tells whether networks of two strategies are too little trained to be compared: both sides are on
+/// average near chance, or in every run of both sides a class is never recognised. A run is its
+/// balanced accuracy and its lowest recall, in [0, 1].
+pub fn undertrained(classes: usize, sides: [&[[f64; 2]]; 2]) -> bool {
+    let chance = 1.0 / classes.max(1) as f64;
+    let near = chance + NEAR_CHANCE * (1.0 - chance);
+    let near_chance =
+        |side: &[[f64; 2]]| mean(side.iter().map(|run| run[0])).is_some_and(|m| m < near);
+    let blind = |side: &[[f64; 2]]| !side.is_empty() && side.iter().all(|run| run[1] == 0.0);
+    sides.into_iter().all(near_chance) || sides.into_iter().all(blind)
+}
+
 /// What a run found about its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PairedVerdict {
@@ -86,8 +107,14 @@ impl PairedDifference {
         Ok(PairedDifference { mean: center, sd, interval, n })
     }
 
-    /// Tells whether the method improved a metric of which more is better.
+    /// Tells whether the method improved a metric of which more is better. Fewer than
+    /// [`DECIDING_SEEDS`] pairs decide nothing, and neither do differences that are all the same: an
+    /// interval without width says that the seeds changed nothing, not that the mean is known.
     pub fn verdict(&self) -> PairedVerdict {
+        let width = self.interval.map_or(0.0, |(low, high)| high - low);
+        if self.n < DECIDING_SEEDS || width <= NO_WIDTH {
+            return PairedVerdict::NotDecided;
+        }
         match self.interval {
             Some((low, _)) if low > 0.0 => PairedVerdict::Improved,
             Some((_, high)) if high < 0.0 => PairedVerdict::Worsened,
@@ -140,6 +167,31 @@ mod tests {
         let d = PairedDifference::new(&[0.9], &[0.1]).unwrap();
         assert_eq!((d.sd, d.interval, d.verdict()), (None, None, PairedVerdict::NotDecided));
         assert_eq!(d.claim(ClaimedDirection::Higher), ClaimVerdict::Undecided);
+    }
+
+    #[test]
+    fn two_seeds_and_equal_differences_decide_nothing() {
+        let two = PairedDifference::new(&[0.9, 0.901], &[0.1, 0.1]).unwrap();
+        assert!(two.interval.unwrap().0 > 0.0);
+        assert_eq!(two.verdict(), PairedVerdict::NotDecided);
+        assert_eq!(two.claim(ClaimedDirection::Higher), ClaimVerdict::Undecided);
+        let same = PairedDifference::new(&[0.5, 0.6, 0.7], &[0.25, 0.35, 0.45]).unwrap();
+        assert!(same.interval.unwrap().0 > 0.2);
+        assert_eq!(same.verdict(), PairedVerdict::NotDecided);
+    }
+
+    #[test]
+    fn networks_near_chance_are_not_compared() {
+        let trained = [[0.8, 0.5], [0.7, 0.0]];
+        let chance = [[0.12, 0.0], [0.18, 0.1]];
+        assert!(undertrained(10, [&chance, &chance]));
+        assert!(!undertrained(10, [&chance, &trained]) && !undertrained(10, [&trained, &trained]));
+        // Of two classes half is chance.
+        assert!(undertrained(2, [&[[0.54, 0.2]], &[[0.5, 0.1]]]));
+        assert!(!undertrained(2, [&[[0.6, 0.2]], &[[0.5, 0.1]]]));
+        // A class that no run of either side ever recognises.
+        let blind = [[0.6, 0.0], [0.5, 0.0]];
+        assert!(undertrained(10, [&blind, &blind]) && !undertrained(10, [&blind, &trained]));
     }
 
     #[test]

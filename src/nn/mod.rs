@@ -5,10 +5,12 @@ pub mod arch;
 mod build;
 pub mod graph;
 pub mod init;
+mod recognise;
 pub mod resnet;
 pub mod vgg;
 pub mod weights;
 
 pub use arch::{Arch, NetworkSpec, Stem};
 pub use graph::{Layer, Network, Node, Parameter, ParameterKind, ValueId};
+pub use recognise::recognise;
 pub use weights::{Weights, WeightsMetadata};

@@ -3,6 +3,7 @@
 use crate::experiment::comparison::summary::{Metric, Outcome, RunSummary, Verdict};
 use crate::experiment::folder::subset::SubsetNames;
 use crate::experiment::strategy::{Ranking, Strategy};
+use crate::metrics::DECIDING_SEEDS;
 
 /// One piece of advice in plain text, and the commands that follow it, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +55,18 @@ pub fn advice(summary: &RunSummary) -> Option<Advice> {
             });
             text
         }
-        None if seeds < 2 => {
+        None if at.iter().all(|v| v.outcome == Outcome::Undertrained) => {
+            let epochs = summary.settings.epochs_to_try();
+            let text = format!(
+                "The networks are near chance, or never recognise a class: nothing can be said of \
+                 subsets. Train longer (--epochs {epochs}) and compare again."
+            );
+            return Some(Advice { text, commands: Vec::new() });
+        }
+        None if seeds < DECIDING_SEEDS => {
+            let few = if seeds == 1 { "One seed decides" } else { "Two seeds decide" };
             return Some(Advice {
-                text: "One seed decides nothing: compare with several (--seeds 4).".to_owned(),
+                text: format!("{few} nothing: compare with several (--seeds 4)."),
                 commands: Vec::new(),
             });
         }

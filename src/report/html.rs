@@ -3,6 +3,7 @@
 use super::page::{Pictures, Section, frame};
 use super::sections::{
     classes, confusion, costs, densities, forecast, recipe, results, strips, timing, top, tradeoff,
+    training,
 };
 use super::view::SummaryView;
 use crate::experiment::comparison::summary::RunSummary;
@@ -21,6 +22,7 @@ pub fn render(summary: &RunSummary, pictures: Option<Pictures>) -> String {
         timing::section(&view),
         classes::section(&view),
         classes::quotas(&view),
+        training::section(&view),
         forecast::section(&view),
         confusion::section(&view),
         pictures.and_then(|p| strips::section(&view, p, &strips::Most::OF_A_RUN)),

@@ -25,6 +25,7 @@ mod svg;
 mod thumb;
 pub mod two_gaussians;
 mod view;
+mod warnings;
 
 use std::path::PathBuf;
 
@@ -39,6 +40,7 @@ pub use html::render;
 pub use pruned::render_pruned;
 pub use study::render_study;
 pub use thumb::Thumb;
+pub use warnings::merged as merged_warnings;
 
 /// Writes `report.html` of a comparison on `data` to its folder.
 pub fn write(summary: &RunSummary, data: &DataSet, dir: &OutputDir) -> Result<PathBuf> {

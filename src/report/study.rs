@@ -3,7 +3,9 @@
 use super::markup::{esc, minus, name, push};
 use super::numbers;
 use super::page::{PagePart, page};
-use super::sections::{classes, costs, densities, recipe, results, strips, timing, top, tradeoff};
+use super::sections::{
+    classes, costs, densities, recipe, results, strips, timing, top, tradeoff, training,
+};
 use super::thumb::Thumb;
 use super::view::SummaryView;
 use crate::experiment::study::{ClaimResult, Panel, StudySummary};
@@ -17,6 +19,7 @@ pub fn render_study(
 ) -> String {
     let mut parts = Vec::new();
     if !summary.claims.is_empty() {
+        parts.push(part("short", "In short", in_short(&summary.claims)));
         parts.push(part("claims", "Claims", claims(&summary.claims)));
     }
     let failures = failures(summary);
@@ -73,6 +76,35 @@ fn header(summary: &StudySummary) -> String {
         numbers::count(cells as u64)
     );
     out
+}
+
+/// Says of each claim, in a sentence, where it held.
+fn in_short(list: &[ClaimResult]) -> String {
+    let mut texts: Vec<&str> = list.iter().map(|r| r.claim.text.as_str()).collect();
+    texts.dedup();
+    let mut out = String::from("<ul class=\"short\">");
+    for text in texts {
+        let of = || list.iter().filter(|r| r.claim.text == text);
+        let count = |outcome: &str| of().filter(|r| r.outcome == outcome).count();
+        let (all, seen, reversed) = (of().count(), count("seen"), count("reversed"));
+        let (class, word) = match (seen, reversed) {
+            (n, 0) if n == all => ("improved", "holds"),
+            (n, 0) if n > 0 => ("improved", "holds in part"),
+            (0, n) if n == all => ("worsened", "does not hold"),
+            (0, 0) => ("open", "not decided"),
+            _ => ("worsened", "depends on the data"),
+        };
+        let places = if all == 1 { "comparison" } else { "comparisons" };
+        push!(
+            out,
+            "<li><span class=\"badge {class}\">{word}</span> {}: seen in {seen} of {all} {places}, \
+             the reverse in {reversed}, nothing decided in {}.</li>",
+            esc(text),
+            all - seen - reversed
+        );
+    }
+    out + "</ul>\n<p class=\"lead\">A comparison is one data set and network at one density, over paired \
+           seeds. Details and numbers follow.</p>\n"
 }
 
 /// Shows a row for each claim, panel and density.
@@ -147,6 +179,7 @@ fn body(
         timing::section(&view),
         classes::section(&view),
         classes::quotas(&view),
+        training::section(&view),
         pictures.and_then(|p| {
             strips::section(&view, &|position| p(place, position), &strips::Most::OF_A_PANEL)
         }),

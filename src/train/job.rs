@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::evaluate::EvaluationSet;
+use super::outcome::EpochRecord;
 use super::recipe::{Recipe, Seeds};
 use super::recorder::Recording;
 use crate::nn::Weights;
@@ -49,18 +50,20 @@ pub struct Control<'a> {
     /// Set from outside to stop at the next step; the state is saved first.
     pub interrupt: &'a AtomicBool,
     /// Called between steps.
-    pub progress: &'a mut dyn FnMut(TrainProgress),
+    pub progress: &'a mut dyn FnMut(TrainProgress<'_>),
     /// The file that keeps the state, and how often it is written at least.
     pub checkpoint: Option<(PathBuf, Duration)>,
 }
 
 /// Where a run stands, for people.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TrainProgress {
+pub struct TrainProgress<'a> {
     /// Number of the current epoch, from 0.
     pub epoch: u32,
     /// Number of the schedule's steps done.
     pub step: u64,
     /// Number of steps of the whole run.
     pub total_steps: u64,
+    /// What the epoch that has just ended was like; None between its steps.
+    pub finished: Option<&'a EpochRecord>,
 }

@@ -263,7 +263,8 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
     fn look(&mut self, control: &mut Control) -> Result<()> {
         let RunPosition { epoch, batch, .. } = self.position;
         let step = self.begin() + u64::from(batch) * self.span / self.batches;
-        (control.progress)(TrainProgress { epoch, step, total_steps: self.job.until });
+        let finished = self.position.history.last().filter(|_| batch == 0);
+        (control.progress)(TrainProgress { epoch, step, total_steps: self.job.until, finished });
         let interrupted = control.interrupt.load(Ordering::Relaxed);
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };

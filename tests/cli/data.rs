@@ -59,7 +59,18 @@ fn empty_single_and_tiny_classes() {
     refused_data(at, "single", &["one class folder, ant", "at least two"]);
     // Nothing of a class of one image can be held out.
     place.tree("tiny", &[("train", [4, 4, 1]), ("test", [2, 2, 2])]);
-    refused_data(at, "tiny", &["split holdout", "cat", "1 training images", "at least 2"]);
+    let asked = "--data tiny --split holdout --out refused";
+    let commands = [
+        format!("score --data tiny {TINY} --out refused"),
+        format!("run --data tiny {TINY} --out refused"),
+        format!("train {TINY} {asked}"),
+        format!("prune {asked} --density .5 --quota none"),
+    ];
+    for line in commands {
+        refused(at, &line, &["split holdout", "cat", "1 training images", "at least 2"]);
+    }
+    // Where nothing is held out, one image is enough.
+    good(at, "prune --data tiny --density .5 --quota none --out kept");
     let line = format!("train --data tiny {TINY} --split shipped --out refused");
     refused(at, &line, &["split shipped", "no validation part", "holdout"]);
     let line = format!("train --data hole/.. {TINY} --split half-test --out refused");

@@ -161,7 +161,8 @@ fn dynamics_and_trained_networks_in_one_call() {
         assert_eq!(used, column(&recalls(file), "recall"), "{strategy}");
     }
     // The features that it saved give the score again.
-    let line = "score --data data --features scores/features.npy --method ssp --out own";
+    let line =
+        "score --data data --split holdout --features scores/features.npy --method ssp --out own";
     let own = good(place.path(), line);
     assert!(own.err.contains("recalls.csv is left out"), "{}", own.err);
     assert!(bytes(&place, "scores/ssp.npy") == bytes(&place, "own/ssp.npy"));
@@ -173,7 +174,7 @@ fn dynamics_and_trained_networks_in_one_call() {
 #[test]
 fn training_records_what_it_does() {
     let place = Place::new();
-    let flags = "--flip false --translate 0 --seed 3";
+    let flags = "--flip false --translate 0 --seed 3 --split holdout";
     let line = format!("train --data data {SHORT} {flags} --dynamics --out net");
     let trained = good(place.path(), &line);
     assert!(!trained.err.contains("augmented"), "{}", trained.err);

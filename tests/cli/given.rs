@@ -72,7 +72,7 @@ fn tables_are_matched_by_name_whatever_their_order() {
     assert_eq!(record["hyper_parameters"]["column"], "aum");
     let kept = place.read("id.csv-true/kept.csv");
     let first = kept.lines().nth(1).unwrap();
-    assert!(first.starts_with(&format!("0,{},0,{}", ids()[0], score(0) as f32)), "{first}");
+    assert!(first.starts_with(&format!("0,{},0,train,{}", ids()[0], score(0) as f32)), "{first}");
     // Another file under the same flags is another job.
     place.write("id.csv", &table("filename,score", &str::to_owned).replace(",-2\n", ",-2.5\n"));
     let line = format!("{LINE} --scores id.csv --direction high --out id.csv-true");
@@ -167,12 +167,15 @@ fn what_does_not_fit_the_data_set_is_refused() {
     let line = format!("run --data data {TINY} --strategies full,given --out refused");
     refused(place.path(), &line, &["given", "prune --scores FILE"]);
     // Held-out samples need no row.
-    good(place.path(), "prune --data data --density 1 --quota none --out everything");
+    good(
+        place.path(),
+        "prune --data data --split holdout --density 1 --quota none --out everything",
+    );
     let eligible = positions(&place, "everything");
     assert_eq!(eligible.len(), 18);
     with(&eligible.iter().map(|&i| all[i].clone()).collect::<Vec<_>>());
-    let line =
-        "prune --data data --scores s.csv --direction low --density .5 --quota none --out some";
+    let line = "prune --data data --split holdout --scores s.csv --direction low --density .5 \
+                --quota none --out some";
     good(place.path(), line);
     let mut order = eligible.clone();
     order.sort_by(|&a, &b| score(a).total_cmp(&score(b)));

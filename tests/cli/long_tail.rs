@@ -95,7 +95,7 @@ fn positions_are_those_of_the_original_and_larger_factors_nest() {
     assert_eq!(positions(&place.path().join("again/kept.npy")), kept);
     let by_data = json(
         place.path(),
-        "prune --data even --long-tail 4 --density .5 --quota uniform --out own",
+        "prune --data even --long-tail 4 --split holdout --density .5 --quota uniform --out own",
     );
     assert_eq!(by_data["total"], 21);
     // Another imbalance is another data set.

@@ -13,6 +13,7 @@ mod folders;
 mod given;
 mod groups;
 mod guide;
+mod held_out;
 mod interop;
 mod large;
 #[cfg(target_os = "linux")]
@@ -181,7 +182,7 @@ impl Place {
 
     /// `out/model.safetensors` and `out/recalls.csv` of a tiny network on `data`.
     fn train(&self) {
-        good(self.path(), &format!("train --data data {TINY} --out out"));
+        good(self.path(), &format!("train --data data {TINY} --split holdout --out out"));
     }
 
     /// `scores` of two tiny query runs on `data`.

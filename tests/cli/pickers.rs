@@ -112,8 +112,8 @@ fn every_method_by_the_features_of_a_query_run() {
 fn k_center_is_what_its_formula_says() {
     let place = Place::new();
     let values = own_features(&place);
-    let line = "prune --data data --strategy coreset --features own.npy --quota none --density .5 \
-                --out coreset";
+    let line = "prune --data data --split holdout --strategy coreset --features own.npy --quota none \
+                --density .5 --out coreset";
     let outcome = good(place.path(), line);
     assert!(!outcome.err.contains("training"), "no network is needed: {}", outcome.err);
     let picked = picks(&place, "coreset");
@@ -125,7 +125,7 @@ fn k_center_is_what_its_formula_says() {
     let table = place.read("coreset/kept.csv");
     let eligible: Vec<usize> = {
         // Half of each class is held out: what `train` would hold out.
-        good(place.path(), "prune --data data --quota none --density 1 --out all");
+        good(place.path(), "prune --data data --split holdout --quota none --density 1 --out all");
         positions(&place.path().join("all/kept.npy"))
     };
     assert_eq!((table.lines().count(), eligible.len()), (37, 18));
@@ -191,14 +191,14 @@ fn features_of_the_user_s_own_in_run() {
          random,coreset,ssp --out run"
     );
     good(place.path(), &line);
-    let score = "score --data data --features own.npy --method ssp --out ssp";
+    let score = "score --data data --split holdout --features own.npy --method ssp --out ssp";
     good(place.path(), score);
     let line = "prune --scores ssp --strategy ssp --quota none --density .5 --out kept";
     good(place.path(), line);
     let of = |name: &str| positions(&place.path().join(name));
     assert_eq!(of("run/kept-ssp-0.npy"), of("kept/kept.npy"));
-    let line = "prune --data data --features own.npy --strategy coreset --quota none --density .5 \
-                --out coreset";
+    let line = "prune --data data --split holdout --features own.npy --strategy coreset --quota none \
+                --density .5 --out coreset";
     good(place.path(), line);
     assert_eq!(of("run/kept-coreset-0.npy"), of("coreset/kept.npy"));
 }
@@ -224,7 +224,7 @@ fn scores_of_features() {
     refused(place.path(), line, &["cal", "without predictions", "--features"]);
     let line = "score --data data --features own.npy --method ssp --ssp prototypes --prototypes 99 \
                 --out no";
-    refused(place.path(), line, &["clusters", "99", "18"]);
+    refused(place.path(), line, &["clusters", "99", "36"]);
 }
 
 /// Numbers of an epoch's record that do not depend on the clock or on how often it validates.
@@ -275,7 +275,7 @@ fn picks_are_trained_with_their_weights() {
     let outcome = train("--subset run/kept-craig-0.npy --pick-weights none --out plain");
     assert!(!outcome.err.contains("of the picks"), "{}", outcome.err);
     fs::copy(place.path().join("run/kept-craig-0.npy"), place.path().join("mine.npy")).unwrap();
-    train("--subset mine.npy --out mine");
+    train("--split holdout --subset mine.npy --out mine");
     let model = |out: &str| fs::read(place.path().join(out).join("model.safetensors")).unwrap();
     assert!(model("plain") == model("mine") && model("plain") != model("craig"));
     assert_ne!(losses(&log("plain/log.jsonl")), of_run);

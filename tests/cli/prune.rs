@@ -4,8 +4,17 @@ use crate::*;
 
 use fairprune::artefact::npy;
 
-const ALL: [&str; 7] =
-    ["classes.csv", "job.json", "kept.csv", "kept.json", "kept.npy", "mask.npy", "report.html"];
+const ALL: [&str; 9] = [
+    "classes.csv",
+    "dropped.csv",
+    "eligible.npy",
+    "job.json",
+    "kept.csv",
+    "kept.json",
+    "kept.npy",
+    "mask.npy",
+    "report.html",
+];
 
 /// The cells of a column.
 fn column(csv: &str, name: &str) -> Vec<String> {
@@ -31,7 +40,7 @@ fn all_files_agree() {
     assert_eq!(document["kept"], 9);
     assert!(kept.is_sorted());
     let table = place.read("out/kept.csv");
-    assert_eq!(table.lines().next().unwrap(), "index,id,label,score,kept");
+    assert_eq!(table.lines().next().unwrap(), "index,id,label,part,score,kept");
     let flags: Vec<bool> = column(&table, "kept").iter().map(|k| k == "1").collect();
     let flagged: Vec<usize> = (0..flags.len()).filter(|&i| flags[i]).collect();
     assert_eq!(flagged, kept);
@@ -81,7 +90,9 @@ fn the_page_shows_what_was_chosen() {
     // With the data set at hand, pictures of all 18: at most eight of a class on a side.
     let seen = |line: &str| place_images(&place, line);
     assert_eq!(seen("--scores scores --data data --strategy margin"), 18);
-    assert_eq!(seen("--data data --quota uniform"), 18);
+    assert_eq!(seen("--data data --quota uniform --split holdout"), 18);
+    // At random nothing is held out: all 36.
+    assert_eq!(seen("--data data --quota uniform"), 36);
     // The query run's images, without reading them again; picks are shown, too.
     let line = format!("--data data {TINY} --runs 1 --strategy coreset --quota uniform");
     assert_eq!(seen(&line), 18 + 9);
@@ -118,7 +129,7 @@ fn the_draw_is_that_of_the_first_repetition_of_run() {
     let place = Place::new();
     let line = format!("run --data data {TINY} --seeds 1 --strategies random --out run");
     good(place.path(), &line);
-    good(place.path(), "prune --data data --density .5 --quota none --out prune");
+    good(place.path(), "prune --data data --split holdout --density .5 --quota none --out prune");
     let read = |name: &str| positions(&place.path().join(name));
     assert_eq!(read("run/kept-random-0.npy"), read("prune/kept.npy"));
 }
@@ -170,7 +181,6 @@ fn unusable_flags() {
         ("--scores scores --density .5 --smooth kernel", ["--smooth", "laplace"]),
         ("--scores scores --density .5 --min-per-class 4", ["minimum", "12"]),
         ("--scores scores --density .5 --split holdout", ["--split", "--scores"]),
-        ("--data data --density .5", ["no recalls", "fairprune score --data data"]),
         ("--data data --density .5 --recalls nowhere.csv", ["nowhere.csv", "No such file"]),
         ("--scores nowhere --density .5", ["nowhere", "no folder"]),
         ("--scores data --density .5", ["--scores data", "no scores.csv"]),
@@ -235,7 +245,7 @@ fn recalls_of_other_data_are_refused_or_said_to_be() {
     fs::copy(place.path().join("scores/recalls.csv"), place.path().join("alone.csv")).unwrap();
     let line = "prune --data other --recalls alone.csv --density .5 --out alone";
     let outcome = good(place.path(), line);
-    assert!(outcome.err.contains("7 of class \"ant\" there, 10 here"), "{}", outcome.err);
+    assert!(outcome.err.contains("7 of class \"ant\" there, 20 here"), "{}", outcome.err);
 }
 
 #[test]
@@ -295,7 +305,8 @@ fn scores_of_another_data_set_are_refused() {
 #[test]
 fn a_subset_must_belong_to_the_data_set() {
     let place = Place::new();
-    good(place.path(), "prune --data data --density .5 --quota none --out kept");
+    let line = "prune --data data --split holdout --density .5 --quota none --out kept";
+    good(place.path(), line);
     let line = format!("train --data data {TINY} --subset kept/kept.npy --out trained");
     let trained = good(place.path(), &line);
     assert!(trained.err.contains("9 of 18 training images"), "{}", trained.err);

@@ -162,7 +162,7 @@ fn json_is_there_without_test_images_too() {
     let place = Place::new();
     place.tree("bare", &[("train", [6, 6, 6])]);
     let summary = json(place.path(), &format!("train --data bare {TINY} --out a"));
-    assert_eq!(summary["steps"], 1);
+    assert_eq!(summary["steps"], 3);
     assert!(summary.get("average_accuracy").is_none(), "{summary}");
     assert!(place.path().join("a/model.safetensors").is_file());
 }
@@ -170,7 +170,8 @@ fn json_is_there_without_test_images_too() {
 #[test]
 fn quiet_is_silent() {
     let place = Place::new();
-    let outcome = good(place.path(), &format!("train --data data {TINY} --out a -q"));
+    let outcome =
+        good(place.path(), &format!("train --data data {TINY} --split holdout --out a -q"));
     assert_eq!(outcome.err, "");
     assert!(outcome.out.contains("worst class"), "{}", outcome.out);
     let line = "prune --data data --recalls a/recalls.csv --density .5 --out b -q";

@@ -56,6 +56,18 @@ fn a_trained_network_evaluates_to_its_own_summary() {
     let line = "eval --data data --weights bad.safetensors --arch resnet8 --width 4";
     let train = json(place.path(), &format!("{line} --split train"));
     assert_eq!(train["recalls"][0]["total"], 14);
+    // Without flags the tensors say what network they are of.
+    let line = "eval --data data --weights bad.safetensors --split train";
+    assert_eq!(json(place.path(), line)["loss"], train["loss"]);
+    let outcome = good(place.path(), line);
+    let says = "bad.safetensors states no network: its tensors are those of resnet8 (stem cifar, \
+                width 4, 3 classes)";
+    assert!(outcome.err.contains(says), "{}", outcome.err);
+    place.tree("two", &[("train", [4, 4, 0]), ("test", [2, 2, 0])]);
+    let line = "eval --data two --weights bad.safetensors";
+    refused(place.path(), line, &["a network of 3 classes", "expected 2, as in the data set"]);
+    put(place.path(), "w.pth", b"PK\x03\x04 weights");
+    refused(place.path(), "eval --data data --weights w.pth", &["scripts/pth_to_safetensors.py"]);
 }
 
 #[test]

@@ -260,10 +260,10 @@ fn commands_take_the_precision_and_say_so() {
         outcome
     };
     let read = |file: &str| std::fs::read(root.join(file)).unwrap();
-    good(&format!("train --data data {tiny} --precision bf16 --out half"));
-    good(&format!("train --data data {tiny} --out whole"));
+    good(&format!("train --data data {tiny} --split holdout --precision bf16 --out half"));
+    good(&format!("train --data data {tiny} --split holdout --out whole"));
     assert_ne!(read("half/model.safetensors"), read("whole/model.safetensors"));
-    let again = program(&format!("train --data data {tiny} --out half --resume"));
+    let again = program(&format!("train --data data {tiny} --split holdout --out half --resume"));
     assert_eq!(again.code, 2, "another precision goes on with the job: {}", again.out);
     let weights = "--weights half/model.safetensors --device cuda";
     let recall = |precision: &str| {
@@ -280,7 +280,8 @@ fn commands_take_the_precision_and_say_so() {
         "{}",
         refused.err
     );
-    let refused = program(&format!("train --data data {TINY} --precision bf16 --out narrow"));
+    let refused =
+        program(&format!("train --data data {TINY} --split holdout --precision bf16 --out narrow"));
     assert_eq!(refused.code, 2);
     assert!(refused.err.contains("multiples of 8 channels"), "{}", refused.err);
 }

@@ -55,7 +55,9 @@ fn training_repeats_bit_for_bit_and_goes_on_after_a_fault() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     data(root);
-    let train = |out: &str| format!("train --data data {TINY} --checkpoint-every 0 --out {out}");
+    let train = |out: &str| {
+        format!("train --data data {TINY} --split holdout --checkpoint-every 0 --out {out}")
+    };
     let model = |out: &str| fs::read(root.join(out).join("model.safetensors")).unwrap();
     let first = good(root, &train("a"));
     assert!(first.err.contains("on cuda/"), "{}", first.err);
@@ -146,7 +148,10 @@ fn the_benchmark_streams() {
 fn too_little_memory_is_refused_before_the_first_step() {
     let root = tempfile::tempdir().unwrap();
     data(root.path());
-    let line = format!("train --data data {} --out out", TINY.replace("width 4", "width 32"));
+    let line = format!(
+        "train --data data {} --split holdout --out out",
+        TINY.replace("width 4", "width 32")
+    );
     // Quietly: else the time is guessed first, and a guess may fail.
     let line = format!("{line} --quiet");
     let refused = run(&mut program(root.path(), &[("MEMORY", "1048576")]), &line);

@@ -18,7 +18,8 @@ const KILLS: [usize; 4] = [1, 2, 1, 3];
 
 fn command(folder: &Path, out: &str, more: &str) -> Command {
     let mut command = on_software_device();
-    let line = format!("train --data data {TINY} --dynamics --checkpoint-every 0 -q");
+    let line =
+        format!("train --data data {TINY} --split holdout --dynamics --checkpoint-every 0 -q");
     let line = line.replace("--epochs 2", "--epochs 6").replace("--batch 8", "--batch 3");
     let line = match more {
         "" => line,

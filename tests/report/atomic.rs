@@ -30,6 +30,46 @@ fn writes_and_replaces() {
     assert_eq!(names(folder.path()), ["a.txt"]);
 }
 
+/// File systems allow 255 bytes; temporary names must fit, too, and be found again.
+#[test]
+fn the_longest_names_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    for (length, letter) in [(160, "a"), (161, "b"), (240, "c"), (255, "d")] {
+        let path = folder.path().join(letter.repeat(length));
+        atomic::write(&path, |out| {
+            let unfinished =
+                names(folder.path()).iter().filter(|n| n.ends_with(atomic::TEMPORARY)).count();
+            assert_eq!(unfinished, 1);
+            // Its writer is alive.
+            atomic::remove_abandoned(&path);
+            out.write_all(b"whole")
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        let inside = folder.path().join(letter.to_uppercase().repeat(length));
+        atomic::write_folder(&inside, |place| {
+            fs::write(place.join("x"), "x").unwrap();
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(names(&inside), ["x"]);
+    }
+    assert_eq!(names(folder.path()).len(), 8);
+    // What a killed process left of a long name goes.
+    let path = folder.path().join("e".repeat(250));
+    atomic::write(&path, |_| {
+        let name =
+            names(folder.path()).into_iter().find(|n| n.ends_with(atomic::TEMPORARY)).unwrap();
+        fs::copy(folder.path().join(&name), folder.path().join(name.replacen("-", "-9", 1)))
+            .unwrap();
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(names(folder.path()).len(), 10);
+    atomic::remove_abandoned(&path);
+    assert_eq!(names(folder.path()).len(), 9);
+}
+
 #[test]
 fn a_failure_leaves_the_old_file_and_no_other() {
     let folder = tempfile::tempdir().unwrap();

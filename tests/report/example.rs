@@ -71,6 +71,21 @@ fn correlation(x: &[f64], y: &[f64]) -> Option<f64> {
     (vx > 1e-12 && vy > 1e-12).then(|| cov / (vx * vy).sqrt())
 }
 
+/// A loss that falls and accuracies that rise.
+fn curve(seed: u64, strategy: usize) -> Vec<CurvePoint> {
+    let point = |epoch: u64| {
+        let done = (epoch + 1) as f64 / 6.0;
+        let slow = 1.0 + 0.05 * (strategy as f64 + seed as f64);
+        CurvePoint {
+            steps: 40 * (epoch + 1),
+            train_loss: 2.3 * (-2.0 * done / slow).exp(),
+            train_accuracy: 0.1 + 0.8 * done / slow,
+            val_accuracy: (epoch % 2 == 1).then_some(0.1 + 0.7 * done / slow),
+        }
+    };
+    (0..6).map(point).collect()
+}
+
 /// A summary of the given shape.
 pub fn summary(shape: &Shape) -> RunSummary {
     let k = shape.classes.len();
@@ -116,6 +131,7 @@ pub fn summary(shape: &Shape) -> RunSummary {
             presentations: None,
             forecast: None,
             confusion: Vec::new(),
+            curve: curve(seed, strategy),
             preparation: Some(match (strategy, quota) {
                 _ if density >= 1.0 => Preparation::default(),
                 (1, "none") => Preparation { choose_seconds: 0.002, ..Preparation::default() },

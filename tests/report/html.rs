@@ -107,6 +107,78 @@ fn the_usual_page() {
 }
 
 #[test]
+fn training_is_drawn_for_every_density() {
+    let s = summary(&Shape { densities: vec![0.3, 0.5], ..Shape::usual() });
+    let html = page("training", &s);
+    let section = html.split("id=\"training\"").nth(1).unwrap().split("</section>").next().unwrap();
+    // Three drawings a density; validation was looked at in every other epoch.
+    assert_eq!(section.matches(" against steps; ").count(), 6);
+    assert_eq!(section.matches("Validation accuracy").count(), 4);
+    let curves = section.matches("class=\"curve ").count();
+    assert_eq!(curves, 6 * (1 + s.strategies.iter().filter(|s| !s.full_data).count()));
+    let mut old = s.clone();
+    let runs = old.strategies.iter_mut().flat_map(|s| &mut s.points).flat_map(|p| &mut p.runs);
+    runs.for_each(|run| run.curve.clear());
+    assert!(!page("without-curves", &old).contains("id=\"training\""));
+}
+
+#[test]
+fn the_headline_speaks_of_all_densities() {
+    let mut s = summary(&Shape { densities: vec![0.3, 0.5], ..Shape::usual() });
+    let head = |s: &RunSummary| {
+        let html = page("headline", s);
+        html.split("</header>")
+            .next()
+            .unwrap()
+            .split("class=\"outcome\">")
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    let (strategy, metric) = (s.verdicts[0].strategy.clone(), s.verdicts[0].metric);
+    let set = |s: &mut RunSummary, outcomes: [Outcome; 2]| {
+        let same = |v: &&mut Verdict| {
+            v.strategy == strategy && v.metric == metric && v.baseline == "random"
+        };
+        s.verdicts.iter_mut().filter(same).zip(outcomes).for_each(|(v, o)| v.outcome = o);
+    };
+    set(&mut s, [Outcome::Improved, Outcome::Improved]);
+    assert!(head(&s).starts_with("improved") && head(&s).contains("at density .5"));
+    assert!(head(&s).contains("at density .3"));
+    set(&mut s, [Outcome::Improved, Outcome::Worsened]);
+    assert!(head(&s).starts_with("not the same at every density"), "{}", head(&s));
+    set(&mut s, [Outcome::Undertrained, Outcome::Undertrained]);
+    assert!(head(&s).starts_with("undertrained: no verdict"), "{}", head(&s));
+    let epochs = s.settings.epochs_to_try();
+    assert!(epochs as f64 >= 4.0 * s.settings.epochs);
+    assert!(head(&s).contains(&format!("--epochs {epochs}")), "{}", head(&s));
+}
+
+#[test]
+fn warnings_that_say_the_same_are_one() {
+    let mut s = summary(&Shape::usual());
+    let same = |who: &str| format!("{who}: fewer than 50 samples are kept of \"ring\" (46)");
+    s.warnings = vec![
+        same("Random at density 0.3"),
+        "the test part is small".to_owned(),
+        same("EL2N at density 0.3"),
+        same("EL2N at density 0.5"),
+    ];
+    let html = page("warnings", &s);
+    assert_eq!(html.matches("fewer than 50 samples are kept of").count(), 1);
+    let merged = "(Random at density 0.3; EL2N at density 0.3, 0.5)";
+    assert!(html.contains(merged), "{}", html.split("<nav").next().unwrap());
+    assert!(html.contains("the test part is small"));
+    // Other seeds of one strategy keep other numbers.
+    let seed =
+        |n: usize| format!("Random at density 0.3: fewer than 50 samples are kept of \"a\" ({n})");
+    s.warnings = vec![seed(1), seed(2), seed(3)];
+    let html = page("alike", &s);
+    assert!(html.contains("(1) (alike in 2 more)"), "{}", html.split("<nav").next().unwrap());
+    assert!(!html.contains("(2)") && !html.contains("(3)"));
+}
+
+#[test]
 fn several_densities() {
     let shape = Shape { densities: vec![0.1, 0.3, 0.5, 0.8], seeds: 6, ..Shape::usual() };
     let html = page("densities", &summary(&shape));

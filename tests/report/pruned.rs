@@ -98,6 +98,8 @@ impl Made {
                 .into(),
             next: "fairprune train --data FOLDER --subset kept/kept.npy".into(),
             kept_file: "kept/kept.npy".into(),
+            train_folder: Some("FOLDER/train".into()),
+            dropped: vec![("held out", 30), ("quota", 12), ("score", 400), ("draw", 0)],
             without_pictures: "The images were not at hand.".into(),
             version: "0.1.0".into(),
             commit: "252ca4952ca4".into(),
@@ -148,6 +150,20 @@ fn a_score_with_quotas() {
 }
 
 /// The strip begins with what the score keeps first, whichever end that is.
+#[test]
+fn dropped_samples_and_the_real_folder_are_named() {
+    let made = Made::new(&ten(), 40);
+    let html = page("dropped", &made.set(), false);
+    let section = html.split("id=\"dropped\"").nth(1).unwrap().split("</section>").next().unwrap();
+    assert!(section.contains("dropped.csv") && section.contains("held out"));
+    assert_eq!(section.matches("<tr><th scope=\"row\">").count(), 3, "{section}");
+    assert!(html.contains("ImageFolder(&quot;FOLDER/train&quot;)"));
+    let elsewhere = PrunedSet { train_folder: None, dropped: Vec::new(), ..made.set() };
+    let html = page("elsewhere", &elsewhere, false);
+    assert!(!html.contains("ImageFolder") && !html.contains("id=\"dropped\""));
+    assert!(html.contains("kept/kept.npy"));
+}
+
 #[test]
 fn strips_follow_the_ranking() {
     let made = Made::new(&names(1, |_| "only".into()), 200);

@@ -2,7 +2,7 @@
 
 use fairprune::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord, Provenance};
 use fairprune::artefact::tables::{
-    self, KeptClassRow, KeptRow, RecallRow, SamplePart, ScoreTable, TableRow,
+    self, DroppedRow, KeptClassRow, KeptRow, Reason, RecallRow, SamplePart, ScoreTable, TableRow,
 };
 use fairprune::artefact::{atomic, provenance};
 use std::fs;
@@ -59,6 +59,7 @@ fn rows_come_back_bit_for_bit() {
             index: i as u64 * 7,
             id: format!("train/{i}.png"),
             label: i as u32,
+            part: if kept { SamplePart::Train } else { SamplePart::Out },
             score,
             kept,
         })
@@ -67,8 +68,29 @@ fn rows_come_back_bit_for_bit() {
     tables::write(&path, &kept).unwrap();
     assert_eq!(tables::read::<KeptRow>(&path).unwrap(), kept);
     let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().nth(1), Some("0,train/0.png,0,0.1,1"));
-    assert_eq!(text.lines().nth(2), Some("7,train/1.png,1,,0"));
+    assert_eq!(text.lines().nth(1), Some("0,train/0.png,0,train,0.1,1"));
+    assert_eq!(text.lines().nth(2), Some("7,train/1.png,1,out,,0"));
+
+    let dropped: Vec<DroppedRow> = Reason::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(i, reason)| DroppedRow {
+            index: i as u64,
+            id: format!("{i}.png"),
+            label: 2,
+            part: SamplePart::Val,
+            score: (i % 2 == 0).then_some(0.5),
+            reason,
+        })
+        .collect();
+    let path = folder.file("dropped.csv");
+    tables::write(&path, &dropped).unwrap();
+    assert_eq!(tables::read::<DroppedRow>(&path).unwrap(), dropped);
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.lines().nth(1), Some("0,0.png,2,val,0.5,held out"));
+    // Where everything is kept, there is none.
+    tables::write::<DroppedRow>(&path, &[]).unwrap();
+    assert_eq!(tables::read::<DroppedRow>(&path).unwrap(), []);
 
     let classes = vec![
         KeptClassRow {
@@ -130,10 +152,14 @@ fn bad_rows_are_named() {
     // Lines are counted in the file, also after a name that spans two.
     refused::<RecallRow>(format!("{HEAD}0,\"a\nb\",5,1,2,0.5,\n1,c,5,1,2,7,\n"), &["line 4"]);
 
-    const KEPT: &str = "index,id,label,score,kept\n";
-    refused::<KeptRow>(format!("{KEPT}0,a,0,0.5,2\n"), &["column kept", "0 or 1"]);
-    refused::<KeptRow>(format!("{KEPT}0,a,0,NaN,1\n"), &["column score"]);
-    refused::<KeptRow>(format!("{KEPT}3,a,0,,1\n3,b,0,,0\n"), &["line 3, column index", "3 again"]);
+    const KEPT: &str = "index,id,label,part,score,kept\n";
+    refused::<KeptRow>(format!("{KEPT}0,a,0,train,0.5,2\n"), &["column kept", "0 or 1"]);
+    refused::<KeptRow>(format!("{KEPT}0,a,0,train,NaN,1\n"), &["column score"]);
+    refused::<KeptRow>(format!("{KEPT}0,a,0,test,1,1\n"), &["column part", "train, val or out"]);
+    refused::<KeptRow>(
+        format!("{KEPT}3,a,0,train,,1\n3,b,0,val,,0\n"),
+        &["line 3, column index", "3 again"],
+    );
 
     const CLASSES: &str = "class,name,size,recall,density,kept\n";
     refused::<KeptClassRow>(format!("{CLASSES}0,a,5,,0.5,6\n"), &["column kept", "at most size"]);

@@ -201,7 +201,8 @@ fn kills() -> usize {
     }
 }
 
-const TRAIN: &str = "train --epochs 24 --dynamics --checkpoint-every 0 {flags} --out {out}";
+const TRAIN: &str =
+    "train --split holdout --epochs 24 --dynamics --checkpoint-every 0 {flags} --out {out}";
 const TRAINED: [&str; 9] = [
     "{out}/model.safetensors",
     "{out}/recalls.csv",
@@ -299,7 +300,7 @@ const BASELINES: [&str; 9] = [
 fn baselines_killed_at_any_time() {
     for name in BASELINES {
         let line = format!(
-            "train --epochs 24 --baseline {name} --checkpoint-every 0 {{flags}} --out {{out}}"
+            "train --split holdout --epochs 24 --baseline {name} --checkpoint-every 0 {{flags}} --out {{out}}"
         );
         let results = ["{out}/model.safetensors", "{out}/recalls.csv"];
         Victim::new(&line, &results).kill(kills(), When::AnyTime);

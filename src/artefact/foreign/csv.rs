@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::NamedScores;
-use crate::artefact::tables::open;
+use crate::artefact::tables::{ATTRIBUTE, SCORE_TABLE_COLUMNS, open};
 use crate::error::{Error, Result};
 
 /// Headers of the column that names the sample, in any case; the first that is there counts.
@@ -20,6 +20,8 @@ pub struct ScoreColumns {
     pub name: String,
     /// Header of the column that holds the score.
     pub score: String,
+    /// Whether the table is one of ours, `scores.csv`: its rows say then whether they are held out.
+    pub own: bool,
 }
 
 /// The headers of the columns that are asked for, in any case; that of a column without a header is
@@ -31,7 +33,16 @@ pub struct WantedColumns<'a> {
     /// The column that holds the score; `None` takes one of [`SCORE_COLUMNS`], else the only one beside
     /// the name.
     pub score: Option<&'a str>,
+    /// Whether the column `part` (or `split`) says which samples are held out; tables of ours say it
+    /// always.
+    pub parts: bool,
 }
+
+/// The columns that may say which samples are held out, and what their cells say, in any case.
+const PART_COLUMNS: [&str; 2] = ["part", "split"];
+const TRAINED_ON: [&str; 2] = ["train", "training"];
+const HELD_OUT: [&str; 9] =
+    ["val", "valid", "validation", "dev", "test", "testing", "eval", "evaluation", "out"];
 
 /// Returns the names and scores of every row.
 ///
@@ -47,6 +58,15 @@ pub fn read(path: &Path, wanted: WantedColumns) -> Result<(ScoreColumns, NamedSc
     };
     let first = |names: &[&str]| -> Vec<usize> {
         names.iter().map(|n| places(n)).find(|found| !found.is_empty()).unwrap_or_default()
+    };
+    let own = table.header.iter().take(SCORE_TABLE_COLUMNS.len()).eq(SCORE_TABLE_COLUMNS);
+    let part = match (own || wanted.parts, &first(&PART_COLUMNS)[..]) {
+        (false, _) => None,
+        (true, [part]) => Some(*part),
+        (true, _) => {
+            let expected = "one column part or split, which says what is held out";
+            return Err(table.wrong_header(expected));
+        }
     };
     let named = match wanted.name {
         Some(column) => places(&column.trim().to_lowercase()),
@@ -67,7 +87,9 @@ pub fn read(path: &Path, wanted: WantedColumns) -> Result<(ScoreColumns, NamedSc
         Some(column) => places(&column.to_lowercase()),
         None => first(&SCORE_COLUMNS),
     };
-    let others: Vec<usize> = (0..header.len()).filter(|&i| i != name).collect();
+    let fixed = |i: usize| own && (i < SCORE_TABLE_COLUMNS.len() || header[i] == ATTRIBUTE);
+    let others: Vec<usize> =
+        (0..header.len()).filter(|&i| i != name && Some(i) != part && !fixed(i)).collect();
     let score = match (&found[..], &others[..], column) {
         ([score], _, _) if *score != name => *score,
         ([], [only], None) => *only,
@@ -75,16 +97,30 @@ pub fn read(path: &Path, wanted: WantedColumns) -> Result<(ScoreColumns, NamedSc
             return Err(table.wrong_header(format!("one column {column:?}")));
         }
         _ => {
-            let names = SCORE_COLUMNS.join(" or ");
-            let expected = format!("one column {names}; or `score_column` NAME");
+            let names: Vec<&str> = match own {
+                true => others.iter().map(|&i| table.header.get(i).unwrap_or("")).collect(),
+                false => SCORE_COLUMNS.to_vec(),
+            };
+            let expected = format!("one column {}; or `score_column` NAME", names.join(" or "));
             return Err(table.wrong_header(expected));
         }
     };
-    let columns =
-        ScoreColumns { name: table.header[name].to_owned(), score: table.header[score].to_owned() };
+    let [name_header, score_header] = [name, score].map(|i| table.header[i].to_owned());
+    let columns = ScoreColumns { name: name_header, score: score_header, own };
     let mut rows = NamedScores::default();
     while let Some((line, record)) = table.next_record()? {
         let cell = |i: usize| record.get(i).unwrap_or("").trim();
+        if let Some(part) = part {
+            let text = cell(part).to_lowercase();
+            if HELD_OUT.contains(&text.as_str()) {
+                rows.held_out.push(cell(name).to_owned());
+                continue;
+            }
+            if !TRAINED_ON.contains(&text.as_str()) {
+                let expected = "train for a sample that may be kept, or val, test or out";
+                return Err(table.cell(line, &header[part], cell(part), expected));
+            }
+        }
         let value: Option<f64> = cell(score).parse().ok().filter(|v: &f64| !v.is_nan());
         let Some(value) = value else {
             return Err(table.cell(line, &columns.score, cell(score), "a number"));
@@ -106,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.csv");
         std::fs::write(&path, text).unwrap();
-        read(&path, WantedColumns { name: None, score: column })
+        read(&path, WantedColumns { score: column, ..WantedColumns::default() })
     }
 
     #[test]
@@ -117,10 +153,10 @@ mod tests {
         {
             let cells = if header.starts_with("id") { "q,a,1" } else { "a,1" };
             std::fs::write(&path, format!("{header}\n{cells}\n")).unwrap();
-            let wanted = WantedColumns { name: Some(name), score: Some("score") };
+            let wanted = WantedColumns { name: Some(name), score: Some("score"), parts: false };
             assert_eq!(read(&path, wanted).unwrap().1.names, ["a"], "{header}");
         }
-        let wanted = WantedColumns { name: Some("x"), score: None };
+        let wanted = WantedColumns { name: Some("x"), ..WantedColumns::default() };
         let text = read(&path, wanted).unwrap_err().to_string();
         assert!(text.contains("one column \"x\""), "{text}");
     }
@@ -141,6 +177,33 @@ mod tests {
                 (vec!["a".into(), "b".into()], vec![1.0, -2000.0])
             );
         }
+    }
+
+    #[test]
+    fn parts_say_which_rows_are_held_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.csv");
+        let read_parts = |text: &str, parts: bool| {
+            std::fs::write(&path, text).unwrap();
+            read(&path, WantedColumns { parts, ..WantedColumns::default() })
+        };
+        // A table of ours says it always, and held-out rows need no number.
+        let own = "index,id,label,part,el2n\n0,a,0,train,1\n1,b,0,val,\n2,c,1,out,3\n";
+        let (columns, rows) = read_parts(own, false).unwrap();
+        assert_eq!((columns.score.as_str(), columns.own), ("el2n", true));
+        assert_eq!((&rows.names[..], &rows.scores[..]), (&["a".to_owned()][..], &[1.0][..]));
+        assert_eq!(rows.held_out, ["b", "c"]);
+        let two = "index,id,label,part,attribute,el2n,aum2\n0,a,0,train,0,1,2\n";
+        let text = read_parts(two, false).unwrap_err().to_string();
+        assert!(text.contains("one column el2n or aum2"), "{text}");
+        // Another's says it if that is asked for.
+        let other = "file,Split,score\na,Training,1\nb,valid,2\n";
+        assert_eq!(read_parts(other, false).unwrap().1.held_out, [""; 0]);
+        assert_eq!(read_parts(other, true).unwrap().1.held_out, ["b"]);
+        let text = read_parts(&other.replace("valid", "maybe"), true).unwrap_err().to_string();
+        assert!(text.contains("line 3, column split") && text.contains("maybe"), "{text}");
+        let text = read_parts("file,score\na,1\n", true).unwrap_err().to_string();
+        assert!(text.contains("one column part or split"), "{text}");
     }
 
     #[test]

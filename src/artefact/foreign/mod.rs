@@ -28,6 +28,19 @@ pub struct NamedScores {
     pub names: Vec<String>,
     /// Number in each row.
     pub scores: Vec<f64>,
+    /// Names in rows that say that their samples are held out; they have no number.
+    pub held_out: Vec<String>,
+}
+
+/// What a file says of the samples of a training set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MatchedScores {
+    /// One number a sample, NaN for those without.
+    pub values: Vec<f64>,
+    /// Positions that the file holds out, ascending.
+    pub held_out: Vec<usize>,
+    /// Needed positions without a row, ascending; none unless that is allowed.
+    pub without_row: Vec<usize>,
 }
 
 /// Reads the numbers of an array of one axis, none of which is NaN.
@@ -73,8 +86,8 @@ pub fn in_order(what: &str, scores: Vec<f64>, samples: usize) -> Result<Vec<f64>
     Err(Error::invalid(what, format!("{} numbers", scores.len()), expected))
 }
 
-/// Puts numbers in the order of `ids` by their names, NaN for samples without a row, of which there
-/// may be none among `needed`.
+/// Puts numbers in the order of `ids` by their names. Samples without a row are none of `needed`, or are
+/// returned where `partial` allows them.
 ///
 /// # Errors
 /// A name means no sample, several, or one that has a row already, or a needed sample has no row.
@@ -84,27 +97,42 @@ pub fn by_name(
     rows: &NamedScores,
     ids: &[String],
     needed: &[usize],
-) -> Result<Vec<f64>> {
+    partial: bool,
+) -> Result<MatchedScores> {
     let names = SampleNames::new(ids);
-    let mut scores = vec![f64::NAN; ids.len()];
+    let mut values = vec![f64::NAN; ids.len()];
+    let mut has_row = vec![false; ids.len()];
+    let mut held_out = Vec::new();
     let (mut unknown, mut twice) = (Vec::new(), Vec::new());
-    for (name, &score) in rows.names.iter().zip(&rows.scores) {
+    let of_scores = rows.names.iter().zip(rows.scores.iter().map(|&score| Some(score)));
+    for (name, score) in of_scores.chain(rows.held_out.iter().map(|name| (name, None))) {
         match names.find(name).map_err(|ids| {
             let expected =
                 "names that tell the samples apart, such as `data export` writes as a list";
             Error::invalid(what, format!("{name:?}, which may be {}", ids.join(" or ")), expected)
         })? {
             None => unknown.push(name.as_str()),
-            Some(i) if !scores[i].is_nan() => twice.push(name.as_str()),
-            Some(i) => scores[i] = score,
+            Some(i) if has_row[i] => twice.push(name.as_str()),
+            Some(i) => {
+                has_row[i] = true;
+                match score {
+                    Some(score) => values[i] = score,
+                    None => held_out.push(i),
+                }
+            }
         }
     }
-    let missing: Vec<&str> =
-        needed.iter().filter(|&&i| scores[i].is_nan()).map(|&i| ids[i].as_str()).collect();
+    held_out.sort_unstable();
+    let without_row: Vec<usize> = needed.iter().copied().filter(|&i| !has_row[i]).collect();
     refuse(what, "that no training sample has", &unknown, "names of training samples")?;
     refuse(what, "more than once", &twice, "a row a sample")?;
-    refuse(what, "without a row", &missing, "a row for every training sample that may be kept")?;
-    Ok(scores)
+    if !partial {
+        let missing: Vec<&str> = without_row.iter().map(|&i| ids[i].as_str()).collect();
+        let expected = "a row for every training sample that may be kept; `partial` holds out the samples \
+                        without one";
+        refuse(what, "without a row", &missing, expected)?;
+    }
+    Ok(MatchedScores { values, held_out, without_row })
 }
 
 fn refuse(what: &str, why: &str, names: &[&str], expected: &str) -> Result<()> {
@@ -128,6 +156,7 @@ mod tests {
         NamedScores {
             names: pairs.iter().map(|p| p.0.to_owned()).collect(),
             scores: pairs.iter().map(|p| p.1).collect(),
+            held_out: Vec::new(),
         }
     }
 
@@ -139,17 +168,27 @@ mod tests {
     fn rows_go_where_their_names_say() {
         let given =
             rows(&[("dog/1.png", 3.0), ("/home/x/set/train/cat/1.png", 1.0), ("2.png", 2.0)]);
-        assert_eq!(by_name("s.csv", &given, &ids(), &[0, 1, 2]).unwrap(), [1.0, 2.0, 3.0]);
+        let all = by_name("s.csv", &given, &ids(), &[0, 1, 2], false).unwrap();
+        assert_eq!((&all.values[..], all.without_row.len()), (&[1.0, 2.0, 3.0][..], 0));
         // Samples that may not be kept need no row.
         let given = rows(&[("cat/1.png", f64::INFINITY), ("dog/1.png", 3.0)]);
-        let scores = by_name("s.csv", &given, &ids(), &[0, 2]).unwrap();
+        let scores = by_name("s.csv", &given, &ids(), &[0, 2], false).unwrap().values;
         assert!(scores[1].is_nan() && scores[0] == f64::INFINITY && scores[2] == 3.0);
+        // Those that may be kept need one, unless a part is enough.
+        let text = by_name("s.csv", &given, &ids(), &[0, 1, 2], false).unwrap_err().to_string();
+        assert!(text.contains("1 names without a row") && text.contains("`partial`"), "{text}");
+        let part = by_name("s.csv", &given, &ids(), &[0, 1, 2], true).unwrap();
+        assert_eq!((part.without_row, part.held_out.len()), (vec![1], 0));
+        // A row that says so holds its sample out.
+        let given = NamedScores { held_out: vec!["cat/2.png".to_owned()], ..given };
+        let said = by_name("s.csv", &given, &ids(), &[0, 1, 2], false).unwrap();
+        assert_eq!((said.held_out, said.without_row.len()), (vec![1], 0));
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let refused = |pairs: &[(&str, f64)]| {
-            by_name("s.csv", &rows(pairs), &ids(), &[0, 1, 2]).unwrap_err().to_string()
+            by_name("s.csv", &rows(pairs), &ids(), &[0, 1, 2], false).unwrap_err().to_string()
         };
         let all = [("cat/1.png", 1.0), ("cat/2.png", 2.0), ("dog/1.png", 3.0)];
         let text = refused(&all[..2]);

@@ -5,7 +5,8 @@
 //! | `scores.csv` | index, id, label, part, attribute where there is one, one column a method: [`ScoreTable`] |
 //! | `recalls.csv` | class, name, train_size, val_correct, val_total, recall, recall_sd: [`RecallRow`] |
 //! | `recalls-groups.csv` | the same with `group` for `class`: [`GroupRecallRow`] |
-//! | `kept.csv` | index, id, label, score, kept: [`KeptRow`] |
+//! | `kept.csv` | index, id, label, part, score, kept: [`KeptRow`] |
+//! | `dropped.csv` | index, id, label, part, score, reason: [`DroppedRow`] |
 //! | `picks.csv` | pick, index, id, label, weight: [`PickRow`] |
 //! | `check.csv` | finding, kind, part, index, id, label, other_part, other_index, other_id, other_label, suggested_label, score, suggestion: [`FindingRow`] |
 //! | `validation-rows.csv` | row, run, position, class: [`ValidationSampleRow`] |
@@ -17,15 +18,17 @@
 //! is an `Option`.
 
 mod cells;
+mod dropped;
 mod findings;
 mod read;
 mod scores;
 mod validation;
 
 pub use cells::RowWriter;
+pub use dropped::{DroppedRow, Reason};
 pub use findings::{FindingKind, FindingRow, FoundSample};
 pub use read::{Cells, TableRow};
-pub use scores::{SamplePart, ScoreTable};
+pub use scores::{ATTRIBUTE, FIXED as SCORE_TABLE_COLUMNS, SamplePart, ScoreTable};
 pub use validation::ValidationSampleRow;
 
 use super::atomic;
@@ -202,6 +205,8 @@ pub struct KeptRow {
     pub id: String,
     /// Class index.
     pub label: u32,
+    /// What the sample is there for: only samples of the part `train` may be kept.
+    pub part: SamplePart,
     /// The score that ranked the sample; `None` for random draws.
     pub score: Option<f32>,
     /// Whether the sample is kept. It is written as 1 or 0; `true` and `false` are read too.
@@ -214,6 +219,7 @@ impl TableRow for KeptRow {
         ("index", "a position in the training set, each at most once"),
         ("id", "text"),
         ("label", "a class index"),
+        ("part", SamplePart::NAMES),
         ("score", "a number or nothing"),
         ("kept", "0 or 1"),
     ];
@@ -224,6 +230,7 @@ impl TableRow for KeptRow {
             index: cells.value("index")?,
             id: cells.value("id")?,
             label: cells.value("label")?,
+            part: cells.value("part")?,
             score: cells.optional("score")?,
             kept: match kept.to_ascii_lowercase().as_str() {
                 "1" | "true" => true,

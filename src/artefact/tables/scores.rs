@@ -4,11 +4,14 @@ use super::cells::RowWriter;
 use super::read::OpenTable;
 use crate::artefact::atomic;
 use crate::error::{Error, Result};
+use serde::Serialize;
 use std::path::Path;
+use std::str::FromStr;
 
-const FIXED: [&str; 4] = ["index", "id", "label", "part"];
+/// The columns that every table begins with.
+pub const FIXED: [&str; 4] = ["index", "id", "label", "part"];
 /// The column that follows them where the samples have an attribute.
-const ATTRIBUTE: &str = "attribute";
+pub const ATTRIBUTE: &str = "attribute";
 
 /// What a row of the training set was used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,9 @@ pub enum SamplePart {
 }
 
 impl SamplePart {
+    /// What cells of a part hold.
+    pub(super) const NAMES: &'static str = "train, val or out";
+
     /// Returns the part's name as it is written in the file.
     pub fn name(self) -> &'static str {
         match self {
@@ -29,6 +35,21 @@ impl SamplePart {
             SamplePart::Val => "val",
             SamplePart::Out => "out",
         }
+    }
+}
+
+impl Serialize for SamplePart {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
+    }
+}
+
+impl FromStr for SamplePart {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let parts = [SamplePart::Train, SamplePart::Val, SamplePart::Out];
+        parts.into_iter().find(|part| part.name() == text).ok_or(())
     }
 }
 
@@ -124,12 +145,8 @@ impl ScoreTable {
             scores.labels.push(
                 cell(2).parse().map_err(|_| table.cell(line, "label", cell(2), "a class index"))?,
             );
-            let part = match cell(3) {
-                "train" => SamplePart::Train,
-                "val" => SamplePart::Val,
-                "out" => SamplePart::Out,
-                other => return Err(table.cell(line, "part", other, "train, val or out")),
-            };
+            let wrong = |()| table.cell(line, "part", cell(3), SamplePart::NAMES);
+            let part = cell(3).parse().map_err(wrong)?;
             scores.parts.push(part);
             if attributed {
                 let wrong = |_| table.cell(line, ATTRIBUTE, cell(4), "the number of a value");

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fairprune::artefact::OutputDir;
+use fairprune::artefact::events::ScalarEvents;
 use fairprune::error::Error;
 use fairprune::experiment::folder::subset::{SubsetFile, SubsetWeights};
 use fairprune::experiment::network::{MODEL, TrainSettings, Training};
 use fairprune::experiment::settings::DefaultNetwork;
 use fairprune::experiment::training::Keeping;
 use fairprune::experiment::{Loaded, Session};
-use fairprune::train::{Control, Recording, StepBudget};
+use fairprune::train::{Baseline, Control, EpochRecord, Recording, StepBudget, TrainProgress};
 use serde_json::{Map, Value};
 
 use super::evaluation::print_evaluation;
@@ -19,7 +20,7 @@ use super::presentations::presentations;
 use crate::cli::args::{
     Common, DataArgs, GroupArgs, NetworkArgs, OutArgs, RecipeArgs, WithoutArgs,
 };
-use crate::cli::progress::Bar;
+use crate::cli::progress::TrainingBar;
 use crate::cli::{command_line, context, interrupt, output};
 
 #[derive(Args, Debug)]
@@ -60,6 +61,14 @@ pub struct TrainArgs {
     /// Length of a run on a subset: fixed (the given epochs), matched or steps
     #[arg(long, default_value = "fixed", value_name = "NAME")]
     pub budget: String,
+    /// A line of losses and accuracies every N epochs, 0 for none [default: 1 without a terminal, where
+    /// there is no bar]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub log_every: Option<u64>,
+    /// Write losses, accuracies and the learning rate as TensorBoard event files to DIR [default without
+    /// DIR: OUT/tensorboard]
+    #[arg(long, value_name = "DIR", help_heading = "Output", num_args = 0..=1, require_equals = true)]
+    pub tensorboard: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub out: OutArgs,
     #[command(flatten)]
@@ -71,7 +80,14 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let common = &args.common;
     let device = common.device()?;
     let data = context::load_data(common, &args.data, &device)?;
-    let loaded = Loaded::of(&device, data, &args.data.without(&args.without)?);
+    let baseline: Option<Baseline> = args.baseline.as_deref().map(str::parse).transpose()?;
+    let file = args.subset.as_deref().map(|path| SubsetFile::read(path, &data)).transpose()?;
+    let mut data_settings = args.data.without(&args.without)?;
+    if data_settings.split.is_none() {
+        let measures = baseline.is_some_and(Baseline::needs_validation);
+        data_settings.split = Some(data_settings.split_to_train(&data, file.as_ref(), measures));
+    }
+    let loaded = Loaded::of(&device, data, &data_settings);
     let session = loaded
         .seed(common.seed)
         .groups(&args.groups.groups)
@@ -80,13 +96,13 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     let recipe_settings = args.recipe.settings()?;
     let recipe = recipe_settings.recipe_of(&session)?;
     let budget: StepBudget = args.budget.parse()?;
-    let (subset, weights) = subset(args, &session)?;
+    let (subset, weights) = subset(args, file, &session)?;
     let settings = TrainSettings {
         subset,
         weights,
         budget: Some(budget),
         record: recording(args.dynamics.as_deref())?,
-        baseline: args.baseline.as_deref().map(str::parse).transpose()?,
+        baseline,
     };
     let of_weights = settings.weights.as_ref().map(describe_weights);
     let training = Training::new(&session, &recipe, settings)?;
@@ -104,14 +120,22 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     }
     let interval = recipe_settings.checkpoint_interval();
     let keeping = Keeping { dir: &dir, interval, keep_checkpoint: true };
-    let bar = Bar::new(common, training.run().steps);
-    let mut progress = |p: fairprune::train::TrainProgress| {
-        bar.set(p.step, p.total_steps, &format!("epoch {}", p.epoch + 1));
+    let bar = TrainingBar::new(common, training.run().steps, args.log_every);
+    let epochs = training.epochs();
+    let mut events = events(args, &dir)?;
+    let mut progress = |p: TrainProgress| {
+        bar.see(&p, epochs);
+        if let (Some(record), Some(events)) = (p.finished, &mut events) {
+            events.write(record.steps, &scalars(record));
+        }
     };
     let mut control =
         Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
     let trained = training.in_folder(&keeping, &mut control);
     bar.finish();
+    if let Some(events) = events {
+        events.finish()?;
+    }
     let (summary, finished) =
         trained.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
     let presented: Vec<_> = finished.result.presentations.into_iter().collect();
@@ -121,13 +145,33 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
     report(common, &summary, &dir)
 }
 
+/// Where TensorBoard's events go, if they are wanted.
+fn events(args: &TrainArgs, dir: &OutputDir) -> Result<Option<ScalarEvents>> {
+    let Some(place) = &args.tensorboard else { return Ok(None) };
+    let place = place.clone().unwrap_or_else(|| dir.root().join("tensorboard"));
+    Ok(Some(ScalarEvents::create(&place)?))
+}
+
+/// What TensorBoard shows of an epoch.
+fn scalars(record: &EpochRecord) -> Vec<(&'static str, f64)> {
+    let validation =
+        [("loss/validation", record.val_loss), ("accuracy/validation", record.val_accuracy)];
+    let mut scalars = vec![
+        ("loss/train", record.train_loss),
+        ("accuracy/train", record.train_accuracy),
+        ("learning rate", f64::from(record.lr)),
+    ];
+    scalars.extend(validation.into_iter().filter_map(|(tag, value)| Some((tag, value?))));
+    scalars
+}
+
 /// The subset to train on and the weights of its picks, where there is one.
 fn subset(
     args: &TrainArgs,
+    file: Option<SubsetFile>,
     session: &Session,
 ) -> Result<(Option<Vec<usize>>, Option<SubsetWeights>)> {
-    let Some(path) = &args.subset else { return Ok((None, None)) };
-    let file = SubsetFile::read(path, &session.data)?;
+    let Some(file) = file else { return Ok((None, None)) };
     context::notes(&args.common, &file.notes);
     file.check_split(&session.split)?;
     let asked = args.pick_weights.as_deref().map(str::parse).transpose()?;
@@ -163,10 +207,16 @@ fn describe(
     let (kept, all, steps) = (run.part.train.len(), split.train.len(), run.steps);
     vec![
         format!(
-            "data      {}: {kept} of {all} training images, {} validation ({}), {} test",
+            "data      {}: {kept} of {all} training images{}, {}, {} test",
             args.data.data,
-            split.val.len(),
-            split.kind,
+            match session.data.present().len() - all {
+                0 => String::new(),
+                out => format!(" ({out} more are not trained on)"),
+            },
+            match split.val.len() {
+                0 => "no validation images (--split holdout or crossfit takes some)".to_owned(),
+                n => format!("{n} validation ({})", split.kind),
+            },
             split.test.len()
         ),
         format!(

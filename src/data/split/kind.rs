@@ -23,6 +23,8 @@ pub enum SplitKind {
     /// evaluated on fold r, and recalls are pooled over the runs, so that nothing is lost for
     /// training.
     Crossfit { folds: usize },
+    /// Nothing is held out, and nothing is measured on validation images.
+    None,
 }
 
 impl fmt::Display for SplitKind {
@@ -32,6 +34,7 @@ impl fmt::Display for SplitKind {
             SplitKind::Holdout => f.write_str("holdout"),
             SplitKind::HalfTest => f.write_str("half-test"),
             SplitKind::Crossfit { folds } => write!(f, "crossfit:{folds}"),
+            SplitKind::None => f.write_str("none"),
         }
     }
 }
@@ -39,13 +42,14 @@ impl fmt::Display for SplitKind {
 impl FromStr for SplitKind {
     type Err = Error;
 
-    /// Reads `shipped`, `holdout`, `half-test`, `crossfit` (5 folds) or `crossfit:R`.
+    /// Reads `shipped`, `holdout`, `half-test`, `crossfit` (5 folds), `crossfit:R` or `none`.
     fn from_str(s: &str) -> Result<Self> {
         match s {
             "shipped" => return Ok(SplitKind::Shipped),
             "holdout" => return Ok(SplitKind::Holdout),
             "half-test" => return Ok(SplitKind::HalfTest),
             "crossfit" => return Ok(SplitKind::Crossfit { folds: DEFAULT_FOLDS }),
+            "none" => return Ok(SplitKind::None),
             _ => {}
         }
         match s.strip_prefix("crossfit:").and_then(|r| r.parse::<usize>().ok()) {
@@ -53,7 +57,7 @@ impl FromStr for SplitKind {
             _ => Err(Error::invalid(
                 "split",
                 s,
-                "one of holdout, half-test, crossfit, crossfit:R with R >= 2, shipped",
+                "one of holdout, half-test, crossfit, crossfit:R with R >= 2, shipped, none",
             )),
         }
     }
@@ -70,6 +74,7 @@ mod tests {
             SplitKind::Holdout,
             SplitKind::HalfTest,
             SplitKind::Crossfit { folds: 7 },
+            SplitKind::None,
         ] {
             assert_eq!(kind.to_string().parse::<SplitKind>().unwrap(), kind);
         }

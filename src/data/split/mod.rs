@@ -127,6 +127,7 @@ impl Split {
                 each_class_has(2, kind, "training", train, classes)?;
                 split.folds = stratified_folds(train, classes.len(), folds, seed);
             }
+            SplitKind::None => {}
         }
         Ok(split)
     }
@@ -223,6 +224,11 @@ pub(super) fn by_class(labels: &[u32], classes: usize) -> Vec<Vec<usize>> {
 /// half up, at least 50, at most n / 2 rounded down.
 fn holdout_count(n: usize) -> usize {
     ((n + 5) / 10).max(HOLDOUT_MINIMUM).min(n / 2)
+}
+
+/// Returns the number of training images that `holdout` would take.
+pub(super) fn holdout_size(labels: &[u32], classes: usize) -> usize {
+    class_sizes(labels, classes).into_iter().map(holdout_count).sum()
 }
 
 fn holdout(labels: &[u32], classes: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
@@ -342,6 +348,14 @@ mod tests {
         assert_eq!(pooled, (0..labels.len()).collect::<Vec<_>>());
         assert_eq!(split.query(7), split.query(2));
         assert_eq!((split.query_runs(), split.val.len()), (Some(5), 0));
+    }
+
+    #[test]
+    fn none_holds_nothing_out() {
+        let split = make(SplitKind::None, &[3, 1], Some(&[2, 2]), 0).unwrap();
+        assert_eq!((split.train.len(), split.val.len(), split.test.len()), (4, 0, 4));
+        let query = split.query(3);
+        assert_eq!((query.train.len(), query.val.len()), (4, 0));
     }
 
     #[test]

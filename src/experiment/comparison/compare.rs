@@ -95,7 +95,7 @@ impl Runner<'_> {
         let mut forward = |p: TrainProgress| {
             report(ComparisonProgress { task, steps: done + p.step, total_steps })
         };
-        forward(TrainProgress { epoch: 0, step: 0, total_steps: run.until });
+        forward(TrainProgress { epoch: 0, step: 0, total_steps: run.until, finished: None });
         let mut control =
             Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
         let mut finished = complete(self.session, run, Some(&self.keeping), &mut control)?;

@@ -159,6 +159,8 @@ impl ComparisonSettings {
             let expected = "test images to report on: a test or val folder beside train";
             return Err(Error::invalid(&self.data.data, "no test part", expected));
         }
+        let mut strategies = plan.strategies().into_iter();
+        strategies.try_for_each(|s| s.check_split(&self.pickers, &session.split))?;
         plan.check_predictions(&session)?;
         let by_recalls = plan.strategies().iter().any(|s| s.needs_recalls());
         if by_recalls && !plan.choice.quotas.laplace {

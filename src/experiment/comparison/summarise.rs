@@ -5,8 +5,9 @@ use super::plan::ComparisonPlan;
 use super::preparation::preparation;
 use super::recipe_rows::recipe_rows;
 use super::summary::{
-    Agreement, BestEpoch, Class, Data, Evaluation, ForecastFit, ForecastSummary, Headline, Point,
-    Query, RunRecalls, RunSummary, SeedRun, Settings, StrategySummary, Strip, class_means,
+    Agreement, BestEpoch, Class, CurvePoint, Data, Evaluation, ForecastFit, ForecastSummary,
+    Headline, Point, Query, RunRecalls, RunSummary, SeedRun, Settings, StrategySummary, Strip,
+    class_means,
 };
 use super::verdicts::verdicts;
 use crate::data::Split;
@@ -270,6 +271,7 @@ fn seed_run(
         presentations: result.presentations,
         forecast: ForecastSummary::of(&run.subset),
         confusion: result.confusion.clone(),
+        curve: CurvePoint::of(&result.history),
         preparation: None,
     })
 }

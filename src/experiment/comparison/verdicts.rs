@@ -7,7 +7,7 @@ use crate::data::Partition;
 use crate::error::Result;
 use crate::experiment::evaluation::evaluation;
 use crate::experiment::strategy::{Quota, Ranking, Strategy};
-use crate::metrics::{PairedDifference, verdict_line};
+use crate::metrics::{PairedDifference, undertrained, verdict_line};
 
 /// Each strategy against Random: predicted quotas, which the program recommends, first, then MetriQ.
 pub(super) fn verdicts(
@@ -52,12 +52,16 @@ fn verdict(
     let method: Vec<f64> = pairs.iter().map(|p| p.1[0]).collect();
     let baseline: Vec<f64> = pairs.iter().map(|p| p.1[1]).collect();
     let paired = PairedDifference::new(&method, &baseline)?;
+    let all = |side: Strategy| runs_of(outcome, side, density);
+    let little = [all(strategy)?, all(Strategy::RANDOM)?];
+    let undertrained = undertrained(partition.len(), [&little[0], &little[1]]);
     let name = if strategy == Strategy::METRIQ { "MetriQ".to_owned() } else { strategy.label() };
     let label =
         if partition.attribute.is_some() { metric.label_of_groups() } else { metric.label() };
     let mut text = verdict_line(label, &name, "Random", &paired);
     let raised = paired.verdict();
     let outcome_word = match (raised, metric.higher_is_better()) {
+        _ if undertrained => Outcome::Undertrained,
         (crate::metrics::PairedVerdict::NotDecided, _) => Outcome::NotDecided,
         (crate::metrics::PairedVerdict::Improved, true)
         | (crate::metrics::PairedVerdict::Worsened, false) => Outcome::Improved,
@@ -81,6 +85,19 @@ fn verdict(
         outcome: outcome_word,
         text,
     }))
+}
+
+/// Balanced accuracy and lowest recall of every run of a strategy.
+fn runs_of(outcome: &ComparisonOutcome, strategy: Strategy, density: f64) -> Result<Vec<[f64; 2]>> {
+    let at = |r: &&StrategyRun| {
+        r.strategy == strategy && (strategy.stands_beside_all() || r.density == density)
+    };
+    let value = |r: &StrategyRun| -> Result<[f64; 2]> {
+        let last = r.finished.result.last.as_ref().map(|l| l.counts()).unwrap_or_default();
+        let e = evaluation(&last)?;
+        Ok([e.balanced_accuracy, e.worst_recall])
+    };
+    outcome.runs.iter().filter(at).map(value).collect()
 }
 
 /// A metric of two strategies on the test images, for every seed that both have.

@@ -66,6 +66,7 @@ impl Comparison {
                 population: session.population(),
                 names: &session.partition.names,
                 recalls: &recalls,
+                split: Some(session.split.kind.to_string()),
             };
             let weights = record.weights()?;
             let identity = provenance::identity(&session.data);

@@ -54,6 +54,14 @@ pub fn split_of(stated: &Provenance) -> Option<String> {
     text.as_str().map(str::to_owned)
 }
 
+/// States the split that a subset was made under.
+pub fn under(split: Option<&str>, mut stated: Provenance) -> Provenance {
+    if let (Some(split), Some(method)) = (split, stated.methods.first_mut()) {
+        method.hyper_parameters.insert("split".to_owned(), json!(split));
+    }
+    stated
+}
+
 /// States what the quotas of a subset are over, where that is not the classes.
 pub fn over(partition: &Partition, mut stated: Provenance) -> Provenance {
     if let (Some(attribute), Some(method)) = (&partition.attribute, stated.methods.first_mut()) {

@@ -32,6 +32,8 @@ pub struct StatedRecalls {
     pub warnings: Vec<String>,
     /// Digest of the whole file.
     pub digest: String,
+    /// Which recalls they are, for people: the file, and whose they are where the folder has several.
+    pub origin: String,
 }
 
 /// The samples that recalls are wanted for.
@@ -44,13 +46,14 @@ pub struct RecallUse<'a> {
     pub sizes: &'a [usize],
 }
 
-/// Finds the recalls in a folder of scores. A ranking by the dynamics of a recorded run (`ranking` is the
-/// score it ranks by) takes that run's, where the folder has them apart.
+/// Finds the recalls in a folder of scores, and tells whether they are a recorded run's. A ranking by the
+/// dynamics of a recorded run (`ranking` is the score it ranks by) takes that run's, where the folder has
+/// them apart.
 pub fn beside_scores(
     scores: &ScoresFolder,
     partition: &Partition,
     ranking: Option<Method>,
-) -> Result<Option<PathBuf>> {
+) -> Result<Option<(PathBuf, bool)>> {
     let beside = |name: &str| Some(scores.folder.join(name)).filter(|p| p.exists());
     let recorded = match ranking {
         Some(method) => {
@@ -63,7 +66,7 @@ pub fn beside_scores(
         Some(_) => [GROUP_RECALLS, GROUP_RECALLS_OF_DYNAMICS],
     };
     let own = if recorded { beside(of_dynamics) } else { None };
-    Ok(own.or_else(|| beside(first)))
+    Ok(own.or_else(|| beside(first)).map(|path| (path, recorded)))
 }
 
 /// The rows of a file of classes or groups.
@@ -131,8 +134,19 @@ impl StatedRecalls {
         });
         let rows = rows_beside(path, partition.attribute.is_none().then_some(count))?;
         let digest = digest(&bytes);
-        Ok(StatedRecalls { values, sd, validation_sizes, names, rows, warnings, digest })
+        let origin = place;
+        Ok(StatedRecalls { values, sd, validation_sizes, names, rows, warnings, digest, origin })
     }
+}
+
+/// Number of training samples that the recalls of a file say they were made with, where it is one.
+pub fn stated_size(path: &Path) -> Option<u64> {
+    let of_groups = tables::is_of_groups(path).ok()?;
+    let sizes: Vec<u64> = match of_groups {
+        true => tables::read::<GroupRecallRow>(path).ok()?.iter().map(|r| r.train_size).collect(),
+        false => tables::read::<RecallRow>(path).ok()?.iter().map(|r| r.train_size).collect(),
+    };
+    Some(sizes.iter().sum())
 }
 
 /// What the runs behind a file of class recalls say of each validation sample, where scores.json beside

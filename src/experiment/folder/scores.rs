@@ -93,7 +93,10 @@ impl Scored {
         let path = dir.file("scores.csv")?;
         table.write(&path)?;
         digests.insert("scores.csv".to_owned(), json!(digest_of_file(&path)?));
-        let records = self.scores.iter().map(|s| self.record(s)).collect();
+        let mut records: Vec<MethodRecord> = self.scores.iter().map(|s| self.record(s)).collect();
+        if records.is_empty() {
+            records.push(self.record_of_recalls());
+        }
         let stated = Provenance::new(identity, records, self.seeds.clone());
         let mut document = json!(stated);
         document["class_names"] = json!(classes);
@@ -123,6 +126,16 @@ impl Scored {
         document["digests"] = Value::Object(digests);
         dir.write_sealed("scores.json", &document)?;
         Ok(document)
+    }
+
+    /// What stands in the place of scores where runs were there for their recalls alone.
+    fn record_of_recalls(&self) -> MethodRecord {
+        MethodRecord {
+            name: "recalls".to_owned(),
+            variant: "class recalls of query runs, no score".to_owned(),
+            direction: None,
+            hyper_parameters: self.shared.clone(),
+        }
     }
 
     fn record(&self, scores: &MethodScores) -> MethodRecord {

@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 
 use super::{provenance, weights};
 use crate::artefact::provenance::DataIdentity;
-use crate::artefact::tables::{self, KeptClassRow, KeptRow, PickRow};
+use crate::artefact::tables::{
+    self, DroppedRow, KeptClassRow, KeptRow, PickRow, Reason, SamplePart,
+};
 use crate::artefact::{OutputDir, Provenance, npy};
-use crate::data::{DataSet, Partition, Split};
+use crate::data::{DataSet, Partition, Split, SplitKind};
 use crate::error::{Error, Result};
-use crate::experiment::strategy::{Choice, PickWeights, Strategy};
+use crate::experiment::strategy::{Choice, PickWeights, Ranking, Strategy};
 use crate::prune::{Population, Subset, check_indices, check_within};
 
 /// A subset with everything that is said of it.
@@ -27,6 +29,8 @@ pub struct SubsetRecord<'a> {
     /// Names of the classes or groups, and the recalls that quotas were made from.
     pub names: &'a [String],
     pub recalls: &'a [Option<f64>],
+    /// What held other samples out, where that is known.
+    pub split: Option<String>,
 }
 
 /// The names of a subset's files.
@@ -80,6 +84,7 @@ impl SubsetRecord<'_> {
         let seeds = [self.seed];
         let stated = provenance::of_subset(data, self.strategy, self.density, self.choice, &seeds);
         let stated = provenance::over(self.partition, stated);
+        let stated = provenance::under(self.split.as_deref(), stated);
         let stated = provenance::with_positions(stated, &self.subset.kept);
         weights::stated(stated, weights)
     }
@@ -120,27 +125,36 @@ impl SubsetRecord<'_> {
         npy::write(&dir.file(&names.kept())?, &[kept.len()], &kept)
     }
 
-    /// Writes `mask.npy`, `kept.csv` and, of methods that pick, `picks.csv`: what tells the samples by name.
-    /// `scores` are those that ranked them.
-    pub fn write_samples(
-        &self,
-        ids: &[String],
-        labels: &[u32],
-        scores: Option<&[f64]>,
-        dir: &OutputDir,
-    ) -> Result<()> {
+    /// Writes `mask.npy`, `eligible.npy`, `kept.csv`, `dropped.csv` and, of methods that pick, `picks.csv`:
+    /// what tells the samples by name.
+    pub fn write_samples(&self, samples: &SubsetSamples, dir: &OutputDir) -> Result<()> {
+        let SubsetSamples { ids, labels, parts, .. } = *samples;
         let mask = self.subset.mask(ids.len())?;
         npy::write(&dir.file("mask.npy")?, &[mask.len()], &mask)?;
+        let eligible: Vec<bool> = parts.iter().map(|&part| part == SamplePart::Train).collect();
+        npy::write(&dir.file("eligible.npy")?, &[eligible.len()], &eligible)?;
+        // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
+        let score = |i: usize| samples.scores.map(|s| s[i] as f32).filter(|s| !s.is_nan());
         let row = |i: usize| KeptRow {
             index: i as u64,
             id: ids[i].clone(),
             label: labels[i],
-            // Exactly what scores.csv holds, which is f32. Held-out samples may have none.
-            score: scores.map(|s| s[i] as f32).filter(|s| !s.is_nan()),
+            part: parts[i],
+            score: score(i),
             kept: mask[i],
         };
         let rows: Vec<KeptRow> = (0..mask.len()).map(row).collect();
         tables::write(&dir.file("kept.csv")?, &rows)?;
+        let row = |i: usize| DroppedRow {
+            index: i as u64,
+            id: ids[i].clone(),
+            label: labels[i],
+            part: parts[i],
+            score: score(i),
+            reason: self.reason(samples, i),
+        };
+        let rows: Vec<DroppedRow> = (0..mask.len()).filter(|&i| !mask[i]).map(row).collect();
+        tables::write(&dir.file("dropped.csv")?, &rows)?;
         let Some(picks) = &self.subset.picks else { return Ok(()) };
         let row = |(i, &position): (usize, &usize)| PickRow {
             pick: i as u64,
@@ -152,6 +166,46 @@ impl SubsetRecord<'_> {
         let rows: Vec<PickRow> = picks.order.iter().enumerate().map(row).collect();
         tables::write(&dir.file("picks.csv")?, &rows)
     }
+
+    /// How many samples are not kept for each reason, by its name.
+    pub fn dropped(&self, samples: &SubsetSamples) -> Vec<(&'static str, usize)> {
+        let kept = &self.subset.kept;
+        let dropped = (0..samples.ids.len()).filter(|i| kept.binary_search(i).is_err());
+        let reasons: Vec<Reason> = dropped.map(|i| self.reason(samples, i)).collect();
+        let count = |reason: Reason| reasons.iter().filter(|r| **r == reason).count();
+        Reason::ALL.into_iter().map(|reason| (reason.name(), count(reason))).collect()
+    }
+
+    /// Why a sample is not kept.
+    fn reason(&self, samples: &SubsetSamples, i: usize) -> Reason {
+        let kept_without = samples.kept_without_quotas;
+        match samples.parts[i] {
+            SamplePart::Val => Reason::HeldOut,
+            SamplePart::Out => Reason::LeftOut,
+            SamplePart::Train if kept_without.is_some_and(|k| k.binary_search(&i).is_ok()) => {
+                Reason::Quota
+            }
+            SamplePart::Train if self.subset.picks.is_some() => Reason::Picks,
+            SamplePart::Train => match self.strategy {
+                Strategy::Pruned { ranking: Ranking::Score(_) | Ranking::Given, .. } => {
+                    Reason::Score
+                }
+                _ => Reason::Draw,
+            },
+        }
+    }
+}
+
+/// The samples that a subset is one of, in data-set order.
+#[derive(Clone, Copy)]
+pub struct SubsetSamples<'a> {
+    pub ids: &'a [String],
+    pub labels: &'a [u32],
+    pub parts: &'a [SamplePart],
+    /// The scores that ranked them, if some did; NaN where a sample has none.
+    pub scores: Option<&'a [f64]>,
+    /// What the same ranking keeps without quotas, ascending, where there are quotas and it is known.
+    pub kept_without_quotas: Option<&'a [usize]>,
 }
 
 /// A subset that was read: positions in the training set, and where they come from.
@@ -231,6 +285,11 @@ impl SubsetFile {
     /// All of `positions`, of no file.
     pub fn whole(positions: Vec<usize>) -> SubsetFile {
         SubsetFile { path: PathBuf::new(), positions, stated: None, notes: Vec::new() }
+    }
+
+    /// The split that the subset states it was made under, if it does.
+    pub fn made_under(&self) -> Option<SplitKind> {
+        provenance::split_of(self.stated.as_ref()?)?.parse().ok()
     }
 
     /// Refuses positions that `split` holds out.

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, json};
 
-use crate::artefact::foreign::{self, NamedScores, WantedColumns};
+use crate::artefact::foreign::{self, MatchedScores, NamedScores, ScoreColumns, WantedColumns};
 use crate::artefact::{Provenance, digest, input, provenance};
 use crate::data::{DataSet, Format};
 use crate::error::{Error, Result};
 use crate::experiment::folder::provenance::identity;
 use crate::experiment::folder::scores::check_digest;
 use crate::prune::Direction;
+use crate::score::Method;
 
 /// What a file of scores does not say itself.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct GivenSettings {
     pub name_column: Option<String>,
     /// The numbers 0 to N - 1 in an array are the samples' ranks, and meant as scores.
     pub as_ranks: bool,
+    /// Samples without a row in a table are held out.
+    pub partial: bool,
 }
 
 impl GivenSettings {
@@ -38,7 +41,8 @@ impl GivenSettings {
             ("name_column", &self.name_column),
         ];
         let first = settings.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name);
-        first.or(self.as_ranks.then_some("as_ranks"))
+        let first = first.or(self.as_ranks.then_some("as_ranks"));
+        first.or(self.partial.then_some("partial"))
     }
 }
 
@@ -49,6 +53,10 @@ pub struct GivenScores {
     pub record: provenance::MethodRecord,
     /// Digest of the whole file.
     pub digest: String,
+    /// Positions that may be kept no more, ascending: the file holds them out, or has no row for them.
+    pub held_out: Vec<usize>,
+    /// Says how many these are, and why.
+    pub notes: Vec<String>,
 }
 
 /// How positions of a file belong to samples.
@@ -58,12 +66,14 @@ enum FileOrder {
 }
 
 impl GivenScores {
-    /// Reads `path` for the samples of `data`, of which `eligible` may be kept.
+    /// Reads `path` for the samples of `data`, of which `eligible` may be kept; with `parts` its column `part`
+    /// says which of them are held out.
     pub fn read(
         path: &Path,
         settings: &GivenSettings,
         data: &DataSet,
         eligible: &[usize],
+        parts: bool,
     ) -> Result<GivenScores> {
         let what = format!("`scores` {}", path.display());
         let bytes = input::read(path, input::MOST)?;
@@ -82,8 +92,9 @@ impl GivenScores {
         let order = settings.order.as_deref().map(|text| order(text, data)).transpose()?;
         let is =
             |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
-        let samples = Samples { what: &what, ids: &data.train.ids, eligible };
-        let (values, column) = if is("npy") || is("npz") {
+        let samples = Samples { what: &what, ids: &data.train.ids, eligible, parts };
+        let mut known_direction = None;
+        let (said, column) = if is("npy") || is("npz") {
             let (values, column) = samples.of_array(path, is("npz"), settings, order)?;
             if stated.is_none() && !settings.as_ranks && foreign::is_permutation(&values) {
                 let found = format!("the numbers 0 to {}, each once", values.len() - 1);
@@ -91,17 +102,36 @@ impl GivenScores {
                                 positions in an order, numpy.argsort of them are ranks";
                 return Err(Error::invalid(what, found, expected));
             }
-            (values, column)
+            (MatchedScores { values, ..MatchedScores::default() }, column)
         } else if is("csv") {
-            let (values, column) = samples.of_table(path, settings, order)?;
-            (values, Some(column))
+            let (said, columns) = samples.of_table(path, settings, order)?;
+            let method = columns.score.parse::<Method>().ok().filter(|_| columns.own);
+            known_direction = method.map(Method::direction);
+            (said, Some(columns.score))
         } else {
             let expected = "a folder that `fairprune score` wrote, a .csv, a .npz or a .npy";
             return Err(Error::invalid(what, "another kind of file", expected));
         };
-        let direction = direction(settings.direction.as_deref(), column.as_deref(), &what)?;
+        let direction = match (settings.direction.as_deref(), known_direction) {
+            (None, Some(known)) => known,
+            (stated, _) => direction(stated, column.as_deref(), &what)?,
+        };
         let record = record(path, settings, direction, column, &digest(&bytes));
-        Ok(GivenScores { values, direction, record, digest: digest(&bytes) })
+        let MatchedScores { values, mut held_out, without_row } = said;
+        held_out.retain(|i| eligible.binary_search(i).is_ok());
+        let all = data.train.len();
+        let note = |count: usize, why: &str| {
+            (count > 0).then(|| format!("{count} of {all} training images {why}: held out"))
+        };
+        let name = path.display();
+        let notes = [
+            note(held_out.len(), &format!("are not of the part train in {name}")),
+            note(without_row.len(), &format!("have no row in {name}")),
+        ];
+        held_out.extend(without_row);
+        held_out.sort_unstable();
+        let notes = notes.into_iter().flatten().collect();
+        Ok(GivenScores { values, direction, record, digest: digest(&bytes), held_out, notes })
     }
 }
 
@@ -111,6 +141,8 @@ struct Samples<'a> {
     what: &'a str,
     ids: &'a [String],
     eligible: &'a [usize],
+    /// Whether a column says which of them are held out.
+    parts: bool,
 }
 
 impl Samples<'_> {
@@ -122,6 +154,11 @@ impl Samples<'_> {
         settings: &GivenSettings,
         order: Option<FileOrder>,
     ) -> Result<(Vec<f64>, Option<String>)> {
+        if settings.partial || self.parts {
+            let name = if self.parts { "held_out" } else { "partial" };
+            let expected = "a CSV file with a row a sample";
+            return Err(Error::invalid(format!("`{name}`"), "an array", expected));
+        }
         let Some(order) = order else {
             let expected = "`order` imagefolder, dataset or ids:FILE: an array does not say whose \
                             its numbers are";
@@ -148,23 +185,25 @@ impl Samples<'_> {
                     let expected = format!("{}, the lines of {}", names.len(), list.display());
                     return Err(Error::invalid(self.what, found, expected));
                 }
-                let rows = NamedScores { names, scores: values };
-                foreign::by_name(&list.display().to_string(), &rows, self.ids, self.eligible)?
+                let rows = NamedScores { names, scores: values, held_out: Vec::new() };
+                let list = list.display().to_string();
+                foreign::by_name(&list, &rows, self.ids, self.eligible, false)?.values
             }
         };
         Ok((values, name))
     }
 
-    /// Reads a table and returns its numbers by sample, and the name of their column.
+    /// Reads a table and returns what it says by sample, and its columns.
     fn of_table(
         &self,
         path: &Path,
         settings: &GivenSettings,
         order: Option<FileOrder>,
-    ) -> Result<(Vec<f64>, String)> {
+    ) -> Result<(MatchedScores, ScoreColumns)> {
         let wanted = WantedColumns {
             name: settings.name_column.as_deref(),
             score: settings.score_column.as_deref(),
+            parts: self.parts,
         };
         let (columns, mut rows) = foreign::read_csv(path, wanted)?;
         if let Some(order) = order {
@@ -174,18 +213,23 @@ impl Samples<'_> {
             };
             name_positions(self.what, &mut rows, &names)?;
         }
-        let values = foreign::by_name(self.what, &rows, self.ids, self.eligible).map_err(|e| {
-            let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
-            match e {
-                Error::Invalid { what, found, expected } if numbers && settings.order.is_none() => {
-                    let expected =
-                        format!("{expected}; if these numbers are positions, say in which `order`");
+        let partial = settings.partial;
+        let said =
+            foreign::by_name(self.what, &rows, self.ids, self.eligible, partial).map_err(|e| {
+                let numbers = rows.names.iter().all(|n| n.parse::<u64>().is_ok());
+                match e {
                     Error::Invalid { what, found, expected }
+                        if numbers && settings.order.is_none() =>
+                    {
+                        let expected = format!(
+                            "{expected}; if these numbers are positions, say in which `order`"
+                        );
+                        Error::Invalid { what, found, expected }
+                    }
+                    other => other,
                 }
-                other => other,
-            }
-        })?;
-        Ok((values, columns.score))
+            })?;
+        Ok((said, columns))
     }
 }
 
@@ -256,7 +300,7 @@ fn lines(path: &Path) -> Result<Vec<String>> {
 
 /// Names for rows that are called by their position.
 fn name_positions(what: &str, rows: &mut NamedScores, names: &[String]) -> Result<()> {
-    for name in &mut rows.names {
+    for name in rows.names.iter_mut().chain(&mut rows.held_out) {
         let position = name.parse::<usize>().ok();
         let Some(id) = position.and_then(|i| names.get(i)) else {
             let expected =

@@ -69,6 +69,13 @@ impl PrunePlan {
         self.strategy().pickers().any(needs)
     }
 
+    /// Whether query runs must tell something: scores, features or predictions of a network, or recalls.
+    pub fn needs_runs(&self, own_features: bool, given_recalls: bool) -> bool {
+        self.looks_at_network(own_features)
+            || !self.methods().is_empty()
+            || (self.strategy().needs_recalls() && !given_recalls)
+    }
+
     /// Refuses a file of scores (`file`) with strategies that look at scores by name.
     pub fn check_file(&self, file: Option<&Path>) -> Result<()> {
         let (Some(path), Some(method)) = (file, self.methods().first().copied()) else {

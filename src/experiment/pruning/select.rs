@@ -8,16 +8,18 @@ use serde::Serialize;
 use super::plan::{PlanFacts, PrunePlan};
 use super::source::Source;
 use crate::artefact::provenance::MethodRecord;
+use crate::artefact::tables::SamplePart;
 use crate::artefact::{OutputDir, Provenance, digest};
 use crate::error::{Error, Result};
 use crate::experiment::folder::features::{Extract, FEATURES, read_features};
 use crate::experiment::folder::own_features::OwnFeatures;
+use crate::experiment::folder::provenance::digest_of;
 use crate::experiment::folder::recall_rows::{GROUP_RECALLS, RECALLS};
 use crate::experiment::folder::recalls::{StatedRecalls, beside_scores};
-use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord};
+use crate::experiment::folder::subset::{self, SubsetNames, SubsetRecord, SubsetSamples};
 use crate::experiment::forecast::ForecastSummary;
 use crate::experiment::identity::Identity;
-use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls};
+use crate::experiment::strategy::{Material, Picker, QueryData, Quota, Ranking, Recalls, Strategy};
 use crate::prune::{Direction, InputSizes, PickCost, Subset, Wanted, Warning, over};
 use crate::score::Method;
 use crate::train::Seeds;
@@ -47,6 +49,8 @@ pub struct Pruned {
     pub subset: Subset,
     /// The score that people see: the strategy's, or the one that its method starts from.
     pub shown: Option<Shown>,
+    /// What the same ranking keeps without quotas, where there are quotas and nothing is picked.
+    pub kept_without_quotas: Option<Vec<usize>>,
     /// How the scores in use were made.
     pub records: Vec<MethodRecord>,
     pub warnings: Vec<String>,
@@ -72,6 +76,9 @@ struct SourceFacts<'a> {
     data: &'a str,
     split: &'a Option<String>,
     held_out: usize,
+    /// Digest of the positions that may be kept, where more than the split decides them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eligible: Option<String>,
     /// Digest of the findings by which samples are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     without: Option<&'a str>,
@@ -134,11 +141,13 @@ impl PruneInputs {
         let PruneInputs { source, recalls, found } = self;
         let rows = recalls.as_ref().and_then(|r| r.rows.as_ref());
         let rows = rows.filter(|_| plan.strategy().predicted().is_some());
+        let left_out = source.left_out.as_ref().map_or(0, |l| l.samples);
         let low = |d: Direction| d == Direction::KeepLowest;
         let facts = SourceFacts {
             data: &source.identity.fingerprint,
             split: &source.split,
-            held_out: source.held_out(),
+            held_out: source.ids.len() - source.eligible.len() - left_out,
+            eligible: source.held_out_by_user.then(|| digest_of(&source.eligible)),
             without: source.left_out.as_ref().map(|l| l.digest.as_str()),
             scores: source.scores.as_ref().map(|s| s.digest.as_str()),
             recalls: recalls.as_ref().map(|r| r.digest.as_str()),
@@ -191,6 +200,15 @@ impl PruneInputs {
         let draw = Seeds::derive(plan.seed, 0).subset;
         let subset = strategy.subset(source.population(), plan.density, draw, &query, &plan.choice);
         let subset = subset.map_err(|e| over(partition.unit(), &names, e))?;
+        let kept_without_quotas = match plan.ranking {
+            Ranking::Picks(_) => None,
+            _ if plan.quota == Quota::None => None,
+            ranking => {
+                let alone = Strategy::Pruned { ranking, quota: Quota::None };
+                let population = source.population();
+                Some(alone.subset(population, plan.density, draw, &query, &plan.choice)?.kept)
+            }
+        };
         let describe = |w: &Warning| w.describe_over(partition.unit(), &names);
         let mut warnings: Vec<String> = subset.warnings.iter().map(describe).collect();
         if strategy.needs_recalls() {
@@ -208,7 +226,7 @@ impl PruneInputs {
             }),
             Ranking::Random => None,
         };
-        Ok(Pruned { source, names, recalls, subset, shown, records, warnings })
+        Ok(Pruned { source, names, recalls, subset, shown, kept_without_quotas, records, warnings })
     }
 }
 
@@ -217,8 +235,8 @@ fn find_recalls(
     source: &Source,
     given: Option<&Path>,
 ) -> Result<Option<StatedRecalls>> {
-    let path: Option<PathBuf> = match (given, &source.scores) {
-        (Some(path), _) => Some(path.to_owned()),
+    let found: Option<(PathBuf, bool)> = match (given, &source.scores) {
+        (Some(path), _) => Some((path.to_owned(), false)),
         (None, Some(scores)) => {
             let ranking = plan.strategy().recalls_of(&plan.choice.pickers);
             beside_scores(scores, &source.partition, ranking)?
@@ -226,8 +244,14 @@ fn find_recalls(
         (None, None) => None,
     };
     let sizes = source.sizes()?;
-    let read = |path: PathBuf| StatedRecalls::read(&path, &source.recall_use(&sizes));
-    match path.map(read).transpose()? {
+    let read = |(path, recorded): (PathBuf, bool)| -> Result<StatedRecalls> {
+        let mut recalls = StatedRecalls::read(&path, &source.recall_use(&sizes))?;
+        if recorded {
+            recalls.origin += ": those of the recorded run that the ranking is made from";
+        }
+        Ok(recalls)
+    };
+    match found.map(read).transpose()? {
         None if plan.strategy().needs_recalls() => Err(no_recalls(plan, source)),
         recalls => Ok(recalls),
     }
@@ -241,7 +265,7 @@ fn no_recalls(plan: &PrunePlan, source: &Source) -> Error {
     };
     let data = source.place.as_deref().unwrap_or("DATA");
     let expected = format!(
-        "`recalls` {name}, which `fairprune train --data {data}` and `fairprune score --data {data}` \
+        "`recalls` {name}, which `fairprune score --data {data}` and `fairprune train --split holdout` \
          write; or `quota` none, uniform or balanced"
     );
     Error::invalid(format!("`quota` {}", plan.quota), found, expected)
@@ -309,26 +333,38 @@ impl Pruned {
             population: self.source.population(),
             names: &self.names,
             recalls: self.recalls.as_ref().map_or(&[], |r| &r.values),
+            split: self.source.split.clone(),
         }
     }
 
-    /// Writes `kept.json`, `classes.csv`, `mask.npy`, `kept.csv`, `picks.csv` and `weights.npy` of methods
-    /// that pick, the page that `page` makes of what kept.json states, and last `kept.npy`.
+    /// Writes `kept.json`, `classes.csv`, `mask.npy`, `eligible.npy`, `kept.csv`, `dropped.csv`, `picks.csv` and `weights.npy` of
+    /// methods that pick, the page that `page` makes of what kept.json states, and last `kept.npy`.
     pub fn write(
         &self,
         plan: &PrunePlan,
         dir: &OutputDir,
         page: impl FnOnce(&Value) -> Option<String>,
     ) -> Result<()> {
-        let (record, source, names) = (self.record(plan), &self.source, SubsetNames::alone());
+        let (record, names) = (self.record(plan), SubsetNames::alone());
         let weights = record.weights()?;
         let stated = self.stated(&record, weights.as_deref());
         record.write_about(&stated, weights.as_deref(), &names, dir)?;
-        record.write_samples(&source.ids, &source.labels, self.scores(plan), dir)?;
+        record.write_samples(&self.samples(plan), dir)?;
         if let Some(page) = page(&stated) {
             dir.write("report.html", |out| std::io::Write::write_all(out, page.as_bytes()))?;
         }
         record.write_kept(&names, dir)
+    }
+
+    /// The samples that the subset is one of.
+    pub fn samples(&self, plan: &PrunePlan) -> SubsetSamples<'_> {
+        SubsetSamples {
+            ids: &self.source.ids,
+            labels: &self.source.labels,
+            parts: &self.source.parts,
+            scores: self.scores(plan),
+            kept_without_quotas: self.kept_without_quotas.as_deref(),
+        }
     }
 
     fn stated(&self, record: &SubsetRecord, weights: Option<&[f32]>) -> Value {
@@ -338,8 +374,7 @@ impl Pruned {
             let more = [
                 ("kept", json!(self.subset.total())),
                 ("of", json!(source.eligible.len())),
-                ("held_out", json!(source.held_out())),
-                ("split", json!(source.split)),
+                ("held_out", json!(source.count(SamplePart::Val))),
                 ("recalls", json!(self.recalls.as_ref().map(|r| &r.values))),
             ];
             method.hyper_parameters.extend(more.map(|(key, value)| (key.to_owned(), value)));

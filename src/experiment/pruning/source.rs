@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::given::{GivenScores, GivenSettings};
+use super::held_out::{HeldOut, Measuring, read_list};
 use crate::artefact::provenance::DataIdentity;
 use crate::artefact::tables::SamplePart;
 use crate::backend::Cpu;
@@ -29,6 +30,10 @@ pub struct SourceSettings {
     pub groups: String,
     /// Findings of a check of the data: samples that are marked there are not kept.
     pub without: Option<PathBuf>,
+    /// Samples that the user holds out, in place of a split.
+    pub held_out: Option<HeldOut>,
+    /// What is measured on held-out samples; nothing needs none.
+    pub measuring: Measuring,
 }
 
 impl SourceSettings {
@@ -52,10 +57,14 @@ pub struct Source {
     pub labels: Vec<u32>,
     /// Group of each sample in the partition.
     pub groups: Vec<u32>,
-    /// Positions that are not held out, ascending.
+    /// Positions that may be kept, ascending: the part `train`.
     pub eligible: Vec<usize>,
+    /// What each sample is there for.
+    pub parts: Vec<SamplePart>,
     /// What held the others out.
     pub split: Option<String>,
+    /// Whether the user or the file of scores held out more than the split does.
+    pub held_out_by_user: bool,
     /// What took more samples out of `eligible`.
     pub left_out: Option<LeftOut>,
     pub scores: Option<ScoresFolder>,
@@ -103,6 +112,14 @@ impl Source {
                     let expected = "no `split`: the scores state theirs";
                     return Err(Error::invalid("`split`", "scores of a folder", expected));
                 }
+                if data.split.is_some() && settings.held_out.is_some() {
+                    let expected = "one of them";
+                    return Err(Error::invalid("`held_out`", "with `split`", expected));
+                }
+                if settings.held_out.is_some() && scores.is_some() {
+                    let expected = "no `held_out`: the scores state their split";
+                    return Err(Error::invalid("`held_out`", "scores of a folder", expected));
+                }
                 let set = data.load(cpu, progress)?;
                 Source::of_data(settings, data, set, scores, seed)
             }
@@ -119,23 +136,42 @@ impl Source {
         let identity = provenance::identity(&data);
         let mut notes = data.notes.clone();
         let without = given.without.as_ref().or(settings.without.as_ref());
-        let (eligible, split, left_out) = match &scores {
+        let (mut parts, split, left_out) = match &scores {
             None => {
-                let given = DataSettings { without: without.cloned(), ..given.clone() };
+                let split = match (given.split, &settings.held_out) {
+                    (Some(kind), _) => Some(kind),
+                    (None, Some(_)) => Some(data.split_to_keep_all()),
+                    (None, None) => settings.measuring.split(&data, seed)?,
+                };
+                let given = DataSettings { without: without.cloned(), split, ..given.clone() };
                 let split = given.split_of(&data, seed)?;
-                (split.train, Some(split.kind.to_string()), split.left_out)
+                let parts = provenance::parts(&data, &split);
+                (parts, Some(split.kind.to_string()), split.left_out)
             }
             Some(scores) => {
                 let what = format!("scores {}", scores.folder.display());
                 notes.extend(scores.stated.check_positions(&what, &identity)?);
                 scores.check_samples(&data)?;
-                let (eligible, left_out) = less(scores, &identity, without)?;
-                (eligible, scores.split(), left_out)
+                let (parts, left_out) = less(scores, &identity, without)?;
+                (parts, scores.split(), left_out)
             }
         };
         notes.extend(left_out.iter().map(|left_out| left_out.text.clone()));
-        let file = settings.file();
-        let file = file.map(|path| GivenScores::read(path, &settings.given, &data, &eligible));
+        if let Some(HeldOut::File(path)) = &settings.held_out {
+            hold_out(&mut parts, &read_list(path, &data)?);
+        }
+        let by_part = settings.held_out == Some(HeldOut::Part);
+        if by_part && settings.file().is_none() {
+            let expected = "a file of scores with it, whose column `part` says what is held out";
+            return Err(Error::invalid("`held_out` part", "no file of scores", expected));
+        }
+        let read =
+            |path| GivenScores::read(path, &settings.given, &data, &eligible(&parts), by_part);
+        let file = settings.file().map(read).transpose()?;
+        if let Some(file) = &file {
+            hold_out(&mut parts, &file.held_out);
+            notes.extend(file.notes.iter().cloned());
+        }
         let partition = Partition::of(&data, &settings.groups)?;
         Ok(Source {
             identity,
@@ -145,11 +181,14 @@ impl Source {
             named: true,
             ids: data.train.ids.clone(),
             labels: data.train.labels.clone(),
-            eligible,
+            eligible: eligible(&parts),
+            held_out_by_user: settings.held_out.is_some()
+                || file.as_ref().is_some_and(|file| !file.held_out.is_empty()),
+            parts,
             split,
             left_out,
             scores,
-            given: file.transpose()?,
+            given: file,
             data: Some(data),
             notes,
         })
@@ -176,7 +215,9 @@ impl Source {
             ids: scores.table.ids.clone(),
             labels,
             eligible: scores.eligible(),
+            parts: scores.table.parts.clone(),
             split: scores.split(),
+            held_out_by_user: false,
             left_out: None,
             scores: Some(scores),
             given: None,
@@ -188,16 +229,35 @@ impl Source {
     /// The samples of a folder of scores less what the findings at `path` leave out.
     fn without(mut self, path: &PathBuf) -> Result<Source> {
         if let Some(scores) = &self.scores {
-            (self.eligible, self.left_out) = less(scores, &self.identity, Some(path))?;
+            (self.parts, self.left_out) = less(scores, &self.identity, Some(path))?;
+            self.eligible = eligible(&self.parts);
             self.notes.extend(self.left_out.iter().map(|left_out| left_out.text.clone()));
         }
         Ok(self)
     }
 
-    /// Number of samples that are held out.
-    pub fn held_out(&self) -> usize {
-        let left_out = self.left_out.as_ref().map_or(0, |l| l.samples);
-        self.ids.len() - self.eligible.len() - left_out
+    /// Number of samples of a part.
+    pub fn count(&self, part: SamplePart) -> usize {
+        self.parts.iter().filter(|p| **p == part).count()
+    }
+
+    /// Says of how many images `kept` are kept, and where the others are.
+    pub fn counts(&self, kept: usize) -> String {
+        let (all, eligible) = (self.ids.len(), self.eligible.len());
+        let mut text = format!("{kept} of {eligible} training images");
+        let held_out = self.count(SamplePart::Val);
+        if held_out > 0 {
+            let by = match (&self.split, self.held_out_by_user) {
+                (Some(split), false) => format!("split {split}"),
+                _ => "what was asked for".to_owned(),
+            };
+            text += &format!(" that may be kept; {held_out} of {all} are held out by {by}");
+        }
+        match self.count(SamplePart::Out) {
+            0 => {}
+            left_out => text += &format!("; {left_out} of {all} are left out"),
+        }
+        text
     }
 
     /// What is pruned, by class or group.
@@ -218,21 +278,39 @@ impl Source {
     }
 }
 
-/// What may be kept of scored samples, less what the findings at `without` leave out.
+/// Positions that may be kept.
+fn eligible(parts: &[SamplePart]) -> Vec<usize> {
+    (0..parts.len()).filter(|&i| parts[i] == SamplePart::Train).collect()
+}
+
+/// Takes `positions` out of what may be kept.
+fn hold_out(parts: &mut [SamplePart], positions: &[usize]) {
+    for &i in positions {
+        if parts[i] == SamplePart::Train {
+            parts[i] = SamplePart::Val;
+        }
+    }
+}
+
+/// What scored samples are there for, less what the findings at `without` leave out.
 fn less(
     scores: &ScoresFolder,
     identity: &DataIdentity,
     without: Option<&PathBuf>,
-) -> Result<(Vec<usize>, Option<LeftOut>)> {
-    let mut eligible = scores.eligible();
-    let Some(path) = without else { return Ok((eligible, None)) };
+) -> Result<(Vec<SamplePart>, Option<LeftOut>)> {
     let table = &scores.table;
-    let held_out: Vec<usize> =
-        (0..table.parts.len()).filter(|&i| table.parts[i] == SamplePart::Val).collect();
+    let mut parts = table.parts.clone();
+    let Some(path) = without else { return Ok((parts, None)) };
+    let held_out: Vec<usize> = (0..parts.len()).filter(|&i| parts[i] == SamplePart::Val).collect();
     let (ids, labels) = (&table.ids, &table.labels);
+    let eligible = scores.eligible();
     let samples =
         TrainingSamples { identity, ids, labels, eligible: &eligible, held_out: &held_out };
     let found = CheckFile::read(path)?.exclude(&samples)?;
-    eligible.retain(|i| found.positions.binary_search(i).is_err());
-    Ok((eligible, Some(found.why)))
+    for &i in &found.positions {
+        if parts[i] == SamplePart::Train {
+            parts[i] = SamplePart::Out;
+        }
+    }
+    Ok((parts, Some(found.why)))
 }

@@ -35,6 +35,8 @@ pub struct QuerySettings {
     pub query_epochs: Option<usize>,
     /// Each sample is scored by the run that did not train on it: the split must have folds.
     pub out_of_fold: bool,
+    /// Recalls are wanted, even if no score needs the runs that tell them.
+    pub recalls: bool,
     /// A part of the samples is trained on and scored, and the others follow; None: all are.
     pub extrapolate: Option<ExtrapolateSettings>,
 }
@@ -57,6 +59,9 @@ struct Facts<'a> {
     seed: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     out_of_fold: bool,
+    /// Whether runs are there for the recalls alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recalls: bool,
     /// Fraction and neighbours.
     #[serde(skip_serializing_if = "Option::is_none")]
     extrapolate: Option<(f64, usize)>,
@@ -101,6 +106,9 @@ impl<'a> ByQueries<'a> {
         if part.is_some() {
             check_extrapolation(settings, request, &methods)?;
         }
+        // Runs that scores need tell recalls on the way; one set of them is enough.
+        let tell_recalls =
+            methods.iter().any(|m| m.source(&request.options) != ScoreSource::Initial);
         // Neighbours are in the features of the first run, unless the user has brought some.
         let extracts = save_features || (part.is_some() && own.is_none());
         let queries = Queries {
@@ -109,7 +117,7 @@ impl<'a> ByQueries<'a> {
             options: request.options,
             short: Short { runs, recipe, first_seed: 0 },
             stand_in: false,
-            recalls: false,
+            recalls: settings.recalls && !tell_recalls,
             predictions: true,
             full,
             out_of_fold: settings.out_of_fold,
@@ -151,6 +159,7 @@ impl<'a> ByQueries<'a> {
             runs: self.queries.short.runs,
             seed: self.queries.seed,
             out_of_fold: self.queries.out_of_fold,
+            recalls: self.queries.recalls,
             extrapolate: self.extrapolation.as_ref().map(Extrapolation::facts),
             scores: ScoreFacts::of(self.request, self.own, self.save_features),
         };

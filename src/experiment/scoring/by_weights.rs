@@ -210,7 +210,9 @@ impl ScoreRequest {
 /// A kind that holds training images out.
 pub fn nothing_held_out(data: &DataSet, kind: Option<SplitKind>, seed: u64) -> Result<Split> {
     match kind.or(data.val.is_some().then_some(SplitKind::Shipped)) {
-        Some(kind @ (SplitKind::Shipped | SplitKind::HalfTest)) => data.split(Some(kind), seed),
+        Some(kind @ (SplitKind::Shipped | SplitKind::HalfTest | SplitKind::None)) => {
+            data.split(Some(kind), seed)
+        }
         Some(kind) => {
             let expected =
                 "half-test or shipped: with `weights` nothing is held out of the training images";

@@ -12,6 +12,7 @@ use crate::data::{
 use crate::error::{Error, Result};
 use crate::experiment::folder::findings::{CheckFile, Exclusion, TrainingSamples};
 use crate::experiment::folder::provenance;
+use crate::experiment::folder::subset::SubsetFile;
 use crate::experiment::text;
 
 /// The data set.
@@ -111,6 +112,23 @@ impl DataSettings {
     /// The split of `data` that is asked for, less what the findings leave out.
     pub fn split_of(&self, data: &DataSet, seed: u64) -> Result<Split> {
         self.left_out(data, data.split(self.split, seed)?)
+    }
+
+    /// What a training of `data`, or of a subset of it, holds out where nobody says so. A subset holds out
+    /// what it was made under, which costs none of its images; a training that measures nothing
+    /// (`measures`) on validation images holds out as [`DataSet::split_to_train`] says.
+    pub fn split_to_train(
+        &self,
+        data: &DataSet,
+        subset: Option<&SubsetFile>,
+        measures: bool,
+    ) -> SplitKind {
+        let all = data.split_to_keep_all();
+        match subset {
+            _ if measures && all == SplitKind::None => SplitKind::Holdout,
+            Some(subset) => subset.made_under().unwrap_or(all),
+            None => data.split_to_train(),
+        }
     }
 
     /// A split of `data` less what the findings leave out.

@@ -4,6 +4,7 @@ mod choose;
 mod difficulty;
 mod evidence;
 mod name;
+mod needs;
 mod pick_weights;
 mod picker;
 mod predicted;

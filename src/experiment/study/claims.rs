@@ -4,7 +4,7 @@ use super::claim::{Claim, ClaimResult};
 use super::panel::Panel;
 use crate::error::Result;
 use crate::experiment::comparison::summary::{Metric, Point, SeedRun, StrategySummary};
-use crate::metrics::{ClaimVerdict, PairedDifference};
+use crate::metrics::{ClaimVerdict, PairedDifference, undertrained};
 
 fn value(run: &SeedRun, metric: Metric) -> f64 {
     match metric {
@@ -13,6 +13,11 @@ fn value(run: &SeedRun, metric: Metric) -> f64 {
         Metric::Gap => run.last.gap,
         Metric::Std => run.last.std,
     }
+}
+
+/// How well trained each run is: its balanced accuracy and its lowest recall.
+fn trained(point: &Point) -> Vec<[f64; 2]> {
+    point.runs.iter().map(|run| [run.last.balanced_accuracy, run.last.worst_recall]).collect()
 }
 
 /// Judges a claim wherever both strategies were run with the same seeds. What does not prune, such as
@@ -57,6 +62,13 @@ pub fn judge(claim: &Claim, panels: &[Panel]) -> Result<Vec<ClaimResult>> {
                 mean: paired.mean,
                 interval: paired.interval.map(|(low, high)| [low, high]),
                 outcome: match paired.claim(claim.direction) {
+                    _ if undertrained(
+                        panel.summary.classes.len(),
+                        [&trained(point), &trained(other)],
+                    ) =>
+                    {
+                        "undecided"
+                    }
                     ClaimVerdict::Seen => "seen",
                     ClaimVerdict::Reversed => "reversed",
                     ClaimVerdict::Undecided => "undecided",

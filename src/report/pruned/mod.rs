@@ -25,6 +25,7 @@ pub fn render_pruned(set: &PrunedSet, pictures: Option<Pictures>) -> String {
         scores::section(&page),
         samples::picks(&page, pictures),
         samples::section(&page, pictures),
+        parts::dropped(&page),
         parts::next(&page),
         parts::how_to_read(&page),
         parts::recipe(&page),

@@ -52,6 +52,10 @@ pub struct PrunedSet<'a> {
     pub next: String,
     /// The place of `kept.npy`, as text.
     pub kept_file: String,
+    /// The folder of class folders whose order the positions are in, where the data set is one.
+    pub train_folder: Option<String>,
+    /// Why samples are not kept, and how many for each reason.
+    pub dropped: Vec<(&'static str, usize)>,
     /// A sentence on how to get pictures, which stands in the place of the samples where there are
     /// none.
     pub without_pictures: String,

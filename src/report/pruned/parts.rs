@@ -1,21 +1,67 @@
 //! How to go on, how to read the page, how to repeat it.
 
 use super::page::PrunedPage;
-use crate::report::markup::{esc, push};
+use crate::report::markup::{esc, push, scrolling};
 use crate::report::numbers;
 use crate::report::page::Section;
 
+/// Why samples are not kept, and where each is listed.
+pub(super) fn dropped(page: &PrunedPage) -> Option<Section> {
+    let set = page.set;
+    let why = |reason: &str| match reason {
+        "held out" => "they may not be kept",
+        "left out" => "by a check of the data, or by the long tail",
+        "quota" => "their class keeps fewer than the ranking alone would",
+        "score" => "others come first by the score",
+        "draw" => "the random draw chose others",
+        _ => "the method picked others",
+    };
+    let mut rows = String::new();
+    for &(reason, count) in set.dropped.iter().filter(|(_, count)| *count > 0) {
+        push!(
+            rows,
+            "<tr><th scope=\"row\">{}</th><td class=\"n\">{}</td><td>{}</td></tr>",
+            esc(reason),
+            numbers::count(count as u64),
+            esc(&page.words(why(reason)))
+        );
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let table = format!(
+        "<table><thead><tr><th scope=\"col\">Reason</th><th scope=\"col\" class=\"n\">Samples</th>\
+         <th scope=\"col\">What it means</th></tr></thead><tbody>{rows}</tbody></table>"
+    );
+    let body = format!(
+        "<p class=\"lead\">Every one is listed, with its name, score and reason, in \
+         <code>dropped.csv</code> beside this page.</p>\n{}",
+        scrolling("Dropped samples by reason", "", &table)
+    );
+    Some(Section { id: "dropped", title: "What is dropped", body })
+}
+
 pub(super) fn next(page: &PrunedPage) -> Option<Section> {
     let set = page.set;
+    // Paths are written so that Python reads them back.
+    let kept = esc(&format!("{:?}", set.kept_file));
+    let pytorch = match &set.train_folder {
+        Some(folder) => format!(
+            "<p class=\"lead\">or in PyTorch, where this folder has the same order:</p>\n\
+             <pre tabindex=\"0\"><code>import numpy as np, torch, torchvision\n\
+             data = torchvision.datasets.ImageFolder({})\n\
+             subset = torch.utils.data.Subset(data, np.load({kept}))</code></pre>\n",
+            esc(&format!("{folder:?}"))
+        ),
+        None => format!(
+            "<p class=\"lead\">or elsewhere: <code>np.load({kept})</code> are positions in this data \
+             set’s order; <code>kept.csv</code> beside it has the names.</p>\n"
+        ),
+    };
     let body = format!(
         "<p class=\"lead\">Train on what is kept, here:</p>\n<pre tabindex=\"0\"><code>{}</code></pre>\n\
-         <p class=\"lead\">or in PyTorch, where a folder of class folders has the same order:</p>\n\
-         <pre tabindex=\"0\"><code>import numpy as np, torch, torchvision\n\
-         data = torchvision.datasets.ImageFolder(\"FOLDER/train\")\n\
-         subset = torch.utils.data.Subset(data, np.load({}))</code></pre>\n",
-        esc(&set.next),
-        // The path is written so that Python reads it back.
-        esc(&format!("{:?}", set.kept_file))
+         {pytorch}",
+        esc(&set.next)
     );
     Some(Section { id: "next", title: "How to go on", body })
 }

@@ -13,3 +13,4 @@ pub(super) mod strips;
 pub(super) mod timing;
 pub(super) mod top;
 pub(super) mod tradeoff;
+pub(super) mod training;

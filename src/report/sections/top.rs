@@ -2,10 +2,12 @@
 
 use crate::experiment::comparison::summary::{Metric, Outcome, Verdict};
 use crate::experiment::strategy::Strategy;
+use crate::metrics::DECIDING_SEEDS;
 use crate::report::advice::{Advice, advice};
 use crate::report::markup::{esc, minus, name, push};
 use crate::report::numbers;
 use crate::report::view::SummaryView;
+use crate::report::warnings::merged;
 
 /// Returns the page's title, not yet escaped.
 pub(in crate::report) fn title(view: &SummaryView) -> String {
@@ -39,6 +41,7 @@ pub(in crate::report) fn warnings(warnings: &[String]) -> String {
         let items: String = some.iter().map(|w| format!("<li>{}</li>", name(w))).collect();
         format!("<ul>{items}</ul>")
     };
+    let warnings = merged(warnings);
     let heading = if warnings.len() == 1 { "Warning" } else { "Warnings" };
     let (first, rest) = warnings.split_at(warnings.len().min(FIRST));
     let mut out = format!(
@@ -57,7 +60,7 @@ pub(super) fn outcome_class(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Improved => "improved",
         Outcome::Worsened => "worsened",
-        Outcome::NotDecided => "open",
+        Outcome::NotDecided | Outcome::Undertrained => "open",
     }
 }
 
@@ -66,12 +69,17 @@ fn headline(view: &SummaryView) -> String {
         return "<div class=\"verdict open\"><p>No two strategies were compared.</p></div>\n"
             .to_owned();
     };
-    format!(
-        "<div class=\"verdict {}\"><p class=\"outcome\">{}</p><p>{}</p></div>\n",
-        outcome_class(verdict.outcome),
-        verdict.outcome.label(),
-        sentence(view, verdict)
-    )
+    // The same comparison at every density: the headline speaks of all of them.
+    let pair = |v: &Verdict| (v.strategy.clone(), v.baseline.clone(), v.metric);
+    let same = |v: &&Verdict| pair(v) == pair(verdict);
+    let all: Vec<&Verdict> = view.summary.verdicts.iter().filter(same).collect();
+    let first = all.first().map_or(verdict.outcome, |v| v.outcome);
+    let (class, word) = match all.iter().all(|v| v.outcome == first) {
+        true => (outcome_class(first), first.label()),
+        false => ("open", "not the same at every density"),
+    };
+    let sentences: String = all.iter().map(|v| format!("<p>{}</p>", sentence(view, v))).collect();
+    format!("<div class=\"verdict {class}\"><p class=\"outcome\">{word}</p>{sentences}</div>\n")
 }
 
 /// Says what MetriQ did and what was predicted of it, where the headline is about another strategy.
@@ -123,6 +131,19 @@ fn sentence(view: &SummaryView, v: &Verdict) -> String {
     let level = numbers::percent(v.confidence);
     let range = format!("{level} interval <span class=\"n\">{range}</span>");
     let verb = match (v.outcome, v.metric.higher_is_better()) {
+        (Outcome::Undertrained, _) => {
+            return format!(
+                "Networks of {strategy} and {baseline} {place} are near chance, or never recognise \
+                 a class: no verdict. Try <code>--epochs {}</code>.",
+                view.summary.settings.epochs_to_try()
+            );
+        }
+        (Outcome::NotDecided, _) if seeds < DECIDING_SEEDS => {
+            return format!(
+                "With {seeds} seeds nothing is decided: {what} changed by {mean} with {strategy} \
+                 against {baseline} {place}, {range}."
+            );
+        }
         (Outcome::NotDecided, _) => {
             return format!(
                 "These {seeds} paired seeds do not decide whether {strategy} changes {what} \

@@ -14,9 +14,15 @@ pub(super) fn body(page: &TheoryPage) -> String {
         let worse = decision.worst() - page.study.full.worst();
         push!(
             rows,
-            "<tr><th scope=\"row\">{name}</th><td class=\"n\">{density}</td>{}<td>{}</td>\
-             <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>",
-            more.map(|text| format!("<td class=\"n\">{text}</td>")).concat(),
+            "<tr><th scope=\"row\">{name}</th><td class=\"n\" data-label=\"Density\">{density}</td>{}\
+             <td data-label=\"Rule\">{}</td><td class=\"n\" data-label=\"Risk 0\">{}</td>\
+             <td class=\"n\" data-label=\"Risk 1\">{}</td>\
+             <td class=\"n\" data-label=\"Worst, against all data\">{}</td>",
+            ["Margin", "Kept 0", "Kept 1"]
+                .iter()
+                .zip(more)
+                .map(|(label, text)| format!("<td class=\"n\" data-label=\"{label}\">{text}</td>"))
+                .collect::<String>(),
             rule(decision.rule),
             risk(r0),
             risk(r1),
@@ -25,7 +31,12 @@ pub(super) fn body(page: &TheoryPage) -> String {
         if let Some(estimate) = drawn.and_then(|d| d.get(at)) {
             for k in 0..2 {
                 let (found, error) = (estimate.risks[k], estimate.standard_errors[k]);
-                push!(rows, "<td class=\"n\">{} ± {}</td>", risk(found), risk(error));
+                push!(
+                    rows,
+                    "<td class=\"n\" data-label=\"Drawn {k}\">{} ± {}</td>",
+                    risk(found),
+                    risk(error)
+                );
             }
         }
         rows.push_str("</tr>");
@@ -65,7 +76,7 @@ pub(super) fn body(page: &TheoryPage) -> String {
         );
     }
     let table = format!(
-        "<table><thead><tr><th scope=\"col\">Pruning</th>{heads}</tr></thead><tbody>{rows}</tbody>\
+        "<table role=\"table\" class=\"cards\"><thead><tr><th scope=\"col\">Pruning</th>{heads}</tr></thead><tbody>{rows}</tbody>\
          </table>"
     );
     lead + &scrolling("Risks", "", &table)

@@ -21,7 +21,9 @@ fn features_of_the_user_s_own() {
     half.extend(values.iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()));
     put(place.path(), "half.npy", &half);
     for name in ["single", "double", "half"] {
-        let line = format!("score --data data --features {name}.npy --method ssp --out {name}");
+        let line = format!(
+            "score --data data --split holdout --features {name}.npy --method ssp --out {name}"
+        );
         good(place.path(), &line);
         assert!(bytes(&place, &format!("{name}/ssp.npy")) == bytes(&place, "single/ssp.npy"));
     }

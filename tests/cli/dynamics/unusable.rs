@@ -45,7 +45,7 @@ fn unusable_flags_of_recorded_scores() {
 #[test]
 fn recordings_that_cannot_be_used_are_named() {
     let place = Place::new();
-    good(place.path(), &format!("train --data data {SHORT} --dynamics --out net"));
+    good(place.path(), &format!("train --data data {SHORT} --split holdout --dynamics --out net"));
     let folder = "net/dynamics";
     let check = |words: &[&str]| {
         let line = format!("score --dynamics {folder} --window 3 --trajectory 4 --out refused");
@@ -110,7 +110,7 @@ fn recordings_that_cannot_be_used_are_named() {
     refused(place.path(), line, &["el2n", "scores of training dynamics", "forgetting"]);
 
     // A run on a subset has no dynamics of the rest.
-    good(place.path(), "prune --data data --density .5 --quota none --out kept");
+    good(place.path(), "prune --data data --split holdout --density .5 --quota none --out kept");
     let line = format!("train --data data {SHORT} --subset kept/kept.npy --dynamics --out half");
     good(place.path(), &line);
     let line = "score --dynamics half/dynamics --window 3 --out refused";

@@ -6,7 +6,7 @@ use std::fs;
 use fairprune::artefact::foreign;
 use fairprune::artefact::provenance::{DataIdentity, KeptEnd, MethodRecord, Provenance};
 use fairprune::artefact::tables::{
-    self, GroupRecallRow, KeptClassRow, KeptRow, RecallRow, ScoreTable,
+    self, DroppedRow, GroupRecallRow, KeptClassRow, KeptRow, RecallRow, ScoreTable,
 };
 use fairprune::artefact::{Existing, OutputDir, npy};
 use fairprune::nn::{Arch, NetworkSpec, Stem, WeightsMetadata, weights};
@@ -51,7 +51,8 @@ fn npy_arrays() {
 fn tables_of_results() {
     let scratch = Scratch::new();
     let recalls = b"class,name,train_size,val_correct,val_total,recall,recall_sd\n0,\"a, b\",500,41,50,0.82,0.01\n1,c,400,,,1,\n";
-    let kept = b"index,id,label,score,kept\n0,a,1,0.5,1\n7,\"b\"\"c\",0,,0\n";
+    let kept = b"index,id,label,part,score,kept\n0,a,1,train,0.5,1\n7,\"b\"\"c\",0,val,,0\n";
+    let dropped = b"index,id,label,part,score,reason\n0,a,1,val,,held out\n7,b,0,train,.5,quota\n";
     let classes = b"class,name,size,recall,density,kept\n0,a,10,0.5,0.5,5\n1,b,10,,0,0\n";
     let scores = b"index,id,label,part,el2n,loss\n0,a,1,train,0.5,1e-3\n1,b,0,val,,inf\n";
     let attributed = b"index,id,label,part,attribute,el2n\n0,a,1,train,0,0.5\n1,b,0,out,1,\n";
@@ -60,7 +61,7 @@ fn tables_of_results() {
     let ids = ["train/a/x.png", "train/b/1.png"].map(str::to_owned);
     run(&Target {
         name: "csv-tables",
-        corpus: [&recalls[..], kept, classes, scores, attributed, groups, foreign]
+        corpus: [&recalls[..], kept, dropped, classes, scores, attributed, groups, foreign]
             .map(<[u8]>::to_vec)
             .to_vec(),
         words: &[
@@ -83,11 +84,12 @@ fn tables_of_results() {
             let path = scratch.with("x.csv", bytes);
             tables::read::<RecallRow>(&path).is_ok()
                 | tables::read::<KeptRow>(&path).is_ok()
+                | tables::read::<DroppedRow>(&path).is_ok()
                 | tables::read::<KeptClassRow>(&path).is_ok()
                 | ScoreTable::read(&path).is_ok()
                 | tables::read::<GroupRecallRow>(&path).is_ok()
                 | foreign::read_csv(&path, foreign::WantedColumns::default())
-                    .and_then(|(_, rows)| foreign::by_name("x", &rows, &ids, &[0]))
+                    .and_then(|(_, rows)| foreign::by_name("x", &rows, &ids, &[0], ids.len() == 1))
                     .is_ok()
         },
     });

@@ -49,8 +49,11 @@ pub struct CompareArgs {
 /// Prints the comparison; [`REGRESSED`] if a row regressed.
 pub fn compare(args: &CompareArgs) -> Result<u8> {
     let threshold = parse_threshold(&args.threshold)?;
+    let mut one_program = false;
     let [old, new] = if args.run {
-        run_both(args)?
+        let (runs, same) = run_both(args)?;
+        one_program = same;
+        runs
     } else {
         if !args.suite.0.is_empty() {
             let expected = "--run as well, with two programs; files are already measured";
@@ -59,7 +62,12 @@ pub fn compare(args: &CompareArgs) -> Result<u8> {
         [read(&args.old)?, read(&args.new)?]
     };
     let names = [&args.old, &args.new].map(|path| path.display().to_string());
-    let comparison = RateComparison::of([&old, &new], &names, threshold)?;
+    let mut comparison = RateComparison::of([&old, &new], &names, threshold)?;
+    if one_program {
+        comparison = comparison.of_one_program();
+        let text = "note: OLD and NEW are the same program: what differs is the machine's load";
+        output::note(&args.common, text);
+    }
     note_drivers(&args.common, [&old, &new]);
     let regressed = comparison.regressed();
     if args.common.json {
@@ -108,8 +116,8 @@ fn note_drivers(common: &Common, sides: [&[BenchRun]; 2]) {
     }
 }
 
-/// Runs OLD and NEW in turn with the flags that were given.
-fn run_both(args: &CompareArgs) -> Result<[Vec<BenchRun>; 2]> {
+/// Runs OLD and NEW in turn with the flags that were given; whether they are one program.
+fn run_both(args: &CompareArgs) -> Result<([Vec<BenchRun>; 2], bool)> {
     let common = &args.common;
     let words = format!(
         "bench --seed {} --threads {} --device {} --precision {} --json --quiet",
@@ -127,5 +135,5 @@ fn run_both(args: &CompareArgs) -> Result<[Vec<BenchRun>; 2]> {
     let bar = Bar::new(common, total);
     let runs = run_in_turn(&programs, &|done, name| bar.set(done as u64, total, name))?;
     bar.finish();
-    Ok(runs)
+    Ok((runs, programs.same()?))
 }

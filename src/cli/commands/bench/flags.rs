@@ -20,13 +20,13 @@ pub struct SuiteArgs {
     #[arg(long, value_parser = suite_parser(), value_name = "SUITE")]
     pub suite: Vec<Suite>,
     /// resnet8, 14, 20, 32, 44, 56, resnet18, 34, 50 [default: resnet20]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", visible_alias = "model")]
     pub arch: Option<String>,
     /// resnet50 with the stride in each bottleneck's first 1x1
     #[arg(long)]
     pub resnet_v1: bool,
     /// Images of a batch [default: 128]
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", visible_alias = "batch-size")]
     pub batch: Option<usize>,
     /// Side of the random images; `read` and `pipeline` resize to it if given [default: 32]
     #[arg(long, value_name = "S")]
@@ -49,7 +49,7 @@ pub struct SuiteArgs {
     /// Random images, rounded up to whole batches and one more [default: 154 MB of them]
     #[arg(long, value_name = "N")]
     pub samples: Option<usize>,
-    /// Where a card finds the random images: device, stream (copied batch by batch while it computes)
+    /// Where a GPU finds the random images: device, stream (copied batch by batch while it computes)
     /// or auto (stream where they do not fit) [default: auto]
     #[arg(long, value_name = "WHERE", value_parser = placement)]
     pub images: Option<Placement>,

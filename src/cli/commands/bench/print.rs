@@ -1,8 +1,6 @@
 //! Rows and comparisons as tables.
 
-use fairprune::bench::{
-    BenchReport, ComparedRow, Judgement, MachineFacts, Measurement, Suite, TimedRow,
-};
+use fairprune::bench::{BenchReport, ComparedRow, MachineFacts, Measurement, Suite, TimedRow};
 
 use crate::cli::output;
 
@@ -126,11 +124,6 @@ fn rate(value: f64) -> String {
 pub fn comparison(rows: &[ComparedRow]) -> String {
     let percent = |v: f64| format!("{:.1} %", 100.0 * v);
     let cells = rows.iter().map(|r| {
-        let verdict = match r.verdict {
-            Judgement::Regressed => "regressed",
-            Judgement::Improved => "improved",
-            Judgement::Unchanged => "unchanged",
-        };
         vec![
             r.work.clone(),
             format!("{} ({})", rate(r.old), r.old_runs),
@@ -139,7 +132,7 @@ pub fn comparison(rows: &[ComparedRow]) -> String {
             percent(r.noise),
             percent(r.threshold),
             r.peak_ratio.map_or("-".to_owned(), |v| format!("{v:.2}")),
-            verdict.to_owned(),
+            r.verdict.label().to_owned(),
         ]
     });
     let headers = [
@@ -158,6 +151,8 @@ pub fn comparison(rows: &[ComparedRow]) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    use fairprune::bench::Judgement;
 
     use super::*;
 

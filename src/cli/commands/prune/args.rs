@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use fairprune::error::Error;
-use fairprune::experiment::pruning::{GivenSettings, SourceSettings};
+use fairprune::experiment::pruning::{GivenSettings, Measuring, SourceSettings};
 use fairprune::experiment::settings::DataSettings;
 
 use crate::cli::args::{
@@ -21,11 +21,13 @@ pub struct PruneArgs {
     pub source: SourceArgs,
     #[command(flatten)]
     pub density: DensityArgs,
-    /// Which samples are kept first: random, a score (`fairprune score --help` lists them), given (the
-    /// scores of --scores FILE), or a selection method: coreset, herding, moderate, ccs, beta-sampling,
-    /// difficulty-window, d2, craig, grad-match, glister, graph-cut, facility-location,
-    /// contextual-diversity. Without --scores, query
-    /// runs on --data compute what it needs in OUT/scores [default: random; given with --scores FILE]
+    /// Which samples are kept first: random, a score, given (the scores of --scores FILE), or a selection
+    /// method [default: random; given with --scores FILE]
+    ///
+    /// Scores are those that `fairprune score --help` lists; selection methods are coreset, herding,
+    /// moderate, ccs, beta-sampling, difficulty-window, d2, craig, grad-match, glister, graph-cut,
+    /// facility-location and contextual-diversity. Without --scores, query runs on --data compute what it
+    /// needs in OUT/scores.
     #[arg(long, value_name = "NAME", help_heading = "Selection")]
     pub strategy: Option<String>,
     /// How many of each class: none, metriq, metriq-released, uniform, balanced, predicted
@@ -83,10 +85,15 @@ pub struct SourceArgs {
     pub stated: StatedArgs,
     #[command(flatten)]
     pub long_tail: LongTailArgs,
-    /// Which training images are held out and never kept: holdout, half-test, crossfit[:R] or
-    /// shipped [default: the scores' own; without scores as in `train`]
+    /// Which training images are held out and never kept: none, holdout, half-test, crossfit[:R] or
+    /// shipped [default: the scores' own; none where nothing is measured; else as in `score`]
     #[arg(long, value_name = "SPLIT", requires = "data", help_heading = "Data")]
     pub split: Option<String>,
+    /// Hold out the training images that FILE names (a line each, or a .npy of positions or a mask), or
+    /// those whose column `part` in --scores FILE.csv is not train
+    #[arg(long, value_name = "FILE|part", requires = "data", conflicts_with = "split")]
+    #[arg(help_heading = "Data")]
+    pub held_out: Option<String>,
     #[command(flatten)]
     pub given: GivenArgs,
     #[command(flatten)]
@@ -115,6 +122,9 @@ pub struct GivenArgs {
     /// The numbers 0 to N - 1 in an array are ranks of the samples, and meant as scores
     #[arg(long)]
     pub as_ranks: bool,
+    /// Hold out the training images without a row in --scores FILE
+    #[arg(long)]
+    pub partial: bool,
 }
 
 impl SourceArgs {
@@ -136,7 +146,7 @@ impl SourceArgs {
 
     /// The library's settings.
     pub fn settings(&self) -> Result<SourceSettings> {
-        let GivenArgs { direction, order, score_column, name_column, as_ranks } =
+        let GivenArgs { direction, order, score_column, name_column, as_ranks, partial } =
             self.given.clone();
         if self.data.is_none() && self.long_tail.long_tail.is_some() {
             let expected = "--data with it; scores of a folder state their own";
@@ -149,9 +159,11 @@ impl SourceArgs {
         Ok(SourceSettings {
             scores: self.scores.clone(),
             data: self.data()?,
-            given: GivenSettings { direction, order, score_column, name_column, as_ranks },
+            given: GivenSettings { direction, order, score_column, name_column, as_ranks, partial },
             groups: self.groups.groups.clone(),
             without: self.without.without.clone(),
+            held_out: self.held_out.as_deref().map(str::parse).transpose()?,
+            measuring: Measuring::ByRuns,
         })
     }
 }

@@ -11,8 +11,10 @@ use fairprune::error::Error;
 use fairprune::experiment::Loaded;
 use fairprune::experiment::folder::own_features::OwnFeatures;
 use fairprune::experiment::folder::scores::{ScoredSamples, ScoresFolder};
-use fairprune::experiment::pruning::{PruneInputs, PrunePlan, Pruned, Source};
-use fairprune::experiment::scoring::{ByQueries, ScoreRequest};
+use fairprune::experiment::pruning::{
+    Measuring, PruneInputs, PrunePlan, Pruned, Source, SourceSettings,
+};
+use fairprune::experiment::scoring::{ByQueries, QuerySettings, ScoreRequest};
 use fairprune::experiment::settings::DefaultNetwork;
 use fairprune::experiment::strategy::{Choice, Quota, QuotaSettings, Ranking};
 use fairprune::experiment::training::Keeping;
@@ -28,18 +30,20 @@ use crate::cli::{context, output};
 /// Where the scores of query runs go, below the output folder.
 const SCORES: &str = "scores";
 
-/// Prunes and writes `kept.npy`, `mask.npy`, `kept.csv`, `classes.csv`, `kept.json`, `report.html`,
+/// Prunes and writes `kept.npy`, `mask.npy`, `eligible.npy`, `kept.csv`, `dropped.csv`, `classes.csv`, `kept.json`, `report.html`,
 /// and of methods that pick `picks.csv` and `weights.npy`.
 pub fn prune(args: &PruneArgs) -> Result<u8> {
     let common = &args.common;
     let plan = plan(args)?;
-    let trains = args.source.scores.is_none() && args.source.data.is_some();
-    let network = plan.looks_at_network(args.features.features.is_some());
-    let (dir, pruned) = if trains && (network || !plan.methods().is_empty()) {
+    let can_train = args.source.scores.is_none() && args.source.data.is_some();
+    let own_features = args.features.features.is_some();
+    let (dir, pruned) = if can_train && plan.needs_runs(own_features, args.recalls.is_some()) {
         score_and_select(args, &plan)?
     } else {
         args.queries.idle_without_runs(common);
-        let (settings, host) = (args.source.settings()?, common.host()?);
+        let measuring = Measuring::Nothing { recalls: args.recalls.clone() };
+        let settings = SourceSettings { measuring, ..args.source.settings()? };
+        let host = common.host()?;
         let source = context::reading(common, |progress| {
             Source::read(&settings, common.seed, host.host(), progress)
         })?;
@@ -101,6 +105,9 @@ fn plan(args: &PruneArgs) -> Result<PrunePlan> {
 fn find(args: &PruneArgs, plan: &PrunePlan, source: Source) -> Result<PruneInputs> {
     let (recalls, features) = (args.recalls.as_deref(), args.features.features.as_deref());
     let inputs = PruneInputs::find(plan, source, recalls, features)?;
+    if let (true, Some(recalls)) = (plan.strategy().needs_recalls(), &inputs.recalls) {
+        output::note(&args.common, format!("recalls   {}", recalls.origin));
+    }
     for (picker, cost) in inputs.picking_costs(plan)? {
         output::note(
             &args.common,
@@ -147,7 +154,15 @@ fn score_and_select(args: &PruneArgs, plan: &PrunePlan) -> Result<(OutputDir, Pr
     let own = features.filter(|_| methods.contains(&Method::Ssp));
     let own = own.map(|path| OwnFeatures::read(path, &session.data)).transpose()?;
     let saves = plan.looks_at_network(features.is_some());
-    let queries = args.queries.settings();
+    let for_recalls = plan.strategy().needs_recalls() && recalls.is_none();
+    if recalls.is_none() {
+        plan.strategy().check_split(&plan.choice.pickers, &session.split)?;
+    }
+    let queries = QuerySettings { recalls: for_recalls, ..args.queries.settings() };
+    if let Some(held_out) = &args.source.held_out {
+        let expected = "`split`: query runs are trained here, and measure on what it holds out";
+        return Err(Error::invalid("`held_out`", held_out.as_str(), expected).into());
+    }
     let scoring = ByQueries::new(&session, full, queries, &request, own.as_ref(), saves)?;
     scoring.planned_memory()?;
     let identity = scoring.identity()?;

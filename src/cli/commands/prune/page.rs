@@ -1,8 +1,11 @@
 //! `report.html`: the pruned set for people.
 
+use std::path::Path;
+
 use fairprune::artefact::OutputDir;
+use fairprune::data::Format;
 use fairprune::experiment::forecast::ForecastSummary;
-use fairprune::experiment::pruning::{PrunePlan, Pruned};
+use fairprune::experiment::pruning::{PrunePlan, Pruned, Source};
 use fairprune::metrics::pearson;
 use fairprune::prune::Direction;
 use fairprune::report::Thumb;
@@ -13,18 +16,14 @@ use super::args::PruneArgs;
 use crate::cli::command_line;
 
 /// The command that trains on what is kept.
-pub fn next(args: &PruneArgs, pruned: &Pruned, dir: &OutputDir) -> String {
+pub fn next(args: &PruneArgs, dir: &OutputDir) -> String {
     let data = args.source.data.as_deref().unwrap_or("DATA");
     let size = args.source.image_size.map_or(String::new(), |s| format!(" --image-size {s}"));
-    // `train` holds out by default what these hold out.
-    let split = match pruned.source.split.as_deref() {
-        None | Some("holdout" | "shipped") => String::new(),
-        Some(name) => format!(" --split {name}"),
-    };
+    // What the subset was made under is what `train` holds out of it.
     let subset = command_line::quote(dir.root().join("kept.npy").display().to_string());
     let data = command_line::quote(data.to_owned());
     let stated = args.source.stated.words(command_line::quote);
-    format!("fairprune train --data {data}{size}{stated}{split} --subset {subset}")
+    format!("fairprune train --data {data}{size}{stated} --subset {subset}")
 }
 
 /// The page; `stated` is what `kept.json` says.
@@ -74,8 +73,10 @@ pub fn render(
         warnings: &pruned.warnings,
         recipe: recipe(args, stated),
         command: command_line::typed(),
-        next: next(args, pruned, dir),
+        next: next(args, dir),
         kept_file: dir.root().join("kept.npy").display().to_string(),
+        train_folder: train_folder(args, source),
+        dropped: pruned.record(plan).dropped(&pruned.samples(plan)),
         without_pictures: "The images were not at hand: the same command with --data and the data \
                            set that was scored (and its --image-size) shows them."
             .to_owned(),
@@ -85,6 +86,20 @@ pub fn render(
     let data = source.data.as_deref();
     let picture = |i: usize| data.and_then(|data| Thumb::of(data, i));
     render_pruned(&set, data.is_some().then_some(&picture))
+}
+
+/// The folder of class folders that the positions are of: below the data set's, the part that all names
+/// begin with.
+fn train_folder(args: &PruneArgs, source: &Source) -> Option<String> {
+    let data = args.source.data.as_ref()?;
+    source.data.as_ref().filter(|d| d.format == Format::ImageFolder)?;
+    let first = source.ids.first()?;
+    let folder = Path::new(data);
+    match first.split('/').collect::<Vec<_>>()[..] {
+        [_, _] => Some(folder.display().to_string()),
+        [part, _, ..] => Some(folder.join(part).display().to_string()),
+        _ => None,
+    }
 }
 
 /// Everything that kept.json states of the selection and of the scores in use, one row a number.

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use fairprune::artefact::OutputDir;
+use fairprune::artefact::tables::SamplePart;
 use fairprune::experiment::pruning::{PrunePlan, Pruned};
 use serde_json::{Value, json};
 
@@ -15,10 +16,12 @@ use crate::cli::output;
 const WEIGHTS: &str = "weights.npy";
 
 /// The files, in the order in which they are written.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 8] = [
     ("provenance", "kept.json"),
     ("mask", "mask.npy"),
+    ("eligible", "eligible.npy"),
     ("samples", "kept.csv"),
+    ("dropped", "dropped.csv"),
     ("classes", "classes.csv"),
     ("report", "report.html"),
     ("kept", "kept.npy"),
@@ -42,6 +45,10 @@ pub fn report(args: &PruneArgs, plan: &PrunePlan, pruned: &Pruned, dir: &OutputD
         output::print_json(&json!({
             "kept": kept,
             "total": total,
+            "samples": pruned.source.ids.len(),
+            "held_out": pruned.source.count(SamplePart::Val),
+            "left_out": pruned.source.count(SamplePart::Out),
+            "split": pruned.source.split,
             "density": plan.density,
             "strategy": plan.strategy().to_string(),
             "classes": rows,
@@ -52,9 +59,10 @@ pub fn report(args: &PruneArgs, plan: &PrunePlan, pruned: &Pruned, dir: &OutputD
         return Ok(0);
     }
     output::print(format!(
-        "{}: {} ({kept} of {total} training images)\n\n{}\n",
+        "{}: {} ({})\n\n{}\n",
         plan.strategy().label(),
         percentages(plan.density),
+        pruned.source.counts(kept),
         class_table(&rows, pruned.source.partition.unit())
     ))?;
     if let Some(forecast) = pruned.subset.forecast.as_ref().filter(|_| args.common.verbose > 0) {
@@ -66,6 +74,6 @@ pub fn report(args: &PruneArgs, plan: &PrunePlan, pruned: &Pruned, dir: &OutputD
     names.extend(weighted.then_some(WEIGHTS));
     output::print(format!("written: {} in {}", names.join(", "), dir.root().display()))?;
     output::print(format!("page:    {}", path("report.html")))?;
-    output::hint(&args.common, format!("next:    {}", page::next(args, pruned, dir)))?;
+    output::hint(&args.common, format!("next:    {}", page::next(args, dir)))?;
     Ok(0)
 }

@@ -23,14 +23,16 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// What to compare: full, random, metriq, predicted (docs/quotas.md), a score (`fairprune
-    /// score --help` lists them), a selection method (coreset, herding, moderate, ccs, beta-sampling, difficulty-window, d2, craig,
-    /// grad-match, glister, graph-cut, facility-location, contextual-diversity), or STRATEGY+QUOTA such
-    /// as el2n+metriq, coreset+metriq, forgetting+uniform, random+el2nq, random+balanced, el2n+nucs,
-    /// random+nucs:margin; or another way of training
-    /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rcap, ordered-sgd,
-    /// micro-batch-clipping, rho, subg, rwg, jtt, lff, bam, groupdro, dfr
+    /// What to compare: full, random, metriq, predicted, a score, a selection method, another way of
+    /// training, or STRATEGY+QUOTA such as el2n+metriq
     /// [default: full,random,el2n,metriq,predicted:pilots=1; with --groups without the last]
+    ///
+    /// Scores are those that `fairprune score --help` lists. Selection methods: coreset, herding, moderate,
+    /// ccs, beta-sampling, difficulty-window, d2, craig, grad-match, glister, graph-cut, facility-location,
+    /// contextual-diversity. With quotas (docs/quotas.md): el2n+metriq, coreset+metriq, forgetting+uniform,
+    /// random+el2nq, random+balanced, el2n+nucs, random+nucs:margin. Other ways of training
+    /// (docs/baselines.md): full-short, cdb-w, class-balanced, infobatch, rcap, ordered-sgd,
+    /// micro-batch-clipping, rho, subg, rwg, jtt, lff, bam, groupdro, dfr.
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     pub strategies: Option<Vec<String>>,
     /// Kept fraction of the training set; several for a curve

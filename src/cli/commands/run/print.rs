@@ -200,7 +200,7 @@ pub(super) fn print_summary(common: &Common, summary: &RunSummary) -> Result<()>
     if summary.settings.groups.is_some() {
         output::print("weighted: mean recall of the groups, weighted by their training samples")?;
     }
-    for warning in &summary.warnings {
+    for warning in report::merged_warnings(&summary.warnings) {
         output::note(common, format!("warning: {warning}"));
     }
     if common.verbose > 0 {

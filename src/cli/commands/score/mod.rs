@@ -16,6 +16,7 @@ use fairprune::experiment::folder::scores::ScoredSamples;
 use fairprune::experiment::scoring::{
     ByRecording, ByWeights, ScoreRequest, nothing_held_out, score_features,
 };
+use fairprune::experiment::settings::DataSettings;
 use fairprune::experiment::weight_file::WeightFile;
 use fairprune::score::Method;
 
@@ -91,7 +92,10 @@ fn by_recording(args: &ScoreArgs, folder: &Path) -> Result<u8> {
 fn by_features(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u8> {
     let common = &args.common;
     let data = context::load_data(common, &args.data, &common.host()?)?;
-    let split = args.data.without(&args.without)?.split_of(&data, common.seed)?;
+    // Nothing is measured here that images would have to be held out for.
+    let given = args.data.without(&args.without)?;
+    let split = given.split.unwrap_or(data.split_to_keep_all());
+    let split = DataSettings { split: Some(split), ..given }.split_of(&data, common.seed)?;
     context::left_out(common, &split);
     let own = OwnFeatures::read(path, &data)?;
     args.queries.idle_without_runs(common);

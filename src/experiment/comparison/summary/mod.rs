@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::agreement::{Agreement, ForecastFit, class_means};
 pub use self::headline::{ClassCount, ClassRecall, Headline};
-pub use self::seed_run::{BestEpoch, Evaluation, Preparation, SeedRun};
+pub use self::seed_run::{BestEpoch, CurvePoint, Evaluation, Preparation, SeedRun};
 pub use crate::experiment::forecast::ForecastSummary;
 pub use crate::experiment::training::Presentations;
 pub use crate::metrics::Spread;
@@ -74,6 +74,16 @@ pub struct Settings {
     pub precision: String,
     /// Everything else that decides the result, in display order.
     pub recipe: Map<String, Value>,
+}
+
+impl Settings {
+    /// Epochs to try where networks were trained too little: four times as many, and at least the 250
+    /// steps that the quick recipe takes.
+    pub fn epochs_to_try(&self) -> u64 {
+        const STEPS: f64 = 250.0;
+        let steps_an_epoch = self.steps as f64 / self.epochs.max(1.0);
+        (4.0 * self.epochs).max(STEPS / steps_an_epoch.max(1.0)).ceil() as u64
+    }
 }
 
 /// The data set.
@@ -220,6 +230,8 @@ pub enum Outcome {
     Improved,
     Worsened,
     NotDecided,
+    /// Both sides are near chance, or a class is never recognised on either: nothing is compared.
+    Undertrained,
 }
 
 impl Outcome {
@@ -229,6 +241,7 @@ impl Outcome {
             Outcome::Improved => "improved",
             Outcome::Worsened => "worsened",
             Outcome::NotDecided => "not decided",
+            Outcome::Undertrained => "undertrained: no verdict",
         }
     }
 }

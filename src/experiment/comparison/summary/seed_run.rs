@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::experiment::forecast::ForecastSummary;
 use crate::experiment::training::Presentations;
+use crate::train::EpochRecord;
 
 /// One training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +34,9 @@ pub struct SeedRun {
     /// Test samples by class and answer: [class, answer, samples], those that there are. Empty over groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confusion: Vec<[u32; 3]>,
+    /// How training went, one an epoch. Empty in files of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
     /// What went before training; None in files of versions that did not record it.
     #[serde(default)]
     pub preparation: Option<Preparation>,
@@ -43,6 +47,31 @@ impl SeedRun {
     pub fn total_seconds(&self) -> Option<f64> {
         let p = self.preparation.as_ref()?;
         Some(p.query_seconds + p.score_seconds + p.choose_seconds + self.train_seconds)
+    }
+}
+
+/// How training stood after an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Steps since the beginning.
+    pub steps: u64,
+    /// Mean loss and accuracy over the epoch's presentations, in train mode.
+    pub train_loss: f64,
+    pub train_accuracy: f64,
+    /// On the validation images; None in epochs without an evaluation.
+    pub val_accuracy: Option<f64>,
+}
+
+impl CurvePoint {
+    /// The points of a run.
+    pub fn of(history: &[EpochRecord]) -> Vec<CurvePoint> {
+        let point = |r: &EpochRecord| CurvePoint {
+            steps: r.steps,
+            train_loss: r.train_loss,
+            train_accuracy: r.train_accuracy,
+            val_accuracy: r.val_accuracy,
+        };
+        history.iter().map(point).collect()
     }
 }
 
