@@ -9,7 +9,7 @@ use super::settings::{DataSettings, DefaultNetwork, NetworkSettings};
 use super::weight_file::WeightFile;
 use crate::data::{DataSet, Partition, SplitKind};
 use crate::error::Result;
-use crate::nn::{WeightsMetadata, weights};
+use crate::nn::WeightsMetadata;
 
 /// A data set beside an open device, before there is a network.
 pub struct Loaded {
@@ -97,7 +97,7 @@ impl Loaded {
         let input_size = file.input_size(&self.settings);
         let (network, default) = file.network(network);
         let session = self.with(&network, default, input_size, Some(&file.metadata), split)?;
-        weights::check(&file.weights, &session.network, &file.path.display().to_string())?;
+        file.check(&session.network)?;
         Ok(session)
     }
 

@@ -6,7 +6,17 @@ use super::settings::{DataSettings, DefaultNetwork, NetworkSettings};
 use crate::artefact::{digest, input};
 use crate::data::DataSet;
 use crate::error::{Error, Result};
-use crate::nn::{NetworkSpec, Weights, WeightsMetadata, recognise, weights};
+use crate::nn::{
+    Likeness, Network, NetworkSpec, Weights, WeightsMetadata, nearest, recognise, weights,
+};
+
+/// How a network that this program does not know is scored.
+const IN_PYTHON: &str = "; any other network is scored in PyTorch by
+
+    from fairprune.torch import score
+    model.load_state_dict(weights)
+    score(model, loader, [\"el2n\", \"grand\"], folder=\"scores\")
+";
 
 /// A weight file that was read.
 pub struct WeightFile {
@@ -45,6 +55,26 @@ impl WeightFile {
         }
         let (path, digest) = (path.to_owned(), digest(&bytes));
         Ok(WeightFile { path, weights, metadata, recognised, digest })
+    }
+
+    /// Refuses tensors that are not those of `network`. Where they are those of no network that this program
+    /// knows, the message says which one is nearest, and how any other is scored.
+    pub fn check(&self, network: &Network) -> Result<()> {
+        let checked = weights::check(&self.weights, network, &self.path.display().to_string());
+        checked.map_err(|error| match error {
+            Error::Invalid { what, found, expected } if self.recognised.is_none() => {
+                let near = nearest(&self.weights).map_or(String::new(), |near| {
+                    let Likeness { spec, shared, own, wanted } = near;
+                    format!(
+                        "; the nearest known network is {} (stem {}, width {}): {shared} of the file's {own} \
+                         tensors are among its {wanted}",
+                        spec.arch, spec.stem, spec.width
+                    )
+                });
+                Error::Invalid { what, found, expected: format!("{expected}{near}{IN_PYTHON}") }
+            }
+            other => other,
+        })
     }
 
     /// The network that the settings name, where they leave open what the tensors tell.

@@ -5,6 +5,7 @@ pub mod arch;
 mod build;
 pub mod graph;
 pub mod init;
+mod origin;
 mod recognise;
 pub mod resnet;
 pub mod vgg;
@@ -12,5 +13,5 @@ pub mod weights;
 
 pub use arch::{Arch, NetworkSpec, Stem};
 pub use graph::{Layer, Network, Node, Parameter, ParameterKind, ValueId};
-pub use recognise::recognise;
+pub use recognise::{Likeness, nearest, recognise};
 pub use weights::{Weights, WeightsMetadata};

@@ -10,10 +10,37 @@ const SIDE: usize = 64;
 /// Where several have the same (the strides of resnet50 and resnet50-v1 are in no tensor), the first of
 /// [`ARCH_NAMES`] is meant.
 pub fn recognise(weights: &Weights) -> Option<NetworkSpec> {
+    likenesses(weights).find(Likeness::is_whole).map(|likeness| likeness.spec)
+}
+
+/// How far the tensors of a weight file are those of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Likeness {
+    pub spec: NetworkSpec,
+    /// Tensors of the file that the network has, with the same shape.
+    pub shared: usize,
+    /// Tensors of the file, and of the network.
+    pub own: usize,
+    pub wanted: usize,
+}
+
+impl Likeness {
+    fn is_whole(&self) -> bool {
+        self.shared == self.wanted && self.shared == self.own
+    }
+}
+
+/// The network with which `weights` shares most tensors, names and shapes; `None` if it shares none.
+pub fn nearest(weights: &Weights) -> Option<Likeness> {
+    let apart = |l: &Likeness| (l.own - l.shared) + (l.wanted - l.shared);
+    likenesses(weights).filter(|l| l.shared > 0).min_by_key(apart)
+}
+
+/// What `weights` has of every network whose first and last layer it has.
+fn likenesses(weights: &Weights) -> impl Iterator<Item = Likeness> + '_ {
     let archs = ARCH_NAMES.iter().filter_map(|name| name.parse::<Arch>().ok());
-    let mut candidates =
-        archs.flat_map(|arch| [Stem::Cifar, Stem::Imagenet].map(|stem| (arch, stem)));
-    candidates.find_map(|(arch, stem)| {
+    let candidates = archs.flat_map(|arch| [Stem::Cifar, Stem::Imagenet].map(|stem| (arch, stem)));
+    candidates.filter_map(|(arch, stem)| {
         let spec =
             NetworkSpec { arch, width: arch.default_width(), stem, classes: 2, size: [SIDE, SIDE] };
         let parameters = spec.build().ok()?.parameters();
@@ -23,11 +50,11 @@ pub fn recognise(weights: &Weights) -> Option<NetworkSpec> {
         let classes = first(&parameters.last()?.name).filter(|&n| n > 0)?;
         let spec = NetworkSpec { width, classes, ..spec };
         let wanted = expected(&spec.build().ok()?);
-        let same = wanted.len() == weights.tensors.len()
-            && wanted.iter().all(|(name, shape)| {
-                weights.tensors.get(name).is_some_and(|tensor| tensor.shape == *shape)
-            });
-        same.then_some(spec)
+        let same = |name: &String, shape: &Vec<usize>| {
+            weights.tensors.get(name).is_some_and(|tensor| tensor.shape == *shape)
+        };
+        let shared = wanted.iter().filter(|(name, shape)| same(name, shape)).count();
+        Some(Likeness { spec, shared, own: weights.tensors.len(), wanted: wanted.len() })
     })
 }
 
@@ -69,9 +96,16 @@ mod tests {
         let name = less.tensors.keys().next().unwrap().clone();
         let tensor = less.tensors.remove(&name).unwrap();
         assert!(recognise(&less).is_none());
+        let near = nearest(&less).unwrap();
+        let counts = (near.shared, near.own, near.wanted);
+        assert_eq!(
+            (near.spec.arch, counts),
+            (spec.arch, (whole.tensors.len() - 1, whole.tensors.len() - 1, whole.tensors.len()))
+        );
         let mut more = whole;
         more.tensors.insert("classifier.weight".to_owned(), tensor);
         assert!(recognise(&more).is_none());
         assert!(recognise(&Weights::default()).is_none());
+        assert!(nearest(&Weights::default()).is_none());
     }
 }

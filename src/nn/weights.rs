@@ -9,20 +9,14 @@ use safetensors::tensor::{Dtype as SafeDtype, TensorView};
 
 use super::arch::{Arch, NetworkSpec, Stem};
 use super::graph::Network;
+use super::origin::{FORMAT_VERSION, check_origin, refuse_other, usual_name, wrapper};
 use crate::artefact::input;
-use crate::artefact::integrity::{self, CONTENT_DIGEST, Seal, ZEROS};
-use crate::artefact::sniff::{self, FileKind};
+use crate::artefact::integrity::{self, CONTENT_DIGEST, ZEROS};
 use crate::error::{Error, Result};
 use crate::tensor::Tensor;
 
-/// Version of the files of this program: since 2 they carry the digest of their content.
-const FORMAT_VERSION: &str = "2";
-
 /// Suffix of the counter that PyTorch keeps beside running statistics.
 const TRACKED: &str = "num_batches_tracked";
-
-/// What DataParallel, `torch.compile`, averages of weights and trainers put before names.
-const WRAPPERS: [&str; 5] = ["module.", "_orig_mod.", "model_ema.", "ema.", "model."];
 
 /// Named tensors in PyTorch's layouts: parameters and running statistics.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -222,8 +216,13 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Weights, WeightsMetadata)> {
         let text = format!("{}: the names of all tensors begin with {prefix}", path.display());
         metadata.notes.push(format!("{text}, which was left out"));
     }
+    let mut renamed = None;
     for (name, view) in file.tensors() {
-        let name = name[prefix.len()..].to_owned();
+        let own = &name[prefix.len()..];
+        let name = usual_name(own);
+        if name != own {
+            renamed.get_or_insert_with(|| format!("{own} is read as {name}"));
+        }
         if name.ends_with(TRACKED) {
             if let Ok(raw) = view.data().try_into() {
                 metadata.batches = i64::from_le_bytes(raw).max(0) as u64;
@@ -238,56 +237,17 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Weights, WeightsMetadata)> {
                 "F32, F64, F16 or BF16",
             )
         })?;
-        weights.tensors.insert(name, Tensor::new(view.shape().to_vec(), data)?);
+        let tensor = Tensor::new(view.shape().to_vec(), data)?;
+        if weights.tensors.insert(name.clone(), tensor).is_some() {
+            return Err(bad(format!("two tensors that are both {name}")));
+        }
+    }
+    if let Some(example) = renamed {
+        let text =
+            format!("{}: names of another program are read as torchvision's", path.display());
+        metadata.notes.push(format!("{text} ({example})"));
     }
     Ok((weights, metadata))
-}
-
-/// Returns what wrappers of PyTorch put before the names of all tensors.
-fn wrapper(file: &SafeTensors) -> String {
-    let names = file.names();
-    let mut prefix = String::new();
-    while let Some(more) = names.first().and_then(|name| {
-        WRAPPERS.into_iter().find(|wrapper| name[prefix.len()..].starts_with(wrapper))
-    }) {
-        let longer = format!("{prefix}{more}");
-        if !names.iter().all(|name| name.starts_with(&longer)) {
-            break;
-        }
-        prefix = longer;
-    }
-    prefix
-}
-
-/// Refuses other kinds of files, PyTorch's own among them.
-fn refuse_other(bytes: &[u8], path: &Path) -> Result<()> {
-    let what = format!("weights {}", path.display());
-    let of_pytorch = match FileKind::of(bytes) {
-        Some(FileKind::Zip) => "a zip archive, as PyTorch writes .pth and .pt",
-        Some(FileKind::Pickle) => "a Python pickle, as older versions of PyTorch write",
-        _ => return sniff::check(bytes, &what, "a safetensors file", &[]),
-    };
-    let expected = "a safetensors file; scripts/pth_to_safetensors.py makes one of it";
-    Err(Error::invalid(what, of_pytorch, expected))
-}
-
-/// Refuses a damaged file of this program. Files of others, and those of the first version, carry no digest
-/// of ours and are taken as they are.
-fn check_origin(
-    path: &Path,
-    bytes: &[u8],
-    metadata: Option<&HashMap<String, String>>,
-) -> Result<()> {
-    if integrity::check(path, bytes)? == Seal::Whole {
-        return Ok(());
-    }
-    let stated = |key: &str| metadata.and_then(|map| map.get(key)).map(String::as_str);
-    let ours = stated("tool").is_some_and(|tool| tool.starts_with("fairprune"));
-    let sealed = stated("format_version") == Some(FORMAT_VERSION);
-    match ours && sealed {
-        true => Err(Error::damaged(path, "no readable digest of its content")),
-        false => Ok(()),
-    }
 }
 
 fn to_f32(view: &TensorView) -> Option<Vec<f32>> {
@@ -371,6 +331,21 @@ mod tests {
         std::fs::write(file.path(), &bytes).unwrap();
         assert_eq!(read(file.path()).unwrap(), (weights.clone(), metadata));
         check(&weights, &network, "test").unwrap();
+    }
+
+    #[test]
+    fn names_of_other_programs_are_read_as_torchvisions() {
+        let (_, network) = small();
+        let weights = initialise(&network, 5);
+        let theirs = |name: &String| {
+            let name = name.replace("downsample.", "shortcut.");
+            name.strip_prefix("fc.").map_or(name.clone(), |rest| format!("linear.{rest}"))
+        };
+        let tensors = weights.tensors.iter().map(|(name, t)| (theirs(name), t.clone())).collect();
+        let bytes = to_bytes(&Weights { tensors }, &WeightsMetadata::default()).unwrap();
+        let (read, metadata) = parse(Path::new("theirs"), &bytes).unwrap();
+        assert_eq!(read, weights);
+        assert!(metadata.notes.iter().any(|n| n.contains("linear.bias is read as fc.bias")));
     }
 
     #[test]

@@ -7,22 +7,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
 from fairprune._native import SampleNorms
+from fairprune.torch._graph import attached, without
 from fairprune.torch._layers import BROADCASTS, COPIES, HANDLERS, Layer
 from fairprune.torch._modules import Frame, ModuleStack, tensors_of, vmap_squares
 from fairprune.torch._tensors import check
-
-
-class _Attach(torch.autograd.Function):
-    """Makes the output of a layer without recorded inputs part of the graph, so that its gradient is told."""
-
-    @staticmethod
-    def forward(ctx: Any, output: torch.Tensor, anchor: torch.Tensor) -> torch.Tensor:
-        ctx.mark_dirty(output)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Tuple[None, None]:
-        return None, None
 
 
 class _Watch(TorchFunctionMode):
@@ -220,7 +208,7 @@ class GradNorms:
         names = {own: name for own, name in used.items() if own in self._counted}
         if not names:
             if not self.weight_gradients:
-                args, kwargs = _without(used, args, kwargs)
+                args, kwargs = without(used, args, kwargs)
             return func(*args, **kwargs)
         handler = HANDLERS.get(func)
         layer = handler(*args, **kwargs) if handler else None
@@ -243,8 +231,8 @@ class GradNorms:
 
     def _unrecorded(self, used: Dict[int, str], func: Any, args: Any, kwargs: Dict[str, Any]) -> Any:
         """What a function gives without recording its parameters."""
-        args, kwargs = _without(used, args, kwargs)
-        return _attached(func(*args, **kwargs), self._anchor)
+        args, kwargs = without(used, args, kwargs)
+        return attached(func(*args, **kwargs), self._anchor)
 
     def _use(self, names: Iterable[str], how: str) -> None:
         for name in names:
@@ -279,7 +267,7 @@ class GradNorms:
         if self._samples is None:
             self._start(x.shape[0])
         if not self.weight_gradients:
-            args, kwargs = _without(used, args, kwargs)
+            args, kwargs = without(used, args, kwargs)
         output = func(*args, **kwargs)
         if isinstance(output, torch.Tensor) and output._is_view():
             # A hook of a view does not see the gradient from before a change in place.
@@ -292,7 +280,7 @@ class GradNorms:
             # One row for all samples, such as that of positions: each gets a copy.
             shared = (self._samples, *output.shape[1:])
             x = x.detach().expand(self._samples, *x.shape[1:])
-        output = _attached(output, self._anchor)
+        output = attached(output, self._anchor)
         if shared is not None:
             output = output.expand(shared)
         batch, version, x = self._batch, layer.x._version, x.detach()
@@ -387,22 +375,3 @@ def _counted(watched: Dict[int, str], layers: Optional[Union[str, Iterable[str]]
     if not counted:
         raise ValueError("layers: found none, expected at least one")
     return counted
-
-
-def _attached(value: Any, anchor: torch.Tensor) -> Any:
-    """Tensors that are part of the graph, in the same tuple or list."""
-    if isinstance(value, torch.Tensor):
-        attach = value.is_floating_point() and not value.requires_grad
-        return _Attach.apply(value, anchor) if attach else value
-    if isinstance(value, (tuple, list)):
-        return type(value)(_attached(part, anchor) for part in value)
-    return value
-
-
-def _without(names: Dict[int, str], args: Any, kwargs: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
-    """The arguments with parameters that are not recorded."""
-
-    def plain(value: Any) -> Any:
-        return value.detach() if id(value) in names else value
-
-    return tuple(plain(v) for v in args), {key: plain(v) for key, v in kwargs.items()}

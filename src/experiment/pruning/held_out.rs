@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::artefact::foreign::SampleNames;
-use crate::artefact::npy;
+use crate::artefact::{input, npy};
 use crate::data::{DataSet, SplitKind};
 use crate::error::{Error, Result};
 use crate::experiment::folder::recalls::stated_size;
@@ -69,7 +69,7 @@ pub fn read_list(path: &Path, data: &DataSet) -> Result<Vec<usize>> {
     let mut positions = if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
         npy::read(path)?.into_positions(data.train.len(), &what)?
     } else {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bytes = input::read(path, input::MOST)?;
         let text = String::from_utf8(bytes).map_err(|_| {
             let expected = "a text file in UTF-8, a name a line; or a .npy of positions or a mask";
             Error::invalid(what.as_str(), "bytes that are not UTF-8", expected)

@@ -23,7 +23,6 @@ use crate::experiment::training::{
     NetworkScores, ValidationPredictions, network_facts, network_scores,
 };
 use crate::experiment::weight_file::WeightFile;
-use crate::nn::weights;
 use crate::ops::Operators;
 use crate::prune::ValidationRows;
 use crate::score::{Method, PassControl, features, modes};
@@ -60,7 +59,7 @@ impl<'a> ByWeights<'a> {
         save_features: bool,
     ) -> Result<Self> {
         request.check_untrained()?;
-        weights::check(&file.weights, &session.network, &file.path.display().to_string())?;
+        file.check(&session.network)?;
         let from_network = request.network_methods(own);
         Ok(ByWeights { session, file, request, own, save_features, from_network })
     }
