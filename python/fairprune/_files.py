@@ -191,10 +191,17 @@ def subset(dataset: Any, path: PathLike) -> Any:
     """
     from torch.utils.data import Subset
 
-    told: Dict[str, Any] = {}
-    files, root, classes = (getattr(dataset, name, None) for name in ("samples", "root", "classes"))
-    if files and root is not None and classes and isinstance(files[0], tuple) and len(files[0]) == 2:
-        names = [os.path.relpath(file, root).replace(os.sep, "/") for file, _ in files]
-        told = {"ids": names, "labels": [label for _, label in files], "classes": list(classes)}
-    indices = subset_indices(path, len(dataset), **told)
+    indices = subset_indices(path, len(dataset), **folder_names(dataset))
     return Subset(dataset, indices.tolist())
+
+
+def folder_names(dataset: Any) -> Dict[str, Any]:
+    """Names, labels and classes of one of torchvision's folders, as the command calls them: ``train/CLASS/FILE``
+    for the folder ``train``; nothing for other data sets.
+    """
+    files, root, classes = (getattr(dataset, name, None) for name in ("samples", "root", "classes"))
+    if not files or root is None or not classes or not isinstance(files[0], tuple) or len(files[0]) != 2:
+        return {}
+    above = os.path.dirname(os.path.abspath(root))
+    names = [os.path.relpath(os.path.abspath(file), above).replace(os.sep, "/") for file, _ in files]
+    return {"ids": names, "labels": [label for _, label in files], "classes": list(classes)}

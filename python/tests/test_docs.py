@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torchvision")
 from PIL import Image  # noqa: E402
 
+import fairprune  # noqa: E402
 from fairprune.__main__ import find_program  # noqa: E402
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
@@ -45,3 +46,11 @@ def test_every_block_runs(tmp_path, monkeypatch):
             subprocess.run(line, shell=True, check=True)
     assert len(names["pruned"]) == 90
     assert (tmp_path / "dynamics" / "dynamics.json").exists()
+    # What the command makes of the same folder has the same samples.
+    options = "--strategy random --quota none --density 0.5 --out by-command"
+    subprocess.run(f"fairprune prune --data images {options}", shell=True, check=True)
+    half = fairprune.subset(names["train"], "by-command")
+    own = fairprune.prune(names["train"].targets, 0.5, quota="none")
+    assert half.indices == own.indices.tolist()
+    with pytest.raises(ValueError, match="by-command"):
+        fairprune.subset(names["val"], "by-command")

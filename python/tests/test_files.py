@@ -130,7 +130,8 @@ def test_subsets_of_pytorch_data_sets(tmp_path):
     labels, scores, ids = arrays()
     names = [f"{'abc'[label]}/{name}" for name, label in zip(ids, labels)]
     dataset = Folder(tmp_path / "images", names, labels)
-    fairprune.write_scores(tmp_path / "scores", labels, {"el2n": scores}, ids=names, classes=dataset.classes)
+    called = [f"images/{name}" for name in names]
+    fairprune.write_scores(tmp_path / "scores", labels, {"el2n": scores}, ids=called, classes=dataset.classes)
     command(
         "prune", "--scores", tmp_path / "scores", "--strategy", "el2n", "--quota", "none", "--density", "0.5",
         "--out", tmp_path / "kept",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from fairprune import _native
 from fairprune._arrays import integers, matrix
-from fairprune._files import PathLike, write_scores
+from fairprune._files import PathLike, folder_names, write_scores
 from fairprune.torch._grad_norms import GradNorms
 
 #: Scores of one forward pass, and those that need gradients.
@@ -72,7 +72,8 @@ def score(
         methods: ``el2n``, ``loss``, ``margin``, ``entropy``, ``least-confidence``, and ``grand``: the full
             norm of the cross-entropy's gradient (:class:`GradNorms`).
         folder: where to write a folder of scores that ``fairprune prune --scores`` takes.
-        ids, classes, name: names of the samples, the classes and the data set, for the folder.
+        ids, classes, name: names of the samples, the classes and the data set, for the folder; those of the
+            files without them, where the loader's data set is one of torchvision's folders.
         validation: a loader of validation samples, whose recalls are written beside the scores.
         unpack: takes a batch apart into inputs and labels.
         fallback, layers: as in :class:`GradNorms`, for ``grand``.
@@ -104,6 +105,10 @@ def score(
     finally:
         model.train(trained)
     if folder is not None:
+        if ids is None and classes is None:
+            names = folder_names(getattr(loader, "dataset", None))
+            if names and np.array_equal(names["labels"], columns["labels"]):
+                ids, classes = names["ids"], names["classes"]
         own = {key: value for key, value in columns.items() if key != "labels"}
         known = answers or (None, None)
         count = len(classes) if classes is not None else _classes(columns["labels"], known[1])
