@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from PIL import Image  # noqa: E402
 import fairprune  # noqa: E402
 from fairprune.__main__ import find_program  # noqa: E402
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "pytorch.md"
 
 
 def make_images(root):
@@ -54,3 +56,17 @@ def test_every_block_runs(tmp_path, monkeypatch):
     assert half.indices == own.indices.tolist()
     with pytest.raises(ValueError, match="by-command"):
         fairprune.subset(names["val"], "by-command")
+
+
+def test_the_reference_is_that_of_the_sources():
+    subprocess.run([sys.executable, ROOT / "scripts" / "python-reference.py", "--check"], check=True)
+
+
+def test_the_example_runs(tmp_path):
+    make_images(tmp_path)
+    (tmp_path / "images" / "val").rename(tmp_path / "images" / "test")
+    command = [sys.executable, ROOT / "examples" / "pytorch_cifar10.py", tmp_path / "images"]
+    options = ["--epochs", "1", "--seeds", "2", "--width", "4", "--density", "0.5"]
+    told = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert "worst class, MetriQ - random:" in told.stdout and "densities" in told.stdout
