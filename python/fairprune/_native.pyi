@@ -109,8 +109,8 @@ class LogitRecorder:
     @staticmethod
     def from_state(state: Dict[str, Any]) -> LogitRecorder: ...
 
-#: Address, type, shape (N, H, W, C) and strides in elements.
-TensorArgument = Tuple[int, str, Tuple[int, ...], Tuple[int, ...]]
+#: The tensor, its address, type, shape (N, H, W, C) and strides in elements.
+TensorArgument = Tuple[Any, int, str, Tuple[int, ...], Tuple[int, ...]]
 
 class SampleNorms:
     """Squared norms of the gradients of one batch's samples, added up layer by layer."""

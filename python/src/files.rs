@@ -9,7 +9,7 @@ use fairprune::artefact::tables::SamplePart;
 use fairprune::error::{Error, Result};
 use fairprune::experiment::arrays::{ArraySamples, ClassAnswers};
 use fairprune::experiment::folder::scores::ScoresFolder;
-use fairprune::experiment::folder::subset::SubsetFile;
+use fairprune::experiment::folder::subset::{SubsetFile, beside};
 use fairprune::score::Method;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -128,7 +128,7 @@ pub fn read_subset<'py>(
 
 /// The identity that the JSON beside a subset states, if it is of as many samples.
 fn stated_or_unknown(path: &std::path::Path, samples: usize) -> Result<DataIdentity> {
-    let beside = path.with_extension("json");
+    let beside = beside(path);
     if !beside.is_file() {
         return Ok(ArraySamples::new("unknown", vec![0; samples.max(1)], None, None)?.identity());
     }

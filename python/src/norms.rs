@@ -14,24 +14,24 @@ use pyo3::prelude::*;
 
 use crate::pool::compute;
 
-/// Address, type (`float32`, `bfloat16`), shape (N, H, W, C) and strides in elements of a tensor in host
-/// memory.
-type TensorArgument = (usize, String, [usize; 4], [usize; 4]);
+/// A tensor in host memory: the object that owns it, which lives as long as this argument; address, type
+/// (`float32`, `bfloat16`), shape (N, H, W, C) and strides in elements.
+type TensorArgument = (Py<PyAny>, usize, String, [usize; 4], [usize; 4]);
 
 struct Sums {
     norms: Vec<f64>,
     scratch: SampleScratch,
 }
 
-/// Squared norms of the gradients of one batch's samples, added up layer by layer. The caller keeps the
-/// tensors of a call alive until it returns.
+/// Squared norms of the gradients of one batch's samples, added up layer by layer.
 #[pyclass(module = "fairprune._native", frozen)]
 pub struct SampleNorms {
     sums: Mutex<Sums>,
 }
 
 /// A tensor of the caller's.
-fn batch((address, dtype, shape, strides): &TensorArgument) -> Result<StridedBatch<'static>> {
+fn batch(argument: &TensorArgument) -> Result<StridedBatch<'_>> {
+    let (_, address, dtype, shape, strides) = argument;
     let values = match dtype.as_str() {
         "float32" => ValueType::F32,
         "bfloat16" => ValueType::Bf16,
@@ -44,8 +44,8 @@ fn batch((address, dtype, shape, strides): &TensorArgument) -> Result<StridedBat
     if *address == 0 && !empty {
         return Err(Error::invalid("tensor", "no memory", "one in host memory"));
     }
-    // SAFETY: address, shape and strides are those that PyTorch states of a tensor, which the Python side
-    // holds until the call returns (`fairprune/torch/tensors.py`).
+    // SAFETY: address, shape and strides are those that PyTorch states of the tensor, which the argument owns
+    // for as long as the batch borrows it.
     Ok(unsafe { StridedBatch::new(*address as *const u8, values, *shape, *strides) })
 }
 
@@ -104,13 +104,13 @@ impl SampleNorms {
         bias: bool,
     ) -> PyResult<()> {
         self.add(py, |cpu, scratch, norms| {
-            let [n, h, w, c] = x.2;
+            let [n, h, w, c] = x.3;
             let problem = Conv2dProblem {
                 n,
                 h,
                 w,
                 c,
-                k: dy.2[3],
+                k: dy.3[3],
                 r: kernel[0],
                 s: kernel[1],
                 stride,

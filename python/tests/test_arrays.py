@@ -112,7 +112,7 @@ def test_bad_input_says_what_was_found_and_expected():
     bad("eligible: found position 1 twice", labels, 0.5, quota="none", eligible=[1, 1])
     bad("keep: found 'best'", labels, 0.5, strategy="given", scores=[1, 2, 3, 4], keep="best")
     bad("option: found nonsense", labels, 0.5, strategy="coreset", features=np.zeros((4, 2)), nonsense=1)
-    bad("labels|class sizes|no samples", [], 0.5, quota="none")
+    bad("training samples: found none", [], 0.5, quota="none")
 
 
 def test_arrays_of_any_layout():

@@ -327,3 +327,20 @@ def test_networks_of_torchvision(name):
     # A gradient a sample is what vmap(grad) computes; for large networks it takes a minute.
     oracle = expected_norms if name == "resnet18" else norms_one_by_one
     check(model, images(2, size=size), 10, oracle=oracle, fallback=fallback)
+
+
+def test_inputs_that_have_to_be_copied_live_until_they_are_read():
+    """Sequences that are no views of rows, so that their copies belong to nobody else."""
+    torch.manual_seed(7)
+
+    class Transposed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.norm, self.b = nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 5)
+
+        def forward(self, x):
+            x = self.a(x.permute(0, 2, 3, 1)).permute(0, 2, 1, 3)
+            x = self.norm(x[:, ::2])
+            return self.b(x.permute(0, 2, 1, 3)).mean((1, 2))
+
+    check(Transposed(), torch.randn(4, 6, 8, 10), 5)

@@ -85,8 +85,8 @@ def linear(input, weight, bias=None) -> Optional[Layer]:
         return None
 
     def add(sums, x, dy, of_weight, of_bias):
-        x, dy = of_rows(rows(x)), of_rows(rows(dy))
-        sums.conv(x, dy, (1, 1), (1, 1), (0, 0), 1, of_weight, of_bias)
+        x, dy = rows(x), rows(dy)
+        sums.conv(of_rows(x), of_rows(dy), (1, 1), (1, 1), (0, 0), 1, of_weight, of_bias)
 
     return Layer(input, weight, bias, add)
 
@@ -110,8 +110,8 @@ def batch_norm(
     rstd = torch.rsqrt(running_var.detach().double() + eps).to(torch.float32).numpy()
 
     def add(sums, x, dy, of_weight, of_bias):
-        x, dy = of_images(_images(x)), of_images(_images(dy))
-        sums.batch_norm(x, dy, mean, rstd, of_weight, of_bias)
+        x, dy = _images(x), _images(dy)
+        sums.batch_norm(of_images(x), of_images(dy), mean, rstd, of_weight, of_bias)
 
     return Layer(input, weight, bias, add)
 
@@ -130,16 +130,16 @@ def _over_last(input, trailing, weight, bias, eps, centred) -> Optional[Layer]:
         return None
 
     def add(sums, x, dy, of_weight, of_bias):
-        x, dy = of_rows(rows(x, trailing)), of_rows(rows(dy, trailing))
-        sums.layer_norm(x, dy, float(eps), centred, of_weight, of_bias)
+        x, dy = rows(x, trailing), rows(dy, trailing)
+        sums.layer_norm(of_rows(x), of_rows(dy), float(eps), centred, of_weight, of_bias)
 
     return Layer(input, weight, bias, add)
 
 
 def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5) -> Optional[Layer]:
     def add(sums, x, dy, of_weight, of_bias):
-        x, dy = of_images(_images(x)), of_images(_images(dy))
-        sums.group_norm(x, dy, int(num_groups), float(eps), of_weight, of_bias)
+        x, dy = _images(x), _images(dy)
+        sums.group_norm(of_images(x), of_images(dy), int(num_groups), float(eps), of_weight, of_bias)
 
     return Layer(input, weight, bias, add)
 
@@ -169,7 +169,8 @@ def embedding(
 
     def add(sums, x, dy, of_weight, of_bias):
         indices = np.ascontiguousarray(x.reshape(-1).to(torch.int64).numpy())
-        sums.embedding(indices, of_rows(rows(dy)), padding_idx)
+        dy = rows(dy)
+        sums.embedding(indices, of_rows(dy), padding_idx)
 
     return Layer(input, weight, None, add)
 

@@ -1,4 +1,6 @@
-"""Tensors as the native part takes them: address, type, shape and strides, without a copy."""
+"""Tensors as the native part takes them, without a copy: the tensor, which thereby lives until the call returns, its
+address, type, shape and strides.
+"""
 
 from typing import Tuple
 
@@ -6,7 +8,7 @@ import torch
 
 TYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
-Argument = Tuple[int, str, Tuple[int, ...], Tuple[int, ...]]
+Argument = Tuple[torch.Tensor, int, str, Tuple[int, ...], Tuple[int, ...]]
 
 
 def check(tensor: torch.Tensor, what: str) -> None:
@@ -27,14 +29,14 @@ def of_images(tensor: torch.Tensor) -> Argument:
     """N x C x H x W in any memory format, as (N, H, W, C)."""
     n, c, h, w = tensor.shape
     of_n, of_c, of_h, of_w = tensor.stride()
-    return tensor.data_ptr(), TYPES[tensor.dtype], (n, h, w, c), (of_n, of_h, of_w, of_c)
+    return tensor, tensor.data_ptr(), TYPES[tensor.dtype], (n, h, w, c), (of_n, of_h, of_w, of_c)
 
 
 def of_rows(tensor: torch.Tensor) -> Argument:
     """N x T x C as (N, 1, T, C)."""
     n, t, c = tensor.shape
     of_n, of_t, of_c = tensor.stride()
-    return tensor.data_ptr(), TYPES[tensor.dtype], (n, 1, t, c), (of_n, t * of_t, of_t, of_c)
+    return tensor, tensor.data_ptr(), TYPES[tensor.dtype], (n, 1, t, c), (of_n, t * of_t, of_t, of_c)
 
 
 def rows(tensor: torch.Tensor, trailing: int = 1) -> torch.Tensor:

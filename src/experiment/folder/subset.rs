@@ -233,7 +233,7 @@ pub fn sidecar(path: &Path) -> PathBuf {
 }
 
 /// The JSON that there is: one stands for kept.npy and mask.npy together.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let (own, shared) = (sidecar(path), path.with_file_name("kept.json"));
     let is_mask = path.file_name().is_some_and(|name| name == "mask.npy");
     if is_mask && !own.exists() && shared.exists() { shared } else { own }
