@@ -216,12 +216,12 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Weights, WeightsMetadata)> {
         let text = format!("{}: the names of all tensors begin with {prefix}", path.display());
         metadata.notes.push(format!("{text}, which was left out"));
     }
-    let mut renamed = None;
+    let mut renamed = BTreeMap::new();
     for (name, view) in file.tensors() {
         let own = &name[prefix.len()..];
         let name = usual_name(own);
         if name != own {
-            renamed.get_or_insert_with(|| format!("{own} is read as {name}"));
+            renamed.insert(own.to_owned(), name.clone());
         }
         if name.ends_with(TRACKED) {
             if let Ok(raw) = view.data().try_into() {
@@ -242,10 +242,10 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<(Weights, WeightsMetadata)> {
             return Err(bad(format!("two tensors that are both {name}")));
         }
     }
-    if let Some(example) = renamed {
-        let text =
-            format!("{}: names of another program are read as torchvision's", path.display());
-        metadata.notes.push(format!("{text} ({example})"));
+    if let Some((own, name)) = renamed.first_key_value() {
+        let file = path.display();
+        let text = format!("{file}: names of another program are read as torchvision's");
+        metadata.notes.push(format!("{text} ({own} is read as {name})"));
     }
     Ok((weights, metadata))
 }
@@ -345,7 +345,8 @@ mod tests {
         let bytes = to_bytes(&Weights { tensors }, &WeightsMetadata::default()).unwrap();
         let (read, metadata) = parse(Path::new("theirs"), &bytes).unwrap();
         assert_eq!(read, weights);
-        assert!(metadata.notes.iter().any(|n| n.contains("linear.bias is read as fc.bias")));
+        let renamed = "layer2.0.shortcut.0.weight is read as layer2.0.downsample.0.weight";
+        assert!(metadata.notes.iter().any(|n| n.contains(renamed)), "{:?}", metadata.notes);
     }
 
     #[test]
