@@ -162,6 +162,8 @@ import numpy as np, fairprune
 rng = np.random.default_rng(5)
 labels = np.zeros(60000, int)
 features = rng.normal(size=(60000, 64)).astype(np.float32)
+# A shell that starts jobs in the background has them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 start = time.time()
 try:
