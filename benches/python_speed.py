@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
-"""The Python package beside PyTorch, Opacus and numpy, in one run: float32, channels last, all cores.
+"""The Python package beside PyTorch and numpy, in one run: float32, channels last, all cores.
 
     python benches/python_speed.py [--rounds 5] [--quick] > benches/runs/NAME.json
 
 Each round times every way once, so that what else the machine does hits them alike; a row is the ratio of the
-medians. vmap(grad) runs in the chunk that was fastest; Opacus computes per-sample gradients and their norms of the
-same network with GroupNorm, since it refuses batch norm. Needs torch, torchvision, opacus and the package.
+medians. vmap(grad) runs in the chunk that was fastest. Needs torch, torchvision and the package.
 """
 
 import argparse
@@ -27,9 +26,8 @@ import fairprune
 from fairprune.torch import GradNorms
 
 
-def network(size, norm=None):
-    options = {} if norm is None else dict(norm_layer=norm)
-    model = torchvision.models.resnet18(num_classes=10, **options)
+def network(size):
+    model = torchvision.models.resnet18(num_classes=10)
     if size < 96:
         model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
         model.maxpool = nn.Identity()
@@ -64,15 +62,6 @@ def by_vmap(model, x, y, chunk):
         return sum(g.pow(2).sum() for g in gradients.values())
 
     return torch.func.vmap(squares, chunk_size=chunk)(x, y).sqrt()
-
-
-def by_opacus(model, x, y):
-    model.zero_grad(set_to_none=True)
-    F.cross_entropy(model(x), y, reduction="sum").backward()
-    squares = sum(p.grad_sample.flatten(1).pow(2).sum(1) for p in model.parameters())
-    for p in model.parameters():
-        p.grad_sample = None
-    return squares.sqrt()
 
 
 def seconds(work):
@@ -145,31 +134,6 @@ def norms_rows(size, n, rounds, quick):
     ]
 
 
-def opacus_rows(size, n, rounds):
-    from opacus import GradSampleModule
-
-    torch.manual_seed(0)
-    model, (x, y) = network(size, lambda c: nn.GroupNorm(32, c)), batch(n, size)
-    # Opacus does not know functions in place.
-    for module in model.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-    wrapped = GradSampleModule(network(size, lambda c: nn.GroupNorm(32, c)), loss_reduction="sum")
-    for module in wrapped.modules():
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
-    wrapped._module.load_state_dict(model.state_dict())
-    told, other = ours(model, x, y, False), by_opacus(wrapped, x, y)
-    assert torch.allclose(told, other, rtol=1e-4), (told, other)
-    ways = {
-        "GradNorms(weight_gradients=False), GroupNorm": lambda: ours(model, x, y, False),
-        "Opacus, GroupNorm": lambda: by_opacus(wrapped, x, y),
-    }
-    times = interleaved(ways, rounds)
-    ratio = times["Opacus, GroupNorm"] / times["GradNorms(weight_gradients=False), GroupNorm"]
-    return times, [(f"GradNorms over Opacus, {size} px, batch {n}", ratio, "times as fast", 2, 4)]
-
-
 def array_rows(rounds):
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 1000, 1_281_167)
@@ -215,16 +179,25 @@ def array_rows(rounds):
     ]
 
 
+def print_rows(rows):
+    for what, value, unit, bar, aim in rows:
+        print(f"{value:8.2f} {unit:<14} {what} (bar {bar}, aim {aim})", file=sys.stderr, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="no large images, no Opacus, one chunk")
+    parser.add_argument("--quick", action="store_true", help="no large images, one chunk")
     arguments = parser.parse_args()
     rounds, quick = arguments.rounds, arguments.quick
-    parts = [array_rows(rounds), norms_rows(32, 64, rounds, quick)]
-    if not quick:
-        parts += [norms_rows(224, 8, rounds, quick), opacus_rows(32, 64, rounds)]
     memory = peak(32, 64, "ours") / peak(32, 64, "plain")
+    work = [lambda: array_rows(rounds), lambda: norms_rows(32, 64, rounds, quick)]
+    if not quick:
+        work.append(lambda: norms_rows(224, 8, rounds, quick))
+    parts = []
+    for part in work:
+        parts.append(part())
+        print_rows(parts[-1][1])
     rows = [row for _, own in parts for row in own]
     rows.append(("peak memory over forward + backward, resnet18, 32 px, batch 64", memory, "x", 1.15, 1.05))
     with open("/proc/cpuinfo") as file:
@@ -242,8 +215,7 @@ def main():
     }
     json.dump(told, sys.stdout, indent=1)
     print()
-    for what, value, unit, bar, aim in rows:
-        print(f"{value:8.2f} {unit:<14} {what} (bar {bar}, aim {aim})", file=sys.stderr)
+    print_rows(rows[-1:])
 
 
 if __name__ == "__main__":
