@@ -1,5 +1,8 @@
 """Per-sample gradient norms against ``torch.func``: a gradient a sample, squared and summed."""
 
+import gc
+import weakref
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -290,6 +293,28 @@ def test_a_backward_pass_of_an_earlier_batch_is_refused():
         model(torch.randn(2, 4))
         with pytest.raises(ValueError, match="earlier forward pass"):
             first.backward()
+
+
+def test_a_second_backward_pass_is_refused():
+    model = nn.Linear(4, 3)
+    with GradNorms(model):
+        loss = model(torch.randn(2, 4)).sum()
+        loss.backward(retain_graph=True)
+        with pytest.raises(ValueError, match="second backward pass"):
+            loss.backward()
+
+
+def test_inputs_are_let_go_when_their_gradients_have_come_by():
+    model = Head(nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 8, 3), nn.ReLU(), features=8).eval()
+    inputs = []
+    model[2].register_forward_pre_hook(lambda module, args: inputs.append(weakref.ref(args[0])))
+    with GradNorms(model):
+        loss = F.cross_entropy(model(images()), torch.arange(3), reduction="sum")
+        assert inputs[0]() is not None
+        loss.backward()
+        gc.collect()
+        # The graph is still there, through its loss.
+        assert loss.grad_fn is not None and inputs[0]() is None
 
 
 def test_the_model_is_as_before():

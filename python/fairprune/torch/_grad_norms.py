@@ -1,6 +1,6 @@
 """Full per-sample gradient norms of a PyTorch network, from one backward pass."""
 
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple, Union
+from typing import Any, Dict, Iterable, Optional, Set, Tuple, Union
 
 import torch
 from torch import nn
@@ -133,10 +133,6 @@ class GradNorms:
             raise ValueError("norms: found no backward pass, expected one since the forward pass")
         squares = torch.from_numpy(self._sums.values())
         return squares * self._samples**2 if self.reduction == "mean" else squares
-
-    def layers(self) -> List[str]:
-        """Names of the parameters that were used in the last forward pass."""
-        return sorted(self._uses)
 
     def _reset(self) -> None:
         self._batch += 1
@@ -283,14 +279,19 @@ class GradNorms:
         output = attached(output, self._anchor)
         if shared is not None:
             output = output.expand(shared)
-        batch, version, x = self._batch, layer.x._version, x.detach()
-        changed = layer.x
+        batch, version, add_layer = self._batch, layer.x._version, layer.add
+        # Let go when the gradient has come by, as autograd lets go of what it saved.
+        held = [x.detach(), layer.x]
 
         def add(dy: torch.Tensor) -> None:
+            if not held:
+                raise ValueError(f"{label}: found a second backward pass through one forward pass, expected one")
+            own, changed = held
+            held.clear()
             if changed._version != version:
                 raise ValueError(f"{label}: found that its input was changed in place after it was used")
             check(dy, label)
-            layer.add(self._sums, x, dy, of_weight, of_bias)
+            add_layer(self._sums, own, dy, of_weight, of_bias)
 
         output.register_hook(lambda dy: self._tell(batch, lambda: add(dy)))
         return output
