@@ -85,11 +85,6 @@ impl SampleNorms {
         sums.norms.resize(samples, 0.0);
     }
 
-    /// Bytes of scratch memory held.
-    fn scratch_bytes(&self) -> usize {
-        self.sums.lock().unwrap_or_else(PoisonError::into_inner).scratch.bytes()
-    }
-
     /// A convolution: `kernel`, `stride` and `padding` vertical first.
     fn conv(
         &self,

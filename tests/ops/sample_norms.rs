@@ -245,6 +245,23 @@ fn normalisations_are_their_formulas() {
 }
 
 #[test]
+fn nothing_has_a_norm_of_nothing() {
+    let cpu = Cpu::new(2).unwrap();
+    let mut scratch = SampleScratch::default();
+    for shape in [[2, 3, 3, 0], [2, 0, 3, 4], [0, 3, 3, 4]] {
+        let empty = channels_last(&[], shape);
+        let mut norms = vec![0.0; shape[0]];
+        let channels = vec![1.0; shape[3]];
+        let statistics = ChannelStatistics { mean: &channels, rstd: &channels };
+        let pair = [empty, empty];
+        batch_norm(&cpu, statistics, BOTH, pair, &mut scratch, &mut norms).unwrap();
+        layer_norm(&cpu, (1e-5, true), BOTH, pair, &mut scratch, &mut norms).unwrap();
+        group_norm(&cpu, (2, 1e-5), BOTH, pair, &mut scratch, &mut norms).unwrap();
+        assert!(norms.iter().all(|&n| n == 0.0));
+    }
+}
+
+#[test]
 fn other_sizes_are_refused() {
     let cpu = Cpu::new(1).unwrap();
     let layer = layers()[0];

@@ -4,7 +4,7 @@ use super::strided::StridedBatch;
 use super::{SampleScratch, check_shape, each_sample};
 use crate::backend::Cpu;
 use crate::error::{Error, Result};
-use crate::isa::multiversion;
+use crate::isa::{Isa, multiversion};
 use crate::ops::conv2d::cpu::lines;
 
 /// Which of the layer's parameters count.
@@ -58,28 +58,17 @@ pub fn batch_norm(
     scratch: &mut SampleScratch,
     norms: &mut [f64],
 ) -> Result<()> {
-    let [_, h, w, c] = x.shape();
+    let [.., c] = x.shape();
     check_pair([&x, &dy], norms.len())?;
     let ChannelStatistics { mean, rstd } = statistics;
     if mean.len() != c || rstd.len() != c {
         let found = format!("{} means and {} deviations", mean.len(), rstd.len());
         return Err(Error::invalid("batch norm", found, format!("{c}, one a channel")));
     }
-    let isa = cpu.isa();
-    let [for_x, for_dy] = [lines(x.scratch(c)), lines(dy.scratch(c))];
-    each_sample(cpu, scratch, for_x + for_dy, norms, |n, scratch| {
-        let (x_scratch, dy_scratch) = scratch.split_at_mut(for_x);
-        let x = x.load(isa, n, 0..c, x_scratch);
-        let dy = dy.load(isa, n, 0..c, dy_scratch);
-        let mut sums = Sums::new(c);
-        let mut chunk = Sums32::new(c);
-        let step = CHUNK * c;
-        for (x, dy) in x.chunks(step).zip(dy.chunks(step)).take((h * w).div_ceil(CHUNK)) {
-            channel_sums(isa, x, dy, mean, rstd, &mut chunk);
-            chunk.drain(&mut sums);
-        }
-        sums.norm(which)
-    })
+    let add = |isa, x: &[f32], dy: &[f32], _: &(), sums: &mut Sums32| {
+        channel_sums(isa, x, dy, mean, rstd, sums);
+    };
+    add_blocks(cpu, (c, which), [x, dy], scratch, norms, (|_| (), add))
 }
 
 /// Layer norm over the channels of each position (or root-mean-square norm, where not `centred`): adds its
@@ -97,24 +86,13 @@ pub fn layer_norm(
 ) -> Result<()> {
     let [.., c] = x.shape();
     check_pair([&x, &dy], norms.len())?;
-    let isa = cpu.isa();
-    let [for_x, for_dy] = [lines(x.scratch(c)), lines(dy.scratch(c))];
-    each_sample(cpu, scratch, for_x + for_dy, norms, |n, scratch| {
-        let (x_scratch, dy_scratch) = scratch.split_at_mut(for_x);
-        let x = x.load(isa, n, 0..c, x_scratch);
-        let dy = dy.load(isa, n, 0..c, dy_scratch);
-        let mut sums = Sums::new(c);
-        let mut chunk = Sums32::new(c);
-        let step = CHUNK * c.max(1);
-        for (x, dy) in x.chunks(step).zip(dy.chunks(step)) {
-            for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
-                let (mean, rstd) = moments(x, eps, centred);
-                row_sums(isa, x, dy, mean, rstd, &mut chunk);
-            }
-            chunk.drain(&mut sums);
+    let add = |isa, x: &[f32], dy: &[f32], _: &(), sums: &mut Sums32| {
+        for (x, dy) in x.chunks_exact(c).zip(dy.chunks_exact(c)) {
+            let (mean, rstd) = moments(x, eps, centred);
+            row_sums(isa, x, dy, mean, rstd, sums);
         }
-        sums.norm(which)
-    })
+    };
+    add_blocks(cpu, (c, which), [x, dy], scratch, norms, (|_| (), add))
 }
 
 /// Group norm (instance norm with a group a channel): adds its part to the squared norms. Statistics are
@@ -136,24 +114,44 @@ pub fn group_norm(
         let found = format!("{groups} groups of {c} channels");
         return Err(Error::invalid("group norm", found, "groups that divide the channels"));
     }
-    let isa = cpu.isa();
-    let of_group = c / groups;
-    let [for_x, for_dy] = [lines(x.scratch(of_group)), lines(dy.scratch(of_group))];
+    let width = c / groups;
+    let add = |isa, x: &[f32], dy: &[f32], &(mean, rstd): &(f32, f32), sums: &mut Sums32| {
+        for (x, dy) in x.chunks_exact(width).zip(dy.chunks_exact(width)) {
+            row_sums(isa, x, dy, mean, rstd, sums);
+        }
+    };
+    let of_block = |x: &[f32]| moments(x, eps, true);
+    add_blocks(cpu, (width, which), [x, dy], scratch, norms, (of_block, add))
+}
+
+/// Adds the squared sums of every block of `width` channels. Of a block's values of x `prepare` makes what
+/// `add` is given with a few positions of x and dy at a time.
+fn add_blocks<S>(
+    cpu: &Cpu,
+    (width, which): (usize, AffineParameters),
+    [x, dy]: [StridedBatch<'_>; 2],
+    scratch: &mut SampleScratch,
+    norms: &mut [f64],
+    (prepare, add): (
+        impl Fn(&[f32]) -> S + Sync,
+        impl Fn(Isa, &[f32], &[f32], &S, &mut Sums32) + Sync,
+    ),
+) -> Result<()> {
+    let (isa, [.., c]) = (cpu.isa(), x.shape());
+    if c == 0 {
+        return Ok(());
+    }
+    let [for_x, for_dy] = [lines(x.scratch(width)), lines(dy.scratch(width))];
     each_sample(cpu, scratch, for_x + for_dy, norms, |n, scratch| {
         let (x_scratch, dy_scratch) = scratch.split_at_mut(for_x);
         let mut norm = 0.0;
-        for first in (0..c).step_by(of_group) {
-            let channels = first..first + of_group;
-            let x = x.load(isa, n, channels.clone(), x_scratch);
-            let dy = dy.load(isa, n, channels, dy_scratch);
-            let (mean, rstd) = moments(x, eps, true);
-            let mut sums = Sums::new(of_group);
-            let mut chunk = Sums32::new(of_group);
-            let step = CHUNK * of_group;
-            for (x, dy) in x.chunks(step).zip(dy.chunks(step)) {
-                for (x, dy) in x.chunks_exact(of_group).zip(dy.chunks_exact(of_group)) {
-                    row_sums(isa, x, dy, mean, rstd, &mut chunk);
-                }
+        for first in (0..c).step_by(width) {
+            let x = x.load(isa, n, first..first + width, x_scratch);
+            let dy = dy.load(isa, n, first..first + width, dy_scratch);
+            let prepared = prepare(x);
+            let (mut sums, mut chunk) = (Sums::new(width), Sums32::new(width));
+            for (x, dy) in x.chunks(CHUNK * width).zip(dy.chunks(CHUNK * width)) {
+                add(isa, x, dy, &prepared, &mut chunk);
                 chunk.drain(&mut sums);
             }
             norm += sums.norm(which);

@@ -57,11 +57,6 @@ impl SampleScratch {
             None => Err(Error::Internal("scratch memory was not made".to_owned())),
         }
     }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.values * 4
-    }
 }
 
 /// `norms[n] += norm(n, scratch)` for every sample, with `per_worker` scratch values of any content.
