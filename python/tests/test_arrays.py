@@ -134,6 +134,20 @@ def test_comparisons():
         fairprune.compare([1.0], [1.0, 2.0])
 
 
+def test_the_number_of_threads_changes_no_result():
+    before = fairprune.threads()
+    features = np.random.default_rng(6).normal(size=(300, 8))
+    told = []
+    for count in (1, 3):
+        fairprune.set_threads(count)
+        assert fairprune.threads() == count
+        told.append(fairprune.prune(np.zeros(300, int), 0.2, strategy="facility-location", quota="none", features=features))
+    fairprune.set_threads(before)
+    np.testing.assert_array_equal(told[0].order, told[1].order)
+    with pytest.raises(ValueError, match="threads"):
+        fairprune.set_threads(10**6)
+
+
 def test_other_threads_run_meanwhile():
     rng = np.random.default_rng(4)
     labels = rng.integers(0, 2, 4000)
