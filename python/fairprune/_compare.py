@@ -16,7 +16,8 @@ class Comparison:
         sd: standard deviation of the differences; None for one seed.
         interval: 95 % interval of the mean, by Student's t; None for one seed.
         seeds: number of pairs.
-        verdict: ``improved``, ``worsened`` or ``not decided``, of a metric of which more is better.
+        verdict: ``improved``, ``worsened`` or ``not decided``, of a metric of which more is better. Fewer than
+            three seeds decide nothing, and neither do differences that are all the same.
     """
 
     mean: float

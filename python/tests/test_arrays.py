@@ -130,6 +130,7 @@ def test_comparisons():
     assert told.verdict == "improved" and told.seeds == 3
     assert told.interval[0] < told.mean < told.interval[1]
     assert "improved" in str(told)
+    assert fairprune.compare([0.9, 0.8], [0.1, 0.1]).verdict == "not decided"
     with pytest.raises(ValueError, match="as many of one as of the other"):
         fairprune.compare([1.0], [1.0, 2.0])
 
