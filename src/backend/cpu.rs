@@ -4,6 +4,7 @@ use super::pool::Pool;
 use super::{ALIGN, Backend, View};
 use crate::error::{Error, Result};
 use crate::isa::Isa;
+use crate::isa::bf16::{Bf16Form, narrow, widen};
 use crate::memory;
 use crate::tensor::Dtype;
 
@@ -11,6 +12,7 @@ use crate::tensor::Dtype;
 pub struct Cpu {
     pool: Pool,
     isa: Isa,
+    bf16_form: Bf16Form,
 }
 
 impl Cpu {
@@ -29,7 +31,17 @@ impl Cpu {
                 format!("{} or less", best.name()),
             ));
         }
-        Ok(Cpu { pool: Pool::new(threads)?, isa })
+        Ok(Cpu { pool: Pool::new(threads)?, isa, bf16_form: Bf16Form::detect() })
+    }
+
+    /// The same, with products of bf16 summed in the order of `form`, whatever the processor has.
+    pub fn with_bf16_form(self, bf16_form: Bf16Form) -> Self {
+        Cpu { bf16_form, ..self }
+    }
+
+    /// The order in which products of bf16 are summed.
+    pub fn bf16_form(&self) -> Bf16Form {
+        self.bf16_form
     }
 
     /// The instruction set of the hot loops.
@@ -54,7 +66,8 @@ pub struct CpuMemory {
 }
 
 impl CpuMemory {
-    fn base(&self, view: View) -> Result<*const f32> {
+    /// The first byte of a view whose elements have `size` bytes.
+    fn base(&self, view: View, size: usize) -> Result<*const u8> {
         let bytes = self.buffers.get(view.buffer as usize).map_or(0, |b| b.len() * 64);
         let end = view.offset.checked_add(view.bytes());
         if !view.offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > bytes) {
@@ -62,22 +75,22 @@ impl CpuMemory {
                 "{view:?} is not inside a buffer of {bytes} bytes"
             )));
         }
-        if view.dtype.size() != 4 {
-            return Err(Error::Internal(format!("{view:?}: the CPU computes in 32-bit types")));
-        }
         if view.len == 0 {
-            return Ok(std::ptr::NonNull::<Line>::dangling().as_ptr() as *const f32);
+            return Ok(std::ptr::NonNull::<Line>::dangling().as_ptr() as *const u8);
         }
-        let start = self.buffers[view.buffer as usize].as_ptr() as *const f32;
+        if view.dtype.size() != size {
+            return Err(Error::Internal(format!("{view:?}, expected elements of {size} bytes")));
+        }
+        let start = self.buffers[view.buffer as usize].as_ptr() as *const u8;
         // SAFETY: the range was checked above.
-        Ok(unsafe { start.add(view.offset / 4) })
+        Ok(unsafe { start.add(view.offset) })
     }
 
     /// One f32 view, to read.
     pub fn slice(&self, view: View) -> Result<&[f32]> {
-        let base = self.base(view)?;
+        let base = self.base(view, 4)?;
         // SAFETY: in bounds and aligned (`base`), and `self` is borrowed for as long.
-        Ok(unsafe { std::slice::from_raw_parts(base, view.len) })
+        Ok(unsafe { std::slice::from_raw_parts(base.cast(), view.len) })
     }
 
     /// One u32 view, to read.
@@ -85,9 +98,23 @@ impl CpuMemory {
         Ok(bytemuck::cast_slice(self.slice(view)?))
     }
 
+    /// One view of bf16 bits, to read.
+    pub fn slice_bf16(&self, view: View) -> Result<&[u16]> {
+        let base = self.base(view, 2)?;
+        // SAFETY: as in `slice`.
+        Ok(unsafe { std::slice::from_raw_parts(base.cast(), view.len) })
+    }
+
     /// One view, to write.
     pub fn slice_mut(&mut self, view: View) -> Result<&mut [f32]> {
-        let base = self.base(view)?;
+        let base = self.base(view, 4)?.cast::<f32>();
+        // SAFETY: as in `slice`; `self` is borrowed exclusively.
+        Ok(unsafe { std::slice::from_raw_parts_mut(base.cast_mut(), view.len) })
+    }
+
+    /// One view of bf16 bits, to write.
+    pub fn slice_bf16_mut(&mut self, view: View) -> Result<&mut [u16]> {
+        let base = self.base(view, 2)?.cast::<u16>();
         // SAFETY: as in `slice`; `self` is borrowed exclusively.
         Ok(unsafe { std::slice::from_raw_parts_mut(base.cast_mut(), view.len) })
     }
@@ -100,8 +127,21 @@ impl CpuMemory {
         reads: [View; R],
         writes: [View; W],
     ) -> Result<([&[f32]; R], [&mut [f32]; W])> {
-        for (i, w) in writes.iter().enumerate() {
-            for other in reads.iter().chain(&writes[i + 1..]) {
+        let Mixed { reads, writes, .. } = self.mixed(reads, writes, [], [])?;
+        Ok((reads, writes))
+    }
+
+    /// As [`CpuMemory::slices`], with views of bf16 beside those of 4 bytes.
+    pub fn mixed<const R: usize, const W: usize, const H: usize, const G: usize>(
+        &mut self,
+        reads: [View; R],
+        writes: [View; W],
+        bf16_reads: [View; H],
+        bf16_writes: [View; G],
+    ) -> Result<Mixed<'_, R, W, H, G>> {
+        let written: Vec<View> = writes.iter().chain(&bf16_writes).copied().collect();
+        for (i, w) in written.iter().enumerate() {
+            for other in reads.iter().chain(&bf16_reads).chain(&written[i + 1..]) {
                 let apart = w.buffer != other.buffer
                     || w.offset + w.bytes() <= other.offset
                     || other.offset + other.bytes() <= w.offset;
@@ -112,34 +152,65 @@ impl CpuMemory {
                 }
             }
         }
-        let mut read = [&[] as &[f32]; R];
-        for (slot, view) in read.iter_mut().zip(reads) {
-            let base = self.base(view)?;
+        let mut mixed = Mixed {
+            reads: [&[]; R],
+            writes: std::array::from_fn(|_| &mut [] as &mut [f32]),
+            bf16_reads: [&[]; H],
+            bf16_writes: std::array::from_fn(|_| &mut [] as &mut [u16]),
+        };
+        for (slot, view) in mixed.reads.iter_mut().zip(reads) {
+            let base = self.base(view, 4)?;
             // SAFETY: in bounds; no written view of this call overlaps it (checked above).
-            *slot = unsafe { std::slice::from_raw_parts(base, view.len) };
+            *slot = unsafe { std::slice::from_raw_parts(base.cast(), view.len) };
         }
-        let mut write: [&mut [f32]; W] = std::array::from_fn(|_| &mut [] as &mut [f32]);
-        for (slot, view) in write.iter_mut().zip(writes) {
-            let base = self.base(view)?;
+        for (slot, view) in mixed.writes.iter_mut().zip(writes) {
+            let base = self.base(view, 4)?.cast::<f32>().cast_mut();
             // SAFETY: in bounds and disjoint from all other views of this call.
-            *slot = unsafe { std::slice::from_raw_parts_mut(base.cast_mut(), view.len) };
+            *slot = unsafe { std::slice::from_raw_parts_mut(base, view.len) };
         }
-        Ok((read, write))
+        for (slot, view) in mixed.bf16_reads.iter_mut().zip(bf16_reads) {
+            let base = self.base(view, 2)?;
+            // SAFETY: as for the other reads.
+            *slot = unsafe { std::slice::from_raw_parts(base.cast(), view.len) };
+        }
+        for (slot, view) in mixed.bf16_writes.iter_mut().zip(bf16_writes) {
+            let base = self.base(view, 2)?.cast::<u16>().cast_mut();
+            // SAFETY: as for the other writes.
+            *slot = unsafe { std::slice::from_raw_parts_mut(base, view.len) };
+        }
+        Ok(mixed)
     }
 }
 
-fn check_len(view: View, len: usize, dtype: Dtype) -> Result<()> {
-    if view.len == len && view.dtype == dtype {
+/// Several views as slices: of 4 bytes an element, and of bf16 bits.
+pub struct Mixed<'a, const R: usize, const W: usize, const H: usize, const G: usize> {
+    pub reads: [&'a [f32]; R],
+    pub writes: [&'a mut [f32]; W],
+    pub bf16_reads: [&'a [u16]; H],
+    pub bf16_writes: [&'a mut [u16]; G],
+}
+
+fn check_len(view: View, len: usize, dtypes: &[Dtype]) -> Result<()> {
+    if view.len == len && dtypes.contains(&view.dtype) {
         return Ok(());
     }
-    Err(Error::Internal(format!("{len} values of {dtype:?} for {view:?}")))
+    Err(Error::Internal(format!("{len} values of {dtypes:?} for {view:?}")))
 }
 
+/// What values are exchanged as f32 for.
+const FLOATS: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
+
 impl Backend for Cpu {
+    const BF16: bool = true;
+
     type Memory = CpuMemory;
 
     fn name(&self) -> String {
         format!("cpu/{}", self.isa.name())
+    }
+
+    fn bf16_name(&self) -> String {
+        format!("{}/{}", self.name(), self.bf16_form.name())
     }
 
     fn workers(&self) -> usize {
@@ -157,25 +228,35 @@ impl Backend for Cpu {
     }
 
     fn upload(&self, memory: &mut CpuMemory, view: View, values: &[f32]) -> Result<()> {
-        check_len(view, values.len(), Dtype::F32)?;
-        memory.slice_mut(view)?.copy_from_slice(values);
+        check_len(view, values.len(), FLOATS)?;
+        if view.dtype == Dtype::Bf16 {
+            let to = memory.slice_bf16_mut(view)?;
+            to.iter_mut().zip(values).for_each(|(to, &v)| *to = narrow(v));
+        } else {
+            memory.slice_mut(view)?.copy_from_slice(values);
+        }
         Ok(())
     }
 
     fn upload_u32(&self, memory: &mut CpuMemory, view: View, values: &[u32]) -> Result<()> {
-        check_len(view, values.len(), Dtype::U32)?;
+        check_len(view, values.len(), &[Dtype::U32])?;
         memory.slice_mut(view)?.copy_from_slice(bytemuck::cast_slice(values));
         Ok(())
     }
 
     fn download(&self, memory: &CpuMemory, view: View, values: &mut [f32]) -> Result<()> {
-        check_len(view, values.len(), Dtype::F32)?;
-        values.copy_from_slice(memory.slice(view)?);
+        check_len(view, values.len(), FLOATS)?;
+        if view.dtype == Dtype::Bf16 {
+            let from = memory.slice_bf16(view)?;
+            values.iter_mut().zip(from).for_each(|(v, &from)| *v = widen(from));
+        } else {
+            values.copy_from_slice(memory.slice(view)?);
+        }
         Ok(())
     }
 
     fn download_u32(&self, memory: &CpuMemory, view: View, values: &mut [u32]) -> Result<()> {
-        check_len(view, values.len(), Dtype::U32)?;
+        check_len(view, values.len(), &[Dtype::U32])?;
         values.copy_from_slice(memory.slice_u32(view)?);
         Ok(())
     }
@@ -191,7 +272,14 @@ impl Backend for Cpu {
     }
 
     fn fill(&self, memory: &mut CpuMemory, view: View, value: f32) -> Result<()> {
-        memory.slice_mut(view)?.fill(value);
+        if view.dtype == Dtype::Bf16 {
+            if !view.len.is_multiple_of(2) {
+                return Err(Error::Internal(format!("{view:?}, expected an even number")));
+            }
+            memory.slice_bf16_mut(view)?.fill(narrow(value));
+        } else {
+            memory.slice_mut(view)?.fill(value);
+        }
         Ok(())
     }
 

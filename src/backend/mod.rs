@@ -57,6 +57,11 @@ pub trait Backend: Send + Sync {
     /// For people and fingerprints: `cpu/avx512`, `cuda/sm_90a`, ...
     fn name(&self) -> String;
 
+    /// The same for results in bf16, where the order of their sums is another one on some devices.
+    fn bf16_name(&self) -> String {
+        self.name()
+    }
+
     /// Workers whose private scratch an operator's workspace must hold (1 on a GPU).
     fn workers(&self) -> usize;
 

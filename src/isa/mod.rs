@@ -4,7 +4,9 @@
 //! order, which Rust never contracts, so every version gives the same bits. Kernels that need more are
 //! written over [`simd::Simd`].
 
+pub mod bf16;
 pub mod simd;
+pub mod tiles;
 
 /// Instruction set of the hot loops, chosen at run time so that one binary serves every machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -67,10 +67,9 @@ const NUMERICS_BF16: u32 = 3;
 /// Backend, version of the sums and precision, for the identity of a job. f32 has no name there: runs
 /// from before there was a choice go on. bf16 has its own version.
 pub fn numerics(backend: &impl Backend, precision: Precision) -> String {
-    let name = backend.name();
     match precision {
-        Precision::F32 => format!("{name}/{NUMERICS}"),
-        Precision::Bf16 => format!("{name}/{NUMERICS}/bf16/{NUMERICS_BF16}"),
+        Precision::F32 => format!("{}/{NUMERICS}", backend.name()),
+        Precision::Bf16 => format!("{}/{NUMERICS}/bf16/{NUMERICS_BF16}", backend.bf16_name()),
     }
 }
 
@@ -78,6 +77,7 @@ pub fn numerics(backend: &impl Backend, precision: Precision) -> String {
 mod tests {
     use super::*;
     use crate::backend::Cpu;
+    use crate::isa::bf16::Bf16Form;
 
     #[test]
     fn names_are_read_as_they_are_written() {
@@ -89,12 +89,14 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_refuses_bf16_and_says_what_takes_it() {
+    fn results_in_bf16_state_the_order_of_their_sums() {
         let cpu = Cpu::new(1).unwrap();
-        assert!(Precision::F32.check(&cpu).is_ok());
-        let message = Precision::Bf16.check(&cpu).unwrap_err().to_string();
-        assert!(message.contains("bf16 on cpu/") && message.contains("`device` cuda"), "{message}");
-        let [f32, bf16] = [Precision::F32, Precision::Bf16].map(|p| numerics(&cpu, p));
-        assert_eq!(bf16, format!("{f32}/bf16/{NUMERICS_BF16}"));
+        let f32 = numerics(&cpu, Precision::F32);
+        for form in [Bf16Form::Tiles, Bf16Form::Pairs] {
+            let cpu = Cpu::new(1).unwrap().with_bf16_form(form);
+            assert_eq!(numerics(&cpu, Precision::F32), f32);
+            let expected = format!("{}/{}/{NUMERICS}/bf16/{NUMERICS_BF16}", cpu.name(), form.name());
+            assert_eq!(numerics(&cpu, Precision::Bf16), expected);
+        }
     }
 }

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use rayon::prelude::*;
 
-use super::{CHANNELS, CropBox, Gather, GatherProblem, Staging, crop};
-use crate::backend::cpu::CpuMemory;
+use super::{CHANNELS, CHANNELS_BF16, CropBox, Gather, GatherProblem, Staging, crop};
+use crate::backend::cpu::{CpuMemory, Mixed};
 use crate::backend::{Cpu, View};
 use crate::error::{Error, Result};
+use crate::isa::bf16::narrow;
+use crate::tensor::Dtype;
 
 /// f32 value of every byte, a channel.
 type Lookup = [[f32; 256]; CHANNELS];
@@ -143,7 +145,10 @@ impl Gather for Cpu {
     ) -> Result<()> {
         problem.check(state, out)?;
         let size = problem.image();
-        let ([order, sources, state], [out]) = memory.slices([order, sources, state], [out])?;
+        let none = View::EMPTY;
+        let [floats, halves] = if out.dtype == Dtype::Bf16 { [none, out] } else { [out, none] };
+        let views = memory.mixed([order, sources, state], [floats], [], [halves])?;
+        let Mixed { reads: [order, sources, state], writes: [out], bf16_writes: [halves], .. } = views;
         let [order, sources, state]: [&[u32]; 3] =
             [order, sources, state].map(bytemuck::cast_slice);
         let (start, epoch) = (state[0] as usize * problem.batch, state[1]);
@@ -157,16 +162,28 @@ impl Gather for Cpu {
             return Err(Error::Internal(format!("image {:?} of {count}", source(i))));
         }
         let table = lookup(problem);
-        let seen = problem.h * problem.w * CHANNELS;
+        let pixels = problem.h * problem.w;
+        let seen = (pixels * CHANNELS).max(1);
+        let place = |scratch: &mut CropScratch, out: &mut [f32], i: u32| {
+            let image = source(i).unwrap_or_default() as usize;
+            let image = &images[image * size..][..size];
+            let draw = problem.augmentation.draw(problem.seed, epoch, i);
+            match problem.augmentation.cut(problem.seed, epoch, i, problem.stored) {
+                Some(cut) => crop_image(problem, &table, image, (cut, draw.0), scratch, out),
+                None => gather_image(problem, &table, image, draw, out),
+            }
+        };
         self.pool().install(|| {
-            let each = out.par_chunks_mut(seen.max(1)).zip(rows);
-            each.for_each_init(CropScratch::default, |scratch, (out, &i)| {
-                let image = source(i).unwrap_or_default() as usize;
-                let image = &images[image * size..][..size];
-                let draw = problem.augmentation.draw(problem.seed, epoch, i);
-                match problem.augmentation.cut(problem.seed, epoch, i, problem.stored) {
-                    Some(cut) => crop_image(problem, &table, image, (cut, draw.0), scratch, out),
-                    None => gather_image(problem, &table, image, draw, out),
+            let each = out.par_chunks_mut(seen).zip(rows);
+            each.for_each_init(CropScratch::default, |scratch, (out, &i)| place(scratch, out, i));
+            let each = halves.par_chunks_mut((pixels * CHANNELS_BF16).max(1)).zip(rows);
+            let init = || (CropScratch::default(), vec![0.0; pixels * CHANNELS]);
+            each.for_each_init(init, |(scratch, image), (out, &i)| {
+                place(scratch, image, i);
+                let colours = image.chunks_exact(CHANNELS);
+                for (out, pixel) in out.chunks_exact_mut(CHANNELS_BF16).zip(colours) {
+                    out.fill(0);
+                    out.iter_mut().zip(pixel).for_each(|(to, &v)| *to = narrow(v));
                 }
             });
         });

@@ -6,6 +6,8 @@ use super::{GlobalPoolProblem, MaxPoolProblem, Pool};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View};
 use crate::error::Result;
+use crate::isa::bf16::{narrow, widen};
+use crate::tensor::Dtype;
 
 /// Rows (or columns) of the window that lie inside the input: first tap and number of taps.
 fn taps_inside(
@@ -77,6 +79,25 @@ impl Pool for Cpu {
         if problem.n == 0 {
             return Ok(());
         }
+        if x.dtype == Dtype::Bf16 {
+            let views = memory.mixed([], [], [x], [y, taps])?;
+            let ([x], [y, taps]) = (views.bf16_reads, views.bf16_writes);
+            let (x_len, y_len) = (x.len() / problem.n, y.len() / problem.n);
+            let init = || [x_len, y_len, y_len].map(|len| vec![0.0f32; len]);
+            self.pool().install(|| {
+                y.par_chunks_mut(y_len)
+                    .zip(taps.par_chunks_mut(y_len))
+                    .zip(x.par_chunks(x_len))
+                    .for_each_init(init, |[wide, most, own], ((y, taps), x)| {
+                        wide.iter_mut().zip(x).for_each(|(to, &v)| *to = widen(v));
+                        max_pool_sample(problem, wide, most, own);
+                        y.iter_mut().zip(&*most).for_each(|(to, &v)| *to = narrow(v));
+                        let tap = |v: &f32| narrow(v.to_bits() as f32);
+                        taps.iter_mut().zip(&*own).for_each(|(to, v)| *to = tap(v));
+                    });
+            });
+            return Ok(());
+        }
         let ([x], [y, taps]) = memory.slices([x], [y, taps])?;
         let (x_len, y_len) = (x.len() / problem.n, y.len() / problem.n);
         self.pool().install(|| {
@@ -100,6 +121,25 @@ impl Pool for Cpu {
         if problem.n == 0 {
             return Ok(());
         }
+        if dx.dtype == Dtype::Bf16 {
+            let views = memory.mixed([], [], [dy, taps], [dx])?;
+            let ([dy, taps], [dx]) = (views.bf16_reads, views.bf16_writes);
+            let (x_len, y_len) = (dx.len() / problem.n, dy.len() / problem.n);
+            let init = || [x_len, y_len, y_len].map(|len| vec![0.0f32; len]);
+            self.pool().install(|| {
+                dx.par_chunks_mut(x_len)
+                    .zip(dy.par_chunks(y_len))
+                    .zip(taps.par_chunks(y_len))
+                    .for_each_init(init, |[sums, wide, own], ((dx, dy), taps)| {
+                        wide.iter_mut().zip(dy).for_each(|(to, &v)| *to = widen(v));
+                        let tap = |v: u16| f32::from_bits(widen(v) as u32);
+                        own.iter_mut().zip(taps).for_each(|(to, &v)| *to = tap(v));
+                        max_pool_backward_sample(problem, wide, own, sums);
+                        dx.iter_mut().zip(&*sums).for_each(|(to, &v)| *to = narrow(v));
+                    });
+            });
+            return Ok(());
+        }
         let ([dy, taps], [dx]) = memory.slices([dy, taps], [dx])?;
         let (x_len, y_len) = (dx.len() / problem.n, dy.len() / problem.n);
         self.pool().install(|| {
@@ -121,6 +161,20 @@ impl Pool for Cpu {
         let (c, hw) = (problem.c, problem.hw);
         problem.check_call(x, y)?;
         if x.len == 0 {
+            return Ok(());
+        }
+        if x.dtype == Dtype::Bf16 {
+            let views = memory.mixed([], [y], [x], [])?;
+            let ([y], [x]) = (views.writes, views.bf16_reads);
+            self.pool().install(|| {
+                y.par_chunks_mut(c).zip(x.par_chunks(hw * c)).for_each(|(y, x)| {
+                    y.fill(0.0);
+                    for row in x.chunks_exact(c) {
+                        y.iter_mut().zip(row).for_each(|(y, &v)| *y += widen(v));
+                    }
+                    y.iter_mut().for_each(|v| *v /= hw as f32);
+                });
+            });
             return Ok(());
         }
         let ([x], [y]) = memory.slices([x], [y])?;
@@ -148,6 +202,18 @@ impl Pool for Cpu {
         let (c, hw) = (problem.c, problem.hw);
         problem.check_call(dx, dy)?;
         if dx.len == 0 {
+            return Ok(());
+        }
+        if dx.dtype == Dtype::Bf16 {
+            let views = memory.mixed([dy], [], [], [dx])?;
+            let ([dy], [dx]) = (views.reads, views.bf16_writes);
+            self.pool().install(|| {
+                dx.par_chunks_mut(hw * c).zip(dy.par_chunks(c)).for_each(|(dx, dy)| {
+                    let (first, rest) = dx.split_at_mut(c);
+                    first.iter_mut().zip(dy).for_each(|(d, &g)| *d = narrow(g / hw as f32));
+                    rest.chunks_exact_mut(c).for_each(|row| row.copy_from_slice(first));
+                });
+            });
             return Ok(());
         }
         let ([dy], [dx]) = memory.slices([dy], [dx])?;

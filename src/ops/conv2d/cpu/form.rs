@@ -27,7 +27,12 @@ const OVERHEAD: f64 = 1.15;
 
 /// The fastest form for a problem.
 pub fn choose(p: &Conv2dProblem) -> GradNormForm {
-    let mut best = (instantiate(p), GradNormForm::Instantiate);
+    cheapest_against(p, instantiate(p))
+}
+
+/// The fastest form where instantiating costs so many vector operations.
+pub fn cheapest_against(p: &Conv2dProblem, instantiate: f64) -> GradNormForm {
+    let mut best = (instantiate, GradNormForm::Instantiate);
     let mut offer = |cost: f64, form| {
         if cost < best.0 {
             best = (cost, form);

@@ -9,6 +9,7 @@
 //! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in a tree fixed by
 //! the problem.
 
+mod bf16;
 mod dgrad;
 mod direct;
 mod form;
@@ -47,8 +48,11 @@ impl Conv2d for Cpu {
         direction: Conv2dDirection,
         dtype: Dtype,
     ) -> usize {
-        if problem.check().is_err() || dtype != Dtype::F32 {
+        if problem.check().is_err() {
             return 0;
+        }
+        if dtype == Dtype::Bf16 {
+            return if problem.takes_bf16() { bf16::workspace(self, problem, direction) } else { 0 };
         }
         match direction {
             Conv2dDirection::Fprop => fprop::workspace(self, problem),
@@ -59,7 +63,10 @@ impl Conv2d for Cpu {
         }
     }
 
-    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem, _: Dtype) -> GradNormForm {
+    fn conv2d_grad_norm_form(&self, problem: &Conv2dProblem, dtype: Dtype) -> GradNormForm {
+        if dtype == Dtype::Bf16 {
+            return bf16::grad_norm_form(problem);
+        }
         form::choose(problem)
     }
 
@@ -70,6 +77,9 @@ impl Conv2d for Cpu {
         operands: &FpropOperands,
     ) -> Result<()> {
         problem.check_fprop(self, operands)?;
+        if operands.x.dtype == Dtype::Bf16 {
+            return bf16::fprop(self, memory, problem, operands);
+        }
         let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
         let none = View::EMPTY;
         let mut reads = [none; 3];
@@ -105,6 +115,10 @@ impl Conv2d for Cpu {
         operands: &DgradOperands,
     ) -> Result<()> {
         let DgradOperands { dy, w, dx, accumulate, norm, workspace } = *operands;
+        if dy.dtype == Dtype::Bf16 {
+            problem.check_dgrad(self, operands)?;
+            return bf16::dgrad(self, memory, problem, operands);
+        }
         if norm.is_some() {
             let (found, name) = (format!("{problem:?} on {:?}", dy.dtype), self.name());
             let expected = format!("not on {name}");
@@ -123,6 +137,9 @@ impl Conv2d for Cpu {
         operands: &WgradOperands,
     ) -> Result<()> {
         problem.check_wgrad(self, operands)?;
+        if operands.x.dtype == Dtype::Bf16 {
+            return bf16::wgrad(self, memory, problem, operands);
+        }
         let WgradOperands { x, dy, dw, db, workspace } = *operands;
         let ([x, dy], [dw, work, bias]) =
             memory.slices([x, dy], [dw, workspace, db.unwrap_or(View::EMPTY)])?;
@@ -137,6 +154,9 @@ impl Conv2d for Cpu {
         operands: &GradNormOperands,
     ) -> Result<()> {
         problem.check_grad_norm(self, operands)?;
+        if operands.x.dtype == Dtype::Bf16 {
+            return bf16::grad_norm(self, memory, problem, operands);
+        }
         let GradNormOperands { x, dy, bias, norms, form, workspace } = *operands;
         let ([x, dy], [norms, work]) = memory.slices([x, dy], [norms, workspace])?;
         grad_norm::grad_norm(self, problem, [x, dy], bias, norms, form, work);

@@ -2,12 +2,15 @@
 //! fixed tree. Channels are innermost, so sums run over positions lane by lane; narrow tensors
 //! are read several positions at a time through lanes that repeat the channels.
 
+mod bf16;
+
 use rayon::prelude::*;
 
 use super::{AffineMap, ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem, EPS, MOMENTUM};
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::Result;
+use crate::tensor::Dtype;
 use crate::ops::reduce::{fold_lanes, lanes, repeat, tree_sum};
 
 multiversion! {
@@ -137,6 +140,14 @@ multiversion! {
     }
 }
 
+/// Statistics and gradients of an empty batch.
+fn zeros(memory: &mut CpuMemory, views: [View; 2]) -> Result<()> {
+    views.into_iter().try_for_each(|view| {
+        memory.slice_mut(view)?.fill(0.0);
+        Ok(())
+    })
+}
+
 impl BatchNorm for Cpu {
     fn batch_norm_statistics(
         &self,
@@ -148,12 +159,13 @@ impl BatchNorm for Cpu {
         workspace: View,
     ) -> Result<()> {
         problem.check_statistics(y, [mean, m2], workspace)?;
-        let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
         if problem.is_empty() {
-            mean.fill(0.0);
-            m2.fill(0.0);
-            return Ok(());
+            return zeros(memory, [mean, m2]);
         }
+        if y.dtype == Dtype::Bf16 {
+            return bf16::statistics(self, memory, problem, [y, mean, m2, workspace]);
+        }
+        let ([y], [mean, m2, work]) = memory.slices([y], [mean, m2, workspace])?;
         let (c, hw, n, isa) = (problem.c, problem.hw, problem.n, self.isa());
         let l = lanes(c);
         let (means, m2s) = work.split_at_mut(n * c);
@@ -228,6 +240,9 @@ impl BatchNorm for Cpu {
         if problem.is_empty() {
             return Ok(());
         }
+        if y.dtype == Dtype::Bf16 {
+            return bf16::apply_map(self, memory, problem, operands);
+        }
         let residual = residual.unwrap_or(View::EMPTY);
         let ([y, scale, shift, residual], [out]) =
             memory.slices([y, scale_shift[0], scale_shift[1], residual], [out])?;
@@ -259,16 +274,17 @@ impl BatchNorm for Cpu {
         workspace: View,
     ) -> Result<()> {
         problem.check_reduce(input, [dgamma, dbeta], workspace)?;
+        if problem.is_empty() {
+            return zeros(memory, [dgamma, dbeta]);
+        }
+        if input.y.dtype == Dtype::Bf16 {
+            return bf16::backward_reduce(self, memory, problem, input, [dgamma, dbeta, workspace]);
+        }
         let out = input.out.unwrap_or(View::EMPTY);
         let ([out, y, mean, rstd], [dout, dgamma, dbeta, work]) = memory.slices(
             [out, input.y, input.mean, input.rstd],
             [input.dout, dgamma, dbeta, workspace],
         )?;
-        if problem.is_empty() {
-            dgamma.fill(0.0);
-            dbeta.fill(0.0);
-            return Ok(());
-        }
         let (c, n, isa) = (problem.c, problem.n, self.isa());
         let sample = problem.hw * c;
         let l = lanes(c);
@@ -314,6 +330,9 @@ impl BatchNorm for Cpu {
         if problem.is_empty() {
             return Ok(());
         }
+        if input.y.dtype == Dtype::Bf16 {
+            return bf16::backward_apply(self, memory, problem, input, [gamma, dgamma, dbeta, dy]);
+        }
         let out = input.out.unwrap_or(View::EMPTY);
         let ([dout, out, y, mean, rstd, gamma, dgamma, dbeta], [dy]) = memory.slices(
             [input.dout, out, input.y, input.mean, input.rstd, gamma, dgamma, dbeta],
@@ -352,6 +371,9 @@ impl BatchNorm for Cpu {
         problem.check_backward_eval(input, scale, dy, norms)?;
         if problem.is_empty() {
             return Ok(());
+        }
+        if input.y.dtype == Dtype::Bf16 {
+            return bf16::backward_eval(self, memory, problem, input, [scale, dy, norms]);
         }
         let out = input.out.unwrap_or(View::EMPTY);
         let ([out, y, mean, rstd, scale], [dout, dy, norms]) = memory

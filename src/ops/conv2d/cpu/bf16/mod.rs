@@ -1,0 +1,196 @@
+//! Convolutions on bf16 views: products of bf16, sums in f32.
+//!
+//! - `products`: the one loop, in two orders of sums, each with an instruction (`tiles`, `pairs`) and without;
+//! - `pack`: weights as right factors; `images`: 32 images side by side as left factors;
+//! - `dense`: fprop and dgrad; `epilogue`: what becomes of their sums;
+//! - `outer`: weight gradients and instantiated norms.
+
+mod dense;
+mod epilogue;
+mod images;
+mod outer;
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
+mod products;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+mod transpose;
+
+use super::statistics::{self, Moments};
+use super::task::{Cutter, lines};
+use crate::backend::cpu::{CpuMemory, Mixed};
+use crate::backend::{Cpu, View};
+use crate::error::Result;
+use crate::ops::conv2d::{
+    Conv2dDirection, Conv2dProblem, DgradOperands, Epilogue, FpropOperands, GradNormForm,
+    GradNormOperands, NormGradient, WgradOperands,
+};
+use crate::ops::reduce::tree_sum;
+use dense::Dense;
+use epilogue::Finish;
+use pack::{Outputs, pack, packed_len};
+
+/// f32 values that hold `len` of bf16.
+fn halves(len: usize) -> usize {
+    lines(len.div_ceil(2))
+}
+
+/// f32 values of workspace.
+pub fn workspace(cpu: &Cpu, p: &Conv2dProblem, direction: Conv2dDirection) -> usize {
+    let taps = p.r * p.s;
+    match direction {
+        Conv2dDirection::Fprop => {
+            let dense = Dense::forward(p);
+            let state = lines(dense.parts() * 2 * p.k);
+            halves(packed_len(taps, [p.k, p.c])) + state + dense::workspace(cpu, &dense)
+        }
+        Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => {
+            let dense = Dense::backward(p);
+            let state = lines(dense.parts() * 2 * p.c);
+            halves(packed_len(taps, [p.c, p.k])) + state + dense::workspace(cpu, &dense)
+        }
+        Conv2dDirection::Wgrad => outer::wgrad_workspace(cpu, p),
+        Conv2dDirection::GradNorm(form) => outer::norm_workspace(cpu, p, form),
+    }
+}
+
+/// The fastest form of the gradient norm.
+pub fn grad_norm_form(p: &Conv2dProblem) -> GradNormForm {
+    outer::choose(p)
+}
+
+fn pointer<T>(slice: Option<&[T]>) -> *const T {
+    slice.map_or(std::ptr::null(), <[T]>::as_ptr)
+}
+
+/// See [`Conv2d::conv2d_fprop`](crate::ops::conv2d::Conv2d::conv2d_fprop); checked.
+pub fn fprop(
+    cpu: &Cpu,
+    memory: &mut CpuMemory,
+    p: &Conv2dProblem,
+    operands: &FpropOperands,
+) -> Result<()> {
+    let FpropOperands { x, w, bias, y, epilogue, workspace } = *operands;
+    let none = View::EMPTY;
+    let (mut reads, mut writes, mut residual) = ([none; 2], [none; 2], None);
+    match epilogue {
+        Epilogue::None => {}
+        Epilogue::Statistics { mean, m2 } => writes = [mean, m2],
+        Epilogue::Affine { scale, shift, residual: r, .. } => (reads, residual) = ([scale, shift], r),
+    }
+    let views = memory.mixed(
+        [reads[0], reads[1], bias.unwrap_or(none)],
+        [workspace, writes[0], writes[1]],
+        [x, w, residual.unwrap_or(none)],
+        [y],
+    )?;
+    let Mixed { reads: [scale, shift, bias_values], writes: [work, mean, m2], .. } = views;
+    let ([x, w, residual_values], [y]) = (views.bf16_reads, views.bf16_writes);
+    let bias = pointer(bias.map(|_| bias_values));
+    let after = match epilogue {
+        Epilogue::None => Finish::Store { bias },
+        Epilogue::Statistics { .. } => Finish::Moments { bias },
+        Epilogue::Affine { relu, .. } => {
+            let (scale, shift) = (scale.as_ptr(), shift.as_ptr());
+            let residual = pointer(residual.map(|_| residual_values));
+            Finish::Affine { bias, scale, shift, residual, relu }
+        }
+    };
+    let dense = Dense::forward(p);
+    let mut cutter = Cutter(work);
+    let packed = packed_len(p.r * p.s, [p.k, p.c]);
+    let packed: &mut [u16] = &mut bytemuck::cast_slice_mut(cutter.take(halves(packed)))[..packed];
+    let state = cutter.take(dense.parts() * 2 * p.k);
+    let scratch = cutter.take(dense::workspace(cpu, &dense));
+    pack(cpu, p, Outputs::K, w, packed);
+    dense.run(cpu, x, packed, y, &after, state, scratch);
+    if let Epilogue::Statistics { .. } = epilogue {
+        let counts = (0..dense.parts()).map(|i| dense.pixels_of(i)).collect();
+        statistics::merge(Moments { counts, channels: p.k, values: state }, mean, m2);
+    }
+    Ok(())
+}
+
+/// See [`Conv2d::conv2d_dgrad`](crate::ops::conv2d::Conv2d::conv2d_dgrad); checked.
+pub fn dgrad(
+    cpu: &Cpu,
+    memory: &mut CpuMemory,
+    p: &Conv2dProblem,
+    operands: &DgradOperands,
+) -> Result<()> {
+    let DgradOperands { dy, w, dx, accumulate, norm, workspace } = *operands;
+    let none = View::EMPTY;
+    let mut out_view = None;
+    let [mut y, mut mean, mut rstd, mut dgamma, mut dbeta] = [none; 5];
+    if let Some(norm) = norm {
+        NormGradient { out: out_view, y, mean, rstd, dgamma, dbeta } = norm;
+    }
+    let views = memory.mixed(
+        [mean, rstd],
+        [workspace, dgamma, dbeta],
+        [dy, w, y, out_view.unwrap_or(none)],
+        [dx],
+    )?;
+    let Mixed { reads: [mean, rstd], writes: [work, dgamma, dbeta], .. } = views;
+    let ([dy, w, y, out], [dx]) = (views.bf16_reads, views.bf16_writes);
+    let after = match norm {
+        Some(_) => Finish::Norm {
+            add: accumulate,
+            out: pointer(out_view.map(|_| out)),
+            y: y.as_ptr(),
+            mean: mean.as_ptr(),
+            rstd: rstd.as_ptr(),
+        },
+        None if accumulate => Finish::Add,
+        None => Finish::Store { bias: std::ptr::null() },
+    };
+    let dense = Dense::backward(p);
+    let mut cutter = Cutter(work);
+    let packed = packed_len(p.r * p.s, [p.c, p.k]);
+    let packed: &mut [u16] = &mut bytemuck::cast_slice_mut(cutter.take(halves(packed)))[..packed];
+    let state = cutter.take(dense.parts() * 2 * p.c);
+    let scratch = cutter.take(dense::workspace(cpu, &dense));
+    pack(cpu, p, Outputs::C, w, packed);
+    dense.run(cpu, dy, packed, dx, &after, state, scratch);
+    if norm.is_some() {
+        if state.is_empty() {
+            dgamma.fill(0.0);
+            dbeta.fill(0.0);
+            return Ok(());
+        }
+        tree_sum(state, 2 * p.c);
+        dbeta.copy_from_slice(&state[..p.c]);
+        dgamma.copy_from_slice(&state[p.c..2 * p.c]);
+    }
+    Ok(())
+}
+
+/// See [`Conv2d::conv2d_wgrad`](crate::ops::conv2d::Conv2d::conv2d_wgrad); checked.
+pub fn wgrad(
+    cpu: &Cpu,
+    memory: &mut CpuMemory,
+    p: &Conv2dProblem,
+    operands: &WgradOperands,
+) -> Result<()> {
+    let WgradOperands { x, dy, dw, db, workspace } = *operands;
+    let views =
+        memory.mixed([], [dw, workspace, db.unwrap_or(View::EMPTY)], [x, dy], [])?;
+    let ([dw, work, bias], [x, dy]) = (views.writes, views.bf16_reads);
+    outer::wgrad(cpu, p, [x, dy], dw, db.map(|_| bias), work);
+    Ok(())
+}
+
+/// See [`Conv2d::conv2d_grad_norm`](crate::ops::conv2d::Conv2d::conv2d_grad_norm); checked.
+pub fn grad_norm(
+    cpu: &Cpu,
+    memory: &mut CpuMemory,
+    p: &Conv2dProblem,
+    operands: &GradNormOperands,
+) -> Result<()> {
+    let GradNormOperands { x, dy, bias, norms, form, workspace } = *operands;
+    let views = memory.mixed([], [norms, workspace], [x, dy], [])?;
+    let ([norms, work], [x, dy]) = (views.writes, views.bf16_reads);
+    outer::grad_norm(cpu, p, [x, dy], bias, norms, form, work);
+    Ok(())
+}

@@ -1,0 +1,445 @@
+//! Gradients of weights: of a batch, and instantiated for the norm of every sample.
+//!
+//! Of one image and one tap the gradient is a product over output positions: the input, transposed to
+//! `[channel][position]` and shifted by the tap, times dy, packed as pairs of positions. Positions are those of
+//! the output with a margin in every row, so that a tap is one distance for all of them; dy is 0 in the margin.
+
+use super::super::form;
+use super::super::grad_norm::SampleNorm;
+use super::super::task::{Cutter, Shared, lines, run_tasks};
+use super::pack::tiles;
+use super::products::{BLOCK, DEPTH, Products, Shape, TILE, Tap};
+use super::transpose::{interleave_pairs, transpose};
+use crate::backend::{Backend, Cpu};
+use crate::isa::bf16::widen;
+use crate::isa::multiversion;
+use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
+
+/// Values of transposed images and of packed gradients that a task goes through at a time.
+const SLAB: usize = 512 * 1024;
+/// The same where weights are so many that going through their sums costs more.
+const LARGE_SLAB: usize = 3 * SLAB;
+/// Weights from which that is so.
+const MANY_WEIGHTS: usize = 1 << 20;
+/// Tasks of a call.
+const TASKS: usize = 8;
+/// Values of a block of sums.
+const SUMS: usize = BLOCK * BLOCK;
+
+/// How the positions of one image are laid out.
+#[derive(Clone, Debug)]
+struct Positions {
+    p: Conv2dProblem,
+    /// Output rows, columns.
+    out: [usize; 2],
+    /// First input row and column of the margin, counted in strides; may be negative.
+    low: [isize; 2],
+    /// Positions from an output row to the next, and of an image: whole steps.
+    pitch: usize,
+    len: usize,
+    /// Residues of input rows and columns by the stride that taps see.
+    phases: Vec<[usize; 2]>,
+    /// Input rows of a phase, and values from one channel to the next.
+    rows: usize,
+    channel: usize,
+}
+
+impl Positions {
+    fn new(problem: &Conv2dProblem) -> Self {
+        let p = problem.with_n(1);
+        let kernel = [p.r, p.s];
+        let shift = |d: usize, tap: usize| {
+            let at = tap as isize - p.pad[d] as isize;
+            let stride = p.stride[d] as isize;
+            (at.div_euclid(stride), at.rem_euclid(stride) as usize)
+        };
+        let low = [0, 1].map(|d| shift(d, 0).0);
+        let reach = [0, 1].map(|d| (shift(d, kernel[d] - 1).0 - low[d]) as usize);
+        let out = [p.p(), p.q()];
+        let pitch = (out[1] + reach[1]).next_multiple_of(2);
+        let len = (out[0] * pitch).next_multiple_of(DEPTH);
+        let residues = |d: usize| {
+            let mut all: Vec<usize> = (0..kernel[d]).map(|tap| shift(d, tap).1).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let phases = residues(0)
+            .into_iter()
+            .flat_map(|row| residues(1).into_iter().map(move |column| [row, column]))
+            .collect();
+        // Channels of a tile lie in different sets of the cache.
+        let channel = (len + reach[0] * pitch + reach[1]).next_multiple_of(64) + 32;
+        Positions { p, out, low, pitch, len, phases, rows: out[0] + reach[0], channel }
+    }
+
+    /// Values of an image's transposed input: channels in whole tiles.
+    fn input_len(&self) -> usize {
+        self.phases.len() * self.p.c.next_multiple_of(TILE) * self.channel
+    }
+
+    /// Values of an image's packed gradient of `blocks` blocks of channels.
+    fn gradient_len(&self, blocks: usize) -> usize {
+        blocks * BLOCK * self.len
+    }
+
+    /// Where the positions of a tap begin behind a transposed image.
+    fn tap(&self, tap: usize) -> usize {
+        let at = [tap / self.p.s, tap % self.p.s];
+        let mut phase = [0; 2];
+        let mut shift = [0; 2];
+        for d in 0..2 {
+            let place = at[d] as isize - self.p.pad[d] as isize;
+            let stride = self.p.stride[d] as isize;
+            phase[d] = place.rem_euclid(stride) as usize;
+            shift[d] = (place.div_euclid(stride) - self.low[d]) as usize;
+        }
+        let index = self.phases.iter().position(|&known| known == phase).unwrap_or(0);
+        let plane = self.p.c.next_multiple_of(TILE) * self.channel;
+        index * plane + shift[0] * self.pitch + shift[1]
+    }
+
+    /// Transposes an image to `out`, whose margins are 0 and stay so.
+    fn place_input(&self, x: &[u16], out: &mut [u16]) {
+        let p = &self.p;
+        let plane = p.c.next_multiple_of(TILE) * self.channel;
+        let inside = |index: usize, d: usize, phase: usize, size: usize| {
+            let at = (index as isize + self.low[d]) * p.stride[d] as isize + phase as isize;
+            usize::try_from(at).ok().filter(|&at| at < size)
+        };
+        for (i, &[row_phase, column_phase]) in self.phases.iter().enumerate() {
+            let columns: Vec<(usize, usize)> = (0..self.pitch)
+                .filter_map(|j| Some((j, inside(j, 1, column_phase, p.w)?)))
+                .collect();
+            let (Some(&(to, from)), count) = (columns.first(), columns.len()) else { continue };
+            for row in 0..self.rows {
+                let Some(h) = inside(row, 0, row_phase, p.h) else { continue };
+                let from = &x[(h * p.w + from) * p.c..];
+                let out = &mut out[i * plane + row * self.pitch + to..];
+                transpose(from, [count, p.c], p.stride[1] * p.c, out, self.channel);
+            }
+        }
+    }
+
+    /// Packs the channels of `blocks` of an image's gradient to `out`, whose margins are 0 and stay so.
+    fn place_gradient(&self, dy: &[u16], blocks: std::ops::Range<usize>, out: &mut [u16]) {
+        let k = self.p.k;
+        let step = |block: usize| tiles(k, block) * TILE * DEPTH;
+        for (b, block) in blocks.enumerate() {
+            let out = &mut out[b * BLOCK * self.len..][..BLOCK * self.len];
+            for row in 0..self.out[0] {
+                for column in (0..self.out[1]).step_by(2) {
+                    let t = row * self.pitch + column;
+                    let pixel = row * self.out[1] + column;
+                    let two = column + 1 < self.out[1];
+                    let first = &dy[pixel * k..][..k];
+                    let second = if two { &dy[(pixel + 1) * k..][..k] } else { &[] };
+                    for tile in 0..tiles(k, block) {
+                        let from = block * BLOCK + tile * TILE;
+                        let count = (k - from).min(TILE);
+                        let at = t / DEPTH * step(block) + tile * TILE * DEPTH;
+                        let at = at + t % DEPTH / 2 * 2 * TILE;
+                        let second = if two { &second[from..][..count] } else { &[] };
+                        interleave_pairs(&first[from..][..count], second, &mut out[at..]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn shape(&self, channel_block: usize, block: usize) -> Shape {
+        Shape {
+            tiles: [tiles(self.p.c, channel_block), tiles(self.p.k, block)],
+            depth: DEPTH,
+            steps: self.len / DEPTH,
+            pitch: self.channel,
+        }
+    }
+}
+
+struct WgradPlan {
+    positions: Positions,
+    chunks: usize,
+    /// Blocks of output channels a task.
+    span: usize,
+    /// Images at a time.
+    slab: usize,
+    blocks: [usize; 2],
+    taps: usize,
+}
+
+fn plan(p: &Conv2dProblem) -> WgradPlan {
+    let positions = Positions::new(p);
+    let most = match p.w_len() {
+        0..=0x3_ffff => TASKS,
+        0x4_0000..=0xf_ffff => TASKS / 4,
+        _ => 1,
+    };
+    let chunks = most.min(p.n).max(1);
+    let blocks = [p.c, p.k].map(|channels| channels.div_ceil(BLOCK));
+    let span = blocks[1].div_ceil((TASKS / most).min(blocks[1]));
+    let image = positions.input_len() + positions.gradient_len(span);
+    let size = if p.w_len() < MANY_WEIGHTS { SLAB } else { LARGE_SLAB };
+    let slab = (size / image).clamp(1, p.n.div_ceil(chunks).max(1));
+    WgradPlan { positions, chunks, span, slab, blocks, taps: p.r * p.s }
+}
+
+impl WgradPlan {
+    /// bf16 values of a worker's transposed images and packed gradients.
+    fn scratch(&self) -> [usize; 2] {
+        [self.positions.input_len(), self.positions.gradient_len(self.span)].map(|l| l * self.slab)
+    }
+
+    /// Values of a chunk's sums.
+    fn sums(&self) -> usize {
+        self.taps * self.blocks[0] * self.blocks[1] * SUMS
+    }
+
+    /// Where a block of sums is among a chunk's.
+    fn place(&self, tap: usize, [c, k]: [usize; 2]) -> usize {
+        ((tap * self.blocks[0] + c) * self.blocks[1] + k) * SUMS
+    }
+}
+
+/// f32 values of workspace for [`wgrad`].
+pub fn wgrad_workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
+    let plan = plan(p);
+    let scratch: usize = plan.scratch().map(|len| lines(len / 2)).iter().sum();
+    cpu.workers() * scratch + plan.chunks * plan.sums()
+}
+
+/// dw (and db) over the batch: chunks of images, each summed in their order, merged neighbours first.
+pub fn wgrad(
+    cpu: &Cpu,
+    p: &Conv2dProblem,
+    [x, dy]: [&[u16]; 2],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+    work: &mut [f32],
+) {
+    let plan = plan(p);
+    let pos = &plan.positions;
+    let mut cutter = Cutter(work);
+    let per_worker: usize = plan.scratch().map(|len| lines(len / 2)).iter().sum();
+    let scratch = cutter.take(cpu.workers() * per_worker);
+    let sums = cutter.take(plan.chunks * plan.sums());
+    let shared = Shared::new(sums);
+    let spans = plan.blocks[1].div_ceil(plan.span);
+    let products = Products::of(cpu);
+    let [image, out] = [pos.p.x_len(), pos.p.y_len()];
+    run_tasks(cpu, plan.chunks * spans, scratch, per_worker, |task, scratch| {
+        let (chunk, span) = (task / spans, task % spans);
+        let own = span * plan.span..((span + 1) * plan.span).min(plan.blocks[1]);
+        let images = p.n * chunk / plan.chunks..p.n * (chunk + 1) / plan.chunks;
+        let scratch: &mut [u16] = bytemuck::cast_slice_mut(scratch);
+        scratch.fill(0);
+        let (inputs, gradients) = scratch.split_at_mut(2 * lines(plan.scratch()[0] / 2));
+        let [input, gradient] = [pos.input_len(), pos.gradient_len(plan.span)];
+        // Without images one pass without taps writes the zeros.
+        let starts = images.clone().step_by(plan.slab).chain(images.is_empty().then_some(0));
+        for start in starts {
+            let slab = start..(start + plan.slab).min(images.end);
+            for (i, n) in slab.clone().enumerate() {
+                pos.place_input(&x[n * image..][..image], &mut inputs[i * input..][..input]);
+                let to = &mut gradients[i * gradient..][..gradient];
+                pos.place_gradient(&dy[n * out..][..out], own.clone(), to);
+            }
+            products.with_depth(DEPTH, || {
+                for (b, block) in own.clone().enumerate() {
+                    for channel in 0..plan.blocks[0] {
+                        let shape = pos.shape(channel, block);
+                        for tap in 0..plan.taps {
+                            let left = pos.tap(tap) + channel * BLOCK * pos.channel;
+                            let right = b * BLOCK * pos.len;
+                            let taps: Vec<Tap> = (0..slab.len())
+                                .map(|i| Tap { left: left + i * input, right: right + i * gradient })
+                                .collect();
+                            let at = chunk * plan.sums() + plan.place(tap, [channel, block]);
+                            let resume = start > images.start;
+                            // SAFETY: the block of sums is this task's own; the images of the slab are placed.
+                            unsafe {
+                                let out = shared.slice(at, SUMS).as_mut_ptr();
+                                let factors = [inputs.as_ptr(), gradients.as_ptr()];
+                                products.add(&shape, factors, &taps, resume, out);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    merge(cpu, p, &plan, sums, dw);
+    if let Some(db) = db {
+        bias(p, dy, db);
+    }
+}
+
+/// dw (K R S C) from the chunks' blocks of sums (channel x output).
+fn merge(cpu: &Cpu, p: &Conv2dProblem, plan: &WgradPlan, sums: &[f32], dw: &mut [f32]) {
+    let out = Shared::new(dw);
+    let [channels, blocks] = plan.blocks;
+    run_tasks(cpu, channels * blocks, &mut [], 0, |task, _| {
+        let (channel, block) = (task / blocks, task % blocks);
+        let own = [p.c - channel * BLOCK, p.k - block * BLOCK].map(|left| left.min(BLOCK));
+        for tap in 0..plan.taps {
+            let at = plan.place(tap, [channel, block]);
+            let mut parts = [[0.0f32; SUMS]; 1];
+            let merged = &mut parts[0];
+            for (i, merged) in merged.iter_mut().enumerate() {
+                let mut values = [0.0f32; TASKS];
+                for (chunk, value) in values.iter_mut().enumerate().take(plan.chunks) {
+                    *value = sums[chunk * plan.sums() + at + i];
+                }
+                let [a, b, c, d, e, f, g, h] = values;
+                *merged = ((a + b) + (c + d)) + ((e + f) + (g + h));
+            }
+            for k in 0..own[1] {
+                let to = ((block * BLOCK + k) * plan.taps + tap) * p.c + channel * BLOCK;
+                // SAFETY: this task's own channels of this tap and output.
+                let row = unsafe { out.slice(to, own[0]) };
+                for (c, value) in row.iter_mut().enumerate() {
+                    *value = merged[c * BLOCK + k];
+                }
+            }
+        }
+    });
+}
+
+/// The sum of dy over images and positions: a chain of images, each a chain of positions.
+fn bias(p: &Conv2dProblem, dy: &[u16], db: &mut [f32]) {
+    db.fill(0.0);
+    let image = (p.p() * p.q() * p.k).max(1);
+    let mut own = vec![0.0f32; p.k];
+    for image in dy.chunks(image) {
+        own.fill(0.0);
+        for row in image.chunks(p.k) {
+            own.iter_mut().zip(row).for_each(|(sum, &v)| *sum += widen(v));
+        }
+        db.iter_mut().zip(&own).for_each(|(sum, v)| *sum += v);
+    }
+}
+
+/// The form of the norm that is fastest: of the instantiated one on tiles (in clocks, as `form` counts) and the
+/// f32 ones from Gram matrices.
+pub fn choose(p: &Conv2dProblem) -> GradNormForm {
+    let pos = Positions::new(p);
+    let [c, k] = [p.c, p.k].map(|channels| channels.div_ceil(BLOCK) as f64);
+    let blocks = c * k * (p.r * p.s) as f64;
+    let placing = 0.6 * (p.h * p.w * p.c + p.p() * p.q() * p.k) as f64;
+    let steps = (pos.len / DEPTH) as f64;
+    form::cheapest_against(p, placing + blocks * (75.0 * steps + 150.0))
+}
+
+/// f32 values of a sample as f32, and of the norm's own scratch.
+fn widened(p: &Conv2dProblem, form: GradNormForm) -> [usize; 3] {
+    let one = p.with_n(1);
+    [one.x_len(), one.y_len(), SampleNorm::new(p, form).scratch()].map(lines)
+}
+
+/// f32 values that a worker needs for [`grad_norm`].
+fn norm_scratch(p: &Conv2dProblem, form: GradNormForm) -> usize {
+    if form != GradNormForm::Instantiate {
+        return widened(p, form).iter().sum();
+    }
+    let pos = Positions::new(p);
+    lines(pos.input_len() / 2) + lines(pos.gradient_len(p.k.div_ceil(BLOCK)) / 2)
+}
+
+/// f32 values of workspace for [`grad_norm`].
+pub fn norm_workspace(cpu: &Cpu, p: &Conv2dProblem, form: GradNormForm) -> usize {
+    cpu.workers() * lines(norm_scratch(p, form))
+}
+
+multiversion! {
+    /// The sum of squares of the first `rows` rows of a block and its first `columns` columns.
+    fn squares(sums: &[f32], rows: usize, columns: usize) -> f32 {
+        let mut acc = [0.0f32; TILE];
+        for row in sums.chunks_exact(BLOCK).take(rows) {
+            for tile in row[..columns].chunks_exact(TILE) {
+                for (acc, v) in acc.iter_mut().zip(tile) {
+                    *acc += v * v;
+                }
+            }
+        }
+        acc.iter().sum()
+    }
+}
+
+/// norms[n] += squared norm of sample n's gradient.
+pub fn grad_norm(
+    cpu: &Cpu,
+    p: &Conv2dProblem,
+    [x, dy]: [&[u16]; 2],
+    bias: bool,
+    norms: &mut [f32],
+    form: GradNormForm,
+    work: &mut [f32],
+) {
+    let per_worker = lines(norm_scratch(p, form));
+    let scratch = Cutter(work).take(cpu.workers() * per_worker);
+    let one = p.with_n(1);
+    let [image, out] = [one.x_len(), one.y_len()];
+    let pos = Positions::new(p);
+    let products = Products::of(cpu);
+    let shared = Shared::new(norms);
+    let tasks = p.n.min(2 * TASKS);
+    run_tasks(cpu, tasks, scratch, per_worker, |task, scratch| {
+        let own = p.n * task / tasks..p.n * (task + 1) / tasks;
+        if form == GradNormForm::Instantiate {
+            scratch.fill(0.0);
+        }
+        for n in own {
+            let [x, dy] = [&x[n * image..][..image], &dy[n * out..][..out]];
+            let norm = if form == GradNormForm::Instantiate {
+                let weights = instantiated(cpu, &products, &pos, [x, dy], scratch);
+                let wide = || dy.iter().map(|&v| widen(v)).collect::<Vec<f32>>();
+                weights + if bias { SampleNorm::bias(&wide(), p.k) } else { 0.0 }
+            } else {
+                let mut cutter = Cutter(scratch);
+                let [a, b, c] = widened(p, form).map(|len| cutter.take(len));
+                a.iter_mut().zip(x).for_each(|(to, &v)| *to = widen(v));
+                b.iter_mut().zip(dy).for_each(|(to, &v)| *to = widen(v));
+                let sample = SampleNorm::new(p, form);
+                sample.of(cpu.isa(), [&a[..image], &b[..out]], bias, c)
+            };
+            // SAFETY: this task's own sample.
+            unsafe { shared.slice(n, 1)[0] += norm as f32 };
+        }
+    });
+}
+
+/// The squared norm of one sample's gradient, block by block. Margins of `scratch` are 0.
+fn instantiated(
+    cpu: &Cpu,
+    products: &Products,
+    pos: &Positions,
+    [x, dy]: [&[u16]; 2],
+    scratch: &mut [f32],
+) -> f64 {
+    let [channels, blocks] = [pos.p.c, pos.p.k].map(|all| all.div_ceil(BLOCK));
+    let scratch: &mut [u16] = bytemuck::cast_slice_mut(scratch);
+    let (input, gradient) = scratch.split_at_mut(2 * lines(pos.input_len() / 2));
+    pos.place_input(x, &mut input[..pos.input_len()]);
+    pos.place_gradient(dy, 0..blocks, &mut gradient[..pos.gradient_len(blocks)]);
+    let mut sums = [0.0f32; SUMS];
+    let mut norm = 0.0f64;
+    products.with_depth(DEPTH, || {
+        for block in 0..blocks {
+            for channel in 0..channels {
+                let shape = pos.shape(channel, block);
+                let rows = (pos.p.c - channel * BLOCK).min(BLOCK);
+                for tap in 0..pos.p.r * pos.p.s {
+                    let left = pos.tap(tap) + channel * BLOCK * pos.channel;
+                    let taps = [Tap { left, right: block * BLOCK * pos.len }];
+                    // SAFETY: the image is placed, and the sums are a block.
+                    unsafe {
+                        let factors = [input.as_ptr(), gradient.as_ptr()];
+                        products.add(&shape, factors, &taps, false, sums.as_mut_ptr());
+                    }
+                    norm += f64::from(squares(cpu.isa(), &sums, rows, shape.tiles[1] * TILE));
+                }
+            }
+        }
+    });
+    norm
+}
