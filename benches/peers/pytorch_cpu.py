@@ -3,18 +3,20 @@
 
     pytorch_cpu.py --arch resnet20|resnet18 --work train,forward,grand [--batch 128] [--seconds 5]
 
-Eager mode, float32, channels_last. Inputs are ready-made float batches, rotated; fairprune's rows also
+channels_last; --mode is eager or compile (torch.compile, its default backend), --precision f32 or bf16
+(autocast, which keeps parameters and their update in f32). Inputs are ready-made float batches, rotated; fairprune's rows also
 decode, augment and normalise theirs, so the comparison favours PyTorch by that much.
 
 train    cross-entropy, SGD with Nesterov momentum .9 and weight decay 5e-4, batch statistics
 forward  EL2N: eval mode, no_grad, norm of softmax - onehot
 grand    norm of each sample's full gradient by torch.func vmap(grad), eval mode, all parameters, in
-         chunks of samples; without --chunk the fastest of a few sizes is taken
+         chunks of samples; without --chunk the fastest of a few sizes is taken; always eager and f32
 
 Prints one JSON document with the rows of `fairprune bench --json`.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -96,11 +98,20 @@ def batches(batch, size, classes):
     return images, [torch.randint(classes, (batch,)) for _ in for_each]
 
 
-def trainer(model):
+def autocast(precision):
+    """Products in bf16, or nothing."""
+    if precision == "bf16":
+        return torch.autocast("cpu", torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def trainer(model, compiled, precision):
     optimiser = torch.optim.SGD(model.parameters(), 0.01, 0.9, weight_decay=5e-4, nesterov=True)
 
     def step(x, y):
-        loss = F.cross_entropy(model(x), y)
+        with autocast(precision):
+            logits = compiled(x)
+        loss = F.cross_entropy(logits.float(), y)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -110,10 +121,12 @@ def trainer(model):
     return step
 
 
-def el2n(model, classes):
+def el2n(model, compiled, precision, classes):
     def scores(x, y):
         with torch.no_grad():
-            p = torch.softmax(model(x), 1)
+            with autocast(precision):
+                logits = compiled(x)
+            p = torch.softmax(logits.float(), 1)
             return (p - F.one_hot(y, classes)).norm(dim=1)
 
     model.eval()
@@ -202,6 +215,8 @@ def main():
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--threads", type=int, default=0, help="0: PyTorch's default")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--mode", choices=["eager", "compile"], default="eager")
+    parser.add_argument("--precision", choices=["f32", "bf16"], default="f32")
     parser.add_argument("--chunk", type=int, default=0, help="samples of a vmap; 0: the fastest")
     args = parser.parse_args()
     if args.threads:
@@ -211,11 +226,12 @@ def main():
     rows = []
     for name in args.work.split(","):
         model = network(args.arch, args.classes)
+        compiled = torch.compile(model) if args.mode == "compile" else model
         row = {"work": name}
         if name == "train":
-            work = trainer(model)
+            work = trainer(model, compiled, args.precision)
         elif name == "forward":
-            work = el2n(model, args.classes)
+            work = el2n(model, compiled, args.precision, args.classes)
         elif name == "grand":
             check_grand(model, grand(model, 2), images[0], labels[0])
             work = grand(model, args.batch)
@@ -233,7 +249,8 @@ def main():
         "rows": rows,
         "arch": args.arch,
         "batch": args.batch,
-        "precision": "f32",
+        "precision": args.precision,
+        "mode": args.mode,
         "image_size": args.image_size,
         "classes": args.classes,
         "threads": torch.get_num_threads(),

@@ -21,7 +21,7 @@ pub struct Common {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: String,
-    /// Storage of activations: f32, or bf16 on tensor cores (NVIDIA GPUs)
+    /// Storage of activations: f32 or bf16 (tensor cores; AMX or AVX-512 on a CPU)
     #[arg(long, default_value = "f32", value_name = "NAME")]
     pub precision: Precision,
     /// CPU threads; 0 takes one a core

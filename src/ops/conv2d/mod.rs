@@ -35,6 +35,9 @@ pub use tuning::{TileChoice, TileFamily, Tuning};
 /// are f32, each output is rounded once, statistics are those of the rounded values. Bias, scale, shift,
 /// dw, db, norms and the workspace stay f32.
 pub trait Conv2d: Backend {
+    /// Whether there are several ways of computing a problem on bf16 views ([`Conv2d::conv2d_tuning`]).
+    const TUNED: bool = false;
+
     /// f32 elements of workspace needed on views of `dtype`; 0 for sizes that describe no convolution.
     fn conv2d_workspace(
         &self,

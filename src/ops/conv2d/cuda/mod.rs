@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 
 impl Conv2d for Cuda {
+    const TUNED: bool = true;
+
     fn conv2d_workspace(
         &self,
         problem: &Conv2dProblem,
