@@ -265,10 +265,11 @@ impl Backend for Cpu {
         memory::available()
     }
 
-    fn activation_bytes(&self) -> Option<usize> {
+    fn activation_bytes(&self, stored: Dtype) -> Option<usize> {
         // What the L2 caches of two cores hold: measured to be best for ResNet-8 to 56, and as
-        // good as any for larger networks.
-        Some(2 << 20)
+        // good as any for larger networks. In bf16 weights are packed once a batch, which then
+        // counts for more.
+        (stored == Dtype::F32).then_some(2 << 20)
     }
 
     fn fill(&self, memory: &mut CpuMemory, view: View, value: f32) -> Result<()> {

@@ -87,7 +87,7 @@ pub trait Backend: Send + Sync {
 
     /// Bytes of one activation up to which consecutive layers find each other's output in a cache;
     /// passes without updates are cut to that. None where only the number of images counts.
-    fn activation_bytes(&self) -> Option<usize> {
+    fn activation_bytes(&self, _stored: Dtype) -> Option<usize> {
         None
     }
 

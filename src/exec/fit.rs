@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::nn::Network;
 use crate::ops::Operators;
 use crate::ops::gather::Staging;
+use crate::tensor::Dtype;
 
 /// Bytes an executor allocates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,9 +134,15 @@ const LEAST_IMAGES: usize = 32;
 
 /// Halves an even batch of a pass without updates while its activations exceed what the backend
 /// likes, or keeps it. Results of such passes do not depend on how they are cut.
-fn micro_batch<B: Operators>(backend: &B, network: &Network, batch: usize) -> usize {
-    let Some(bytes) = backend.activation_bytes() else { return batch };
-    let most = (bytes / (4 * network.largest_value()).max(1)).max(LEAST_IMAGES);
+fn micro_batch<B: Operators>(
+    backend: &B,
+    network: &Network,
+    stored: Dtype,
+    batch: usize,
+) -> usize {
+    let Some(bytes) = backend.activation_bytes(stored) else { return batch };
+    let image = stored.size() * network.largest_value();
+    let most = (bytes / image.max(1)).max(LEAST_IMAGES);
     let mut cut = batch;
     while cut > most && cut.is_multiple_of(2) {
         cut /= 2;
@@ -152,8 +159,9 @@ pub(super) fn fit<B: Operators>(
 ) -> Result<Fitted> {
     let free = wanted.memory_limit.or(backend.free_bytes()).unwrap_or(u64::MAX);
     let mut requirements = wanted.clone();
+    let stored = wanted.compute.precision.dtype();
     for (_, batch, _) in requirements.passes.iter_mut().filter(|p| p.0 != Mode::Train) {
-        *batch = micro_batch(backend, network, *batch);
+        *batch = micro_batch(backend, network, stored, *batch);
     }
     loop {
         let (layout, plans) = plan_all(backend, network, &requirements)?;

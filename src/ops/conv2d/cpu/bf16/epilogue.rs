@@ -1,4 +1,4 @@
-//! What becomes of a block of sums: rows are images at one pixel, columns are channels.
+//! What becomes of a block of sums: rows are pixels, columns are channels.
 
 use super::products::BLOCK;
 use crate::isa::bf16::vectorised;
@@ -27,11 +27,10 @@ unsafe impl Sync for Finish {}
 
 /// Where a block's values are.
 #[derive(Clone, Copy)]
-pub struct Place {
-    /// First value of the first row in the tensor, and values from a row to the next.
+pub struct Place<'a> {
+    /// First value of the first row in the tensor, and how far behind it those of all rows are.
     pub first: usize,
-    pub pitch: usize,
-    pub rows: usize,
+    pub offsets: &'a [usize],
     /// First channel and number of channels: at most 32.
     pub channel: usize,
     pub channels: usize,
@@ -46,16 +45,17 @@ vectorised! {
     /// # Safety
     /// The pointers lead to values for every row and channel of the place, in `tensor` to ones that only this
     /// call touches.
-    pub unsafe fn finish<S>(finish: &Finish, place: &Place, sums: *mut f32, tensor: *mut u16,
+    pub unsafe fn finish<S>(finish: &Finish, place: &Place<'_>, sums: *mut f32, tensor: *mut u16,
                             state: *mut f32, all: usize) {
-        let Place { first, pitch, rows, channel, channels, seen } = *place;
+        let Place { first, offsets, channel, channels, seen } = *place;
+        let rows = offsets.len();
         let mut c = 0;
         while c < channels {
             let n = (channels - c).min(S::LANES);
             // SAFETY: inside the block, the rows and the channels of the place (caller).
             unsafe {
                 let sum = |row: usize| sums.add(row * BLOCK + c);
-                let value = |row: usize| first + row * pitch + c;
+                let value = |row: usize| first.wrapping_add(*offsets.get_unchecked(row)) + c;
                 let of_channel = |p: *const f32, otherwise: f32| {
                     if p.is_null() { S::splat(otherwise) } else { S::load_first(p.add(channel + c), n) }
                 };

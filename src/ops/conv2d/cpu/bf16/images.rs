@@ -1,65 +1,204 @@
-//! Input rows of a group of images with the images side by side: `[column][image][channel]`.
+//! Input rows as left factors.
 //!
-//! So a left factor (images at one pixel, channels) has rows at a constant distance, at any stride and for any
-//! tap, and taps beyond the border are left out instead of multiplied by zero.
+//! The rows of a tile are output pixels of one row of the image, of several images where a row has too few. So
+//! the pixels that a tap sees lie at a constant distance if a row is stored as `[residue][column][image]
+//! [channel]`: columns by their residue by the stride, with columns of zeros where the kernel reaches beyond
+//! the border. Kernel rows beyond the border are left out.
 
 use super::products::BLOCK;
 
-/// Images of a group.
-pub const GROUP: usize = BLOCK;
+/// For every output row: kernel rows and the input rows that they see.
+pub type Reach = Vec<Vec<(usize, usize)>>;
 
-/// Values between two columns: all images' channels, and a cache line that keeps columns of powers of two
-/// apart in the cache.
-pub fn column_pitch(channels: usize) -> usize {
-    GROUP * channels + 32
+/// Input positions `i * stride + tap - pad` inside `size`, for every output position.
+pub fn forward_reach(outputs: usize, [kernel, stride, pad]: [usize; 3], size: usize) -> Reach {
+    let inside = |i: usize, tap: usize| (i * stride + tap).checked_sub(pad).filter(|&at| at < size);
+    (0..outputs).map(|i| (0..kernel).filter_map(|t| Some((t, inside(i, t)?))).collect()).collect()
 }
 
-/// Places one input row of a group.
-///
-/// # Safety
-/// `row` is the row of the first image, readable for `used.len()` columns of `channels` values, and so are the
-/// other images' rows, `image` values apart; `out` is writable for as many columns.
-pub unsafe fn interleave(
-    row: *const u16,
-    image: usize,
-    images: usize,
-    used: &[bool],
-    channels: usize,
-    out: *mut u16,
-) {
-    // SAFETY: passed on to the caller.
-    unsafe {
-        if channels.is_multiple_of(32) {
-            interleave_in::<32>(row, image, images, used, channels, out);
-        } else if channels.is_multiple_of(16) {
-            interleave_in::<16>(row, image, images, used, channels, out);
-        } else {
-            interleave_in::<8>(row, image, images, used, channels, out);
+/// For every input position the outputs that see it, in rising order of taps.
+pub fn backward_reach(inputs: usize, [kernel, stride, pad]: [usize; 3], size: usize) -> Reach {
+    let seen = |i: usize, tap: usize| {
+        let at = (i + pad).checked_sub(tap).filter(|at| at.is_multiple_of(stride))?;
+        Some(at / stride).filter(|&at| at < size)
+    };
+    (0..inputs).map(|i| (0..kernel).filter_map(|t| Some((t, seen(i, t)?))).collect()).collect()
+}
+
+/// Output columns that see the input through the same taps: `first`, `first + step`, ...
+#[derive(Clone, Debug)]
+pub struct Class {
+    pub first: usize,
+    pub step: usize,
+    pub count: usize,
+    /// Kernel columns, and the stored column that the first output column sees.
+    pub taps: Vec<(usize, usize)>,
+}
+
+/// How the columns of a row are stored.
+#[derive(Clone, Debug)]
+pub struct Columns {
+    pub classes: Vec<Class>,
+    /// Input column of every stored one; None where it is zeros.
+    stored: Vec<Option<usize>>,
+}
+
+impl Columns {
+    /// For outputs of a convolution.
+    pub fn forward(outputs: usize, [kernel, stride, pad]: [usize; 3], size: usize) -> Self {
+        let at = |tap: usize| {
+            let place = tap as isize - pad as isize;
+            let residue = place.rem_euclid(stride as isize) as usize;
+            (residue, place.div_euclid(stride as isize))
+        };
+        let low = at(0).1;
+        let width = outputs + (at(kernel - 1).1 - low) as usize;
+        let mut residues: Vec<usize> = (0..kernel).map(|tap| at(tap).0).collect();
+        residues.sort_unstable();
+        residues.dedup();
+        let column = |residue: usize, j: usize| {
+            let column = (j as isize + low) * stride as isize + residue as isize;
+            usize::try_from(column).ok().filter(|&column| column < size)
+        };
+        let of_residue = |&residue: &usize| (0..width).map(move |j| column(residue, j));
+        let stored = residues.iter().flat_map(of_residue).collect();
+        let tap = |tap: usize| {
+            let (residue, shift) = at(tap);
+            let phase = residues.iter().position(|&known| known == residue).unwrap_or(0);
+            (tap, phase * width + (shift - low) as usize)
+        };
+        let taps = (0..kernel).map(tap).collect();
+        Columns { classes: vec![Class { first: 0, step: 1, count: outputs, taps }], stored }
+    }
+
+    /// For the inputs of a convolution, from its outputs: a class a residue by the stride.
+    pub fn backward(inputs: usize, [kernel, stride, pad]: [usize; 3], size: usize) -> Self {
+        // Input column j * stride + first sees output column j + (first + pad - tap) / stride.
+        let shift = |first: usize, tap: usize| {
+            let place = first as isize + pad as isize - tap as isize;
+            (place.rem_euclid(stride as isize) == 0).then_some(place.div_euclid(stride as isize))
+        };
+        let all = (0..stride).flat_map(|first| (0..kernel).filter_map(move |t| shift(first, t)));
+        let (low, high) = all.fold((0, 0), |(low, high), s| (low.min(s), high.max(s)));
+        let most = inputs.div_ceil(stride);
+        let width = most + (high - low) as usize;
+        let column = |j: usize| usize::try_from(j as isize + low).ok().filter(|&c| c < size);
+        let class = |first: usize| {
+            let taps = (0..kernel).filter_map(|t| Some((t, (shift(first, t)? - low) as usize)));
+            let count = inputs.saturating_sub(first).div_ceil(stride);
+            Class { first, step: stride, count, taps: taps.collect() }
+        };
+        Columns {
+            classes: (0..stride).map(class).collect(),
+            stored: (0..width).map(column).collect(),
+        }
+    }
+
+    /// Values of a row of `images` images. A tile may reach beyond the last pixel of a row.
+    pub fn row_len(&self, images: usize, channels: usize) -> usize {
+        self.stored.len() * images * channels
+    }
+
+    /// Stores one input row of `images` images.
+    ///
+    /// # Safety
+    /// `row` is the row of the first image, readable for all its columns of `channels` values (a multiple of
+    /// 8), and so are the other images' rows, `image` values apart; `out` is writable for
+    /// [`Columns::row_len`] values.
+    pub unsafe fn store(
+        &self,
+        row: *const u16,
+        image: usize,
+        images: usize,
+        channels: usize,
+        out: *mut u16,
+    ) {
+        let mut j = 0;
+        while j < self.stored.len() {
+            // A run of neighbours, or of columns of zeros.
+            let first = self.stored[j];
+            let follows = |(i, next): (usize, &Option<usize>)| *next == first.map(|f| f + i);
+            let run = self.stored[j..].iter().enumerate().take_while(|&(i, n)| follows((i, n))).count();
+            // SAFETY: inside the row and the stored columns (caller).
+            unsafe {
+                let to = out.add(j * images * channels);
+                match first {
+                    None => std::ptr::write_bytes(to, 0, run * images * channels),
+                    Some(column) if images == 1 => {
+                        let from = row.add(column * channels);
+                        std::ptr::copy_nonoverlapping(from, to, run * channels);
+                    }
+                    Some(column) => {
+                        for i in 0..images {
+                            let from = row.add(i * image + column * channels);
+                            let to = to.add(i * channels);
+                            spread(from, run, channels, to, images * channels);
+                        }
+                    }
+                }
+            }
+            j += run;
         }
     }
 }
 
-/// See [`interleave`]; copies `N` values at a time.
-unsafe fn interleave_in<const N: usize>(
-    row: *const u16,
-    image: usize,
-    images: usize,
-    used: &[bool],
-    channels: usize,
-    out: *mut u16,
-) {
-    let pitch = column_pitch(channels);
-    // Few images at a time, so that their rows and the columns written stay in the nearest cache.
-    for first in (0..images).step_by(4) {
-        for (column, _) in used.iter().enumerate().filter(|(_, used)| **used) {
-            for i in first..(first + 4).min(images) {
-                for c in (0..channels).step_by(N) {
-                    // SAFETY: inside the rows and the columns (caller).
-                    unsafe {
-                        let from = row.add(i * image + column * channels + c);
-                        let to = out.add(column * pitch + i * channels + c);
-                        to.cast::<[u16; N]>().write_unaligned(from.cast::<[u16; N]>().read_unaligned());
+/// Copies `count` runs of `len` values, a multiple of 8, to places `pitch` values apart.
+///
+/// # Safety
+/// Both are readable and writable for as much.
+#[inline]
+unsafe fn spread(from: *const u16, count: usize, len: usize, to: *mut u16, pitch: usize) {
+    for i in 0..count {
+        for at in (0..len).step_by(8) {
+            // SAFETY: inside the runs (caller).
+            unsafe {
+                let eight = from.add(i * len + at).cast::<[u16; 8]>().read_unaligned();
+                to.add(i * pitch + at).cast::<[u16; 8]>().write_unaligned(eight);
+            }
+        }
+    }
+}
+
+/// Images whose rows of `columns` outputs fill whole blocks best: few, and a power of two.
+pub fn images_together(columns: usize, n: usize) -> usize {
+    let waste = |g: usize| (columns * g).next_multiple_of(BLOCK) as f64 / (columns * g) as f64;
+    let all = (0..=5).map(|i| 1usize << i).filter(|&g| g == 1 || g <= n);
+    let best = all.clone().map(waste).fold(f64::INFINITY, f64::min);
+    all.into_iter().find(|&g| waste(g) < best + 0.02).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_fill_blocks() {
+        for (columns, images) in [(32, 1), (16, 2), (8, 4), (4, 8), (1, 32), (56, 4), (7, 32), (224, 1)] {
+            assert_eq!(images_together(columns, 128), images, "{columns} columns");
+        }
+        assert_eq!(images_together(4, 3), 2);
+    }
+
+    #[test]
+    fn taps_see_their_columns() {
+        for (size, kernel, stride, pad) in [(9, 3, 1, 1), (9, 3, 2, 1), (8, 1, 2, 0), (11, 7, 2, 3), (5, 3, 3, 0)] {
+            let outputs = (size + 2 * pad - kernel) / stride + 1;
+            let forward = Columns::forward(outputs, [kernel, stride, pad], size);
+            for class in &forward.classes {
+                for q in 0..class.count {
+                    for &(tap, at) in &class.taps {
+                        let expected = (q * stride + tap).checked_sub(pad).filter(|&w| w < size);
+                        assert_eq!(forward.stored[at + q], expected, "{size} {kernel} {stride}");
                     }
+                }
+            }
+            let backward = Columns::backward(size, [kernel, stride, pad], outputs);
+            let reach = backward_reach(size, [kernel, stride, pad], outputs);
+            for class in &backward.classes {
+                for j in 0..class.count {
+                    let seen = class.taps.iter().filter_map(|&(t, at)| Some((t, backward.stored[at + j]?)));
+                    let seen: Vec<_> = seen.collect();
+                    assert_eq!(seen, reach[class.first + j * class.step], "{size} {kernel} {stride}");
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! Convolutions on bf16 views: products of bf16, sums in f32.
 //!
 //! - `products`: the one loop, in two orders of sums, each with an instruction (`tiles`, `pairs`) and without;
-//! - `pack`: weights as right factors; `images`: 32 images side by side as left factors;
+//! - `pack`: weights as right factors; `images`: input rows as left factors;
 //! - `dense`: fprop and dgrad; `epilogue`: what becomes of their sums;
-//! - `outer`: weight gradients and instantiated norms.
+//! - `wgrad`: weight gradients; `norm`: instantiated norms; `transpose`: the factors of both.
 
 mod dense;
 mod epilogue;
 mod images;
-mod outer;
+mod norm;
 mod pack;
 #[cfg(target_arch = "x86_64")]
 mod pairs;
@@ -16,6 +16,7 @@ mod products;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 mod transpose;
+mod wgrad;
 
 use super::statistics::{self, Moments};
 use super::task::{Cutter, lines};
@@ -50,14 +51,14 @@ pub fn workspace(cpu: &Cpu, p: &Conv2dProblem, direction: Conv2dDirection) -> us
             let state = lines(dense.parts() * 2 * p.c);
             halves(packed_len(taps, [p.c, p.k])) + state + dense::workspace(cpu, &dense)
         }
-        Conv2dDirection::Wgrad => outer::wgrad_workspace(cpu, p),
-        Conv2dDirection::GradNorm(form) => outer::norm_workspace(cpu, p, form),
+        Conv2dDirection::Wgrad => wgrad::workspace(cpu, p),
+        Conv2dDirection::GradNorm(form) => norm::workspace(cpu, p, form),
     }
 }
 
 /// The fastest form of the gradient norm.
 pub fn grad_norm_form(p: &Conv2dProblem) -> GradNormForm {
-    outer::choose(p)
+    norm::choose(p)
 }
 
 fn pointer<T>(slice: Option<&[T]>) -> *const T {
@@ -104,7 +105,7 @@ pub fn fprop(
     let state = cutter.take(dense.parts() * 2 * p.k);
     let scratch = cutter.take(dense::workspace(cpu, &dense));
     pack(cpu, p, Outputs::K, w, packed);
-    dense.run(cpu, x, packed, y, &after, state, scratch);
+    dense.run(cpu, [x, packed], y, &after, [&mut *state, scratch]);
     if let Epilogue::Statistics { .. } = epilogue {
         let counts = (0..dense.parts()).map(|i| dense.pixels_of(i)).collect();
         statistics::merge(Moments { counts, channels: p.k, values: state }, mean, m2);
@@ -152,7 +153,7 @@ pub fn dgrad(
     let state = cutter.take(dense.parts() * 2 * p.c);
     let scratch = cutter.take(dense::workspace(cpu, &dense));
     pack(cpu, p, Outputs::C, w, packed);
-    dense.run(cpu, dy, packed, dx, &after, state, scratch);
+    dense.run(cpu, [dy, packed], dx, &after, [&mut *state, scratch]);
     if norm.is_some() {
         if state.is_empty() {
             dgamma.fill(0.0);
@@ -177,7 +178,7 @@ pub fn wgrad(
     let views =
         memory.mixed([], [dw, workspace, db.unwrap_or(View::EMPTY)], [x, dy], [])?;
     let ([dw, work, bias], [x, dy]) = (views.writes, views.bf16_reads);
-    outer::wgrad(cpu, p, [x, dy], dw, db.map(|_| bias), work);
+    wgrad::wgrad(cpu, p, [x, dy], dw, db.map(|_| bias), work);
     Ok(())
 }
 
@@ -191,6 +192,6 @@ pub fn grad_norm(
     let GradNormOperands { x, dy, bias, norms, form, workspace } = *operands;
     let views = memory.mixed([], [norms, workspace], [x, dy], [])?;
     let ([norms, work], [x, dy]) = (views.writes, views.bf16_reads);
-    outer::grad_norm(cpu, p, [x, dy], bias, norms, form, work);
+    norm::grad_norm(cpu, p, [x, dy], bias, norms, form, work);
     Ok(())
 }

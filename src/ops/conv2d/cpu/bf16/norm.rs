@@ -1,4 +1,4 @@
-//! Gradients of weights: of a batch, and instantiated for the norm of every sample.
+//! Norms of every sample's weight gradient, instantiated block by block.
 //!
 //! Of one image and one tap the gradient is a product over output positions: the input, transposed to
 //! `[channel][position]` and shifted by the tap, times dy, packed as pairs of positions. Positions are those of
@@ -15,14 +15,8 @@ use crate::isa::bf16::widen;
 use crate::isa::multiversion;
 use crate::ops::conv2d::{Conv2dProblem, GradNormForm};
 
-/// Values of transposed images and of packed gradients that a task goes through at a time.
-const SLAB: usize = 512 * 1024;
-/// The same where weights are so many that going through their sums costs more.
-const LARGE_SLAB: usize = 3 * SLAB;
-/// Weights from which that is so.
-const MANY_WEIGHTS: usize = 1 << 20;
-/// Tasks of a call.
-const TASKS: usize = 8;
+/// Tasks of a call at most.
+const TASKS: usize = 16;
 /// Values of a block of sums.
 const SUMS: usize = BLOCK * BLOCK;
 
@@ -157,168 +151,6 @@ impl Positions {
     }
 }
 
-struct WgradPlan {
-    positions: Positions,
-    chunks: usize,
-    /// Blocks of output channels a task.
-    span: usize,
-    /// Images at a time.
-    slab: usize,
-    blocks: [usize; 2],
-    taps: usize,
-}
-
-fn plan(p: &Conv2dProblem) -> WgradPlan {
-    let positions = Positions::new(p);
-    let most = match p.w_len() {
-        0..=0x3_ffff => TASKS,
-        0x4_0000..=0xf_ffff => TASKS / 4,
-        _ => 1,
-    };
-    let chunks = most.min(p.n).max(1);
-    let blocks = [p.c, p.k].map(|channels| channels.div_ceil(BLOCK));
-    let span = blocks[1].div_ceil((TASKS / most).min(blocks[1]));
-    let image = positions.input_len() + positions.gradient_len(span);
-    let size = if p.w_len() < MANY_WEIGHTS { SLAB } else { LARGE_SLAB };
-    let slab = (size / image).clamp(1, p.n.div_ceil(chunks).max(1));
-    WgradPlan { positions, chunks, span, slab, blocks, taps: p.r * p.s }
-}
-
-impl WgradPlan {
-    /// bf16 values of a worker's transposed images and packed gradients.
-    fn scratch(&self) -> [usize; 2] {
-        [self.positions.input_len(), self.positions.gradient_len(self.span)].map(|l| l * self.slab)
-    }
-
-    /// Values of a chunk's sums.
-    fn sums(&self) -> usize {
-        self.taps * self.blocks[0] * self.blocks[1] * SUMS
-    }
-
-    /// Where a block of sums is among a chunk's.
-    fn place(&self, tap: usize, [c, k]: [usize; 2]) -> usize {
-        ((tap * self.blocks[0] + c) * self.blocks[1] + k) * SUMS
-    }
-}
-
-/// f32 values of workspace for [`wgrad`].
-pub fn wgrad_workspace(cpu: &Cpu, p: &Conv2dProblem) -> usize {
-    let plan = plan(p);
-    let scratch: usize = plan.scratch().map(|len| lines(len / 2)).iter().sum();
-    cpu.workers() * scratch + plan.chunks * plan.sums()
-}
-
-/// dw (and db) over the batch: chunks of images, each summed in their order, merged neighbours first.
-pub fn wgrad(
-    cpu: &Cpu,
-    p: &Conv2dProblem,
-    [x, dy]: [&[u16]; 2],
-    dw: &mut [f32],
-    db: Option<&mut [f32]>,
-    work: &mut [f32],
-) {
-    let plan = plan(p);
-    let pos = &plan.positions;
-    let mut cutter = Cutter(work);
-    let per_worker: usize = plan.scratch().map(|len| lines(len / 2)).iter().sum();
-    let scratch = cutter.take(cpu.workers() * per_worker);
-    let sums = cutter.take(plan.chunks * plan.sums());
-    let shared = Shared::new(sums);
-    let spans = plan.blocks[1].div_ceil(plan.span);
-    let products = Products::of(cpu);
-    let [image, out] = [pos.p.x_len(), pos.p.y_len()];
-    run_tasks(cpu, plan.chunks * spans, scratch, per_worker, |task, scratch| {
-        let (chunk, span) = (task / spans, task % spans);
-        let own = span * plan.span..((span + 1) * plan.span).min(plan.blocks[1]);
-        let images = p.n * chunk / plan.chunks..p.n * (chunk + 1) / plan.chunks;
-        let scratch: &mut [u16] = bytemuck::cast_slice_mut(scratch);
-        scratch.fill(0);
-        let (inputs, gradients) = scratch.split_at_mut(2 * lines(plan.scratch()[0] / 2));
-        let [input, gradient] = [pos.input_len(), pos.gradient_len(plan.span)];
-        // Without images one pass without taps writes the zeros.
-        let starts = images.clone().step_by(plan.slab).chain(images.is_empty().then_some(0));
-        for start in starts {
-            let slab = start..(start + plan.slab).min(images.end);
-            for (i, n) in slab.clone().enumerate() {
-                pos.place_input(&x[n * image..][..image], &mut inputs[i * input..][..input]);
-                let to = &mut gradients[i * gradient..][..gradient];
-                pos.place_gradient(&dy[n * out..][..out], own.clone(), to);
-            }
-            products.with_depth(DEPTH, || {
-                for (b, block) in own.clone().enumerate() {
-                    for channel in 0..plan.blocks[0] {
-                        let shape = pos.shape(channel, block);
-                        for tap in 0..plan.taps {
-                            let left = pos.tap(tap) + channel * BLOCK * pos.channel;
-                            let right = b * BLOCK * pos.len;
-                            let taps: Vec<Tap> = (0..slab.len())
-                                .map(|i| Tap { left: left + i * input, right: right + i * gradient })
-                                .collect();
-                            let at = chunk * plan.sums() + plan.place(tap, [channel, block]);
-                            let resume = start > images.start;
-                            // SAFETY: the block of sums is this task's own; the images of the slab are placed.
-                            unsafe {
-                                let out = shared.slice(at, SUMS).as_mut_ptr();
-                                let factors = [inputs.as_ptr(), gradients.as_ptr()];
-                                products.add(&shape, factors, &taps, resume, out);
-                            }
-                        }
-                    }
-                }
-            });
-        }
-    });
-    merge(cpu, p, &plan, sums, dw);
-    if let Some(db) = db {
-        bias(p, dy, db);
-    }
-}
-
-/// dw (K R S C) from the chunks' blocks of sums (channel x output).
-fn merge(cpu: &Cpu, p: &Conv2dProblem, plan: &WgradPlan, sums: &[f32], dw: &mut [f32]) {
-    let out = Shared::new(dw);
-    let [channels, blocks] = plan.blocks;
-    run_tasks(cpu, channels * blocks, &mut [], 0, |task, _| {
-        let (channel, block) = (task / blocks, task % blocks);
-        let own = [p.c - channel * BLOCK, p.k - block * BLOCK].map(|left| left.min(BLOCK));
-        for tap in 0..plan.taps {
-            let at = plan.place(tap, [channel, block]);
-            let mut parts = [[0.0f32; SUMS]; 1];
-            let merged = &mut parts[0];
-            for (i, merged) in merged.iter_mut().enumerate() {
-                let mut values = [0.0f32; TASKS];
-                for (chunk, value) in values.iter_mut().enumerate().take(plan.chunks) {
-                    *value = sums[chunk * plan.sums() + at + i];
-                }
-                let [a, b, c, d, e, f, g, h] = values;
-                *merged = ((a + b) + (c + d)) + ((e + f) + (g + h));
-            }
-            for k in 0..own[1] {
-                let to = ((block * BLOCK + k) * plan.taps + tap) * p.c + channel * BLOCK;
-                // SAFETY: this task's own channels of this tap and output.
-                let row = unsafe { out.slice(to, own[0]) };
-                for (c, value) in row.iter_mut().enumerate() {
-                    *value = merged[c * BLOCK + k];
-                }
-            }
-        }
-    });
-}
-
-/// The sum of dy over images and positions: a chain of images, each a chain of positions.
-fn bias(p: &Conv2dProblem, dy: &[u16], db: &mut [f32]) {
-    db.fill(0.0);
-    let image = (p.p() * p.q() * p.k).max(1);
-    let mut own = vec![0.0f32; p.k];
-    for image in dy.chunks(image) {
-        own.fill(0.0);
-        for row in image.chunks(p.k) {
-            own.iter_mut().zip(row).for_each(|(sum, &v)| *sum += widen(v));
-        }
-        db.iter_mut().zip(&own).for_each(|(sum, v)| *sum += v);
-    }
-}
-
 /// The form of the norm that is fastest: of the instantiated one on tiles (in clocks, as `form` counts) and the
 /// f32 ones from Gram matrices.
 pub fn choose(p: &Conv2dProblem) -> GradNormForm {
@@ -346,7 +178,7 @@ fn norm_scratch(p: &Conv2dProblem, form: GradNormForm) -> usize {
 }
 
 /// f32 values of workspace for [`grad_norm`].
-pub fn norm_workspace(cpu: &Cpu, p: &Conv2dProblem, form: GradNormForm) -> usize {
+pub fn workspace(cpu: &Cpu, p: &Conv2dProblem, form: GradNormForm) -> usize {
     cpu.workers() * lines(norm_scratch(p, form))
 }
 
@@ -382,7 +214,7 @@ pub fn grad_norm(
     let pos = Positions::new(p);
     let products = Products::of(cpu);
     let shared = Shared::new(norms);
-    let tasks = p.n.min(2 * TASKS);
+    let tasks = p.n.min(TASKS);
     run_tasks(cpu, tasks, scratch, per_worker, |task, scratch| {
         let own = p.n * task / tasks..p.n * (task + 1) / tasks;
         if form == GradNormForm::Instantiate {
