@@ -6,11 +6,13 @@ mod run;
 use fairprune::backend::Isa;
 use fairprune::error::Error;
 use fairprune::exec::{ArenaMode, Mode};
+use fairprune::isa::bf16::Bf16Form;
 use fairprune::nn::NetworkSpec;
 use fairprune::nn::init::initialise;
 use fairprune::train::checkpoint;
 use run::{
     FIELDS, Machine, Part, Training, executor, limited, networks, recipe, score, trained_bits,
+    wide_networks,
 };
 
 /// 3 batches of 6 and one of 4.
@@ -64,6 +66,29 @@ fn instruction_sets_agree_bit_for_bit() {
     }
 }
 
+/// In bf16 the order of sums decides, and nothing else: neither threads nor the instructions, nor what unused
+/// memory holds.
+#[test]
+fn bf16_depends_on_the_order_of_sums_alone() {
+    for spec in wide_networks() {
+        let mut of_forms = Vec::new();
+        for form in [Bf16Form::Tiles, Bf16Form::Pairs] {
+            let usual = Machine::bf16(form);
+            let expected = everything(&Machine { isa: Isa::Portable, ..usual }, &spec);
+            for other in [
+                usual,
+                Machine { threads: 1, ..usual },
+                Machine { threads: 5, ..usual },
+                Machine { arena: ArenaMode::Debug, ..usual },
+            ] {
+                assert!(everything(&other, &spec) == expected, "{other:?} differs: {spec:?}");
+            }
+            of_forms.push(expected);
+        }
+        assert!(of_forms[0] != of_forms[1], "both orders give one result: {spec:?}");
+    }
+}
+
 /// The debug arena gives each tensor its own poisoned memory: a step that reads what nothing
 /// wrote, or a tensor whose place was handed on too early, shows here.
 #[test]
@@ -86,12 +111,13 @@ fn repeated_runs_agree_and_seeds_matter() {
 /// Every score of a sample, gradient norm included, is the same alone and in any batch.
 #[test]
 fn scores_do_not_depend_on_the_batch() {
-    for spec in networks() {
+    let plain = networks().map(|spec| (spec, Machine::usual()));
+    let bf16 = wide_networks().map(|spec| (spec, Machine::bf16(Bf16Form::detect())));
+    for (spec, machine) in plain.into_iter().chain(bf16) {
         let (recipe, part) = (recipe(1), Part::new(&spec, SAMPLES, 4));
         for mode in [Mode::Score, Mode::GradNorm] {
             // Alone; with a rest of 1; with a rest of 4; all at once.
             let [alone, small, large, whole] = [1, 3, 9, SAMPLES].map(|batch| {
-                let machine = Machine::usual();
                 let mut executor = executor(&machine, &spec, &recipe, SAMPLES, batch);
                 let weights = initialise(executor.network(), 6);
                 executor.set_weights(&weights).unwrap();

@@ -10,14 +10,21 @@ mod pytorch;
 mod sample_norms;
 
 use fairprune::backend::Cpu;
+use fairprune::isa::bf16::Bf16Form;
 use fairprune::selftest::{Subject, cases};
 
-/// Runs one case on the CPU, at full size.
+/// Runs one case on the CPU, at full size; convolutions in bf16 in both orders of sums.
 fn run(operator: &str, name: &str) {
-    let cpu = Cpu::new(0).unwrap();
+    let cpu = || Cpu::new(0).unwrap();
     let all = cases::<Cpu>();
     let case = all.iter().find(|c| c.operator == operator && c.name == name).unwrap();
-    case.run(&Subject { backend: &cpu, reduced: false }).unwrap();
+    let forms = [Bf16Form::Tiles, Bf16Form::Pairs].map(|form| cpu().with_bf16_form(form));
+    let cpus = if operator == "conv2d_bf16" { Vec::from(forms) } else { vec![cpu()] };
+    for cpu in &cpus {
+        // Without its instruction an order takes long at full size.
+        let reduced = operator == "conv2d_bf16" && !cpu.bf16_form().is_native();
+        case.run(&Subject { backend: cpu, reduced }).unwrap();
+    }
 }
 
 /// A test a case, and the list of them.
@@ -45,6 +52,7 @@ tests! {
         staged_images_are_the_batch,
         draws_have_pixels_of_their_source,
         an_empty_batch_is_nothing,
+        images_as_bf16_are_rounded_and_padded,
     }
     conv2d {
         integers_give_exact_results,
@@ -56,6 +64,37 @@ tests! {
         a_batch_of_one_is_a_row_of_a_batch,
         calls_repeat_bit_for_bit,
         wrong_lengths_are_refused,
+    }
+    cast {
+        every_bf16_is_a_float,
+        floats_are_rounded_to_the_nearest,
+        wrong_types_are_refused,
+    }
+    conv2d_bf16 {
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        a_batch_of_one_is_a_row_of_a_batch,
+        calls_repeat_bit_for_bit,
+        wrong_types_are_refused,
+        statistics_are_those_of_the_stored_output,
+        gradient_sums_are_those_of_the_stored_gradient,
+        integer_gradient_norms_are_exact,
+        random_gradient_norms_are_within_bounds,
+    }
+    batch_norm_bf16 {
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        statistics_are_those_of_all_values,
+        statistics_survive_a_large_mean,
+        calls_repeat_bit_for_bit,
+        wrong_types_are_refused,
+    }
+    pool_bf16 {
+        the_first_of_equal_maxima_wins,
+        nan_and_minus_infinity,
+        gradients_go_to_the_winners,
+        averages,
+        wrong_types_are_refused,
     }
     batch_norm {
         integers_give_exact_results,

@@ -201,8 +201,6 @@ fn check_len(view: View, len: usize, dtypes: &[Dtype]) -> Result<()> {
 const FLOATS: &[Dtype] = &[Dtype::F32, Dtype::Bf16];
 
 impl Backend for Cpu {
-    const BF16: bool = true;
-
     type Memory = CpuMemory;
 
     fn name(&self) -> String {

@@ -48,9 +48,6 @@ impl View {
 
 /// A device: its identity, its memory and the way in and out of it.
 pub trait Backend: Send + Sync {
-    /// Whether tensors may be stored as bf16; operators say which of theirs.
-    const BF16: bool = false;
-
     /// The allocations behind views; buffers are numbered in the order of `allocate`'s sizes.
     type Memory: Send;
 
@@ -68,14 +65,14 @@ pub trait Backend: Send + Sync {
     /// Allocates one buffer a size (bytes). `poison` fills them with NaN, else with zeros.
     fn allocate(&self, sizes: &[usize], poison: bool) -> Result<Self::Memory>;
 
-    /// Copies host f32 values into a view of the same length; where the backend stores bf16, also
+    /// Copies host f32 values into a view of the same length; also
     /// into one of bf16, each value rounded to nearest.
     fn upload(&self, memory: &mut Self::Memory, view: View, values: &[f32]) -> Result<()>;
 
     /// Copies host u32 values into a view of the same length.
     fn upload_u32(&self, memory: &mut Self::Memory, view: View, values: &[u32]) -> Result<()>;
 
-    /// Copies a view of f32 (or bf16, where the backend stores it) into a host slice of the same
+    /// Copies a view of f32 (or bf16) into a host slice of the same
     /// length.
     fn download(&self, memory: &Self::Memory, view: View, values: &mut [f32]) -> Result<()>;
 

@@ -47,8 +47,8 @@ impl<'a, B: Operators> Sets<'a, B> {
         Ok(sets)
     }
 
-    /// Fills every tensor with `drawn` random values, again and again: where the device stores bf16 by its own
-    /// casts, since it fills gigabytes faster than a host draws or copies them.
+    /// Fills every tensor with `drawn` random values, again and again: by the device's own casts, since
+    /// it fills gigabytes faster than a host draws or copies them.
     fn randomise(&mut self, drawn: usize) -> Result<()> {
         let Sets { backend, memory, sets } = self;
         let mut draws = Philox::new(1, Stream::Shapes).sequence(0);
@@ -56,19 +56,16 @@ impl<'a, B: Operators> Sets<'a, B> {
         let buffer = sets.len() as u32;
         let floats = View { buffer, offset: 0, len: drawn, dtype: Dtype::F32 };
         let halves = View { offset: floats.bytes(), dtype: Dtype::Bf16, ..floats };
-        if B::BF16 {
-            backend.upload(memory, floats, &values)?;
-            backend.cast(memory, floats, halves)?;
-        }
+        backend.upload(memory, floats, &values)?;
+        backend.cast(memory, floats, halves)?;
         for view in sets.iter().flatten() {
             for first in (0..view.len).step_by(drawn) {
                 let len = drawn.min(view.len - first);
                 let offset = view.offset + first * view.dtype.size();
                 let to = View { offset, len, ..*view };
-                match (B::BF16, view.dtype) {
-                    (false, _) => backend.upload(memory, to, &values[..len])?,
-                    (true, Dtype::Bf16) => backend.cast(memory, floats.prefix(len), to)?,
-                    (true, _) => backend.cast(memory, halves.prefix(len), to)?,
+                match view.dtype {
+                    Dtype::Bf16 => backend.cast(memory, floats.prefix(len), to)?,
+                    _ => backend.cast(memory, halves.prefix(len), to)?,
                 }
             }
         }

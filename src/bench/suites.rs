@@ -61,11 +61,9 @@ fn rows<B: Operators>(timer: &Timer<B>) -> Result<Vec<TimedRow>> {
         }
     }
     if settings.times(Suite::Kernels) {
-        settings.compute.precision.check(&**backend)?;
         rows.extend(kernels::rows(timer)?);
     }
     if settings.times(Suite::Tune) {
-        settings.compute.precision.check(&**backend)?;
         rows.extend(tune::rows(timer)?);
     }
     if let Some(folder) = settings.data.as_ref().filter(|_| !watch.is_stopped()) {

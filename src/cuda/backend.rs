@@ -9,8 +9,6 @@ use crate::error::{Error, Result};
 use crate::tensor::Dtype;
 
 impl Backend for Cuda {
-    const BF16: bool = true;
-
     type Memory = CudaMemory;
 
     fn name(&self) -> String {

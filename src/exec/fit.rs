@@ -65,7 +65,6 @@ fn plan_all<B: Operators>(
     let steps = passes.iter().map(|&(_, batch, samples)| samples.div_ceil(batch.max(1))).max();
     let steps = steps.unwrap_or(0);
     let Compute { precision, .. } = requirements.compute;
-    precision.check(backend)?;
     let layout = Layout::new(network, capacity, steps, trains, requirements.divergences, precision);
     let mut plans = HashMap::new();
     for &(mode, batch, samples) in passes {
@@ -134,12 +133,7 @@ const LEAST_IMAGES: usize = 32;
 
 /// Halves an even batch of a pass without updates while its activations exceed what the backend
 /// likes, or keeps it. Results of such passes do not depend on how they are cut.
-fn micro_batch<B: Operators>(
-    backend: &B,
-    network: &Network,
-    stored: Dtype,
-    batch: usize,
-) -> usize {
+fn micro_batch<B: Operators>(backend: &B, network: &Network, stored: Dtype, batch: usize) -> usize {
     let Some(bytes) = backend.activation_bytes(stored) else { return batch };
     let image = stored.size() * network.largest_value();
     let most = (bytes / image.max(1)).max(LEAST_IMAGES);

@@ -113,7 +113,6 @@ impl Session {
             (Some(attributes), Some(part)) => attributes.group_labels(part),
             _ => Vec::new(),
         });
-        super::device::on_device!(device, backend => seen.precision.check(&*backend))?;
         Ok(Session {
             images: PlacedImages::new(&device, seen.placement),
             seed: split.seed,

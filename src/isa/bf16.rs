@@ -309,7 +309,10 @@ mod tests {
             for ((v, b), r) in values.iter().zip(&bits).zip(&back) {
                 assert_eq!(*b, half::bf16::from_f32(*v).to_bits(), "{v:e} in {isa:?}");
                 let infinite = widen(*b).is_infinite();
-                assert!(infinite || r.to_bits() == widen(*b).to_bits() || *r == 0.0, "{v:e}: {r:e}");
+                assert!(
+                    infinite || r.to_bits() == widen(*b).to_bits() || *r == 0.0,
+                    "{v:e}: {r:e}"
+                );
             }
             let mut nan = [0; 1];
             // SAFETY: as above.

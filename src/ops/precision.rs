@@ -14,7 +14,7 @@ pub enum Precision {
     /// Exact f32.
     #[default]
     F32,
-    /// bf16, on tensor cores.
+    /// bf16, on tensor cores; on a CPU by AMX or AVX-512 BF16 where it has them.
     Bf16,
 }
 
@@ -25,15 +25,6 @@ impl Precision {
             Precision::F32 => Dtype::F32,
             Precision::Bf16 => Dtype::Bf16,
         }
-    }
-
-    /// Refuses a backend that does not store it.
-    pub fn check<B: Backend>(self, backend: &B) -> Result<()> {
-        if self == Precision::F32 || B::BF16 {
-            return Ok(());
-        }
-        let found = format!("{self} on {}", backend.name());
-        Err(Error::invalid("`precision`", found, "f32; bf16 is for NVIDIA cards (`device` cuda)"))
     }
 }
 
@@ -95,7 +86,8 @@ mod tests {
         for form in [Bf16Form::Tiles, Bf16Form::Pairs] {
             let cpu = Cpu::new(1).unwrap().with_bf16_form(form);
             assert_eq!(numerics(&cpu, Precision::F32), f32);
-            let expected = format!("{}/{}/{NUMERICS}/bf16/{NUMERICS_BF16}", cpu.name(), form.name());
+            let expected =
+                format!("{}/{}/{NUMERICS}/bf16/{NUMERICS_BF16}", cpu.name(), form.name());
             assert_eq!(numerics(&cpu, Precision::Bf16), expected);
         }
     }

@@ -106,7 +106,7 @@ macro_rules! cases {
     };
 }
 
-/// Returns all cases, operator by operator, with those of bf16 where the backend stores it.
+/// Returns all cases, operator by operator.
 pub fn cases<B: Operators>() -> Vec<Case<B>> {
     let parts = [inputs(), convolutions(), norms_and_pools(), losses_and_updates()];
     parts.into_iter().flatten().collect()
@@ -125,9 +125,7 @@ fn inputs<B: Operators>() -> Vec<Case<B>> {
         draws_have_pixels_of_their_source,
         an_empty_batch_is_nothing,
     ));
-    if B::BF16 {
-        all.extend(cases!(gather: images_as_bf16_are_rounded_and_padded));
-    }
+    all.extend(cases!(gather: images_as_bf16_are_rounded_and_padded));
     all
 }
 
@@ -144,24 +142,22 @@ fn convolutions<B: Operators>() -> Vec<Case<B>> {
         calls_repeat_bit_for_bit,
         wrong_lengths_are_refused,
     ));
-    if B::BF16 {
-        all.extend(cases!(cast:
-            every_bf16_is_a_float,
-            floats_are_rounded_to_the_nearest,
-            wrong_types_are_refused,
-        ));
-        all.extend(cases!(conv2d_bf16:
-            integers_give_exact_results,
-            random_results_are_within_bounds,
-            a_batch_of_one_is_a_row_of_a_batch,
-            calls_repeat_bit_for_bit,
-            wrong_types_are_refused,
-            statistics_are_those_of_the_stored_output,
-            gradient_sums_are_those_of_the_stored_gradient,
-            integer_gradient_norms_are_exact,
-            random_gradient_norms_are_within_bounds,
-        ));
-    }
+    all.extend(cases!(cast:
+        every_bf16_is_a_float,
+        floats_are_rounded_to_the_nearest,
+        wrong_types_are_refused,
+    ));
+    all.extend(cases!(conv2d_bf16:
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        a_batch_of_one_is_a_row_of_a_batch,
+        calls_repeat_bit_for_bit,
+        wrong_types_are_refused,
+        statistics_are_those_of_the_stored_output,
+        gradient_sums_are_those_of_the_stored_gradient,
+        integer_gradient_norms_are_exact,
+        random_gradient_norms_are_within_bounds,
+    ));
     if B::TUNED {
         all.extend(cases!(conv2d_bf16:
             tiles_and_families_give_the_same_results,
@@ -176,23 +172,21 @@ fn convolutions<B: Operators>() -> Vec<Case<B>> {
 /// Returns the cases of batch norm and pooling.
 fn norms_and_pools<B: Operators>() -> Vec<Case<B>> {
     let mut all = Vec::new();
-    if B::BF16 {
-        all.extend(cases!(batch_norm_bf16:
-            integers_give_exact_results,
-            random_results_are_within_bounds,
-            statistics_are_those_of_all_values,
-            statistics_survive_a_large_mean,
-            calls_repeat_bit_for_bit,
-            wrong_types_are_refused,
-        ));
-        all.extend(cases!(pool_bf16:
-            the_first_of_equal_maxima_wins,
-            nan_and_minus_infinity,
-            gradients_go_to_the_winners,
-            averages,
-            wrong_types_are_refused,
-        ));
-    }
+    all.extend(cases!(batch_norm_bf16:
+        integers_give_exact_results,
+        random_results_are_within_bounds,
+        statistics_are_those_of_all_values,
+        statistics_survive_a_large_mean,
+        calls_repeat_bit_for_bit,
+        wrong_types_are_refused,
+    ));
+    all.extend(cases!(pool_bf16:
+        the_first_of_equal_maxima_wins,
+        nan_and_minus_infinity,
+        gradients_go_to_the_winners,
+        averages,
+        wrong_types_are_refused,
+    ));
     all.extend(cases!(batch_norm:
         integers_give_exact_results,
         random_results_are_within_bounds,

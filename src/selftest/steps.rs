@@ -82,7 +82,6 @@ pub fn run<B: Operators>(
     let mut jobs = Vec::new();
     for precision in [Precision::F32, Precision::Bf16] {
         match (reduced, precision) {
-            (_, Precision::Bf16) if !B::BF16 => {}
             (true, _) => jobs.push((SMALL, precision)),
             (false, Precision::F32) => jobs.push((NARROW, precision)),
             (false, Precision::Bf16) => jobs.extend([(NARROW, precision), (WIDE, precision)]),

@@ -272,14 +272,9 @@ fn commands_take_the_precision_and_say_so() {
     assert!(recall("bf16").contains("recall") && recall("f32").contains("recall"));
     let scores = "--method el2n,grand --precision bf16 --out scores";
     good(&format!("score --data data {weights} {scores}"));
-    let refused =
-        program(&format!("eval --data data {} --precision bf16", weights.replace("cuda", "cpu")));
-    assert_eq!(refused.code, 2);
-    assert!(
-        refused.err.contains("bf16 on cpu/") && refused.err.contains("--device cuda"),
-        "{}",
-        refused.err
-    );
+    let on_cpu =
+        good(&format!("eval --data data {} --precision bf16", weights.replace("cuda", "cpu")));
+    assert!(on_cpu.out.contains("recall"), "{}", on_cpu.out);
     let refused =
         program(&format!("train --data data {TINY} --split holdout --precision bf16 --out narrow"));
     assert_eq!(refused.code, 2);

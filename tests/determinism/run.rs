@@ -9,9 +9,11 @@ use bytes::Bytes;
 use fairprune::backend::{Cpu, Isa};
 use fairprune::error::Result;
 use fairprune::exec::{
-    ArenaMode, EvaluationSet, Executor, Mode, Requirements, TrainOptions, run_pass,
+    ArenaMode, Compute, EvaluationSet, Executor, Mode, Requirements, TrainOptions, run_pass,
 };
+use fairprune::isa::bf16::Bf16Form;
 use fairprune::nn::{NetworkSpec, Stem};
+use fairprune::ops::Precision;
 use fairprune::ops::gather::Augmentation;
 use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
@@ -40,16 +42,30 @@ pub struct Machine {
     pub threads: usize,
     pub isa: Isa,
     pub arena: ArenaMode,
+    pub precision: Precision,
+    pub form: Bf16Form,
 }
 
 impl Machine {
     /// Two threads on the processor's best instruction set.
     pub fn usual() -> Self {
-        Machine { threads: 2, isa: Isa::detect(), arena: ArenaMode::Shared }
+        Machine {
+            threads: 2,
+            isa: Isa::detect(),
+            arena: ArenaMode::Shared,
+            precision: Precision::F32,
+            form: Bf16Form::detect(),
+        }
+    }
+
+    /// The same in bf16, with products summed in one order.
+    pub fn bf16(form: Bf16Form) -> Self {
+        Machine { precision: Precision::Bf16, form, ..Machine::usual() }
     }
 
     pub fn cpu(&self) -> Arc<Cpu> {
-        Arc::new(Cpu::with_isa(self.threads, self.isa).unwrap())
+        let cpu = Cpu::with_isa(self.threads, self.isa).unwrap();
+        Arc::new(cpu.with_bf16_form(self.form))
     }
 }
 
@@ -68,6 +84,11 @@ pub fn networks() -> [NetworkSpec; 4] {
         spec("resnet18", 5, Stem::Imagenet, [33, 47]),
         spec("vgg16", 3, Stem::Cifar, [33, 36]),
     ]
+}
+
+/// The same with whole groups of 8 channels, as bf16 takes them.
+pub fn wide_networks() -> [NetworkSpec; 4] {
+    networks().map(|spec| NetworkSpec { width: 8, ..spec })
 }
 
 /// Random images with labels.
@@ -140,7 +161,7 @@ pub fn executor(
         mean: [0.5, 0.45, 0.4],
         std: [0.25, 0.2, 0.3],
         arena: machine.arena,
-        compute: fairprune::exec::Compute::default(),
+        compute: Compute::new(machine.precision),
         divergences: false,
         stored: None,
         stream: false,
@@ -230,7 +251,7 @@ pub fn limited(
         mean: [0.5; 3],
         std: [0.25; 3],
         arena: machine.arena,
-        compute: fairprune::exec::Compute::default(),
+        compute: Compute::new(machine.precision),
         divergences: false,
         stored: None,
         stream: false,

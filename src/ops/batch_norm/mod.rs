@@ -175,8 +175,7 @@ pub struct ApplyOperands {
 /// Batch normalisation on a backend. Per-channel views hold C values. An empty batch has
 /// statistics and gradients of 0.
 ///
-/// Where the backend stores bf16 ([`Backend::BF16`]) and C is a multiple of 8, all whole tensors of a
-/// call may be bf16; arithmetic, per-channel values and workspace stay f32, each result is rounded once.
+/// Where C is a multiple of 8, all whole tensors of a call may be bf16; arithmetic, per-channel values and workspace stay f32, each result is rounded once.
 pub trait BatchNorm: Backend {
     /// `mean` and `m2` (sum of squared deviations) of y over N H W, merged in a fixed order.
     fn batch_norm_statistics(

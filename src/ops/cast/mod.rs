@@ -14,8 +14,7 @@ use crate::tensor::Dtype;
 pub trait Cast: Backend {
     /// `to` = `from`; one of them f32, the other bf16, of the same length.
     ///
-    /// Errors: other types or lengths, and a backend that stores no bf16 ([`Backend::BF16`]), are
-    /// defects of the plan.
+    /// Errors: other types or lengths are defects of the plan.
     fn cast(&self, memory: &mut Self::Memory, from: View, to: View) -> Result<()>;
 }
 

@@ -30,8 +30,7 @@ pub use tuning::{TileChoice, TileFamily, Tuning};
 /// Convolution on a backend. Views hold f32 in the layouts of the module's head; `workspace` has
 /// at least [`Conv2d::conv2d_workspace`] elements and any content. `n = 0` is allowed.
 ///
-/// Where the backend stores bf16 ([`Backend::BF16`]) and the problem takes it
-/// ([`Conv2dProblem::takes_bf16`]), x, w, y, dy, dx and a residual may all be bf16: sums and epilogue
+/// Where the problem takes it ([`Conv2dProblem::takes_bf16`]), x, w, y, dy, dx and a residual may all be bf16: sums and epilogue
 /// are f32, each output is rounded once, statistics are those of the rounded values. Bias, scale, shift,
 /// dw, db, norms and the workspace stay f32.
 pub trait Conv2d: Backend {

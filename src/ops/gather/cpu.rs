@@ -148,7 +148,8 @@ impl Gather for Cpu {
         let none = View::EMPTY;
         let [floats, halves] = if out.dtype == Dtype::Bf16 { [none, out] } else { [out, none] };
         let views = memory.mixed([order, sources, state], [floats], [], [halves])?;
-        let Mixed { reads: [order, sources, state], writes: [out], bf16_writes: [halves], .. } = views;
+        let Mixed { reads: [order, sources, state], writes: [out], bf16_writes: [halves], .. } =
+            views;
         let [order, sources, state]: [&[u32]; 3] =
             [order, sources, state].map(bytemuck::cast_slice);
         let (start, epoch) = (state[0] as usize * problem.batch, state[1]);

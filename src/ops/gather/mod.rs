@@ -142,7 +142,7 @@ pub trait Gather: Backend {
     /// Whether batches of `images` must be staged to be gathered.
     fn on_host(images: &Self::Images) -> bool;
 
-    /// out (N H W 3 in f32; where the backend stores bf16 also N H W 8, each value rounded to nearest, the
+    /// out (N H W 3 in f32; or N H W 8 in bf16, each value rounded to nearest, the
     /// last five 0) = the images at `order[state[0] * batch ..]`, augmented for epoch
     /// `state[1]`. Where `sources` is not empty, position i has image `sources[i]`. A batch outside the
     /// order, or an image that is not there, is a defect of the

@@ -111,7 +111,7 @@ impl GlobalPoolProblem {
     }
 }
 
-/// Pooling on a backend. Where it stores bf16 ([`Backend::BF16`]) and C is a multiple of 8, x, y and taps
+/// Pooling on a backend. Where C is a multiple of 8, x, y and taps
 /// (dx, dy) of a max-pooling may be bf16, and x (dx) of a global pooling, whose y (dy) stays f32.
 pub trait Pool: Backend {
     /// y and the winner's tap (row * window + column; u32, or bf16 with a y of bf16) of every output.

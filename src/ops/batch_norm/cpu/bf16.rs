@@ -261,8 +261,7 @@ pub fn backward_apply(
     let ([dout, out, y], [dy]) = (views.bf16_reads, views.bf16_writes);
     let count = problem.count() as f32;
     let scale: Vec<f32> = gamma.iter().zip(rstd).map(|(g, r)| g * r).collect();
-    let slope: Vec<f32> =
-        (0..problem.c).map(|c| scale[c] * rstd[c] * dgamma[c] / count).collect();
+    let slope: Vec<f32> = (0..problem.c).map(|c| scale[c] * rstd[c] * dgamma[c] / count).collect();
     let offset: Vec<f32> = scale.iter().zip(dbeta).map(|(s, d)| s * d / count).collect();
     let slopes = Slopes { scale: &scale, mean, slope: &slope, offset: &offset };
     let (len, isa) = (problem.hw * problem.c, cpu.isa());
@@ -288,12 +287,8 @@ pub fn backward_eval(
     [scale, dy, norms]: [View; 3],
 ) -> Result<()> {
     let out = input.out.unwrap_or(View::EMPTY);
-    let views = memory.mixed(
-        [input.mean, input.rstd, scale],
-        [norms],
-        [out, input.y],
-        [input.dout, dy],
-    )?;
+    let views =
+        memory.mixed([input.mean, input.rstd, scale], [norms], [out, input.y], [input.dout, dy])?;
     let Mixed { reads: [mean, rstd, scale], writes: [norms], .. } = views;
     let ([out, y], [dout, dy]) = (views.bf16_reads, views.bf16_writes);
     let (c, isa, in_place) = (problem.c, cpu.isa(), input.mask_in_place);

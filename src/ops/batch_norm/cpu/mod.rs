@@ -10,8 +10,8 @@ use super::{AffineMap, ApplyOperands, BackwardInput, BatchNorm, BatchNormProblem
 use crate::backend::cpu::CpuMemory;
 use crate::backend::{Cpu, View, multiversion};
 use crate::error::Result;
-use crate::tensor::Dtype;
 use crate::ops::reduce::{fold_lanes, lanes, repeat, tree_sum};
+use crate::tensor::Dtype;
 
 multiversion! {
     fn sum_lanes(y: &[f32], acc: &mut [f32]) {

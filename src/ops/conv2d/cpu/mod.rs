@@ -52,7 +52,11 @@ impl Conv2d for Cpu {
             return 0;
         }
         if dtype == Dtype::Bf16 {
-            return if problem.takes_bf16() { bf16::workspace(self, problem, direction) } else { 0 };
+            return if problem.takes_bf16() {
+                bf16::workspace(self, problem, direction)
+            } else {
+                0
+            };
         }
         match direction {
             Conv2dDirection::Fprop => fprop::workspace(self, problem),

@@ -81,7 +81,20 @@ impl Dense {
         let band = output[0].div_ceil(bands.min(output[0].div_ceil(4)).max(1)).max(1);
         let span = blocks.div_ceil(spans).max(1);
         let kernel = [p.r, p.s];
-        Dense { n: p.n, input, output, rows, columns, kernel, group, groups, sweep, ring, band, span }
+        Dense {
+            n: p.n,
+            input,
+            output,
+            rows,
+            columns,
+            kernel,
+            group,
+            groups,
+            sweep,
+            ring,
+            band,
+            span,
+        }
     }
 
     fn bands(&self) -> usize {

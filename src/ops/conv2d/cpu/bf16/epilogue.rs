@@ -15,7 +15,13 @@ pub enum Finish {
     /// Stored; mean and m2 of the stored values go to the task's moments.
     Moments { bias: *const f32 },
     /// act(sum * scale + shift (+ residual)).
-    Affine { bias: *const f32, scale: *const f32, shift: *const f32, residual: *const u16, relu: bool },
+    Affine {
+        bias: *const f32,
+        scale: *const f32,
+        shift: *const f32,
+        residual: *const u16,
+        relu: bool,
+    },
     /// Added to what is there.
     Add,
     /// dz = sum (+ what is there) where out > 0; sums of dz and of dz (y - mean) rstd, as stored.

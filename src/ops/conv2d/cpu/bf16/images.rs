@@ -118,7 +118,8 @@ impl Columns {
             // A run of neighbours, or of columns of zeros.
             let first = self.stored[j];
             let follows = |(i, next): (usize, &Option<usize>)| *next == first.map(|f| f + i);
-            let run = self.stored[j..].iter().enumerate().take_while(|&(i, n)| follows((i, n))).count();
+            let run =
+                self.stored[j..].iter().enumerate().take_while(|&(i, n)| follows((i, n))).count();
             // SAFETY: inside the row and the stored columns (caller).
             unsafe {
                 let to = out.add(j * images * channels);
@@ -173,7 +174,9 @@ mod tests {
 
     #[test]
     fn images_fill_blocks() {
-        for (columns, images) in [(32, 1), (16, 2), (8, 4), (4, 8), (1, 32), (56, 4), (7, 32), (224, 1)] {
+        for (columns, images) in
+            [(32, 1), (16, 2), (8, 4), (4, 8), (1, 32), (56, 4), (7, 32), (224, 1)]
+        {
             assert_eq!(images_together(columns, 128), images, "{columns} columns");
         }
         assert_eq!(images_together(4, 3), 2);
@@ -181,7 +184,9 @@ mod tests {
 
     #[test]
     fn taps_see_their_columns() {
-        for (size, kernel, stride, pad) in [(9, 3, 1, 1), (9, 3, 2, 1), (8, 1, 2, 0), (11, 7, 2, 3), (5, 3, 3, 0)] {
+        for (size, kernel, stride, pad) in
+            [(9, 3, 1, 1), (9, 3, 2, 1), (8, 1, 2, 0), (11, 7, 2, 3), (5, 3, 3, 0)]
+        {
             let outputs = (size + 2 * pad - kernel) / stride + 1;
             let forward = Columns::forward(outputs, [kernel, stride, pad], size);
             for class in &forward.classes {
@@ -196,9 +201,16 @@ mod tests {
             let reach = backward_reach(size, [kernel, stride, pad], outputs);
             for class in &backward.classes {
                 for j in 0..class.count {
-                    let seen = class.taps.iter().filter_map(|&(t, at)| Some((t, backward.stored[at + j]?)));
+                    let seen = class
+                        .taps
+                        .iter()
+                        .filter_map(|&(t, at)| Some((t, backward.stored[at + j]?)));
                     let seen: Vec<_> = seen.collect();
-                    assert_eq!(seen, reach[class.first + j * class.step], "{size} {kernel} {stride}");
+                    assert_eq!(
+                        seen,
+                        reach[class.first + j * class.step],
+                        "{size} {kernel} {stride}"
+                    );
                 }
             }
         }

@@ -78,7 +78,9 @@ pub fn fprop(
     match epilogue {
         Epilogue::None => {}
         Epilogue::Statistics { mean, m2 } => writes = [mean, m2],
-        Epilogue::Affine { scale, shift, residual: r, .. } => (reads, residual) = ([scale, shift], r),
+        Epilogue::Affine { scale, shift, residual: r, .. } => {
+            (reads, residual) = ([scale, shift], r)
+        }
     }
     let views = memory.mixed(
         [reads[0], reads[1], bias.unwrap_or(none)],
@@ -175,8 +177,7 @@ pub fn wgrad(
     operands: &WgradOperands,
 ) -> Result<()> {
     let WgradOperands { x, dy, dw, db, workspace } = *operands;
-    let views =
-        memory.mixed([], [dw, workspace, db.unwrap_or(View::EMPTY)], [x, dy], [])?;
+    let views = memory.mixed([], [dw, workspace, db.unwrap_or(View::EMPTY)], [x, dy], [])?;
     let ([dw, work, bias], [x, dy]) = (views.writes, views.bf16_reads);
     wgrad::wgrad(cpu, p, [x, dy], dw, db.map(|_| bias), work);
     Ok(())

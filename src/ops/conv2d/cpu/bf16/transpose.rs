@@ -45,7 +45,8 @@ unsafe fn transpose8(from: *const u16, from_pitch: usize, to: *mut u16, to_pitch
             let (x, y) = (r[i / 2 * 2], r[i / 2 * 2 + 1]);
             if i % 2 == 0 { _mm_unpacklo_epi16(x, y) } else { _mm_unpackhi_epi16(x, y) }
         });
-        let four = |lo: __m128i, hi: __m128i| (_mm_unpacklo_epi32(lo, hi), _mm_unpackhi_epi32(lo, hi));
+        let four =
+            |lo: __m128i, hi: __m128i| (_mm_unpacklo_epi32(lo, hi), _mm_unpackhi_epi32(lo, hi));
         let ((b0, b1), (b2, b3)) = (four(a[0], a[2]), four(a[1], a[3]));
         let ((c0, c1), (c2, c3)) = (four(a[4], a[6]), four(a[5], a[7]));
         for (i, (b, c)) in [(b0, c0), (b1, c1), (b2, c2), (b3, c3)].into_iter().enumerate() {
