@@ -48,6 +48,15 @@ impl Bf16Form {
         }
     }
 
+    /// What computes it here, for people.
+    pub fn means(self) -> &'static str {
+        match (self, self.is_native()) {
+            (Bf16Form::Tiles, true) => "AMX tiles",
+            (Bf16Form::Pairs, true) => "AVX-512 BF16",
+            (_, false) => "in software, slower than float32: neither AMX nor AVX-512 BF16 here",
+        }
+    }
+
     /// `amx` or `pairs`.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ use clap::Args;
 use fairprune::cuda::{FAMILIES, ImageSource, Survey, unconfirmed};
 use fairprune::doctor::Examination;
 use fairprune::experiment::Device;
+use fairprune::isa::bf16::Bf16Form;
 use serde_json::{Value, json};
 
 use crate::cli::args::Common;
@@ -66,6 +67,7 @@ fn text(found: &Examination) -> String {
             host.cores.map_or(unknown(), |n| n.to_string()),
             found.threads
         ),
+        format!("bf16       {}", Bf16Form::detect().means()),
         format!("memory     {}, {} free", size(host.memory_bytes), size(found.free_bytes)),
         format!("cuda       {}", cuda(&found.survey)),
     ];
@@ -122,6 +124,7 @@ fn document(found: &Examination) -> Value {
             "name": host.processor,
             "cores": host.cores,
             "threads": found.threads,
+            "bf16": { "sums": Bf16Form::detect().name(), "native": Bf16Form::detect().is_native() },
         },
         "memory": { "total_bytes": host.memory_bytes, "free_bytes": found.free_bytes },
         "cuda": {
