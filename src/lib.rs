@@ -15,7 +15,7 @@
 //! | 3 | `cuda` |
 //! | 2 | `backend` |
 //! | 1 | `prune`, `metrics`, `theory`, `artefact` |
-//! | 0 | `tensor`, `rng`, `isa`, `memory`, `error` |
+//! | 0 | `tensor`, `rng`, `isa`, `memory`, `requests`, `error` |
 //!
 //! The command line is the binary (`main`, `cli`): the only place that prints. `error` lies below
 //! all floors. `cuda` is the only module that knows the GPU's driver.
@@ -55,6 +55,7 @@ pub mod prune;
 pub mod reference;
 #[cfg(feature = "train")]
 pub mod report;
+pub mod requests;
 pub mod rng;
 #[cfg(feature = "train")]
 pub mod score;

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use fairprune::backend::pool;
+use fairprune::error::Error;
 
 use args::Common;
 
@@ -93,7 +94,7 @@ impl Command {
 }
 
 /// Parses, runs, and maps the outcome to an exit code: 0 done, 1 failed while running, 2 unusable
-/// input or arguments, 3 regression.
+/// input or arguments, 3 regression, 75 stopped by a scheduler (the same command goes on).
 pub fn main() -> ExitCode {
     output::name_flags_of(Cli::command);
     let arguments = with_default_command(std::env::args_os().collect());
@@ -140,8 +141,11 @@ pub fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             output::print_error(&error);
-            let library = error.downcast_ref::<fairprune::error::Error>();
-            ExitCode::from(library.map_or(1, fairprune::error::Error::exit_code))
+            ExitCode::from(match error.downcast_ref() {
+                Some(Error::Interrupted) => interrupt::exit_code(),
+                Some(library) => library.exit_code(),
+                None => 1,
+            })
         }
     }
 }

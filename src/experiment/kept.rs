@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::json;
@@ -20,6 +19,7 @@ use crate::exec::Mode;
 use crate::nn::Weights;
 use crate::ops::Operators;
 use crate::prune::{Subset, ValidationRows, over};
+use crate::requests::Requests;
 use crate::score::{Method, Options, PassControl, Scores, features, modes};
 use crate::train::{Recipe, Seeds};
 
@@ -103,8 +103,8 @@ fn score_on<B: Operators>(
         parts: &[],
         seed,
     };
-    let interrupt = AtomicBool::new(false);
-    let mut watch = PassControl { interrupt: &interrupt, progress: &mut |_, _| {}, keeping: None };
+    let requests = Requests::new();
+    let mut watch = PassControl { requests: &requests, progress: &mut |_, _| {}, keeping: None };
     let scores = network_scores(on, &mut executor, &wanted, &mut watch, &mut Vec::new())?.0;
     let split = &session.split;
     if split.val.is_empty() {
@@ -112,7 +112,7 @@ fn score_on<B: Operators>(
     }
     let val = positions(&split.val);
     let set = on.set(split.val_part, &val)?;
-    let log_probabilities = features::log_probabilities(&mut executor, &set, &interrupt)?;
+    let log_probabilities = features::log_probabilities(&mut executor, &set, &requests)?;
     let said = ValidationPredictions::of(session, split.val_part, &split.val, log_probabilities);
     Ok((scores, Some(said)))
 }

@@ -1,6 +1,5 @@
 //! Training one network: what is asked for, the network in memory, and its folder.
 
-use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -24,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Mode, PlannedMemory, batch_sizes};
 use crate::metrics;
 use crate::nn::{Weights, WeightsMetadata, weights};
+use crate::requests::Requests;
 use crate::score::Options;
 use crate::train::baseline::plan;
 use crate::train::{
@@ -335,9 +335,9 @@ impl TrainedNetwork {
 impl Session {
     /// Trains the session's network on what the split leaves.
     pub fn train(&self, recipe: &Recipe) -> Result<TrainedNetwork> {
-        let (interrupt, mut progress) = (AtomicBool::new(false), |_: TrainProgress| {});
+        let (requests, mut progress) = (Requests::new(), |_: TrainProgress| {});
         let mut control =
-            Control { interrupt: &interrupt, progress: &mut progress, checkpoint: None };
+            Control { requests: &requests, progress: &mut progress, checkpoint: None };
         Training::new(self, recipe, TrainSettings::default())?.in_memory(&mut control)
     }
 

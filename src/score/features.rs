@@ -3,7 +3,6 @@
 //! A method that picks samples one after the other gives a score, too: the place of the pick, low
 //! first. Its subsets therefore nest, and quotas and ties are handled as for any score.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::method::Method;
 use super::options::{CAL_NEIGHBOURS, Options, SspForm};
@@ -12,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
 use crate::prune::{self, KMeans, Population, Probabilities};
+use crate::requests::Requests;
 
 /// Penultimate features, one row for each sample of the whole training part, in data-set order.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +51,7 @@ pub struct Extracted {
 pub fn extract<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-    interrupt: &AtomicBool,
+    requests: &Requests,
 ) -> Result<Extracted> {
     let (width, classes) = (executor.network().feature_count(), executor.network().classes);
     let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
@@ -62,7 +62,7 @@ pub fn extract<B: Operators>(
         features.extend(executor.features(n)?);
         let logits = executor.logits(Mode::Score, n)?;
         logits.chunks(classes).for_each(|z| probabilities.extend(softmax(z)));
-        if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if requests.stop() { Err(Error::Interrupted) } else { Ok(()) }
     })?;
     for (what, values, width) in
         [("feature", &features, width), ("probability", &probabilities, classes)]
@@ -82,7 +82,7 @@ pub fn extract<B: Operators>(
 pub fn log_probabilities<B: Operators>(
     executor: &mut Executor<B>,
     set: &EvaluationSet<B>,
-    interrupt: &AtomicBool,
+    requests: &Requests,
 ) -> Result<Vec<f32>> {
     let classes = executor.network().classes;
     let (batch, samples) = (executor.batch(Mode::Score), set.positions.len());
@@ -91,7 +91,7 @@ pub fn log_probabilities<B: Operators>(
         let n = batch.min(samples - (done - 1) * batch);
         let logits = executor.logits(Mode::Score, n)?;
         logits.chunks(classes).for_each(|z| logs.extend(log_softmax(z)));
-        if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if requests.stop() { Err(Error::Interrupted) } else { Ok(()) }
     })?;
     match logs.iter().position(|v| !v.is_finite()) {
         None => Ok(logs),

@@ -1,7 +1,6 @@
 //! One pass over the samples that computes scores: forward, or forward and backward.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::method::{Kind, Method, Scores};
@@ -11,11 +10,12 @@ use crate::error::{Error, Result};
 use crate::exec::{EvaluationSet, Executor, Mode, run_pass_from};
 use crate::ops::Operators;
 use crate::ops::loss_score::Field;
+use crate::requests::Requests;
 
 /// How a pass is watched and stopped.
 pub struct PassControl<'a> {
-    /// Set from outside to stop after the running batch; the state is saved first.
-    pub interrupt: &'a AtomicBool,
+    /// Looked at between batches: to stop, the state being saved first, or to save it and go on.
+    pub requests: &'a Requests,
     /// Called with the samples done and the samples in all.
     pub progress: &'a mut dyn FnMut(usize, usize),
     /// Where the state is kept, how often at least, and what determines the scores.
@@ -104,9 +104,9 @@ fn run<B: Operators>(
     let mut saved = Instant::now();
     run_pass_from(executor, mode, set, start, &mut |executor, done| {
         (watch.progress)((done * batch).min(samples), samples);
-        let interrupted = watch.interrupt.load(Ordering::Relaxed);
+        let interrupted = watch.requests.stop();
         if let Some((path, interval, job)) = &watch.keeping
-            && (interrupted || saved.elapsed() >= *interval)
+            && (interrupted || watch.requests.take_save() || saved.elapsed() >= *interval)
         {
             let columns = columns(executor, fields, set.labels.len())?;
             state::save(path, &PassPosition::new(job, batch, done), &columns)?;

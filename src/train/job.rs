@@ -1,7 +1,6 @@
 //! What a run trains on, and the controls by which it is watched and stopped.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::evaluate::EvaluationSet;
@@ -10,6 +9,7 @@ use super::recipe::{Recipe, Seeds};
 use super::recorder::Recording;
 use crate::nn::Weights;
 use crate::ops::Operators;
+use crate::requests::Requests;
 
 /// The data, network and settings of one run.
 pub struct TrainJob<'a, B: Operators> {
@@ -47,8 +47,8 @@ pub struct TrainJob<'a, B: Operators> {
 
 /// The means to watch and stop a run.
 pub struct Control<'a> {
-    /// Set from outside to stop at the next step; the state is saved first.
-    pub interrupt: &'a AtomicBool,
+    /// Looked at between steps: to stop, the state being saved first, or to save it and go on.
+    pub requests: &'a Requests,
     /// Called between steps.
     pub progress: &'a mut dyn FnMut(TrainProgress<'_>),
     /// The file that keeps the state, and how often it is written at least.

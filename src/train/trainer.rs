@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::baseline::{BaselineInput, Policy, StepAt, policy};
@@ -265,7 +264,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
         let step = self.begin() + u64::from(batch) * self.span / self.batches;
         let finished = self.position.history.last().filter(|_| batch == 0);
         (control.progress)(TrainProgress { epoch, step, total_steps: self.job.until, finished });
-        let interrupted = control.interrupt.load(Ordering::Relaxed);
+        let interrupted = control.requests.stop();
         let Some((path, interval)) = &control.checkpoint else {
             return if interrupted { Err(Error::Interrupted) } else { Ok(()) };
         };
@@ -282,7 +281,7 @@ impl<'a, 'j, B: Operators> TrainingLoop<'a, 'j, B> {
             self.save(path, &snapshot)?;
             self.saved = Instant::now();
         }
-        if self.saved.elapsed() >= *interval {
+        if control.requests.take_save() || self.saved.elapsed() >= *interval {
             self.check_finite()?;
             self.pending = Some(self.snapshot()?);
         }

@@ -2,7 +2,7 @@
 //! and names that mean something to a terminal or a spreadsheet. Each ends in one message.
 
 use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::*;
 
@@ -170,32 +170,6 @@ fn limits_of_the_system_end_in_a_message() {
 }
 
 #[test]
-fn a_signal_is_honoured_where_nothing_is_saved() {
-    let folder = tempfile::tempdir().unwrap();
-    for signal in [libc::SIGTERM, libc::SIGINT] {
-        let line = "theory --mu0 0 --mu1 1 --samples 1000000000000 --threads 1";
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let child = std::process::Command::new(env!("CARGO_BIN_EXE_fairprune"))
-            .args(words)
-            .current_dir(folder.path())
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_secs(2));
-        let clock = Instant::now();
-        // SAFETY: the child is ours and was not waited for.
-        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, signal) }, 0);
-        let output = child.wait_with_output().unwrap();
-        let text = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.contains("interrupted"), "{text}");
-        // Two seconds are promised; scripts/limits.sh measures them on an idle machine.
-        assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
-    }
-}
-
-#[test]
 fn names_do_nothing_to_terminals_and_spreadsheets() {
     let place = tempfile::tempdir().unwrap();
     let classes = ["\u{1b}[2Jred\u{7}", "=cmd|'C calc'!A0", "@sum"];
@@ -273,6 +247,6 @@ fn a_study_that_waits_says_for_whom() {
     assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) }, 0);
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(output.status.code(), Some(75), "{text}");
     assert!(text.contains("process 4242 works on it") && text.contains("waiting"), "{text}");
 }

@@ -32,6 +32,8 @@ mod prune;
 mod quota;
 mod selftest;
 mod sets;
+#[cfg(unix)]
+mod signals;
 mod stated;
 mod streams;
 mod study;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fairprune::artefact::dynamics::Quantity;
@@ -19,6 +18,7 @@ use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
 use fairprune::reference::loss_score as oracle;
 use fairprune::reference::{U, judge};
+use fairprune::requests::Requests;
 use fairprune::rng::{Philox, Stream};
 use fairprune::score::features::extract;
 use fairprune::train::order::epoch_order;
@@ -147,14 +147,14 @@ impl Run {
             initial: None,
             record: Some(self.recording),
         };
-        let interrupt = AtomicBool::new(false);
+        let requests = Requests::new();
         let mut progress = |p: TrainProgress| {
             if Some(p.step) == self.stop_at {
-                interrupt.store(true, Ordering::Relaxed);
+                requests.ask_to_stop();
             }
         };
         let checkpoint = self.checkpoint.clone().map(|path| (path, Duration::ZERO));
-        let mut control = Control { interrupt: &interrupt, progress: &mut progress, checkpoint };
+        let mut control = Control { requests: &requests, progress: &mut progress, checkpoint };
         let mut recorder = train(executor, &job, &mut control)?.dynamics.expect("it is recorded");
         let quantities = self.recording.quantities().iter();
         quantities.map(|&q| Ok((q, recorder.all(q)?))).collect()
@@ -269,7 +269,7 @@ pub fn check_features<B: Operators>(
     let weights = with_bias(executor);
     let all: Vec<u32> = (0..SAMPLES as u32).collect();
     let set = EvaluationSet { images, labels, positions: &all, groups: None };
-    let extracted = extract(executor, &set, &AtomicBool::new(false)).unwrap();
+    let extracted = extract(executor, &set, &Requests::new()).unwrap();
     let features = &extracted.features;
     assert_eq!((features.samples(), features.width), (SAMPLES, 16));
     let (w, b) = (&weights.tensors["fc.weight"].data, &weights.tensors["fc.bias"].data);

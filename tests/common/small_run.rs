@@ -3,7 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use fairprune::exec::{ArenaMode, EvaluationSet, Executor, Mode, Requirements, Tr
 use fairprune::nn::{NetworkSpec, Stem};
 use fairprune::ops::Operators;
 use fairprune::ops::sgd::SgdProblem;
+use fairprune::requests::Requests;
 use fairprune::rng::{Philox, Stream};
 use fairprune::train::{
     Baseline, BaselineInput, Control, EpochRecord, Recipe, Schedule, Seeds, StepBudget, TrainJob,
@@ -197,16 +197,16 @@ pub fn train<B: Operators>(
         initial: None,
         record: None,
     };
-    let interrupt = AtomicBool::new(false);
+    let requests = Requests::new();
     let mut seen = 0;
     let mut progress = |_: TrainProgress| {
         seen += 1;
         if Some(seen) == watched.stop_after {
-            interrupt.store(true, Ordering::Relaxed);
+            requests.ask_to_stop();
         }
     };
     let checkpoint = watched.checkpoint.clone().map(|path| (path, Duration::ZERO));
-    let mut control = Control { interrupt: &interrupt, progress: &mut progress, checkpoint };
+    let mut control = Control { requests: &requests, progress: &mut progress, checkpoint };
     train_with(executor, &job, baseline, &mut control)
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use fairprune::ops::Precision;
 use fairprune::ops::gather::Augmentation;
 use fairprune::ops::loss_score::Field;
 use fairprune::ops::sgd::SgdProblem;
+use fairprune::requests::Requests;
 use fairprune::rng::{Philox, Stream};
 use fairprune::train::{
     Control, Recipe, Schedule, Seeds, TrainJob, TrainOutcome, TrainProgress, train,
@@ -204,14 +204,14 @@ impl Training<'_> {
             initial: None,
             record: None,
         };
-        let interrupt = AtomicBool::new(false);
+        let requests = Requests::new();
         let mut progress = |p: TrainProgress| {
             if Some(p.step) == self.stop_at {
-                interrupt.store(true, std::sync::atomic::Ordering::Relaxed);
+                requests.ask_to_stop();
             }
         };
         let checkpoint = self.checkpoint.clone().map(|path| (path, Duration::ZERO));
-        let mut control = Control { interrupt: &interrupt, progress: &mut progress, checkpoint };
+        let mut control = Control { requests: &requests, progress: &mut progress, checkpoint };
         train(executor, &job, &mut control)
     }
 }

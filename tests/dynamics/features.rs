@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use std::sync::atomic::AtomicBool;
 
 use fairprune::backend::Cpu;
 use fairprune::exec::{ArenaMode, EvaluationSet};
+use fairprune::requests::Requests;
 use fairprune::score::features::extract;
 
 use crate::recorded_run::{SAMPLES, check_features, executor, part, with_bias};
@@ -26,7 +26,9 @@ fn other_batches_give_the_same_features() {
     with_bias(&mut e);
     let all: Vec<u32> = (0..SAMPLES as u32).collect();
     let set = EvaluationSet { images: &images, labels: &labels, positions: &all, groups: None };
-    let goes_on = AtomicBool::new(false);
+    let goes_on = Requests::new();
+    let stopped = Requests::new();
+    stopped.ask_to_stop();
     let whole = extract(&mut e, &set, &goes_on).unwrap();
     // Eleven samples are batches of 7 and 4: there is a plan for both, 25 leaves the same rest.
     let first = EvaluationSet { positions: &all[..11], ..set };
@@ -36,5 +38,5 @@ fn other_batches_give_the_same_features() {
         EvaluationSet { images: &images, labels: &labels, positions: &[1, 0], groups: None };
     assert!(extract(&mut e, &shuffled, &goes_on).is_err());
     let whole = EvaluationSet { images: &images, labels: &labels, positions: &all, groups: None };
-    assert!(extract(&mut e, &whole, &AtomicBool::new(true)).is_err(), "interrupted");
+    assert!(extract(&mut e, &whole, &stopped).is_err(), "interrupted");
 }

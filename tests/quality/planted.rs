@@ -2,7 +2,6 @@
 //! of this size can tell.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fairprune::artefact::Existing;
@@ -111,7 +110,7 @@ fn checked(data: DataSet, plan: &QualityPlan) -> (Checked, Checked) {
     let dir = queries.identity().unwrap().claim(folder.path(), Existing::Continue).unwrap();
     let keeping = Keeping { dir: &dir, interval: Duration::from_secs(60), keep_checkpoint: false };
     let evidence: Evidence =
-        queries.compute(&keeping, &AtomicBool::new(false), &mut |_, _, _| {}).unwrap();
+        queries.compute(&keeping, &fairprune::requests::Requests::new(), &mut |_, _, _| {}).unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| find(&data, plan, &evidence)).unwrap()

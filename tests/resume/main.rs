@@ -113,7 +113,7 @@ impl Victim {
             assert!(attempts < 40 * kills + 40, "{killed} kills in {attempts} attempts");
             let mut child = self.spawn(&out);
             let hit = match when {
-                When::AnyTime => {
+                When::AnyTime | When::Asked => {
                     // Late enough to get somewhere, early enough to be killed several times.
                     let share = f64::from(self.random.uniform());
                     std::thread::sleep(self.duration.mul_f64(0.5 * share));
@@ -126,12 +126,21 @@ impl Victim {
                     wait_for_write(&mut child, self.folder.path(), &out)
                 }
             };
-            child.kill().unwrap();
+            match when {
+                When::Asked => self.ask(&child),
+                _ => child.kill().unwrap(),
+            }
             let output = child.wait_with_output().unwrap();
             if output.status.success() {
                 runs += 1;
                 self.compare(&out);
                 out = format!("out-{runs}");
+            } else if when == When::Asked {
+                // A signal that comes before anybody listens ends the program as one.
+                let code = output.status.code();
+                let message = String::from_utf8_lossy(&output.stderr);
+                assert!(matches!(code, Some(75) | None), "{}: {code:?} {message}", self.line);
+                killed += usize::from(hit && code.is_some());
             } else {
                 let message = String::from_utf8_lossy(&output.stderr);
                 assert_eq!(message, "", "{} was to die without a word", self.line);
@@ -142,6 +151,18 @@ impl Victim {
         self.finish(&out);
         self.compare(&out);
         println!("{}: {killed} kills, {} runs compared", self.line, runs + 1);
+    }
+
+    /// Asks to save a few times, and then to stop, as often as schedulers do.
+    fn ask(&mut self, child: &Child) {
+        let saves = (3.0 * self.random.uniform()) as usize;
+        let signals = std::iter::repeat_n(libc::SIGUSR1, saves).chain([libc::SIGTERM; 2]);
+        for signal in signals {
+            // SAFETY: the child is ours and was not waited for.
+            unsafe { libc::kill(child.id() as libc::pid_t, signal) };
+            let wait = f64::from(self.random.uniform());
+            std::thread::sleep(Duration::from_millis(10).mul_f64(wait));
+        }
     }
 
     fn compare(&self, out: &str) {
@@ -161,6 +182,8 @@ impl Victim {
 enum When {
     AnyTime,
     Writing,
+    /// By signals that ask to save and to stop.
+    Asked,
 }
 
 /// Returns when an unfinished file is there (true), or the process has ended.
@@ -225,6 +248,11 @@ fn training_killed_while_it_writes() {
     Victim::new(TRAIN, &TRAINED).kill(kills(), When::Writing);
 }
 
+#[test]
+fn training_asked_to_save_and_to_stop() {
+    Victim::new(TRAIN, &TRAINED).kill(kills(), When::Asked);
+}
+
 const SCORE: &str = "score --epochs 10 --runs 2 --method el2n,grand,forgetting,tdds,ssp \
                      --save-features --checkpoint-every 0 {flags} --out {out}";
 const SCORED: [&str; 9] = [
@@ -247,6 +275,11 @@ fn scoring_killed_at_any_time() {
 #[test]
 fn scoring_killed_while_it_writes() {
     Victim::new(SCORE, &SCORED).kill(kills(), When::Writing);
+}
+
+#[test]
+fn scoring_asked_to_save_and_to_stop() {
+    Victim::new(SCORE, &SCORED).kill(kills(), When::Asked);
 }
 
 const PRUNE: &str = "prune --strategy coreset --density .5 --runs 2 --epochs 5 \

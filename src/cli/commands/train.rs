@@ -130,7 +130,7 @@ pub fn train(args: &TrainArgs) -> Result<u8> {
         }
     };
     let mut control =
-        Control { interrupt: interrupt::flag()?, progress: &mut progress, checkpoint: None };
+        Control { requests: interrupt::requests()?, progress: &mut progress, checkpoint: None };
     let trained = training.in_folder(&keeping, &mut control);
     bar.finish();
     if let Some(events) = events {

@@ -1,7 +1,6 @@
 //! The comparison: full data, query, quotas, pruned runs, paired over seeds.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::outcome::{ComparisonOutcome, Failure, StrategyRun, of_seed};
@@ -20,6 +19,7 @@ use crate::experiment::session::Session;
 use crate::experiment::strategy::{QueryData, Strategy};
 use crate::experiment::training::{Finished, Keeping, ScorePart, TrainingRun, complete};
 use crate::prune::{Population, Subset, over};
+use crate::requests::Requests;
 use crate::score::features::{self, Evidence};
 use crate::score::{Kind, ScoreSource};
 use crate::train::{Control, Seeds, TrainProgress};
@@ -39,7 +39,7 @@ pub fn compare(
     session: &Session,
     plan: &ComparisonPlan,
     dir: &OutputDir,
-    interrupt: &AtomicBool,
+    requests: &Requests,
     progress: &mut dyn FnMut(ComparisonProgress),
 ) -> Result<ComparisonOutcome> {
     if plan.blocks.iter().any(|b| b.seeds == 0) {
@@ -52,7 +52,7 @@ pub fn compare(
         session,
         plan,
         keeping: Keeping { dir, interval: plan.checkpoint_interval, keep_checkpoint: false },
-        interrupt,
+        requests,
         progress,
         done: 0,
         total: plan.costs(session).iter().map(|c| c.steps).sum(),
@@ -79,7 +79,7 @@ struct Runner<'a> {
     session: &'a Session,
     plan: &'a ComparisonPlan,
     keeping: Keeping<'a>,
-    interrupt: &'a AtomicBool,
+    requests: &'a Requests,
     progress: &'a mut dyn FnMut(ComparisonProgress),
     done: u64,
     total: u64,
@@ -97,7 +97,7 @@ impl Runner<'_> {
         };
         forward(TrainProgress { epoch: 0, step: 0, total_steps: run.until, finished: None });
         let mut control =
-            Control { interrupt: self.interrupt, progress: &mut forward, checkpoint: None };
+            Control { requests: self.requests, progress: &mut forward, checkpoint: None };
         let mut finished = complete(self.session, run, Some(&self.keeping), &mut control)?;
         finished.result = finished.result.by(&self.session.partition)?;
         self.done += run.until;

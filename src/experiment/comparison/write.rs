@@ -1,6 +1,5 @@
 //! A comparison done, and its files.
 
-use std::sync::atomic::AtomicBool;
 
 use super::compare::{ComparisonProgress, compare};
 use super::outcome::ComparisonOutcome;
@@ -11,6 +10,7 @@ use crate::artefact::OutputDir;
 use crate::error::Result;
 use crate::experiment::folder::provenance;
 use crate::experiment::folder::subset::{SubsetNames, SubsetRecord};
+use crate::requests::Requests;
 use serde_json::json;
 
 impl Comparison {
@@ -18,10 +18,10 @@ impl Comparison {
     pub fn run(
         &self,
         dir: &OutputDir,
-        interrupt: &AtomicBool,
+        requests: &Requests,
         progress: &mut dyn FnMut(ComparisonProgress),
     ) -> Result<ComparisonOutcome> {
-        compare(&self.session, &self.plan, dir, interrupt, progress)
+        compare(&self.session, &self.plan, dir, requests, progress)
     }
 
     /// Writes the subsets and `summary.json`, whose content is returned. `data_name` is the data as the user

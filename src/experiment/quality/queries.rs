@@ -2,7 +2,6 @@
 //! samples that it did not train on.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use super::evidence::{Evidence, OwnEvidence};
 use super::facts::QualityFacts;
@@ -18,6 +17,7 @@ use crate::experiment::query::{Queries, QueryRun, Short};
 use crate::experiment::scoring::QuerySettings;
 use crate::experiment::session::Session;
 use crate::experiment::training::{Cost, Finished, Keeping};
+use crate::requests::Requests;
 use crate::score::Options;
 use crate::score::features::FeatureMatrix;
 use crate::train::Recipe;
@@ -130,11 +130,11 @@ impl<'a> QualityQueries<'a> {
     pub fn compute(
         &self,
         keeping: &Keeping,
-        interrupt: &AtomicBool,
+        requests: &Requests,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<Evidence> {
         let (session, queries) = (self.session, &self.queries);
-        let finished = queries.complete(session, keeping, interrupt, progress)?;
+        let finished = queries.complete(session, keeping, requests, progress)?;
         let mut evidence = Evidence::default();
         if queries.predictions {
             let runs: Vec<&Finished> = finished.iter().map(|(_, run)| run).collect();

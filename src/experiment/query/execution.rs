@@ -1,12 +1,12 @@
 //! What query runs cost, and doing them in an output folder.
 
-use std::sync::atomic::AtomicBool;
 
 use super::queries::Queries;
 use crate::error::Result;
 use crate::exec::PlannedMemory;
 use crate::experiment::session::Session;
 use crate::experiment::training::{Cost, Finished, Keeping, complete};
+use crate::requests::Requests;
 use crate::score::ScoreSource;
 use crate::train::{Control, TrainProgress};
 
@@ -35,14 +35,14 @@ impl Queries {
         &self,
         session: &Session,
         keeping: &Keeping,
-        interrupt: &AtomicBool,
+        requests: &Requests,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<Vec<(ScoreSource, Finished)>> {
         let total: u64 = self.costs(session).iter().map(|c| c.steps).sum();
         let mut done = 0;
         self.train(&session.split, |training, task| {
             let mut report = |p: TrainProgress| progress(task, done + p.step, total);
-            let mut control = Control { interrupt, progress: &mut report, checkpoint: None };
+            let mut control = Control { requests, progress: &mut report, checkpoint: None };
             let one = complete(session, training, Some(keeping), &mut control)?;
             done += training.until;
             Ok(Some(one))

@@ -23,6 +23,7 @@ use crate::experiment::settings::check_runs;
 use crate::experiment::strategy::{QueryData, Recalls};
 use crate::experiment::training::{Cost, Keeping};
 use crate::prune::Features;
+use crate::requests::Requests;
 use crate::score::{Kind, Method, ScoreSource};
 use crate::train::Recipe;
 
@@ -181,11 +182,11 @@ impl<'a> ByQueries<'a> {
     pub fn compute(
         &self,
         keeping: &Keeping,
-        interrupt: &std::sync::atomic::AtomicBool,
+        requests: &Requests,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<Scored> {
         let (session, queries) = (self.session, &self.queries);
-        let mut finished = queries.complete(session, keeping, interrupt, progress)?;
+        let mut finished = queries.complete(session, keeping, requests, progress)?;
         let of_classes = Partition::classes(&session.data);
         let query = queries.collect(&session.split, &finished, &[])?;
         let recalls = recalls(&query, session, &of_classes);

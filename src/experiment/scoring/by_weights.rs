@@ -25,6 +25,7 @@ use crate::experiment::training::{
 use crate::experiment::weight_file::WeightFile;
 use crate::ops::Operators;
 use crate::prune::ValidationRows;
+use crate::requests::Requests;
 use crate::score::{Method, PassControl, features, modes};
 use crate::train::{Recipe, Seeds, evaluate};
 
@@ -108,7 +109,7 @@ impl<'a> ByWeights<'a> {
         &self,
         dir: &OutputDir,
         interval: Duration,
-        interrupt: &std::sync::atomic::AtomicBool,
+        requests: &Requests,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Scored> {
         let state = dir.file("work/scoring.safetensors")?;
@@ -116,7 +117,7 @@ impl<'a> ByWeights<'a> {
             .map_err(|e| Error::Internal(format!("options of scores: {e}")))?;
         let identity = format!("{} {options}", self.file.digest);
         let keeping = Some((state, interval, identity));
-        let mut watch = PassControl { interrupt, progress, keeping };
+        let mut watch = PassControl { requests, progress, keeping };
         dir.without_damaged(
             &|line| tracing::warn!("{line}"),
             || on_backend!(self.session, on => self.compute_on(&on, dir, &mut watch)),
@@ -170,7 +171,7 @@ impl<'a> ByWeights<'a> {
             let rows =
                 |partition: &Partition| rows_of(partition, &session.sizes_over(partition), &counts);
             scored.recalls = Some(rows(&Partition::classes(data))?);
-            let logs = features::log_probabilities(&mut executor, &set, watch.interrupt)?;
+            let logs = features::log_probabilities(&mut executor, &set, watch.requests)?;
             let said = ValidationPredictions::of(session, split.val_part, &split.val, logs);
             let of_classes = ValidationRows::new(data.classes.len(), &[said.run(None)])?;
             scored.rows = Some(Arc::new(of_classes));

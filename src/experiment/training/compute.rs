@@ -158,7 +158,7 @@ fn score<B: Operators>(
         .checkpoint
         .as_ref()
         .map(|(path, interval)| (path.with_file_name(SCORING), *interval, identity.to_owned()));
-    let mut watch = PassControl { interrupt: control.interrupt, progress: &mut |_, _| {}, keeping };
+    let mut watch = PassControl { requests: control.requests, progress: &mut |_, _| {}, keeping };
     let mut parts = Vec::new();
     let extracts_validation = run.extract.as_ref().is_some_and(|e| e.validation);
     let other_parts = run.extracted_parts(on.session);
@@ -193,7 +193,7 @@ fn validation_predictions<B: Operators>(
         true => Vec::new(),
         false => {
             let set = on.set(run.part.val_part, &val)?;
-            features::log_probabilities(executor, &set, control.interrupt)?
+            features::log_probabilities(executor, &set, control.requests)?
         }
     };
     let QueryPart { val_part, val, .. } = &run.part;

@@ -56,7 +56,7 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
     }
     let clock = Instant::now();
     let set = on.set(PartName::Train, &all)?;
-    let extracted = features::extract(executor, &set, watch.interrupt)?;
+    let extracted = features::extract(executor, &set, watch.requests)?;
     parts.push(ScorePart::new(&of_features, wanted.extract, clock.elapsed().as_secs_f64()));
     let probabilities = Some(extracted.probabilities.as_slice());
     let eligible = &on.session.split.train;
@@ -71,7 +71,7 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
             let val = positions(list);
             let set = on.set(part, &val)?;
             let clock = Instant::now();
-            let extracted = features::extract(executor, &set, watch.interrupt)?;
+            let extracted = features::extract(executor, &set, watch.requests)?;
             parts.push(ScorePart::new(&[], true, clock.elapsed().as_secs_f64()));
             Some(extracted)
         }
@@ -81,7 +81,7 @@ pub(in crate::experiment) fn network_scores<B: Operators>(
     for &(part, samples) in wanted.parts {
         let all: Vec<u32> = (0..samples as u32).collect();
         let (set, clock) = (on.set(part, &all)?, Instant::now());
-        others.push((part, features::extract(executor, &set, watch.interrupt)?));
+        others.push((part, features::extract(executor, &set, watch.requests)?));
         parts.push(ScorePart::new(&[], true, clock.elapsed().as_secs_f64()));
     }
     Ok((scores, Some(Extraction { train: extracted, validation, others })))

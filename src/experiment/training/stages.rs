@@ -121,7 +121,7 @@ fn first_stage<B: Operators>(
         checkpoint.map(|(path, interval)| (path.with_file_name(FIRST_STAGE), *interval));
     // The run's own progress starts when its own training does.
     let mut quiet = |_: TrainProgress| {};
-    let mut own = Control { interrupt: control.interrupt, progress: &mut quiet, checkpoint };
+    let mut own = Control { requests: control.requests, progress: &mut quiet, checkpoint };
     let amplifies = matches!(baseline, Baseline::Bam { .. });
     let input = BaselineInput { first_stage: true, ..BaselineInput::new(baseline) };
     let outcome = train_with(&mut executor, &job, amplifies.then_some(&input), &mut own)?;
@@ -150,7 +150,7 @@ pub(super) fn after<B: Operators>(
     executor.set_weights(weights)?;
     let val = positions(&run.part.val);
     let set = on.set(run.part.val_part, &val)?;
-    let extracted = extract(executor, &set, control.interrupt)?;
+    let extracted = extract(executor, &set, control.requests)?;
     let part = on.session.data.part(run.part.val_part);
     let part = part.ok_or_else(|| Error::Internal("validation images of no part".to_owned()))?;
     let (groups, _) = on.session.all_groups(run.part.val_part);

@@ -4,12 +4,12 @@ mod compare;
 mod flags;
 mod print;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use fairprune::bench::{self, Observer};
 use fairprune::experiment::Device;
+use fairprune::requests::Requests;
 
 use crate::cli::args::Common;
 use crate::cli::progress::Bar;
@@ -55,7 +55,7 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
     if cfg!(debug_assertions) {
         output::note(common, "note: this is a development build; time one made with --release");
     }
-    let bar = RowBar { common, interrupt: interrupt::flag()?, bar: Bar::new(common, 1) };
+    let bar = RowBar { common, requests: interrupt::requests()?, bar: Bar::new(common, 1) };
     let report = bench::run(&device, &settings, &bar)?;
     bar.bar.finish();
     if report.stopped {
@@ -72,13 +72,13 @@ pub fn bench(args: &BenchArgs) -> Result<u8> {
 /// A bar that says which row is timed.
 struct RowBar<'a> {
     common: &'a Common,
-    interrupt: &'static AtomicBool,
+    requests: &'static Requests,
     bar: Bar,
 }
 
 impl Observer for RowBar<'_> {
     fn is_stopped(&self) -> bool {
-        self.interrupt.load(Ordering::Relaxed)
+        self.requests.stop()
     }
 
     fn progress(&self, what: &str, gone: f64, whole: f64) {

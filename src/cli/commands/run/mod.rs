@@ -27,7 +27,7 @@ pub fn run(args: &RunArgs) -> Result<u8> {
     print_settings(args, &comparison, memory, &dir)?;
     let bar = Bar::new(common, 1);
     let mut progress = |p: ComparisonProgress| bar.set(p.steps, p.total_steps, p.task);
-    let outcome = comparison.run(&dir, interrupt::flag()?, &mut progress);
+    let outcome = comparison.run(&dir, interrupt::requests()?, &mut progress);
     bar.finish();
     let outcome = outcome.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
     let summary = comparison.write(&outcome, &args.data.data, command_line::typed(), &dir)?;

@@ -55,7 +55,7 @@ pub fn announce(
     output::note(common, lines.join("\n"));
     let bar = Bar::new(common, 1);
     let mut progress = |task: &str, done: u64, total: u64| bar.set(done, total, task);
-    let scored = scoring.compute(keeping, interrupt::flag()?, &mut progress);
+    let scored = scoring.compute(keeping, interrupt::requests()?, &mut progress);
     bar.finish();
     Ok(scored.inspect_err(|e| command_line::explain_interruption(common, e, dir))?)
 }

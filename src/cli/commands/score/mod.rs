@@ -145,7 +145,7 @@ fn by_weights(args: &ScoreArgs, path: &Path, request: &ScoreRequest) -> Result<u
     let bar = Bar::new(common, session.data.train.len() as u64);
     let mut progress = |done: usize, total: usize| bar.set(done as u64, total as u64, "scoring");
     let interval = args.recipe.settings()?.checkpoint_interval();
-    let scored = scoring.compute(&dir, interval, interrupt::flag()?, &mut progress);
+    let scored = scoring.compute(&dir, interval, interrupt::requests()?, &mut progress);
     bar.finish();
     let scored = scored.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
     if session.split.val.is_empty() {

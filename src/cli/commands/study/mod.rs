@@ -5,7 +5,6 @@ mod print;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -139,7 +138,7 @@ impl Runner<'_> {
     /// Runs every panel; an error says why one could not be run.
     fn panels(&mut self, folder: &StudyFolder) -> Result<Vec<Result<Panel, String>>> {
         let common = &self.args.common;
-        let interrupted = interrupt::flag()?;
+        let requests = interrupt::requests()?;
         let count = self.study.panels.len();
         let mut done: Vec<Option<Result<Panel, String>>> = (0..count).map(|_| None).collect();
         let (mut waiting, mut said) = (BTreeSet::new(), false);
@@ -178,7 +177,7 @@ impl Runner<'_> {
                     output::note(common, "waiting for these processes; Ctrl-C stops waiting");
                     said = true;
                 }
-                if interrupted.load(Ordering::Relaxed) {
+                if requests.stop() {
                     return Err(Error::Interrupted.into());
                 }
                 std::thread::sleep(PATIENCE);
@@ -196,7 +195,7 @@ impl Runner<'_> {
         output::note(common, title);
         let bar = Bar::new(common, 1);
         let mut progress = |p: ComparisonProgress| bar.set(p.steps, p.total_steps, p.task);
-        let outcome = comparison.run(&dir, interrupt::flag()?, &mut progress);
+        let outcome = comparison.run(&dir, interrupt::requests()?, &mut progress);
         bar.finish();
         let outcome = outcome?;
         let command = command_line::of_settings("fairprune run", &spec.table);

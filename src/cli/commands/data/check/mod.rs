@@ -103,7 +103,7 @@ fn by_networks(
     output::note(common, lines.join("\n"));
     let bar = Bar::new(common, 1);
     let mut progress = |task: &str, done: u64, total: u64| bar.set(done, total, task);
-    let evidence = queries.compute(&keeping, interrupt::flag()?, &mut progress);
+    let evidence = queries.compute(&keeping, interrupt::requests()?, &mut progress);
     bar.finish();
     let evidence = evidence.inspect_err(|e| command_line::explain_interruption(common, e, &dir))?;
     Ok((dir, identity, evidence))
