@@ -1,6 +1,5 @@
 //! Training one network: what is asked for, the network in memory, and its folder.
 
-
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,6 @@
 //! A method that picks samples one after the other gives a score, too: the place of the pick, low
 //! first. Its subsets therefore nest, and quotas and ties are handled as for any score.
 
-
 use super::method::Method;
 use super::options::{CAL_NEIGHBOURS, Options, SspForm};
 use crate::data::DataSet;

@@ -109,8 +109,9 @@ fn checked(data: DataSet, plan: &QualityPlan) -> (Checked, Checked) {
         QualityQueries::new(&session, full, QuerySettings::default(), *plan, &own).unwrap();
     let dir = queries.identity().unwrap().claim(folder.path(), Existing::Continue).unwrap();
     let keeping = Keeping { dir: &dir, interval: Duration::from_secs(60), keep_checkpoint: false };
-    let evidence: Evidence =
-        queries.compute(&keeping, &fairprune::requests::Requests::new(), &mut |_, _, _| {}).unwrap();
+    let evidence: Evidence = queries
+        .compute(&keeping, &fairprune::requests::Requests::new(), &mut |_, _, _| {})
+        .unwrap();
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| find(&data, plan, &evidence)).unwrap()

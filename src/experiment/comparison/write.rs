@@ -1,6 +1,5 @@
 //! A comparison done, and its files.
 
-
 use super::compare::{ComparisonProgress, compare};
 use super::outcome::ComparisonOutcome;
 use super::settings::Comparison;

@@ -1,6 +1,5 @@
 //! What query runs cost, and doing them in an output folder.
 
-
 use super::queries::Queries;
 use crate::error::Result;
 use crate::exec::PlannedMemory;

@@ -4,7 +4,6 @@ mod compare;
 mod flags;
 mod print;
 
-
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use fairprune::bench::{self, Observer};

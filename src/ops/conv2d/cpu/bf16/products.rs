@@ -274,7 +274,7 @@ mod tests {
         let mut state = 1u32;
         let mut draw = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            0x3f00 + (state >> 17) as u16 % 0x100 | ((state >> 9) as u16 & 0x8000)
+            (0x3f00 + (state >> 17) as u16 % 0x100) | ((state >> 9) as u16 & 0x8000)
         };
         let left: Vec<u16> = (0..8192).map(|_| draw()).collect();
         let right: Vec<u16> = (0..16384).map(|_| draw()).collect();
