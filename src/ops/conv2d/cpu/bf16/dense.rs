@@ -3,10 +3,11 @@
 use std::ops::Range;
 
 use super::super::task::{Shared, lines, run_tasks};
+use super::block::{BLOCK, Shape, TILE, Tap, depth_of};
 use super::epilogue::{Finish, Place, finish};
 use super::images::{Columns, Reach, backward_reach, forward_reach, images_together};
 use super::pack::{block_len, tiles};
-use super::products::{BLOCK, Products, Shape, TILE, Tap, depth_of};
+use super::products::Products;
 use crate::backend::{Backend, Cpu};
 use crate::ops::conv2d::Conv2dProblem;
 

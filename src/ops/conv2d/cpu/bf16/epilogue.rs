@@ -1,6 +1,6 @@
 //! What becomes of a block of sums: rows are pixels, columns are channels.
 
-use super::products::BLOCK;
+use super::block::BLOCK;
 use crate::isa::bf16::vectorised;
 
 /// Rows are dealt to this many sums in turn, to overlap the latency of additions.

@@ -5,7 +5,7 @@
 //! [channel]`: columns by their residue by the stride, with columns of zeros where the kernel reaches beyond
 //! the border. Kernel rows beyond the border are left out.
 
-use super::products::BLOCK;
+use super::block::BLOCK;
 
 /// For every output row: kernel rows and the input rows that they see.
 pub type Reach = Vec<Vec<(usize, usize)>>;

@@ -1,10 +1,11 @@
 //! Convolutions on bf16 views: products of bf16, sums in f32.
 //!
-//! - `products`: the one loop, in two orders of sums, each with an instruction (`tiles`, `pairs`) and without;
+//! - `block`: what a block of sums is; `products`: the one loop, in two orders of sums, each with an instruction (`tiles`, `pairs`) and without;
 //! - `pack`: weights as right factors; `images`: input rows as left factors;
 //! - `dense`: fprop and dgrad; `epilogue`: what becomes of their sums;
 //! - `wgrad`: weight gradients; `norm`: instantiated norms; `transpose`: the factors of both.
 
+mod block;
 mod dense;
 mod epilogue;
 mod images;

@@ -7,8 +7,9 @@
 use super::super::form;
 use super::super::grad_norm::SampleNorm;
 use super::super::task::{Cutter, Shared, lines, run_tasks};
+use super::block::{BLOCK, DEPTH, Shape, TILE, Tap};
 use super::pack::tiles;
-use super::products::{BLOCK, DEPTH, Products, Shape, TILE, Tap};
+use super::products::Products;
 use super::transpose::{interleave_pairs, transpose};
 use crate::backend::{Backend, Cpu};
 use crate::isa::bf16::widen;

@@ -1,7 +1,7 @@
 //! Weights as right factors: for every block of 32 outputs and every tap, the steps' tiles of pairs.
 
 use super::super::task::{Shared, run_tasks};
-use super::products::{BLOCK, TILE, depth_of};
+use super::block::{BLOCK, TILE, depth_of};
 use crate::backend::Cpu;
 use crate::ops::conv2d::Conv2dProblem;
 

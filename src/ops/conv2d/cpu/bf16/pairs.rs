@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::products::{BLOCK, Shape, TILE, Tap};
+use super::block::{BLOCK, Shape, TILE, Tap};
 
 /// Rows whose sums are in registers at a time.
 const ROWS: usize = 8;

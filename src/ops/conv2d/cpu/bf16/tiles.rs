@@ -2,7 +2,7 @@
 
 use std::arch::asm;
 
-use super::products::{Shape, TILE, Tap};
+use super::block::{Shape, TILE, Tap};
 
 /// The loop over taps and steps for one arrangement of tiles: what zeroes or loads the sums, the loads and
 /// products of a step, and what stores the sums.

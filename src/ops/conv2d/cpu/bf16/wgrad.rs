@@ -6,9 +6,10 @@
 use std::ops::Range;
 
 use super::super::task::{Cutter, Shared, lines, run_tasks};
+use super::block::{BLOCK, DEPTH, Shape, TILE, Tap};
 use super::images::{Reach, forward_reach};
 use super::pack::tiles;
-use super::products::{BLOCK, DEPTH, Products, Shape, TILE, Tap};
+use super::products::Products;
 use super::transpose::{interleave_pairs, transpose};
 use crate::backend::{Backend, Cpu};
 use crate::isa::bf16::widen;
