@@ -4,8 +4,10 @@
 //! order, which Rust never contracts, so every version gives the same bits. Kernels that need more are
 //! written over [`simd::Simd`].
 
+#[cfg(feature = "train")]
 pub mod bf16;
 pub mod simd;
+#[cfg(feature = "train")]
 pub mod tiles;
 
 /// Instruction set of the hot loops, chosen at run time so that one binary serves every machine.
