@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::task::{Shared, lines, run_tasks};
 use super::block::{BLOCK, Shape, TILE, Tap, depth_of};
 use super::epilogue::{Finish, Place, finish};
-use super::images::{Columns, Reach, backward_reach, forward_reach, images_together};
+use super::images::{Columns, Reach, backward_reach, forward_reach, images_together, span_of};
 use super::pack::{block_len, tiles};
 use super::products::Products;
 use crate::backend::{Backend, Cpu};
@@ -132,8 +132,7 @@ impl Dense {
     /// Values of a group's stored rows, with room for a tile that reaches beyond the last.
     fn group_len(&self) -> usize {
         let channels = self.input[2];
-        let beyond = BLOCK.max(self.columns.row_len(1, 1)) * channels;
-        self.ring * self.columns.row_len(self.group, channels) + beyond
+        self.ring * self.columns.row_len(self.group, channels) + BLOCK * channels
     }
 
     /// Scratch of a worker, in f32 values.
@@ -176,12 +175,6 @@ impl Dense {
             products.with_depth(depth_of(c), || task.run(part, blocks, stored));
         });
     }
-}
-
-/// First and last input row of some output rows.
-fn span_of(rows: &[Vec<(usize, usize)>]) -> Option<(usize, usize)> {
-    let all = || rows.iter().flatten().map(|tap| tap.1);
-    Some((all().min()?, all().max()?))
 }
 
 struct Task<'a> {

@@ -25,6 +25,12 @@ pub fn backward_reach(inputs: usize, [kernel, stride, pad]: [usize; 3], size: us
     (0..inputs).map(|i| (0..kernel).filter_map(|t| Some((t, seen(i, t)?))).collect()).collect()
 }
 
+/// First and last input row of some output rows.
+pub fn span_of(rows: &[Vec<(usize, usize)>]) -> Option<(usize, usize)> {
+    let all = || rows.iter().flatten().map(|tap| tap.1);
+    Some((all().min()?, all().max()?))
+}
+
 /// Output columns that see the input through the same taps: `first`, `first + step`, ...
 #[derive(Clone, Debug)]
 pub struct Class {

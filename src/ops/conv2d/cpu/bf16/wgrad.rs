@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::super::task::{Cutter, Shared, lines, run_tasks};
 use super::block::{BLOCK, DEPTH, Shape, TILE, Tap};
-use super::images::{Reach, forward_reach};
+use super::images::{Reach, forward_reach, span_of};
 use super::pack::tiles;
 use super::products::Products;
 use super::transpose::{interleave_pairs, transpose};
@@ -65,12 +65,6 @@ fn plan(p: &Conv2dProblem) -> WgradPlan {
     let sweep = (1..=p.p()).take_while(fits).last().unwrap_or(1);
     let ring = needed(sweep).max(1);
     WgradPlan { p: *p, rows, columns, chunks, span, sweep, ring, blocks, taps: p.r * p.s }
-}
-
-/// First and last input row of some output rows.
-fn span_of(rows: &[Vec<(usize, usize)>]) -> Option<(usize, usize)> {
-    let all = || rows.iter().flatten().map(|tap| tap.1);
-    Some((all().min()?, all().max()?))
 }
 
 impl WgradPlan {
