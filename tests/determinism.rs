@@ -174,11 +174,15 @@ fn evaluation_changes_no_training() {
 /// Stopped at every step the loop looks at, the last one included, and continued.
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one() {
-    let spec = networks()[0];
+    resumes_with_the_same_bits(&Machine::usual(), networks()[0]);
+    resumes_with_the_same_bits(&Machine::bf16(Bf16Form::detect()), wide_networks()[0]);
+}
+
+fn resumes_with_the_same_bits(machine: &Machine, spec: NetworkSpec) {
     let (recipe, part) = (recipe(5), Part::new(&spec, SAMPLES, 3));
     let dir = tempfile::tempdir().unwrap();
     let run = |steps, name: &str, stop_at| {
-        let mut executor = executor(&Machine::usual(), &spec, &recipe, SAMPLES, 7);
+        let mut executor = executor(machine, &spec, &recipe, SAMPLES, 7);
         let checkpoint = Some(dir.path().join(name));
         let evaluate_every = 2;
         let training =

@@ -8,6 +8,7 @@ mod draws;
 mod logits;
 mod pytorch;
 mod sample_norms;
+mod sweeps;
 
 use fairprune::backend::Cpu;
 use fairprune::isa::bf16::Bf16Form;

@@ -109,6 +109,11 @@ impl Device {
         on_device!(self, backend => backend.name())
     }
 
+    /// The same for results in bf16, with the order of their sums where there are several: `cpu/avx512/amx`.
+    pub fn bf16_name(&self) -> String {
+        on_device!(self, backend => backend.bf16_name())
+    }
+
     /// The number of CPU threads that compute.
     pub fn workers(&self) -> usize {
         on_device!(self, backend => backend.workers())

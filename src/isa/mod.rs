@@ -1,7 +1,8 @@
 //! The processor's instruction set, and loops compiled once for each of them.
 //!
 //! The body of a multiversioned loop uses only separate multiplications and additions in a fixed
-//! order, which Rust never contracts, so every version gives the same bits. Kernels that need more are
+//! order, which Rust never contracts, or `mul_add`, which rounds once everywhere, so every version gives
+//! the same bits. Kernels that need more are
 //! written over [`simd::Simd`].
 
 #[cfg(feature = "train")]

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::process::{Command as Process, Stdio};
 
 use fairprune::cuda::{Absence, Cuda};
+use fairprune::isa::bf16::Bf16Form;
 
 use crate::*;
 
@@ -121,11 +122,15 @@ fn an_explicit_cuda_device_never_falls_back() {
 fn doctor_says_what_can_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let text = good(folder.path(), "doctor").out;
-    for word in ["commit", "memory", "cores", "cuda", no_cuda(), "cpu/portable", "in use"] {
+    for word in ["commit", "memory", "cores", "bf16", "cuda", no_cuda(), "cpu/portable", "in use"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let document = json(folder.path(), "doctor --threads 3");
     assert_eq!(document["cpu"]["threads"], 3);
+    let form = Bf16Form::detect();
+    let expected = serde_json::json!({ "sums": form.name(), "native": form.is_native() });
+    assert_eq!(document["cpu"]["bf16"], expected);
+    assert!(text.contains(form.means()), "{text}");
     let devices = document["devices"].as_array().unwrap();
     let of = |name: &str| devices.iter().find(|d| d["device"] == name).unwrap();
     assert_eq!(of("cuda")["usable"], false);

@@ -157,7 +157,7 @@ fn write_dynamics(
         split: session.split.kind.to_string(),
         numerics: match session.precision {
             Precision::F32 => session.device.name(),
-            Precision::Bf16 => format!("{}/bf16", session.device.name()),
+            Precision::Bf16 => format!("{}/bf16", session.device.bf16_name()),
         },
         validation,
     };

@@ -3,11 +3,12 @@
 //! - `kernel`: register tiles, one source for every instruction set;
 //! - `direct`: the driver of fprop and dgrad; `winograd`: the same with fewer products, for 3x3
 //!   kernels; `outer`: wgrad and instantiated norms; `gram`: norms from Gram matrices; `form`:
-//!   which form of the norm is fastest.
+//!   which form of the norm is fastest;
+//! - `bf16`: all of it on bf16 views.
 //!
-//! Results do not depend on the number of threads or the instruction set: every output value is
-//! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in a tree fixed by
-//! the problem.
+//! Results do not depend on the number of threads or the instruction set: in f32 every output value is
+//! one chain of fused multiply-adds (or a fixed tree of 16), and what is merged across tasks is merged in
+//! a tree fixed by the problem.
 
 mod bf16;
 mod dgrad;

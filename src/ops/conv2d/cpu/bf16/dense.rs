@@ -5,7 +5,9 @@ use std::ops::Range;
 use super::super::task::{Shared, lines, run_tasks};
 use super::block::{BLOCK, Shape, TILE, Tap, depth_of};
 use super::epilogue::{Finish, Place, finish};
-use super::images::{Columns, Reach, backward_reach, forward_reach, images_together, span_of};
+use super::images::{
+    Columns, Reach, backward_reach, forward_reach, images_together, rows_seen, span_of,
+};
 use super::pack::{block_len, tiles};
 use super::products::Products;
 use crate::backend::{Backend, Cpu};
@@ -63,13 +65,9 @@ impl Dense {
         let class = columns.classes.iter().map(|class| class.count).max().unwrap_or(0).max(1);
         let group = images_together(class, p.n);
         let row = columns.row_len(group, input[2]).max(1);
-        let needed = |sweep: usize| {
-            let spans = rows.chunks(sweep).filter_map(span_of);
-            spans.map(|(low, high)| high + 1 - low).max().unwrap_or(0)
-        };
-        let fits = |&sweep: &usize| needed(sweep) * row <= STORED;
+        let fits = |&sweep: &usize| rows_seen(&rows, sweep) * row <= STORED;
         let sweep = (1..=output[0]).take_while(fits).last().unwrap_or(1);
-        let ring = needed(sweep).max(1);
+        let ring = rows_seen(&rows, sweep).max(1);
         let blocks = output[2].div_ceil(BLOCK);
         let all = p.n.div_ceil(group).max(1);
         let many = p.w_len() > WEIGHTS;

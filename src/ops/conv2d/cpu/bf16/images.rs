@@ -31,6 +31,68 @@ pub fn span_of(rows: &[Vec<(usize, usize)>]) -> Option<(usize, usize)> {
     Some((all().min()?, all().max()?))
 }
 
+/// Input rows that `count` neighbouring output rows see together at most, wherever they begin: what must be at
+/// hand at once.
+pub fn rows_seen(rows: &Reach, count: usize) -> usize {
+    let spans: Vec<_> = rows.iter().map(|row| span_of(std::slice::from_ref(row))).collect();
+    let seen = |some: &[Option<(usize, usize)>]| {
+        let low = some.iter().flatten().next()?.0;
+        Some(some.iter().rev().flatten().next()?.1 + 1 - low)
+    };
+    spans.windows(count.clamp(1, spans.len().max(1))).filter_map(seen).max().unwrap_or(0)
+}
+
+/// How the taps of one dimension see the input: by the residue of the position by the stride, and a shift in
+/// strides.
+#[derive(Clone, Debug)]
+pub struct Strided {
+    stride: isize,
+    pad: isize,
+    /// The first tap's shift, and how much further the last one's is.
+    low: isize,
+    pub reach: usize,
+    /// Residues that taps see.
+    pub residues: Vec<usize>,
+}
+
+impl Strided {
+    /// Of a kernel's size, stride and padding.
+    pub fn new([kernel, stride, pad]: [usize; 3]) -> Self {
+        let mut all = Strided {
+            stride: stride as isize,
+            pad: pad as isize,
+            low: 0,
+            reach: 0,
+            residues: Vec::new(),
+        };
+        all.low = all.place(0).1;
+        all.reach = (all.place(kernel - 1).1 - all.low) as usize;
+        all.residues = (0..kernel).map(|tap| all.place(tap).0).collect();
+        all.residues.sort_unstable();
+        all.residues.dedup();
+        all
+    }
+
+    /// Residue and shift of a tap.
+    fn place(&self, tap: usize) -> (usize, isize) {
+        let at = tap as isize - self.pad;
+        (at.rem_euclid(self.stride) as usize, at.div_euclid(self.stride))
+    }
+
+    /// Which of the residues a tap sees, and its shift behind the first one's.
+    pub fn tap(&self, tap: usize) -> (usize, usize) {
+        let (residue, shift) = self.place(tap);
+        let index = self.residues.iter().position(|&known| known == residue).unwrap_or(0);
+        (index, (shift - self.low) as usize)
+    }
+
+    /// The input position of a residue that lies `index` strides behind the first; None outside of `size`.
+    pub fn input(&self, residue: usize, index: usize, size: usize) -> Option<usize> {
+        let at = (index as isize + self.low) * self.stride + residue as isize;
+        usize::try_from(at).ok().filter(|&at| at < size)
+    }
+}
+
 /// Output columns that see the input through the same taps: `first`, `first + step`, ...
 #[derive(Clone, Debug)]
 pub struct Class {
@@ -51,29 +113,19 @@ pub struct Columns {
 
 impl Columns {
     /// For outputs of a convolution.
-    pub fn forward(outputs: usize, [kernel, stride, pad]: [usize; 3], size: usize) -> Self {
-        let at = |tap: usize| {
-            let place = tap as isize - pad as isize;
-            let residue = place.rem_euclid(stride as isize) as usize;
-            (residue, place.div_euclid(stride as isize))
-        };
-        let low = at(0).1;
-        let width = outputs + (at(kernel - 1).1 - low) as usize;
-        let mut residues: Vec<usize> = (0..kernel).map(|tap| at(tap).0).collect();
-        residues.sort_unstable();
-        residues.dedup();
-        let column = |residue: usize, j: usize| {
-            let column = (j as isize + low) * stride as isize + residue as isize;
-            usize::try_from(column).ok().filter(|&column| column < size)
-        };
-        let of_residue = |&residue: &usize| (0..width).map(move |j| column(residue, j));
-        let stored = residues.iter().flat_map(of_residue).collect();
+    pub fn forward(outputs: usize, kernel: [usize; 3], size: usize) -> Self {
+        let strided = Strided::new(kernel);
+        let width = outputs + strided.reach;
+        let stored = strided.residues.iter();
+        let stored = stored
+            .flat_map(|&r| (0..width).map(move |j| (r, j)))
+            .map(|(r, j)| strided.input(r, j, size));
+        let stored = stored.collect();
         let tap = |tap: usize| {
-            let (residue, shift) = at(tap);
-            let phase = residues.iter().position(|&known| known == residue).unwrap_or(0);
-            (tap, phase * width + (shift - low) as usize)
+            let (residue, shift) = strided.tap(tap);
+            (tap, residue * width + shift)
         };
-        let taps = (0..kernel).map(tap).collect();
+        let taps = (0..kernel[0]).map(tap).collect();
         Columns { classes: vec![Class { first: 0, step: 1, count: outputs, taps }], stored }
     }
 
@@ -177,6 +229,25 @@ pub fn images_together(columns: usize, n: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Sweeps begin where tasks do, in the middle of what lies at the border of others.
+    #[test]
+    fn all_rows_of_any_sweep_are_counted() {
+        for (size, kernel) in [(4, [3, 1, 1]), (9, [3, 2, 1]), (12, [7, 2, 3]), (6, [1, 2, 0])] {
+            let outputs = (size + 2 * kernel[2] - kernel[0]) / kernel[1] + 1;
+            for rows in
+                [forward_reach(outputs, kernel, size), backward_reach(size, kernel, outputs)]
+            {
+                for count in 1..=rows.len() {
+                    let spans = rows.windows(count).filter_map(span_of);
+                    let most = spans.map(|(low, high)| high + 1 - low).max().unwrap_or(0);
+                    assert_eq!(rows_seen(&rows, count), most, "{count} of {size}, {kernel:?}");
+                }
+            }
+        }
+        // Both halves of four rows end at a border; the middle does not.
+        assert_eq!(rows_seen(&forward_reach(4, [3, 1, 1], 4), 2), 4);
+    }
 
     #[test]
     fn images_fill_blocks() {

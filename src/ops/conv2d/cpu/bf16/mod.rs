@@ -1,6 +1,7 @@
 //! Convolutions on bf16 views: products of bf16, sums in f32.
 //!
-//! - `block`: what a block of sums is; `products`: the one loop, in two orders of sums, each with an instruction (`tiles`, `pairs`) and without;
+//! - `block`: what a block of sums is; `products`: the one loop, in two orders of sums, each with an
+//!   instruction (`tiles`, `pairs`) and without;
 //! - `pack`: weights as right factors; `images`: input rows as left factors;
 //! - `dense`: fprop and dgrad; `epilogue`: what becomes of their sums;
 //! - `wgrad`: weight gradients; `norm`: instantiated norms; `transpose`: the factors of both.
@@ -33,25 +34,46 @@ use dense::Dense;
 use epilogue::Finish;
 use pack::{Outputs, pack, packed_len};
 
-/// f32 values that hold `len` of bf16.
-fn halves(len: usize) -> usize {
-    lines(len.div_ceil(2))
+/// Outputs and summed channels of fprop (outputs K) or dgrad (C), and the pass.
+fn pass(p: &Conv2dProblem, of: Outputs) -> (Dense, [usize; 2]) {
+    match of {
+        Outputs::K => (Dense::forward(p), [p.k, p.c]),
+        Outputs::C => (Dense::backward(p), [p.c, p.k]),
+    }
+}
+
+/// f32 values of a pass's packed weights, its parts' state and its scratch.
+fn parts_of_workspace(cpu: &Cpu, p: &Conv2dProblem, of: Outputs) -> [usize; 3] {
+    let (dense, channels) = pass(p, of);
+    let packed = packed_len(p.r * p.s, channels).div_ceil(2);
+    [packed, dense.parts() * 2 * channels[0], dense::workspace(cpu, &dense)]
+}
+
+/// Packs the weights and computes a pass; the state that its parts leave.
+fn compute<'a>(
+    cpu: &Cpu,
+    p: &Conv2dProblem,
+    of: Outputs,
+    [x, w]: [&[u16]; 2],
+    out: &mut [u16],
+    after: &Finish,
+    work: &'a mut [f32],
+) -> &'a mut [f32] {
+    let mut cutter = Cutter(work);
+    let [packed, state, scratch] = parts_of_workspace(cpu, p, of).map(|len| cutter.take(len));
+    let (dense, channels) = pass(p, of);
+    let packed: &mut [u16] = bytemuck::cast_slice_mut(packed);
+    pack(cpu, p, of, w, &mut packed[..packed_len(p.r * p.s, channels)]);
+    dense.run(cpu, [x, packed], out, after, [&mut *state, scratch]);
+    state
 }
 
 /// f32 values of workspace.
 pub fn workspace(cpu: &Cpu, p: &Conv2dProblem, direction: Conv2dDirection) -> usize {
-    let taps = p.r * p.s;
+    let of_pass = |of| parts_of_workspace(cpu, p, of).map(lines).iter().sum();
     match direction {
-        Conv2dDirection::Fprop => {
-            let dense = Dense::forward(p);
-            let state = lines(dense.parts() * 2 * p.k);
-            halves(packed_len(taps, [p.k, p.c])) + state + dense::workspace(cpu, &dense)
-        }
-        Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => {
-            let dense = Dense::backward(p);
-            let state = lines(dense.parts() * 2 * p.c);
-            halves(packed_len(taps, [p.c, p.k])) + state + dense::workspace(cpu, &dense)
-        }
+        Conv2dDirection::Fprop => of_pass(Outputs::K),
+        Conv2dDirection::Dgrad | Conv2dDirection::DgradNorm => of_pass(Outputs::C),
         Conv2dDirection::Wgrad => wgrad::workspace(cpu, p),
         Conv2dDirection::GradNorm(form) => norm::workspace(cpu, p, form),
     }
@@ -101,15 +123,9 @@ pub fn fprop(
             Finish::Affine { bias, scale, shift, residual, relu }
         }
     };
-    let dense = Dense::forward(p);
-    let mut cutter = Cutter(work);
-    let packed = packed_len(p.r * p.s, [p.k, p.c]);
-    let packed: &mut [u16] = &mut bytemuck::cast_slice_mut(cutter.take(halves(packed)))[..packed];
-    let state = cutter.take(dense.parts() * 2 * p.k);
-    let scratch = cutter.take(dense::workspace(cpu, &dense));
-    pack(cpu, p, Outputs::K, w, packed);
-    dense.run(cpu, [x, packed], y, &after, [&mut *state, scratch]);
+    let state = compute(cpu, p, Outputs::K, [x, w], y, &after, work);
     if let Epilogue::Statistics { .. } = epilogue {
+        let dense = Dense::forward(p);
         let counts = (0..dense.parts()).map(|i| dense.pixels_of(i)).collect();
         statistics::merge(Moments { counts, channels: p.k, values: state }, mean, m2);
     }
@@ -149,14 +165,7 @@ pub fn dgrad(
         None if accumulate => Finish::Add,
         None => Finish::Store { bias: std::ptr::null() },
     };
-    let dense = Dense::backward(p);
-    let mut cutter = Cutter(work);
-    let packed = packed_len(p.r * p.s, [p.c, p.k]);
-    let packed: &mut [u16] = &mut bytemuck::cast_slice_mut(cutter.take(halves(packed)))[..packed];
-    let state = cutter.take(dense.parts() * 2 * p.c);
-    let scratch = cutter.take(dense::workspace(cpu, &dense));
-    pack(cpu, p, Outputs::C, w, packed);
-    dense.run(cpu, [dy, packed], dx, &after, [&mut *state, scratch]);
+    let state = compute(cpu, p, Outputs::C, [dy, w], dx, &after, work);
     if norm.is_some() {
         if state.is_empty() {
             dgamma.fill(0.0);

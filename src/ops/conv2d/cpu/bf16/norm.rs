@@ -8,9 +8,10 @@ use super::super::form;
 use super::super::grad_norm::SampleNorm;
 use super::super::task::{Cutter, Shared, lines, run_tasks};
 use super::block::{BLOCK, DEPTH, Shape, TILE, Tap};
+use super::images::Strided;
 use super::pack::tiles;
 use super::products::Products;
-use super::transpose::{interleave_pairs, transpose};
+use super::transpose::{interleave_block, transpose};
 use crate::backend::{Backend, Cpu};
 use crate::isa::bf16::widen;
 use crate::isa::multiversion;
@@ -27,15 +28,12 @@ struct Positions {
     p: Conv2dProblem,
     /// Output rows, columns.
     out: [usize; 2],
-    /// First input row and column of the margin, counted in strides; may be negative.
-    low: [isize; 2],
+    /// How taps see rows and columns.
+    strided: [Strided; 2],
     /// Positions from an output row to the next, and of an image: whole steps.
     pitch: usize,
     len: usize,
-    /// Residues of input rows and columns by the stride that taps see.
-    phases: Vec<[usize; 2]>,
-    /// Input rows of a phase, and values from one channel to the next.
-    rows: usize,
+    /// Values from one channel to the next.
     channel: usize,
 }
 
@@ -43,100 +41,72 @@ impl Positions {
     fn new(problem: &Conv2dProblem) -> Self {
         let p = problem.with_n(1);
         let kernel = [p.r, p.s];
-        let shift = |d: usize, tap: usize| {
-            let at = tap as isize - p.pad[d] as isize;
-            let stride = p.stride[d] as isize;
-            (at.div_euclid(stride), at.rem_euclid(stride) as usize)
-        };
-        let low = [0, 1].map(|d| shift(d, 0).0);
-        let reach = [0, 1].map(|d| (shift(d, kernel[d] - 1).0 - low[d]) as usize);
+        let strided = [0, 1].map(|d| Strided::new([kernel[d], p.stride[d], p.pad[d]]));
         let out = [p.p(), p.q()];
-        let pitch = (out[1] + reach[1]).next_multiple_of(2);
+        let pitch = (out[1] + strided[1].reach).next_multiple_of(2);
         let len = (out[0] * pitch).next_multiple_of(DEPTH);
-        let residues = |d: usize| {
-            let mut all: Vec<usize> = (0..kernel[d]).map(|tap| shift(d, tap).1).collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
-        let phases = residues(0)
-            .into_iter()
-            .flat_map(|row| residues(1).into_iter().map(move |column| [row, column]))
-            .collect();
         // Channels of a tile lie in different sets of the cache.
-        let channel = (len + reach[0] * pitch + reach[1]).next_multiple_of(64) + 32;
-        Positions { p, out, low, pitch, len, phases, rows: out[0] + reach[0], channel }
+        let beyond = strided[0].reach * pitch + strided[1].reach;
+        let channel = (len + beyond).next_multiple_of(64) + 32;
+        Positions { p, out, strided, pitch, len, channel }
     }
 
-    /// Values of an image's transposed input: channels in whole tiles.
+    /// Values of the transposed input of one residue of rows and columns: channels in whole tiles.
+    fn plane(&self) -> usize {
+        self.p.c.next_multiple_of(TILE) * self.channel
+    }
+
+    /// Values of an image's transposed input.
     fn input_len(&self) -> usize {
-        self.phases.len() * self.p.c.next_multiple_of(TILE) * self.channel
+        let [rows, columns] = &self.strided;
+        rows.residues.len() * columns.residues.len() * self.plane()
     }
 
-    /// Values of an image's packed gradient of `blocks` blocks of channels.
-    fn gradient_len(&self, blocks: usize) -> usize {
-        blocks * BLOCK * self.len
+    /// Values of an image's packed gradient.
+    fn gradient_len(&self) -> usize {
+        self.p.k.div_ceil(BLOCK) * BLOCK * self.len
     }
 
     /// Where the positions of a tap begin behind a transposed image.
     fn tap(&self, tap: usize) -> usize {
-        let at = [tap / self.p.s, tap % self.p.s];
-        let mut phase = [0; 2];
-        let mut shift = [0; 2];
-        for d in 0..2 {
-            let place = at[d] as isize - self.p.pad[d] as isize;
-            let stride = self.p.stride[d] as isize;
-            phase[d] = place.rem_euclid(stride) as usize;
-            shift[d] = (place.div_euclid(stride) - self.low[d]) as usize;
-        }
-        let index = self.phases.iter().position(|&known| known == phase).unwrap_or(0);
-        let plane = self.p.c.next_multiple_of(TILE) * self.channel;
-        index * plane + shift[0] * self.pitch + shift[1]
+        let [rows, columns] = &self.strided;
+        let (row, down) = rows.tap(tap / self.p.s);
+        let (column, right) = columns.tap(tap % self.p.s);
+        (row * columns.residues.len() + column) * self.plane() + down * self.pitch + right
     }
 
     /// Transposes an image to `out`, whose margins are 0 and stay so.
     fn place_input(&self, x: &[u16], out: &mut [u16]) {
         let p = &self.p;
-        let plane = p.c.next_multiple_of(TILE) * self.channel;
-        let inside = |index: usize, d: usize, phase: usize, size: usize| {
-            let at = (index as isize + self.low[d]) * p.stride[d] as isize + phase as isize;
-            usize::try_from(at).ok().filter(|&at| at < size)
-        };
-        for (i, &[row_phase, column_phase]) in self.phases.iter().enumerate() {
-            let columns: Vec<(usize, usize)> = (0..self.pitch)
-                .filter_map(|j| Some((j, inside(j, 1, column_phase, p.w)?)))
-                .collect();
-            let (Some(&(to, from)), count) = (columns.first(), columns.len()) else { continue };
-            for row in 0..self.rows {
-                let Some(h) = inside(row, 0, row_phase, p.h) else { continue };
+        let [rows, columns] = &self.strided;
+        let residues =
+            rows.residues.iter().flat_map(|&r| columns.residues.iter().map(move |&c| [r, c]));
+        for (i, [row_residue, column_residue]) in residues.enumerate() {
+            let inside = |j| Some((j, columns.input(column_residue, j, p.w)?));
+            let seen: Vec<(usize, usize)> = (0..self.pitch).filter_map(inside).collect();
+            let (Some(&(to, from)), count) = (seen.first(), seen.len()) else { continue };
+            for row in 0..self.out[0] + rows.reach {
+                let Some(h) = rows.input(row_residue, row, p.h) else { continue };
                 let from = &x[(h * p.w + from) * p.c..];
-                let out = &mut out[i * plane + row * self.pitch + to..];
+                let out = &mut out[i * self.plane() + row * self.pitch + to..];
                 transpose(from, [count, p.c], p.stride[1] * p.c, out, self.channel);
             }
         }
     }
 
-    /// Packs the channels of `blocks` of an image's gradient to `out`, whose margins are 0 and stay so.
-    fn place_gradient(&self, dy: &[u16], blocks: std::ops::Range<usize>, out: &mut [u16]) {
+    /// Packs the channels of an image's gradient to `out`, whose margins are 0 and stay so.
+    fn place_gradient(&self, dy: &[u16], out: &mut [u16]) {
         let k = self.p.k;
-        let step = |block: usize| tiles(k, block) * TILE * DEPTH;
-        for (b, block) in blocks.enumerate() {
-            let out = &mut out[b * BLOCK * self.len..][..BLOCK * self.len];
+        for block in 0..k.div_ceil(BLOCK) {
+            let step = tiles(k, block) * TILE * DEPTH;
+            let out = &mut out[block * BLOCK * self.len..][..BLOCK * self.len];
             for row in 0..self.out[0] {
                 for column in (0..self.out[1]).step_by(2) {
                     let t = row * self.pitch + column;
-                    let pixel = row * self.out[1] + column;
-                    let two = column + 1 < self.out[1];
-                    let first = &dy[pixel * k..][..k];
-                    let second = if two { &dy[(pixel + 1) * k..][..k] } else { &[] };
-                    for tile in 0..tiles(k, block) {
-                        let from = block * BLOCK + tile * TILE;
-                        let count = (k - from).min(TILE);
-                        let at = t / DEPTH * step(block) + tile * TILE * DEPTH;
-                        let at = at + t % DEPTH / 2 * 2 * TILE;
-                        let second = if two { &second[from..][..count] } else { &[] };
-                        interleave_pairs(&first[from..][..count], second, &mut out[at..]);
-                    }
+                    let of = |column: usize| &dy[(row * self.out[1] + column) * k..][..k];
+                    let next = (column + 1 < self.out[1]).then(|| of(column + 1));
+                    let at = t / DEPTH * step + t % DEPTH * TILE;
+                    interleave_block([Some(of(column)), next], block, &mut out[at..]);
                 }
             }
         }
@@ -175,7 +145,7 @@ fn norm_scratch(p: &Conv2dProblem, form: GradNormForm) -> usize {
         return widened(p, form).iter().sum();
     }
     let pos = Positions::new(p);
-    lines(pos.input_len() / 2) + lines(pos.gradient_len(p.k.div_ceil(BLOCK)) / 2)
+    lines(pos.input_len() / 2) + lines(pos.gradient_len() / 2)
 }
 
 /// f32 values of workspace for [`grad_norm`].
@@ -253,7 +223,7 @@ fn instantiated(
     let scratch: &mut [u16] = bytemuck::cast_slice_mut(scratch);
     let (input, gradient) = scratch.split_at_mut(2 * lines(pos.input_len() / 2));
     pos.place_input(x, &mut input[..pos.input_len()]);
-    pos.place_gradient(dy, 0..blocks, &mut gradient[..pos.gradient_len(blocks)]);
+    pos.place_gradient(dy, &mut gradient[..pos.gradient_len()]);
     let mut sums = [0.0f32; SUMS];
     let mut norm = 0.0f64;
     products.with_depth(DEPTH, || {

@@ -1,5 +1,8 @@
 //! bf16 values from rows of channels to rows of positions, and to pairs of positions.
 
+use super::block::{BLOCK, DEPTH, TILE};
+use super::pack::tiles;
+
 /// Transposes `count` pixels of `channels` values (a multiple of 8), which lie `pixel` values apart, to rows of
 /// pixels that lie `pitch` values apart.
 pub fn transpose(
@@ -63,8 +66,20 @@ unsafe fn transpose8(from: *const u16, from_pitch: usize, to: *mut u16, to_pitch
     }
 }
 
+/// Pairs of two positions' values in one block of channels: 16 in each of the block's tiles, which lie a step of
+/// [`DEPTH`] values of d apart. A position that is missing counts as 0.
+pub fn interleave_block(two: [Option<&[u16]>; 2], block: usize, out: &mut [u16]) {
+    let channels = two[0].map_or(0, <[u16]>::len);
+    for tile in 0..tiles(channels, block) {
+        let from = block * BLOCK + tile * TILE;
+        let count = (channels - from).min(TILE);
+        let [first, second] = two.map(|values| values.map_or(&[][..], |v| &v[from..][..count]));
+        interleave_pairs(first, second, &mut out[tile * TILE * DEPTH..]);
+    }
+}
+
 /// The pairs of two positions' values; a missing second position counts as 0.
-pub fn interleave_pairs(first: &[u16], second: &[u16], out: &mut [u16]) {
+fn interleave_pairs(first: &[u16], second: &[u16], out: &mut [u16]) {
     let out = &mut out[..2 * first.len()];
     if second.is_empty() {
         for (two, &a) in out.chunks_exact_mut(2).zip(first) {

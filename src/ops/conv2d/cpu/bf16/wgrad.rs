@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use super::super::task::{Cutter, Shared, lines, run_tasks};
 use super::block::{BLOCK, DEPTH, Shape, TILE, Tap};
-use super::images::{Reach, forward_reach, span_of};
+use super::images::{Reach, forward_reach, rows_seen, span_of};
 use super::pack::tiles;
 use super::products::Products;
-use super::transpose::{interleave_pairs, transpose};
+use super::transpose::{interleave_block, transpose};
 use crate::backend::{Backend, Cpu};
 use crate::isa::bf16::widen;
 use crate::ops::conv2d::Conv2dProblem;
@@ -56,14 +56,11 @@ fn plan(p: &Conv2dProblem) -> WgradPlan {
     let chunks = most.min(p.n.div_ceil(GROUP) * p.p()).max(1);
     let blocks = [p.c, p.k].map(|channels| channels.div_ceil(BLOCK));
     let span = blocks[1].div_ceil((TASKS / most).min(blocks[1]));
-    let needed = |sweep: usize| {
-        rows.chunks(sweep).filter_map(span_of).map(|(low, high)| high + 1 - low).max().unwrap_or(0)
-    };
     let input = p.w * padded(p.c) * GROUP;
     let gradient = p.q() * (span * BLOCK).min(padded(p.k)) * GROUP;
-    let fits = |&sweep: &usize| needed(sweep) * input + sweep * gradient <= STORED;
+    let fits = |&sweep: &usize| rows_seen(&rows, sweep) * input + sweep * gradient <= STORED;
     let sweep = (1..=p.p()).take_while(fits).last().unwrap_or(1);
-    let ring = needed(sweep).max(1);
+    let ring = rows_seen(&rows, sweep).max(1);
     WgradPlan { p: *p, rows, columns, chunks, span, sweep, ring, blocks, taps: p.r * p.s }
 }
 
@@ -215,17 +212,11 @@ impl Task<'_> {
                 let out = &mut out[(i * width + column) * len..][..len];
                 let value = |n: usize| ((n * height + row) * width + column) * k;
                 for n in images.clone().step_by(2) {
-                    let first = &self.factors[1][value(n)..][..k];
-                    let two = n + 1 < images.end;
-                    let second = if two { &self.factors[1][value(n + 1)..][..k] } else { &[] };
+                    let of = |n: usize| &self.factors[1][value(n)..][..k];
+                    let two = [Some(of(n)), (n + 1 < images.end).then(|| of(n + 1))];
                     for (b, block) in self.blocks.clone().enumerate() {
-                        for tile in 0..tiles(k, block) {
-                            let from = block * BLOCK + tile * TILE;
-                            let count = (k - from).min(TILE);
-                            let second = if two { &second[from..][..count] } else { &[] };
-                            let at = (b * 2 + tile) * TILE * GROUP + (n - images.start) * TILE;
-                            interleave_pairs(&first[from..][..count], second, &mut out[at..]);
-                        }
+                        let at = b * BLOCK * GROUP + (n - images.start) * TILE;
+                        interleave_block(two, block, &mut out[at..]);
                     }
                 }
             }
